@@ -1,0 +1,165 @@
+// Package acl is the vocabulary of compiled policy: what a coordinator's
+// compiler produces, what travels to a node, and what a node's filter obeys.
+//
+// A policy file speaks of people, groups, tags and hosts. None of that reaches
+// a node. The compiler cuts the address space into classes, each a set of
+// prefixes that the policy cannot tell apart, and writes rules over classes.
+// A map tells a node which class each prefix of its peers (and of its own) is
+// in; a [RuleSet] tells it which pairs of classes may talk, and how.
+//
+// The package keeps three promises to its users:
+//
+//   - The zero value refuses. An empty RuleSet permits nothing, a zero
+//     [Verdict] is a denial, and class 0 is in no rule.
+//   - A class keeps its number in every revision, on every replica: the number
+//     is a hash of what the policy says of the class, not a counter.
+//   - It imports nothing of ours, so that every data plane can obey it.
+package acl
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Class names a set of prefixes that the policy cannot tell apart. The number
+// is the first 64 bits of a SHA-256 over the policy's own words for the set,
+// so it is the same in every revision and on every replica. Zero is no class.
+type Class uint64
+
+// RuleID is the id that an admin wrote, or else "sha256:" and 16 hexadecimal
+// digits of the hash of the rule's canonical text. Nodes know nothing more of
+// where a rule stands: file and line are looked up at the coordinator.
+type RuleID string
+
+// Fact names something about a peer that holds for a time only, such as a
+// login or a posture. A peer's record says until when, a rule says which facts
+// it needs, and a flow ends at the earliest end.
+type Fact string
+
+// FactEnd is a fact of one peer with the moment at which it ends.
+type FactEnd struct {
+	Fact  Fact
+	Until time.Time // exclusive; the zero time never holds
+}
+
+// Owner stands for the person who owns a peer, for rules that permit a person
+// to reach only what is their own. Zero is nobody, and equals nobody: a tagged
+// node has no owner.
+type Owner uint64
+
+// Protocol is an IP protocol number (the IPv4 protocol or the IPv6 next header).
+type Protocol uint8
+
+// The protocols that rules open by default, and those that a filter parses.
+const (
+	ICMP   Protocol = 1
+	TCP    Protocol = 6
+	UDP    Protocol = 17
+	ICMPv6 Protocol = 58
+	SCTP   Protocol = 132
+)
+
+// Service is a protocol with an inclusive range of destination ports. For a
+// protocol without ports the range is 0 to 65535. A service with any ports
+// open between two addresses also lets an echo request pass between them.
+type Service struct {
+	Protocol Protocol
+	First    uint16
+	Last     uint16
+}
+
+// LogLevel says how much of a flow under a rule is recorded.
+type LogLevel uint8
+
+// From least to most. Drops are recorded at every level but LogOff.
+const (
+	LogFlows LogLevel = iota // start, end, bytes: the default
+	LogDrops                 // refused packets only
+	LogOff
+)
+
+// A Rule permits flows from a source class to a destination class. All of its
+// conditions must hold; a field at its zero value asks for nothing, save Src,
+// Dst and Open, which then match nothing.
+type Rule struct {
+	ID  RuleID
+	Src []Class // sorted, without duplicates
+	Dst []Class // sorted, without duplicates
+
+	// SameOwner narrows the rule to flows between prefixes of one person.
+	SameOwner bool
+
+	Needs []Fact    // facts that the person at the source must have
+	Open  []Service // what is opened at the destination
+
+	// NotBefore and NotAfter bound a rule under a schedule, in policy time.
+	// The zero time means without bound.
+	NotBefore, NotAfter time.Time
+
+	// Hold is how long the rule lives on without a word from the coordinator,
+	// counted from the node's last lease. Zero means for ever.
+	Hold time.Duration
+
+	Log LogLevel
+
+	// Features that are needed to judge the rule. A filter that lacks one takes
+	// the rule as absent.
+	Features []string
+}
+
+// RuleSet is what one node enforces: In judges flows towards this node and
+// what is behind it, Out flows from them. Rules are in the policy's order; the
+// first that matches names the verdict.
+type RuleSet struct {
+	In, Out []Rule
+}
+
+// PrefixClass puts a prefix into a class.
+type PrefixClass struct {
+	Prefix netip.Prefix
+	Class  Class
+}
+
+// Reason says why a verdict fell as it did. Each is one short code that a help
+// desk can look up.
+type Reason uint8
+
+// The zero Reason is a denial, as everything undecided is.
+const (
+	NoRule       Reason = iota // no rule opens this
+	Permitted                  // a rule opens this
+	Established                // part of a permitted flow, or an answer in one
+	UnknownPeer                // a mesh address that no peer in the map owns
+	NotOurs                    // neither source nor destination as it must be here: spoofed or misrouted
+	Malformed                  // not a packet that can be judged
+	FactEnded                  // a rule matches, but a fact that it needs has ended
+	OutsideTime                // a rule matches, but not now
+	HoldEnded                  // a rule matches, but the coordinator was silent for too long
+	NoFragment                 // a later fragment whose first was not permitted
+	NoMap                      // no verified map: nothing is permitted
+	TableFull                  // this peer holds as many flows as one peer may
+	reasonsCount               // keep last
+)
+
+var reasonText = [reasonsCount]string{
+	NoRule: "no rule allows it", Permitted: "allowed by rule", Established: "part of an allowed flow",
+	UnknownPeer: "no peer in the map has this address", NotOurs: "address not valid here",
+	Malformed: "malformed packet", FactEnded: "a login or fact has ended", OutsideTime: "outside the rule's time",
+	HoldEnded: "coordinator silent for longer than the rule holds", NoFragment: "fragment without a permitted first fragment",
+	NoMap: "no verified map", TableFull: "too many flows from this peer",
+}
+
+// String gives the reason in a few words.
+func (r Reason) String() string {
+	if int(r) < len(reasonText) {
+		return reasonText[r]
+	}
+	return "unknown reason"
+}
+
+// Verdict is the answer about one packet. The zero Verdict denies.
+type Verdict struct {
+	Allow  bool
+	Reason Reason
+	Rule   RuleID // the deciding rule; empty when no rule matched
+}
