@@ -1,0 +1,115 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// Paths of the local API; each takes a POST with the request type's JSON.
+const (
+	PathStatus  = "/v1/status"
+	PathUp      = "/v1/up"
+	PathDown    = "/v1/down"
+	PathPing    = "/v1/ping"
+	PathExplain = "/v1/explain"
+)
+
+// maxAnswer bounds what a daemon may answer: a status of 10,000 peers is 4 MB.
+const maxAnswer = 64 << 20
+
+// Client speaks to one daemon.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// NewClient makes a client of the daemon that serves the given unix socket.
+func NewClient(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socket)
+	}
+	return &Client{
+		socket: socket,
+		http:   &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 1, IdleConnTimeout: time.Minute}},
+	}
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Status asks what the daemon is doing.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return call[Status](ctx, c, PathStatus, struct{}{})
+}
+
+// Up joins a mesh or starts again; it returns when the node runs, is pending,
+// or could not be enrolled.
+func (c *Client) Up(ctx context.Context, r UpRequest) (*Status, error) {
+	return call[Status](ctx, c, PathUp, r)
+}
+
+// Down stops tunnels and names; the identity stays.
+func (c *Client) Down(ctx context.Context) (*Status, error) {
+	return call[Status](ctx, c, PathDown, struct{}{})
+}
+
+// Ping probes the path to a peer.
+func (c *Client) Ping(ctx context.Context, r PingRequest) (*PingResponse, error) {
+	return call[PingResponse](ctx, c, PathPing, r)
+}
+
+// Explain asks for the node's verdict on a flow.
+func (c *Client) Explain(ctx context.Context, r ExplainRequest) (*ExplainResponse, error) {
+	return call[ExplainResponse](ctx, c, PathExplain, r)
+}
+
+func call[T any](ctx context.Context, c *Client, path string, in any) (*T, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://cordon"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	defer resp.Body.Close()
+	answer := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
+	if resp.StatusCode != http.StatusOK {
+		problem := new(Problem)
+		if answer.Decode(problem) != nil || problem.Message == "" {
+			return nil, fmt.Errorf("the daemon answered %s", resp.Status)
+		}
+		return nil, problem
+	}
+	out := new(T)
+	if err := answer.Decode(out); err != nil {
+		return nil, fmt.Errorf("reading the daemon's answer: %w", err)
+	}
+	return out, nil
+}
+
+// explain turns the three usual failures into what to do about them.
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("no daemon answers at %s: start it with `cordon daemon`, or name its socket with --socket", c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("may not open %s: run as root, or join the socket's group", c.socket)
+	}
+	return fmt.Errorf("asking the daemon at %s: %w", c.socket, err)
+}

@@ -1,0 +1,151 @@
+// Package local is the contract between a node's daemon and the tools on the
+// same machine: the types that go over the daemon's unix socket, and a client.
+//
+// The socket is the only door. There is no TCP listener, so a web page in the
+// machine's browser cannot reach it, and who calls is told by the socket's peer
+// credentials. Reading asks for access to the socket (mode 0660); changing asks
+// for root or the daemon's own user. Requests and answers are JSON over HTTP.
+package local
+
+import (
+	"net/netip"
+	"time"
+)
+
+// State is what the daemon is doing, in one word.
+type State string
+
+// The states, in the order in which a machine usually passes through them.
+const (
+	StateUnenrolled State = "unenrolled" // no identity: wants an enrolment string
+	StatePending    State = "pending"    // enrolled, waits for an admin's approval
+	StateStopped    State = "stopped"    // taken down by its user
+	StateStarting   State = "starting"   // has an identity, waits for its first map
+	StateRunning    State = "running"    // enforces a verified map
+)
+
+// Status is everything that `cordon status` shows.
+type Status struct {
+	State       State         `json:"state"`
+	Version     string        `json:"version"`
+	Mesh        string        `json:"mesh,omitempty"`
+	Node        string        `json:"node,omitempty"`
+	Name        string        `json:"name,omitempty"`
+	User        string        `json:"user,omitempty"`
+	Tags        []string      `json:"tags,omitempty"`
+	Domain      string        `json:"domain,omitempty"`
+	Addresses   []netip.Addr  `json:"addresses,omitempty"`
+	Mode        string        `json:"mode"` // "tun" or "userspace"
+	Interface   string        `json:"interface,omitempty"`
+	Port        uint16        `json:"port,omitempty"`
+	Map         MapStatus     `json:"map"`
+	Coordinator Coordinator   `json:"coordinator"`
+	Peers       []Peer        `json:"peers,omitempty"`
+	Refusals    []Refusal     `json:"refusals,omitempty"`
+	Routes      []RouteStatus `json:"routes,omitempty"`
+	Warnings    []string      `json:"warnings,omitempty"`
+}
+
+// MapStatus tells which map is enforced.
+type MapStatus struct {
+	Incarnation uint64    `json:"incarnation"`
+	Revision    uint64    `json:"revision"`
+	Epoch       uint64    `json:"epoch"`
+	Lease       time.Time `json:"lease,omitzero"`      // signed time of the last lease
+	PolicyTime  time.Time `json:"policyTime,omitzero"` // what the filter takes for now
+	FromDisk    bool      `json:"fromDisk,omitempty"`  // not confirmed by the coordinator since the start
+}
+
+// Coordinator tells of the control channel. Tunnels do not depend on it.
+type Coordinator struct {
+	URL       string    `json:"url,omitempty"`
+	Connected bool      `json:"connected"`
+	LastHeard time.Time `json:"lastHeard,omitzero"`
+	Error     string    `json:"error,omitempty"` // why it is not connected
+}
+
+// Peer is one node that this one may talk to, in either direction.
+type Peer struct {
+	ID            string         `json:"id"`
+	Name          string         `json:"name"`
+	Addresses     []netip.Addr   `json:"addresses,omitempty"`
+	Routes        []netip.Prefix `json:"routes,omitempty"`
+	Path          string         `json:"path"`               // "direct" or "none"
+	Endpoint      string         `json:"endpoint,omitempty"` // of the underlay
+	RTT           time.Duration  `json:"rtt,omitempty"`      // nanoseconds
+	Why           string         `json:"why,omitempty"`      // why there is no path
+	LastHandshake time.Time      `json:"lastHandshake,omitzero"`
+	Received      uint64         `json:"received"` // bytes
+	Sent          uint64         `json:"sent"`     // bytes
+}
+
+// Refusal is a packet that this node did not let pass, and those like it since.
+type Refusal struct {
+	Time     time.Time      `json:"time"`
+	Outbound bool           `json:"outbound"` // this machine wanted to send it
+	Src      netip.AddrPort `json:"src"`
+	Dst      netip.AddrPort `json:"dst"`
+	Protocol string         `json:"protocol"`
+	Reason   string         `json:"reason"`
+	Rule     string         `json:"rule,omitempty"`
+	Count    uint64         `json:"count"`
+}
+
+// RouteStatus is a prefix that this node advertises.
+type RouteStatus struct {
+	Prefix   netip.Prefix `json:"prefix"`
+	Approved bool         `json:"approved"`
+}
+
+// UpRequest asks the daemon to join, or to start again what `down` stopped.
+type UpRequest struct {
+	// Enrolment is the one string from an admin. Empty: go on with the identity
+	// that the daemon has.
+	Enrolment string `json:"enrolment,omitempty"`
+	// Name is the wished host name; empty: the machine's.
+	Name string `json:"name,omitempty"`
+}
+
+// PingRequest asks for an echo through the tunnel, or for a probe of the path.
+type PingRequest struct {
+	Target string `json:"target"` // a peer's name, id or mesh address
+}
+
+// PingResponse says how it went.
+type PingResponse struct {
+	Peer     string        `json:"peer"`
+	Address  netip.Addr    `json:"address"`
+	RTT      time.Duration `json:"rtt"` // nanoseconds, of a probe on the path
+	Endpoint string        `json:"endpoint,omitempty"`
+	Error    string        `json:"error,omitempty"`
+}
+
+// ExplainRequest asks what this node's filter would say of a new flow.
+type ExplainRequest struct {
+	Src      string `json:"src,omitempty"` // peer name or address; empty: this node
+	Dst      string `json:"dst"`           // peer name or address; empty: this node
+	Protocol string `json:"protocol"`      // tcp, udp, icmp; empty: tcp
+	Port     uint16 `json:"port"`
+}
+
+// ExplainResponse is the node's own verdict. File and line are there when the
+// coordinator could be asked.
+type ExplainResponse struct {
+	Allow    bool   `json:"allow"`
+	Outbound bool   `json:"outbound"`
+	Reason   string `json:"reason"`
+	Rule     string `json:"rule,omitempty"`
+	File     string `json:"file,omitempty"`
+	Line     uint32 `json:"line,omitempty"`
+	Text     string `json:"text,omitempty"`
+	Src      string `json:"src"`
+	Dst      string `json:"dst"`
+}
+
+// Problem is how the daemon says no.
+type Problem struct {
+	Message string `json:"message"`
+}
+
+// Error makes a Problem an error.
+func (p *Problem) Error() string { return p.Message }
