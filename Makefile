@@ -1,0 +1,62 @@
+# The doors to this tree. `make help` lists them; only `deps` installs anything.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+MODULE   := github.com/cordonmesh/cordon
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+PROGRAMS := $(patsubst ./%/main.go,%,$(wildcard ./cmd/*/main.go))
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+PROTOS   := $(shell git ls-files -co --exclude-standard '*.proto' 2>/dev/null)
+FUZZTIME ?= 10s
+
+# A released Cordon has no cgo in it; the race detector alone needs it.
+export CGO_ENABLED := 0
+
+.PHONY: help deps build cross demo test lab bench fuzz lint proto clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+deps: ## install the Debian packages that are missing, fetch the Go modules
+	@scripts/deps
+
+build: ## the programs, into bin/
+	@mkdir -p bin
+	@for p in $(PROGRAMS); do echo "go build $$p ($(VERSION))"; go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./$$p; done
+
+cross: ## compile the programs for every platform that we ship, keep nothing
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	for t in $(PLATFORMS); do echo "go build for $$t"; \
+	  for p in $(PROGRAMS); do GOOS=$${t%/*} GOARCH=$${t#*/} go build -trimpath -o "$$out/" ./$$p; done; done
+
+demo: build ## a mesh of two machines on this one, step by step (root)
+	@go run ./integration/demo -bin bin
+
+test: ## everything that must hold: vet, staticcheck, layout, unit tests with -race, lab
+	@scripts/test
+
+lab: build ## the built programs in network namespaces (root)
+	@CORDON_BIN=$(CURDIR)/bin go test -count=1 -timeout 8m ./integration/...
+
+bench: build ## the numbers that we promise, side by side with others where installed
+	@go run ./integration/bench -bin bin
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@scripts/fuzz $(FUZZTIME)
+
+lint: ## gofmt, vet, staticcheck, generated code as its source says
+	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
+	  if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	@scripts/proto --check $(PROTOS)
+
+proto: ## generate the Go code of the .proto files again (needs protoc)
+	@scripts/proto $(PROTOS)
+
+clean: ## remove what build made
+	rm -rf bin
