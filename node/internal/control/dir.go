@@ -1,0 +1,118 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Dir is a node's state directory, held by one daemon at a time. Everything in
+// it is readable by its owner alone. A file is replaced whole or not at all, so
+// a crash leaves the old one or the new one.
+type Dir struct {
+	path string
+	lock *os.File
+}
+
+// ErrHeld is returned when another daemon runs on the same state directory.
+var ErrHeld = errors.New("another daemon holds this state directory")
+
+// OpenDir makes the directory if there is none (mode 0700), refuses one that
+// others may read, and takes its lock.
+func OpenDir(path string) (*Dir, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the state directory: %w", err)
+	}
+	if exposed(info) {
+		return nil, fmt.Errorf("state directory %s can be read by others (mode %04o), and it holds this node's private keys: chmod 700 %s", path, info.Mode().Perm(), path)
+	}
+	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the state directory: %w", err)
+	}
+	if err := lockFile(lock); err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("%w: %s", ErrHeld, path)
+	}
+	return &Dir{path: path, lock: lock}, nil
+}
+
+// Close gives the lock back.
+func (d *Dir) Close() error { return d.lock.Close() }
+
+// Path of the directory.
+func (d *Dir) Path() string { return d.path }
+
+func (d *Dir) file(name string) string { return filepath.Join(d.path, name) }
+
+// read gives the content of a file, or nil if there is none.
+func (d *Dir) read(name string) ([]byte, error) {
+	b, err := os.ReadFile(d.file(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// write replaces a file whole: the new content is on the disk before its name is.
+func (d *Dir) write(name string, content []byte) error {
+	tmp, err := os.CreateTemp(d.path, "."+name+"-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(content)
+	err = errors.Join(err, tmp.Chmod(0o600))
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", d.file(name), err)
+	}
+	if err := os.Rename(tmp.Name(), d.file(name)); err != nil {
+		return err
+	}
+	return syncDir(d.path)
+}
+
+// add appends to a file and waits until it is on the disk.
+func (d *Dir) add(name string, content []byte) error {
+	f, err := os.OpenFile(d.file(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", d.file(name), err)
+	}
+	return nil
+}
+
+func (d *Dir) readJSON(name string, into any) (bool, error) {
+	b, err := d.read(name)
+	if err != nil || b == nil {
+		return false, err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return false, fmt.Errorf("%s is damaged: %w", d.file(name), err)
+	}
+	return true, nil
+}
+
+func (d *Dir) writeJSON(name string, from any) error {
+	b, err := json.MarshalIndent(from, "", "  ")
+	if err != nil {
+		return err
+	}
+	return d.write(name, append(b, '\n'))
+}

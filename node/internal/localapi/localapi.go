@@ -1,0 +1,170 @@
+// Package localapi serves node/local on a unix socket. It decodes, tells who
+// calls by the socket's peer credentials, checks the method's role, calls the
+// daemon and encodes: it decides nothing else.
+//
+// A browser cannot reach a unix socket, but a proxy on the machine might be
+// talked into it, so requests with an Origin or a foreign Host are refused too.
+package localapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+// Daemon is what the socket's callers can ask for. Its errors are shown to them.
+type Daemon interface {
+	Status(context.Context) (*local.Status, error)
+	Up(context.Context, local.UpRequest) (*local.Status, error)
+	Down(context.Context) (*local.Status, error)
+	Ping(context.Context, local.PingRequest) (*local.PingResponse, error)
+	Explain(context.Context, local.ExplainRequest) (*local.ExplainResponse, error)
+}
+
+// Role is what a caller may do.
+type Role int
+
+// The zero role may do nothing.
+const (
+	RoleNone    Role = iota
+	RoleRead         // may open the socket
+	RoleControl      // root, or the user that the daemon runs as
+)
+
+// Roles says what each path asks for. A path that is not here is refused.
+func Roles() map[string]Role {
+	return map[string]Role{
+		local.PathStatus:  RoleRead,
+		local.PathPing:    RoleRead,
+		local.PathExplain: RoleRead,
+		local.PathUp:      RoleControl,
+		local.PathDown:    RoleControl,
+	}
+}
+
+// maxRequest bounds a request's body: an enrolment string is 300 bytes.
+const maxRequest = 64 << 10
+
+// Listen makes the socket (mode 0660), in place of one that a dead daemon left.
+func Listen(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, fmt.Errorf("making the socket's directory: %w", err)
+	}
+	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		conn.Close()
+		return nil, fmt.Errorf("another daemon answers at %s: stop it, or choose another --socket", path)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, fmt.Errorf("%s exists and is no socket: remove it, or choose another --socket", path)
+	}
+	os.Remove(path)
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("setting the socket's mode: %w", err)
+	}
+	return l, nil
+}
+
+type roleKey struct{}
+
+// Serve answers on l until ctx is done, and returns when every request has ended.
+func Serve(ctx context.Context, l net.Listener, d Daemon, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           handler(d, log),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, roleKey{}, roleOf(c))
+		},
+	}
+	drained := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		srv.Shutdown(patience)
+	})
+	err := srv.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		<-drained
+		return nil
+	}
+	stop()
+	return fmt.Errorf("serving the local API: %w", err)
+}
+
+func handler(d Daemon, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	handle(mux, local.PathStatus, func(ctx context.Context, _ struct{}) (*local.Status, error) { return d.Status(ctx) })
+	handle(mux, local.PathDown, func(ctx context.Context, _ struct{}) (*local.Status, error) { return d.Down(ctx) })
+	handle(mux, local.PathUp, d.Up)
+	handle(mux, local.PathPing, d.Ping)
+	handle(mux, local.PathExplain, d.Explain)
+	roles := Roles()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		have, _ := r.Context().Value(roleKey{}).(Role)
+		if code, err := admit(r, have, roles[r.URL.Path]); err != nil {
+			log.Warn("local request refused", "path", r.URL.Path, "reason", err)
+			answer(w, code, &local.Problem{Message: err.Error()})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func admit(r *http.Request, have, want Role) (int, error) {
+	switch {
+	case want == RoleNone:
+		return http.StatusNotFound, errors.New("no such method")
+	case r.Method != http.MethodPost:
+		return http.StatusMethodNotAllowed, errors.New("only POST")
+	case r.Header.Get("Origin") != "" || r.Host != "cordon":
+		return http.StatusForbidden, errors.New("not for browsers")
+	case r.Header.Get("Content-Type") != "application/json":
+		return http.StatusUnsupportedMediaType, errors.New("only application/json")
+	case have < want:
+		return http.StatusForbidden, errors.New("this changes the daemon: run it as root, or as the daemon's user")
+	}
+	return 0, nil
+}
+
+func handle[In, Out any](mux *http.ServeMux, path string, f func(context.Context, In) (*Out, error)) {
+	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		dec := json.NewDecoder(r.Body)
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&in); err != nil {
+			answer(w, http.StatusBadRequest, &local.Problem{Message: "the request is not the JSON that this daemon knows: is the tool of another version?"})
+			return
+		}
+		out, err := f(r.Context(), in)
+		if err != nil {
+			answer(w, http.StatusUnprocessableEntity, &local.Problem{Message: err.Error()})
+			return
+		}
+		answer(w, http.StatusOK, out)
+	})
+}
+
+func answer(w http.ResponseWriter, code int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(body) // a caller that has gone is no error
+}
