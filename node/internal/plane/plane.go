@@ -1,0 +1,131 @@
+// Package plane is the vocabulary between the engine, which knows what the map
+// permits, and a data plane, which carries packets: the whole desired state
+// goes down as one [Config], what happened comes back as [Stats].
+//
+// Promises that every plane keeps, and that planetest checks:
+//
+//   - It denies everything until the first Configure succeeded, and again
+//     after a Configure that it could not carry out.
+//   - Rights are narrowed before they are widened: a peer that is gone is
+//     removed, then the new rule set is loaded, then new peers are added.
+//   - What did not change is not touched: live sessions outlive a Configure.
+//   - A packet's identity is its inner source address, and that counts only if
+//     the peer whose key opened the packet owns it.
+//   - Once Done is closed, nothing passes, and nothing leaves in clear.
+//
+// The package decides nothing and starts nothing. It leaves the choice of peers
+// to the engine, paths to the transport, addresses and routes to the OS layer.
+package plane
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+)
+
+// DefaultMTU of the tunnel: the least that IPv6 permits, so that it fits
+// through every underlay, a relay and another VPN included.
+const DefaultMTU = 1280
+
+// Plane carries packets between this node's interface and its peers, and judges
+// each of them. All methods may be called by several goroutines.
+type Plane interface {
+	// Configure makes the plane as cfg says, by the smallest change. After an
+	// error nothing is permitted until a later Configure succeeds.
+	Configure(ctx context.Context, cfg Config) error
+
+	// Stats tells what the plane did so far.
+	Stats() (Stats, error)
+
+	// Explain judges a made-up new flow without touching any state.
+	Explain(q Question) acl.Verdict
+
+	// Done is closed when the plane has ended, by Close or because its
+	// interface died; Err then tells why, and is nil after Close.
+	Done() <-chan struct{}
+	Err() error
+
+	// Close ends the plane and waits until all of it has ended.
+	Close() error
+}
+
+// Config is the whole desired state of a plane.
+type Config struct {
+	Revision uint64 // of the map; named in every verdict and record
+
+	TunnelKey  key.TunnelPrivate
+	ListenPort uint16 // UDP; 0 leaves the choice to the bind
+
+	Self  Self
+	Peers []Peer
+	Rules acl.RuleSet
+
+	// Mesh holds the address ranges of the mesh. A destination in them that no
+	// peer owns is refused at once.
+	Mesh []netip.Prefix
+
+	// Lease is the policy time of the last word from the coordinator, from
+	// which a rule's Hold counts.
+	Lease time.Time
+}
+
+// Self is what the rules need to know of this node and of what is behind it.
+type Self struct {
+	Prefixes []acl.PrefixClass
+	Owner    acl.Owner
+	Facts    []acl.FactEnd
+}
+
+// Peer is a node that this one may talk to.
+type Peer struct {
+	ID        string // node id; unique, for life
+	Name      string // for people
+	TunnelKey key.TunnelPublic
+
+	// Allowed holds the inner addresses that this peer speaks for: its own and
+	// those of the routes that are approved behind it. No two peers share one.
+	Allowed []netip.Prefix
+
+	Prefixes []acl.PrefixClass
+	Owner    acl.Owner
+	Facts    []acl.FactEnd
+}
+
+// Endpoint gives the text of the peer's one virtual endpoint, which the
+// transport's bind resolves to wherever its path leads at the moment.
+func (p Peer) Endpoint() string { return "cordon:" + p.ID }
+
+// Validate finds what would make a plane ambiguous: two peers with one id or
+// one key, a prefix that two peers speak for, a zero key.
+func (c *Config) Validate() error {
+	if c.TunnelKey.IsZero() {
+		return fmt.Errorf("configure plane at revision %d: no tunnel key", c.Revision)
+	}
+	ids := make(map[string]bool, len(c.Peers))
+	keys := make(map[key.TunnelPublic]string, len(c.Peers))
+	owners := make(map[netip.Prefix]string)
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		if p.ID == "" || ids[p.ID] {
+			return fmt.Errorf("configure plane at revision %d: peer id %q is empty or twice", c.Revision, p.ID)
+		}
+		ids[p.ID] = true
+		if other, ok := keys[p.TunnelKey]; ok || p.TunnelKey.IsZero() {
+			return fmt.Errorf("configure plane at revision %d: peer %s has no tunnel key, or that of %q", c.Revision, p.ID, other)
+		}
+		keys[p.TunnelKey] = p.ID
+		for _, prefix := range p.Allowed {
+			other, ok := owners[prefix]
+			if ok || !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Is4In6() {
+				return fmt.Errorf("configure plane at revision %d: prefix %s of peer %s is not canonical, or is also that of %q",
+					c.Revision, prefix, p.ID, other)
+			}
+			owners[prefix] = p.ID
+		}
+	}
+	return nil
+}
