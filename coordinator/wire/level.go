@@ -1,0 +1,26 @@
+package wire
+
+import "fmt"
+
+// Protocol levels: each side states its own when it connects, and the lower of
+// the two is spoken. A coordinator serves every level of the last 12 months.
+const (
+	Level       uint32 = 1 // that this build speaks
+	OldestLevel uint32 = 1 // that this build still serves
+)
+
+// FeatureUnknown is a feature that nobody has. Decoding adds it to a rule with
+// a field that this build does not know: such a field may be a condition, and
+// a grant without its condition would be wider than written. So a node takes
+// the rule as absent.
+const FeatureUnknown = "unknown-field"
+
+// CommonLevel gives the level to speak with a side that stated theirs. It fails
+// with [ErrLevel] if that side is too old to be served.
+func CommonLevel(theirs uint32) (uint32, error) {
+	if theirs < OldestLevel {
+		return 0, fmt.Errorf("%w: the other side speaks level %d, the oldest served here is %d: upgrade it",
+			ErrLevel, theirs, OldestLevel)
+	}
+	return min(theirs, Level), nil
+}
