@@ -1,0 +1,120 @@
+package probe
+
+import (
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/pion/stun/v3"
+
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+)
+
+// Message is an authentic probe.
+type Message struct {
+	Kind Kind
+	ID   ID
+	// Mapped is where the answerer saw the request come from. Valid iff Kind is
+	// Answer.
+	Mapped netip.AddrPort
+}
+
+// Codec writes and reads probes. It keeps its buffers, so one goroutine uses it
+// at a time.
+type Codec struct {
+	in, out *stun.Message
+}
+
+// NewCodec makes a codec.
+func NewCodec() *Codec {
+	// Strict: what follows the integrity attribute is not authentic and must
+	// not be looked at.
+	return &Codec{in: stun.NewWithOptions(stun.WithStrict(true)), out: stun.New()}
+}
+
+// AppendRequest appends to dst a request from sender to receiver under their
+// pairwise key, and returns the longer slice.
+func (c *Codec) AppendRequest(dst []byte, id ID, receiver, sender Short, k *key.ProbeKey) []byte {
+	var name [usernameSize]byte
+	hex.Encode(name[:], receiver[:])
+	name[hexSize] = ':'
+	hex.Encode(name[hexSize+1:], sender[:])
+	c.begin(stun.BindingRequest, id)
+	c.out.Add(stun.AttrUsername, name[:])
+	return c.finish(dst, k)
+}
+
+// AppendAnswer appends to dst the answer to request id, which was seen to come
+// from mapped, and returns the longer slice.
+func (c *Codec) AppendAnswer(dst []byte, id ID, mapped netip.AddrPort, k *key.ProbeKey) []byte {
+	c.begin(stun.BindingSuccess, id)
+	addr := stun.XORMappedAddress{IP: mapped.Addr().Unmap().AsSlice(), Port: int(mapped.Port())}
+	must(addr.AddTo(c.out))
+	return c.finish(dst, k)
+}
+
+func (c *Codec) begin(kind stun.MessageType, id ID) {
+	c.out.Reset()
+	c.out.Type, c.out.TransactionID = kind, id
+	c.out.WriteHeader()
+}
+
+func (c *Codec) finish(dst []byte, k *key.ProbeKey) []byte {
+	must(stun.MessageIntegrity(k[:]).AddTo(c.out))
+	return append(dst, c.out.Raw...)
+}
+
+// must stops on an error that only a bug of ours can cause: an address that is
+// neither IPv4 nor IPv6, attributes added out of order.
+func must(err error) {
+	if err != nil {
+		panic("probe: " + err.Error())
+	}
+}
+
+// Open checks a message that Peek let through, under the pairwise key. It
+// returns ErrMalformed or ErrIntegrity; their details never leave this machine.
+func (c *Codec) Open(b []byte, k *key.ProbeKey) (m Message, err error) {
+	h, ok := Peek(b)
+	if !ok {
+		return m, ErrMalformed
+	}
+	if _, err := c.in.Write(b); err != nil {
+		return m, fmt.Errorf("%w: attributes do not fit", ErrMalformed)
+	}
+	if err := stun.MessageIntegrity(k[:]).Check(c.in); err != nil {
+		return m, ErrIntegrity
+	}
+	for _, a := range c.in.Attributes {
+		if a.Type.Required() && !understood(a.Type) {
+			return m, fmt.Errorf("%w: unknown attribute %#04x must be understood", ErrMalformed, a.Type.Value())
+		}
+	}
+	m.Kind, m.ID = h.Kind, h.ID
+	if m.Kind == Answer {
+		m.Mapped, err = c.mapped()
+	}
+	return m, err
+}
+
+func understood(t stun.AttrType) bool {
+	switch t {
+	case stun.AttrUsername, stun.AttrXORMappedAddress, stun.AttrMessageIntegrity, stun.AttrPriority, stun.AttrUseCandidate:
+		return true
+	}
+	return false
+}
+
+func (c *Codec) mapped() (netip.AddrPort, error) {
+	var x stun.XORMappedAddress
+	if err := x.GetFrom(c.in); err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%w: answer without a mapped address", ErrMalformed)
+	}
+	return addrPort(x.IP, x.Port), nil
+}
+
+func addrPort(ip net.IP, port int) netip.AddrPort {
+	addr, _ := netip.AddrFromSlice(ip)
+	return netip.AddrPortFrom(addr.Unmap(), uint16(port))
+}
