@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tailscale/hujson"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// acl reads {"action", "src", "dst", "proto"}: each destination with its ports.
+func (r *ruleReader) acl(v *hujson.Value) Rule {
+	fields := r.keyed(v, "an acl", aclKeys())
+	r.action(v, fields)
+	r.oldName(fields, "users", "src")
+	r.oldName(fields, "ports", "dst")
+	src, dst := r.list(fields, "src"), r.list(fields, "dst")
+	r.expand(v.StartOffset, len(src), len(dst), 1)
+
+	var proto item
+	if m, ok := fields["proto"]; ok && !isNull(m.value) {
+		proto, _ = r.text(m.value, `"proto"`)
+	}
+	protocols, bad := protocol(proto.text)
+	if bad != nil {
+		r.failAt(proto.at, "proto", proto.text, bad)
+	}
+	rule := Rule{Src: r.sources(src)}
+	for _, it := range dst {
+		s, open, bad := r.names.destination(it.text, protocols)
+		if bad != nil {
+			r.failAt(it.at, "dst", it.text, bad)
+			continue
+		}
+		rule.Parts = addPart(rule.Parts, s, open)
+	}
+	if slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
+		r.selfSources(rule.Src, src, true)
+	}
+	r.identify(&rule, fields, canonical{Action: "accept", Proto: proto.text, Src: texts(src), Dst: texts(dst)})
+	return rule
+}
+
+// action checks that a rule accepts: the language has no rule that denies.
+func (r *ruleReader) action(v *hujson.Value, fields map[string]member) {
+	m, ok := fields["action"]
+	if !ok {
+		r.fail(v.StartOffset, "", complain("an acl has no action", `write "action": "accept"`))
+		return
+	}
+	if it, ok := r.text(m.value, `"action"`); ok && it.text != "accept" {
+		r.failAt(it.at, "action", it.text, complain("is not supported", `use "accept"; everything that no rule accepts is denied`))
+	}
+}
+
+// oldName takes the dialect's earlier name of a field for the field.
+func (r *ruleReader) oldName(fields map[string]member, old, name string) {
+	m, ok := fields[old]
+	if !ok {
+		return
+	}
+	if _, both := fields[name]; both {
+		r.fail(m.at, m.key, complain("is the old name of "+name+", which stands here too", "keep "+name))
+		return
+	}
+	fields[name] = m
+}
+
+// destination reads "host:ports". An IPv6 address may stand in brackets.
+func (n *names) destination(text string, protocols []acl.Protocol) (Selector, []acl.Service, *complaint) {
+	host, portText, bad := splitPorts(text)
+	if bad != nil {
+		return Selector{}, nil, bad
+	}
+	s, bad := n.selector(host)
+	if bad != nil {
+		return Selector{}, nil, bad
+	}
+	spans, bad := ports(portText)
+	if bad != nil {
+		return Selector{}, nil, bad
+	}
+	open, bad := services(protocols, spans)
+	return s, open, bad
+}
+
+// splitPorts cuts "host:ports" at the last colon.
+func splitPorts(text string) (host, ports string, bad *complaint) {
+	i := strings.LastIndexByte(text, ':')
+	if i < 0 {
+		return "", "", complain("has no ports", "write host:22, host:80-443 or host:*")
+	}
+	host, ports = strings.TrimSpace(text[:i]), strings.TrimSpace(text[i+1:])
+	if host == "tag" || host == "group" || host == "autogroup" {
+		return "", "", complain("has no ports", "write "+text+":22, or "+text+":* for all")
+	}
+	if !strings.HasPrefix(host, "[") {
+		return host, ports, nil
+	}
+	inner, rest, ok := strings.Cut(host[1:], "]")
+	if !ok || (rest != "" && !strings.HasPrefix(rest, "/")) || !strings.Contains(inner, ":") || strings.Contains(inner, "/") {
+		return "", "", complain("has brackets around what is no IPv6 address", "write [fd00::1]:22 or [fd00::]/48:22")
+	}
+	return inner + rest, ports, nil
+}

@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// groups reads {"group:x": [logins]}.
+func (r *reader) groups(section member) map[string][]string {
+	groups := make(map[string][]string)
+	for _, m := range r.optional(section, "groups") {
+		if bad := checkName(m.key, "group:"); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		logins := []string{}
+		for _, it := range r.texts(m.value, m.key) {
+			if bad := groupMember(it.text); bad != nil {
+				r.fail(it.at, it.text, bad)
+				continue
+			}
+			logins = append(logins, it.text)
+		}
+		groups[m.key] = logins
+	}
+	return groups
+}
+
+func groupMember(text string) *complaint {
+	kind, _, _ := strings.Cut(text, ":")
+	switch kind {
+	case "group":
+		return complain("group members cannot be recursive", "list the members themselves")
+	case "scim", "idp":
+		return notYet("groups from an identity provider are")
+	case "tag", "autogroup", "*":
+		return complain("is no user", "a group holds logins only; name this one in the rules instead")
+	}
+	if !strings.Contains(text, "@") {
+		return complain("is no user", "write the login as name@domain")
+	}
+	_, bad := login(text)
+	return bad
+}
+
+// hosts reads {"name": "address or CIDR"}.
+func (r *reader) hosts(section member) map[string]netip.Prefix {
+	hosts := make(map[string]netip.Prefix)
+	for _, m := range r.optional(section, "hosts") {
+		if bad := checkHost(m.key); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		it, ok := r.text(m.value, m.key)
+		if !ok {
+			continue
+		}
+		if strings.Contains(it.text, "@") {
+			r.fail(it.at, it.text, notYet("addresses at a site are"))
+			continue
+		}
+		prefix, ok, bad := address(it.text)
+		if !ok {
+			if bad == nil {
+				bad = complain("is no address", "write an IPv4 or IPv6 address, or a CIDR")
+			}
+			r.fail(it.at, it.text, bad)
+			continue
+		}
+		hosts[m.key] = prefix
+	}
+	return hosts
+}
+
+// tagOwners reads {"tag:x": [owners]}. Tags may own each other, in a circle too.
+func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
+	owners := make(map[string][]Selector)
+	all := r.optional(section, "tagOwners")
+	for _, m := range all {
+		if bad := checkName(m.key, "tag:"); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		owners[m.key] = nil
+	}
+	n.tagOwners = owners
+	for _, m := range all {
+		if _, ok := owners[m.key]; ok {
+			owners[m.key] = r.people(m, n)
+		}
+	}
+	return owners
+}
+
+// people reads a list of those who may own or approve: everything but addresses.
+func (r *reader) people(m member, n *names) []Selector {
+	all := []Selector{}
+	for _, it := range r.texts(m.value, m.key) {
+		s, bad := n.selector(it.text)
+		if bad == nil && (s.Kind == Net || s.Kind == Any || s.Kind == Self) {
+			bad = complain("cannot own or approve", "name a user, a group or a tag")
+		}
+		if bad != nil {
+			r.fail(it.at, it.text, bad)
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// optional gives a section's members; an absent section has none.
+func (r *reader) optional(section member, what string) []member {
+	if section.value == nil {
+		return nil
+	}
+	return r.members(section.value, `"`+what+`"`)
+}
+
+// checkName checks a group's or a tag's name.
+func checkName(name, prefix string) *complaint {
+	rest, ok := strings.CutPrefix(name, prefix)
+	switch {
+	case !ok:
+		return complain("is no name for this", fmt.Sprintf("write it as %sNAME", prefix))
+	case len(name) > maxName:
+		return complain(fmt.Sprintf("is longer than %d bytes", maxName), "shorten it")
+	case rest == "" || !asciiLetter(rest[0]) && (prefix == "tag:" || rest[0] < '0' || rest[0] > '9'):
+		return complain("must begin with a letter after "+prefix, "rename it")
+	case strings.ContainsAny(rest, ":,*\"/ ") || !printable(rest):
+		return complain("holds a character that names cannot have", "use letters, digits, - and _")
+	}
+	return nil
+}
+
+// checkHost checks a host alias. A name that reads as something else would
+// never be found.
+func checkHost(name string) *complaint {
+	_, isNet, bad := address(name)
+	switch {
+	case name == "" || isNet || bad != nil:
+		return complain("is no name for a host", "use letters, digits, dots, - and _")
+	case len(name) > maxName:
+		return complain(fmt.Sprintf("is longer than %d bytes", maxName), "shorten it")
+	case strings.ContainsAny(name, ":,*@\"/[] ") || !printable(name):
+		return complain("holds a character that host names cannot have", "use letters, digits, dots, - and _")
+	}
+	return nil
+}
+
+func asciiLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

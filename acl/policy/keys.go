@@ -1,0 +1,90 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tailscale/hujson"
+)
+
+// status is what we do with a key of the language.
+type status uint8
+
+const (
+	read    status = iota + 1
+	ignored        // loads with a warning: it opens nothing here, and narrows nothing
+	refused        // not obeyed yet, and taking it for absent could widen a rule
+)
+
+// keys are the keys that one kind of object may hold.
+type keys map[string]status
+
+func topKeys() keys {
+	return keys{
+		"groups": read, "tagOwners": read, "hosts": read, "acls": read, "grants": read, "autoApprovers": read, "tests": read,
+
+		"ssh": ignored, "sshTests": ignored, "nodeAttrs": ignored, "postures": ignored, "ipsets": ignored,
+		"derpMap": ignored, "randomizeClientPort": ignored, "disableIPv4": ignored, "OneCGNATRoute": ignored,
+		"extraDNSRecords": ignored, "magicDNS": ignored,
+
+		"defaultSrcPosture": refused, "forbid": refused, "segments": refused, "services": refused, "sites": refused,
+		"assets": refused, "schedules": refused, "oncall": refused, "approvals": refused, "breakGlass": refused,
+	}
+}
+
+func grantKeys() keys {
+	return keys{
+		"id": read, "src": read, "dst": read, "ip": read, "app": read,
+		"via": refused, "srcPosture": refused, "srcDevice": refused, "when": refused, "approval": refused, "through": refused,
+		"limit": refused, "log": refused, "recordFailure": refused, "onExpiry": refused, "monitor": refused, "until": refused,
+	}
+}
+
+func aclKeys() keys {
+	return keys{"id": read, "action": read, "src": read, "dst": read, "proto": read, "srcPosture": refused,
+		"users": read, "ports": read} // the dialect's old names for src and dst
+}
+
+func testKeys() keys {
+	return keys{"src": read, "proto": read, "accept": read, "deny": read,
+		"srcPostureAttrs": refused, "name": refused, "given": refused, "expect": refused}
+}
+
+func approverKeys() keys {
+	return keys{"routes": read, "exitNode": read, "services": ignored}
+}
+
+// keyed sorts the members of an object of ours by key. The dialect's own
+// reader does not tell "ACLs" from "acls", so neither do we; two spellings of
+// one key are refused like any key that stands twice.
+func (r *reader) keyed(v *hujson.Value, what string, known keys) map[string]member {
+	folded := make(map[string]string, len(known))
+	for name := range known {
+		folded[strings.ToLower(name)] = name
+	}
+	found := make(map[string]member)
+	for _, m := range r.members(v, what) {
+		name, ok := folded[strings.ToLower(m.key)]
+		if !ok {
+			r.fail(m.at, m.key, complain("unknown key in "+what, didYouMean(m.key, known, "remove it")))
+			continue
+		}
+		if _, twice := found[name]; twice {
+			r.fail(m.at, m.key, complain("stands twice in "+what+", in another letter case", "keep one of them"))
+			continue
+		}
+		switch known[name] {
+		case read:
+			found[name] = m
+		case refused:
+			if !isEmpty(m.value) {
+				r.fail(m.at, m.key, notYet(fmt.Sprintf("%q in %s is", m.key, what)))
+			}
+		case ignored:
+			if !isEmpty(m.value) {
+				r.warn(m.at, m.key, "has no effect here; nothing is opened or closed by it")
+			}
+		}
+	}
+	return found
+}

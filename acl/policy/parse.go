@@ -1,0 +1,64 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/tailscale/hujson"
+)
+
+// Limits on a policy file. A file of a large hospital group stays two orders of
+// magnitude below each.
+const (
+	maxSize   = 4 << 20 // bytes
+	maxDepth  = 32      // levels of brackets
+	maxErrors = 50      // errors that are kept; the rest would not be read
+	maxRules  = 10_000
+	maxItems  = 100_000   // entries of one list
+	maxPairs  = 4_000_000 // sources times destinations times port entries, over all rules
+	maxName   = 128       // bytes of a group, tag, host or id
+)
+
+// Parse reads a policy file. The name is what errors call it. An error is of
+// type [Errors] and holds everything that is wrong, at most 50 entries; the
+// Policy is nil then, and nothing may be permitted by it. Warnings come in both
+// cases.
+func Parse(name string, src []byte) (*Policy, []Warning, error) {
+	r := newReader(name, src)
+	p := &Policy{name: name}
+	if root, ok := r.tree(); ok {
+		r.policy(p, &root)
+	}
+	slices.SortStableFunc(r.errs, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
+	})
+	if len(r.errs) > 0 {
+		return nil, r.warns, r.errs
+	}
+	return p, r.warns, nil
+}
+
+// policy reads the sections. Definitions come first, wherever they stand.
+func (r *reader) policy(p *Policy, root *hujson.Value) {
+	if isNull(root) {
+		r.fail(root.StartOffset, "null", complain("a policy must be an object", `write {} to deny all`))
+		return
+	}
+	sections := r.keyed(root, "the policy", topKeys())
+	n := &names{}
+	n.groups = r.groups(sections["groups"])
+	n.hosts = r.hosts(sections["hosts"])
+	n.tagOwners = r.tagOwners(sections["tagOwners"], n)
+	p.groups, p.hosts, p.tagOwners = n.groups, n.hosts, n.tagOwners
+
+	rules := &ruleReader{reader: r, names: n}
+	rules.section(sections["grants"], "grants", rules.grant)
+	rules.section(sections["acls"], "acls", rules.acl)
+	p.rules = rules.rules
+	p.approvers = r.autoApprovers(sections["autoApprovers"], n)
+	p.tests = r.tests(sections["tests"], n)
+
+	if sections["acls"].value == nil && sections["grants"].value == nil {
+		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)
+	}
+}

@@ -1,0 +1,119 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// span is an inclusive range of ports. The whole range stands for "*".
+type span struct{ first, last uint16 }
+
+func (s span) whole() bool { return s.first == 0 && s.last == 65535 }
+
+// ports reads "*", "22", "80-443" or a list of these.
+func ports(text string) ([]span, *complaint) {
+	var all []span
+	for _, one := range strings.Split(text, ",") {
+		s, bad := portRange(strings.TrimSpace(one))
+		if bad != nil {
+			return nil, bad
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func portRange(text string) (span, *complaint) {
+	if text == "*" {
+		return span{0, 65535}, nil
+	}
+	low, high, isRange := strings.Cut(text, "-")
+	if !isRange {
+		high = low
+	}
+	first, ok1 := number(low, 65535)
+	last, ok2 := number(high, 65535)
+	switch {
+	case !ok1 || !ok2:
+		return span{}, complain(fmt.Sprintf("port range %q is no number from 1 to 65535, no range and no *", shorten(text)), "write 22, 80-443 or *")
+	case first == 0:
+		return span{}, complain(fmt.Sprintf("port range %q: first port must be >0", text), "use * for all ports")
+	case last < first:
+		return span{}, complain(fmt.Sprintf("port range %q runs backwards", text), "write the lower port first")
+	}
+	return span{uint16(first), uint16(last)}, nil
+}
+
+// number reads a decimal number without sign or leading zeros.
+func number(text string, most int) (int, bool) {
+	if text == "" || len(text) > 5 || (text[0] == '0' && text != "0") || strings.Trim(text, "0123456789") != "" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n <= most
+}
+
+// protocol reads a protocol's name or number. Empty gives nil: the default ones.
+func protocol(text string) ([]acl.Protocol, *complaint) {
+	if text == "" {
+		return nil, nil
+	}
+	known := map[string]acl.Protocol{
+		"icmp": acl.ICMP, "igmp": 2, "ipv4": 4, "ip-in-ip": 4, "tcp": acl.TCP, "egp": 8, "igp": 9, "udp": acl.UDP,
+		"gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": acl.ICMPv6, "icmpv6": acl.ICMPv6, "sctp": acl.SCTP,
+	}
+	if p, ok := known[text]; ok {
+		return []acl.Protocol{p}, nil
+	}
+	if n, ok := number(text, 255); ok {
+		return []acl.Protocol{acl.Protocol(n)}, nil
+	}
+	return nil, complain(fmt.Sprintf("unknown protocol %q", shorten(text)), didYouMean(text, known, "use tcp, udp, icmp, sctp or a number from 0 to 255"))
+}
+
+func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
+
+// services opens the ports of the protocols; nil stands for the default ones.
+//
+// A rule for some ports without a protocol opens TCP and UDP: an echo request
+// passes wherever anything is open, and the rest of ICMP only with all ports.
+func services(protocols []acl.Protocol, spans []span) ([]acl.Service, *complaint) {
+	byDefault := protocols == nil
+	if byDefault {
+		protocols = []acl.Protocol{acl.ICMP, acl.TCP, acl.UDP, acl.ICMPv6}
+	}
+	var open []acl.Service
+	for _, p := range protocols {
+		for _, s := range spans {
+			if !hasPorts(p) && !s.whole() {
+				if byDefault {
+					continue
+				}
+				return nil, complain("has ports, but its protocol has none", "write * for the ports")
+			}
+			open = append(open, acl.Service{Protocol: p, First: s.first, Last: s.last})
+		}
+	}
+	return merge(open), nil
+}
+
+// merge sorts services and joins those that overlap or touch.
+func merge(open []acl.Service) []acl.Service {
+	slices.SortFunc(open, func(a, b acl.Service) int {
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
+	})
+	joined := open[:0]
+	for _, s := range open {
+		if n := len(joined) - 1; n >= 0 && joined[n].Protocol == s.Protocol && int(s.First) <= int(joined[n].Last)+1 {
+			joined[n].Last = max(joined[n].Last, s.Last)
+			continue
+		}
+		joined = append(joined, s)
+	}
+	return joined
+}

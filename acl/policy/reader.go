@@ -1,0 +1,270 @@
+package policy
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tailscale/hujson"
+)
+
+// reader walks one file's syntax tree and gathers everything wrong with it.
+type reader struct {
+	name  string
+	src   []byte
+	lines []int // offset at which each line begins
+	last  place
+	errs  Errors
+	warns []Warning
+}
+
+// place is an offset whose column is known.
+type place struct{ offset, line, column int }
+
+func newReader(name string, src []byte) *reader {
+	r := &reader{name: name, src: src, lines: []int{0}}
+	for i, b := range src {
+		if b == '\n' {
+			r.lines = append(r.lines, i+1)
+		}
+	}
+	return r
+}
+
+// pos gives the position of an offset. It counts on from the last one in the
+// same line: a file of one huge line would else cost its square.
+func (r *reader) pos(offset int) Position {
+	offset = min(offset, len(r.src))
+	line := sort.SearchInts(r.lines, offset+1)
+	from := place{r.lines[line-1], line, 1}
+	if r.last.line == line && r.last.offset <= offset {
+		from = r.last
+	}
+	column := from.column + utf8.RuneCount(r.src[from.offset:offset])
+	r.last = place{offset, line, column}
+	return Position{File: r.name, Line: line, Column: column}
+}
+
+// fail notes an error. Past maxErrors they are dropped: nobody reads them, and
+// garbage must cost nothing.
+func (r *reader) fail(offset int, text string, c *complaint) { r.failAt(offset, "", text, c) }
+
+// failAt is fail for a text that stands under a key.
+func (r *reader) failAt(offset int, key, text string, c *complaint) {
+	if len(r.errs) < maxErrors {
+		r.errs = append(r.errs, &Error{Pos: r.pos(offset), Key: key, Text: text, Why: c.why, Fix: c.fix})
+	}
+}
+
+func (r *reader) warn(offset int, text, why string) {
+	if len(r.warns) < maxErrors {
+		r.warns = append(r.warns, Warning{Pos: r.pos(offset), Text: text, Why: why})
+	}
+}
+
+// tree parses src into a syntax tree within the limits. It has failed when ok
+// is false.
+func (r *reader) tree() (root hujson.Value, ok bool) {
+	switch {
+	case len(r.src) > maxSize:
+		r.fail(0, "", complain(fmt.Sprintf("the file has %d bytes, the limit is %d", len(r.src), maxSize), "split groups off to the identity provider"))
+		return root, false
+	case strings.HasPrefix(string(r.src[:min(3, len(r.src))]), "\ufeff"):
+		r.fail(0, "", complain("the file begins with a byte order mark", "save it as UTF-8 without one"))
+		return root, false
+	}
+	if bad := firstInvalid(r.src); bad >= 0 {
+		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
+		return root, false
+	}
+	if deep := tooDeep(r.src, maxDepth); deep >= 0 {
+		r.fail(deep, "", complain(fmt.Sprintf("nested deeper than %d levels", maxDepth), "no policy needs that"))
+		return root, false
+	}
+	root, err := hujson.Parse(r.src)
+	if err != nil {
+		r.syntax(err)
+		return root, false
+	}
+	if r.duplicates(&root); len(r.errs) > 0 {
+		return root, false
+	}
+	return root, true
+}
+
+// firstInvalid gives the offset of the first byte that is not UTF-8, or -1.
+func firstInvalid(src []byte) int {
+	for i := 0; i < len(src); {
+		c, n := utf8.DecodeRune(src[i:])
+		if c == utf8.RuneError && n <= 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// tooDeep gives the offset at which brackets nest deeper than limit, or -1. It
+// runs before the parser, which recurses as deep as its input and would
+// overflow the stack, for which Go knows no recovery.
+func tooDeep(src []byte, limit int) int {
+	depth := 0
+	for i := 0; i < len(src); i++ {
+		switch c := src[i]; {
+		case c == '{' || c == '[':
+			if depth++; depth > limit {
+				return i
+			}
+		case c == '}' || c == ']':
+			depth--
+		case c == '"':
+			for i++; i < len(src) && src[i] != '"'; i++ {
+				if src[i] == '\\' {
+					i++
+				}
+			}
+		case c == '/' && i+1 < len(src) && src[i+1] == '/':
+			for i < len(src) && src[i] != '\n' {
+				i++
+			}
+		case c == '/' && i+1 < len(src) && src[i+1] == '*':
+			end := bytes.Index(src[i+2:], []byte("*/"))
+			if end < 0 {
+				return -1 // the parser will say so
+			}
+			i += 2 + end + 1
+		}
+	}
+	return -1
+}
+
+// syntax turns the parser's error into ours. Its text begins with the place.
+func (r *reader) syntax(err error) {
+	place := regexp.MustCompile(`^hujson: line (\d+), column (\d+): `)
+	text, offset := err.Error(), 0
+	if m := place.FindStringSubmatch(text); m != nil {
+		line, _ := strconv.Atoi(m[1])
+		column, _ := strconv.Atoi(m[2])
+		text = text[len(m[0]):]
+		if line >= 1 && line <= len(r.lines) {
+			offset = r.lines[line-1] + column - 1
+		}
+	}
+	r.fail(offset, "", complain("not HuJSON: "+text, "look for a missing comma, quote or bracket just before"))
+}
+
+// duplicates refuses a key that stands twice in one object, anywhere: the
+// parser takes both, and a reader of the file sees the first only.
+func (r *reader) duplicates(root *hujson.Value) {
+	for v := range root.All() {
+		object, ok := v.Value.(*hujson.Object)
+		if !ok {
+			continue
+		}
+		seen := make(map[string]int, len(object.Members))
+		for i := range object.Members {
+			name := &object.Members[i].Name
+			key := strings.TrimSpace(name.Value.(hujson.Literal).String())
+			if first, ok := seen[key]; ok {
+				r.fail(name.StartOffset, key, complain(fmt.Sprintf("stands twice in this object, first in line %d", r.pos(first).Line), "keep one of them"))
+				continue
+			}
+			seen[key] = name.StartOffset
+		}
+	}
+}
+
+// member is one key of an object with its value.
+type member struct {
+	key   string
+	at    int // offset of the key
+	value *hujson.Value
+}
+
+// members gives the members of an object in the file's order; of null, none.
+func (r *reader) members(v *hujson.Value, what string) []member {
+	object, ok := v.Value.(*hujson.Object)
+	if !ok {
+		r.expect(v, what, "an object")
+		return nil
+	}
+	all := make([]member, 0, len(object.Members))
+	for i := range object.Members {
+		m := &object.Members[i]
+		all = append(all, member{strings.TrimSpace(m.Name.Value.(hujson.Literal).String()), m.Name.StartOffset, &m.Value})
+	}
+	return all
+}
+
+// elements gives the elements of a list; of null, none.
+func (r *reader) elements(v *hujson.Value, what string) []hujson.Value {
+	list, ok := v.Value.(*hujson.Array)
+	if !ok {
+		r.expect(v, what, "a list")
+		return nil
+	}
+	return list.Elements
+}
+
+// item is one string with its place.
+type item struct {
+	text string
+	at   int
+}
+
+// text reads a string without the blanks around it. ok is false when it is none.
+func (r *reader) text(v *hujson.Value, what string) (it item, ok bool) {
+	literal, ok := v.Value.(hujson.Literal)
+	if !ok || literal.Kind() != '"' {
+		r.fail(v.StartOffset, "", complain(what+" must be a string", "see the policy language"))
+		return item{at: v.StartOffset}, false
+	}
+	return item{strings.TrimSpace(literal.String()), v.StartOffset}, true
+}
+
+// texts reads a list of strings.
+func (r *reader) texts(v *hujson.Value, what string) []item {
+	elements := r.elements(v, what)
+	if len(elements) > maxItems {
+		r.fail(v.StartOffset, "", complain(fmt.Sprintf("%s has %d entries, the limit is %d", what, len(elements), maxItems), "use a group or a CIDR"))
+		return nil
+	}
+	all := make([]item, 0, len(elements))
+	for i := range elements {
+		if it, ok := r.text(&elements[i], "an entry of "+what); ok {
+			all = append(all, it)
+		}
+	}
+	return all
+}
+
+// expect notes that v is not of the kind that it must be. In place of any
+// section or list, null is as good as leaving it out.
+func (r *reader) expect(v *hujson.Value, what, kind string) {
+	if !isNull(v) {
+		r.fail(v.StartOffset, "", complain(what+" must be "+kind, "see the policy language"))
+	}
+}
+
+func isNull(v *hujson.Value) bool {
+	literal, ok := v.Value.(hujson.Literal)
+	return ok && literal.Kind() == 'n'
+}
+
+// isEmpty tells whether a value says nothing: null, or an empty list, object or
+// string.
+func isEmpty(v *hujson.Value) bool {
+	switch t := v.Value.(type) {
+	case *hujson.Array:
+		return len(t.Elements) == 0
+	case *hujson.Object:
+		return len(t.Members) == 0
+	case hujson.Literal:
+		return t.Kind() == 'n' || string(t) == `""`
+	}
+	return false
+}

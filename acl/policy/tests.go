@@ -1,0 +1,137 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/tailscale/hujson"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// Test is one of the policy's own tests: what a source must and must not
+// reach. Judging it takes the real nodes and is acl/compile's job.
+type Test struct {
+	Pos       Position
+	Src       Selector
+	Protocols []acl.Protocol // any of them will do; never empty
+	Accept    []Target
+	Deny      []Target
+}
+
+// Target is one host and one port.
+type Target struct {
+	Pos  Position
+	Text string // as written
+	Dst  Selector
+	Port uint16
+}
+
+// tests reads [{"src", "proto", "accept": ["host:port"], "deny": [...]}].
+func (r *reader) tests(section member, n *names) []Test {
+	if section.value == nil {
+		return nil
+	}
+	elements := r.elements(section.value, `"tests"`)
+	if len(elements) > maxRules {
+		r.fail(section.at, "tests", complain(fmt.Sprintf("more than %d tests", maxRules), "join tests with the same source"))
+		return nil
+	}
+	var all []Test
+	for i := range elements {
+		all = append(all, r.test(&elements[i], n))
+	}
+	return all
+}
+
+func (r *reader) test(v *hujson.Value, n *names) Test {
+	t := Test{Pos: r.pos(v.StartOffset)}
+	fields := r.keyed(v, "a test", testKeys())
+	t.Src = r.testSource(v, fields["src"], n)
+	t.Protocols = r.testProtocols(fields["proto"])
+	t.Accept = r.targets(fields["accept"], "accept", n)
+	t.Deny = r.targets(fields["deny"], "deny", n)
+	if fields["accept"].value == nil && fields["deny"].value == nil {
+		r.fail(v.StartOffset, "", complain("a test has neither accept nor deny", `add "accept": ["host:port"] or "deny": [...]`))
+	}
+	return t
+}
+
+func (r *reader) testSource(v *hujson.Value, m member, n *names) Selector {
+	if m.value == nil {
+		r.fail(v.StartOffset, "", complain("a test has no src", "name a user, group, tag, host or address"))
+		return Selector{}
+	}
+	it, ok := r.text(m.value, `"src"`)
+	if !ok {
+		return Selector{}
+	}
+	s, bad := n.selector(it.text)
+	if bad == nil && s.Kind == Self {
+		bad = complain("is no source", "name a user, group, tag, host or address")
+	}
+	if bad != nil {
+		r.failAt(it.at, "src", it.text, bad)
+	}
+	return s
+}
+
+// testProtocols reads a test's protocol. Without one, any of the protocols that
+// a rule opens by default will do.
+func (r *reader) testProtocols(m member) []acl.Protocol {
+	if m.value == nil || isNull(m.value) {
+		return []acl.Protocol{acl.ICMP, acl.TCP, acl.UDP, acl.ICMPv6}
+	}
+	it, ok := r.text(m.value, `"proto"`)
+	if !ok {
+		return nil
+	}
+	protocols, bad := protocol(it.text)
+	switch {
+	case bad == nil && protocols == nil:
+		return r.testProtocols(member{})
+	case bad == nil && !hasPorts(protocols[0]):
+		bad = complain("a test asks for a port, and this protocol has none", "use tcp, udp or sctp")
+	}
+	if bad != nil {
+		r.failAt(it.at, "proto", it.text, bad)
+	}
+	return protocols
+}
+
+// targets reads a list of "host:port".
+func (r *reader) targets(m member, what string, n *names) []Target {
+	if m.value == nil {
+		return nil
+	}
+	var all []Target
+	for _, it := range r.texts(m.value, `"`+what+`"`) {
+		t := Target{Pos: r.pos(it.at), Text: it.text}
+		var bad *complaint
+		if t.Dst, t.Port, bad = n.target(it.text); bad != nil {
+			r.failAt(it.at, what, it.text, bad)
+			continue
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+// target reads one host and one port: a test over a range could pass by halves.
+func (n *names) target(text string) (Selector, uint16, *complaint) {
+	host, portText, bad := splitPorts(text)
+	if bad != nil {
+		return Selector{}, 0, bad
+	}
+	s, bad := n.selector(host)
+	switch {
+	case bad != nil:
+		return s, 0, bad
+	case s.Kind == Any, s.Kind == Net && !s.Prefix.IsSingleIP(), s.Kind == Net && host == s.Prefix.String():
+		return s, 0, complain("is not one host", "a test asks for one user, group, tag, host or address")
+	}
+	port, ok := number(portText, 65535)
+	if !ok || port == 0 {
+		return s, 0, complain(fmt.Sprintf("port %q is not one port", shorten(portText)), "write host:22")
+	}
+	return s, uint16(port), nil
+}
