@@ -33,8 +33,8 @@ cross: ## compile the programs for every platform that we ship, keep nothing
 	for t in $(PLATFORMS); do echo "go build for $$t"; \
 	  for p in $(PROGRAMS); do GOOS=$${t%/*} GOARCH=$${t#*/} go build -trimpath -o "$$out/" ./$$p; done; done
 
-demo: build ## a mesh of two machines on this one, step by step (root)
-	@go run ./integration/demo -bin bin
+demo: build ## a hospital's mesh on this machine, step by step, without root (KEEP=1: it stays up)
+	@go run ./integration/demo
 
 test: ## everything that must hold: vet, staticcheck, layout, unit tests with -race, lab
 	@scripts/test

@@ -22,7 +22,6 @@ type T interface {
 	Fatalf(format string, args ...any)
 	Failed() bool
 	Cleanup(func())
-	TempDir() string
 	Context() context.Context
 }
 
@@ -64,12 +63,16 @@ func require(t T, uid int, ci, list string) bool {
 	return false
 }
 
+// keepVariable is an environment variable: with a value, a lab leaves its logs
+// and state directories where they are, and says where.
+const keepVariable = "CORDON_KEEP"
+
 // Lab is one running topology. Its methods may be called from any goroutine of
 // the test until the test ends.
 type Lab struct {
 	t      T
 	prefix string // of its namespaces' names: "cordon-PID-RANDOM-"
-	dir    string // logs and state directories
+	dir    string // logs and state directories; short, for the unix sockets in it
 	top    Topology
 	core   *namespace // holds the bridges
 	hosts  map[string]*Host
@@ -87,7 +90,11 @@ func Up(t T, top Topology) *Lab {
 		t.Fatalf("build the lab: %v", err)
 	}
 	sweep()
-	l := &Lab{t: t, prefix: newPrefix(), dir: t.TempDir(), top: top, hosts: map[string]*Host{}}
+	l := &Lab{t: t, prefix: newPrefix(), top: top, hosts: map[string]*Host{}}
+	l.dir = filepath.Join(os.TempDir(), l.prefix+"lab")
+	if err := os.Mkdir(l.dir, 0o700); err != nil {
+		t.Fatalf("build the lab: %v", err)
+	}
 	t.Cleanup(l.down)
 	if err := l.build(); err != nil {
 		t.Fatalf("build the lab: %v", err)
@@ -156,4 +163,9 @@ func (l *Lab) down() {
 	if l.core != nil {
 		l.core.delete()
 	}
+	if os.Getenv(keepVariable) != "" {
+		l.t.Logf("%s is set: logs and state stay in %s until the next lab starts", keepVariable, l.dir)
+		return
+	}
+	os.RemoveAll(l.dir)
 }

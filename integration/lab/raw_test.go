@@ -80,11 +80,12 @@ func TestInjectedPacketsAreValid(t *testing.T) {
 		long := lab.UDP(from, to, bytes.Repeat([]byte("x"), 300))
 		long.ID = 5
 		padded := lab.UDP(from, to, []byte("behind options"))
-		sent := append(long.Fragments(104), lab.UDP(from, to, []byte("odd")), lab.Echo(c.from, c.to, 9, 1, []byte("ping")))
-		replies := 3
+		sent := append(long.Fragments(104), lab.UDP(from, to, []byte("odd")), lab.Echo(c.from, c.to, 9, 1, []byte("ping")),
+			lab.TCP(from, netip.AddrPortFrom(c.to, 1), lab.SYN, 7, 0, []byte("odd"))) // nobody listens: a reset
+		replies := 4
 		if to.Addr().Is6() {
 			padded.Extensions = []lab.Extension{{Number: 60, Body: []byte{1, 4}}} // PadN, RFC 8200 section 4.2
-			sent, replies = append(sent, padded), 4
+			sent, replies = append(sent, padded), 5
 		}
 		back := a.Capture("eth0", func(p []byte) bool {
 			return lab.Touching(netip.PrefixFrom(c.to, c.to.BitLen()))(p) && answers(p, c.to)
@@ -97,14 +98,14 @@ func TestInjectedPacketsAreValid(t *testing.T) {
 	}
 }
 
-// answers wants echoes from the address: of UDP, ICMP or ICMPv6.
+// answers wants what comes from the address: UDP, TCP, and echo replies.
 func answers(p []byte, from netip.Addr) bool {
 	if from.Is4() {
 		src, _ := netip.AddrFromSlice(p[12:16])
-		return src == from && (p[9] == 17 || (p[9] == 1 && p[20] == 0))
+		return src == from && (p[9] == 17 || p[9] == 6 || (p[9] == 1 && p[20] == 0))
 	}
 	src, _ := netip.AddrFromSlice(p[8:24])
-	return src == from && (p[6] == 17 || (p[6] == 58 && p[40] == 129))
+	return src == from && (p[6] == 17 || p[6] == 6 || (p[6] == 58 && p[40] == 129))
 }
 
 // openTun makes a TUN on the host and gives its program's end.

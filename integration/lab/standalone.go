@@ -47,7 +47,6 @@ type program struct {
 	mu       sync.Mutex
 	failed   bool
 	cleanups []func()
-	dirs     []string
 }
 
 func (p *program) Helper()                  {}
@@ -85,17 +84,6 @@ func (p *program) Cleanup(f func()) {
 	p.cleanups = append(p.cleanups, f)
 }
 
-func (p *program) TempDir() string {
-	dir, err := os.MkdirTemp("", "cordon-program-")
-	if err != nil {
-		p.Fatalf("make a temporary directory: %v", err)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.dirs = append(p.dirs, dir)
-	return dir
-}
-
 // end runs what was registered, last come first, whatever way f ended.
 func (p *program) end(cancel context.CancelFunc) {
 	if r := recover(); r != nil && r != errFatal {
@@ -106,8 +94,5 @@ func (p *program) end(cancel context.CancelFunc) {
 		last := p.cleanups[len(p.cleanups)-1]
 		p.cleanups = p.cleanups[:len(p.cleanups)-1]
 		last()
-	}
-	for _, dir := range p.dirs {
-		os.RemoveAll(dir)
 	}
 }
