@@ -4,6 +4,7 @@
 
 // The contract between a coordinator and its nodes. docs/PROTOCOL.md tells the
 // order of calls and the meaning of each signature.
+
 package wire
 
 import (

@@ -538,10 +538,12 @@ type FollowRequest struct {
 	Features []string               `protobuf:"bytes,2,rep,name=features,proto3" json:"features,omitempty"`
 	Version  string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	// Where the caller stands; all zero if it has no map.
-	Incarnation   uint64 `protobuf:"varint,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Revision      uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
-	Epoch         uint64 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Digest        []byte `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"` // SHA-256 of the folded map's canonical form
+	Incarnation uint64 `protobuf:"varint,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Revision    uint64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	Epoch       uint64 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Digest      []byte `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"` // SHA-256 of the folded map's canonical form
+	// 16 random bytes of this run of the daemon: two machines with one key show.
+	Instance      []byte `protobuf:"bytes,8,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -621,6 +623,13 @@ func (x *FollowRequest) GetEpoch() uint64 {
 func (x *FollowRequest) GetDigest() []byte {
 	if x != nil {
 		return x.Digest
+	}
+	return nil
+}
+
+func (x *FollowRequest) GetInstance() []byte {
+	if x != nil {
+		return x.Instance
 	}
 	return nil
 }
@@ -2295,6 +2304,7 @@ func (x *ReportResponse) GetSeen() string {
 type SurrenderRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Revocations   []*Signed              `protobuf:"bytes,1,rep,name=revocations,proto3" json:"revocations,omitempty"`
+	MapKeys       []*MapKeyCertificate   `protobuf:"bytes,2,rep,name=map_keys,json=mapKeys,proto3" json:"map_keys,omitempty"` // those that signed them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2332,6 +2342,13 @@ func (*SurrenderRequest) Descriptor() ([]byte, []int) {
 func (x *SurrenderRequest) GetRevocations() []*Signed {
 	if x != nil {
 		return x.Revocations
+	}
+	return nil
+}
+
+func (x *SurrenderRequest) GetMapKeys() []*MapKeyCertificate {
+	if x != nil {
+		return x.MapKeys
 	}
 	return nil
 }
@@ -2577,7 +2594,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x03 \x01(\x03R\tnotBefore\x12\x1b\n" +
 	"\tnot_after\x18\x04 \x01(\x03R\bnotAfter\x12\x18\n" +
-	"\areplica\x18\x05 \x01(\tR\areplica\"\xc7\x01\n" +
+	"\areplica\x18\x05 \x01(\tR\areplica\"\xe3\x01\n" +
 	"\rFollowRequest\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\rR\x05level\x12\x1a\n" +
 	"\bfeatures\x18\x02 \x03(\tR\bfeatures\x12\x18\n" +
@@ -2585,7 +2602,8 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\vincarnation\x18\x04 \x01(\x04R\vincarnation\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x16\n" +
-	"\x06digest\x18\a \x01(\fR\x06digest\"\x98\x02\n" +
+	"\x06digest\x18\a \x01(\fR\x06digest\x12\x1a\n" +
+	"\binstance\x18\b \x01(\fR\binstance\"\x98\x02\n" +
 	"\x0eFollowResponse\x12*\n" +
 	"\x04keys\x18\x01 \x01(\v2\x14.cordon.wire.v1.KeysH\x00R\x04keys\x120\n" +
 	"\x06signed\x18\x02 \x01(\v2\x16.cordon.wire.v1.SignedH\x00R\x06signed\x123\n" +
@@ -2711,9 +2729,10 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x02os\x18\x05 \x01(\tR\x02os\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\tR\aversion\"$\n" +
 	"\x0eReportResponse\x12\x12\n" +
-	"\x04seen\x18\x01 \x01(\tR\x04seen\"L\n" +
+	"\x04seen\x18\x01 \x01(\tR\x04seen\"\x8a\x01\n" +
 	"\x10SurrenderRequest\x128\n" +
-	"\vrevocations\x18\x01 \x03(\v2\x16.cordon.wire.v1.SignedR\vrevocations\"\x13\n" +
+	"\vrevocations\x18\x01 \x03(\v2\x16.cordon.wire.v1.SignedR\vrevocations\x12<\n" +
+	"\bmap_keys\x18\x02 \x03(\v2!.cordon.wire.v1.MapKeyCertificateR\amapKeys\"\x13\n" +
 	"\x11SurrenderResponse\"B\n" +
 	"\x12LookupRulesRequest\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\tR\x03ids\x12\x1a\n" +
@@ -2817,26 +2836,27 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	27, // 27: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
 	4,  // 28: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
 	15, // 29: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
-	36, // 30: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
-	0,  // 31: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	2,  // 32: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	8,  // 33: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	28, // 34: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	30, // 35: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	32, // 36: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	34, // 37: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	1,  // 38: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	3,  // 39: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	9,  // 40: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	29, // 41: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	31, // 42: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	33, // 43: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	35, // 44: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	38, // [38:45] is the sub-list for method output_type
-	31, // [31:38] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	6,  // 30: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	36, // 31: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
+	0,  // 32: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	2,  // 33: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	8,  // 34: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	28, // 35: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	30, // 36: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	32, // 37: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	34, // 38: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	1,  // 39: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	3,  // 40: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	9,  // 41: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	29, // 42: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	31, // 43: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	33, // 44: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	35, // 45: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	39, // [39:46] is the sub-list for method output_type
+	32, // [32:39] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
