@@ -1,0 +1,141 @@
+package registry
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+)
+
+// Actor is who asks, as the edge knows it from the channel, and as the audit
+// tells it: "operator:NAME", "token:ID", "node:ID", "system".
+type Actor string
+
+// System is the coordinator itself.
+const System Actor = "system"
+
+// Operator is a person at the admin API.
+func Operator(name string) Actor { return Actor("operator:" + name) }
+
+// NodeActor is a node on its authenticated channel.
+func NodeActor(id string) Actor { return Actor("node:" + id) }
+
+// TokenActor is the holder of an admin token.
+func TokenActor(id string) Actor { return Actor("token:" + id) }
+
+// Command is something that is asked for.
+type Command interface {
+	decide(d *decision) error
+}
+
+// The commands.
+type (
+	// Init begins the mesh. Ranges that are not valid take the defaults:
+	// 100.64.0.0/10 must be given by name (ipam.DefaultIPv4), as must a random ULA,
+	// for a decision is pure and makes nothing random.
+	Init struct {
+		Mesh       wire.MeshID
+		Domain     string // lower-case DNS name; names are NAME.Domain
+		IPv4, IPv6 netip.Prefix
+	}
+
+	// Enrol spends a token and makes a key a node. Key is the key of the caller's
+	// channel; the statement must be signed by it. The name is made a label and
+	// gets a number when it is taken.
+	//
+	// A key that is a node already is refused (ErrKnownKey), unless the same live
+	// token admitted it: then this is the repetition of a call whose answer was
+	// lost, and it gives the node as it is and spends nothing. A key that was
+	// revoked is refused for ever (ErrRevokedKey).
+	Enrol struct {
+		Secret    SecretHash
+		Key       key.NodePublic
+		Name      string
+		Statement *wire.Statement
+		OS        string
+		Version   string
+	}
+
+	// Report is what a node says of itself; the whole is said each time. An older
+	// statement than the known one is refused (ErrStale).
+	Report struct {
+		Node       string
+		Statement  *wire.Statement
+		Advertised []netip.Prefix
+		OS         string
+		Version    string
+	}
+
+	// CreateToken makes a token for a secret that the caller drew.
+	CreateToken struct {
+		ID            string // unique; 1 to 64 letters, digits, '-'
+		Secret        SecretHash
+		Kind          TokenKind
+		Lifetime      time.Duration // 0: an hour; at most MaxTokenLifetime
+		User          string        // enrol: this or Tags
+		Tags          []string
+		Uses          uint32 // enrol; 0: one
+		NeedsApproval bool
+		Scopes        []string // admin: at least one
+	}
+
+	// RevokeToken ends a token. Nodes that it admitted stay.
+	RevokeToken struct{ ID string }
+
+	// ApproveNode lets a node that waits have peers. Node is an id or a name, here
+	// and below.
+	ApproveNode struct{ Node string }
+
+	// RemoveNode takes a node away for good: its key is revoked and the epoch rises.
+	RemoveNode struct{ Node string }
+
+	// TagNode gives a node exactly these tags. Without any, it belongs to the
+	// person who enrolled it; a node that nobody owns keeps at least one.
+	TagNode struct {
+		Node string
+		Tags []string
+	}
+
+	// ApproveRoute lets a node carry a prefix that it advertises, or ends that. A
+	// route that the policy approves comes back with the node's next report, the
+	// policy or a tag: withdraw it in the policy.
+	ApproveRoute struct {
+		Node     string
+		Prefix   netip.Prefix
+		Withdraw bool
+	}
+
+	// SetPolicy puts a policy in force. Expected is the revision of the policy that
+	// the author started from (ErrStale if another is in force); 0: whatever is.
+	SetPolicy struct {
+		Text     string
+		File     string
+		Expected uint64
+	}
+
+	// TakeRevocations takes over revocations that nodes kept and this state lacks.
+	// The caller has verified their signatures.
+	TakeRevocations struct{ Revocations []Revocation }
+
+	// BeginIncarnation follows a restore: maps of the restored state supersede
+	// those that the lost one signed.
+	BeginIncarnation struct{ Reason string }
+
+	// Note changes nothing and writes one audit record: a backup was taken, an
+	// operator was refused.
+	Note struct{ Action, Object, Detail string }
+)
+
+// Result is what came of a command. Fields are set where they make sense.
+type Result struct {
+	Revision uint64 // at which the answer holds
+	Changed  bool   // false: everything was so already
+	Node     *Node
+	Token    *Token
+	Policy   *PolicyVersion
+	Taken    int      // revocations that were new
+	Warnings []string // what an operator should look at
+	Problems []policy.Warning
+}

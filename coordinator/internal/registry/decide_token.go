@@ -1,0 +1,105 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+func (c CreateToken) decide(d *decision) error {
+	t := Token{ID: c.ID, Kind: c.Kind, Secret: c.Secret, Created: d.now, By: d.actor}
+	if err := c.check(d, &t); err != nil {
+		return err
+	}
+	if _, taken := d.state.Token(c.ID); taken {
+		return fmt.Errorf("token %s: %w", c.ID, ErrExists)
+	}
+	if _, taken := d.state.TokenBySecret(c.Secret); taken {
+		return fmt.Errorf("secret of token %s: %w", c.ID, ErrExists)
+	}
+	d.warnUnknown(t.Tags)
+	d.emit(TokenCreated{Token: t})
+	d.record("token.create", t.ID, "%s, user %q, tags %v, uses %d, needs approval %t, scopes %v, until %s",
+		t.Kind, t.User, t.Tags, t.UsesLeft, t.NeedsApproval, t.Scopes, t.Expires.Format(time.RFC3339))
+	d.result.Token, _ = d.state.Token(t.ID)
+	return nil
+}
+
+// check completes t, or says what is wrong.
+func (c CreateToken) check(d *decision, t *Token) error {
+	if !isID(c.ID) {
+		return invalid("token id", c.ID, "1 to 64 letters, digits or '-'")
+	}
+	if c.Secret == (SecretHash{}) {
+		return fmt.Errorf("token %s: %w: it has no secret", c.ID, ErrInvalid)
+	}
+	lifetime := c.Lifetime
+	if lifetime == 0 {
+		lifetime = time.Hour
+	}
+	if lifetime < 0 || lifetime > MaxTokenLifetime {
+		return invalid("token lifetime", c.Lifetime.String(), fmt.Sprintf("more than 0 and at most %v", MaxTokenLifetime))
+	}
+	t.Expires = d.now.Add(lifetime)
+	switch c.Kind {
+	case EnrolToken:
+		return c.checkEnrol(t)
+	case AdminToken:
+		return c.checkAdmin(t)
+	}
+	return invalid("kind of token", string(c.Kind), `"enrol" or "admin"`)
+}
+
+func (c CreateToken) checkEnrol(t *Token) (err error) {
+	if len(c.Scopes) > 0 {
+		return invalid("scopes of an enrolment token", fmt.Sprint(c.Scopes), "none")
+	}
+	if (c.User == "") == (len(c.Tags) == 0) {
+		return fmt.Errorf("enrolment token %s: %w: want either a user or tags, for its nodes belong to the one or the others", c.ID, ErrInvalid)
+	}
+	if c.User != "" {
+		if err := checkUser(c.User); err != nil {
+			return err
+		}
+	}
+	if c.Uses > MaxUses {
+		return invalid("uses", fmt.Sprint(c.Uses), fmt.Sprintf("at most %d", MaxUses))
+	}
+	t.User, t.UsesLeft, t.NeedsApproval = c.User, max(1, c.Uses), c.NeedsApproval
+	t.Tags, err = tagSet(c.Tags)
+	return err
+}
+
+func (c CreateToken) checkAdmin(t *Token) error {
+	if c.User != "" || len(c.Tags) > 0 || c.Uses > 0 || c.NeedsApproval {
+		return fmt.Errorf("admin token %s: %w: user, tags, uses and approval belong to enrolment tokens", c.ID, ErrInvalid)
+	}
+	if len(c.Scopes) == 0 || len(c.Scopes) > maxScopes {
+		return invalid("scopes", fmt.Sprint(len(c.Scopes)), fmt.Sprintf("1 to %d", maxScopes))
+	}
+	for _, scope := range c.Scopes {
+		if scope == "" {
+			return invalid("scope", scope, "a name")
+		}
+		if err := checkWord("scope", scope); err != nil {
+			return err
+		}
+	}
+	t.Scopes = slices.Clone(c.Scopes)
+	slices.Sort(t.Scopes)
+	t.Scopes = slices.Compact(t.Scopes)
+	return nil
+}
+
+func (c RevokeToken) decide(d *decision) error {
+	t, ok := d.state.Token(c.ID)
+	if !ok {
+		return fmt.Errorf("token %q: %w", shorten(c.ID), ErrNotFound)
+	}
+	if !t.Revoked {
+		d.emit(TokenRevoked{ID: t.ID})
+		d.record("token.revoke", t.ID, "%s, %d uses were left", t.Kind, t.UsesLeft)
+	}
+	d.result.Token, _ = d.state.Token(t.ID)
+	return nil
+}

@@ -1,0 +1,120 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+// stateVersion is raised when the form of a checkpoint changes.
+const stateVersion = 1
+
+// document is a State as a checkpoint has it. Lists are sorted, so that equal
+// states give equal bytes.
+type document struct {
+	Version     int              `json:"v"`
+	Mesh        wire.MeshID      `json:"mesh"`
+	Domain      string           `json:"domain"`
+	IPv4        ipam.Pool        `json:"ipv4"`
+	IPv6        ipam.Pool        `json:"ipv6"`
+	Incarnation uint64           `json:"incarnation"`
+	Epoch       uint64           `json:"epoch"`
+	Revision    uint64           `json:"revision"`
+	Nodes       []*Node          `json:"nodes"`
+	Tokens      []*Token         `json:"tokens"`
+	Revocations []Revocation     `json:"revocations"`
+	Policies    []*PolicyVersion `json:"policies"`
+}
+
+// EncodeState gives the bytes of a state. Equal states give equal bytes.
+func EncodeState(s *State) ([]byte, error) {
+	b, err := json.Marshal(document{
+		Version: stateVersion, Mesh: s.Mesh, Domain: s.Domain, IPv4: s.IPv4, IPv6: s.IPv6,
+		Incarnation: s.Incarnation, Epoch: s.Epoch, Revision: s.Revision,
+		Nodes:       slices.SortedFunc(s.Nodes(), func(a, b *Node) int { return strings.Compare(a.ID, b.ID) }),
+		Tokens:      slices.SortedFunc(s.tokens.Values(), func(a, b *Token) int { return strings.Compare(a.ID, b.ID) }),
+		Revocations: slices.SortedFunc(s.revoked.Values(), compareRevocations),
+		Policies:    s.policies,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encoding the state of revision %d: %w", s.Revision, err)
+	}
+	return b, nil
+}
+
+func compareRevocations(a, b Revocation) int {
+	return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), bytes.Compare(a.Key.Bytes(), b.Key.Bytes()))
+}
+
+// DecodeState reads what EncodeState wrote. Two nodes with one key, name or
+// address are refused: whoever wrote that was not a registry.
+func DecodeState(b []byte) (*State, error) {
+	var d document
+	if err := strict(b, &d); err != nil {
+		return nil, fmt.Errorf("checkpoint: %w", err)
+	}
+	if d.Version != stateVersion {
+		return nil, fmt.Errorf("checkpoint has version %d, this program knows %d; use the program that wrote it, or a newer one",
+			d.Version, stateVersion)
+	}
+	s := &State{Mesh: d.Mesh, Domain: d.Domain, IPv4: d.IPv4, IPv6: d.IPv6,
+		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies}
+	for _, t := range d.Tokens {
+		s.putToken(t)
+	}
+	for _, r := range d.Revocations {
+		s.putRevocation(r)
+	}
+	s.Epoch = max(s.Epoch, d.Epoch)
+	for _, n := range d.Nodes {
+		if err := s.admissible(n); err != nil {
+			return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
+		}
+		s.putNode(n)
+	}
+	if err := s.uniqueAddresses(); err != nil {
+		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
+	}
+	return s, nil
+}
+
+// admissible checks that n can stand beside the nodes that are there.
+func (s *State) admissible(n *Node) error {
+	if n.Key.IsZero() || n.ID != wire.NodeID(n.Key) {
+		return fmt.Errorf("node %q does not have the id of its key", n.ID)
+	}
+	if _, taken := s.Node(n.ID); taken {
+		return fmt.Errorf("node %q stands there twice", n.ID)
+	}
+	if _, taken := s.NodeByName(n.Name); taken {
+		return fmt.Errorf("two nodes have the name %q", n.Name)
+	}
+	if _, taken := s.byTunnel.Get(n.TunnelKey); taken {
+		return fmt.Errorf("node %q has another one's tunnel key", n.ID)
+	}
+	if _, revoked := s.Revoked(n.Key); revoked {
+		return fmt.Errorf("node %q has a revoked key", n.ID)
+	}
+	return nil
+}
+
+// strict decodes exactly one JSON value without unknown fields.
+func strict(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more bytes follow the value")
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package registry
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// maxPolicies bounds the history of policies that a State keeps. A node names
+// the policy revision of its map when it looks up a rule; a map that is older
+// than so many edits is explained by rule id only.
+const maxPolicies = 100
+
+// PolicyVersion is one policy of the history. It is never changed.
+type PolicyVersion struct {
+	Revision uint64    `json:"revision"` // of the event that put it in force
+	File     string    `json:"file"`     // what messages call it
+	Text     string    `json:"text"`
+	Author   Actor     `json:"author"`
+	Time     time.Time `json:"time"`
+
+	parse sync.Once // old versions are parsed only if somebody asks
+	pol   *policy.Policy
+	err   error
+}
+
+// Parsed gives the policy in parsed form. A text that was in force once and that
+// this version of the program refuses gives an error and nil, which permits
+// nothing.
+func (v *PolicyVersion) Parsed() (*policy.Policy, error) {
+	if v == nil {
+		return nil, nil
+	}
+	v.parse.Do(func() {
+		v.pol, _, v.err = policy.Parse(v.File, []byte(v.Text))
+		if v.err != nil {
+			v.pol, v.err = nil, fmt.Errorf("policy of revision %d does not parse any more, all is denied; set a new one: %w", v.Revision, v.err)
+		}
+	})
+	return v.pol, v.err
+}

@@ -1,0 +1,168 @@
+package registry
+
+import (
+	"cmp"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+)
+
+// State is the mesh at one revision. It is never changed, and neither may be
+// anything that its methods return. The zero State is a mesh before Init.
+type State struct {
+	Mesh   wire.MeshID
+	Domain string // names are NAME.Domain
+	IPv4   ipam.Pool
+	IPv6   ipam.Pool
+
+	// Incarnation, Epoch and Revision order states: a restored backup begins a
+	// new incarnation, every revocation raises the epoch, every event the revision.
+	Incarnation uint64
+	Epoch       uint64
+	Revision    uint64
+
+	nodes    table[string, *Node]
+	byKey    table[key.NodePublic, string]
+	byName   table[string, string]
+	byTunnel table[key.TunnelPublic, string]
+	tokens   table[string, *Token]
+	bySecret table[SecretHash, string]
+	revoked  table[key.NodePublic, Revocation]
+	policies []*PolicyVersion // oldest first; the last is in force
+}
+
+// Initialised tells whether Init has happened.
+func (s *State) Initialised() bool { return s.Incarnation != 0 }
+
+// Ranges gives the mesh's address ranges, IPv4 first.
+func (s *State) Ranges() []netip.Prefix {
+	return []netip.Prefix{s.IPv4.Range, s.IPv6.Range}
+}
+
+// Node gives the node with an id.
+func (s *State) Node(id string) (*Node, bool) { return s.nodes.Get(id) }
+
+// NodeByKey gives the node that holds a key.
+func (s *State) NodeByKey(k key.NodePublic) (*Node, bool) {
+	id, ok := s.byKey.Get(k)
+	if !ok {
+		return nil, false
+	}
+	return s.nodes.Get(id)
+}
+
+// NodeByName gives the node with a name.
+func (s *State) NodeByName(name string) (*Node, bool) {
+	id, ok := s.byName.Get(name)
+	if !ok {
+		return nil, false
+	}
+	return s.nodes.Get(id)
+}
+
+// FindNode gives the node with an id or a name, as people type either. A name
+// in another case, or with the mesh's domain behind it, is found too.
+func (s *State) FindNode(idOrName string) (*Node, bool) {
+	if n, ok := s.Node(idOrName); ok {
+		return n, true
+	}
+	name := strings.TrimSuffix(strings.ToLower(idOrName), ".")
+	if s.Domain != "" {
+		name = strings.TrimSuffix(name, "."+s.Domain)
+	}
+	return s.NodeByName(name)
+}
+
+// NodeCount counts the nodes.
+func (s *State) NodeCount() int { return s.nodes.Len() }
+
+// Nodes gives every node, in no order.
+func (s *State) Nodes() iter.Seq[*Node] { return s.nodes.Values() }
+
+// SortedNodes gives every node, by name.
+func (s *State) SortedNodes() []*Node {
+	return slices.SortedFunc(s.Nodes(), func(a, b *Node) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// Token gives the token with an id.
+func (s *State) Token(id string) (*Token, bool) { return s.tokens.Get(id) }
+
+// TokenBySecret gives the token whose secret has this hash.
+func (s *State) TokenBySecret(h SecretHash) (*Token, bool) {
+	id, ok := s.bySecret.Get(h)
+	if !ok {
+		return nil, false
+	}
+	return s.tokens.Get(id)
+}
+
+// Tokens gives every token, oldest first.
+func (s *State) Tokens() []*Token {
+	return slices.SortedFunc(s.tokens.Values(), func(a, b *Token) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+	})
+}
+
+// Revoked gives the revocation of a key, if it was revoked.
+func (s *State) Revoked(k key.NodePublic) (Revocation, bool) { return s.revoked.Get(k) }
+
+// Revocations gives every revocation, by epoch.
+func (s *State) Revocations() []Revocation {
+	return slices.SortedFunc(s.revoked.Values(), func(a, b Revocation) int {
+		return cmp.Or(cmp.Compare(a.Epoch, b.Epoch), strings.Compare(a.Node, b.Node))
+	})
+}
+
+// Policy gives the policy in force, or nil before the first: then all is denied.
+func (s *State) Policy() *PolicyVersion {
+	if len(s.policies) == 0 {
+		return nil
+	}
+	return s.policies[len(s.policies)-1]
+}
+
+// PolicyAt gives the policy that was in force at a revision, if it is still in
+// the history.
+func (s *State) PolicyAt(revision uint64) (*PolicyVersion, bool) {
+	for _, v := range slices.Backward(s.policies) {
+		if v.Revision <= revision {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+// Policies gives the history that is kept, oldest first.
+func (s *State) Policies() []*PolicyVersion { return s.policies }
+
+func (s *State) putNode(n *Node) {
+	if old, ok := s.nodes.Get(n.ID); ok {
+		s.dropNode(old)
+	}
+	s.nodes = s.nodes.With(n.ID, n)
+	s.byKey = s.byKey.With(n.Key, n.ID)
+	s.byName = s.byName.With(n.Name, n.ID)
+	s.byTunnel = s.byTunnel.With(n.TunnelKey, n.ID)
+}
+
+func (s *State) dropNode(n *Node) {
+	s.nodes = s.nodes.Without(n.ID)
+	s.byKey = s.byKey.Without(n.Key)
+	s.byName = s.byName.Without(n.Name)
+	s.byTunnel = s.byTunnel.Without(n.TunnelKey)
+}
+
+func (s *State) putToken(t *Token) {
+	s.tokens = s.tokens.With(t.ID, t)
+	s.bySecret = s.bySecret.With(t.Secret, t.ID)
+}
+
+func (s *State) putRevocation(r Revocation) {
+	s.revoked = s.revoked.With(r.Key, r)
+	s.Epoch = max(s.Epoch, r.Epoch)
+}

@@ -1,0 +1,77 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// SecretHash stands for a token's secret. The secret has at least 128 random
+// bits, so a hash without salt can't be searched, and a look-up by hash tells
+// by its timing nothing that helps to find one.
+type SecretHash [sha256.Size]byte
+
+// HashSecret gives the hash under which a secret is known.
+func HashSecret(secret string) SecretHash {
+	return sha256.Sum256([]byte("cordon token v1\n" + secret))
+}
+
+// MarshalText gives hexadecimal digits.
+func (h SecretHash) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(h[:])), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (h *SecretHash) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(h)) {
+		return fmt.Errorf("token hash of %d characters, want %d", len(text), hex.EncodedLen(len(h)))
+	}
+	_, err := hex.Decode(h[:], text)
+	return err
+}
+
+// TokenKind says what a token is good for. The zero kind is good for nothing.
+type TokenKind string
+
+// The kinds.
+const (
+	EnrolToken TokenKind = "enrol" // admits nodes
+	AdminToken TokenKind = "admin" // speaks to the admin API within its scopes
+)
+
+// Token is what a secret is good for. It is never changed once it is in a State.
+type Token struct {
+	ID      string     `json:"id"`
+	Kind    TokenKind  `json:"kind"`
+	Secret  SecretHash `json:"secret"`
+	Created time.Time  `json:"created"`
+	Expires time.Time  `json:"expires"` // exclusive
+	By      Actor      `json:"by"`
+	Revoked bool       `json:"revoked,omitempty"`
+
+	// Enrol tokens: exactly one of User and Tags, and how many nodes it still admits.
+	User          string   `json:"user,omitempty"`
+	Tags          []string `json:"tags,omitempty"`
+	UsesLeft      uint32   `json:"usesLeft,omitempty"`
+	NeedsApproval bool     `json:"needsApproval,omitempty"`
+
+	// Admin tokens: what the holder may do.
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// Live says whether the token is good at a time: nil, or an error that wraps
+// ErrToken and says what ended it. It does not look at UsesLeft.
+func (t *Token) Live(now time.Time) error {
+	switch {
+	case t.Revoked:
+		return fmt.Errorf("%w: token %s was revoked; ask for a new one", ErrToken, t.ID)
+	case !now.Before(t.Expires):
+		return fmt.Errorf("%w: token %s expired at %s; ask for a new one", ErrToken, t.ID, t.Expires.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// Permits tells whether an admin token that is live at a time has a scope.
+func (t *Token) Permits(scope string, now time.Time) bool {
+	return t != nil && t.Kind == AdminToken && t.Live(now) == nil && slices.Contains(t.Scopes, scope)
+}

@@ -1,0 +1,152 @@
+package registry
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Bounds on what a state accepts.
+const (
+	MaxTokenLifetime = 366 * 24 * time.Hour
+	MaxUses          = 100_000
+	MaxTags          = 32
+	MaxAdvertised    = 256
+	maxScopes        = 64
+	maxLabel         = 63 // RFC 1123, section 2.1, by way of RFC 1035
+	maxWord          = 128
+)
+
+// invalid gives an ErrInvalid with a reason and the thing.
+func invalid(what, got, want string) error {
+	return fmt.Errorf("%s %q: %w: want %s", what, shorten(got), ErrInvalid, want)
+}
+
+// shorten keeps a hostile megabyte out of an error.
+func shorten(text string) string {
+	if len(text) <= maxWord {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxWord], "") + "…"
+}
+
+// isLabel tells whether s is a host name label of RFC 1123, in lower case.
+func isLabel(s string) bool {
+	if s == "" || len(s) > maxLabel || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+// Label makes a node's name of what a machine calls itself: its first label, in
+// lower case, with '-' for every run of what a label can't hold. A name of which
+// nothing is left becomes "node".
+func Label(host string) string {
+	host, _, _ = strings.Cut(strings.ToLower(host[:min(len(host), 1024)]), ".")
+	var b strings.Builder
+	for _, r := range host {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	out := strings.TrimRight(b.String()[:min(b.Len(), maxLabel)], "-")
+	if out == "" {
+		return "node"
+	}
+	return out
+}
+
+// freeName gives the label, or the label with the least number behind it that
+// nobody has.
+func (s *State) freeName(label string) string {
+	name := label
+	for i := 2; ; i++ {
+		if _, taken := s.byName.Get(name); !taken {
+			return name
+		}
+		suffix := fmt.Sprintf("-%d", i)
+		name = strings.TrimRight(label[:min(len(label), maxLabel-len(suffix))], "-") + suffix
+	}
+}
+
+func checkDomain(domain string) error {
+	labels := strings.Split(domain, ".")
+	if len(domain) > 200 || slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }) {
+		return invalid("domain", domain, "a lower-case DNS name such as mesh.clinic.example")
+	}
+	return nil
+}
+
+// checkWord bounds text that is shown, and not understood.
+func checkWord(what, text string) error {
+	odd := strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError })
+	if len(text) > maxWord || odd {
+		return invalid(what, text, fmt.Sprintf("at most %d bytes of printable UTF-8", maxWord))
+	}
+	return nil
+}
+
+func checkUser(login string) error {
+	name, host, ok := strings.Cut(login, "@")
+	if !ok || name == "" || host == "" || strings.ContainsAny(login, " \t\"'*,:") || strings.Contains(host, "@") {
+		return invalid("user", login, "a login such as ana@clinic.example")
+	}
+	return checkWord("user", login)
+}
+
+// tagSet gives tags sorted and without duplicates.
+func tagSet(tags []string) ([]string, error) {
+	if len(tags) > MaxTags {
+		return nil, invalid("tags", fmt.Sprint(len(tags)), fmt.Sprintf("at most %d", MaxTags))
+	}
+	for _, tag := range tags {
+		name, ok := strings.CutPrefix(tag, "tag:")
+		if !ok || !isLabel(strings.ToLower(name)) {
+			return nil, invalid("tag", tag, `"tag:" and letters, digits or '-'`)
+		}
+	}
+	out := slices.Clone(tags)
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// checkRoute checks a prefix that may be behind a node.
+func (s *State) checkRoute(p netip.Prefix) error {
+	if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || p.Addr().Zone() != "" {
+		return invalid("route", p.String(), "a prefix without bits beyond its length, such as 10.20.0.0/16")
+	}
+	if p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsLinkLocalUnicast() {
+		return invalid("route", p.String(), "a prefix of unicast addresses that others can reach")
+	}
+	if r, bad := s.Overlaps(p); bad {
+		return invalid("route", p.String(), fmt.Sprintf("a prefix outside the mesh's own range %v", r))
+	}
+	return nil
+}
+
+// routeSet gives routes sorted and without duplicates.
+func (s *State) routeSet(routes []netip.Prefix) ([]netip.Prefix, error) {
+	if len(routes) > MaxAdvertised {
+		return nil, invalid("advertised routes", fmt.Sprint(len(routes)), fmt.Sprintf("at most %d", MaxAdvertised))
+	}
+	for _, p := range routes {
+		if err := s.checkRoute(p); err != nil {
+			return nil, err
+		}
+	}
+	out := slices.Clone(routes)
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return slices.Compact(out), nil
+}
+
+// isID tells whether s can be a token's id.
+func isID(s string) bool {
+	return s != "" && len(s) <= 64 &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-") == ""
+}
