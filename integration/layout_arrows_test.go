@@ -1,0 +1,181 @@
+package integration
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// row says what one package of ours may import of ours.
+type row struct {
+	may   []string // packages; "x/..." is x and all below
+	tests []string // what its tests may import beyond that
+	why   string   // what an arrow that is not here would break
+}
+
+func may(packages ...string) []string { return packages }
+
+// arrows is the whole of the permitted import arrows, the counterpart of the
+// drawing in docs/ARCHITECTURE.md. A package that is not here fails the test:
+// add it, with what it needs and the reason for the limit. Its tests may always
+// import what lies below it, and packages that are made for tests (a name that
+// ends in "test").
+func arrows() map[string]row {
+	const (
+		wire, key, admin = "coordinator/wire", "coordinator/wire/key", "coordinator/admin"
+		registry, store  = "coordinator/internal/registry", "coordinator/internal/store"
+		audit, ipam      = "coordinator/internal/audit", "coordinator/internal/ipam"
+		plane, local     = "node/internal/plane", "node/local"
+		path             = "node/internal/path"
+	)
+	return map[string]row{
+		"acl":                   {why: "compiled rules are what every data plane obeys: they know nobody"},
+		"acl/policy":            {may: may("acl"), why: "the language knows neither nodes nor networks"},
+		"acl/packet":            {may: may("acl"), why: "a packet is bytes, whoever judges it"},
+		"acl/packet/packettest": {may: may("acl", "acl/packet"), why: "makes packets for tests of packet and filter"},
+		"acl/compile":           {may: may("acl", "acl/policy"), why: "people and nodes come in by its own Directory interface"},
+		"acl/filter":            {may: may("acl", "acl/packet"), why: "the filter obeys rules, and never sees a policy"},
+		"acl/query": {may: may("acl", "acl/policy", "acl/compile", "acl/packet", "acl/filter"),
+			why: "answers must come from what enforces, and from no third reading of the policy"},
+
+		key:  {why: "keys are the bottom: whoever holds one must not hang on anything else"},
+		wire: {may: may("acl", key), why: "the contract with nodes holds nouns and wire forms, and no behaviour of either side"},
+		admin: {may: may("acl", wire, key),
+			why: "the contract with operators must be usable from the CLI, a console and tests alone"},
+
+		audit:                          {why: "the chain of records is verified by itself, also far from a coordinator"},
+		ipam:                           {why: "pure allocation"},
+		"coordinator/internal/cluster": {why: "gossip speaks of revisions and addresses; it must never hold the truth"},
+		registry: {may: may("acl", "acl/policy", wire, key, ipam, audit),
+			why: "the one writer declares the journal that it needs; it knows no database and no HTTP"},
+		store:                           {may: may(registry, audit), why: "stores keep events and records, and decide nothing"},
+		store + "/...":                  {may: may(registry, audit, store+"/..."), why: "stores keep events and records, and decide nothing"},
+		"coordinator/internal/auth":     {may: may(registry, wire, key), why: "keys and secrets stay apart from who may do what; it never sees the store"},
+		"coordinator/internal/auth/...": {may: may(registry, wire, key, admin, "coordinator/internal/auth"), why: "a login proves who somebody is, and decides nothing"},
+		"coordinator/internal/distribute": {may: may("acl/...", registry, wire, key),
+			why: "maps are made from snapshots; distribution cannot write"},
+		"coordinator/internal/nodeapi": {may: may(registry, wire, key, "coordinator/internal/auth", "coordinator/internal/distribute"),
+			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
+		"coordinator/internal/adminapi": {may: may("acl/...", registry, admin, wire, key, audit, "coordinator/internal/auth", "coordinator/internal/distribute"),
+			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
+		"coordinator/internal/console": {may: may(admin, registry, wire, key, "coordinator/internal/auth"), why: "pages show what the admin API says, and hold no rights of their own"},
+		"coordinator": {may: may("acl/...", "coordinator/..."),
+			why: "it assembles the coordinator; the insides of a node are not its business"},
+
+		"netstack": {why: "a TCP/IP stack that others use as a library"},
+
+		"node/local":        {may: may(key), why: "the contract with local tools: types and a client, nothing of the daemon"},
+		"node/relay":        {may: may(wire, key), why: "frames and a client, for nodes and for the relay alike"},
+		"node/relay/server": {may: may("node/relay", wire, key, path+"/stun"), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
+
+		path:               {may: may(key, path+"/probe", path+"/stun"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
+		path + "/...":      {may: may(key, path), why: "messages of the path machine, without sockets"},
+		path + "/pathtest": {may: may(key, path, path+"/..."), why: "a made-up internet around the machine"},
+		"node/internal/transport": {may: may(path, path+"/...", "node/relay", key),
+			why: "moves datagrams; whether one may pass is the plane's matter"},
+		plane:                      {may: may("acl", key), why: "the words that all planes share"},
+		plane + "/planetest":       {may: may(plane, "acl", "acl/packet", key), why: "one suite for every plane: it must know none of them"},
+		plane + "/kernel":          {may: may(plane, "acl", key), why: "the kernel judges by the same rules: no second source of them"},
+		plane + "/userspace":       {may: may(plane, "acl", "acl/filter", "acl/packet", key), why: "takes any tun.Device and conn.Bind: knows neither netstack nor transport"},
+		"node/internal/engine":     {may: may("acl", wire, key, plane), why: "desired state to plane configuration, by interfaces of its own"},
+		"node/internal/policytime": {why: "arithmetic on clocks, which every plane can be tested with"},
+		"node/internal/control":    {may: may("acl", wire, key, local), why: "follows the coordinator; cannot reach the tunnels or their keys' use"},
+		"node/internal/dns":        {may: may(wire, key, local), why: "names from the map; no say in what passes"},
+		"node/internal/posture":    {may: may(wire, key, local), why: "facts about the machine; judged elsewhere"},
+		"node/internal/localapi":   {may: may(wire, key, local), why: "an edge: decodes, checks the caller, calls"},
+		"node/internal/osnet":      {why: "addresses and routes of this machine; no idea of a mesh"},
+		"node/internal/osnet/...":  {may: may("node/internal/osnet"), why: "addresses and routes of one operating system"},
+		"node":                     {may: may("acl/...", "node/...", wire, key, "netstack"), why: "it assembles the agent; the insides of a coordinator are not its business"},
+		"cmd/cordon":               {may: may("node", local, key), why: "flags and wiring: public doors only"},
+		"cmd/cordon-coordinator":   {may: may("coordinator", admin, key, "node/relay/server"), why: "flags and wiring: public doors only"},
+		"cmd/cordon-relay":         {may: may("node/relay/server", key), why: "flags and wiring: public doors only"},
+		"cmd/cordonctl":            {may: may(admin, key, "acl/policy", "acl/compile", "acl/query"), why: "flags and wiring: public doors only"},
+		"integration":              {may: may("integration/lab", admin, local, wire, key), why: "sees what an operator sees"},
+		"integration/lab":          {may: may(admin, local), why: "sees what an operator sees"},
+		"integration/demo":         {may: may("integration/lab", admin, local), why: "sees what an operator sees"},
+		"integration/bench":        {may: may("integration/lab", admin, local, wire, key), why: "sees what an operator sees"},
+		"integration/swarm":        {may: may("integration/lab", admin, wire, key), why: "plays nodes by their contract, without a node's insides"},
+	}
+}
+
+// outside says which packages alone may import something that is not ours.
+func outside() map[string]row {
+	return map[string]row{
+		"golang.zx2c4.com/wireguard/device": {may: may("node/internal/plane/userspace"), tests: may("node/internal/transport", "node/internal/plane/planetest", "netstack"),
+			why: "another engine may take its place one day"},
+		"gvisor.dev/gvisor":          {may: may("netstack"), why: "one stack, behind one tun.Device"},
+		"modernc.org/sqlite":         {may: may("coordinator/internal/store/sqlite"), why: "the database stays behind the journal"},
+		"github.com/urfave/cli":      {may: may("cmd/..."), why: "flags belong to programs"},
+		"C":                          {why: "what ships has no cgo in it"},
+		"net/http/pprof":             {why: "it hangs itself on every listener of the default mux"},
+		"expvar":                     {why: "it hangs itself on every listener of the default mux"},
+		"os/exec":                    {may: may("integration/..."), tests: may("..."), why: "names that others chose must never reach a program's arguments"},
+		"plugin":                     {why: "code comes with the binary or not at all"},
+		"encoding/gob":               {why: "made for friends: it does not bound what foreign bytes cost"},
+		"golang.org/x/net/websocket": {why: "no listener of ours speaks to a browser's scripts"},
+	}
+}
+
+// find gives the row of a package: its own, or that of the nearest "x/...".
+func find(table map[string]row, pkg string) (row, bool) {
+	if r, ok := table[pkg]; ok {
+		return r, true
+	}
+	for dir := pkg; ; {
+		at := strings.LastIndexByte(dir, '/')
+		if at < 0 {
+			return row{}, false
+		}
+		dir = dir[:at]
+		if r, ok := table[dir+"/..."]; ok {
+			return r, true
+		}
+	}
+}
+
+func covers(patterns []string, pkg string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		if dir, ok := strings.CutSuffix(p, "..."); ok {
+			return strings.HasPrefix(pkg+"/", dir)
+		}
+		return p == pkg
+	})
+}
+
+// forTests tells packages that exist for tests by their name: storetest.
+func forTests(pkg string) bool { return strings.HasSuffix(pkg, "test") }
+
+// checkArrow says what is wrong with package from importing to, or "".
+func checkArrow(from, to string, inTest bool) string {
+	ours, isOurs := strings.CutPrefix(to, module+"/")
+	if !isOurs {
+		return checkOutside(from, to, inTest)
+	}
+	r, ok := find(arrows(), from)
+	if !ok {
+		return fmt.Sprintf("%s is a package that nobody placed: give it a row in integration/layout_arrows_test.go, with what it may import and why", from)
+	}
+	switch {
+	case from == ours:
+	case forTests(ours) && (inTest || forTests(from)):
+	case forTests(ours):
+		return fmt.Sprintf("%s imports %s, which is made for tests", from, ours)
+	case covers(r.may, ours):
+	case inTest && (covers(r.tests, ours) || strings.HasPrefix(ours, from+"/")):
+	default:
+		return fmt.Sprintf("%s imports %s: forbidden: %s (permitted: %v). If the arrow is right, draw it in docs/ARCHITECTURE.md and integration/layout_arrows_test.go", from, ours, r.why, r.may)
+	}
+	return ""
+}
+
+func checkOutside(from, to string, inTest bool) string {
+	for prefix, r := range outside() {
+		if to != prefix && !strings.HasPrefix(to, prefix+"/") {
+			continue
+		}
+		if !covers(r.may, from) && !(inTest && covers(r.tests, from)) {
+			return fmt.Sprintf("%s imports %s: forbidden: %s (permitted: %v)", from, to, r.why, r.may)
+		}
+	}
+	return ""
+}
