@@ -1,0 +1,99 @@
+package path
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/cordonmesh/cordon/node/internal/path/probe"
+)
+
+// Receive takes a datagram that probe.Is holds for STUN. What is not an
+// authentic probe of a peer, for us, is dropped: no reply, no state, no error.
+// The order of the checks is the order of their cost.
+func (s *Set) Receive(now time.Time, from netip.AddrPort, datagram []byte) {
+	h, ok := probe.Peek(datagram)
+	if !ok {
+		return
+	}
+	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	if h.Kind == probe.Answer {
+		s.receiveAnswer(now, from, h.ID, datagram)
+		return
+	}
+	p := s.byShort[h.Sender]
+	if p == nil || h.Receiver != s.self || !s.mayCheck(now, p, from) || !s.agree(p) {
+		return
+	}
+	if _, err := s.codec.Open(datagram, &p.key); err != nil {
+		return
+	}
+	s.rouse(p)
+	p.m.request(now, from, h.ID)
+	s.finish(now, p)
+}
+
+// receiveAnswer costs a stranger's forgery one look-up: an open request's id
+// cannot be guessed.
+func (s *Set) receiveAnswer(now time.Time, from netip.AddrPort, id probe.ID, datagram []byte) {
+	p := s.open.byID[id]
+	if p == nil || p.m == nil {
+		return
+	}
+	m, err := s.codec.Open(datagram, &p.key)
+	if err != nil {
+		return
+	}
+	p.m.answer(now, from, id, m.Mapped)
+	s.finish(now, p)
+}
+
+// mayCheck spends from the budget for integrity checks.
+func (s *Set) mayCheck(now time.Time, p *peer, from netip.AddrPort) (ok bool) {
+	if p.m != nil {
+		if c := p.m.find(from); c != nil && !c.answered.IsZero() {
+			ok, _ = p.m.checks.take(now, checksPerPeer())
+			return ok
+		}
+	}
+	ok, _ = s.strangers.take(now, checksOfStrangers())
+	return ok
+}
+
+// openLife is how long an answer is waited for.
+const openLife = 5 * time.Second
+
+// openRequests are the requests of all peers that have no answer yet. All live
+// equally long, so the oldest is always the first of the queue; the limit on
+// requests in total bounds it (500 a second for 5 seconds).
+type openRequests struct {
+	byID  map[probe.ID]*peer
+	queue []openRequest
+}
+
+type openRequest struct {
+	id  probe.ID
+	end time.Time
+}
+
+func (o *openRequests) add(now time.Time, id probe.ID, p *peer) {
+	o.expire(now)
+	o.byID[id] = p
+	o.queue = append(o.queue, openRequest{id, now.Add(openLife)})
+}
+
+func (o *openRequests) expire(now time.Time) {
+	n := 0
+	for n < len(o.queue) && !o.queue[n].end.After(now) {
+		delete(o.byID, o.queue[n].id)
+		n++
+	}
+	o.queue = o.queue[n:]
+}
+
+func (o *openRequests) forget(p *peer) {
+	for id, owner := range o.byID {
+		if owner == p {
+			delete(o.byID, id)
+		}
+	}
+}

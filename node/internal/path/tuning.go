@@ -1,0 +1,82 @@
+package path
+
+import "time"
+
+// Bounds of one peer's memory.
+const (
+	// MaxCandidates is how many addresses of the map are probed for a peer. A
+	// list in a map is foreign input: a longer one must not make us a scanner.
+	MaxCandidates = 16
+	// maxReflexive is how many addresses are learnt from the peer's requests. A
+	// NAT that changes its port at every packet must not fill the memory.
+	maxReflexive = 4
+	// maxFlights is how many unanswered requests are remembered for a candidate:
+	// enough that an answer may be late by more than the whole detection of a
+	// death takes.
+	maxFlights = 8
+	// maxSeen is how many request ids of the peer are remembered, so that a
+	// replayed or duplicated request is not answered twice.
+	maxSeen = 16
+)
+
+// The life of a path.
+const (
+	// activeEvery and quietEvery are the pace of probes on the path while
+	// packets flow and while they do not. Many NATs forget a UDP mapping after
+	// 30 s (RFC 4787 section 4.3 asks for 2 minutes and is not obeyed).
+	activeEvery = time.Second
+	quietEvery  = 20 * time.Second
+	// quietAfter is how long after the last packet the path counts as quiet.
+	// WireGuard answers data by a keepalive within 10 s: both ends of a one-way
+	// flow stay active.
+	quietAfter = 12 * time.Second
+	// interest is how long after the last packet the path is kept at all. It
+	// outlives a WireGuard session (Reject-After-Time, 180 s): when the path is
+	// let go, there are no session keys left that could still use it.
+	interest = 200 * time.Second
+	// trust is how long an answer lets a path stand that we do not probe
+	// ourselves, because only the peer sends.
+	trust = 30 * time.Second
+	// freshFor is how recent an answer must be for a request from that address
+	// not to make us ask back.
+	freshFor = 10 * time.Second
+)
+
+// The death of a path.
+const (
+	// A request counts as missed after twice the round-trip time, but not
+	// sooner than minWait: a busy machine answers late.
+	minWait = 150 * time.Millisecond
+	maxWait = 3 * time.Second
+	// suspectAfter misses the other candidates are probed, and whichever
+	// answers takes over.
+	suspectAfter = 2
+	// lostAfter misses the path is given up. With one packet in ten lost each
+	// way, six misses in a row on a living path come once in six hours.
+	lostAfter = 6
+	// recent is how old an answer of another candidate may be for it to take
+	// over from a suspect path without being asked again.
+	recent = 3 * time.Second
+)
+
+// The search.
+const (
+	// A candidate is asked searchTries times, first after searchWait, then after
+	// twice that, and so on: 3.75 s in all, as the last one is waited for too.
+	searchTries = 4
+	searchWait  = 250 * time.Millisecond
+	// minBackoff doubles up to maxBackoff from one search without answer to the
+	// next, while somebody keeps wanting to send.
+	minBackoff = 2 * time.Second
+	maxBackoff = 30 * time.Second
+	// freshWant is how long nobody must have wanted to send for the next wish to
+	// count as new, and to be searched for at once. It is longer than the
+	// interval at which WireGuard repeats an initiation (5 s).
+	freshWant = 10 * time.Second
+	// reviewEvery is how often the other candidates of a used path are asked
+	// once, lest a better one stay unnoticed.
+	reviewEvery = 60 * time.Second
+	// triggerGap is how soon after a request to an address another may follow
+	// because the peer asked from there.
+	triggerGap = 50 * time.Millisecond
+)
