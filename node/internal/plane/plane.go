@@ -38,6 +38,9 @@ type Plane interface {
 	// error nothing is permitted until a later Configure succeeds.
 	Configure(ctx context.Context, cfg Config) error
 
+	// Renew tells of a lease: the policy time from which holds count on.
+	Renew(lease time.Time)
+
 	// Stats tells what the plane did so far.
 	Stats() (Stats, error)
 

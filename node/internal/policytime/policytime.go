@@ -100,17 +100,25 @@ func (c *Clock) Now() time.Time {
 	return b.policy.Add(c.boot() - b.boot)
 }
 
-// Skew is how far the time for rules with a human condition runs ahead of Now:
-// zero once a lease was heard, never negative.
-func (c *Clock) Skew() time.Duration {
-	if c.base.Load().warm {
-		return 0
-	}
-	return max(0, c.wall().Sub(c.Now()))
+// Human is the time by which rules with a human condition are judged.
+func (c *Clock) Human() time.Time {
+	_, policy, ahead := c.Read()
+	return policy.Add(ahead)
 }
 
-// Human is the time by which rules with a human condition are judged.
-func (c *Clock) Human() time.Time { return c.Now().Add(c.Skew()) }
+// Read gives one moment by all clocks: the time since boot, policy time, and how
+// far the time for rules with a human condition is ahead of it, which is zero
+// once a lease was heard and never negative. It is called for every batch of
+// packets, and does not wait.
+func (c *Clock) Read() (boot time.Duration, policy time.Time, ahead time.Duration) {
+	b := c.base.Load()
+	boot = c.boot()
+	policy = b.policy.Add(boot - b.boot)
+	if !b.warm {
+		ahead = max(0, c.wall().Sub(policy))
+	}
+	return boot, policy, ahead
+}
 
 // Warm tells whether a lease was heard since the start.
 func (c *Clock) Warm() bool { return c.base.Load().warm }

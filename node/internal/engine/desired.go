@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+	"github.com/cordonmesh/cordon/node/internal/plane"
+)
+
+// Input is what the node knows. The zero Input permits nothing.
+type Input struct {
+	Map        wire.Map // zero: none
+	TunnelKey  key.TunnelPrivate
+	ListenPort uint16
+	Lease      time.Time // signed time of the last verified lease
+}
+
+// Desired is the whole state that follows from an Input. Each slice is sorted.
+type Desired struct {
+	Plane     plane.Config
+	Paths     []PathPeer
+	Addresses []netip.Prefix // of this node: one address each
+	Routes    []netip.Prefix // into the mesh
+}
+
+// Derive says what must be done for in. It is pure. A peer that has not stated
+// its keys yet cannot be talked to: it is left out, so that its address is
+// refused at once rather than lost in silence.
+func Derive(in *Input) Desired {
+	m := &in.Map
+	d := Desired{
+		Addresses: hosts(m.Self.Addresses),
+		Plane: plane.Config{
+			Revision: m.Revision, TunnelKey: in.TunnelKey, ListenPort: in.ListenPort,
+			Rules: m.Rules, Mesh: m.Self.Ranges, Lease: in.Lease,
+			Self: plane.Self{
+				Prefixes: owned(m.Self.Addresses, m.Self.Routes, m.Self.Prefixes),
+				Owner:    m.Self.Owner, Facts: m.Self.Facts,
+			},
+		},
+	}
+	for _, id := range sortedIDs(m.Peers) {
+		p := m.Peers[id]
+		if p.TunnelKey.IsZero() || p.PathKey.IsZero() {
+			continue
+		}
+		d.Paths = append(d.Paths, PathPeer{ID: p.ID, NodeKey: p.NodeKey, PathKey: p.PathKey})
+		d.Plane.Peers = append(d.Plane.Peers, plane.Peer{
+			ID: p.ID, Name: p.Name, TunnelKey: p.TunnelKey,
+			Allowed:  whole(p.Addresses, p.Routes),
+			Prefixes: owned(p.Addresses, p.Routes, p.Prefixes),
+			Owner:    p.Owner, Facts: p.Facts,
+		})
+	}
+	d.Routes = routes(m, d.Plane.Peers)
+	return d
+}
+
+// routes are the mesh's ranges whole, so that an address that nobody owns
+// reaches the filter and is refused at once, and what lies behind peers. What
+// lies behind this node itself stays its own, whoever else offers it.
+func routes(m *wire.Map, peers []plane.Peer) []netip.Prefix {
+	list := slices.Clone(m.Self.Ranges)
+	for i := range peers {
+		for _, route := range m.Peers[peers[i].ID].Routes {
+			if !slices.Contains(m.Self.Routes, route) {
+				list = append(list, route)
+			}
+		}
+	}
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return slices.Compact(list)
+}
+
+// owned gives every address and route a place in the filter, those in no class
+// too: that an address is a peer's is known even if no rule names it.
+func owned(addresses []netip.Addr, behind []netip.Prefix, classes []acl.PrefixClass) []acl.PrefixClass {
+	all := slices.Clone(classes)
+	for _, prefix := range whole(addresses, behind) {
+		if !slices.ContainsFunc(classes, func(c acl.PrefixClass) bool { return c.Prefix == prefix }) {
+			all = append(all, acl.PrefixClass{Prefix: prefix, Class: cover(classes, prefix)})
+		}
+	}
+	slices.SortFunc(all, func(a, b acl.PrefixClass) int { return a.Prefix.Compare(b.Prefix) })
+	return all
+}
+
+// cover is the class of the longest prefix around that one; zero if none.
+func cover(classes []acl.PrefixClass, prefix netip.Prefix) (class acl.Class) {
+	best := -1
+	for _, c := range classes {
+		if c.Prefix.Bits() <= prefix.Bits() && c.Prefix.Contains(prefix.Addr()) && c.Prefix.Bits() > best {
+			best, class = c.Prefix.Bits(), c.Class
+		}
+	}
+	return class
+}
+
+// whole gives addresses and routes as one sorted list.
+func whole(addresses []netip.Addr, behind []netip.Prefix) []netip.Prefix {
+	list := slices.Concat(hosts(addresses), behind)
+	slices.SortFunc(list, netip.Prefix.Compare)
+	return slices.Compact(list)
+}
+
+func hosts(addresses []netip.Addr) []netip.Prefix {
+	list := make([]netip.Prefix, 0, len(addresses))
+	for _, a := range addresses {
+		list = append(list, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return list
+}
+
+func sortedIDs(peers map[string]wire.PeerRecord) []string {
+	ids := make([]string, 0, len(peers))
+	for id := range peers {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}

@@ -1,0 +1,242 @@
+// Package engine turns what the node knows into what its parts do. It holds the
+// latest map, keys and lease; [Derive], which is pure, makes of them the whole
+// desired state; one goroutine hands that to plane, paths and links.
+//
+// What it keeps to:
+//
+//   - It states the whole each time and never patches: a part that failed, or
+//     that was made anew, is told again from the beginning.
+//   - Changes of one moment become one application.
+//   - A failure is tried again, later each time, and until it succeeded the
+//     plane denies. A failed route or path does not keep a rule set waiting:
+//     a revocation must not hang on a network manager.
+//   - A revision is reported as enforced when the plane enforces it, not before.
+//
+// It leaves to others: verifying maps (wire), the order of steps inside a plane,
+// finding paths, the stamp of policy time, acknowledging.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+	"github.com/cordonmesh/cordon/node/internal/plane"
+)
+
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// Plane is what the engine needs of a plane.
+type Plane interface {
+	Configure(ctx context.Context, cfg plane.Config) error
+	Renew(lease time.Time)
+}
+
+// Paths is what the engine needs of the transport: the whole set each time.
+type Paths interface {
+	SetPeers(peers []PathPeer) error
+}
+
+// PathPeer is a peer as far as paths to it are concerned.
+type PathPeer struct {
+	ID      string
+	NodeKey key.NodePublic
+	PathKey key.PathPublic
+}
+
+// Links is what the engine needs of the operating system: the whole set each
+// time, all of it on this mesh's own interface.
+type Links interface {
+	SetAddresses(ctx context.Context, addresses []netip.Prefix) error
+	SetRoutes(ctx context.Context, routes []netip.Prefix) error
+}
+
+// Options of an engine. All but Enforced and Log are needed.
+type Options struct {
+	Plane Plane
+	Paths Paths
+	Links Links
+
+	// Enforced is called from Run when the plane enforces a position that it did
+	// not enforce before. It must not block.
+	Enforced func(wire.Position)
+
+	Log *slog.Logger // default: discard
+}
+
+// Engine drives one mesh's plane, paths and links. The setters may be called at
+// any time, by several goroutines, and never wait; Run by one at a time.
+type Engine struct {
+	o    Options
+	wake chan struct{} // holds one token when input changed
+
+	mu    sync.Mutex
+	input Input
+	news  uint64 // counts changes of input other than of the lease
+
+	done done // Run's own
+}
+
+// done is what has been carried out since Run began.
+type done struct {
+	plane struct {
+		set   bool // false: it is to be told, whatever it was told before
+		news  uint64
+		lease time.Time
+	}
+	enforced  wire.Position
+	paths     told[PathPeer]
+	addresses told[netip.Prefix]
+	routes    told[netip.Prefix]
+}
+
+// New makes an engine that knows nothing, and does nothing before Run.
+func New(o Options) (*Engine, error) {
+	if o.Plane == nil || o.Paths == nil || o.Links == nil {
+		return nil, errors.New("make an engine: Plane, Paths and Links are all needed")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Engine{o: o, wake: make(chan struct{}, 1)}, nil
+}
+
+// SetMap gives the map that holds from now on; the zero Map permits nothing.
+func (e *Engine) SetMap(m wire.Map) {
+	e.set(1, func(in *Input) { in.Map = m })
+}
+
+// SetTunnel gives the key and the UDP port (0: any) of the tunnels.
+func (e *Engine) SetTunnel(k key.TunnelPrivate, port uint16) {
+	e.set(1, func(in *Input) { in.TunnelKey, in.ListenPort = k, port })
+}
+
+// SetLease gives the signed time of the last verified lease.
+func (e *Engine) SetLease(signed time.Time) {
+	e.set(0, func(in *Input) { in.Lease = signed })
+}
+
+func (e *Engine) set(news uint64, change func(*Input)) {
+	e.mu.Lock()
+	change(&e.input)
+	e.news += news
+	e.mu.Unlock()
+	e.nudge()
+}
+
+func (e *Engine) nudge() {
+	select {
+	case e.wake <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// Run carries out what is known, and each change of it, until ctx ends. Called
+// again it begins from nothing, as parts that were made anew need it.
+func (e *Engine) Run(ctx context.Context) error {
+	e.done = done{}
+	retry := firstRetry
+	again := time.NewTimer(lastRetry)
+	defer again.Stop()
+	e.nudge()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.wake:
+		case <-again.C:
+		}
+		if err := e.apply(ctx); err == nil {
+			again.Stop()
+			retry = firstRetry
+		} else if ctx.Err() == nil {
+			e.o.Log.Error("cannot carry out all that the map says", "try_again_in", retry, "error", err)
+			again.Reset(retry)
+			retry = min(2*retry, lastRetry)
+		}
+	}
+}
+
+// apply carries out what was not. Paths come before the plane, so that the
+// first handshake of a new peer finds its path machine; no failure of one keeps
+// another waiting.
+func (e *Engine) apply(ctx context.Context) error {
+	e.mu.Lock()
+	in, news := e.input, e.news
+	e.mu.Unlock()
+	if in.TunnelKey.IsZero() {
+		return nil // no identity yet: the plane denies, as it was made
+	}
+	fresh := !e.done.plane.set || e.done.plane.news != news
+	if !fresh && !in.Lease.Equal(e.done.plane.lease) {
+		// A lease a minute changes no right: it only lets rights with a hold go on.
+		e.o.Plane.Renew(in.Lease)
+		e.done.plane.lease = in.Lease
+	}
+	if !fresh && e.done.paths.set && e.done.addresses.set && e.done.routes.set {
+		return nil
+	}
+	want := Derive(&in)
+	paths := e.done.paths.tell(want.Paths, e.o.Paths.SetPeers)
+	var enforced error
+	if fresh {
+		enforced = e.configure(ctx, &in, want.Plane, news)
+	}
+	return errors.Join(enforced, wrap("tell the transport its peers", paths),
+		wrap("set the addresses of the interface", e.done.addresses.tell(want.Addresses, func(p []netip.Prefix) error {
+			return e.o.Links.SetAddresses(ctx, p)
+		})),
+		wrap("set the routes into the mesh", e.done.routes.tell(want.Routes, func(p []netip.Prefix) error {
+			return e.o.Links.SetRoutes(ctx, p)
+		})))
+}
+
+func (e *Engine) configure(ctx context.Context, in *Input, cfg plane.Config, news uint64) error {
+	d := &e.done.plane
+	d.set = false
+	if err := e.o.Plane.Configure(ctx, cfg); err != nil {
+		return err
+	}
+	d.set, d.news, d.lease = true, news, in.Lease
+	at := in.Map.Position()
+	if at != e.done.enforced && !in.Map.IsZero() && e.o.Enforced != nil {
+		e.o.Enforced(at)
+	}
+	e.done.enforced = at
+	return nil
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// told is a set that one part was told.
+type told[T comparable] struct {
+	what []T
+	set  bool // false: to be told, whatever it was told before
+}
+
+func (t *told[T]) tell(what []T, part func([]T) error) error {
+	if t.set && slices.Equal(t.what, what) {
+		return nil
+	}
+	t.set = false
+	if err := part(what); err != nil {
+		return err
+	}
+	t.what, t.set = what, true
+	return nil
+}
