@@ -15,6 +15,8 @@ import (
 type Dir struct {
 	path string
 	lock *os.File
+
+	full, all int // bytes of the stored Full, and of it with the Deltas since
 }
 
 // ErrHeld is returned when another daemon runs on the same state directory.

@@ -1,0 +1,138 @@
+package control
+
+import (
+	"context"
+	"crypto/x509"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+// courier carries what goes up: acknowledgements, reports, renewals. It has a
+// goroutine of its own for each session, so that the stream is read while the
+// coordinator takes its time to answer.
+type courier struct {
+	o    Options
+	wake chan struct{} // one slot
+
+	mu       sync.Mutex
+	ack      wire.Position // to be told
+	told     wire.Position
+	mustTell bool     // report facts
+	fresh    [][]byte // a renewed certificate chain, until the next session takes it
+}
+
+func newCourier(o Options) *courier {
+	return &courier{o: o, wake: make(chan struct{}, 1)}
+}
+
+func (c *courier) acknowledge(at wire.Position) {
+	c.mu.Lock()
+	c.ack = at
+	c.mu.Unlock()
+	c.nudge()
+}
+
+func (c *courier) report() {
+	c.mu.Lock()
+	c.mustTell = true
+	c.mu.Unlock()
+	c.nudge()
+}
+
+func (c *courier) nudge() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// start carries on ch until ctx is done; the channel that it gives is closed then.
+func (c *courier) start(ctx context.Context, ch *channel, chain [][]byte) <-chan struct{} {
+	c.mu.Lock()
+	c.told, c.mustTell = wire.Position{}, true
+	c.mu.Unlock()
+	c.nudge()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.renew(ctx, ch, chain)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-c.wake:
+				c.carry(ctx, ch)
+			}
+		}
+	}()
+	return ended
+}
+
+func (c *courier) carry(ctx context.Context, ch *channel) {
+	c.mu.Lock()
+	ack, tell := c.ack, c.mustTell
+	tellAck := ack != c.told && ack.Revision != 0
+	c.told, c.mustTell = ack, false
+	c.mu.Unlock()
+	if tell {
+		if err := c.tell(ctx, ch); err != nil && ctx.Err() == nil {
+			c.o.Log.Warn("reporting to the coordinator failed", "error", plain(err))
+		}
+	}
+	if !tellAck {
+		return
+	}
+	_, err := ch.Acknowledge(ctx, connect.NewRequest(&wire.AcknowledgeRequest{Incarnation: ack.Incarnation, Revision: ack.Revision}))
+	if err != nil && ctx.Err() == nil {
+		c.o.Log.Warn("acknowledging a map failed", "error", plain(err))
+	}
+}
+
+func (c *courier) tell(ctx context.Context, ch *channel) error {
+	statement, err := c.o.Dir.Statement(c.o.Keys)
+	if err != nil {
+		return err
+	}
+	facts := c.o.Facts()
+	r := &wire.ReportRequest{Statement: statement, Port: uint32(facts.Port), Os: system(), Version: c.o.Version}
+	for _, e := range facts.Endpoints {
+		r.Endpoints = append(r.Endpoints, e.String())
+	}
+	for _, p := range facts.Advertised {
+		r.Advertised = append(r.Advertised, p.String())
+	}
+	_, err = ch.Report(ctx, connect.NewRequest(r))
+	return err
+}
+
+// renew asks for a new certificate once half of the old one's life is over. An
+// expired one still renews: the coordinator goes by the key.
+func (c *courier) renew(ctx context.Context, ch *channel, chain [][]byte) {
+	if len(chain) > 0 {
+		leaf, err := x509.ParseCertificate(chain[0])
+		if err == nil && time.Until(leaf.NotAfter) > leaf.NotAfter.Sub(leaf.NotBefore)/2 {
+			return
+		}
+	}
+	resp, err := ch.Renew(ctx, connect.NewRequest(&wire.RenewRequest{}))
+	if err != nil {
+		c.o.Log.Warn("renewing the node certificate failed; the next session tries again", "error", plain(err))
+		return
+	}
+	c.mu.Lock()
+	c.fresh = resp.Msg.Chain
+	c.mu.Unlock()
+}
+
+// renewed gives a certificate chain that came since, once.
+func (c *courier) renewed() [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	chain := c.fresh
+	c.fresh = nil
+	return chain
+}
