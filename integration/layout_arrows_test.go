@@ -79,7 +79,7 @@ func arrows() map[string]row {
 		plane + "/userspace":       {may: may(plane, "acl", "acl/filter", "acl/packet", key), why: "takes any tun.Device and conn.Bind: knows neither netstack nor transport"},
 		"node/internal/engine":     {may: may("acl", wire, key, plane), why: "desired state to plane configuration, by interfaces of its own"},
 		"node/internal/policytime": {why: "arithmetic on clocks, which every plane can be tested with"},
-		"node/internal/control":    {may: may("acl", wire, key, local), why: "follows the coordinator; cannot reach the tunnels or their keys' use"},
+		"node/internal/control":    {may: may("acl", wire, key, local, "node/internal/policytime"), why: "follows the coordinator; cannot reach the tunnels or their keys' use"},
 		"node/internal/dns":        {may: may(wire, key, local), why: "names from the map; no say in what passes"},
 		"node/internal/posture":    {may: may(wire, key, local), why: "facts about the machine; judged elsewhere"},
 		"node/internal/localapi":   {may: may(wire, key, local), why: "an edge: decodes, checks the caller, calls"},
