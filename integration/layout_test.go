@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"go/ast"
 	"maps"
 	"os"
 	"os/exec"
@@ -190,4 +191,29 @@ func dependencyTable(path string) ([]string, error) {
 		return nil, fmt.Errorf("%s has no table under \"## Dependencies\"", path)
 	}
 	return table, nil
+}
+
+// TestLayoutThreats: every test that docs/THREATS.md names exists.
+func TestLayoutThreats(t *testing.T) {
+	text, err := os.ReadFile("../docs/THREATS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[string]bool{}
+	for _, s := range tree(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test && f.Recv == nil {
+				have[f.Name.Name] = true
+			}
+		}
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) == 0 {
+		t.Error("docs/THREATS.md names no test at all")
+	}
+	for _, m := range named {
+		if !have[m[1]] {
+			t.Errorf("docs/THREATS.md rests on %s, and no such test exists", m[1])
+		}
+	}
 }
