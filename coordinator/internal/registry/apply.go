@@ -64,10 +64,12 @@ func (v TokenRevoked) apply(s *State, _ Entry) {
 }
 
 func (v PolicySet) apply(s *State, e Entry) {
-	old := s.policies[max(0, len(s.policies)-maxPolicies+1):]
-	s.policies = append(slices.Clip(slices.Clone(old)), &PolicyVersion{
-		Revision: e.Revision, File: v.File, Text: v.Text, Author: v.Author, Time: e.Time,
-	})
+	next := &PolicyVersion{Revision: e.Revision, File: v.File, Text: v.Text, Author: v.Author, Time: e.Time}
+	if v.parsed != nil {
+		next.parse.Do(func() { next.pol = v.parsed })
+	}
+	kept := s.policies[max(0, len(s.policies)-maxPolicies+1):]
+	s.policies = append(slices.Clip(slices.Clone(kept)), next)
 }
 
 func (v IncarnationBegun) apply(s *State, _ Entry) {

@@ -44,7 +44,7 @@ func (c SetPolicy) decide(d *decision) error {
 	if err := checkWord("policy file name", c.File); err != nil {
 		return err
 	}
-	_, warnings, err := policy.Parse(c.File, []byte(c.Text))
+	parsed, warnings, err := policy.Parse(c.File, []byte(c.Text))
 	d.result.Problems = warnings
 	if err != nil {
 		return &PolicyError{Err: err, Warnings: warnings}
@@ -53,7 +53,7 @@ func (c SetPolicy) decide(d *decision) error {
 		d.result.Policy = current
 		return nil
 	}
-	d.emit(PolicySet{File: c.File, Text: c.Text, Author: d.actor})
+	d.emit(PolicySet{File: c.File, Text: c.Text, Author: d.actor, parsed: parsed})
 	d.record("policy.set", c.File, "%d bytes, replaces revision %d", len(c.Text), current.revision())
 	d.result.Policy = d.state.Policy()
 	d.settleAll()

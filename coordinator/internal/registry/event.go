@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
@@ -65,6 +66,8 @@ type (
 		File   string `json:"file"`
 		Text   string `json:"text"`
 		Author Actor  `json:"author"`
+
+		parsed *policy.Policy // from the decision, to parse only once; nil when read back
 	}
 	// IncarnationBegun follows a restore.
 	IncarnationBegun struct {

@@ -73,7 +73,7 @@ func (r *Registry) serve(ctx context.Context, batch []*request) error {
 		out := r.decide(batch)
 		err := r.write(ctx, out)
 		if errors.Is(err, ErrConflict) {
-			if err = r.tail(ctx); err == nil {
+			if err = r.catchUp(ctx); err == nil {
 				continue
 			}
 		}
@@ -145,6 +145,20 @@ func (r *Registry) tail(ctx context.Context) error {
 	}
 	if len(entries) > 0 {
 		r.show(s, entries)
+	}
+	return nil
+}
+
+// catchUp is tail after a conflict: there must be something to learn. If there
+// is not, the journal stands behind this registry, as when somebody put an old
+// file in its place; to decide again would go on for ever.
+func (r *Registry) catchUp(ctx context.Context) error {
+	before := r.Snapshot().Revision
+	if err := r.tail(ctx); err != nil {
+		return err
+	}
+	if r.Snapshot().Revision == before {
+		return fmt.Errorf("%w: it is not at revision %d, yet has nothing later; was the store replaced under a running coordinator?", ErrFailed, before)
 	}
 	return nil
 }

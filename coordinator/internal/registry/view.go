@@ -41,7 +41,7 @@ func (r *Registry) Since(revision uint64) ([]Entry, bool) {
 	if missing > uint64(len(v.recent)) {
 		return nil, false
 	}
-	return v.recent[uint64(len(v.recent))-missing:], true
+	return slices.Clip(v.recent[uint64(len(v.recent))-missing:]), true
 }
 
 // show puts a later state in force.

@@ -145,7 +145,9 @@ func (r *Registry) Wake() {
 }
 
 // AuditHead gives the end of the audit chain.
-func (r *Registry) AuditHead(ctx context.Context) (audit.Head, error) { return r.journal.AuditHead(ctx) }
+func (r *Registry) AuditHead(ctx context.Context) (audit.Head, error) {
+	return r.journal.AuditHead(ctx)
+}
 
 // AuditRange gives at most limit audit records after a sequence.
 func (r *Registry) AuditRange(ctx context.Context, after uint64, limit int) ([]audit.Record, error) {
