@@ -92,13 +92,14 @@ func record(rest []byte) (b []byte, torn bool) {
 }
 
 // lastRecord tells whether a torn record is the last thing in the file. After a
-// crash a file may have its new length but zeros for bytes.
+// crash a file may have its new length but zeros for bytes, of which no message
+// consists.
 func lastRecord(rest []byte) bool {
-	if !slices.ContainsFunc(rest, func(b byte) bool { return b != 0 }) || len(rest) < recordFront {
+	if len(rest) < recordFront || !slices.ContainsFunc(rest[recordFront:], func(b byte) bool { return b != 0 }) {
 		return true
 	}
 	size := uint64(binary.BigEndian.Uint32(rest))
-	return size > 0 && size <= MaxMessage+signedOverhead && size >= uint64(len(rest)-recordFront)
+	return size <= MaxMessage+signedOverhead && size >= uint64(len(rest)-recordFront)
 }
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
