@@ -1,0 +1,291 @@
+// Package filter judges every packet between a node and the mesh, both ways,
+// and remembers the flows that it permitted.
+//
+// What it keeps to, whatever it is given:
+//
+//   - Without a Table nothing passes. A packet passes because a rule permits it,
+//     or the flow that it belongs to, and for no other reason.
+//   - A new Table takes effect at the next packet: every flow is judged again by
+//     the addresses, ports and direction with which it began, whichever way that
+//     packet goes. So is a flow whose login, schedule or hold came to its end.
+//     A flow that lost its right is remembered until it is idle, lest its next
+//     packet pass as the beginning of another that the rules do permit.
+//   - An answer passes only within a flow; an ICMP error only if it quotes a
+//     flow, and comes from the party that the flow is with.
+//   - One peer can fill only its own share of the flow table.
+//   - Judging allocates nothing, save memory for more flows than ever before.
+//
+// Of a TCP segment that belongs to no known flow and does not begin one nobody
+// can tell which side opened the connection: it passes if a rule permits the
+// connection in either direction. So connections outlive a restart of the daemon.
+//
+// The package sends nothing, and reads no clock. It trusts that a packet from
+// the mesh bears a source address of the peer that sent it: WireGuard's allowed
+// addresses see to that.
+package filter
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/packet"
+)
+
+// Options bound what a Filter may use. Each zero stands for its default.
+type Options struct {
+	MaxFlows        int // default 262,144, at 128 bytes each when in use
+	MaxFlowsPerPeer int // default an eighth of MaxFlows
+	Records         int // flow records kept for readers; default 4,096
+	Refusals        int // refusals kept for status; default 256
+	Answers         int // refusals answered in a second, each way; default 100
+
+	// Seed makes a run repeatable, for tests. Zero takes one from the system.
+	Seed uint64
+}
+
+// Validate finds values that cannot be meant.
+func (o Options) Validate() error {
+	const most = 1 << 24
+	for name, n := range map[string]int{
+		"MaxFlows": o.MaxFlows, "MaxFlowsPerPeer": o.MaxFlowsPerPeer,
+		"Records": o.Records, "Refusals": o.Refusals, "Answers": o.Answers,
+	} {
+		if n < 0 || n > most {
+			return fmt.Errorf("filter options: %s is %d; it must be 0 (default) to %d", name, n, most)
+		}
+	}
+	return nil
+}
+
+func (o Options) defaults() Options {
+	put := func(n *int, value int) {
+		if *n == 0 {
+			*n = value
+		}
+	}
+	put(&o.MaxFlows, 1<<18)
+	put(&o.MaxFlowsPerPeer, max(1, o.MaxFlows/8))
+	put(&o.Records, 4096)
+	put(&o.Refusals, 256)
+	put(&o.Answers, 100)
+	return o
+}
+
+// Filter judges packets. Its methods may be called by several goroutines.
+type Filter struct {
+	loading sync.Mutex       // one Load at a time; guards ids
+	ids     map[string]int32 // accounts by peer id
+
+	mu        sync.Mutex // guards what follows
+	now       Moment
+	clocks    Moment // when version was last raised, to see clocks jump
+	table     *Table // nil: deny
+	lease     int64
+	version   uint32 // of table, lease apart; never 0
+	last      [2]*flow
+	flows     flows
+	ledger    ledger
+	accountOf []int32 // by holder in table
+	free      []int32 // accounts without flows, of peers that are gone
+	rests     [rests]int64
+	fragments fragments
+	counts    [2][reasons]uint64
+	revoked   int // flows that are remembered without a right
+	records   ring
+	refusals  refusals
+	answers   [2]bucket
+	dice      uint64
+}
+
+// New makes a Filter that denies everything until Load. It fails if the options
+// are impossible.
+func New(o Options) (*Filter, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o = o.defaults()
+	f := &Filter{version: 1, ids: map[string]int32{}}
+	s := secret(o.Seed)
+	f.dice = s[4]
+	f.flows = newFlows(s, o.MaxFlows)
+	f.ledger.most = o.MaxFlowsPerPeer
+	for r := range f.rests {
+		f.rests[r] = rest(r).span()
+	}
+	none := new(flow)
+	f.last = [2]*flow{none, none}
+	f.fragments.seed = s
+	f.records.init(o.Records)
+	f.refusals.init(o.Refusals, s)
+	f.answers = [2]bucket{newBucket(o.Answers), newBucket(o.Answers)}
+	return f, nil
+}
+
+func secret(from uint64) (s seed) {
+	for i := range s {
+		if from != 0 {
+			from = fold(from^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93+uint64(i))
+			s[i] = from
+			continue
+		}
+		var b [8]byte
+		rand.Read(b[:]) // never fails (crypto/rand)
+		s[i] = binary.LittleEndian.Uint64(b[:])
+	}
+	return s
+}
+
+// Load makes t what packets are judged by from now on; nil denies everything.
+func (f *Filter) Load(t *Table) {
+	f.loading.Lock()
+	defer f.loading.Unlock()
+	of, fresh, gone := f.settle(t)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, i := range fresh {
+		of[i] = f.openAccount()
+		f.ids[t.holders[i].id] = of[i]
+	}
+	for _, id := range gone {
+		f.closeAccount(id)
+	}
+	f.table, f.accountOf = t, of
+	if t != nil {
+		f.lease = t.lease
+	}
+	f.raise()
+}
+
+// settle finds the accounts of a table's peers, those that have none yet, and
+// the peers that are gone.
+func (f *Filter) settle(t *Table) (of []int32, fresh []int, gone []string) {
+	present := make(map[int32]bool)
+	if t != nil {
+		of = make([]int32, len(t.holders))
+		for i := 1; i < len(of); i++ {
+			account, ok := f.ids[t.holders[i].id]
+			if !ok {
+				fresh = append(fresh, i)
+				continue
+			}
+			of[i] = account
+			present[account] = true
+		}
+	}
+	for id, account := range f.ids {
+		if !present[account] {
+			gone = append(gone, id)
+		}
+	}
+	return of, fresh, gone
+}
+
+func (f *Filter) openAccount() int32 {
+	if n := len(f.free); n > 0 {
+		account := f.free[n-1]
+		f.free = f.free[:n-1]
+		return account
+	}
+	return f.ledger.open()
+}
+
+// closeAccount gives up the account of a peer that is gone. As long as it has
+// flows, they must be paid for: a later Load looks again.
+func (f *Filter) closeAccount(id string) {
+	if account := f.ids[id]; f.ledger.accounts[account].count == 0 {
+		f.free = append(f.free, account)
+		delete(f.ids, id)
+	}
+}
+
+// raise makes every flow be judged again at its next packet.
+func (f *Filter) raise() {
+	f.version++
+	if f.version == 0 {
+		f.version = 1
+	}
+	f.clocks = f.now
+}
+
+// Renew tells the filter of a lease: the policy time from which holds count. A
+// flow that a hold ends looks again when it comes to that end.
+func (f *Filter) Renew(lease time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lease = max(f.lease, nanos(lease))
+}
+
+// A Batch judges packets at one moment. It holds the filter's lock from Begin
+// to End, so a batch is short: what one read or write of the interface brings.
+type Batch struct {
+	f *Filter
+}
+
+// Begin starts a batch. Its End must follow, in the same goroutine.
+func (f *Filter) Begin(m Moment) Batch {
+	f.mu.Lock()
+	f.set(m)
+	return Batch{f}
+}
+
+// End ends the batch.
+func (b Batch) End() { b.f.mu.Unlock() }
+
+// set moves the time on. Boot time that goes back is taken to stand still.
+func (f *Filter) set(m Moment) {
+	m.Boot = max(m.Boot, f.now.Boot)
+	f.now = m
+	if m.jumped(&f.clocks) {
+		f.raise()
+	}
+}
+
+// In judges a packet from the mesh to this node.
+func (b Batch) In(p *packet.Packet) acl.Verdict {
+	if p.Shape == packet.Ports && p.Frag == packet.Whole {
+		k := key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}
+		if fl := b.f.quick(In, &k, p); fl != nil {
+			return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
+		}
+	}
+	return b.f.judge(In, p)
+}
+
+// Out judges a packet from this node to the mesh.
+func (b Batch) Out(p *packet.Packet) acl.Verdict {
+	if p.Shape == packet.Ports && p.Frag == packet.Whole {
+		k := key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}
+		if fl := b.f.quick(Out, &k, p); fl != nil {
+			return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
+		}
+	}
+	return b.f.judge(Out, p)
+}
+
+// quick lets a packet pass that belongs to an established flow and changes
+// nothing about it. It gives nil for all others, which judge then looks at.
+//
+// Packets come in runs: the flow of the packet before is tried first.
+func (f *Filter) quick(d Direction, k *key, p *packet.Packet) *flow {
+	fl := f.last[d&1]
+	if fl.key != *k {
+		if fl, _ = f.flows.find(k); fl == nil {
+			return nil
+		}
+		f.last[d&1] = fl
+	}
+	now := f.now.Boot
+	if fl.version != f.version || fl.fast&(1<<d) == 0 || now >= fl.end || now >= fl.idle ||
+		p.Flags&(packet.SYN|packet.FIN|packet.RST) != 0 {
+		return nil
+	}
+	fl.idle = now + f.rests[fl.rest&(rests-1)]
+	fl.packets[d&1]++
+	fl.bytes[d&1] += uint64(p.Len)
+	f.counts[d&1][acl.Established]++
+	return fl
+}

@@ -1,0 +1,127 @@
+package filter
+
+import "unsafe"
+
+// flows is the flow table: entries in chunks that never move, found through
+// open addressing with linear probing. Chunks come as they are needed, so a
+// node at rest pays for none, and the memory of a flood is bounded by max.
+type flows struct {
+	seed   seed
+	slots  []uint64 // hash in the upper half, entry number + 1 in the lower; 0: empty
+	chunks []*[chunkSize]flow
+	free   int32 // head of the list of entries to use again, linked by next; -1: none
+	used   int32 // entries ever used
+	count  int
+	max    int
+	serial uint32
+}
+
+const (
+	chunkBits = 9
+	chunkSize = 1 << chunkBits
+	noFlow    = -1
+
+	firstSlots = 1024
+)
+
+// Two cache lines: the compiler refuses a flow of any other size.
+const (
+	_ = uint(unsafe.Sizeof(flow{}) - 128)
+	_ = uint(128 - unsafe.Sizeof(flow{}))
+)
+
+func newFlows(s seed, limit int) flows {
+	return flows{seed: s, slots: make([]uint64, firstSlots), free: noFlow, max: limit}
+}
+
+func (t *flows) at(i int32) *flow { return &t.chunks[i>>chunkBits][i&(chunkSize-1)] }
+
+// find gives the entry of the key and its number, or nil.
+func (t *flows) find(k *key) (*flow, int32) {
+	h := t.seed.hash(k)
+	mask := uint32(len(t.slots) - 1)
+	for i := h & mask; ; i = (i + 1) & mask {
+		s := t.slots[i]
+		if s == 0 {
+			return nil, noFlow
+		}
+		if uint32(s>>32) == h {
+			n := int32(uint32(s)) - 1
+			if fl := t.at(n); fl.key == *k {
+				return fl, n
+			}
+		}
+	}
+}
+
+// add makes an entry for a key that has none. It gives nil if the table is full.
+func (t *flows) add(k *key) (*flow, int32) {
+	if t.count >= t.max {
+		return nil, noFlow
+	}
+	if (t.count+1)*2 > len(t.slots) {
+		t.grow()
+	}
+	n := t.free
+	if n == noFlow {
+		n = t.used
+		t.used++
+		if int(n)>>chunkBits == len(t.chunks) {
+			t.chunks = append(t.chunks, new([chunkSize]flow))
+		}
+	} else {
+		t.free = t.at(n).next
+	}
+	t.count++
+	t.serial++
+	fl := t.at(n)
+	*fl = flow{key: *k, hash: t.seed.hash(k), serial: t.serial, next: noFlow, prev: noFlow}
+	t.enter(fl.hash, n)
+	return fl, n
+}
+
+func (t *flows) enter(h uint32, n int32) {
+	mask := uint32(len(t.slots) - 1)
+	i := h & mask
+	for t.slots[i] != 0 {
+		i = (i + 1) & mask
+	}
+	t.slots[i] = uint64(h)<<32 | uint64(n+1)
+}
+
+func (t *flows) grow() {
+	old := t.slots
+	t.slots = make([]uint64, 2*len(old))
+	for _, s := range old {
+		if s != 0 {
+			t.enter(uint32(s>>32), int32(uint32(s))-1)
+		}
+	}
+}
+
+// remove forgets entry n, whose key then matches nothing.
+func (t *flows) remove(n int32) {
+	fl := t.at(n)
+	mask := uint32(len(t.slots) - 1)
+	i := fl.hash & mask
+	for t.slots[i] != uint64(fl.hash)<<32|uint64(n+1) {
+		i = (i + 1) & mask
+	}
+	t.close(i, mask)
+	*fl = flow{next: t.free}
+	t.free = n
+	t.count--
+}
+
+// close empties slot i, and moves up the entries behind it that a search would
+// not find any more beyond the gap.
+func (t *flows) close(i, mask uint32) {
+	for j := (i + 1) & mask; t.slots[j] != 0; j = (j + 1) & mask {
+		home := uint32(t.slots[j]>>32) & mask
+		if (j-home)&mask >= (j-i)&mask {
+			t.slots[i] = t.slots[j]
+			i = j
+		}
+	}
+	t.slots[i] = 0
+}

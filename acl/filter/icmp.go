@@ -1,0 +1,35 @@
+package filter
+
+import (
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/packet"
+)
+
+// quoted judges an ICMP error. It passes only if it complains of a packet that
+// went the other way in a permitted flow, goes back to that packet's sender,
+// and comes from the party that the flow is with: a forged one could otherwise
+// end the connections of others, or shrink their packets (RFC 5927). It keeps
+// no flow alive.
+func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
+	if p.Quoted.Shape == packet.Invalid || p.Quoted.Src != p.Dst {
+		return refuse(acl.NoRule)
+	}
+	k := keyOf(d.reverse(), &p.Quoted)
+	fl, n := f.flows.find(&k)
+	if fl == nil || f.now.Boot >= fl.idle {
+		return refuse(acl.NoRule)
+	}
+	if fl.version != f.version || f.now.Boot >= fl.end {
+		if dec := f.again(fl, n); dec.reason != acl.Permitted {
+			return dec
+		}
+	}
+	e, why := f.table.locate(d, p.Src, p.Dst)
+	if why != acl.Permitted {
+		return refuse(why)
+	}
+	if f.accountOf[e.peer(d).holder] != fl.account {
+		return refuse(acl.NoRule)
+	}
+	return decision{acl.Established, fl.rule, 0}
+}

@@ -1,0 +1,245 @@
+package filter
+
+import (
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/packet"
+)
+
+// judge looks at a packet from the beginning, and counts the verdict.
+func (f *Filter) judge(d Direction, p *packet.Packet) acl.Verdict {
+	dec := f.consider(d, p)
+	f.counts[d&1][dec.reason]++
+	v := acl.Verdict{Reason: dec.reason, Allow: passes(dec.reason)}
+	if dec.rule != noRule {
+		v.Rule = f.table.rules[dec.rule].id
+	}
+	if !v.Allow {
+		f.note(d, p, dec, v)
+	}
+	return v
+}
+
+func passes(why acl.Reason) bool { return why == acl.Permitted || why == acl.Established }
+
+func refuse(why acl.Reason) decision { return decision{why, noRule, 0} }
+
+func (f *Filter) consider(d Direction, p *packet.Packet) decision {
+	if f.table == nil {
+		return refuse(acl.NoMap)
+	}
+	switch p.Shape {
+	case packet.Invalid:
+		return refuse(acl.Malformed)
+	case packet.Error:
+		return f.quoted(d, p)
+	case packet.Later:
+		return f.laterFragment(d, p)
+	}
+	k := keyOf(d, &p.Flow)
+	fl, n := f.flows.find(&k)
+	if fl != nil && f.now.Boot >= fl.idle {
+		f.finish(n, endIdle)
+		fl = nil
+	}
+	var dec decision
+	switch {
+	case fl == nil:
+		dec, n = f.begin(d, p, &k)
+	case d != fl.origin && begins(p):
+		dec, n = f.cross(d, p, &k, n)
+	default:
+		dec = f.within(d, p, fl, n)
+	}
+	if p.Frag == packet.FirstFragment && n != noFlow && passes(dec.reason) {
+		f.fragments.remember(d, p, n, f.flows.at(n).serial, f.now.Boot)
+	}
+	return dec
+}
+
+// begins reports whether the packet can only be the first of a connection.
+func begins(p *packet.Packet) bool {
+	return p.Proto == acl.TCP && p.Flags&(packet.SYN|packet.ACK) == packet.SYN
+}
+
+// within judges a packet of a flow that is in the table.
+func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decision {
+	if fl.version != f.version || f.now.Boot >= fl.end {
+		if dec := f.again(fl, n); dec.reason != acl.Permitted {
+			return dec
+		}
+	}
+	s := fl.state
+	switch {
+	case p.Flags&(packet.FIN|packet.RST) != 0:
+		s = closing
+	case begins(p):
+		s = opening
+	case s == opening && d != fl.origin:
+		s = open
+	}
+	fl.enter(s, f.now.Boot)
+	fl.packets[d&1]++
+	fl.bytes[d&1] += uint64(p.Len)
+	return decision{acl.Established, fl.rule, 0}
+}
+
+// again judges a flow by the rules of now, as if it began now the way that it
+// began. It says Permitted if the flow may go on.
+func (f *Filter) again(fl *flow, n int32) decision {
+	dec, e := f.rejudge(fl)
+	if dec.reason != acl.Permitted {
+		f.revoke(fl, dec)
+		return dec
+	}
+	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
+	if to := f.accountOf[e.peer(fl.origin).holder]; to != fl.account {
+		f.unlink(n) // the prefix went over to another peer, such as a standby gateway
+		f.link(n, to)
+	}
+	if fl.state == revoked {
+		f.revoked--
+		fl.state = opening
+		f.start(fl, e)
+	}
+	return dec
+}
+
+// rejudge asks the rules about a flow. A flow of which only the middle was seen
+// may have begun the other way.
+func (f *Filter) rejudge(fl *flow) (decision, ends) {
+	dec, e := f.ask(fl, fl.origin)
+	if dec.reason == acl.Permitted || fl.fast&guessed == 0 || fl.state == revoked {
+		return dec, e
+	}
+	if other, e := f.ask(fl, fl.origin.reverse()); other.reason == acl.Permitted {
+		fl.origin = fl.origin.reverse()
+		return other, e
+	}
+	return dec, e
+}
+
+func (f *Filter) ask(fl *flow, origin Direction) (decision, ends) {
+	if f.table == nil {
+		return refuse(acl.NoMap), ends{}
+	}
+	src, dst := fl.own, fl.peer
+	if origin == In {
+		src, dst = dst, src
+	}
+	e, why := f.table.locate(origin, src, dst)
+	if why != acl.Permitted {
+		return refuse(why), e
+	}
+	return f.table.decide(origin, e, fl.wish(origin), f.lease, &f.now), e
+}
+
+// revoke takes a flow's right away, once.
+func (f *Filter) revoke(fl *flow, dec decision) {
+	if fl.state == revoked {
+		return
+	}
+	f.recordEnd(fl, dec)
+	fl.enter(revoked, f.now.Boot)
+	f.revoked++
+}
+
+// cross judges a SYN against the direction of a flow that has the same
+// addresses and ports. It begins a flow of its own: were it taken for an answer,
+// whoever answers could open connections as long as the flow is remembered.
+func (f *Filter) cross(d Direction, p *packet.Packet, k *key, n int32) (decision, int32) {
+	dec, e := f.fresh(d, k)
+	if dec.reason != acl.Permitted {
+		return dec, noFlow
+	}
+	f.finish(n, endReplaced)
+	return f.admit(d, p, k, dec, e, 0)
+}
+
+// begin judges a packet that belongs to no flow in the table.
+func (f *Filter) begin(d Direction, p *packet.Packet, k *key) (decision, int32) {
+	if p.Shape == packet.Answer {
+		// Without the question it is not kept: else the next question of the
+		// other side would pass as part of it.
+		return f.unasked(d, k), noFlow
+	}
+	if p.Proto == acl.TCP && !begins(p) {
+		return f.takeUp(d, p, k)
+	}
+	dec, e := f.fresh(d, k)
+	if dec.reason != acl.Permitted {
+		return dec, noFlow
+	}
+	return f.admit(d, p, k, dec, e, 0)
+}
+
+// fresh judges a flow that would begin now.
+func (f *Filter) fresh(d Direction, k *key) (decision, ends) {
+	fl := flow{key: *k}
+	return f.ask(&fl, d)
+}
+
+// unasked judges an answer to nothing, as a protocol without ports.
+func (f *Filter) unasked(d Direction, k *key) decision {
+	fl := flow{key: key{k.own, k.peer, portsWord(k.proto(), 0, 0) | oneWayICMP}}
+	dec, _ := f.ask(&fl, d)
+	return dec
+}
+
+// takeUp judges a TCP segment from the middle of a connection. The lower port is
+// more likely the service: that direction is asked first.
+func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32) {
+	origin := d
+	if p.SrcPort < p.DstPort {
+		origin = d.reverse()
+	}
+	dec, e := f.fresh(origin, k)
+	if dec.reason != acl.Permitted {
+		other, others := f.fresh(origin.reverse(), k)
+		if other.reason == acl.Permitted || origin != d {
+			dec, e, origin = other, others, origin.reverse()
+		}
+	}
+	if dec.reason != acl.Permitted {
+		return dec, noFlow
+	}
+	return f.admit(origin, p, k, dec, e, guessed)
+}
+
+// admit puts a permitted flow into the table, and gives its number.
+func (f *Filter) admit(origin Direction, p *packet.Packet, k *key, dec decision, e ends, how uint8) (decision, int32) {
+	account := f.accountOf[e.peer(origin).holder]
+	if !f.room(account) {
+		return decision{acl.TableFull, dec.rule, 0}, noFlow
+	}
+	fl, n := f.flows.add(k)
+	if fl == nil {
+		return decision{acl.TableFull, dec.rule, 0}, noFlow
+	}
+	f.link(n, account)
+	fl.origin, fl.fast = origin, how
+	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
+	f.start(fl, e)
+	s := opening
+	if p.Flags&(packet.FIN|packet.RST) != 0 {
+		s = closing
+	}
+	fl.enter(s, f.now.Boot)
+	d := Out
+	if p.Src != k.own { // a guessed flow may begin against the packet
+		d = In
+	}
+	fl.packets[d], fl.bytes[d] = 1, uint64(p.Len)
+	return dec, n
+}
+
+// finish forgets flow n.
+func (f *Filter) finish(n int32, how endKind) {
+	fl := f.flows.at(n)
+	if fl.state == revoked {
+		f.revoked--
+	} else {
+		f.recordEnd(fl, decision{how.reason(), noRule, 0})
+	}
+	f.unlink(n)
+	f.flows.remove(n)
+}

@@ -1,0 +1,381 @@
+package filter_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/filter"
+	"github.com/cordonmesh/cordon/acl/packet"
+	"github.com/cordonmesh/cordon/acl/packet/packettest"
+)
+
+// noon is when every script begins.
+func noon() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
+
+// script plays a text of testdata/verdicts against a filter. See README there.
+type script struct {
+	t      *testing.T
+	f      *filter.Filter
+	now    time.Time
+	config filter.Config
+}
+
+func TestVerdicts(t *testing.T) {
+	files, err := filepath.Glob("testdata/verdicts/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scripts", err)
+	}
+	for _, name := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &script{t: t, f: newFilter(t, filter.Options{}), now: noon()}
+			for i, line := range strings.Split(string(text), "\n") {
+				line, _, _ = strings.Cut(line, "#")
+				if strings.TrimSpace(line) == "" {
+					continue
+				}
+				if err := s.do(line); err != nil {
+					t.Errorf("%s:%d: %s\n\t%v", name, i+1, strings.TrimSpace(line), err)
+				}
+			}
+		})
+	}
+}
+
+func newFilter(t testing.TB, o filter.Options) *filter.Filter {
+	o.Seed = 1
+	f, err := filter.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (s *script) do(line string) error {
+	line, want, judged := strings.Cut(line, "=>")
+	words := strings.Fields(line)
+	var got string
+	switch words[0] {
+	case "self", "peer", "mesh", "rule", "without":
+		return s.configure(words)
+	case "load":
+		s.config.Revision++
+		t, err := filter.Compile(s.config)
+		if err != nil {
+			return err
+		}
+		s.f.Load(t)
+	case "unload":
+		s.f.Load(nil)
+	case "at":
+		d, err := time.ParseDuration(words[1])
+		s.now = noon().Add(d)
+		return err
+	case "lease":
+		s.f.Renew(s.now)
+	case "sweep":
+		s.f.Sweep(filter.At(s.now))
+	case "flows":
+		got = strconv.Itoa(s.f.Stats().Flows)
+	case "records":
+		got = s.records()
+	case "explain":
+		d := direction(words[1])
+		proto, port := service(words[5])
+		got = verdict(s.f.Explain(filter.At(s.now), d, addr(words[2]), addr(words[4]), proto, port))
+	case "in", "out":
+		got = s.packet(direction(words[0]), build(words[1:]))
+	default:
+		return fmt.Errorf("unknown word %q", words[0])
+	}
+	if judged && got != strings.Join(strings.Fields(want), " ") {
+		return fmt.Errorf("got  %s\n\twant %s", got, strings.TrimSpace(want))
+	}
+	if !judged && got != "" {
+		return fmt.Errorf("nothing is expected of a verdict: %s", got)
+	}
+	return nil
+}
+
+func (s *script) packet(d filter.Direction, b []byte) string {
+	var p packet.Packet
+	p.Parse(b)
+	return verdict(judge(s.f, s.now, d, &p))
+}
+
+func judge(f *filter.Filter, now time.Time, d filter.Direction, p *packet.Packet) acl.Verdict {
+	b := f.Begin(filter.At(now))
+	defer b.End()
+	if d == filter.In {
+		return b.In(p)
+	}
+	return b.Out(p)
+}
+
+var reasonWords = map[acl.Reason]string{
+	acl.NoRule: "no-rule", acl.Permitted: "permitted", acl.Established: "established", acl.UnknownPeer: "unknown-peer",
+	acl.NotOurs: "not-ours", acl.Malformed: "malformed", acl.FactEnded: "fact-ended", acl.OutsideTime: "outside-time",
+	acl.HoldEnded: "hold-ended", acl.NoFragment: "no-fragment", acl.NoMap: "no-map", acl.TableFull: "table-full",
+}
+
+func verdict(v acl.Verdict) string {
+	word := "deny"
+	if v.Allow {
+		word = "allow"
+	}
+	return strings.TrimSpace(word + " " + reasonWords[v.Reason] + " " + string(v.Rule))
+}
+
+// records gives the flow log since the last time, and begins a new one.
+func (s *script) records() string {
+	buf := make([]filter.Record, 100)
+	n, _, _ := s.f.Records(0, buf)
+	var out []string
+	for _, r := range buf[:n] {
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s %s", r.Kind, r.Direction, reasonWords[r.Verdict.Reason], r.Verdict.Rule)))
+	}
+	return strings.Join(out, ", ")
+}
+
+// configure reads one line about the map.
+//
+//	self PREFIX CLASS...      peer NAME PREFIX CLASS [owner=N] [fact=NAME:TIME]
+//	rule ID in|out CLASS,... -> CLASS,... SERVICE,... [owner] [needs=FACT,...] [from=T] [to=T] [hold=T] [feature=X] [log=off]
+//	without rule ID           without peer NAME
+func (s *script) configure(words []string) error {
+	c := &s.config
+	switch words[0] {
+	case "mesh":
+		c.Mesh = append(c.Mesh, prefix(words[1]))
+	case "self":
+		party(&c.Self, words[1:])
+	case "peer":
+		i := slices.IndexFunc(c.Peers, func(p filter.Party) bool { return p.ID == words[1] })
+		if i < 0 {
+			c.Peers = append(c.Peers, filter.Party{ID: words[1], Name: words[1]})
+			i = len(c.Peers) - 1
+		}
+		party(&c.Peers[i], words[2:])
+	case "rule":
+		s.rule(words)
+	case "without":
+		switch words[1] {
+		case "rule":
+			gone := func(r acl.Rule) bool { return string(r.ID) == words[2] }
+			c.Rules.In, c.Rules.Out = slices.DeleteFunc(slices.Clone(c.Rules.In), gone), slices.DeleteFunc(slices.Clone(c.Rules.Out), gone)
+		case "peer":
+			c.Peers = slices.DeleteFunc(slices.Clone(c.Peers), func(p filter.Party) bool { return p.ID == words[2] })
+		}
+	}
+	return nil
+}
+
+func party(p *filter.Party, words []string) {
+	for i := 0; i < len(words); i++ {
+		k, v, _ := strings.Cut(words[i], "=")
+		switch k {
+		case "owner":
+			n, _ := strconv.Atoi(v)
+			p.Owner = acl.Owner(n)
+		case "fact":
+			name, until, _ := strings.Cut(v, ":")
+			p.Facts = append(slices.DeleteFunc(p.Facts, func(f acl.FactEnd) bool { return string(f.Fact) == name }),
+				acl.FactEnd{Fact: acl.Fact(name), Until: when(until)})
+		default:
+			p.Prefixes = append(p.Prefixes, acl.PrefixClass{Prefix: prefix(words[i]), Class: class(words[i+1])})
+			i++
+		}
+	}
+}
+
+func (s *script) rule(words []string) {
+	r := acl.Rule{ID: acl.RuleID(words[1]), Src: classes(words[3]), Dst: classes(words[5])}
+	for _, w := range strings.Split(words[6], ",") {
+		proto, ports, _ := strings.Cut(w, ":")
+		first, last, isRange := strings.Cut(ports, "-")
+		if ports == "*" {
+			first, last, isRange = "0", "65535", true
+		}
+		if !isRange {
+			last = first
+		}
+		r.Open = append(r.Open, acl.Service{Protocol: protocol(proto), First: number(first), Last: number(last)})
+	}
+	for _, w := range words[7:] {
+		k, v, _ := strings.Cut(w, "=")
+		switch k {
+		case "owner":
+			r.SameOwner = true
+		case "needs":
+			for _, f := range strings.Split(v, ",") {
+				r.Needs = append(r.Needs, acl.Fact(f))
+			}
+		case "from":
+			r.NotBefore = when(v)
+		case "to":
+			r.NotAfter = when(v)
+		case "hold":
+			r.Hold, _ = time.ParseDuration(v)
+		case "feature":
+			r.Features = []string{v}
+		case "log":
+			r.Log = acl.LogOff
+		default:
+			panic("unknown condition " + w)
+		}
+	}
+	side := &s.config.Rules.In
+	if direction(words[2]) == filter.Out {
+		side = &s.config.Rules.Out
+	}
+	*side = append(slices.Clone(*side), r)
+}
+
+func when(s string) time.Time {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		panic(err)
+	}
+	return noon().Add(d)
+}
+
+func class(name string) acl.Class {
+	if name == "-" {
+		return 0
+	}
+	n := acl.Class(5381)
+	for _, c := range name {
+		n = n*33 + acl.Class(c)
+	}
+	return n
+}
+
+func classes(names string) (all []acl.Class) {
+	for _, n := range strings.Split(names, ",") {
+		all = append(all, class(n))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func prefix(s string) netip.Prefix {
+	if !strings.Contains(s, "/") {
+		a := addr(s)
+		return netip.PrefixFrom(a, a.BitLen())
+	}
+	return netip.MustParsePrefix(s)
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func direction(s string) filter.Direction {
+	if s == "out" {
+		return filter.Out
+	}
+	return filter.In
+}
+
+func protocol(s string) acl.Protocol {
+	known := map[string]acl.Protocol{"tcp": acl.TCP, "udp": acl.UDP, "sctp": acl.SCTP, "icmp": acl.ICMP, "icmp6": acl.ICMPv6, "gre": 47}
+	if p, ok := known[s]; ok {
+		return p
+	}
+	return acl.Protocol(number(s))
+}
+
+func service(s string) (acl.Protocol, uint16) {
+	proto, port, _ := strings.Cut(s, ":")
+	if port == "" {
+		port = "0"
+	}
+	return protocol(proto), number(port)
+}
+
+func number(s string) uint16 {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		panic(err)
+	}
+	return uint16(n)
+}
+
+// build makes a packet from words:
+//
+//	tcp SRC:PORT > DST:PORT [FLAGS]   udp ...   sctp ...
+//	echo|reply|stamp|stamped|redirect SRC > DST ID
+//	gre SRC > DST
+//	error SRC > DST about PACKET
+//	first ID PACKET | later ID PACKET   fragments of it
+//	junk
+func build(words []string) []byte {
+	switch words[0] {
+	case "junk":
+		return []byte{0x45, 0}
+	case "first", "later":
+		n := map[string]int{"first": 0, "later": 1}[words[0]]
+		return packettest.Cut(build(words[2:]), uint32(number(words[1])), 24)[n]
+	case "overlap": // a later fragment that begins before the first one's end
+		return packettest.Cut(build(words[2:]), uint32(number(words[1])), 8)[1]
+	}
+	src, srcPort := host(words[1])
+	dst, dstPort := host(words[3])
+	six := src.Is6()
+	pick := func(four, other byte) byte {
+		if six {
+			return other
+		}
+		return four
+	}
+	icmp := func(kind byte) []byte {
+		return packettest.With(src, dst, pick(1, 58), packettest.ICMP(kind, 0, number(words[4]), 32))
+	}
+	switch words[0] {
+	case "tcp":
+		flags := byte(0x10)
+		if len(words) > 4 {
+			flags = 0
+			for _, c := range words[4] {
+				flags |= map[rune]byte{'S': 2, 'A': 0x10, 'F': 1, 'R': 4}[c]
+			}
+		}
+		return packettest.With(src, dst, 6, packettest.TCP(srcPort, dstPort, flags, 1, 1, 40))
+	case "udp":
+		return packettest.With(src, dst, 17, packettest.UDP(srcPort, dstPort, 40))
+	case "sctp":
+		return packettest.With(src, dst, 132, packettest.SCTP(srcPort, dstPort, 40))
+	case "gre":
+		return packettest.With(src, dst, 47, make([]byte, 48))
+	case "echo":
+		return icmp(pick(8, 128))
+	case "reply":
+		return icmp(pick(0, 129))
+	case "stamp":
+		return icmp(13)
+	case "stamped":
+		return icmp(14)
+	case "redirect":
+		return icmp(pick(5, 137))
+	case "error":
+		return packettest.With(src, dst, pick(1, 58), packettest.ICMPError(pick(3, 1), 1, build(words[5:])))
+	}
+	panic("unknown packet " + words[0])
+}
+
+// host reads "address:port", "[address]:port", or an address alone.
+func host(s string) (netip.Addr, uint16) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr(), ap.Port()
+	}
+	return addr(s), 0
+}

@@ -1,0 +1,159 @@
+package filter
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// Party is one end of flows: this node, or a peer.
+type Party struct {
+	ID       string // node id; unique among the peers
+	Name     string // for people
+	Prefixes []acl.PrefixClass
+	Owner    acl.Owner
+	Facts    []acl.FactEnd
+}
+
+// Config is what a map says to the filter.
+type Config struct {
+	Revision uint64
+
+	// Self has this node's own prefixes and those behind it. A prefix of class 0
+	// is ours, and no rule opens it: with such a prefix a gateway keeps its own
+	// services out of a network that it forwards to.
+	Self  Party
+	Peers []Party
+
+	Rules acl.RuleSet
+
+	// Mesh holds the mesh's address ranges. What no peer has in them is refused
+	// as an unknown peer, even if somebody has a wider prefix around them.
+	Mesh []netip.Prefix
+
+	// Lease is the policy time of the last word from the coordinator, from which
+	// a rule's Hold counts. The zero time is before any lease.
+	Lease time.Time
+
+	// Features are those, beyond the rule's own fields, that whoever calls the
+	// filter sees to. A rule that needs another one is taken as absent.
+	Features []string
+}
+
+// Table is a compiled Config: immutable, and safe for any number of readers.
+type Table struct {
+	revision uint64
+	holders  []holder // [0] is this node
+	homes    []home
+	places   places
+	sides    [2]side // by Direction
+	rules    []rule  // of both sides: a flow names its rule by one index
+	lease    int64
+}
+
+// holder is a Party, compiled.
+type holder struct {
+	id, name string
+	owner    acl.Owner
+	facts    []factEnd
+}
+
+type factEnd struct {
+	fact  uint32
+	until int64
+}
+
+// Compile makes a Table. It fails if the Config contradicts itself: two peers
+// with one id, a prefix that two parties have or that has two classes, a prefix
+// or a service that is none. The caller must then permit nothing new: it keeps
+// the Table before, or none.
+func Compile(c Config) (*Table, error) {
+	t := &Table{revision: c.Revision, lease: nanos(c.Lease)}
+	b := &compiler{table: t, classes: map[acl.Class]uint32{0: 0}, facts: map[acl.Fact]uint32{}}
+	if err := b.compile(&c); err != nil {
+		return nil, fmt.Errorf("compile the filter of revision %d: %w; the map is not to be used, ask the coordinator for a new one", c.Revision, err)
+	}
+	return t, nil
+}
+
+// Revision of the map that the table was made from.
+func (t *Table) Revision() uint64 { return t.revision }
+
+// compiler numbers the classes and facts that occur, to find them by index.
+type compiler struct {
+	table   *Table
+	classes map[acl.Class]uint32
+	facts   map[acl.Fact]uint32
+}
+
+func (b *compiler) compile(c *Config) error {
+	t := b.table
+	t.holders = make([]holder, 0, len(c.Peers)+1)
+	ids := make(map[string]bool, len(c.Peers))
+	if err := b.party(&c.Self); err != nil {
+		return fmt.Errorf("this node: %w", err)
+	}
+	for i := range c.Peers {
+		p := &c.Peers[i]
+		if p.ID == "" || ids[p.ID] {
+			return fmt.Errorf("peer id %q is empty or there twice", p.ID)
+		}
+		ids[p.ID] = true
+		if err := b.party(p); err != nil {
+			return fmt.Errorf("peer %s: %w", p.ID, err)
+		}
+	}
+	if err := b.reserved(c.Mesh); err != nil {
+		return err
+	}
+	for _, d := range []Direction{In, Out} {
+		rules := c.Rules.In
+		if d == Out {
+			rules = c.Rules.Out
+		}
+		if err := b.side(&t.sides[d], rules, c.Features); err != nil {
+			return fmt.Errorf("rules %s: %w", d, err)
+		}
+	}
+	return nil
+}
+
+func (b *compiler) party(p *Party) error {
+	h := holder{id: p.ID, name: p.Name, owner: p.Owner}
+	for _, f := range p.Facts {
+		if !f.Until.IsZero() {
+			h.facts = append(h.facts, factEnd{b.fact(f.Fact), nanos(f.Until)})
+		}
+	}
+	index := int32(len(b.table.holders))
+	b.table.holders = append(b.table.holders, h)
+	for _, pc := range p.Prefixes {
+		if err := b.place(index, pc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *compiler) fact(f acl.Fact) uint32 {
+	n, ok := b.facts[f]
+	if !ok {
+		n = uint32(len(b.facts))
+		b.facts[f] = n
+	}
+	return n
+}
+
+// until gives the policy time at which a fact of the holder ends. If it has the
+// fact twice the earlier end counts.
+func (h *holder) until(fact uint32) int64 {
+	end := int64(never)
+	for _, f := range h.facts {
+		if f.fact == fact && (end == never || f.until < end) {
+			end = f.until
+		}
+	}
+	return end
+}
