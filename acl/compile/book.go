@@ -1,0 +1,204 @@
+package compile
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// selector is the number of a name that rules use, in the order of the names'
+// texts. Numbers mean something within one book only.
+type selector = int32
+
+const unused selector = -1
+
+// book is a policy made ready for asking: its selectors and its parts numbered,
+// and an index from each selector to the parts that it opens.
+type book struct {
+	texts    []string // selector -> its canonical text, sorted
+	byLogin  map[string][]selector
+	byTag    map[string]selector
+	literals map[netip.Prefix]selector
+
+	anySrc, anyDst, member, tagged selector // unused when no rule has them
+
+	parts        []*part
+	asSrc, asDst [][]int32 // selector -> indexes of parts, ascending
+	hasSelf      bool
+}
+
+// part is one part of a rule, with the classes that match it now.
+type part struct {
+	rule     *policy.Rule
+	words    *policy.Part // the part as written
+	self     bool
+	open     []acl.Service
+	src, dst []selector
+
+	srcClasses, dstClasses classList
+}
+
+// The texts of * as a source and as a destination: it means different sets.
+const (
+	anySrcText = "src:*"
+	anyDstText = "dst:*"
+	memberText = "autogroup:member"
+	taggedText = "autogroup:tagged"
+)
+
+func newBook(pol *policy.Policy) *book {
+	b := &book{byLogin: make(map[string][]selector), byTag: make(map[string]selector), literals: make(map[netip.Prefix]selector)}
+	used := make(map[string]policy.Selector)
+	var rough []roughPart
+	for i := range pol.Rules() {
+		rough = append(rough, roughParts(&pol.Rules()[i], used)...)
+	}
+	b.texts = slices.Sorted(maps.Keys(used))
+	b.asSrc, b.asDst = make([][]int32, len(b.texts)), make([][]int32, len(b.texts))
+	ids := make(map[string]selector, len(b.texts))
+	for i, text := range b.texts {
+		ids[text] = selector(i)
+		b.index(used[text], selector(i), pol)
+	}
+	b.anySrc, b.anyDst = idOf(ids, anySrcText), idOf(ids, anyDstText)
+	b.member, b.tagged = idOf(ids, memberText), idOf(ids, taggedText)
+	for _, r := range rough {
+		b.add(r, ids)
+	}
+	for login := range b.byLogin {
+		slices.Sort(b.byLogin[login])
+	}
+	return b
+}
+
+func idOf(ids map[string]selector, text string) selector {
+	if id, ok := ids[text]; ok {
+		return id
+	}
+	return unused
+}
+
+// roughPart is a part whose selectors are still texts.
+type roughPart struct {
+	rule     *policy.Rule
+	part     *policy.Part
+	src, dst []string
+}
+
+// roughParts notes which selectors a rule uses. A part without sources or
+// destinations opens nothing and is dropped.
+func roughParts(rule *policy.Rule, used map[string]policy.Selector) []roughPart {
+	var all []roughPart
+	for i := range rule.Parts {
+		p := &rule.Parts[i]
+		if len(rule.Src) == 0 || (len(p.Dst) == 0 && !p.Self) {
+			continue
+		}
+		r := roughPart{rule: rule, part: p}
+		for _, s := range rule.Src {
+			text := s.Key()
+			switch {
+			case s.Kind == policy.Any && p.Self:
+				text, s = memberText, policy.Selector{Kind: policy.Member} // each person to their own
+			case s.Kind == policy.Any:
+				text = anySrcText
+			}
+			used[text] = s
+			r.src = append(r.src, text)
+		}
+		for _, s := range p.Dst {
+			text := s.Key()
+			if s.Kind == policy.Any {
+				text = anyDstText
+			}
+			used[text] = s
+			r.dst = append(r.dst, text)
+		}
+		if p.Self {
+			used[memberText] = policy.Selector{Kind: policy.Member}
+			r.dst = append(r.dst, memberText)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// index makes a selector findable from what it selects.
+func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
+	switch s.Kind {
+	case policy.User:
+		b.byLogin[s.Name] = append(b.byLogin[s.Name], id)
+	case policy.Group:
+		logins, _ := pol.Group(s.Name)
+		for _, login := range logins {
+			if !slices.Contains(b.byLogin[login], id) {
+				b.byLogin[login] = append(b.byLogin[login], id)
+			}
+		}
+	case policy.Tag:
+		b.byTag[s.Name] = id
+	case policy.Net:
+		b.literals[s.Prefix] = id
+	}
+}
+
+func (b *book) add(r roughPart, ids map[string]selector) {
+	p := &part{rule: r.rule, words: r.part, self: r.part.Self, open: r.part.Open}
+	at := int32(len(b.parts))
+	for _, text := range r.src {
+		p.src = append(p.src, ids[text])
+	}
+	for _, text := range r.dst {
+		p.dst = append(p.dst, ids[text])
+	}
+	p.src, p.dst = sortedSet(p.src), sortedSet(p.dst)
+	for _, id := range p.src {
+		b.asSrc[id] = append(b.asSrc[id], at)
+	}
+	for _, id := range p.dst {
+		b.asDst[id] = append(b.asDst[id], at)
+	}
+	b.parts = append(b.parts, p)
+	b.hasSelf = b.hasSelf || p.self
+}
+
+// same tells whether two books say the same of every node there could be. Where
+// in the file a rule stands does not matter.
+func (b *book) same(o *book) bool {
+	return slices.Equal(b.texts, o.texts) && maps.Equal(b.literals, o.literals) && maps.Equal(b.byTag, o.byTag) &&
+		maps.EqualFunc(b.byLogin, o.byLogin, slices.Equal[[]selector]) &&
+		slices.EqualFunc(b.parts, o.parts, func(x, y *part) bool {
+			return x.rule.ID == y.rule.ID && x.self == y.self && slices.Equal(x.open, y.open) &&
+				slices.Equal(x.src, y.src) && slices.Equal(x.dst, y.dst)
+		})
+}
+
+// of gives the selectors that a node's addresses match by what the node is.
+func (b *book) of(n Node) []selector {
+	var all []selector
+	switch {
+	case len(n.Tags) > 0:
+		all = append(all, b.tagged)
+		for _, tag := range n.Tags {
+			if id, ok := b.byTag[tag]; ok {
+				all = append(all, id)
+			}
+		}
+	case n.User != "":
+		all = append(append(all, b.member), b.byLogin[n.User]...)
+	}
+	return sortedSet(all)
+}
+
+// sortedSet sorts in place, and drops duplicates and unused selectors.
+func sortedSet(ids []int32) []int32 {
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	if len(ids) > 0 && ids[0] == unused {
+		ids = ids[1:]
+	}
+	return ids
+}

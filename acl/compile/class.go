@@ -1,0 +1,72 @@
+package compile
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// class is a set of prefixes with one signature.
+type class struct {
+	num  acl.Class
+	key  string
+	sign []selector // never empty
+
+	asSrc, asDst []int32 // indexes of the parts that it matches, ascending
+
+	entries  int  // prefixes in it
+	linked   bool // the parts list it
+	profiles []*profile
+	mark     uint64
+	stained  uint64 // the turn in which its profiles were found stale
+}
+
+// classFor gives the class of a signature, nil for the empty one.
+func (m *Mesh) classFor(sign []selector) *class {
+	if len(sign) == 0 {
+		return nil
+	}
+	key := make([]byte, 0, 4*len(sign))
+	for _, id := range sign {
+		key = binary.BigEndian.AppendUint32(key, uint32(id))
+	}
+	if c, ok := m.classes[string(key)]; ok {
+		return c
+	}
+	texts := make([]string, len(sign))
+	c := &class{key: string(key), sign: slices.Clone(sign)}
+	for i, id := range sign {
+		texts[i] = m.book.texts[id]
+		c.asSrc = append(c.asSrc, m.book.asSrc[id]...)
+		c.asDst = append(c.asDst, m.book.asDst[id]...)
+	}
+	c.num = acl.Class(hash64(strings.Join(texts, "\n")))
+	c.asSrc, c.asDst = sortedSet(c.asSrc), sortedSet(c.asDst)
+	m.classes[c.key], m.byNum[c.num] = c, c
+	return c
+}
+
+// classList is the classes that match one side of a part, by number. The
+// numbers that rule sets share are never written over.
+type classList struct {
+	all  []*class
+	nums []acl.Class
+}
+
+func (l *classList) add(c *class) {
+	i, _ := slices.BinarySearch(l.nums, c.num)
+	l.all = slices.Insert(l.all, i, c)
+	if i == len(l.nums) {
+		l.nums = append(l.nums, c.num) // those who share it see no further than before
+		return
+	}
+	l.nums = slices.Concat(l.nums[:i], []acl.Class{c.num}, l.nums[i:])
+}
+
+func (l *classList) remove(c *class) {
+	i, _ := slices.BinarySearch(l.nums, c.num)
+	l.all = slices.Delete(l.all, i, i+1)
+	l.nums = slices.Concat(l.nums[:i], l.nums[i+1:])
+}

@@ -1,0 +1,153 @@
+// Package compile turns a policy and a directory of nodes into what each node
+// needs: the rules about itself, the peers that it may talk to, and the class of
+// each of their prefixes.
+//
+// The idea. Every name that a rule uses is a selector. Every prefix that a node
+// has or routes, or that the policy names, is matched by a set of selectors: its
+// signature. Prefixes with one signature cannot be told apart by the policy, and
+// form a class; the class's number is a hash of the signature. Rules are
+// compiled once, over classes. So a node of a known class joins without a single
+// rule changing anywhere, and nodes with the same classes share one rule set.
+//
+// Prefixes nest: a routed 10.33.0.0/16 may hold a 10.33.1.0/24 that the policy
+// names. The longest prefix decides, and takes on the selectors of all around it.
+//
+// What the package promises:
+//
+//   - An incremental change leaves a [Mesh] as a fresh one would be, and the
+//     [Change] that it returns is exactly what nodes then see differently.
+//   - Its cost follows the nodes affected, not the mesh.
+//   - What is unclear is denied: an address that two nodes claim is in no class.
+//   - A name selects a node's addresses, never the routes behind it, and
+//     an address never opens the node's other one.
+//
+// Default routes are left out as yet: a node's approved 0.0.0.0/0 opens nothing.
+// Who may join, which routes are approved and how maps travel is left to others.
+package compile
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"iter"
+	"net/netip"
+	"slices"
+
+	"github.com/gaissmai/bart"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// Node is what the directory says of one node.
+type Node struct {
+	ID     string // for ever the same, and unique
+	Name   string // for people
+	User   string // login of the owner; without effect when Tags are set
+	Tags   []string
+	Addrs  []netip.Addr
+	Routes []netip.Prefix // approved ones only
+}
+
+// Mesh is a policy compiled for a directory of nodes. It is not safe for
+// concurrent use: one goroutine owns it. What its methods return is never
+// changed afterwards and must not be changed by the caller.
+type Mesh struct {
+	pol    *policy.Policy
+	ranges []netip.Prefix
+	book   *book
+
+	table    *bart.Table[*entry] // every prefix that matters
+	nodes    map[string]*node
+	byOwner  map[acl.Owner][]*node
+	classes  map[string]*class // by signature
+	byNum    map[acl.Class]*class
+	profiles map[string]*profile
+	round    uint64 // stamps marks
+}
+
+// New gives a mesh without nodes. The ranges are those from which nodes have
+// their addresses: they are what * stands for as a source. A nil policy denies
+// all.
+func New(pol *policy.Policy, ranges []netip.Prefix) *Mesh {
+	m := &Mesh{
+		pol: pol, ranges: slices.Clone(ranges), book: newBook(pol), table: new(bart.Table[*entry]),
+		nodes: make(map[string]*node), byOwner: make(map[acl.Owner][]*node),
+		classes: make(map[string]*class), byNum: make(map[acl.Class]*class), profiles: make(map[string]*profile),
+	}
+	for prefix, id := range m.book.literals {
+		m.entry(prefix).literal = id
+	}
+	for _, prefix := range m.ranges {
+		if prefix.IsValid() {
+			m.entry(prefix.Masked()).inRange = true
+		}
+	}
+	t := m.begin(bulk)
+	t.signAll()
+	t.link()
+	return m
+}
+
+// Load puts many nodes at once, at a start: it tells no change, and costs far
+// less than one Put for each.
+func (m *Mesh) Load(nodes []Node) {
+	t := m.begin(bulk)
+	for _, n := range nodes {
+		if old, ok := m.nodes[n.ID]; ok {
+			t.withdraw(old)
+			old.become(n, m.book)
+			t.claim(old)
+			continue
+		}
+		fresh := &node{}
+		fresh.become(n, m.book)
+		m.nodes[n.ID] = fresh
+		t.claim(fresh)
+	}
+	t.signAll()
+	for _, n := range m.nodes {
+		n.settle(m, m.recordOf(n))
+	}
+	t.link()
+}
+
+// Policy gives the policy that is compiled.
+func (m *Mesh) Policy() *policy.Policy { return m.pol }
+
+// Prefixes gives a node's prefixes with their classes, sorted: what its peers
+// are told of it, and what it is told of itself. A prefix that no rule knows is
+// left out. It is nil for an unknown node.
+func (m *Mesh) Prefixes(id string) []acl.PrefixClass {
+	if n, ok := m.nodes[id]; ok {
+		return n.record.prefixes
+	}
+	return nil
+}
+
+// Owner gives the owner of a node: zero for a tagged or unknown one.
+func (m *Mesh) Owner(id string) acl.Owner {
+	if n, ok := m.nodes[id]; ok {
+		return n.record.owner
+	}
+	return 0
+}
+
+// Classes gives every prefix that matters with its class, in no order: the
+// whole mesh's table, which no node is ever given.
+func (m *Mesh) Classes() iter.Seq[acl.PrefixClass] {
+	return func(yield func(acl.PrefixClass) bool) {
+		for prefix, e := range m.table.All() {
+			if e.class != nil && !yield(acl.PrefixClass{Prefix: prefix, Class: e.class.num}) {
+				return
+			}
+		}
+	}
+}
+
+// hash64 is the first 64 bits of SHA-256, and never zero: zero means none.
+func hash64(text string) uint64 {
+	sum := sha256.Sum256([]byte(text))
+	return max(1, binary.BigEndian.Uint64(sum[:8]))
+}
+
+func ownerOf(login string) acl.Owner { return acl.Owner(hash64("owner:" + login)) }

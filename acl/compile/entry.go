@@ -1,0 +1,119 @@
+package compile
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// entry is one prefix that matters: a node has or routes it, it is one of the
+// mesh's ranges, or the policy names it.
+type entry struct {
+	literal selector // unused unless the policy names it
+	inRange bool
+	hosts   []*node // whose address it is: one, or it is nobody's
+	routers []*node // who routes it
+	class   *class  // nil: no selector matches
+}
+
+// entry gives the entry of a prefix and makes it if need be.
+func (m *Mesh) entry(prefix netip.Prefix) *entry {
+	if e, ok := m.table.Get(prefix); ok {
+		return e
+	}
+	e := &entry{literal: unused}
+	m.table.Insert(prefix, e)
+	return e
+}
+
+func (e *entry) needless() bool {
+	return e.literal == unused && !e.inRange && len(e.hosts) == 0 && len(e.routers) == 0
+}
+
+// own gives the selectors that match a prefix by itself, whatever is around it.
+// An address that two nodes claim is neither's: who could say whose rights it has?
+func (m *Mesh) own(e *entry) []selector {
+	all := []selector{e.literal}
+	if e.inRange || len(e.routers) > 0 {
+		all = append(all, m.book.anySrc)
+	}
+	if len(e.hosts) > 0 || len(e.routers) > 0 {
+		all = append(all, m.book.anyDst)
+	}
+	if len(e.hosts) == 1 {
+		all = append(all, e.hosts[0].selectors...)
+	}
+	return sortedSet(all)
+}
+
+// around gives the signature of the nearest entry that encloses prefix.
+func (m *Mesh) around(prefix netip.Prefix) []selector {
+	for outer, e := range m.table.Supernets(prefix) {
+		if outer != prefix {
+			return e.signature()
+		}
+	}
+	return nil
+}
+
+func (e *entry) signature() []selector {
+	if e.class == nil {
+		return nil
+	}
+	return e.class.sign
+}
+
+// nest is an entry with the prefixes inside it still to come.
+type nest struct {
+	prefix netip.Prefix
+	sign   []selector
+}
+
+// sign computes the signatures of prefix and all inside it anew. It calls
+// changed for each entry that got another class.
+func (t *turn) sign(prefix netip.Prefix) {
+	outer := []nest{{sign: t.m.around(prefix)}}
+	for inner, e := range t.m.table.Subnets(prefix) {
+		outer = t.signOne(outer, inner, e)
+	}
+}
+
+// signAll does so for the whole table.
+func (t *turn) signAll() {
+	outer := []nest{{}}
+	for prefix, e := range t.m.table.AllSorted() {
+		outer = t.signOne(outer, prefix, e)
+	}
+}
+
+// signOne signs an entry below the nests that may enclose it, innermost last.
+// Prefixes come in order, so an outer one comes before those inside.
+func (t *turn) signOne(outer []nest, prefix netip.Prefix, e *entry) []nest {
+	for len(outer) > 1 && !covers(outer[len(outer)-1].prefix, prefix) {
+		outer = outer[:len(outer)-1]
+	}
+	sign := union(outer[len(outer)-1].sign, t.m.own(e))
+	if c := t.m.classFor(sign); c != e.class {
+		t.reclass(e, c)
+		t.touch(prefix, e)
+	}
+	if prefix.IsSingleIP() {
+		return outer
+	}
+	return append(outer, nest{prefix, sign})
+}
+
+// covers tells whether outer holds all of inner.
+func covers(outer, inner netip.Prefix) bool {
+	return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+}
+
+// union joins two sorted sets.
+func union(a, b []selector) []selector {
+	if len(a) == 0 {
+		return b
+	}
+	if len(b) == 0 {
+		return a
+	}
+	return sortedSet(slices.Concat(a, b))
+}

@@ -1,0 +1,206 @@
+package compile
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// Explanation says what becomes of the first packet of a flow, and why.
+type Explanation struct {
+	Allow   bool
+	Rule    acl.RuleID      // the deciding rule; empty when no rule allows it
+	Pos     policy.Position // where that rule stands
+	Src     string          // whose source address this is
+	Dst     string          // whose destination address this is
+	Nearest acl.RuleID      // of a denial: the rule that comes nearest to allowing it, or empty
+	Text    string          // the whole of it in words
+}
+
+// Explain judges the first packet of a flow from src to dst, as the node with
+// dst would. Port is the destination port, without meaning for protocols that
+// have none; ICMP and ICMPv6 stand for the echo request.
+func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Explanation {
+	from, to := m.find(src), m.find(dst)
+	e := Explanation{Src: from.label, Dst: to.label}
+	if !to.reachable {
+		e.Text = fmt.Sprintf("denied: %s", to.label)
+		return e
+	}
+	if p := m.judge(from, to, proto, port); p != nil {
+		e.Allow, e.Rule, e.Pos = true, p.rule.ID, p.rule.Pos
+		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s", from.label, to.label, serviceText(proto, port), ruleText(p))
+		return e
+	}
+	e.Text = fmt.Sprintf("denied: no rule lets %s reach %s on %s", from.label, to.label, serviceText(proto, port))
+	if near := m.nearest(from, to, proto, port); near.part != nil {
+		e.Nearest = near.part.rule.ID
+		e.Text += fmt.Sprintf("; the nearest is rule %s: %s", ruleText(near.part), near.why)
+	}
+	return e
+}
+
+// Allowed is the yes or no of [Mesh.Explain], without its words.
+func (m *Mesh) Allowed(src, dst netip.Addr, proto acl.Protocol, port uint16) bool {
+	from, to := m.locate(src), m.locate(dst)
+	return to.reachable && m.judge(from, to, proto, port) != nil
+}
+
+// place is an address as the policy sees it.
+type place struct {
+	class     *class // nil: no rule knows it
+	owner     acl.Owner
+	host      *node // whose address it is; nil when nobody's
+	routers   []*node
+	reachable bool   // somebody has or routes it
+	label     string // for people
+}
+
+// locate looks an address up.
+func (m *Mesh) locate(a netip.Addr) place {
+	var p place
+	if !a.IsValid() || a.Is4In6() || a.Zone() != "" {
+		return p
+	}
+	prefix, e, ok := m.table.LookupPrefixLPM(single(a))
+	if !ok {
+		return p
+	}
+	if len(e.hosts) > 1 {
+		return p
+	}
+	p.class = e.class
+	if len(e.hosts) == 1 {
+		p.host, p.owner, p.reachable = e.hosts[0], e.hosts[0].record.owner, true
+		return p
+	}
+	for _, outer := range m.table.Supernets(prefix) {
+		p.routers = append(p.routers, outer.routers...)
+	}
+	p.reachable = len(p.routers) > 0
+	return p
+}
+
+// find is locate with a label.
+func (m *Mesh) find(a netip.Addr) place {
+	p := m.locate(a)
+	switch {
+	case p.host != nil:
+		p.label = fmt.Sprintf("%s (%s)", p.host.title(), a)
+	case p.reachable:
+		names := make([]string, 0, len(p.routers))
+		for _, n := range p.routers {
+			names = append(names, n.title())
+		}
+		p.label = fmt.Sprintf("%s behind %s", a, strings.Join(names, ", "))
+	default:
+		p.label = fmt.Sprintf("%s, which no node has or routes", a)
+	}
+	return p
+}
+
+func (n *node) title() string {
+	if n.Name != "" {
+		return n.Name
+	}
+	return n.ID
+}
+
+// judge gives the first part that allows a flow, or nil.
+func (m *Mesh) judge(from, to place, proto acl.Protocol, port uint16) *part {
+	if from.class == nil || to.class == nil {
+		return nil
+	}
+	for at := range common(from.class.asSrc, to.class.asDst) {
+		p := m.book.parts[at]
+		if p.self && (from.owner == 0 || from.owner != to.owner) {
+			continue
+		}
+		if opens(p.open, proto, port) {
+			return p
+		}
+	}
+	return nil
+}
+
+// opens tells whether services let the first packet of a flow through. An echo
+// request passes wherever anything is open.
+func opens(open []acl.Service, proto acl.Protocol, port uint16) bool {
+	if proto == acl.ICMP || proto == acl.ICMPv6 {
+		return len(open) > 0
+	}
+	if !hasPorts(proto) {
+		port = 0
+	}
+	for _, s := range open {
+		if s.Protocol == proto && s.First <= port && port <= s.Last {
+			return true
+		}
+	}
+	return false
+}
+
+func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
+
+// near is a part that does not allow a flow, and what it lacks.
+type near struct {
+	part *part
+	why  string
+	miss int // fewer is nearer
+}
+
+// nearest gives the part that misses a flow by least: the port first, then the
+// protocol, the source, the destination.
+func (m *Mesh) nearest(from, to place, proto acl.Protocol, port uint16) near {
+	best := near{miss: 6}
+	for at, p := range m.book.parts {
+		if n := m.lacks(p, int32(at), from, to, proto, port); n.miss < best.miss {
+			best = n
+		}
+	}
+	return best
+}
+
+// lacks says what a part lacks to allow a flow.
+func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port uint16) near {
+	src := from.class != nil && has(from.class.asSrc, at)
+	dst := to.class != nil && has(to.class.asDst, at)
+	fits := opens(p.open, proto, port)
+	n := near{part: p}
+	switch {
+	case src && dst && !fits && opensProtocol(p.open, proto):
+		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), 1
+	case src && dst && !fits:
+		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), 2
+	case src && dst:
+		n.why, n.miss = "it lets people reach their own nodes only, and these two are not of one person", 2
+	case dst && fits:
+		n.why, n.miss = fmt.Sprintf("it opens this to %s, and %s is not among them", sourceText(p), from.label), 3
+	case src && fits:
+		n.why, n.miss = fmt.Sprintf("it opens this at %s, and %s is not among them", targetText(p), to.label), 4
+	case dst:
+		n.why, n.miss = fmt.Sprintf("it opens %s to %s", openText(p.open), sourceText(p)), 5
+	default:
+		n.miss = 6
+	}
+	return n
+}
+
+func has(sorted []int32, at int32) bool {
+	for range common(sorted, []int32{at}) {
+		return true
+	}
+	return false
+}
+
+func opensProtocol(open []acl.Service, proto acl.Protocol) bool {
+	for _, s := range open {
+		if s.Protocol == proto {
+			return true
+		}
+	}
+	return false
+}

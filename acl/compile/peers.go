@@ -1,0 +1,127 @@
+package compile
+
+import "iter"
+
+// Peers gives the nodes that a node may talk to in either direction, in no
+// order. The mesh must not change meanwhile.
+func (m *Mesh) Peers(id string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		n, ok := m.nodes[id]
+		if !ok {
+			return
+		}
+		for _, peer := range m.peersOf(n) {
+			if !yield(peer.ID) {
+				return
+			}
+		}
+	}
+}
+
+// Sees tells whether two nodes are peers: a rule lets one of them reach an
+// address or a route of the other. It is the same both ways.
+func (m *Mesh) Sees(a, b string) bool {
+	x, okX := m.nodes[a]
+	y, okY := m.nodes[b]
+	return okX && okY && x != y && (m.reaches(x, y) || m.reaches(y, x))
+}
+
+// reaches tells whether a rule opens anything of b to a.
+func (m *Mesh) reaches(a, b *node) bool {
+	sameOwner := a.record.owner != 0 && a.record.owner == b.record.owner
+	for _, c := range a.profile.classes {
+		for _, d := range b.profile.classes {
+			for at := range common(c.asSrc, d.asDst) {
+				if !m.book.parts[at].self || sameOwner {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// common yields what two ascending lists share.
+func common(a, b []int32) iter.Seq[int32] {
+	return func(yield func(int32) bool) {
+		for len(a) > 0 && len(b) > 0 {
+			switch {
+			case a[0] < b[0]:
+				a = a[1:]
+			case a[0] > b[0]:
+				b = b[1:]
+			default:
+				if !yield(a[0]) {
+					return
+				}
+				a, b = a[1:], b[1:]
+			}
+		}
+	}
+}
+
+// peersOf gives a node's peers.
+func (m *Mesh) peersOf(n *node) []*node {
+	profiles := m.adjacent(n.profile)
+	size := 0
+	for _, p := range profiles {
+		size += len(p.nodes)
+	}
+	peers := make([]*node, 0, size)
+	for _, p := range profiles {
+		for _, peer := range p.nodes {
+			if peer != n {
+				peers = append(peers, peer)
+			}
+		}
+	}
+	return m.appendOwn(peers, n, m.round)
+}
+
+// appendOwn adds the nodes that a node sees because they are of one owner. The
+// profiles marked with round are in already.
+func (m *Mesh) appendOwn(peers []*node, n *node, round uint64) []*node {
+	if !m.book.hasSelf || n.record.owner == 0 {
+		return peers
+	}
+	for _, other := range m.byOwner[n.record.owner] {
+		if other != n && other.profile.mark != round && (m.reaches(n, other) || m.reaches(other, n)) {
+			peers = append(peers, other)
+		}
+	}
+	return peers
+}
+
+// adjacent gives the profiles whose nodes a profile's nodes see whoever owns
+// them, itself perhaps among them. It marks them with a round of their own.
+func (m *Mesh) adjacent(p *profile) []*profile {
+	m.round++
+	var found []*profile
+	visit := func(classes []*class) {
+		for _, c := range classes {
+			if c.mark == m.round {
+				continue
+			}
+			c.mark = m.round
+			for _, q := range c.profiles {
+				if q.mark != m.round {
+					q.mark = m.round
+					found = append(found, q)
+				}
+			}
+		}
+	}
+	for _, c := range p.classes {
+		for _, at := range c.asSrc {
+			if part := m.book.parts[at]; !part.self {
+				visit(part.dstClasses.all)
+			}
+		}
+		for _, at := range c.asDst {
+			if part := m.book.parts[at]; !part.self {
+				visit(part.srcClasses.all)
+			}
+		}
+	}
+	return found
+}

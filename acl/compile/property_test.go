@@ -1,0 +1,248 @@
+package compile_test
+
+import (
+	"maps"
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/compile"
+)
+
+// TestAgreesWithTheAliases compares the compiled mesh with the model for every
+// pair of addresses that could make a difference: Allowed, the receiver's
+// rules, the sender's rules, and who sees whom.
+func TestAgreesWithTheAliases(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := world{drawModel(t), drawNodes(t)}
+		m := compile.New(parse(t, w.text()), ranges())
+		m.Load(slices.Collect(maps.Values(w.nodes)))
+		checkFlows(t, w, m)
+		for a := range w.nodes {
+			for b := range w.nodes {
+				if want := a != b && w.sees(w.nodes[a], w.nodes[b]); m.Sees(a, b) != want {
+					t.Fatalf("Sees(%s, %s) = %v, want %v\n%s\n%+v", a, b, !want, want, w.text(), w.nodes)
+				}
+			}
+		}
+	})
+}
+
+func checkFlows(t *rapid.T, w world, m *compile.Mesh) {
+	lookup := tableOf(w, m)
+	probes := []acl.Service{{Protocol: acl.TCP, First: 22}, {Protocol: acl.TCP, First: 85}, {Protocol: acl.UDP, First: 22}, {Protocol: acl.ICMP}, {Protocol: 47}}
+	for _, src := range w.ends() {
+		for _, dst := range w.ends() {
+			if src.Is4() != dst.Is4() {
+				continue
+			}
+			for _, probe := range probes {
+				want := w.allows(src, dst, probe.Protocol, int(probe.First))
+				if got := m.Allowed(src, dst, probe.Protocol, probe.First); got != want {
+					t.Fatalf("Allowed(%s, %s, %v) = %v, want %v\n%s\n%+v", src, dst, probe, got, want, w.text(), w.nodes)
+				}
+				checkRules(t, w, m, lookup, src, dst, probe, want)
+			}
+		}
+	}
+}
+
+// seat is where an address stands in the map of somebody who sees all nodes.
+type seat struct {
+	class acl.Class
+	owner acl.Owner
+	ids   []string // nodes that have or route it
+}
+
+// tableOf puts the prefixes of all nodes together, longest first.
+func tableOf(w world, m *compile.Mesh) func(netip.Addr) seat {
+	return func(a netip.Addr) seat {
+		var best seat
+		bits := -1
+		for id := range w.nodes {
+			for _, pc := range m.Prefixes(id) {
+				switch {
+				case !pc.Prefix.Contains(a) || pc.Prefix.Bits() < bits:
+				case pc.Prefix.Bits() > bits:
+					best, bits = seat{pc.Class, m.Owner(id), []string{id}}, pc.Prefix.Bits()
+				default:
+					best.ids = append(best.ids, id)
+				}
+			}
+		}
+		return best
+	}
+}
+
+// checkRules judges a flow by the compiled rules of both of its ends.
+func checkRules(t *rapid.T, w world, m *compile.Mesh, lookup func(netip.Addr) seat, src, dst netip.Addr, probe acl.Service, want bool) {
+	from, to := lookup(src), lookup(dst)
+	if w.contested(src) || w.contested(dst) {
+		return // in no map: whoever claims it has no such prefix
+	}
+	for _, id := range to.ids {
+		if got := judge(m.Rules(id).In, from, to, probe); len(from.ids) > 0 && got != want {
+			t.Fatalf("In of %s: %s > %s %v = %v, want %v\n%s\n%+v\n%+v", id, src, dst, probe, got, want, w.text(), w.nodes, m.Rules(id))
+		}
+	}
+	for _, id := range from.ids {
+		if got := judge(m.Rules(id).Out, from, to, probe); len(to.ids) > 0 && got != want {
+			t.Fatalf("Out of %s: %s > %s %v = %v, want %v\n%s\n%+v", id, src, dst, probe, got, want, w.text(), w.nodes)
+		}
+	}
+}
+
+func judge(rules []acl.Rule, from, to seat, probe acl.Service) bool {
+	for _, r := range rules {
+		if !slices.Contains(r.Src, from.class) || !slices.Contains(r.Dst, to.class) {
+			continue
+		}
+		if r.SameOwner && (from.owner == 0 || from.owner != to.owner) {
+			continue
+		}
+		for _, s := range r.Open {
+			if probe.Protocol == acl.ICMP || s.Protocol == probe.Protocol && s.First <= probe.First && probe.First <= s.Last {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// seen is all that one node is told.
+type seen struct {
+	self  told
+	rules acl.RuleSet
+	peers map[string]told
+}
+
+type told struct {
+	name     string
+	owner    acl.Owner
+	prefixes []acl.PrefixClass
+}
+
+func (w world) snapshot(m *compile.Mesh) map[string]seen {
+	all := make(map[string]seen)
+	tell := func(id string) told {
+		return told{w.nodes[id].Name, m.Owner(id), slices.Clone(m.Prefixes(id))}
+	}
+	for id := range w.nodes {
+		s := seen{self: tell(id), rules: clone(m.Rules(id)), peers: make(map[string]told)}
+		for peer := range m.Peers(id) {
+			if _, twice := s.peers[peer]; twice || peer == id {
+				panic("peer twice or itself: " + peer)
+			}
+			s.peers[peer] = tell(peer)
+		}
+		all[id] = s
+	}
+	return all
+}
+
+func clone(rs acl.RuleSet) acl.RuleSet {
+	copied := func(rules []acl.Rule) []acl.Rule {
+		all := make([]acl.Rule, len(rules))
+		for i, r := range rules {
+			r.Src, r.Dst = slices.Clone(r.Src), slices.Clone(r.Dst)
+			all[i] = r
+		}
+		return all
+	}
+	return acl.RuleSet{In: copied(rs.In), Out: copied(rs.Out)}
+}
+
+// view is a compile.View as plain data.
+type view struct {
+	self, rules       bool
+	upserted, removed []string
+}
+
+func changeOf(c compile.Change) map[string]view {
+	all := make(map[string]view)
+	for _, v := range c.Views {
+		if _, twice := all[v.Node]; twice {
+			panic("two views of " + v.Node)
+		}
+		all[v.Node] = view{v.Self, v.Rules, slices.Sorted(v.Upserted()), slices.Sorted(v.Removed())}
+	}
+	return all
+}
+
+// difference finds by brute force what nodes see differently.
+func difference(before, after map[string]seen) map[string]view {
+	all := make(map[string]view)
+	for id, is := range after {
+		was, known := before[id]
+		v := view{self: !known || !reflect.DeepEqual(was.self, is.self), rules: !known || !reflect.DeepEqual(was.rules, is.rules)}
+		for peer, record := range is.peers {
+			if old, ok := was.peers[peer]; !ok || !reflect.DeepEqual(old, record) {
+				v.upserted = append(v.upserted, peer)
+			}
+		}
+		for peer := range was.peers {
+			if _, ok := is.peers[peer]; !ok {
+				v.removed = append(v.removed, peer)
+			}
+		}
+		slices.Sort(v.upserted)
+		slices.Sort(v.removed)
+		if v.self || v.rules || v.upserted != nil || v.removed != nil {
+			all[id] = v
+		}
+	}
+	return all
+}
+
+// TestChangesAreExact plays random changes. After each, the mesh must be as a
+// fresh one, and the Change what a comparison of all views finds.
+func TestChangesAreExact(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := world{drawModel(t), map[string]compile.Node{}}
+		m := compile.New(parse(t, w.text()), ranges())
+		if rapid.Bool().Draw(t, "load") {
+			w.nodes = drawNodes(t)
+			m.Load(slices.Collect(maps.Values(w.nodes)))
+		}
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
+			before := w.snapshot(m)
+			id := draw(t, "id", idPool())
+			var change compile.Change
+			switch rapid.IntRange(0, 5).Draw(t, "step") {
+			case 0:
+				w.model = drawModel(t)
+				change = m.SetPolicy(parse(t, w.text()))
+			case 1:
+				change = m.Remove(id)
+				delete(w.nodes, id)
+			default:
+				w.nodes[id] = drawNode(t, id)
+				change = m.Put(w.nodes[id])
+			}
+			after := w.snapshot(m)
+			if got, want := changeOf(change), difference(before, after); !reflect.DeepEqual(got, want) {
+				t.Fatalf("step on %s: change\n%+v, want\n%+v\n%s\n%+v", id, got, want, w.text(), w.nodes)
+			}
+			fresh := compile.New(parse(t, w.text()), ranges())
+			fresh.Load(slices.Collect(maps.Values(w.nodes)))
+			if want := w.snapshot(fresh); !reflect.DeepEqual(after, want) {
+				t.Fatalf("step on %s: mesh\n%+v\nfresh\n%+v\n%s\n%+v", id, after, want, w.text(), w.nodes)
+			}
+			if got, want := classesOf(m), classesOf(fresh); !maps.Equal(got, want) {
+				t.Fatalf("step on %s: classes\n%v\nfresh\n%v", id, got, want)
+			}
+		}
+	})
+}
+
+func classesOf(m *compile.Mesh) map[netip.Prefix]acl.Class {
+	all := make(map[netip.Prefix]acl.Class)
+	for pc := range m.Classes() {
+		all[pc.Prefix] = pc.Class
+	}
+	return all
+}

@@ -1,0 +1,174 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// TestFailure is one expectation of the policy's own tests that does not hold.
+type TestFailure struct {
+	Pos      policy.Position // of the expectation, or of the test
+	Text     string          // what was expected and what is, in words
+	NoDevice bool            // nobody to judge by: a source or destination without any device
+}
+
+// String gives position and text in one line.
+func (f TestFailure) String() string { return f.Pos.String() + ": " + f.Text }
+
+// Test judges the policy's own tests on the nodes that there are. None failed
+// when it returns nil.
+//
+// What a test accepts must be open from every device of its source to at least
+// one device of the destination; what it denies must be open from none to any.
+// Source and destination must have devices; an address is one, whoever has it.
+func (m *Mesh) Test() []TestFailure {
+	var failures []TestFailure
+	for _, t := range m.pol.Tests() {
+		from := m.devices(t.Src)
+		if len(from) == 0 {
+			failures = append(failures, TestFailure{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true})
+			continue
+		}
+		for _, target := range t.Accept {
+			failures = append(failures, m.expect(t, target, from, true)...)
+		}
+		for _, target := range t.Deny {
+			failures = append(failures, m.expect(t, target, from, false)...)
+		}
+	}
+	return failures
+}
+
+// device is what a test's source or destination stands for: a node with its
+// addresses, or an address or prefix that the test names.
+type device struct {
+	label  string
+	owner  acl.Owner
+	places []devicePlace
+}
+
+type devicePlace struct {
+	place
+	is4 bool
+}
+
+// devices gives what a selector stands for in a test, by label.
+func (m *Mesh) devices(s policy.Selector) []device {
+	if s.Kind == policy.Net {
+		return m.netDevices(s)
+	}
+	var all []device
+	for _, n := range m.nodes {
+		if s.Kind == policy.Any || m.matches(s, &n.Node) {
+			all = append(all, m.deviceOf(n))
+		}
+	}
+	slices.SortFunc(all, func(a, b device) int { return cmp.Compare(a.label, b.label) })
+	return all
+}
+
+func (m *Mesh) deviceOf(n *node) device {
+	d := device{label: n.title(), owner: n.record.owner}
+	for _, a := range n.Addrs {
+		d.places = append(d.places, devicePlace{m.locate(a), a.Is4()})
+	}
+	return d
+}
+
+// netDevices gives an address as one device, and of a prefix one device for
+// everything in it that the policy can tell apart.
+func (m *Mesh) netDevices(s policy.Selector) []device {
+	first := s.Prefix.Addr()
+	one := device{label: s.String(), places: []devicePlace{{m.locate(first), first.Is4()}}}
+	one.owner = one.places[0].owner
+	all := []device{one}
+	if s.Prefix.IsSingleIP() {
+		return all
+	}
+	for inner := range m.table.Subnets(s.Prefix) {
+		p := m.locate(inner.Addr())
+		all = append(all, device{label: inner.String(), owner: p.owner, places: []devicePlace{{p, first.Is4()}}})
+	}
+	return all
+}
+
+// expect judges one expectation.
+func (m *Mesh) expect(t policy.Test, target policy.Target, from []device, accept bool) []TestFailure {
+	fail := func(noDevice bool, format string, args ...any) []TestFailure {
+		return []TestFailure{{target.Pos, fmt.Sprintf(format, args...), noDevice}}
+	}
+	all := m.devices(target.Dst)
+	if len(all) == 0 && target.Dst.Kind != policy.Self {
+		return fail(true, "%s has no device to test with", target.Dst)
+	}
+	for _, src := range from {
+		to := all
+		if target.Dst.Kind == policy.Self {
+			if to = m.ownDevices(src); len(to) == 0 {
+				return fail(true, "%s belongs to nobody, so there is no autogroup:self to test with", src.label)
+			}
+		}
+		p, dst := m.open(t, src, to, target.Port)
+		switch {
+		case accept && p == nil:
+			return fail(false, "%s must reach %s, but no rule lets it", src.label, target.Text)
+		case !accept && p != nil:
+			return fail(false, "%s must not reach %s, but rule %s lets it reach %s", src.label, target.Text, ruleText(p), dst)
+		}
+	}
+	return nil
+}
+
+// ownDevices gives all nodes of a device's owner.
+func (m *Mesh) ownDevices(d device) []device {
+	var all []device
+	if d.owner == 0 {
+		return nil
+	}
+	for _, n := range m.byOwner[d.owner] {
+		all = append(all, m.deviceOf(n))
+	}
+	return all
+}
+
+// open gives a part that opens the port from src to one of the devices, and
+// which device that is.
+func (m *Mesh) open(t policy.Test, src device, to []device, port uint16) (*part, string) {
+	for _, dst := range to {
+		for _, x := range src.places {
+			for _, y := range dst.places {
+				if x.is4 != y.is4 {
+					continue
+				}
+				if p := m.opensAny(x.place, y.place, t.Protocols, port); p != nil {
+					return p, dst.label
+				}
+			}
+		}
+	}
+	return nil, ""
+}
+
+// opensAny gives a part that opens the port for one of the protocols. That an
+// echo request passes does not count: a test asks for a port.
+func (m *Mesh) opensAny(from, to place, protocols []acl.Protocol, port uint16) *part {
+	if from.class == nil || to.class == nil {
+		return nil
+	}
+	for at := range common(from.class.asSrc, to.class.asDst) {
+		p := m.book.parts[at]
+		if p.self && (from.owner == 0 || from.owner != to.owner) {
+			continue
+		}
+		for _, s := range p.open {
+			if slices.Contains(protocols, s.Protocol) && s.First <= port && port <= s.Last {
+				return p
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package compile
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// turn is one change of the directory on its way through the mesh:
+//
+//  1. claims are withdrawn and made in the prefix table (withdraw, claim)
+//  2. the prefixes concerned get their classes anew, which touches nodes (sign)
+//  3. for each touched node: has what others are told changed? (weigh)
+//  4. records, profiles and the parts' lists of classes move on (move, link)
+//  5. what was and what is make the views (tell)
+//
+// Until 4, asking for peers and rules gives the old answers.
+type turn struct {
+	m       *Mesh
+	at      uint64
+	bulk    bool // nobody is told: skip what only telling needs
+	dirty   []netip.Prefix
+	reached []*node
+	counts  []*class // classes that gained or lost a prefix
+	moved   []move
+	stale   []*profile
+	views   []View
+}
+
+// move is a node whose record changes.
+type move struct {
+	node   *node
+	record record
+	fresh  bool
+	peers  []*node // before
+	rules  acl.RuleSet
+}
+
+const bulk = true
+
+func (m *Mesh) begin(inBulk bool) *turn {
+	m.round++
+	return &turn{m: m, at: m.round, bulk: inBulk}
+}
+
+// withdraw takes a node's claims out of the table.
+func (t *turn) withdraw(n *node) {
+	for _, a := range n.Addrs {
+		t.leave(single(a), func(e *entry) { e.hosts = without(e.hosts, n) })
+	}
+	for _, route := range n.Routes {
+		t.leave(route, func(e *entry) { e.routers = without(e.routers, n) })
+	}
+}
+
+func (t *turn) leave(prefix netip.Prefix, drop func(*entry)) {
+	t.dirty = append(t.dirty, prefix)
+	e, ok := t.m.table.Get(prefix)
+	if !ok {
+		return
+	}
+	t.touch(prefix, e)
+	if drop(e); e.needless() {
+		t.reclass(e, nil)
+		t.m.table.Delete(prefix)
+	}
+}
+
+func without(nodes []*node, n *node) []*node {
+	return slices.DeleteFunc(nodes, func(o *node) bool { return o == n })
+}
+
+// claim puts a node's claims into the table.
+func (t *turn) claim(n *node) {
+	for _, a := range n.Addrs {
+		e := t.m.entry(single(a))
+		e.hosts = append(e.hosts, n)
+		t.dirty = append(t.dirty, single(a))
+	}
+	for _, route := range n.Routes {
+		e := t.m.entry(route)
+		e.routers = append(e.routers, n)
+		t.dirty = append(t.dirty, route)
+	}
+}
+
+// reclass puts an entry into another class.
+func (t *turn) reclass(e *entry, c *class) {
+	if e.class != nil {
+		e.class.entries--
+		t.counts = append(t.counts, e.class)
+	}
+	if c != nil {
+		c.entries++
+		t.counts = append(t.counts, c)
+	}
+	e.class = c
+}
+
+// touch notes every node whose record may speak of a prefix: those that have
+// it, and those that route it or something around it.
+func (t *turn) touch(prefix netip.Prefix, e *entry) {
+	if t.bulk {
+		return
+	}
+	t.touchNodes(e.hosts)
+	t.touchNodes(e.routers)
+	for _, outer := range t.m.table.Supernets(prefix) {
+		t.touchNodes(outer.routers)
+	}
+}
+
+func (t *turn) touchNodes(nodes []*node) {
+	for _, n := range nodes {
+		if n.touched != t.at {
+			n.touched = t.at
+			t.reached = append(t.reached, n)
+		}
+	}
+}
+
+// finish takes a turn from claims to views.
+func (t *turn) finish() Change {
+	slices.SortFunc(t.dirty, comparePrefix)
+	for _, prefix := range slices.Compact(t.dirty) {
+		t.sign(prefix)
+		if e, ok := t.m.table.Get(prefix); ok {
+			t.touch(prefix, e)
+		}
+	}
+	for _, n := range t.reached {
+		t.weigh(n)
+	}
+	for i := range t.moved {
+		t.move(&t.moved[i])
+	}
+	t.link()
+	return t.tell()
+}
+
+// weigh keeps a touched node for moving if its record changes.
+func (t *turn) weigh(n *node) {
+	mv := move{node: n, fresh: n.profile == nil}
+	if !n.leaving {
+		mv.record = t.m.recordOf(n)
+	}
+	if !mv.fresh && !n.leaving && mv.record.equal(n.record) {
+		return
+	}
+	n.changed = t.at
+	if !mv.fresh {
+		mv.peers, mv.rules = t.m.peersOf(n), t.m.rulesOf(n.profile)
+	}
+	t.moved = append(t.moved, mv)
+}
+
+func (t *turn) move(mv *move) {
+	if n := mv.node; n.leaving {
+		t.m.disown(n)
+		t.m.unseat(n)
+		delete(t.m.nodes, n.ID)
+		return
+	}
+	mv.node.settle(t.m, mv.record)
+}
+
+// link brings the parts' lists of classes up to date, and finds the profiles
+// whose rules that changes.
+func (t *turn) link() {
+	var born, dead []*class
+	for _, c := range t.counts {
+		switch {
+		case c.entries > 0 && !c.linked:
+			c.linked = true
+			born = append(born, c)
+		case c.entries == 0 && t.m.classes[c.key] == c:
+			delete(t.m.classes, c.key)
+			delete(t.m.byNum, c.num)
+			if c.linked {
+				c.linked = false
+				dead = append(dead, c)
+			}
+		}
+	}
+	if t.bulk {
+		t.m.fill(born)
+		t.m.thin(dead)
+		for _, p := range t.m.profiles {
+			p.rules = nil
+		}
+		return
+	}
+	for _, c := range slices.Concat(born, dead) {
+		t.stain(c)
+	}
+	t.m.fill(born)
+	t.m.thin(dead)
+}
+
+// fill and thin put classes into the lists of the parts that they match, and
+// take them out.
+func (m *Mesh) fill(born []*class) {
+	slices.SortFunc(born, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
+	for _, c := range born {
+		for _, at := range c.asSrc {
+			m.book.parts[at].srcClasses.add(c)
+		}
+		for _, at := range c.asDst {
+			m.book.parts[at].dstClasses.add(c)
+		}
+	}
+}
+
+func (m *Mesh) thin(dead []*class) {
+	for _, c := range dead {
+		for _, at := range c.asSrc {
+			m.book.parts[at].srcClasses.remove(c)
+		}
+		for _, at := range c.asDst {
+			m.book.parts[at].dstClasses.remove(c)
+		}
+	}
+}
+
+// stain marks the profiles whose rules name a class that comes or goes: those
+// at the other side of its parts.
+func (t *turn) stain(c *class) {
+	for _, at := range c.asSrc {
+		t.stainAll(t.m.book.parts[at].dstClasses.all)
+	}
+	for _, at := range c.asDst {
+		t.stainAll(t.m.book.parts[at].srcClasses.all)
+	}
+}
+
+func (t *turn) stainAll(classes []*class) {
+	for _, c := range classes {
+		if c.stained == t.at {
+			continue
+		}
+		c.stained = t.at
+		for _, p := range c.profiles {
+			if p.stale != t.at {
+				p.stale, p.rules = t.at, nil
+				t.stale = append(t.stale, p)
+			}
+		}
+	}
+}

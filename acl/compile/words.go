@@ -1,0 +1,89 @@
+package compile
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// ruleText names a rule and its place.
+func ruleText(p *part) string {
+	return fmt.Sprintf("%q (%s:%d)", p.rule.ID, p.rule.Pos.File, p.rule.Pos.Line)
+}
+
+func protocolText(p acl.Protocol) string {
+	switch p {
+	case acl.ICMP:
+		return "icmp"
+	case acl.TCP:
+		return "tcp"
+	case acl.UDP:
+		return "udp"
+	case acl.ICMPv6:
+		return "icmpv6"
+	case acl.SCTP:
+		return "sctp"
+	}
+	return fmt.Sprintf("protocol %d", p)
+}
+
+func serviceText(p acl.Protocol, port uint16) string {
+	switch {
+	case p == acl.ICMP || p == acl.ICMPv6:
+		return "ping"
+	case !hasPorts(p):
+		return protocolText(p)
+	}
+	return fmt.Sprintf("%s %d", protocolText(p), port)
+}
+
+// openText writes services as a reader would: "tcp 22, 80-443; udp 53".
+func openText(open []acl.Service) string {
+	var b strings.Builder
+	for i, s := range open {
+		switch {
+		case i > 0 && open[i-1].Protocol == s.Protocol:
+			b.WriteString(", ")
+		case i > 0:
+			b.WriteString("; ")
+			fallthrough
+		default:
+			b.WriteString(protocolText(s.Protocol) + " ")
+		}
+		switch {
+		case s.First == 0 && s.Last == 65535:
+			b.WriteString("*")
+		case s.First == s.Last:
+			fmt.Fprint(&b, s.First)
+		default:
+			fmt.Fprintf(&b, "%d-%d", s.First, s.Last)
+		}
+	}
+	return b.String()
+}
+
+func sourceText(p *part) string { return listText(p.rule.Src) }
+
+// targetText names where a part opens something.
+func targetText(p *part) string {
+	if p.self {
+		return "one's own nodes"
+	}
+	return listText(p.words.Dst)
+}
+
+// listText names selectors, the first few of them.
+func listText(all []policy.Selector) string {
+	const most = 4
+	names := make([]string, 0, most+1)
+	for i, s := range all {
+		if i == most {
+			names = append(names, fmt.Sprintf("%d more", len(all)-most))
+			break
+		}
+		names = append(names, s.String())
+	}
+	return strings.Join(names, ", ")
+}
