@@ -113,8 +113,8 @@ func (c *Config) Validate() error {
 	owners := make(map[netip.Prefix]string)
 	for i := range c.Peers {
 		p := &c.Peers[i]
-		if p.ID == "" || ids[p.ID] {
-			return fmt.Errorf("configure plane at revision %d: peer id %q is empty or twice", c.Revision, p.ID)
+		if !goodID(p.ID) || ids[p.ID] {
+			return fmt.Errorf("configure plane at revision %d: peer id %q is no id, or is there twice", c.Revision, p.ID)
 		}
 		ids[p.ID] = true
 		if other, ok := keys[p.TunnelKey]; ok || p.TunnelKey.IsZero() {
@@ -131,4 +131,15 @@ func (c *Config) Validate() error {
 		}
 	}
 	return nil
+}
+
+// goodID keeps out what would end a line, or a word, in a text that is made for
+// a plane's back end.
+func goodID(id string) bool {
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 128
 }

@@ -12,8 +12,10 @@ type Stats struct {
 	Revision uint64 // that it enforces; 0 before the first Configure
 	Flows    int    // in the flow table
 	Peers    []PeerStats
-	Verdicts map[acl.Reason]uint64 // packets since the start, by reason
-	Refusals []Refusal             // the latest, newest last; bounded
+	Refusals []Refusal // the newest kinds, newest last; bounded
+
+	// Packets since the start, by reason and Direction.
+	Verdicts map[acl.Reason][2]uint64
 }
 
 // PeerStats is what a plane knows of one peer.
@@ -41,14 +43,16 @@ func (d Direction) String() string {
 	return "in"
 }
 
-// Refusal is one refused packet, for `cordon status`.
+// Refusal is one kind of refused packets, for `cordon status`: alike ones are
+// counted, not repeated.
 type Refusal struct {
-	At        time.Time // policy time
-	Direction Direction
-	Peer      string // name; empty if no peer owns the address
-	Src, Dst  netip.AddrPort
-	Protocol  acl.Protocol
-	Verdict   acl.Verdict
+	First, Last time.Time // policy time
+	Count       uint64
+	Direction   Direction
+	Peer        string // name; empty if no peer has the address
+	Src, Dst    netip.AddrPort
+	Protocol    acl.Protocol
+	Verdict     acl.Verdict
 }
 
 // Question is a new flow that somebody asks about.

@@ -1,0 +1,141 @@
+package userspace
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/filter"
+	"github.com/cordonmesh/cordon/acl/packet"
+)
+
+// maxBadReads is how many reads in a row may yield something unreadable before
+// the TUN counts as dead.
+const maxBadReads = 64
+
+// guard is the TUN that wireguard-go sees: the real one with the filter in
+// front. Read is called by one goroutine, Write by one for each peer.
+type guard struct {
+	tun.Device
+	filter *filter.Filter
+	now    func() filter.Moment
+	views  sync.Pool // of *packet.Packet, for Write
+	answers
+
+	view packet.Packet // Read's own
+	bad  int           // Read's own: unreadable reads in a row
+
+	shut atomic.Bool
+	died atomic.Pointer[error]
+	once sync.Once
+}
+
+func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard {
+	g := &guard{Device: dev, filter: f, now: now, answers: newAnswers()}
+	g.views.New = func() any { return new(packet.Packet) }
+	return g
+}
+
+// Read gives packets of this machine that may leave it. A refused packet stays
+// in the batch with size 0, which wireguard-go passes over: its buffers are tied
+// to their places, so taking one out would cost a copy.
+func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	n, err := g.Device.Read(bufs, sizes, offset)
+	if n > 0 {
+		g.judgeOut(bufs[:n], sizes[:n], offset)
+	}
+	if err == nil || errors.Is(err, tun.ErrTooManySegments) {
+		g.bad = 0
+		return n, err
+	}
+	if g.bad++; g.bad <= maxBadReads && !fatal(err) {
+		// What the device read makes no sense, such as an offload of a kind that
+		// it does not know. wireguard-go would close for it; a local program must
+		// not be able to end all tunnels with one packet.
+		return n, nil
+	}
+	if !g.shut.Load() {
+		g.died.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+// fatal tells a device that is gone from a read that made no sense: only the
+// former is said by the operating system.
+func fatal(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF)
+}
+
+func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) {
+	batch := g.filter.Begin(g.now())
+	defer batch.End()
+	for i, size := range sizes {
+		if size <= 0 {
+			continue
+		}
+		g.view.Parse(bufs[i][offset : offset+size]) // a fault makes it Invalid, which is refused
+		verdict := batch.Out(&g.view)
+		if verdict.Allow {
+			continue
+		}
+		sizes[i] = 0
+		if worthAnswering(verdict.Reason) && batch.ShouldAnswer(filter.Out) {
+			g.refuse(&g.view, verdict.Reason)
+		}
+	}
+}
+
+// worthAnswering leaves out what no user waits for: garbage, what the machine
+// says to its own link, and fragments, whose first was answered.
+func worthAnswering(why acl.Reason) bool {
+	return why != acl.Malformed && why != acl.NotOurs && why != acl.NoFragment
+}
+
+// Write takes packets that peers sent to this machine, and passes on those that
+// are permitted, in their order. It closes the gaps in bufs, which wireguard-go
+// builds anew for each batch.
+func (g *guard) Write(bufs [][]byte, offset int) (int, error) {
+	kept := g.judgeIn(bufs, offset)
+	if len(kept) == 0 {
+		return 0, nil
+	}
+	return g.Device.Write(kept, offset)
+}
+
+func (g *guard) judgeIn(bufs [][]byte, offset int) [][]byte {
+	view := g.views.Get().(*packet.Packet)
+	defer g.views.Put(view)
+	batch := g.filter.Begin(g.now())
+	defer batch.End()
+	kept := bufs[:0]
+	for _, buf := range bufs {
+		view.Parse(buf[offset:])
+		if batch.In(view).Allow {
+			kept = append(kept, buf)
+		}
+	}
+	return kept
+}
+
+// Close closes the real TUN, once: wireguard-go and a dying device may both ask.
+func (g *guard) Close() (err error) {
+	g.once.Do(func() { err = g.Device.Close() })
+	return err
+}
+
+// closing says that the end is wanted: a failing read is then no failure.
+func (g *guard) closing() { g.shut.Store(true) }
+
+func (g *guard) failure() error {
+	if err := g.died.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
