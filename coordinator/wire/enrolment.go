@@ -28,7 +28,9 @@ const (
 //
 // The fingerprint pins the mesh root, so that no certificate authority of the
 // web and no name server can send the machine elsewhere. The secret is a
-// token's. Neither fmt nor slog prints it: Reveal is the only way out.
+// token's. Neither fmt nor slog prints it, unless an Enrolment stands in an
+// unexported field of what is printed, where fmt does not ask. Reveal is the way
+// out.
 type Enrolment struct {
 	URL         string // https://host or https://host:port, nothing more
 	Fingerprint key.Fingerprint

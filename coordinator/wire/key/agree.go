@@ -22,7 +22,8 @@ func (p *agreePrivate[R]) standard() *ecdh.PrivateKey {
 	if p.IsZero() {
 		panic("key: zero private key used")
 	}
-	k, err := ecdh.X25519().NewPrivateKey(p.b[:])
+	b := p.raw()
+	k, err := ecdh.X25519().NewPrivateKey(b[:])
 	if err != nil {
 		panic("key: " + err.Error()) // only a wrong length fails
 	}
@@ -41,7 +42,7 @@ func (p *TunnelPrivate) Public() TunnelPublic { return TunnelPublic{p.public()} 
 func (p *PathPrivate) Public() PathPublic { return PathPublic{p.public()} }
 
 // Raw gives the 32 bytes of the key to WireGuard, which takes nothing else.
-func (p *TunnelPrivate) Raw() [Size]byte { return p.b }
+func (p *TunnelPrivate) Raw() [Size]byte { return p.raw() }
 
 // ProbeKey is the pairwise key under which two nodes authenticate their path
 // probes. Both ends derive the same one.
@@ -75,10 +76,10 @@ func (p *PathPrivate) Agree(peer PathPublic) (k ProbeKey, err error) {
 }
 
 // NewTunnel makes a tunnel key, clamped as RFC 7748 section 5 asks.
-func NewTunnel() (k TunnelPrivate) { k.b = clamp(random()); return k }
+func NewTunnel() (k TunnelPrivate) { k.private = hold[tunnelRole](clamp(random())); return k }
 
 // NewPath makes a path key.
-func NewPath() (k PathPrivate) { k.b = clamp(random()); return k }
+func NewPath() (k PathPrivate) { k.private = hold[pathRole](clamp(random())); return k }
 
 func clamp(b [Size]byte) [Size]byte {
 	b[0] &= 248
@@ -88,13 +89,13 @@ func clamp(b [Size]byte) [Size]byte {
 
 // ParseTunnelPrivate reads what Secret wrote. Errors never repeat the input.
 func ParseTunnelPrivate(text string) (k TunnelPrivate, err error) {
-	k.b, err = parse(text, "private-"+prefix[tunnelRole]())
+	k.private, err = parsePrivate[tunnelRole](text)
 	return k, err
 }
 
 // ParsePathPrivate reads what Secret wrote. Errors never repeat the input.
 func ParsePathPrivate(text string) (k PathPrivate, err error) {
-	k.b, err = parse(text, "private-"+prefix[pathRole]())
+	k.private, err = parsePrivate[pathRole](text)
 	return k, err
 }
 

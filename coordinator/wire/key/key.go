@@ -77,20 +77,33 @@ func (p *public[R]) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// private is what all private keys have in common. The func array makes the
-// type incomparable.
+// private is what all private keys have in common. The bytes lie behind a
+// function: fmt cannot call Format on an unexported field of somebody's struct,
+// and there it would print an array, or even follow a pointer to one. A function
+// also makes the type incomparable.
 type private[R role] struct {
-	_ [0]func()
-	b [Size]byte
+	bytes func() [Size]byte // nil: no key
+}
+
+func hold[R role](b [Size]byte) private[R] {
+	return private[R]{bytes: func() [Size]byte { return b }}
+}
+
+func (p *private[R]) raw() (b [Size]byte) {
+	if p.bytes != nil {
+		b = p.bytes()
+	}
+	return b
 }
 
 // IsZero tells whether p is the zero value, which is no key.
-func (p *private[R]) IsZero() bool { return p.b == [Size]byte{} }
+func (p *private[R]) IsZero() bool { return p.raw() == [Size]byte{} }
 
 // Secret gives the text form of the private key, for the file that holds it
 // and nothing else.
 func (p *private[R]) Secret() string {
-	return "private-" + prefix[R]() + hex.EncodeToString(p.b[:])
+	b := p.raw()
+	return "private-" + prefix[R]() + hex.EncodeToString(b[:])
 }
 
 // Format prints the role and never the key, whatever the verb.
@@ -102,6 +115,14 @@ func (p private[R]) Format(f fmt.State, _ rune) {
 // MarshalText refuses: a private key must not slip into JSON or a log.
 func (p private[R]) MarshalText() ([]byte, error) {
 	return nil, errors.New("a private key is not marshalled; use Secret")
+}
+
+func parsePrivate[R role](text string) (p private[R], err error) {
+	b, err := parse(text, "private-"+prefix[R]())
+	if err != nil {
+		return p, err
+	}
+	return hold[R](b), nil
 }
 
 func parse(text, prefix string) (b [Size]byte, err error) {

@@ -68,7 +68,8 @@ func (p *signingPrivate[R]) standard() ed25519.PrivateKey {
 	if p.IsZero() {
 		panic("key: zero private key used")
 	}
-	return ed25519.NewKeyFromSeed(p.b[:])
+	b := p.raw()
+	return ed25519.NewKeyFromSeed(b[:])
 }
 
 func (p *signingPrivate[R]) public() (pub signingPublic[R]) {
@@ -86,29 +87,29 @@ func (p *MapPrivate) Public() MapPublic { return MapPublic{p.public()} }
 func (p *NodePrivate) Public() NodePublic { return NodePublic{p.public()} }
 
 // NewRoot makes a mesh root.
-func NewRoot() (k RootPrivate) { k.b = random(); return k }
+func NewRoot() (k RootPrivate) { k.private = hold[rootRole](random()); return k }
 
 // NewMap makes a map key.
-func NewMap() (k MapPrivate) { k.b = random(); return k }
+func NewMap() (k MapPrivate) { k.private = hold[mapRole](random()); return k }
 
 // NewNode makes a node key.
-func NewNode() (k NodePrivate) { k.b = random(); return k }
+func NewNode() (k NodePrivate) { k.private = hold[nodeRole](random()); return k }
 
 // ParseRootPrivate reads what Secret wrote. Errors never repeat the input.
 func ParseRootPrivate(text string) (k RootPrivate, err error) {
-	k.b, err = parse(text, "private-"+prefix[rootRole]())
+	k.private, err = parsePrivate[rootRole](text)
 	return k, err
 }
 
 // ParseMapPrivate reads what Secret wrote. Errors never repeat the input.
 func ParseMapPrivate(text string) (k MapPrivate, err error) {
-	k.b, err = parse(text, "private-"+prefix[mapRole]())
+	k.private, err = parsePrivate[mapRole](text)
 	return k, err
 }
 
 // ParseNodePrivate reads what Secret wrote. Errors never repeat the input.
 func ParseNodePrivate(text string) (k NodePrivate, err error) {
-	k.b, err = parse(text, "private-"+prefix[nodeRole]())
+	k.private, err = parsePrivate[nodeRole](text)
 	return k, err
 }
 
