@@ -210,18 +210,21 @@ func TestNamesAreResolvedByTheGivenFunctionAlone(t *testing.T) {
 
 func TestDialRefusesWhatItCannotDo(t *testing.T) {
 	l := newLink(t, 0)
-	for network, addr := range map[string]string{
-		"tcp":  "100.64.0.2",
-		"udp":  "100.64.0.2:0",
-		"tcp4": "[fd00:c0de::2]:1",
-		"tcp6": "100.64.0.2:1",
-		"sctp": "100.64.0.2:1",
-		"udp4": "100.64.0.2:70000",
-		"udp6": "[fe80::1%eth0]:1",
+	for _, d := range []struct{ network, addr, why string }{
+		{"tcp", "100.64.0.2", "host:port"},
+		{"udp", "100.64.0.2:0", "no port"},
+		{"udp4", "100.64.0.2:70000", "no port"},
+		{"tcp4", "[fd00:c0de::2]:1", "family"},
+		{"tcp6", "100.64.0.2:1", "family"},
+		{"sctp", "100.64.0.2:1", "not known"},
+		{"udp6", "[fe80::1%eth0]:1", "zone"},
 	} {
-		if c, err := l.a.DialContext(withPatience(t), network, addr); err == nil {
+		c, err := l.a.DialContext(withPatience(t), d.network, d.addr)
+		if err == nil {
 			c.Close()
-			t.Errorf("dial %s %s was accepted", network, addr)
+		}
+		if err == nil || !strings.Contains(err.Error(), d.why) {
+			t.Errorf("dial %s %s = %v, want an error about %q", d.network, d.addr, err, d.why)
 		}
 	}
 	if ln, err := l.a.Listen("tcp6", netip.AddrPortFrom(a4, 1)); err == nil {
@@ -306,4 +309,50 @@ func TestDeviceOutlivesGarbage(t *testing.T) {
 	if _, err := l.a.Ping(withPatience(t), b4); err != nil {
 		t.Error(err)
 	}
+}
+
+// Segments that wait in the device to be merged are all delivered when their
+// batch ends: many flows in one batch, and nothing after it.
+func TestABatchOfManyFlowsIsDelivered(t *testing.T) {
+	const flows, part = 24, 2000 // more than one full segment, so the first has no PSH
+	l := newLink(t, 0)
+	ln := listen(t, l.b, netip.AddrPortFrom(b4, 104))
+	var senders, receivers []net.Conn
+	for range flows {
+		c, err := l.a.DialContext(withPatience(t), "tcp", join(b4, 104))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		served, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer served.Close()
+		senders, receivers = append(senders, c), append(receivers, served)
+	}
+	written := make(chan struct{})
+	passed := make(map[uint16]bool) // source ports: each flow's first segment alone
+	l.setJudge(func(p []byte) (bool, []byte) {
+		<-written
+		port := uint16(p[20])<<8 | uint16(p[21])
+		if len(p) < 1000 || passed[port] {
+			return false, nil
+		}
+		passed[port] = true
+		return true, nil
+	})
+	for _, c := range senders {
+		if _, err := c.Write(make([]byte, part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(written)
+	for i, c := range receivers {
+		c.SetDeadline(time.Now().Add(patience))
+		if _, err := io.ReadFull(c, make([]byte, 1000)); err != nil {
+			t.Fatalf("flow %d: %v", i, err)
+		}
+	}
+	l.setJudge(nil)
 }

@@ -53,8 +53,8 @@ func (r *refusals) watch(f flow) (refused <-chan refusal, forget func()) {
 	}
 }
 
-// note says whether packet is an ICMP error about a watched flow, and tells that
-// flow. Such a packet has no other reader: it goes no further.
+// note says whether packet is a refusal, and tells the flow of which it speaks, if
+// that is watched. Such a packet goes no further: it has no other reader.
 func (r *refusals) note(packet []byte) bool {
 	f, why := parseRefusal(packet)
 	if why == nil {
@@ -63,12 +63,9 @@ func (r *refusals) note(packet []byte) bool {
 	r.mu.Lock()
 	ch := r.flows[f]
 	r.mu.Unlock()
-	if ch == nil {
-		return false
-	}
 	select {
 	case ch <- why:
-	default:
+	default: // not watched, or told already
 	}
 	return true
 }

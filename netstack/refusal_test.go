@@ -164,20 +164,34 @@ func TestEstablishedConnectionOutlivesICMPErrors(t *testing.T) {
 	}
 }
 
-// An error about one flow is none about its neighbour.
+// An error about one flow is none about its neighbour, and one about a fragment
+// speaks of ports that are not there.
 func TestRefusalMeansItsFlowAlone(t *testing.T) {
 	l := newLink(t, 0)
-	background(t, echo(listen(t, l.b, netip.AddrPortFrom(b4, 104))))
-	l.setJudge(func(p []byte) (bool, []byte) {
-		forged := append([]byte(nil), p...)
-		forged[21]++ // the inner source port
-		return true, unreachable(forged, 13)
-	})
-	c, err := l.a.DialContext(withPatience(t), "tcp", join(b4, 104))
-	if err != nil {
-		t.Fatal(err)
+	background(t, echo(listen(t, l.b, netip.AddrPortFrom(netip.Addr{}, 104))))
+	for name, forge := range map[string]func(p []byte){
+		"source port":   func(p []byte) { p[21]++ },
+		"port":          func(p []byte) { p[23]++ },
+		"source":        func(p []byte) { p[15]++ },
+		"destination":   func(p []byte) { p[19]++ },
+		"protocol":      func(p []byte) { p[9] = 17 },
+		"fragment":      func(p []byte) { p[7] = 1 },
+		"header length": func(p []byte) { p[0] = 0x44 },
+	} {
+		l.setJudge(func(p []byte) (bool, []byte) {
+			answer := unreachable(p, 13)
+			forge(answer[28:])
+			binary.BigEndian.PutUint16(answer[22:], 0)
+			binary.BigEndian.PutUint16(answer[22:], ^uint16(onesSum(0, answer[20:])))
+			return true, answer
+		})
+		c, err := l.a.DialContext(withPatience(t), "tcp", join(b4, 104))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		c.Close()
 	}
-	c.Close()
 }
 
 // The filter cuts a revoked flow with a reset.
