@@ -14,6 +14,7 @@ type Presence struct {
 	LastSeen     time.Time
 	From         netip.Addr // where its stream comes from
 	Acknowledged wire.Position
+	Current      bool // it enforces the map that it should
 	Endpoints    []netip.AddrPort
 	Warnings     []string
 
@@ -95,7 +96,10 @@ func (h *Hub) Present(ctx context.Context) (map[string]Presence, error) {
 	out := map[string]Presence{}
 	err := h.do(ctx, func() {
 		for id, p := range h.presence {
-			out[id] = *p
+			now := *p
+			s := h.streams[id]
+			now.Current = s != nil && !s.full && !s.owesMap() && p.Acknowledged.Revision >= s.at
+			out[id] = now
 		}
 	})
 	return out, err

@@ -27,12 +27,12 @@ type stream struct {
 	ready bool   // the last batch went to the socket
 	at    uint64 // revision that the node stands at
 
-	full   bool // owes everything
-	lease  bool // owes the lease of this minute
-	beat   bool // owes a sign of life
-	self   bool // owes Self
-	rules  bool // owes the rule set
-	narrow bool // what it owes may take a right away
+	full   bool        // owes everything
+	lease  bool        // owes the lease of this minute
+	beat   bool        // owes a sign of life
+	self   bool        // owes Self
+	rules  bool        // owes the rule set
+	narrow bool        // what it owes may take a right away
 	told   wire.Digest // of the Self that the node has
 	held   bitset
 	peers  map[string]struct{} // owes these peers' records, or their removal

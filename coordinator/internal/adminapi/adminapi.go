@@ -1,0 +1,161 @@
+// Package adminapi is the edge at which operators arrive: on a unix socket,
+// where the kernel says who calls, and on TLS, where a bearer token does. It
+// checks the scope that admin.ScopeOf names for the route, decodes, calls
+// registry and hub, and encodes. It decides nothing about the mesh.
+//
+// A route without a scope is refused, so nothing is open by oversight. What an
+// operator changes is written to the audit by the registry, in the transaction
+// of the change itself.
+package adminapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+)
+
+// maxRequest bounds a request: the largest is a policy.
+const maxRequest = 8 << 20
+
+// Config of the edge.
+type Config struct {
+	Registry *registry.Registry
+	Journal  registry.Journal // the audit is read from it
+	Hub      *distribute.Hub
+	URL      string          // where nodes and operators reach the coordinator
+	Root     key.Fingerprint // pinned by the strings that tokens are handed out as
+	Backup   func(ctx context.Context, to io.Writer) error
+	Version  string
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// caller is who asks, and what for.
+type caller struct {
+	actor  registry.Actor
+	scopes []string
+}
+
+type callerKey struct{}
+
+// API serves admin.AdminService.
+type API struct {
+	Config
+	mux *http.ServeMux
+}
+
+// New makes the edge.
+func New(c Config) *API {
+	a := &API{Config: c, mux: http.NewServeMux()}
+	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest)))
+	return a
+}
+
+// Socket serves requests that came over the unix socket. ConnContext must be
+// the server's hook of that name.
+func (a *API) Socket() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, _ := r.Context().Value(callerKey{}).(*caller)
+		if r.Header.Get("Origin") != "" {
+			http.Error(w, "not for browsers", http.StatusForbidden)
+			return
+		}
+		a.serve(w, r, who)
+	})
+}
+
+// ConnContext notes who is at the other end of a unix socket: root and the
+// coordinator's own user may do everything, others nothing.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	name, ok := peerOf(c)
+	if !ok {
+		return ctx
+	}
+	all := make([]string, 0, len(admin.Scopes()))
+	for _, s := range admin.Scopes() {
+		all = append(all, string(s))
+	}
+	return context.WithValue(ctx, callerKey{}, &caller{actor: registry.Operator(name), scopes: all})
+}
+
+// TLS serves requests with a bearer token.
+func (a *API) TLS() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok || r.TLS == nil {
+			a.serve(w, r, nil)
+			return
+		}
+		token, ok := a.Registry.Snapshot().TokenBySecret(registry.HashSecret(secret))
+		if !ok || token.Kind != registry.AdminToken || token.Live(a.Now()) != nil {
+			a.serve(w, r, nil)
+			return
+		}
+		a.serve(w, r, &caller{actor: registry.TokenActor(token.ID), scopes: token.Scopes})
+	})
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request, who *caller) {
+	if _, known := admin.ScopeOf(r.URL.Path); !known {
+		http.NotFound(w, r)
+		return
+	}
+	errw := connect.NewErrorWriter()
+	switch {
+	case who == nil:
+		errw.Write(w, r, connect.NewError(connect.CodeUnauthenticated, errors.New("no valid admin token: create one with `cordonctl token create --admin` at the coordinator")))
+	case !admin.Permits(who.scopes, r.URL.Path):
+		want, _ := admin.ScopeOf(r.URL.Path)
+		a.Log.Warn("operator refused", "actor", who.actor, "route", r.URL.Path, "wants", want)
+		errw.Write(w, r, connect.NewError(connect.CodePermissionDenied, errors.New("the token lacks the scope "+string(want))))
+	default:
+		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+	}
+}
+
+// do sends a command in the caller's name.
+func (a *API) do(ctx context.Context, c registry.Command) (registry.Result, error) {
+	who, ok := ctx.Value(callerKey{}).(*caller)
+	if !ok {
+		return registry.Result{}, connect.NewError(connect.CodeUnauthenticated, errors.New("nobody asks"))
+	}
+	result, err := a.Registry.Do(ctx, who.actor, c)
+	if err != nil {
+		return result, refusal(err)
+	}
+	return result, nil
+}
+
+// refusal gives a registry's error the code that a tool branches on.
+func refusal(err error) error {
+	for _, c := range []struct {
+		is   error
+		code connect.Code
+	}{
+		{registry.ErrNotFound, connect.CodeNotFound},
+		{registry.ErrStale, connect.CodeAborted},
+		{registry.ErrExists, connect.CodeAlreadyExists},
+		{registry.ErrPolicy, connect.CodeInvalidArgument},
+		{registry.ErrInvalid, connect.CodeInvalidArgument},
+		{registry.ErrFull, connect.CodeResourceExhausted},
+		{registry.ErrFailed, connect.CodeUnavailable},
+		{registry.ErrClosed, connect.CodeUnavailable},
+	} {
+		if errors.Is(err, c.is) {
+			return connect.NewError(c.code, err)
+		}
+	}
+	return connect.NewError(connect.CodeInternal, err)
+}

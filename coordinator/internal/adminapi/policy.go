@@ -1,0 +1,269 @@
+package adminapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// GetPolicy gives the policy in force, or that of an earlier revision.
+func (a *API) GetPolicy(_ context.Context, req *connect.Request[admin.GetPolicyRequest]) (*connect.Response[admin.GetPolicyResponse], error) {
+	state := a.Registry.Snapshot()
+	v, ok := state.Policy(), state.Policy() != nil
+	if req.Msg.Revision != 0 {
+		v, ok = state.PolicyAt(req.Msg.Revision)
+	}
+	if !ok {
+		return nil, connect.NewError(connect.CodeNotFound, errors.New("no policy was in force then, or it is older than the history that is kept"))
+	}
+	return connect.NewResponse(&admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time)}), nil
+}
+
+// SetPolicy checks a policy, runs its tests on the real nodes, and puts it in
+// force. A policy with an error, or one of whose tests fails, changes nothing.
+func (a *API) SetPolicy(ctx context.Context, req *connect.Request[admin.SetPolicyRequest]) (*connect.Response[admin.SetPolicyResponse], error) {
+	m := req.Msg
+	problems, pol := check(m.File, m.Text)
+	if pol == nil {
+		return nil, refused(problems)
+	}
+	failed, err := a.test(ctx, pol)
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, failed...)
+	if !acceptable(problems) {
+		return nil, refused(problems)
+	}
+	result, err := a.do(ctx, registry.SetPolicy{Text: m.Text, File: fileName(m.File), Expected: m.ExpectedRevision})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&admin.SetPolicyResponse{Revision: result.Policy.Revision, Problems: problems, Changed: result.Changed}), nil
+}
+
+// CheckPolicy says what is wrong with a policy text.
+func (a *API) CheckPolicy(_ context.Context, req *connect.Request[admin.CheckPolicyRequest]) (*connect.Response[admin.CheckPolicyResponse], error) {
+	problems, pol := check(req.Msg.File, req.Msg.Text)
+	return connect.NewResponse(&admin.CheckPolicyResponse{Problems: problems, Ok: pol != nil}), nil
+}
+
+// TestPolicy runs a policy's own tests on the real nodes; without a text, those
+// of the policy in force.
+func (a *API) TestPolicy(ctx context.Context, req *connect.Request[admin.TestPolicyRequest]) (*connect.Response[admin.TestPolicyResponse], error) {
+	pol, err := a.policyFor(req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	failures, err := a.failures(ctx, pol)
+	if err != nil {
+		return nil, err
+	}
+	out := &admin.TestPolicyResponse{Ok: true}
+	for _, t := range pol.Tests() {
+		for _, target := range t.Accept {
+			out.Results = append(out.Results, result(t, target, "accept", failures))
+		}
+		for _, target := range t.Deny {
+			out.Results = append(out.Results, result(t, target, "deny", failures))
+		}
+	}
+	for _, r := range out.Results {
+		out.Ok = out.Ok && r.Pass
+	}
+	return connect.NewResponse(out), nil
+}
+
+func (a *API) policyFor(m *admin.TestPolicyRequest) (*policy.Policy, error) {
+	if m.Text != "" {
+		problems, pol := check(m.File, m.Text)
+		if pol == nil {
+			return nil, refused(problems)
+		}
+		return pol, nil
+	}
+	pol, err := a.Registry.Snapshot().Policy().Parsed()
+	if err != nil || pol == nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.Join(errors.New("there is no readable policy in force"), err))
+	}
+	return pol, nil
+}
+
+// result tells of one expectation: it holds unless a failure stands at its place.
+func result(t policy.Test, target policy.Target, wanted string, failures []compile.TestFailure) *admin.TestResult {
+	r := &admin.TestResult{Src: t.Src.String(), Dst: target.Text, Wanted: wanted, Pass: true, Line: uint32(target.Pos.Line)}
+	for _, f := range failures {
+		if f.Pos == target.Pos || f.Pos == t.Pos {
+			r.Pass, r.Message = f.NoDevice, f.Text
+		}
+	}
+	return r
+}
+
+// test gives the failures of a policy's own tests as problems. A test whose
+// source or destination has no device yet cannot be judged, and is a warning: a
+// new mesh takes its policy before its first node.
+func (a *API) test(ctx context.Context, pol *policy.Policy) ([]*admin.Problem, error) {
+	failures, err := a.failures(ctx, pol)
+	var out []*admin.Problem
+	for _, f := range failures {
+		out = append(out, &admin.Problem{
+			File: f.Pos.File, Line: uint32(f.Pos.Line), Column: uint32(f.Pos.Column), Message: "test failed: " + f.Text,
+			Hint: "change the rule or the test", Warning: f.NoDevice,
+		})
+	}
+	return out, err
+}
+
+// failures judges a policy's tests on the nodes that there are now.
+func (a *API) failures(_ context.Context, pol *policy.Policy) ([]compile.TestFailure, error) {
+	if len(pol.Tests()) == 0 {
+		return nil, nil
+	}
+	state := a.Registry.Snapshot()
+	mesh := compile.New(pol, state.Ranges())
+	var nodes []compile.Node
+	for n := range state.Nodes() {
+		if n.Approved {
+			nodes = append(nodes, compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes()})
+		}
+	}
+	mesh.Load(nodes)
+	return mesh.Test(), nil
+}
+
+// ExplainPolicy names the rule that decides about a flow.
+func (a *API) ExplainPolicy(ctx context.Context, req *connect.Request[admin.ExplainPolicyRequest]) (*connect.Response[admin.ExplainPolicyResponse], error) {
+	m := req.Msg
+	protocol, err := protocolOf(m.Protocol)
+	if err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
+	if m.Port > 65535 {
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("port %d: want 0 to 65535", m.Port))
+	}
+	state := a.Registry.Snapshot()
+	src, err := addresses(state, m.Src)
+	if err != nil {
+		return nil, err
+	}
+	dst, err := addresses(state, m.Dst)
+	if err != nil {
+		return nil, err
+	}
+	var out *admin.ExplainPolicyResponse
+	err = a.Hub.Ask(ctx, func(mesh *compile.Mesh, _ *registry.State) {
+		for _, s := range src {
+			for _, d := range dst {
+				if s.Is4() == d.Is4() && (out == nil || !out.Allow) {
+					out = explanation(mesh, mesh.Explain(s, d, protocol, uint16(m.Port)))
+				}
+			}
+		}
+	})
+	if err != nil {
+		return nil, connect.NewError(connect.CodeUnavailable, err)
+	}
+	if out == nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s and %s have no address family in common", m.Src, m.Dst))
+	}
+	return connect.NewResponse(out), nil
+}
+
+func explanation(m *compile.Mesh, e compile.Explanation) *admin.ExplainPolicyResponse {
+	out := &admin.ExplainPolicyResponse{
+		Allow: e.Allow, Rule: string(e.Rule), File: e.Pos.File, Line: uint32(e.Pos.Line), Reason: e.Text, Nearest: string(e.Nearest),
+	}
+	for _, r := range m.Policy().Rules() {
+		if r.ID == e.Rule || e.Rule == "" && r.ID == e.Nearest {
+			out.Text = r.Text
+		}
+	}
+	return out
+}
+
+// ReachPolicy gives the matrix of who can reach what.
+func (a *API) ReachPolicy(ctx context.Context, _ *connect.Request[admin.ReachPolicyRequest]) (*connect.Response[admin.ReachPolicyResponse], error) {
+	out := new(admin.ReachPolicyResponse)
+	err := a.Hub.Ask(ctx, func(mesh *compile.Mesh, state *registry.State) {
+		for _, n := range state.SortedNodes() {
+			out.Nodes = append(out.Nodes, n.Name)
+		}
+		for access := range mesh.Reach() {
+			e := &admin.ReachEntry{Src: nameOf(state, access.Src), Dst: nameOf(state, access.Dst)}
+			for _, s := range access.Open {
+				e.Services = append(e.Services, serviceText(s))
+			}
+			out.Entries = append(out.Entries, e)
+		}
+		out.Table = mesh.ReachTable()
+	})
+	if err != nil {
+		return nil, connect.NewError(connect.CodeUnavailable, err)
+	}
+	return connect.NewResponse(out), nil
+}
+
+func nameOf(state *registry.State, id string) string {
+	if n, ok := state.Node(id); ok {
+		return n.Name
+	}
+	return id
+}
+
+// addresses gives what a name, an id or an address stands for.
+func addresses(state *registry.State, text string) ([]netip.Addr, error) {
+	if at, err := netip.ParseAddr(text); err == nil {
+		return []netip.Addr{at.Unmap()}, nil
+	}
+	n, ok := state.FindNode(text)
+	if !ok {
+		return nil, noNode(text)
+	}
+	return n.Addresses, nil
+}
+
+func protocolOf(text string) (acl.Protocol, error) {
+	switch strings.ToLower(text) {
+	case "", "tcp":
+		return acl.TCP, nil
+	case "udp":
+		return acl.UDP, nil
+	case "icmp":
+		return acl.ICMP, nil
+	case "icmpv6", "ipv6-icmp":
+		return acl.ICMPv6, nil
+	case "sctp":
+		return acl.SCTP, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 8)
+	if err != nil {
+		return 0, fmt.Errorf("protocol %q: want tcp, udp, icmp, icmpv6, sctp or a number up to 255", text)
+	}
+	return acl.Protocol(n), nil
+}
+
+func serviceText(s acl.Service) string {
+	name := map[acl.Protocol]string{acl.TCP: "tcp", acl.UDP: "udp", acl.ICMP: "icmp", acl.ICMPv6: "icmpv6", acl.SCTP: "sctp"}[s.Protocol]
+	if name == "" {
+		name = strconv.Itoa(int(s.Protocol))
+	}
+	switch {
+	case s.First == 0 && s.Last == 65535:
+		return name
+	case s.First == s.Last:
+		return name + "/" + strconv.Itoa(int(s.First))
+	}
+	return fmt.Sprintf("%s/%d-%d", name, s.First, s.Last)
+}
