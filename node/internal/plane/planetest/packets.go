@@ -74,7 +74,7 @@ func packet(src, dst Address, proto acl.Protocol, b []byte, sum int) []byte {
 		binary.BigEndian.PutUint16(b[sum:], ^fold(b, pseudo(from, to, proto, len(b))))
 	}
 	if from.Is4() {
-		return append(header4(from, to, proto, len(b), 0), b...)
+		return append(header4(from, to, proto, len(b), 0, 0), b...)
 	}
 	h := make([]byte, 40)
 	h[0], h[6], h[7] = 6<<4, byte(proto), 64
@@ -84,11 +84,11 @@ func packet(src, dst Address, proto acl.Protocol, b []byte, sum int) []byte {
 	return append(h, b...)
 }
 
-func header4(from, to netip.Addr, proto acl.Protocol, payload int, fragment uint16) []byte {
+func header4(from, to netip.Addr, proto acl.Protocol, payload int, id, fragment uint16) []byte {
 	h := make([]byte, 20)
 	h[0], h[8], h[9] = 0x45, 64, byte(proto)
 	binary.BigEndian.PutUint16(h[2:], uint16(20+payload))
-	binary.BigEndian.PutUint16(h[4:], 77) // one id for all fragments of the suite
+	binary.BigEndian.PutUint16(h[4:], id)
 	binary.BigEndian.PutUint16(h[6:], fragment)
 	copy(h[12:], from.AsSlice())
 	copy(h[16:], to.AsSlice())
@@ -96,15 +96,16 @@ func header4(from, to netip.Addr, proto acl.Protocol, payload int, fragment uint
 	return h
 }
 
-// Fragments cuts an IPv4 UDP datagram of 64 bytes to a port in two.
+// Fragments cuts an IPv4 UDP datagram of 64 bytes to a port in two. The port is
+// also the datagram's id.
 func Fragments(src, dst Address, from, to uint16) (first, later []byte) {
 	b := make([]byte, 64)
 	binary.BigEndian.PutUint16(b, from)
 	binary.BigEndian.PutUint16(b[2:], to)
 	binary.BigEndian.PutUint16(b[4:], 64)
 	const more = 1 << 13
-	first = append(header4(src.IP(), dst.IP(), acl.UDP, 32, more), b[:32]...)
-	later = append(header4(src.IP(), dst.IP(), acl.UDP, 32, 32/8), b[32:]...)
+	first = append(header4(src.IP(), dst.IP(), acl.UDP, 32, to, more), b[:32]...)
+	later = append(header4(src.IP(), dst.IP(), acl.UDP, 32, to, 32/8), b[32:]...)
 	return first, later
 }
 

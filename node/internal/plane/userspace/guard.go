@@ -60,10 +60,15 @@ func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 		// not be able to end all tunnels with one packet.
 		return n, nil
 	}
+	g.fail(err)
+	return n, err
+}
+
+// fail is apart from Read so that no error of a good read needs memory.
+func (g *guard) fail(err error) {
 	if !g.shut.Load() {
 		g.died.CompareAndSwap(nil, &err)
 	}
-	return n, err
 }
 
 // fatal tells a device that is gone from a read that made no sense: only the
