@@ -197,11 +197,10 @@ func addresses(n int) (out []netip.AddrPort) {
 
 func TestMapThatNamesManyAddressesMakesNoScanner(t *testing.T) {
 	s := newStage(t)
-	rounds := 0
+	rounds, list := 0, addresses(65536)
 	asked := s.count(10*time.Second, func() {
 		// A malicious map changes the addresses ten times a second.
 		rounds++
-		list := addresses(65536)
 		s.SetCandidates(s.now, "friend", list[rounds*50:rounds*50+50])
 		s.Want(s.now, "friend")
 	})

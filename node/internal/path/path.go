@@ -95,6 +95,8 @@ const (
 	Answered
 	// Unanswered: every address of Peer was probed and none answered.
 	Unanswered
+	// Changed: Info says another Why for Peer.
+	Changed
 )
 
 // Action is something to be done outside.

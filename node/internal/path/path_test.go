@@ -370,7 +370,7 @@ func TestInfoSaysWhyThereIsNoPath(t *testing.T) {
 	check(path.WhyIdle)
 	w.a.Want("b")
 	check(path.WhySearching)
-	w.Run(5 * time.Second)
+	w.Run(4 * time.Second)
 	check(path.WhyNoAnswer)
 	w.a.Meet(w.b.Peer())
 	w.Run(10 * time.Second)

@@ -49,6 +49,7 @@ type peer struct {
 	badKey   bool
 	m        *machine // nil: asleep
 	lastGood netip.AddrPort
+	told     string // the Why of the last Changed
 	deadline time.Time
 	index    int // in timers; -1: not
 }
@@ -98,7 +99,7 @@ func (s *Set) put(now time.Time, in Peer) error {
 		s.setCandidates(now, p, in.Candidates)
 		return nil
 	}
-	p := &peer{Peer: in, short: probe.ShortOf(in.Node), index: -1}
+	p := &peer{Peer: in, short: probe.ShortOf(in.Node), told: WhyIdle, index: -1}
 	if other := s.byShort[p.short]; other != nil {
 		return fmt.Errorf("peer %q left out: its node key cannot be told from that of peer %q", in.ID, other.ID)
 	}
@@ -245,9 +246,13 @@ func (s *Set) finish(now time.Time, p *peer) {
 	if m.asleep(now) {
 		p.m = nil
 		s.timers.plan(p, time.Time{})
-		return
+	} else {
+		s.timers.plan(p, m.next())
 	}
-	s.timers.plan(p, m.next())
+	if why := s.Info(p.ID).Why; why != p.told {
+		p.told = why
+		s.actions = append(s.actions, Action{Do: Changed, Peer: p.ID})
+	}
 }
 
 func (s *Set) act(now time.Time, p *peer, st step) {

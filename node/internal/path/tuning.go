@@ -67,7 +67,7 @@ const (
 	searchWait  = 250 * time.Millisecond
 	// minBackoff doubles up to maxBackoff from one search without answer to the
 	// next, while somebody keeps wanting to send.
-	minBackoff = 2 * time.Second
+	minBackoff = 500 * time.Millisecond
 	maxBackoff = 30 * time.Second
 	// freshWant is how long nobody must have wanted to send for the next wish to
 	// count as new, and to be searched for at once. It is longer than the

@@ -1,0 +1,151 @@
+package transport
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/cordonmesh/cordon/node/internal/path/probe"
+)
+
+// inboxSize is how many probes may wait for Run. A flood beyond is dropped.
+const inboxSize = 256
+
+// datagram is a probe on its way to Run, copied: the buffer is wireguard-go's.
+type datagram struct {
+	from conn.Endpoint
+	len  int
+	data [probe.MaxSize]byte
+}
+
+// bind is the conn.Bind that wireguard-go gets. It may be closed and opened
+// again: wireguard-go does so when the port changes and when the device goes
+// down and up.
+type bind struct {
+	t     *Transport
+	inner conn.Bind
+
+	mu   sync.Mutex
+	port uint16 // the configured one; 0: any
+	mark uint32
+}
+
+// Open opens the sockets. Port 0 means the configured port, else the one that
+// was in use before, else any.
+func (b *bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fns, actual, err := b.open(port)
+	if err != nil {
+		return nil, 0, err
+	}
+	if b.mark != 0 {
+		if err := b.inner.SetMark(b.mark); err != nil {
+			b.inner.Close()
+			return nil, 0, fmt.Errorf("marking the socket of UDP port %d with %#x: %w (CAP_NET_ADMIN is needed)", actual, b.mark, err)
+		}
+	}
+	for i, fn := range fns {
+		fns[i] = b.t.receiver(fn)
+	}
+	b.t.port.Store(uint32(actual))
+	b.t.mail.tell(b.t.networkChanged)
+	return fns, actual, nil
+}
+
+func (b *bind) open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
+	if port == 0 {
+		port = b.port
+	}
+	if before := b.t.Port(); port == 0 && before != 0 {
+		// Peers know the old port; another program may have it now.
+		if fns, actual, err := b.inner.Open(before); err == nil {
+			return fns, actual, nil
+		}
+	}
+	fns, actual, err := b.inner.Open(port)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening UDP port %d: %w", port, err)
+	}
+	return fns, actual, nil
+}
+
+// Close closes the sockets; the receive functions return net.ErrClosed.
+func (b *bind) Close() error { return b.inner.Close() }
+
+// SetMark marks what leaves, now and after the next Open.
+func (b *bind) SetMark(mark uint32) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.inner.SetMark(mark); err != nil {
+		return err
+	}
+	b.mark = mark
+	return nil
+}
+
+// BatchSize is that of the bind underneath.
+func (b *bind) BatchSize() int { return b.inner.BatchSize() }
+
+// ParseEndpoint gives the virtual endpoint for "cordon:" and the ID of a peer
+// that SetPeers named. Any other text is for the bind underneath: a stock peer.
+func (b *bind) ParseEndpoint(text string) (conn.Endpoint, error) {
+	id, ours := strings.CutPrefix(text, Scheme)
+	if !ours {
+		return b.inner.ParseEndpoint(text)
+	}
+	if v := b.t.endpoint(id); v != nil {
+		return v, nil
+	}
+	return nil, fmt.Errorf("endpoint %q: %w; call SetPeers first", text, ErrUnknownPeer)
+}
+
+// Send sends to where the peer's path leads, or, for a real endpoint (a stock
+// peer, or whoever is sent a cookie), to just there.
+func (b *bind) Send(bufs [][]byte, ep conn.Endpoint) error {
+	if v, ours := ep.(*endpoint); ours {
+		return v.send(bufs)
+	}
+	return b.inner.Send(bufs, ep)
+}
+
+// receiver wraps a receive function: STUN is taken out, all else stays where it
+// was written.
+func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {
+	return func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
+		n, err := fn(bufs, sizes, eps)
+		for i := range n {
+			if b := bufs[i][:sizes[i]]; probe.Is(b) {
+				sizes[i] = 0
+				t.take(eps[i], b)
+			}
+		}
+		return n, err
+	}
+}
+
+// take hands a probe to Run, if it can be one for us and there is room.
+func (t *Transport) take(from conn.Endpoint, b []byte) {
+	h, ok := probe.Peek(b)
+	if !ok || h.Kind == probe.Request && h.Receiver != t.self {
+		return
+	}
+	d := datagram{from: from}
+	d.len = copy(d.data[:], b)
+	select {
+	case t.inbox <- d:
+	default:
+	}
+}
+
+// addrOf gives the address of a received endpoint.
+func addrOf(ep conn.Endpoint) netip.AddrPort {
+	if std, ok := ep.(*conn.StdNetEndpoint); ok {
+		return std.AddrPort
+	}
+	addr, _ := netip.ParseAddrPort(ep.DstToString())
+	return addr
+}

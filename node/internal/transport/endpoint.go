@@ -1,0 +1,179 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/cordonmesh/cordon/node/internal/path"
+)
+
+// WireGuard's handshake messages, by their first byte and size (the WireGuard
+// paper, section 5.4). They are at the head of a batch of one.
+const (
+	initiation, initiationSize = 1, 148
+	response, responseSize     = 2, 92
+	// holdFor is how long a held handshake message is worth sending. WireGuard
+	// makes a new one after 5 s.
+	holdFor = 6 * time.Second
+)
+
+// endpoint is the virtual endpoint of a peer: the same for as long as the
+// transport lives, wherever the path leads, even if the peer leaves the map and
+// comes back. It is a conn.Endpoint.
+type endpoint struct {
+	t     *Transport
+	id    string
+	route atomic.Pointer[route] // nil: no path
+	busy  atomic.Bool           // Run knows already that there is traffic
+	sick  atomic.Bool           // Run knows already that the kernel refuses
+	info  atomic.Pointer[PathInfo]
+
+	mu      sync.Mutex // held handshake, and route against it
+	held    [initiationSize]byte
+	heldLen int
+	heldAt  time.Time
+}
+
+// route is where a path leads. It is never changed, only replaced: a send may be
+// reading it.
+type route struct {
+	addr netip.AddrPort
+	real conn.Endpoint // with the local address to send from, unless bare
+	bare bool
+}
+
+func newEndpoint(t *Transport, id string) *endpoint {
+	v := &endpoint{t: t, id: id}
+	v.info.Store(&PathInfo{Why: path.WhyIdle})
+	return v
+}
+
+// send is the way of every datagram to a peer of the map.
+func (v *endpoint) send(bufs [][]byte) error {
+	if !v.busy.Load() {
+		v.want()
+	}
+	r := v.route.Load()
+	if r == nil {
+		if r = v.hold(bufs); r == nil {
+			return nil
+		}
+	}
+	if err := v.t.bind.inner.Send(bufs, r.real); err != nil {
+		return v.resend(bufs, r, err)
+	}
+	return nil
+}
+
+// want tells Run, once in a while, that there is traffic.
+func (v *endpoint) want() {
+	if v.busy.CompareAndSwap(false, true) {
+		v.t.mail.want(v)
+	}
+}
+
+// hold keeps a handshake message until there is a path. If one has been found
+// meanwhile, it is returned instead.
+func (v *endpoint) hold(bufs [][]byte) *route {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if r := v.route.Load(); r != nil {
+		return r
+	}
+	if len(bufs) == 1 && handshake(bufs[0]) {
+		v.heldLen = copy(v.held[:], bufs[0])
+		v.heldAt = time.Now()
+	}
+	return nil
+}
+
+func handshake(b []byte) bool {
+	return len(b) == initiationSize && b[0] == initiation || len(b) == responseSize && b[0] == response
+}
+
+// resend tries once more without the local address that worked before: it may
+// be gone, which the kernel reports (EINVAL, ENETUNREACH) before anybody has
+// told us of a change.
+func (v *endpoint) resend(bufs [][]byte, r *route, cause error) error {
+	var gso conn.ErrUDPGSODisabled // the datagrams left; wireguard-go looks into it
+	if errors.As(cause, &gso) || errors.Is(cause, net.ErrClosed) {
+		return cause
+	}
+	if v.sick.CompareAndSwap(false, true) {
+		v.t.mail.tell(func(now time.Time) { v.t.trouble(now, v, r) })
+	}
+	if r.bare {
+		return cause
+	}
+	fresh := v.forget(r)
+	if fresh == nil {
+		return cause
+	}
+	return v.t.bind.inner.Send(bufs, fresh.real)
+}
+
+// forget replaces route r by one that leads to the same address and leaves the
+// local address open. It returns nil if r was no longer the route.
+func (v *endpoint) forget(r *route) *route {
+	real, err := v.t.bind.inner.ParseEndpoint(r.addr.String())
+	if err != nil {
+		return nil
+	}
+	fresh := &route{addr: r.addr, real: real, bare: true}
+	if !v.route.CompareAndSwap(r, fresh) {
+		return nil
+	}
+	return fresh
+}
+
+// lead makes the path lead to r (nil: nowhere) and returns the handshake message
+// that waited for it, if it is still worth sending.
+func (v *endpoint) lead(r *route, now time.Time) (held []byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.route.Store(r)
+	if r != nil && v.heldLen > 0 && now.Sub(v.heldAt) < holdFor {
+		held = append(held, v.held[:v.heldLen]...)
+	}
+	v.heldLen = 0
+	return held
+}
+
+// ClearSrc is called by wireguard-go when a handshake fails: the local address
+// may be at fault.
+func (v *endpoint) ClearSrc() {
+	if r := v.route.Load(); r != nil && !r.bare {
+		v.forget(r)
+	}
+}
+
+// DstToString is what ParseEndpoint reads.
+func (v *endpoint) DstToString() string { return Scheme + v.id }
+
+// DstToBytes names the peer; wireguard-go asks it of received endpoints only.
+func (v *endpoint) DstToBytes() []byte { return []byte(v.id) }
+
+// DstIP is where the path leads now; the zero Addr if nowhere.
+func (v *endpoint) DstIP() netip.Addr {
+	if r := v.route.Load(); r != nil {
+		return r.addr.Addr()
+	}
+	return netip.Addr{}
+}
+
+// SrcIP is the local address that the path uses, if it is known.
+func (v *endpoint) SrcIP() netip.Addr {
+	if r := v.route.Load(); r != nil {
+		return r.real.SrcIP()
+	}
+	return netip.Addr{}
+}
+
+// SrcToString is SrcIP as text.
+func (v *endpoint) SrcToString() string { return v.SrcIP().String() }

@@ -1,0 +1,232 @@
+package transport
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/cordonmesh/cordon/node/internal/path"
+)
+
+const (
+	// restFor is how often a busy peer's traffic is noticed anew.
+	restFor = time.Second
+	// maxVia bounds the local addresses that are remembered. Forgetting one
+	// costs nothing but a choice left to the routing table.
+	maxVia = 8192
+)
+
+// Run finds and keeps paths until ctx ends; then it returns nil. It runs once.
+func (t *Transport) Run(ctx context.Context) error {
+	if !t.started.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	defer close(t.stopped)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case d := <-t.inbox:
+			t.receive(d)
+		case <-t.mail.wake:
+		case <-timer.C:
+		}
+		t.turn()
+		if next := t.next(); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// turn does all that there is to do. Probes come before timers: on a busy
+// machine both are late, and an answer that has arrived must not be missed.
+func (t *Transport) turn() {
+	for n := len(t.inbox); n > 0; n-- {
+		t.receive(<-t.inbox)
+	}
+	now := time.Now()
+	tasks, wants := t.mail.empty()
+	for _, task := range tasks {
+		task(now)
+		t.perform(now, t.set.Take())
+	}
+	for _, v := range wants {
+		t.set.Want(now, v.id)
+		t.tired = append(t.tired, v)
+	}
+	t.wakeTired(now)
+	t.set.Tick(now)
+	t.perform(now, t.set.Take())
+}
+
+// wakeTired lets busy peers tell again that they are.
+func (t *Transport) wakeTired(now time.Time) {
+	if len(t.tired) == 0 {
+		return
+	}
+	if t.rest.IsZero() {
+		t.rest = now.Add(restFor)
+	}
+	if now.Before(t.rest) {
+		return
+	}
+	for _, v := range t.tired {
+		v.sick.Store(false)
+		v.busy.Store(false)
+	}
+	t.tired, t.rest = t.tired[:0], time.Time{}
+}
+
+func (t *Transport) next() time.Time {
+	next := t.set.Next()
+	if !t.rest.IsZero() && (next.IsZero() || t.rest.Before(next)) {
+		return t.rest
+	}
+	return next
+}
+
+// receive gives a probe to the machines, and remembers where an authentic one
+// came in.
+func (t *Transport) receive(d datagram) {
+	now, from := time.Now(), addrOf(d.from)
+	t.set.Receive(now, from, d.data[:d.len])
+	actions := t.set.Take()
+	for _, a := range actions {
+		if a.To == from {
+			t.remember(from, d.from)
+			break
+		}
+	}
+	t.perform(now, actions)
+}
+
+func (t *Transport) remember(addr netip.AddrPort, ep conn.Endpoint) {
+	if len(t.via) >= maxVia {
+		clear(t.via)
+	}
+	t.via[addr] = ep
+}
+
+// toward gives a real endpoint for addr.
+func (t *Transport) toward(addr netip.AddrPort, fresh bool) (conn.Endpoint, error) {
+	if ep := t.via[addr]; ep != nil && !fresh {
+		return ep, nil
+	}
+	return t.bind.inner.ParseEndpoint(addr.String())
+}
+
+func (t *Transport) perform(now time.Time, actions []path.Action) {
+	for _, a := range actions {
+		switch a.Do {
+		case path.Send:
+			t.sendProbe(a)
+		case path.Moved:
+			t.moved(now, a)
+		case path.Answered:
+			t.answered(a)
+		case path.Unanswered:
+			t.publish(a.Peer)
+			t.pong(a.Peer, false)
+		case path.Changed:
+			t.publish(a.Peer)
+		}
+	}
+}
+
+// sendProbe sends a probe. One that cannot be sent counts as lost, which the
+// machine handles: the socket may be closed just now, or the network away.
+func (t *Transport) sendProbe(a path.Action) {
+	ep, err := t.toward(a.To, a.Fresh)
+	if err == nil {
+		err = t.bind.inner.Send([][]byte{a.Datagram}, ep)
+	}
+	if err != nil {
+		delete(t.via, a.To)
+		t.log.Debug("probe not sent", "peer", a.Peer, "to", a.To, "err", err)
+	}
+}
+
+func (t *Transport) moved(now time.Time, a path.Action) {
+	info := t.publish(a.Peer)
+	v := t.endpoint(a.Peer)
+	if v == nil {
+		return
+	}
+	if !a.To.IsValid() {
+		v.lead(nil, now)
+		t.log.Info("path lost", "peer", a.Peer, "why", info.Why)
+	} else if ep, err := t.toward(a.To, false); err == nil {
+		if held := v.lead(&route{addr: a.To, real: ep}, now); held != nil {
+			err = t.bind.inner.Send([][]byte{held}, ep)
+		}
+		t.log.Info("path leads", "peer", a.Peer, "to", a.To, "rtt", info.RTT, "err", err)
+	}
+	t.onPath(a.Peer, info)
+}
+
+// answered renews what is known of a peer: its round-trip time, and the local
+// address at which its answers come in.
+func (t *Transport) answered(a path.Action) {
+	t.publish(a.Peer)
+	t.pong(a.Peer, true)
+	v := t.endpoint(a.Peer)
+	if r := v.route.Load(); r != nil && r.addr == a.To {
+		if ep := t.via[a.To]; ep != nil {
+			v.route.CompareAndSwap(r, &route{addr: a.To, real: ep})
+		}
+	}
+}
+
+func (t *Transport) publish(peer string) PathInfo {
+	info := t.set.Info(peer)
+	if v := t.endpoint(peer); v != nil {
+		v.info.Store(&info)
+	}
+	return info
+}
+
+// pong ends the pings that wait for a peer.
+func (t *Transport) pong(peer string, ok bool) {
+	for _, back := range t.pings[peer] {
+		back <- pong{t.set.Info(peer), ok} // has room for the one
+	}
+	delete(t.pings, peer)
+}
+
+func (t *Transport) setPeers(now time.Time, peers []path.Peer) {
+	if err := t.set.SetPeers(now, peers); err != nil {
+		t.log.Error("some peers of the map cannot be reached", "err", err)
+	}
+	for _, p := range peers {
+		t.publish(p.ID)
+	}
+	for id := range t.pings {
+		if in := t.set.Info(id); in.Why == path.WhyUnknown {
+			t.pong(id, false)
+		}
+	}
+}
+
+func (t *Transport) networkChanged(now time.Time) {
+	clear(t.via)
+	t.mu.RLock()
+	members := t.members
+	t.mu.RUnlock()
+	for _, v := range members {
+		v.ClearSrc()
+	}
+	t.set.NetworkChanged(now)
+}
+
+// trouble takes note that the kernel refused to send over route r: the path is
+// probed at once.
+func (t *Transport) trouble(now time.Time, v *endpoint, r *route) {
+	if ep := t.via[r.addr]; ep == r.real {
+		delete(t.via, r.addr)
+	}
+	t.set.Ping(now, v.id)
+}

@@ -1,0 +1,237 @@
+// Package transport carries sealed datagrams to peers over UDP. It gives
+// wireguard-go one conn.Bind, and each peer of the map one virtual endpoint for
+// life; where that leads is decided by the path machine (package path) alone.
+//
+// It wraps conn.NewDefaultBind, so batches and the kernel's segmentation and
+// receive offloads stay whole, and adds nothing to a datagram's way but one
+// atomic load when it leaves and one comparison when it arrives.
+//
+// Invariants
+//   - Nothing leaves for a peer before it answered a probe. The latest WireGuard
+//     handshake message is kept and leaves the moment a path is found; other
+//     datagrams without a path are dropped, as on any network.
+//   - What arrives keeps its real sender's endpoint: WireGuard's cookies and rate
+//     limits are about the sender. Only STUN is taken out (size set to zero,
+//     which wireguard-go skips).
+//   - Our part of a datagram's way allocates nothing.
+//   - One goroutine, Run's, owns the path machines. Receive functions hand it
+//     probes over a bounded channel and drop when that is full; no caller ever
+//     waits for it, except in Ping.
+//
+// For the plane's author: wireguard-go replaces a peer's endpoint by the real
+// sender's of every authentic packet (Peer.SetEndpointFromPacket). Call
+// device.DisableSomeRoamingForBrokenMobileSemantics once, before any peer
+// exists, and create each of our peers with its endpoint line in the same
+// IpcSet: only a peer *created with* an endpoint is then exempt. A stock peer
+// must be created without one and get it by a second IpcSet, lest it stop to
+// roam. wireguard-go's own route listener watches only its own bind: call
+// NetworkChanged when addresses or routes change.
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+	"github.com/cordonmesh/cordon/node/internal/path"
+	"github.com/cordonmesh/cordon/node/internal/path/probe"
+)
+
+// PathInfo says how a peer is reached, or why it is not.
+type PathInfo = path.Info
+
+// Scheme stands before a peer's ID in the text of its virtual endpoint.
+const Scheme = "cordon:"
+
+// Errors that callers branch on.
+var (
+	// ErrUnknownPeer means that no SetPeers ever named the peer.
+	ErrUnknownPeer = errors.New("peer is not in the map")
+	// ErrNoAnswer means that a peer was asked at all its addresses in vain; the
+	// PathInfo that comes with it says more.
+	ErrNoAnswer = errors.New("peer does not answer")
+	// ErrStopped means that Run has ended.
+	ErrStopped = errors.New("transport has stopped")
+	// ErrRunning means that Run was called twice.
+	ErrRunning = errors.New("transport runs or has run already; make a new one")
+)
+
+// Config is what a Transport needs. Self and Path are required.
+type Config struct {
+	Self key.NodePublic
+	Path *key.PathPrivate
+	// Port to listen on, UDP, both address families; 0: any, and the same one
+	// again after the bind was closed, if it is still free.
+	Port uint16
+	// Bind has the sockets; nil: conn.NewDefaultBind.
+	Bind conn.Bind
+	// Log takes moves of paths (info) and trouble; nil: nowhere.
+	Log *slog.Logger
+	// Mark is put on every datagram that leaves (SO_MARK), so that routing can
+	// keep it out of the mesh; 0: none.
+	Mark uint32
+	// OnPath is called when a path is found, moves or is lost, by the goroutine
+	// of Run. It must return soon; it may call every method but Ping.
+	OnPath func(peer string, info PathInfo)
+}
+
+// Peer is what the map says about a peer, as far as transport goes.
+type Peer struct {
+	ID         string
+	NodeKey    key.NodePublic
+	PathKey    key.PathPublic
+	Candidates []netip.AddrPort
+}
+
+// Transport has the sockets of a node. Its methods may be called from any
+// goroutine.
+type Transport struct {
+	log    *slog.Logger
+	onPath func(string, PathInfo)
+	self   probe.Short
+	bind   *bind
+	mail   mailbox
+	inbox  chan datagram
+	port   atomic.Uint32
+
+	started atomic.Bool
+	stopped chan struct{} // closed when Run ends
+
+	mu        sync.RWMutex
+	endpoints map[string]*endpoint // of every peer ever named
+	members   []*endpoint          // of the peers that the map names now
+
+	// Run's.
+	set   *path.Set
+	via   map[netip.AddrPort]conn.Endpoint // where authentic probes came in
+	pings map[string][]chan pong
+	tired []*endpoint // to be asked again whether they are busy
+	rest  time.Time   // when to do so
+}
+
+// New makes a transport. Sockets are opened by the bind's Open, which
+// wireguard-go calls; paths are found while Run runs.
+func New(c Config) (*Transport, error) {
+	set, err := path.NewSet(path.Config{Self: c.Self, Key: c.Path})
+	if err != nil {
+		return nil, fmt.Errorf("making the transport: %w", err)
+	}
+	if c.Bind == nil {
+		c.Bind = conn.NewDefaultBind()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.OnPath == nil {
+		c.OnPath = func(string, PathInfo) {}
+	}
+	t := &Transport{
+		log: c.Log, onPath: c.OnPath, self: probe.ShortOf(c.Self),
+		mail: newMailbox(), inbox: make(chan datagram, inboxSize), stopped: make(chan struct{}),
+		endpoints: map[string]*endpoint{}, set: set,
+		via: map[netip.AddrPort]conn.Endpoint{}, pings: map[string][]chan pong{},
+	}
+	t.bind = &bind{t: t, inner: c.Bind, port: c.Port, mark: c.Mark}
+	return t, nil
+}
+
+// Bind is what wireguard-go's device is given.
+func (t *Transport) Bind() conn.Bind { return t.bind }
+
+// Port is the UDP port in use; 0 before the bind was first opened.
+func (t *Transport) Port() uint16 { return uint16(t.port.Load()) }
+
+// SetPeers takes the whole set of peers. Their virtual endpoints exist when it
+// returns. A peer that cannot be told from another is left out, and logged.
+func (t *Transport) SetPeers(peers []Peer) {
+	in := make([]path.Peer, len(peers))
+	members := make([]*endpoint, len(peers))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, p := range peers {
+		in[i] = path.Peer{ID: p.ID, Node: p.NodeKey, Path: p.PathKey, Candidates: p.Candidates}
+		v := t.endpoints[p.ID]
+		if v == nil {
+			v = newEndpoint(t, p.ID)
+			t.endpoints[p.ID] = v
+		}
+		members[i] = v
+	}
+	t.members = members
+	t.mail.tell(func(now time.Time) { t.setPeers(now, in) }) // under mu: in the order of the calls
+}
+
+// SetCandidates takes the addresses that are now known for a peer.
+func (t *Transport) SetCandidates(peer string, list []netip.AddrPort) {
+	list = append([]netip.AddrPort(nil), list...)
+	t.mail.tell(func(now time.Time) { t.set.SetCandidates(now, peer, list) })
+}
+
+// Want says that somebody wants to send to a peer, which need not be in the
+// WireGuard device yet: OnPath tells when it can be reached. It never waits.
+func (t *Transport) Want(peer string) {
+	if v := t.endpoint(peer); v != nil {
+		v.want()
+	}
+}
+
+// NetworkChanged says that addresses or routes of this machine changed. Local
+// addresses that were kept for paths are forgotten, and paths in use are probed.
+func (t *Transport) NetworkChanged() { t.mail.tell(t.networkChanged) }
+
+// Paths says of each peer of the map how it is reached.
+func (t *Transport) Paths() map[string]PathInfo {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	out := make(map[string]PathInfo, len(t.members))
+	for _, v := range t.members {
+		out[v.id] = *v.info.Load()
+	}
+	return out
+}
+
+func (t *Transport) endpoint(id string) *endpoint {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.endpoints[id]
+}
+
+type pong struct {
+	info PathInfo
+	ok   bool
+}
+
+// Ping probes a peer now and waits for its answer. Without one it returns
+// ErrNoAnswer when all addresses were probed in vain, ErrUnknownPeer,
+// ErrStopped, or the context's error.
+func (t *Transport) Ping(ctx context.Context, peer string) (PathInfo, error) {
+	v := t.endpoint(peer)
+	if v == nil {
+		return PathInfo{Why: path.WhyUnknown}, fmt.Errorf("pinging %q: %w", peer, ErrUnknownPeer)
+	}
+	back := make(chan pong, 1)
+	t.mail.tell(func(now time.Time) {
+		t.pings[peer] = append(t.pings[peer], back)
+		t.set.Ping(now, peer)
+	})
+	select {
+	case p := <-back:
+		if !p.ok {
+			return p.info, fmt.Errorf("pinging %q: %w: %s", peer, ErrNoAnswer, p.info.Why)
+		}
+		return p.info, nil
+	case <-ctx.Done():
+		in := *v.info.Load()
+		return in, fmt.Errorf("pinging %q: %w: %s", peer, ctx.Err(), in.Why)
+	case <-t.stopped:
+		return *v.info.Load(), fmt.Errorf("pinging %q: %w", peer, ErrStopped)
+	}
+}
