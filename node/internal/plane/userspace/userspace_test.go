@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -25,28 +24,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func now() filter.Moment { return filter.At(time.Now()) }
 
-func start(t *testing.T, tun *planetest.TUN, net *planetest.Network, id string, log io.Writer) *userspace.Plane {
+func start(t *testing.T, tun *planetest.TUN, net *planetest.Network, id string, log io.Writer) userspace.Keeping {
 	t.Helper()
 	p, err := userspace.New(userspace.Options{TUN: tun, Bind: net.Bind(id), Now: now,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
-}
-
-// bubble runs body in virtual time, and ends garbage collection for the rest of
-// this process: wireguard-go drains the queues of a forgotten peer from a
-// finalizer, which no goroutine outside the bubble may do.
-func bubble(t *testing.T, body func(t *testing.T)) {
-	t.Helper()
-	debug.SetGCPercent(-1)
-	synctest.Test(t, body)
+	return userspace.Keeping{Plane: p}
 }
 
 // lab joins two planes in memory and in virtual time.
 func lab(t *testing.T, body func(t *testing.T, p *planetest.Pair)) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		net := planetest.NewNetwork()
 		tuns := [2]*planetest.TUN{planetest.NewTUN(8), planetest.NewTUN(8)}
 		a, b := start(t, tuns[0], net, "n-a", io.Discard), start(t, tuns[1], net, "n-b", io.Discard)
@@ -74,7 +64,7 @@ func config(k key.TunnelPrivate, self planetest.Address, peers ...plane.Peer) pl
 }
 
 func TestDeathOfTheTUNIsReported(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		gone := errors.Join(io.EOF, errors.New("link deleted"))
 		tun := planetest.NewTUN(8)
 		p := start(t, tun, planetest.NewNetwork(), "n-a", io.Discard)
@@ -113,7 +103,7 @@ func TestNewNeedsItsParts(t *testing.T) {
 
 // No secret reaches the log, whatever is configured, at the finest level.
 func TestLogHoldsNoSecret(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var log safeBuilder
 		p := start(t, planetest.NewTUN(8), planetest.NewNetwork(), "n-a", &log)
 		defer p.Close()
