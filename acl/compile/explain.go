@@ -27,7 +27,7 @@ func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Exp
 	from, to := m.find(src), m.find(dst)
 	e := Explanation{Src: from.label, Dst: to.label}
 	if !to.reachable {
-		e.Text = fmt.Sprintf("denied: %s", to.label)
+		e.Text = fmt.Sprintf("denied: no node has or routes %s", dst)
 		return e
 	}
 	if p := m.judge(from, to, proto, port); p != nil {
@@ -97,7 +97,7 @@ func (m *Mesh) find(a netip.Addr) place {
 		}
 		p.label = fmt.Sprintf("%s behind %s", a, strings.Join(names, ", "))
 	default:
-		p.label = fmt.Sprintf("%s, which no node has or routes", a)
+		p.label = fmt.Sprintf("%s (of no node)", a)
 	}
 	return p
 }

@@ -7,25 +7,32 @@ import (
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
-// matches tells whether a selector picks a node by what the node is. Tests and
-// approvers ask this way, since they may use names that no rule has.
-func (m *Mesh) matches(s policy.Selector, n *Node) bool {
-	if len(n.Tags) > 0 {
-		return s.Kind == policy.Tagged || (s.Kind == policy.Tag && slices.Contains(n.Tags, s.Name))
-	}
-	if n.User == "" {
-		return false
+// picker tells of nodes whether a selector picks them by what they are. Tests
+// and approvers ask this way, since they may use names that no rule has.
+func (m *Mesh) picker(s policy.Selector) func(*Node) bool {
+	person := func(is func(login string) bool) func(*Node) bool {
+		return func(n *Node) bool { return len(n.Tags) == 0 && n.User != "" && is(n.User) }
 	}
 	switch s.Kind {
+	case policy.Any:
+		return func(*Node) bool { return true }
+	case policy.Tagged:
+		return func(n *Node) bool { return len(n.Tags) > 0 }
+	case policy.Tag:
+		return func(n *Node) bool { return slices.Contains(n.Tags, s.Name) }
 	case policy.Member:
-		return true
+		return person(func(string) bool { return true })
 	case policy.User:
-		return s.Name == n.User
+		return person(func(login string) bool { return login == s.Name })
 	case policy.Group:
+		members := make(map[string]bool)
 		logins, _ := m.pol.Group(s.Name)
-		return slices.Contains(logins, n.User)
+		for _, login := range logins {
+			members[login] = true
+		}
+		return person(func(login string) bool { return members[login] })
 	}
-	return false
+	return func(*Node) bool { return false }
 }
 
 // ApprovedRoutes gives those of the routes that a node advertises which the
@@ -50,7 +57,7 @@ func (m *Mesh) ApprovedRoutes(n Node, advertised []netip.Prefix) []netip.Prefix 
 }
 
 func (m *Mesh) approves(approvers policy.AutoApprovers, n *Node, route netip.Prefix) bool {
-	one := func(s policy.Selector) bool { return m.matches(s, n) }
+	one := func(s policy.Selector) bool { return m.picker(s)(n) }
 	if route.Bits() == 0 {
 		return slices.ContainsFunc(approvers.ExitNode, one)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -60,13 +61,37 @@ func (m *Mesh) between(src, dst *node) []Access {
 	sameOwner := src.record.owner != 0 && src.record.owner == dst.record.owner
 	for _, c := range src.profile.classes {
 		for _, d := range dst.profile.classes {
+			from, to := meet(src.in(c), dst.in(d))
 			open, rules := m.openBetween(c, d, func(p *part) bool { return !p.self || sameOwner })
-			if len(open) > 0 {
-				all = append(all, Access{src.ID, dst.ID, src.in(c), dst.in(d), open, rules})
+			if len(open) > 0 && len(from) > 0 {
+				all = append(all, Access{src.ID, dst.ID, from, to, open, rules})
 			}
 		}
 	}
 	return all
+}
+
+// meet leaves the prefixes of those families that both sides have: nothing goes
+// from IPv4 to IPv6. Both results are empty, or none is.
+func meet(from, to []netip.Prefix) (a, b []netip.Prefix) {
+	x, y := families(from), families(to)
+	both := [2]bool{x[0] && y[0], x[1] && y[1]}
+	other := func(p netip.Prefix) bool { return !both[family(p)] }
+	return slices.DeleteFunc(from, other), slices.DeleteFunc(to, other)
+}
+
+func family(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return 0
+	}
+	return 1
+}
+
+func families(all []netip.Prefix) (has [2]bool) {
+	for _, p := range all {
+		has[family(p)] = true
+	}
+	return has
 }
 
 // in gives the prefixes that a node has in a class.
@@ -124,14 +149,7 @@ func merge(open []acl.Service) []acl.Service {
 // ReachTable writes who can reach what for people. Nodes and routes that the
 // policy cannot tell apart share a line, so that it stays readable in a large mesh.
 func (m *Mesh) ReachTable() string {
-	labels := m.labels()
-	order := make([]*class, 0, len(labels))
-	for c := range labels {
-		order = append(order, c)
-	}
-	slices.SortFunc(order, func(a, b *class) int {
-		return cmp.Or(cmp.Compare(labels[a], labels[b]), cmp.Compare(a.num, b.num))
-	})
+	parties := m.parties()
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FROM\tTO\tOPEN\tBY RULE")
@@ -140,18 +158,35 @@ func (m *Mesh) ReachTable() string {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", from, to, openText(open), ruleList(rules))
 		}
 	}
-	for _, from := range order {
-		open, rules := m.openOwn(from)
-		line(labels[from], "nodes of the same owner", open, rules)
-		for _, to := range order {
-			open, rules := m.openBetween(from, to, func(p *part) bool { return !p.self })
-			line(labels[from], labels[to], open, rules)
+	for _, from := range parties {
+		open, rules := m.openOwn(from.class)
+		line(from.label, "nodes of the same owner", open, rules)
+		for _, to := range parties {
+			if from.canMeet(to) {
+				open, rules := m.openBetween(from.class, to.class, func(p *part) bool { return !p.self })
+				line(from.label, to.label, open, rules)
+			}
 		}
 	}
 	if err := w.Flush(); err != nil {
 		return "" // a strings.Builder takes all
 	}
 	return b.String()
+}
+
+// party is all that nodes have in one class.
+type party struct {
+	class    *class
+	label    string
+	names    []string
+	families [2]bool
+	sole     *node // the only node in it, or nil
+}
+
+// canMeet tells whether there are a node of one and another node of the other
+// party with addresses of one family.
+func (p *party) canMeet(o *party) bool {
+	return (p.families[0] && o.families[0] || p.families[1] && o.families[1]) && (p.sole == nil || p.sole != o.sole)
 }
 
 func ruleList(rules []acl.RuleID) string {
@@ -162,25 +197,37 @@ func ruleList(rules []acl.RuleID) string {
 	return strings.Join(all, ", ")
 }
 
-// labels gives each class that a node has the names of what is in it.
-func (m *Mesh) labels() map[*class]string {
+// parties gives each class that a node has, with the names of what is in it.
+func (m *Mesh) parties() []*party {
 	const most = 3
-	names := make(map[*class][]string)
+	byClass := make(map[*class]*party)
 	for _, n := range m.nodes {
 		for _, c := range n.profile.classes {
-			names[c] = append(names[c], n.point(c))
+			p := byClass[c]
+			if p == nil {
+				p = &party{class: c}
+				byClass[c] = p
+			}
+			has := families(n.in(c))
+			p.families = [2]bool{p.families[0] || has[0], p.families[1] || has[1]}
+			p.names, p.sole = append(p.names, n.point(c)), n
 		}
 	}
-	labels := make(map[*class]string, len(names))
-	for c, all := range names {
-		slices.Sort(all)
-		label := strings.Join(all[:min(len(all), most)], ", ")
-		if len(all) > most {
-			label += fmt.Sprintf(" and %d like them", len(all)-most)
+	all := slices.Collect(maps.Values(byClass))
+	for _, p := range all {
+		if len(p.names) > 1 {
+			p.sole = nil
 		}
-		labels[c] = label
+		slices.Sort(p.names)
+		p.label = strings.Join(p.names[:min(len(p.names), most)], ", ")
+		if len(p.names) > most {
+			p.label += fmt.Sprintf(" and %d like them", len(p.names)-most)
+		}
 	}
-	return labels
+	slices.SortFunc(all, func(a, b *party) int {
+		return cmp.Or(cmp.Compare(a.label, b.label), cmp.Compare(a.class.num, b.class.num))
+	})
+	return all
 }
 
 // point names what a node has in a class: itself, or some of its prefixes.

@@ -26,21 +26,28 @@ func (f TestFailure) String() string { return f.Pos.String() + ": " + f.Text }
 // one device of the destination; what it denies must be open from none to any.
 // Source and destination must have devices; an address is one, whoever has it.
 func (m *Mesh) Test() []TestFailure {
+	j := judging{m, make(map[string][]device)}
 	var failures []TestFailure
 	for _, t := range m.pol.Tests() {
-		from := m.devices(t.Src)
+		from := j.devices(t.Src)
 		if len(from) == 0 {
 			failures = append(failures, TestFailure{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true})
 			continue
 		}
 		for _, target := range t.Accept {
-			failures = append(failures, m.expect(t, target, from, true)...)
+			failures = append(failures, j.expect(t, target, from, true)...)
 		}
 		for _, target := range t.Deny {
-			failures = append(failures, m.expect(t, target, from, false)...)
+			failures = append(failures, j.expect(t, target, from, false)...)
 		}
 	}
 	return failures
+}
+
+// judging runs one set of tests. It looks each name up once.
+type judging struct {
+	*Mesh
+	known map[string][]device
 }
 
 // device is what a test's source or destination stands for: a node with its
@@ -57,13 +64,23 @@ type devicePlace struct {
 }
 
 // devices gives what a selector stands for in a test, by label.
-func (m *Mesh) devices(s policy.Selector) []device {
+func (j judging) devices(s policy.Selector) []device {
+	all, ok := j.known[s.Key()]
+	if !ok {
+		all = j.lookUp(s)
+		j.known[s.Key()] = all
+	}
+	return all
+}
+
+func (m *Mesh) lookUp(s policy.Selector) []device {
 	if s.Kind == policy.Net {
 		return m.netDevices(s)
 	}
 	var all []device
+	picks := m.picker(s)
 	for _, n := range m.nodes {
-		if s.Kind == policy.Any || m.matches(s, &n.Node) {
+		if picks(&n.Node) {
 			all = append(all, m.deviceOf(n))
 		}
 	}
@@ -97,22 +114,22 @@ func (m *Mesh) netDevices(s policy.Selector) []device {
 }
 
 // expect judges one expectation.
-func (m *Mesh) expect(t policy.Test, target policy.Target, from []device, accept bool) []TestFailure {
+func (j judging) expect(t policy.Test, target policy.Target, from []device, accept bool) []TestFailure {
 	fail := func(noDevice bool, format string, args ...any) []TestFailure {
 		return []TestFailure{{target.Pos, fmt.Sprintf(format, args...), noDevice}}
 	}
-	all := m.devices(target.Dst)
+	all := j.devices(target.Dst)
 	if len(all) == 0 && target.Dst.Kind != policy.Self {
 		return fail(true, "%s has no device to test with", target.Dst)
 	}
 	for _, src := range from {
 		to := all
 		if target.Dst.Kind == policy.Self {
-			if to = m.ownDevices(src); len(to) == 0 {
+			if to = j.ownDevices(src); len(to) == 0 {
 				return fail(true, "%s belongs to nobody, so there is no autogroup:self to test with", src.label)
 			}
 		}
-		p, dst := m.open(t, src, to, target.Port)
+		p, dst := j.open(t, src, to, target.Port)
 		switch {
 		case accept && p == nil:
 			return fail(false, "%s must reach %s, but no rule lets it", src.label, target.Text)

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -39,8 +40,12 @@ func serviceText(p acl.Protocol, port uint16) string {
 	return fmt.Sprintf("%s %d", protocolText(p), port)
 }
 
-// openText writes services as a reader would: "tcp 22, 80-443; udp 53".
+// openText writes services as a reader would: "tcp 22, 80-443; udp 53", and "*"
+// for what a rule without protocol and ports opens.
 func openText(open []acl.Service) string {
+	if slices.Equal(open, []acl.Service{{Protocol: acl.ICMP, Last: 65535}, {Protocol: acl.TCP, Last: 65535}, {Protocol: acl.UDP, Last: 65535}, {Protocol: acl.ICMPv6, Last: 65535}}) {
+		return "*"
+	}
 	var b strings.Builder
 	for i, s := range open {
 		switch {

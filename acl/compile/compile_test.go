@@ -1,0 +1,268 @@
+package compile_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/compile"
+)
+
+// clinic is a small mesh that the tests below ask about.
+func clinic(t *testing.T, rules string) *compile.Mesh {
+	t.Helper()
+	m := compile.New(parse(t, clinicText(rules)), ranges())
+	m.Load(clinicNodes())
+	return m
+}
+
+func clinicText(rules string) string {
+	return `{
+	"groups": {"group:nurses": ["ada@h", "ben@h"], "group:none": []},
+	"tagOwners": {"tag:ehr": [], "tag:db": [], "tag:gw": [], "tag:empty": []},
+	"hosts": {"ct": "10.33.1.5", "vlan": "10.33.1.0/24", "ehr4": "100.64.0.3", "printer": "10.99.0.1"},
+` + rules + `}`
+}
+
+func clinicNodes() []compile.Node {
+	node := func(id, user, tag, four, six string, routes ...string) compile.Node {
+		n := compile.Node{ID: "id-" + id, Name: id, User: user, Addrs: []netip.Addr{netip.MustParseAddr(four), netip.MustParseAddr(six)}}
+		if tag != "" {
+			n.Tags = []string{tag}
+		}
+		for _, r := range routes {
+			n.Routes = append(n.Routes, netip.MustParsePrefix(r))
+		}
+		return n
+	}
+	return []compile.Node{
+		node("ada-laptop", "ada@h", "", "100.64.0.1", "fd7a::1"),
+		node("ada-phone", "ada@h", "", "100.64.0.2", "fd7a::2"),
+		node("ehr", "ada@h", "tag:ehr", "100.64.0.3", "fd7a::3"), // ada set it up, and owns it no more
+		node("db", "", "tag:db", "100.64.0.4", "fd7a::4"),
+		node("cyd-laptop", "cyd@h", "", "100.64.0.5", "fd7a::5"),
+		node("gw", "", "tag:gw", "100.64.0.6", "fd7a::6", "10.33.0.0/16"),
+		node("gw2", "", "tag:gw", "100.64.0.7", "fd7a::7", "10.33.0.0/16"),
+	}
+}
+
+// TestDialect is the dialect's rules one by one: who reaches whom on TCP 22.
+func TestDialect(t *testing.T) {
+	grant := func(src, dst string) string {
+		return fmt.Sprintf(`"grants": [{"src": [%s], "dst": [%s], "ip": ["tcp:22"]}]`, src, dst)
+	}
+	acl := func(src, dst string) string {
+		return fmt.Sprintf(`"acls": [{"action": "accept", "src": [%s], "dst": [%s], "proto": "tcp"}]`, src, dst)
+	}
+	tests := []struct{ name, rules, accept, deny string }{
+		{"no section denies all", ``, ``, `100.64.0.1>100.64.0.3 100.64.0.1>100.64.0.2`},
+		{"empty sections deny all", `"grants": [], "acls": []`, ``, `100.64.0.1>100.64.0.3`},
+		{"* as source is the mesh's ranges, owned or not", grant(`"*"`, `"tag:ehr"`), `100.64.0.1>100.64.0.3 100.64.9.9>100.64.0.3 fd7a::1>fd7a::3`, `8.8.8.8>100.64.0.3 10.99.0.1>100.64.0.3`},
+		{"* as source has approved routes", grant(`"*"`, `"tag:ehr"`), `10.33.7.7>100.64.0.3`, `192.168.0.1>100.64.0.3`},
+		{"* as destination is all that is owned or routed", grant(`"tag:ehr"`, `"*"`), `100.64.0.3>100.64.0.1 100.64.0.3>10.33.7.7 fd7a::3>fd7a::4`, `100.64.0.3>100.64.9.9 100.64.0.3>10.99.0.1 100.64.0.3>8.8.8.8`},
+		{"a tag is both families", grant(`"tag:ehr"`, `"tag:db"`), `100.64.0.3>100.64.0.4 fd7a::3>fd7a::4`, `100.64.0.4>100.64.0.3 100.64.0.1>100.64.0.4`},
+		{"a tag is never the routes of its nodes", grant(`"tag:gw"`, `"tag:gw"`), `100.64.0.6>100.64.0.7`, `100.64.0.6>10.33.7.7 10.33.7.7>100.64.0.6`},
+		{"a v4 host alias opens no v6", grant(`"tag:db"`, `"ehr4"`), `100.64.0.4>100.64.0.3`, `fd7a::4>fd7a::3`},
+		{"a v4 CIDR over nodes opens v4 only", grant(`"tag:db"`, `"100.64.0.0/30"`), `100.64.0.4>100.64.0.3 100.64.0.4>100.64.0.1`, `fd7a::4>fd7a::3 100.64.0.3>100.64.0.4`},
+		{"a CIDR larger than the route", grant(`"tag:db"`, `"10.0.0.0/8"`), `100.64.0.4>10.33.7.7`, `100.64.0.4>10.99.0.1`},
+		{"a CIDR inside the route", grant(`"tag:db"`, `"vlan"`), `100.64.0.4>10.33.1.9`, `100.64.0.4>10.33.2.9`},
+		{"a literal inside a CIDR inside a route", grant(`"tag:db"`, `"ct"`) + "," + acl(`"vlan"`, `"tag:db:22"`), `100.64.0.4>10.33.1.5 10.33.1.5>100.64.0.4 10.33.1.6>100.64.0.4`, `100.64.0.4>10.33.1.6`},
+		{"a literal that nobody routes", grant(`"tag:db"`, `"printer"`), ``, `100.64.0.4>10.99.0.1`},
+		{"a CIDR as source that nobody owns", grant(`"172.16.0.0/12"`, `"tag:db"`), `172.16.5.5>100.64.0.4`, `172.32.0.1>100.64.0.4`},
+		{"a tagged node is not its creator's", grant(`"ada@h"`, `"tag:db"`), `100.64.0.1>100.64.0.4 100.64.0.2>100.64.0.4`, `100.64.0.3>100.64.0.4`},
+		{"nor in the creator's groups", grant(`"group:nurses"`, `"tag:db"`), `100.64.0.1>100.64.0.4`, `100.64.0.3>100.64.0.4 100.64.0.5>100.64.0.4`},
+		{"nor a member", grant(`"autogroup:member"`, `"tag:db"`), `100.64.0.5>100.64.0.4`, `100.64.0.3>100.64.0.4`},
+		{"tagged is any tag", grant(`"autogroup:tagged"`, `"tag:db"`), `100.64.0.3>100.64.0.4 100.64.0.6>100.64.0.4`, `100.64.0.1>100.64.0.4`},
+		{"a valid tag without nodes", grant(`"tag:empty", "group:none"`, `"tag:db"`), ``, `100.64.0.1>100.64.0.4`},
+		{"a login that nobody has", grant(`"eve@h"`, `"tag:db"`), ``, `100.64.0.1>100.64.0.4`},
+		{"self", grant(`"autogroup:member"`, `"autogroup:self"`), `100.64.0.1>100.64.0.2 fd7a::2>fd7a::1`, `100.64.0.1>100.64.0.5 100.64.0.1>100.64.0.3 100.64.0.3>100.64.0.4`},
+		{"self from one group", grant(`"group:nurses"`, `"autogroup:self"`), `100.64.0.1>100.64.0.2`, `100.64.0.5>100.64.0.1`},
+		{"* to self is each to their own", acl(`"*"`, `"autogroup:self:22"`), `100.64.0.1>100.64.0.2`, `100.64.0.5>100.64.0.1 10.33.7.7>100.64.0.1 100.64.0.3>100.64.0.4`},
+		{"self mixed with others splits", acl(`"*"`, `"autogroup:self:22", "tag:db:22"`), `100.64.0.1>100.64.0.2 100.64.0.3>100.64.0.4 100.64.0.5>100.64.0.4`, `100.64.0.5>100.64.0.1`},
+		{"acl ports stay with their destination", acl(`"tag:db"`, `"tag:ehr:22", "tag:gw:80"`), `100.64.0.4>100.64.0.3`, `100.64.0.4>100.64.0.6`},
+		{"IPv4-mapped addresses are nobody's", grant(`"*"`, `"*"`), ``, `::ffff:100.64.0.1>100.64.0.3 100.64.0.1>::ffff:100.64.0.3`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := clinic(t, tt.rules)
+			check := func(flows string, want bool) {
+				for _, flow := range strings.Fields(flows) {
+					src, dst, _ := strings.Cut(flow, ">")
+					if got := m.Allowed(netip.MustParseAddr(src), netip.MustParseAddr(dst), 6, 22); got != want {
+						t.Errorf("%s: %v, want %v", flow, got, want)
+					}
+				}
+			}
+			check(tt.accept, true)
+			check(tt.deny, false)
+		})
+	}
+}
+
+func TestPeersAreMutual(t *testing.T) {
+	m := clinic(t, `"grants": [{"src": ["tag:db"], "dst": ["vlan"], "ip": ["tcp:22"]}]`)
+	for _, gw := range []string{"id-gw", "id-gw2"} { // every router of a route, and both directions
+		if !m.Sees("id-db", gw) || !m.Sees(gw, "id-db") {
+			t.Errorf("db and %s are no peers", gw)
+		}
+	}
+	if got := slices.Sorted(m.Peers("id-db")); fmt.Sprint(got) != "[id-gw id-gw2]" {
+		t.Errorf("peers of db: %v", got)
+	}
+	if m.Sees("id-gw", "id-gw2") || m.Sees("id-db", "id-db") || m.Sees("id-db", "nobody") {
+		t.Error("strangers see each other")
+	}
+}
+
+func TestNilPolicyDenies(t *testing.T) {
+	m := compile.New(nil, ranges())
+	m.Load(clinicNodes())
+	if c := m.Put(clinicNodes()[0]); len(c.Views) != 0 {
+		t.Errorf("same node again: %+v", c)
+	}
+	if rs := m.Rules("id-db"); rs.In != nil || rs.Out != nil || len(slices.Collect(m.Peers("id-db"))) != 0 {
+		t.Errorf("rules without a policy: %+v", rs)
+	}
+	if m.Allowed(netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("100.64.0.2"), acl.TCP, 22) || m.Rules("nobody").In != nil || m.Prefixes("nobody") != nil || m.Owner("nobody") != 0 {
+		t.Error("something is open")
+	}
+}
+
+// TestClassesStay pins class numbers: a node stores maps for weeks, so they may
+// never change with a release.
+func TestClassesStay(t *testing.T) {
+	m := clinic(t, `"grants": [{"src": ["group:nurses", "*"], "dst": ["tag:db", "vlan"], "ip": ["tcp:22"]}]`)
+	got := fmt.Sprint(m.Prefixes("id-ada-laptop"), m.Prefixes("id-gw"), m.Prefixes("id-db"), m.Owner("id-ada-laptop"))
+	const want = "[{100.64.0.1/32 4197682278163484827} {fd7a::1/128 4197682278163484827}] " +
+		"[{10.33.0.0/16 8017947763228600291} {10.33.1.0/24 18083616993111190467} {100.64.0.6/32 8017947763228600291} {fd7a::6/128 8017947763228600291}] " +
+		"[{100.64.0.4/32 12549350609830156339} {fd7a::4/128 12549350609830156339}] 833008125814543491"
+	if got != want {
+		t.Errorf("classes changed: %s", got)
+	}
+	if m.Owner("id-ada-laptop") != m.Owner("id-ada-phone") || m.Owner("id-ehr") != 0 || m.Owner("id-ada-laptop") == m.Owner("id-cyd-laptop") {
+		t.Error("wrong owners")
+	}
+}
+
+func TestKnownClassChangesNoRule(t *testing.T) {
+	m := clinic(t, `"grants": [{"src": ["group:nurses"], "dst": ["tag:db"], "ip": ["tcp:22"]}]`)
+	ben := compile.Node{ID: "ben", Name: "ben", User: "ben@h", Addrs: []netip.Addr{netip.MustParseAddr("100.64.0.9"), netip.MustParseAddr("fd7a::9")}}
+	for _, v := range m.Put(ben).Views {
+		if v.Node != "ben" && (v.Rules || v.Self) {
+			t.Errorf("%s: %+v", v.Node, v)
+		}
+	}
+	if got := slices.Sorted(m.Peers("ben")); fmt.Sprint(got) != "[id-db]" {
+		t.Errorf("ben sees %v", got)
+	}
+}
+
+func TestCommentChangesNothing(t *testing.T) {
+	const rules = `"grants": [{"src": ["group:nurses"], "dst": ["tag:db"], "ip": ["tcp:22"]}]`
+	m := clinic(t, rules)
+	if c := m.SetPolicy(parse(t, "\n// why\n"+clinicText(rules))); len(c.Views) != 0 {
+		t.Errorf("a comment changed %+v", c.Views)
+	}
+	e := m.Explain(netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("100.64.0.4"), acl.TCP, 22)
+	if e.Pos.Line != 7 { // four lines of definitions and two of comment before
+		t.Errorf("the rule is told to be in line %d", e.Pos.Line)
+	}
+}
+
+func TestApprovedRoutes(t *testing.T) {
+	m := clinic(t, `"autoApprovers": {"routes": {"10.0.0.0/8": ["tag:gw", "group:nurses"], "0.0.0.0/0": ["tag:db"], "fd00::/16": ["ada@h"]}, "exitNode": ["tag:ehr"]}`)
+	routes := []netip.Prefix{netip.MustParsePrefix("10.33.0.0/16"), netip.MustParsePrefix("192.168.0.0/24"), netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0"), netip.MustParsePrefix("fd00:1::/32"), netip.MustParsePrefix("10.0.0.0/7"), {}}
+	want := map[string]string{
+		"gw": "[10.33.0.0/16]", "ada-laptop": "[10.33.0.0/16 fd00:1::/32]", "cyd-laptop": "[]", "db": "[]",
+		"ehr": "[0.0.0.0/0 ::/0]", // tagged: not ada's
+	}
+	for _, n := range clinicNodes() {
+		if w, ok := want[n.Name]; ok {
+			if got := fmt.Sprint(m.ApprovedRoutes(n, routes)); got != w {
+				t.Errorf("%s: %s, want %s", n.Name, got, w)
+			}
+		}
+	}
+}
+
+func TestPolicyTests(t *testing.T) {
+	const rules = `"grants": [
+	{"id": "ward", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:443"]},
+	{"id": "own", "src": ["autogroup:member"], "dst": ["autogroup:self"], "ip": ["udp:53"]},
+	{"id": "scan", "src": ["tag:db"], "dst": ["printer", "vlan"], "ip": ["*"]},
+	{"id": "half", "src": ["100.64.0.1"], "dst": ["tag:db"], "ip": ["tcp:22"]}],`
+	tests := []struct{ test, want string }{
+		{`{"src": "ada@h", "accept": ["tag:ehr:443", "ehr4:443", "autogroup:self:53"], "deny": ["tag:ehr:22", "cyd@h:53", "tag:db:443"]}`, ""},
+		{`{"src": "ada@h", "accept": ["tag:db:22"]}`, "must reach tag:db:22, but no rule lets it"}, // the phone does not
+		{`{"src": "ada@h", "deny": ["tag:db:22"]}`, `ada-laptop must not reach tag:db:22, but rule "half"`},
+		{`{"src": "cyd@h", "accept": ["tag:ehr:443"]}`, "cyd-laptop must reach"},
+		{`{"src": "tag:db", "accept": ["printer:9100", "ct:104"], "deny": ["tag:gw:104"]}`, ""}, // a host that is no node is fine
+		{`{"src": "tag:db", "proto": "sctp", "accept": ["printer:9100"]}`, "must reach"},
+		{`{"src": "ada@h", "proto": "udp", "accept": ["tag:ehr:443"]}`, "must reach"},
+		{`{"src": "ada@h", "proto": "tcp", "accept": ["tag:ehr:443"]}`, ""},
+		{`{"src": "tag:ehr", "accept": ["autogroup:self:53"]}`, "belongs to nobody"},
+		{`{"src": "eve@h", "deny": ["tag:ehr:443"]}`, "no device"},
+		{`{"src": "ada@h", "deny": ["tag:empty:443"]}`, "no device"},
+		{`{"src": "autogroup:tagged", "deny": ["tag:ehr:443"]}`, ""},
+		{`{"src": "100.64.0.1", "accept": ["tag:db:22"], "deny": ["[fd7a::4]:22"]}`, ""},
+		{`{"src": "100.64.0.0/24", "deny": ["tag:db:22"]}`, "must not reach"},
+		{`{"src": "*", "deny": ["tag:ehr:22"]}`, ""},
+		{`{"src": "*", "deny": ["tag:ehr:443"]}`, "must not reach"},
+	}
+	for _, tt := range tests {
+		failures := clinic(t, rules+`"tests": [`+tt.test+`]`).Test()
+		got := fmt.Sprint(failures)
+		if (tt.want == "") != (len(failures) == 0) || !strings.Contains(got, tt.want) {
+			t.Errorf("%s\n got %s\nwant %q", tt.test, got, tt.want)
+		}
+		if noDevice := tt.want == "no device"; len(failures) > 0 && failures[0].NoDevice != noDevice && tt.want != "belongs to nobody" {
+			t.Errorf("%s: NoDevice is %v", tt.test, !noDevice)
+		}
+	}
+}
+
+// TestWords reads testdata/words.txt: what Explain says, and the table of who
+// can reach what. CORDON_GOLDEN=1 writes it anew.
+func TestWords(t *testing.T) {
+	m := clinic(t, `"grants": [
+	{"id": "ward", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:443"]},
+	{"id": "own", "src": ["autogroup:member"], "dst": ["autogroup:self"], "ip": ["udp:53"]},
+	{"id": "scan", "src": ["tag:db"], "dst": ["vlan", "ct"], "ip": ["*"]}],
+"acls": [{"action": "accept", "src": ["*"], "dst": ["ehr4:22,8000-9000"], "proto": "tcp"}]`)
+	var b strings.Builder
+	for _, q := range []string{"100.64.0.1 100.64.0.3 6 443", "100.64.0.1 100.64.0.3 1 0", "100.64.0.1 100.64.0.3 6 444", "100.64.0.1 100.64.0.3 17 443",
+		"100.64.0.5 100.64.0.3 6 443", "100.64.0.1 100.64.0.2 17 53", "100.64.0.1 100.64.0.5 17 53", "100.64.0.4 10.33.1.5 132 7", "100.64.0.4 10.33.2.5 6 7",
+		"10.33.2.5 100.64.0.3 6 22", "100.64.0.4 8.8.8.8 6 53", "100.64.0.4 100.64.9.9 6 53", "8.8.8.8 100.64.0.5 47 0", "100.64.0.1 100.64.0.4 6 7"} {
+		var src, dst string
+		var proto, port int
+		if _, err := fmt.Sscan(q, &src, &dst, &proto, &port); err != nil {
+			t.Fatal(err)
+		}
+		e := m.Explain(netip.MustParseAddr(src), netip.MustParseAddr(dst), acl.Protocol(proto), uint16(port))
+		if e.Allow != (e.Rule != "") || e.Allow != m.Allowed(netip.MustParseAddr(src), netip.MustParseAddr(dst), acl.Protocol(proto), uint16(port)) {
+			t.Errorf("%s: %+v", q, e)
+		}
+		fmt.Fprintf(&b, "%s: %s\n", q, e.Text)
+	}
+	b.WriteString("\n" + m.ReachTable())
+	for a := range m.Reach() {
+		fmt.Fprintf(&b, "%s %v > %s %v: %v %v\n", a.Src, a.From, a.Dst, a.To, a.Open, a.Rules)
+	}
+	const file = "testdata/words.txt"
+	if os.Getenv("CORDON_GOLDEN") != "" {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
