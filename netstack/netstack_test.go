@@ -314,7 +314,7 @@ func TestDeviceOutlivesGarbage(t *testing.T) {
 // Segments that wait in the device to be merged are all delivered when their
 // batch ends: many flows in one batch, and nothing after it.
 func TestABatchOfManyFlowsIsDelivered(t *testing.T) {
-	const flows, part = 24, 2000 // more than one full segment, so the first has no PSH
+	const flows, part = 24, 40_000 // more than a first window, so the first segment has no PSH
 	l := newLink(t, 0)
 	ln := listen(t, l.b, netip.AddrPortFrom(b4, 104))
 	var senders, receivers []net.Conn
