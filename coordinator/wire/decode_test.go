@@ -60,7 +60,6 @@ func TestOneWrongFieldRefusesTheMessage(t *testing.T) {
 		"domain too long":           func(f *wire.Full) { f.Self.Domain = strings.Repeat("a.", 127) + "a" },
 		"user with a line break":    func(f *wire.Full) { f.Self.User = "a\nb" },
 		"tags out of order":         func(f *wire.Full) { f.Self.Tags = []string{"tag:b", "tag:a"} },
-		"peers out of order":        func(f *wire.Full) { slices.Reverse(f.Peers) },
 		"peer twice":                func(f *wire.Full) { f.Peers = append(f.Peers, f.Peers[1]) },
 		"own record as a peer":      func(f *wire.Full) { *f = *fullWithSelfAsPeer(f) },
 		"statement forged":          func(f *wire.Full) { f.Peers[0].Statement.Signature[5] ^= 1 },
@@ -111,6 +110,17 @@ func fullWithSelfAsPeer(f *wire.Full) *wire.Full {
 	g.Peers = append(g.Peers, &wire.Peer{Id: f.Self.Id, Name: "self", NodeKey: f.Self.NodeKey})
 	slices.SortFunc(g.Peers, func(a, b *wire.Peer) int { return strings.Compare(a.Id, b.Id) })
 	return g
+}
+
+// Peers are a set: a coordinator sends them as it finds them.
+func TestOrderOfPeersDoesNotMatter(t *testing.T) {
+	m := newMesh(t)
+	a := standing(at(1, 1, 5), peer(1, 1), peer(2, 1), peer(3, 1))
+	e := wire.NewFull(m.to, a)
+	slices.Reverse(e.GetFull().Peers)
+	if got := m.fold(t, wire.State{}, e).Map; !same(got, a) || got.Digest() != a.Digest() {
+		t.Fatal("another map")
+	}
 }
 
 func TestCanonicalFormDoesNotDependOnOrder(t *testing.T) {

@@ -117,17 +117,15 @@ func mapOf(f *Full, at Position, known map[string]PeerRecord) (Map, error) {
 	}
 	m := Map{Self: self, Rules: rules, Peers: make(map[string]PeerRecord, len(f.GetPeers()))}.at(at)
 	changed := make(map[string]bool, len(f.GetPeers()))
-	last := ""
 	for _, p := range f.GetPeers() {
-		if p.GetId() <= last {
-			return Map{}, malformed("peers are out of order or twice there at %q", clip(p.GetId()))
+		if changed[p.GetId()] {
+			return Map{}, malformed("names peer %q twice", clip(p.GetId()))
 		}
-		last = p.GetId()
-		r, err := parsePeer(p, known[last])
+		r, err := parsePeer(p, known[p.GetId()])
 		if err != nil {
 			return Map{}, err
 		}
-		m.Peers[last], changed[last] = r, true
+		m.Peers[r.ID], changed[r.ID] = r, true
 	}
 	return m.whole(true, changed)
 }

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"fmt"
-	"iter"
 	"net/netip"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -57,7 +56,7 @@ func (o *owners) self(s SelfRecord, claim bool) error {
 	if err := own(o.names, s.Name, s.ID, claim); err != nil {
 		return err
 	}
-	return o.prefixesOf(s.ID, claims(s.Addresses, s.Routes, s.Prefixes), claim)
+	return o.prefixesOf(s.ID, s.Addresses, s.Routes, s.Prefixes, claim)
 }
 
 func (o *owners) peer(p PeerRecord, claim bool) error {
@@ -69,12 +68,23 @@ func (o *owners) peer(p PeerRecord, claim bool) error {
 			return err
 		}
 	}
-	return o.prefixesOf(p.ID, claims(p.Addresses, p.Routes, p.Prefixes), claim)
+	return o.prefixesOf(p.ID, p.Addresses, p.Routes, p.Prefixes, claim)
 }
 
-func (o *owners) prefixesOf(id string, all iter.Seq[netip.Prefix], claim bool) error {
-	for p := range all {
-		if err := own(o.prefixes, p, id, claim); err != nil {
+// prefixesOf takes every prefix by which a record can be looked up.
+func (o *owners) prefixesOf(id string, addresses []netip.Addr, routes []netip.Prefix, classes []acl.PrefixClass, claim bool) error {
+	for _, a := range addresses {
+		if err := own(o.prefixes, netip.PrefixFrom(a, a.BitLen()), id, claim); err != nil {
+			return err
+		}
+	}
+	for _, r := range routes {
+		if err := own(o.prefixes, r, id, claim); err != nil {
+			return err
+		}
+	}
+	for _, c := range classes {
+		if err := own(o.prefixes, c.Prefix, id, claim); err != nil {
 			return err
 		}
 	}
@@ -90,25 +100,4 @@ func own[T comparable](table map[T]string, thing T, id string, claim bool) error
 		table[thing] = id
 	}
 	return nil
-}
-
-// claims gives every prefix by which a record can be looked up.
-func claims(addresses []netip.Addr, routes []netip.Prefix, classes []acl.PrefixClass) iter.Seq[netip.Prefix] {
-	return func(yield func(netip.Prefix) bool) {
-		for _, a := range addresses {
-			if !yield(netip.PrefixFrom(a, a.BitLen())) {
-				return
-			}
-		}
-		for _, r := range routes {
-			if !yield(r) {
-				return
-			}
-		}
-		for _, c := range classes {
-			if !yield(c.Prefix) {
-				return
-			}
-		}
-	}
 }
