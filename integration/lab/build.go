@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -38,7 +39,31 @@ func (l *Lab) build() error {
 			return fmt.Errorf("machine %s: %w", m.Name, err)
 		}
 	}
+	for i, m := range l.top.Machines {
+		for j := range m.Links {
+			if err := awaitUp(handle, portName(i, j)); err != nil {
+				return fmt.Errorf("machine %s, link %d: %w", m.Name, j, err)
+			}
+		}
+	}
 	return nil
+}
+
+// awaitUp waits until a bridge's port forwards. The kernel hears of a carrier
+// later than the call that made it, and drops what is sent before.
+func awaitUp(handle *netlink.Handle, port string) error {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		link, err := handle.LinkByName(port)
+		if err != nil {
+			return err
+		}
+		if link.Attrs().OperState == netlink.OperUp {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("the port is %s after %s", link.Attrs().OperState, patience)
+		}
+	}
 }
 
 func addBridge(handle *netlink.Handle, index int, n Network) (netlink.Link, error) {
@@ -102,7 +127,7 @@ func hardwareAddr(machine, link int) net.HardwareAddr {
 func addLink(core, inside *netlink.Handle, ns *namespace, bridge netlink.Link, machine, index int, link Link) error {
 	veth := &netlink.Veth{
 		LinkAttrs: netlink.LinkAttrs{
-			Name: fmt.Sprintf("m%dl%d", machine, index), MTU: bridge.Attrs().MTU, MasterIndex: bridge.Attrs().Index,
+			Name: portName(machine, index), MTU: bridge.Attrs().MTU, MasterIndex: bridge.Attrs().Index,
 		},
 		PeerName:         ethName(index),
 		PeerHardwareAddr: hardwareAddr(machine, index),
@@ -134,6 +159,8 @@ func addLink(core, inside *netlink.Handle, ns *namespace, bridge netlink.Link, m
 	}
 	return nil
 }
+
+func portName(machine, link int) string { return fmt.Sprintf("m%dl%d", machine, link) }
 
 func ethName(index int) string { return fmt.Sprintf("eth%d", index) }
 

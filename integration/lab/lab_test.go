@@ -200,15 +200,25 @@ func TestSweepRemovesWhatADeadProcessLeft(t *testing.T) {
 }
 
 func TestTopologyIsChecked(t *testing.T) {
-	for _, bad := range []lab.Topology{
-		{Machines: []lab.Machine{{Name: "a", Links: []lab.Link{{Network: "nowhere"}}}}},
-		{Machines: []lab.Machine{{Name: "a"}, {Name: "a"}}},
-		{Networks: []lab.Network{{Name: "n"}}, Machines: []lab.Machine{{Name: "a", Links: []lab.Link{{Network: "n", Addresses: []string{"10.0.0.1"}}}}}},
-		{Machines: []lab.Machine{{Name: "a", Routes: []lab.Route{{To: "default", Via: "router"}}}}},
-		{Machines: []lab.Machine{{Name: "core"}}},
+	network := []lab.Network{{Name: "n"}}
+	on := func(network string, addresses ...string) []lab.Machine {
+		return []lab.Machine{{Name: "a", Links: []lab.Link{{Network: network, Addresses: addresses}}}}
+	}
+	for _, bad := range []struct {
+		top  lab.Topology
+		says string
+	}{
+		{lab.Topology{Machines: on("nowhere")}, `"nowhere" that the topology lacks`},
+		{lab.Topology{Machines: []lab.Machine{{Name: "a"}, {Name: "a"}}}, "taken"},
+		{lab.Topology{Machines: []lab.Machine{{Name: "core"}}}, "reserved"},
+		{lab.Topology{Networks: append(network, network...)}, "two networks"},
+		{lab.Topology{Networks: network, Machines: on("n", "10.0.0.1")}, "10.0.0.1"},
+		{lab.Topology{Machines: []lab.Machine{{Name: "a", Routes: []lab.Route{{To: "default", Via: "router"}}}}}, "router"},
+		{lab.Topology{Machines: []lab.Machine{{Name: "a", Routes: []lab.Route{{To: "all", Via: "10.0.0.1"}}}}}, "all"},
 	} {
-		if code := lab.Main("bad", io.Discard, func(t lab.T) { lab.Up(t, bad) }); code != 1 {
-			t.Errorf("%+v was built", bad)
+		var said strings.Builder
+		if code := lab.Main("bad", &said, func(t lab.T) { lab.Up(t, bad.top) }); code != 1 || !strings.Contains(said.String(), bad.says) {
+			t.Errorf("%+v: code %d, %q, want a word of %q", bad.top, code, said.String(), bad.says)
 		}
 	}
 }

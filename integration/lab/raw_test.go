@@ -160,3 +160,28 @@ func TestInjectOnATunReachesItsProgram(t *testing.T) {
 		t.Errorf("the capture on the TUN saw it %d times", n)
 	}
 }
+
+func TestCaptureSeesIPOfBothDirectionsAndNothingElse(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	l := lab.Up(t, lab.Segment("a", "b"))
+	a, b := l.Host("a"), l.Host("b")
+	all := a.Capture("eth0", nil)
+	wantPings(t, a, b.Addr4(), true) // asks by ARP first
+	var out, in int
+	for _, p := range captured(t, all) {
+		switch {
+		case p[0]>>4 == 6: // the kernel's own
+		case p[0]>>4 != 4:
+			t.Errorf("captured what is not IP: % x", p)
+		case p[20] == 8:
+			out++
+		case p[20] == 0:
+			in++
+		}
+	}
+	if out == 0 || in == 0 {
+		t.Errorf("%d requests and %d replies were seen", out, in)
+	}
+}
