@@ -256,7 +256,7 @@ func TestGarbageAllocatesNothing(t *testing.T) {
 		"not for us":       s.codec.AppendRequest(nil, probe.ID{8}, probe.Short{1}, s.friend, &other),
 		"unknown datagram": {1, 2, 3},
 	} {
-		if n := testing.AllocsPerRun(100, func() { s.Receive(s.now, evil, b) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { s.Receive(s.now, evil, b) }); n != 0 && !racing {
 			t.Errorf("%s: %v allocations", what, n)
 		}
 	}

@@ -47,7 +47,7 @@ type memoryBind struct {
 	closed chan struct{}
 	mark   uint32
 	opened []uint16
-	parsed int
+	parsed atomic.Int32
 	quiet  atomic.Bool // Send does nothing
 }
 
@@ -138,7 +138,7 @@ func (b *memoryBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 func (b *memoryBind) SetMark(mark uint32) error { b.mark = mark; return nil }
 func (b *memoryBind) BatchSize() int            { return 8 }
 func (b *memoryBind) ParseEndpoint(s string) (conn.Endpoint, error) {
-	b.parsed++
+	b.parsed.Add(1)
 	return new(conn.StdNetBind).ParseEndpoint(s)
 }
 

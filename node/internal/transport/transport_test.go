@@ -355,14 +355,14 @@ func TestKernelRefusalIsProbedAtOnceAndNotPerDatagram(t *testing.T) {
 		p.net.mu.Lock()
 		p.net.fail = syscall.ENETUNREACH
 		p.net.mu.Unlock()
-		parsed := p.bindA.parsed
+		parsed := p.bindA.parsed.Load()
 		for range 1000 {
 			if err := p.a.Bind().Send([][]byte{data(1)}, p.toB); !errors.Is(err, syscall.ENETUNREACH) {
 				t.Fatalf("err = %v", err)
 			}
 		}
 		synctest.Wait()
-		if n := p.bindA.parsed - parsed; n > 10 {
+		if n := p.bindA.parsed.Load() - parsed; n > 10 {
 			t.Errorf("%d new endpoints for 1000 refused datagrams", n)
 		}
 		p.net.mu.Lock()
