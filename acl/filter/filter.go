@@ -246,46 +246,51 @@ func (f *Filter) set(m Moment) {
 
 // In judges a packet from the mesh to this node.
 func (b Batch) In(p *packet.Packet) acl.Verdict {
+	absent := false
 	if p.Shape == packet.Ports && p.Frag == packet.Whole {
 		k := key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}
-		if fl := b.f.quick(In, &k, p); fl != nil {
+		var fl *flow
+		if fl, absent = b.f.quick(In, &k, p); fl != nil {
 			return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
 		}
 	}
-	return b.f.judge(In, p)
+	return b.f.judge(In, p, absent)
 }
 
 // Out judges a packet from this node to the mesh.
 func (b Batch) Out(p *packet.Packet) acl.Verdict {
+	absent := false
 	if p.Shape == packet.Ports && p.Frag == packet.Whole {
 		k := key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}
-		if fl := b.f.quick(Out, &k, p); fl != nil {
+		var fl *flow
+		if fl, absent = b.f.quick(Out, &k, p); fl != nil {
 			return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
 		}
 	}
-	return b.f.judge(Out, p)
+	return b.f.judge(Out, p, absent)
 }
 
 // quick lets a packet pass that belongs to an established flow and changes
-// nothing about it. It gives nil for all others, which judge then looks at.
+// nothing about it. It gives nil for all others, which judge then looks at, and
+// whether that is because there is no such flow.
 //
 // Packets come in runs: the flow of the packet before is tried first.
-func (f *Filter) quick(d Direction, k *key, p *packet.Packet) *flow {
+func (f *Filter) quick(d Direction, k *key, p *packet.Packet) (_ *flow, absent bool) {
 	fl := f.last[d&1]
-	if fl.key != *k {
+	if !fl.is(k) {
 		if fl, _ = f.flows.find(k); fl == nil {
-			return nil
+			return nil, true
 		}
 		f.last[d&1] = fl
 	}
 	now := f.now.Boot
 	if fl.version != f.version || fl.fast&(1<<d) == 0 || now >= fl.end || now >= fl.idle ||
 		p.Flags&(packet.SYN|packet.FIN|packet.RST) != 0 {
-		return nil
+		return nil, false
 	}
 	fl.idle = now + f.rests[fl.rest&(rests-1)]
 	fl.packets[d&1]++
 	fl.bytes[d&1] += uint64(p.Len)
 	f.counts[d&1][acl.Established]++
-	return fl
+	return fl, false
 }

@@ -47,7 +47,7 @@ func (t *flows) find(k *key) (*flow, int32) {
 		}
 		if uint32(s>>32) == h {
 			n := int32(uint32(s)) - 1
-			if fl := t.at(n); fl.key == *k {
+			if fl := t.at(n); fl.is(k) {
 				return fl, n
 			}
 		}

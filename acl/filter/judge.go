@@ -5,9 +5,10 @@ import (
 	"github.com/cordonmesh/cordon/acl/packet"
 )
 
-// judge looks at a packet from the beginning, and counts the verdict.
-func (f *Filter) judge(d Direction, p *packet.Packet) acl.Verdict {
-	dec := f.consider(d, p)
+// judge looks at a packet from the beginning, and counts the verdict. Whoever
+// knows already that its flow is not in the table says so.
+func (f *Filter) judge(d Direction, p *packet.Packet, absent bool) acl.Verdict {
+	dec := f.consider(d, p, absent)
 	f.counts[d&1][dec.reason]++
 	v := acl.Verdict{Reason: dec.reason, Allow: passes(dec.reason)}
 	if dec.rule != noRule {
@@ -23,7 +24,7 @@ func passes(why acl.Reason) bool { return why == acl.Permitted || why == acl.Est
 
 func refuse(why acl.Reason) decision { return decision{why, noRule, 0} }
 
-func (f *Filter) consider(d Direction, p *packet.Packet) decision {
+func (f *Filter) consider(d Direction, p *packet.Packet, absent bool) decision {
 	if f.table == nil {
 		return refuse(acl.NoMap)
 	}
@@ -36,7 +37,11 @@ func (f *Filter) consider(d Direction, p *packet.Packet) decision {
 		return f.laterFragment(d, p)
 	}
 	k := keyOf(d, &p.Flow)
-	fl, n := f.flows.find(&k)
+	var fl *flow
+	n := int32(noFlow)
+	if !absent {
+		fl, n = f.flows.find(&k)
+	}
 	if fl != nil && f.now.Boot >= fl.idle {
 		f.finish(n, endIdle)
 		fl = nil

@@ -21,6 +21,11 @@ type key struct {
 	word      uint64
 }
 
+// is compares keys, the part first in which two of them differ most often.
+func (k *key) is(o *key) bool {
+	return k.word == o.word && k.peer == o.peer && k.own == o.own
+}
+
 const (
 	protoShift = 32
 	peerAsks   = 1 << 40
