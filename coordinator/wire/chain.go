@@ -51,7 +51,8 @@ func (m Map) without(id string) Map {
 }
 
 // Floor gives the position below which nothing is taken: the map's, with the
-// greatest epoch that the node has heard of in this incarnation.
+// greatest epoch that the node has heard of in this incarnation. A node notes it
+// on disk for [Replay].
 func (s State) Floor() Position {
 	floor := s.Map.Position()
 	raise := func(p Position) {

@@ -106,9 +106,12 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.
 
 // Replay verifies and folds the records of a log at a cold start: a Full, and
 // what followed it. It fails with [ErrLog] and the reason if any record does
-// not verify or does not follow, and with [ErrOlder] if the map would stand
-// below floor, the position that the node noted when it last wrote the log:
+// not verify or does not follow, and with [ErrOlder] too if the map would stand
+// below floor, the [State.Floor] that the node noted when it last wrote: then
 // somebody put an old file back. After a failure the node holds no map.
+//
+// The epoch of floor may be above the map's, since a lease can tell of a
+// revocation that did not concern this node; the map given back stands at it.
 //
 // Map keys need not be valid now (see [OpenKept]). A nil or empty trust fails.
 func Replay(t *Trust, to Recipient, records []*Signed, floor Position) (Map, error) {
@@ -125,10 +128,14 @@ func Replay(t *Trust, to Recipient, records []*Signed, floor Position) (Map, err
 	if s.Map.IsZero() {
 		return Map{}, fmt.Errorf("%w: it holds no Full", ErrLog)
 	}
-	if at := s.Map.Position(); at.Compare(floor) < 0 {
+	m := s.Map
+	if m.Incarnation == floor.Incarnation {
+		m.Epoch = max(m.Epoch, floor.Epoch)
+	}
+	if at := m.Position(); at.Compare(floor) < 0 {
 		return Map{}, fmt.Errorf("%w: %w", ErrLog, older(at, floor))
 	}
-	return s.Map, nil
+	return m, nil
 }
 
 // ReplayRevocations verifies a log that holds revocations only, and gives them

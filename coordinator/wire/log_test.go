@@ -151,6 +151,27 @@ func TestReplayVerifiesAndFollows(t *testing.T) {
 	}
 }
 
+// A revocation elsewhere in the mesh reaches this node as the epoch of a lease
+// and nothing else. The map on disk is still the latest, and the epoch still
+// does not go back.
+func TestColdStartAfterARevocationThatDidNotConcernTheNode(t *testing.T) {
+	m := newMesh(t)
+	records, maps := story(t, m)
+	s := wire.State{Map: maps[len(maps)-1]}
+	s = m.fold(t, s, wire.NewLease(m.id, at(1, 7, 12), now()))
+	got, err := wire.Replay(m.trust, m.to, records, s.Floor())
+	if err != nil || got.Position() != at(1, 7, 9) {
+		t.Fatal(got.Position(), err)
+	}
+	stale := m.open(t, wire.NewDelta(m.to, 9, at(1, 6, 11), new(wire.Delta)))
+	if _, err := wire.NewState(got, nil).Fold(m.to, stale); !errors.Is(err, wire.ErrOlder) {
+		t.Fatal(err)
+	}
+	if got, err = wire.Replay(m.trust, m.to, records, at(0, 99, 99)); err != nil || got.Position() != at(1, 2, 9) {
+		t.Fatal("a floor of an earlier incarnation:", got.Position(), err)
+	}
+}
+
 func TestRevocationsAreKept(t *testing.T) {
 	m := newMesh(t)
 	k := nodeKey(4)
