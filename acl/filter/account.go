@@ -20,7 +20,8 @@ type ledger struct {
 }
 
 const (
-	examined = 8 // entries looked at to find the one to give up
+	examined     = 8  // entries looked at to find the one to give up
+	examinedMost = 64 // if those are all in use
 
 	// restful is how long an open flow must have been silent to be given up for
 	// a new one. It is less than any retransmission that still hopes.
@@ -101,7 +102,10 @@ func (f *Filter) evict(from int32, force bool) bool {
 		least = worthMost
 	}
 	n := a.head
-	for range min(examined, a.count) {
+	for i := range min(examinedMost, a.count) {
+		if i >= examined && victim != noFlow {
+			break
+		}
 		next := f.flows.at(n).next
 		if w := f.worth(f.flows.at(n)); w < least {
 			victim, least = n, w

@@ -1,0 +1,348 @@
+package filter_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/filter"
+	"github.com/cordonmesh/cordon/acl/packet"
+	"github.com/cordonmesh/cordon/acl/packet/packettest"
+)
+
+// Invariant 13: our part of the packet path allocates nothing.
+func TestVerdictAllocatesNothing(t *testing.T) {
+	f := newFilter(t, filter.Options{MaxFlows: 4096, MaxFlowsPerPeer: 4096})
+	f.Load(compile(t, largeMap(100, 100)))
+	now := noon()
+	for port := range 4096 { // the memory for so many flows is there
+		judge(f, now, filter.In, segment(port%100, port, 443, 2))
+	}
+	fragment := packettest.Cut(packettest.IP("100.65.0.1", "100.64.0.1", 6, packettest.TCP(1000, 443, 2, 1, 1, 200)), 1, 64)
+	port := 5000
+	for name, packets := range map[string]func() []*packet.Packet{
+		"established": func() []*packet.Packet { return []*packet.Packet{segment(1, 101, 443, 16), reply(1, 101, 16)} },
+		"new":         func() []*packet.Packet { port++; return []*packet.Packet{segment(port%100, port, 443, 2)} },
+		"refused":     func() []*packet.Packet { port++; return []*packet.Packet{segment(port%100, port, 9, 2)} },
+		"fragments":   func() []*packet.Packet { return []*packet.Packet{parsed(fragment[0]), parsed(fragment[1])} },
+		"malformed":   func() []*packet.Packet { return []*packet.Packet{{}} },
+	} {
+		var all [][]*packet.Packet
+		for range 200 {
+			all = append(all, packets())
+		}
+		i := 0
+		n := testing.AllocsPerRun(150, func() {
+			b := f.Begin(filter.At(now))
+			for _, p := range all[i] {
+				b.In(p)
+				b.Out(p)
+			}
+			b.End()
+			i++
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+	// Judging again after a Load allocates nothing either.
+	f.Load(compile(t, largeMap(100, 100)))
+	p := segment(1, 101, 443, 16)
+	if n := testing.AllocsPerRun(100, func() { f.Renew(now); judge(f, now, filter.In, p) }); n != 0 {
+		t.Errorf("again: %v allocations", n)
+	}
+}
+
+func TestCompileRefusesContradictions(t *testing.T) {
+	good := func() filter.Config {
+		c := largeMap(2, 10)
+		c.Peers[0].Prefixes = append(c.Peers[0].Prefixes, acl.PrefixClass{Prefix: prefix("10.0.0.0/8"), Class: 9})
+		return c
+	}
+	if _, err := filter.Compile(good()); err != nil {
+		t.Fatal(err)
+	}
+	give := func(p *filter.Party, s netip.Prefix, class acl.Class) {
+		p.Prefixes = append(slices.Clone(p.Prefixes), acl.PrefixClass{Prefix: s, Class: class})
+	}
+	for name, spoil := range map[string]func(*filter.Config){
+		`peer id ""`:        func(c *filter.Config) { c.Peers[1].ID = "" },
+		`"peer0" is empty`:  func(c *filter.Config) { c.Peers[1].ID = "peer0" },
+		"10.0.0.0/8 is in":  func(c *filter.Config) { give(&c.Peers[1], prefix("10.0.0.0/8"), 9) },
+		"100.64.0.1/32 is":  func(c *filter.Config) { give(&c.Peers[1], prefix("100.64.0.1"), 1) },
+		"different holders": func(c *filter.Config) { give(&c.Peers[0], prefix("10.0.0.0/8"), 8) },
+		"10.0.0.1/8 is not": func(c *filter.Config) { give(&c.Peers[0], netip.MustParsePrefix("10.0.0.1/8"), 8) },
+		"not in canonical":  func(c *filter.Config) { give(&c.Self, netip.Prefix{}, 8) },
+		"::ffff:10.0.0.0/": func(c *filter.Config) {
+			give(&c.Self, netip.PrefixFrom(netip.MustParseAddr("::ffff:10.0.0.0"), 104), 8)
+		},
+		"mesh range": func(c *filter.Config) { c.Mesh[0] = netip.MustParsePrefix("100.64.0.1/10") },
+		"rule9":      func(c *filter.Config) { c.Rules.In[9].Open = []acl.Service{{Protocol: 6, First: 2, Last: 1}} },
+		"class 0":    func(c *filter.Config) { c.Rules.In[9].Dst = []acl.Class{0} },
+		"hold -1s":   func(c *filter.Config) { c.Rules.In[9].Hold = -time.Second },
+	} {
+		c := good()
+		spoil(&c)
+		table, err := filter.Compile(c)
+		if err == nil || table != nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	c := good() // the same said twice is no contradiction
+	give(&c.Peers[0], prefix("10.0.0.0/8"), 9)
+	if _, err := filter.Compile(c); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	if _, err := filter.New(filter.Options{Records: -1}); err == nil || !strings.Contains(err.Error(), "Records") {
+		t.Errorf("got %v", err)
+	}
+	f, err := filter.New(filter.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := judge(f, noon(), filter.In, segment(1, 1, 443, 2)); v.Allow || v.Reason != acl.NoMap {
+		t.Errorf("a new filter says %v", v)
+	}
+}
+
+func TestFlowRecords(t *testing.T) {
+	f := newFilter(t, filter.Options{Records: 4})
+	f.Load(compile(t, largeMap(10, 10)))
+	now := noon()
+	open(f, now, 1, 2000)
+	known(f, now.Add(time.Second), 1, 2000)
+	f.Load(nil)
+	f.Sweep(filter.At(now.Add(2 * time.Second)))
+	buf := make([]filter.Record, 10)
+	n, next, lost := f.Records(0, buf)
+	if n != 2 || next != 2 || lost != 0 {
+		t.Fatalf("%d records, next %d, lost %d", n, next, lost)
+	}
+	start, end := buf[0], buf[1]
+	want := filter.Record{
+		Kind: filter.FlowStart, Flow: start.Flow, At: now, Direction: filter.In, Protocol: acl.TCP,
+		Src: netip.MustParseAddrPort("100.65.0.1:2000"), Dst: netip.MustParseAddrPort("100.64.0.1:443"),
+		Verdict: acl.Verdict{Allow: true, Reason: acl.Permitted, Rule: "rule9"}, Revision: 1,
+		SrcPrefix: prefix("100.65.0.1"), DstPrefix: prefix("100.64.0.1"), SrcClass: 101, DstClass: 1, Peer: "peer1",
+	}
+	if start != want || start.Flow == 0 {
+		t.Errorf("start\n%+v, want\n%+v", start, want)
+	}
+	if end.Kind != filter.FlowEnd || end.Flow != start.Flow || end.Verdict.Reason != acl.NoMap || end.Verdict.Allow ||
+		end.Packets != [2]uint64{2, 1} || end.Bytes != [2]uint64{280, 140} || !end.Started.Equal(now) || !end.At.Equal(now.Add(2*time.Second)) {
+		t.Errorf("end\n%+v", end)
+	}
+	for port := range 10 {
+		f.Load(compile(t, largeMap(10, 10)))
+		open(f, now, 2, 2000+port)
+	}
+	n, next, lost = f.Records(2, buf)
+	if n != 4 || next != 12 || lost != 6 {
+		t.Errorf("%d records, next %d, lost %d", n, next, lost)
+	}
+	if n, next, _ := f.Records(next, buf); n != 0 || next != 12 {
+		t.Errorf("%d records beyond the end, next %d", n, next)
+	}
+}
+
+// A peer that knocks again and again fills one line, and a scan does not wash
+// the flows out of the records.
+func TestRefusalsAreFolded(t *testing.T) {
+	f := newFilter(t, filter.Options{Refusals: 8})
+	c := largeMap(10, 10)
+	c.Peers[3].Name = "scanner"
+	f.Load(compile(t, c))
+	now := noon()
+	for i := range 50 {
+		judge(f, now.Add(time.Duration(i)*time.Second), filter.In, segment(3, 1000+i, 9, 2))
+	}
+	all := f.Refusals()
+	if len(all) != 1 {
+		t.Fatalf("%d refusals: %+v", len(all), all)
+	}
+	r := all[0]
+	if r.Count != 50 || r.Peer != "scanner" || r.Dst.String() != "100.64.0.1:9" || r.Src.String() != "100.65.0.3:1000" ||
+		r.Verdict.Reason != acl.NoRule || r.Protocol != acl.TCP || r.Direction != filter.In ||
+		!r.First.Equal(now) || !r.Last.Equal(now.Add(49*time.Second)) {
+		t.Errorf("%+v", r)
+	}
+	before := f.Stats().Records
+	now = now.Add(time.Minute)
+	for port := range 5000 {
+		judge(f, now, filter.In, segment(3, 1000, uint16(1000+port), 2))
+	}
+	if n := f.Stats().Records - before; n > 25 {
+		t.Errorf("a scan wrote %d records in a second", n)
+	}
+	all = f.Refusals()
+	if len(all) != 8 || all[7].Dst.Port() != 5999 || all[0].Dst.Port() != 5992 {
+		t.Errorf("not the newest, newest last: %+v", all)
+	}
+	s := f.Stats()
+	if s.Verdicts[filter.In][acl.NoRule] != 5050 || s.Revision != 1 {
+		t.Errorf("%+v", s)
+	}
+	if out := segment(3, 1, 9, 2); judge(f, now, filter.Out, out).Reason != acl.NotOurs || len(f.Refusals()) != 8 {
+		t.Error("what this machine says to itself is in the list")
+	}
+}
+
+// Clocks: between a cold start and the first lease, rules for people run ahead;
+// when the lease comes, every flow is looked at again.
+func TestClockJumpsEndFlows(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	c := largeMap(10, 10) // the rules need a login, until 13:00
+	f.Load(compile(t, c))
+	boot := 10 * time.Second
+	at := func(boot time.Duration, policy time.Time, ahead time.Duration, flags byte) acl.Verdict {
+		b := f.Begin(filter.MomentOf(boot, policy, ahead))
+		defer b.End()
+		return b.In(segment(1, 2000, 443, flags))
+	}
+	if v := at(boot, noon().Add(-24*time.Hour), 25*time.Hour, 2); v.Reason != acl.FactEnded {
+		t.Errorf("human time is past the login: %v", v)
+	}
+	if v := at(boot, noon().Add(-24*time.Hour), 24*time.Hour, 2); !v.Allow {
+		t.Errorf("the login holds: %v", v)
+	}
+	if v := at(boot+30*time.Minute, noon().Add(2*time.Hour), 0, 16); v.Reason != acl.FactEnded {
+		t.Errorf("a lease told that it is later: %v", v)
+	}
+	if v := at(boot+31*time.Minute, time.Time{}, 0, 2); v.Allow {
+		t.Errorf("nobody knows the time: %v", v)
+	}
+	// Boot time that goes back is no way to keep a flow alive.
+	if v := at(boot, noon(), 0, 2); !v.Allow {
+		t.Error(v)
+	}
+}
+
+// A prefix goes over to a standby gateway: the flow lives on, and counts as the standby's.
+func TestFlowFollowsItsPrefix(t *testing.T) {
+	c := largeMap(2, 10)
+	far := acl.PrefixClass{Prefix: prefix("10.0.0.0/8"), Class: 100}
+	c.Peers[0].Prefixes = append(c.Peers[0].Prefixes, far)
+	f := newFilter(t, filter.Options{MaxFlows: 100, MaxFlowsPerPeer: 10})
+	f.Load(compile(t, c))
+	p := func(port uint16, flags byte) *packet.Packet {
+		return parsed(packettest.IP("10.0.0.9", "100.64.0.1", 6, packettest.TCP(port, 443, flags, 1, 1, 0)))
+	}
+	for port := range 10 {
+		judge(f, noon(), filter.In, p(uint16(2000+port), 2))
+	}
+	c.Peers[0].Prefixes = c.Peers[0].Prefixes[:1]
+	c.Peers[1].Prefixes = append(c.Peers[1].Prefixes, far)
+	f.Load(compile(t, c))
+	for port := range 10 {
+		if v := judge(f, noon(), filter.In, p(uint16(2000+port), 16)); v.Reason != acl.Established {
+			t.Fatal(v)
+		}
+	}
+	// The first gateway has its whole share again, the standby has used its own.
+	for port := range 10 {
+		if !open(f, noon(), 0, 3000+port) {
+			t.Fatal("the first gateway still pays")
+		}
+	}
+	if n := f.Stats().Flows; n != 20 {
+		t.Errorf("%d flows", n)
+	}
+	judge(f, noon(), filter.In, p(4000, 2))
+	if n := f.Stats().Flows; n != 20 {
+		t.Errorf("%d flows: the standby has more than its share", n)
+	}
+}
+
+// Accounts of peers that are gone are used again, those of peers that stay stay.
+func TestAccountsOutliveRevisions(t *testing.T) {
+	f := newFilter(t, filter.Options{MaxFlows: 100, MaxFlowsPerPeer: 5})
+	for round := range 20 {
+		c := largeMap(10, 10)
+		for i := range c.Peers[5:] {
+			c.Peers[5+i].ID = fmt.Sprint("guest", round, i)
+		}
+		slices.Reverse(c.Peers) // the order of a map says nothing
+		f.Load(compile(t, c))
+		open(f, noon(), 1, 2000+round)
+		open(f, noon(), 7, 2000)
+		f.Sweep(filter.At(noon()))
+	}
+	if n := f.Stats().Flows; n != 6 {
+		t.Errorf("%d flows, want the 5 that peer 1 may have and 1 of its guest", n)
+	}
+}
+
+func TestManyGoroutines(t *testing.T) {
+	f := newFilter(t, filter.Options{MaxFlows: 500, Records: 64})
+	one, other := compile(t, largeMap(20, 10)), compile(t, largeMap(10, 5))
+	var all sync.WaitGroup
+	for g := range 4 {
+		all.Go(func() {
+			for i := range 2000 {
+				b := f.Begin(filter.At(noon().Add(time.Duration(i) * time.Millisecond)))
+				b.In(segment(g*5+i%5, i, 443, 2))
+				b.Out(reply(g*5+i%5, i, 0x12))
+				b.ShouldAnswer(filter.In)
+				b.End()
+			}
+		})
+	}
+	all.Go(func() {
+		buf := make([]filter.Record, 16)
+		for i := range 200 {
+			f.Load([]*filter.Table{one, other, nil}[i%3])
+			f.Sweep(filter.At(noon()))
+			f.Renew(noon())
+			f.Records(0, buf)
+			f.Refusals()
+			f.Stats()
+			f.Explain(filter.At(noon()), filter.In, addr("100.65.0.1"), addr("100.64.0.1"), acl.TCP, 443)
+		}
+	})
+	all.Wait()
+	f.Load(nil)
+	f.Sweep(filter.At(noon().Add(time.Hour)))
+	if n := f.Stats().Flows; n != 0 {
+		t.Errorf("%d flows without a map", n)
+	}
+}
+
+// Whatever bytes come, from either side: no panic, and no way in but by a rule.
+func FuzzFilter(fz *testing.F) {
+	fz.Add([]byte{0x45, 0, 0, 20}, false)
+	for _, b := range [][]byte{
+		packettest.IP("100.65.0.1", "100.64.0.1", 6, packettest.TCP(1, 443, 2, 0, 0, 0)),
+		packettest.IP("100.65.0.1", "100.64.0.1", 1, packettest.ICMP(8, 0, 7, 9)),
+		packettest.IP("100.65.0.1", "100.64.0.1", 1, packettest.ICMPError(3, 1, packettest.IP("100.64.0.1", "100.65.0.1", 6, packettest.TCP(443, 1, 2, 0, 0, 0)))),
+		packettest.Cut(packettest.IP("100.65.0.1", "100.64.0.1", 17, packettest.UDP(1, 443, 99)), 3, 64)[1],
+	} {
+		fz.Add(b, true)
+	}
+	table, err := filter.Compile(largeMap(10, 10))
+	if err != nil {
+		fz.Fatal(err)
+	}
+	fz.Fuzz(func(t *testing.T, b []byte, out bool) {
+		f := newFilter(t, filter.Options{})
+		f.Load(table)
+		var p packet.Packet
+		fault := p.Parse(b)
+		d := filter.In
+		if out {
+			d = filter.Out
+		}
+		v := judge(f, noon(), d, &p)
+		again := judge(f, noon(), d, &p)
+		if v.Allow && (fault != packet.Sound || v.Rule == "") || v.Allow != again.Allow {
+			t.Fatalf("%v, then %v; fault %v", v, again, fault)
+		}
+	})
+}

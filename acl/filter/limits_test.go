@@ -1,0 +1,211 @@
+package filter_test
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/filter"
+	"github.com/cordonmesh/cordon/acl/packet"
+)
+
+// open makes a connection from a peer, answered, and reports whether it passed.
+func open(f *filter.Filter, now time.Time, peer, port int) bool {
+	ok := judge(f, now, filter.In, segment(peer, port, 443, 2)).Allow
+	return judge(f, now, filter.Out, reply(peer, port, 0x12)).Allow && ok
+}
+
+func reply(peer, port int, flags byte) *packet.Packet {
+	p := *segment(peer, port, 443, flags)
+	p.Src, p.Dst, p.SrcPort, p.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
+	return &p
+}
+
+// known reports whether a connection is in the table: what is not there would
+// be taken up as if it began, not found.
+func known(f *filter.Filter, now time.Time, peer, port int) bool {
+	return judge(f, now, filter.In, segment(peer, port, 443, 0x10)).Reason == acl.Established
+}
+
+// A permitted peer that floods us with SYNs uses up its own share, and not the
+// connections that it or others have.
+func TestFloodTakesOnlyTheFloodersShare(t *testing.T) {
+	f := newFilter(t, filter.Options{MaxFlows: 1000, MaxFlowsPerPeer: 400})
+	f.Load(compile(t, largeMap(10, 10)))
+	now := noon()
+	for port := range 50 {
+		if !open(f, now, 1, 2000+port) || !open(f, now, 2, 2000+port) {
+			t.Fatal("a connection did not open")
+		}
+	}
+	for i := range 20000 {
+		if i%1000 == 0 { // what is in use is used
+			now = now.Add(time.Second)
+			for port := range 50 {
+				known(f, now, 1, 2000+port)
+			}
+		}
+		if v := judge(f, now, filter.In, segment(1, 10000+i, 443, 2)); !v.Allow {
+			t.Fatalf("SYN %d: %v; half-open connections must give way to new ones", i, v)
+		}
+	}
+	if n := f.Stats().Flows; n != 450 {
+		t.Errorf("%d flows, want the flooder's 400 and 50 of the other", n)
+	}
+	for port := range 50 {
+		if !known(f, now, 2, 2000+port) {
+			t.Fatal("a connection of another peer was pushed out")
+		}
+		if !known(f, now, 1, 2000+port) {
+			t.Fatal("an open connection of the flooder gave way to a half-open one")
+		}
+	}
+}
+
+// When the table is full, whoever has most of it gives way.
+func TestFullTableTakesFromTheHeaviest(t *testing.T) {
+	f := newFilter(t, filter.Options{MaxFlows: 1000, MaxFlowsPerPeer: 900})
+	f.Load(compile(t, largeMap(10, 10)))
+	now := noon()
+	for port := range 100 {
+		open(f, now, 2, 2000+port)
+	}
+	for port := range 900 {
+		open(f, now, 1, 2000+port)
+	}
+	for port := range 100 {
+		if !open(f, now, 3, 2000+port) {
+			t.Fatal("no room for a peer that has least")
+		}
+	}
+	for port := range 100 {
+		if !known(f, now, 2, 2000+port) || !known(f, now, 3, 2000+port) {
+			t.Fatal("a peer that has little gave way")
+		}
+	}
+	if s := f.Stats(); s.Flows != 1000 {
+		t.Errorf("%d flows in a table of 1000", s.Flows)
+	}
+}
+
+// A peer all of whose flows are in use gets no more.
+func TestBusyFlowsGoBeforeNewOnes(t *testing.T) {
+	f := newFilter(t, filter.Options{MaxFlows: 100, MaxFlowsPerPeer: 10})
+	f.Load(compile(t, largeMap(10, 10)))
+	now := noon()
+	for port := range 10 {
+		open(f, now, 1, 2000+port)
+	}
+	v := judge(f, now, filter.In, segment(1, 9999, 443, 2))
+	if v.Allow || v.Reason != acl.TableFull || v.Rule == "" {
+		t.Fatalf("got %v", v)
+	}
+	now = now.Add(11 * time.Second)
+	for port := range 9 {
+		known(f, now, 1, 2000+port)
+	}
+	if v := judge(f, now, filter.In, segment(1, 9999, 443, 2)); !v.Allow {
+		t.Fatalf("no room although a flow rests: %v", v)
+	}
+	for port := range 9 {
+		if !known(f, now, 1, 2000+port) {
+			t.Fatal("a flow in use gave way")
+		}
+	}
+}
+
+// The table finds every flow that it should and no other, through growth,
+// collisions and removal, for many times its first size.
+func TestTableFindsWhatItHolds(t *testing.T) {
+	f := newFilter(t, filter.Options{MaxFlows: 50000, MaxFlowsPerPeer: 50000})
+	f.Load(compile(t, largeMap(100, 10)))
+	type flow struct{ peer, port int }
+	until := map[flow]time.Time{}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	now := noon()
+	for range 200000 {
+		now = now.Add(5 * time.Millisecond)
+		k := flow{rnd.IntN(100), 1000 + rnd.IntN(1000)}
+		want := acl.Established
+		if !now.Before(until[k]) {
+			want = acl.Permitted
+		}
+		if v := judge(f, now, filter.In, segment(k.peer, k.port, 443, 2)); v.Reason != want {
+			t.Fatalf("%v: got %v, want %v", k, v.Reason, want)
+		}
+		until[k] = now.Add(time.Minute)
+		if rnd.IntN(5000) == 0 {
+			f.Sweep(filter.At(now))
+			alive := 0
+			for _, end := range until {
+				if now.Before(end) {
+					alive++
+				}
+			}
+			if n := f.Stats().Flows; n != alive {
+				t.Fatalf("%d flows, want %d", n, alive)
+			}
+		}
+	}
+}
+
+// Fragments: a sender of many first fragments does not push out those of others.
+func TestFragmentFlood(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, largeMap(10, 10)))
+	first := func(peer, id int) *packet.Packet {
+		p := *segment(peer, 2000, 443, 0x10)
+		p.Frag, p.FragProto, p.FragID, p.FragEnd = packet.FirstFragment, acl.TCP, uint32(id), 64
+		return &p
+	}
+	later := func(peer, id int) *packet.Packet {
+		p := *first(peer, id)
+		p.Shape, p.Frag, p.FragStart, p.FragEnd = packet.Later, packet.LaterFragment, 64, 96
+		p.SrcPort, p.DstPort, p.Flags = 0, 0, 0
+		return &p
+	}
+	now := noon()
+	for id := range 20 {
+		judge(f, now, filter.In, first(1, id))
+	}
+	for id := range 10000 {
+		if v := judge(f, now, filter.In, first(2, id)); !v.Allow {
+			t.Fatal(v)
+		}
+	}
+	for id := range 20 {
+		if v := judge(f, now, filter.In, later(1, id)); !v.Allow {
+			t.Fatalf("fragment %d was pushed out: %v", id, v)
+		}
+	}
+	if v := judge(f, now, filter.In, later(2, 9999)); !v.Allow {
+		t.Fatalf("the newest of the many: %v", v)
+	}
+}
+
+func TestAnswersAreLimited(t *testing.T) {
+	f := newFilter(t, filter.Options{Answers: 10})
+	count := func(at time.Duration, d filter.Direction) (n int) {
+		b := f.Begin(filter.At(noon().Add(at)))
+		defer b.End()
+		for range 100 {
+			if b.ShouldAnswer(d) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		at   time.Duration
+		d    filter.Direction
+		want int
+	}{
+		{0, filter.In, 10}, {0, filter.In, 0}, {0, filter.Out, 10}, {99 * time.Millisecond, filter.In, 0},
+		{100 * time.Millisecond, filter.In, 1}, {600 * time.Millisecond, filter.In, 5}, {time.Hour, filter.In, 10},
+	} {
+		if got := count(c.at, c.d); got != c.want {
+			t.Errorf("at %v %v: %d answers, want %d", c.at, c.d, got, c.want)
+		}
+	}
+}
