@@ -140,6 +140,10 @@ func TestRevokedPeerGoesAtOnceAndNeverComesBack(t *testing.T) {
 	if got := s.Revoked[nodeID(1)]; got.NodeKey != k.Public() || got.At != at(1, 2, 6) || !got.Time.Equal(now()) || got.Signed == nil {
 		t.Fatal("revocation", got)
 	}
+	second := nodeKey(7)
+	if more := m.fold(t, s, wire.NewRevocation(m.id, at(1, 2, 6), second.Public(), now())); len(more.Revoked) != 2 || len(s.Revoked) != 1 {
+		t.Fatal("Fold changed the revocations that it was given")
+	}
 	// The Delta that names the removal comes after, or in one with more.
 	s = m.fold(t, s, wire.NewDelta(m.to, 5, at(1, 2, 6), &wire.Delta{Remove: []string{nodeID(1)}}))
 	back := []*wire.Envelope{
