@@ -140,6 +140,9 @@ func TestRevokedPeerGoesAtOnceAndNeverComesBack(t *testing.T) {
 	if got := s.Revoked[nodeID(1)]; got.NodeKey != k.Public() || got.At != at(1, 2, 6) || !got.Time.Equal(now()) || got.Signed == nil {
 		t.Fatal("revocation", got)
 	}
+	if got := s.Floor(); got != at(1, 2, 5) {
+		t.Fatal("the revocation's epoch is not felt:", got)
+	}
 	second := nodeKey(7)
 	if more := m.fold(t, s, wire.NewRevocation(m.id, at(1, 2, 6), second.Public(), now())); len(more.Revoked) != 2 || len(s.Revoked) != 1 {
 		t.Fatal("Fold changed the revocations that it was given")
