@@ -47,6 +47,8 @@ func TestLayoutCatches(t *testing.T) {
 		{"acl/a.go", `var version = "dev"`, "give it an owner"},
 		{"cmd/cordon/main.go", `var version = "dev"`, ""},
 		{"acl/a.go", `var errX = errors.New("x")`, ""},
+		{"acl/a.go", "var background = context.Background()", ""},
+		{"acl/xtest/a.go", "func f() {\n\tgo f()\n\tgo f()\n\tgo f()\n\tgo f()\n}", "nobody placed"},
 		{"acl/a.go", "var _ I = T{}", ""},
 		{"acl/a.go", "//go:embed x\nvar files embed.FS", ""},
 		{"acl/a.go", `var table = map[string]int{"a": 1}`, ""},

@@ -92,7 +92,7 @@ func constantCall(call *ast.CallExpr) bool {
 	if strings.HasPrefix(short, "Must") || strings.HasPrefix(short, "must") {
 		return true
 	}
-	if slices.Contains([]string{"fmt.Errorf", "errors.Join", "time.Date", "strings.NewReplacer", "netip.AddrFrom4", "netip.AddrFrom16",
+	if slices.Contains([]string{"fmt.Errorf", "errors.Join", "context.Background", "time.Date", "strings.NewReplacer", "netip.AddrFrom4", "netip.AddrFrom16",
 		"netip.IPv4Unspecified", "netip.IPv6Unspecified", "netip.PrefixFrom"}, name) {
 		return true
 	}
