@@ -132,7 +132,8 @@ func (t *Trust) known(k key.MapPublic) (MapKey, error) {
 	return c.MapKey, nil
 }
 
-// Prune forgets the keys that ended before limit.
+// Prune forgets the keys that ended before limit. What they signed, and the node
+// keeps, does not verify from then on: keep the keys of revocations.
 func (t *Trust) Prune(limit time.Time) {
 	for k, c := range t.certs {
 		if c.NotAfter.Before(limit) {
