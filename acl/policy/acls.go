@@ -11,7 +11,7 @@ import (
 
 // acl reads {"action", "src", "dst", "proto"}: each destination with its ports.
 func (r *ruleReader) acl(v *hujson.Value) Rule {
-	fields := r.keyed(v, "an acl", aclKeys())
+	fields := r.keyed(v, "an acl", aclKeys)
 	r.action(v, fields)
 	r.oldName(fields, "users", "src")
 	r.oldName(fields, "ports", "dst")
@@ -27,14 +27,16 @@ func (r *ruleReader) acl(v *hujson.Value) Rule {
 		r.failAt(proto.at, "proto", proto.text, bad)
 	}
 	rule := Rule{Src: r.sources(src)}
+	var parts partList
 	for _, it := range dst {
 		s, open, bad := r.names.destination(it.text, protocols)
 		if bad != nil {
 			r.failAt(it.at, "dst", it.text, bad)
 			continue
 		}
-		rule.Parts = addPart(rule.Parts, s, open)
+		parts.add(s, open)
 	}
+	rule.Parts = parts.all
 	if slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
 		r.selfSources(rule.Src, src, true)
 	}

@@ -25,7 +25,7 @@ func (r *reader) autoApprovers(section member, n *names) AutoApprovers {
 	if section.value == nil {
 		return a
 	}
-	fields := r.keyed(section.value, `"autoApprovers"`, approverKeys())
+	fields := r.keyed(section.value, `"autoApprovers"`, approverKeys)
 	for _, m := range r.optional(fields["routes"], "routes") {
 		prefix, ok, bad := address(m.key)
 		if !ok {

@@ -77,9 +77,35 @@ func shorten(text string) string {
 }
 
 // complaint is an error that does not know its position yet.
-type complaint struct{ why, fix string }
+type complaint struct {
+	why, fix string
+	guess    func() string // gives a better fix or ""; may be nil
+}
 
-func complain(why, fix string) *complaint { return &complaint{why, fix} }
+func complain(why, fix string) *complaint { return &complaint{why: why, fix: fix} }
+
+// complainOf is complain about a name that might be a mistyped known one. The
+// search runs only if somebody reads the error: it is slow, and a hostile file
+// can ask for it a hundred thousand times.
+func complainOf[V any](why, text string, known map[string]V, fix string) *complaint {
+	guess := func() string {
+		if near := nearest(text, known); near != "" {
+			return fmt.Sprintf("did you mean %q?", near)
+		}
+		return ""
+	}
+	return &complaint{why, fix, guess}
+}
+
+// advice gives what to do about it.
+func (c *complaint) advice() string {
+	if c.guess != nil {
+		if better := c.guess(); better != "" {
+			return better
+		}
+	}
+	return c.fix
+}
 
 // notYet refuses what belongs to the language but is not obeyed yet. Taking it
 // for absent could make a grant wider than its author meant.
@@ -87,19 +113,11 @@ func notYet(what string) *complaint {
 	return complain(what+" not supported yet", "refusing the policy so that no grant is wider than written")
 }
 
-// didYouMean gives the known name nearest to a mistyped one, or else the advice.
-func didYouMean[V any](text string, known map[string]V, advice string) string {
-	if near := nearest(text, known); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	return advice
-}
-
 // nearest gives the known name with the fewest typing errors between, at most
 // two, or "". Ties go to the first in the alphabet, so that errors are the same
 // in every run. Large sets are not searched: a hostile file would make us slow.
 func nearest[V any](text string, known map[string]V) string {
-	const typos, most, longest = 2, 2000, 100
+	const typos, most, longest = 2, 500, 40
 	best, found := typos+1, ""
 	if len(known) > most || len(text) > longest {
 		return ""

@@ -11,12 +11,13 @@ import (
 
 // grant reads {"id", "src", "dst", "ip"}: every destination with every service.
 func (r *ruleReader) grant(v *hujson.Value) Rule {
-	fields := r.keyed(v, "a grant", grantKeys())
+	fields := r.keyed(v, "a grant", grantKeys)
 	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
 	r.expand(v.StartOffset, len(src), len(dst), len(ip))
 	r.checkApp(v, fields["app"], len(ip) > 0)
 
 	rule := Rule{Src: r.sources(src)}
+	var parts partList
 	open := r.grantServices(ip)
 	for _, it := range dst {
 		s, bad := r.names.selector(it.text)
@@ -27,8 +28,9 @@ func (r *ruleReader) grant(v *hujson.Value) Rule {
 			r.failAt(it.at, "dst", it.text, bad)
 			continue
 		}
-		rule.Parts = addPart(rule.Parts, s, open)
+		parts.add(s, open)
 	}
+	rule.Parts = parts.all
 	if slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
 		r.selfSources(rule.Src, src, false)
 	}

@@ -57,23 +57,20 @@ func approverKeys() keys {
 // keyed sorts the members of an object of ours by key. The dialect's own
 // reader does not tell "ACLs" from "acls", so neither do we; two spellings of
 // one key are refused like any key that stands twice.
-func (r *reader) keyed(v *hujson.Value, what string, known keys) map[string]member {
-	folded := make(map[string]string, len(known))
-	for name := range known {
-		folded[strings.ToLower(name)] = name
-	}
+func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[string]member {
+	table := r.keyTable(what, known)
 	found := make(map[string]member)
 	for _, m := range r.members(v, what) {
-		name, ok := folded[strings.ToLower(m.key)]
+		name, ok := table.folded[strings.ToLower(m.key)]
 		if !ok {
-			r.fail(m.at, m.key, complain("unknown key in "+what, didYouMean(m.key, known, "remove it")))
+			r.fail(m.at, m.key, complainOf("unknown key in "+what, m.key, table.status, "remove it"))
 			continue
 		}
 		if _, twice := found[name]; twice {
 			r.fail(m.at, m.key, complain("stands twice in "+what+", in another letter case", "keep one of them"))
 			continue
 		}
-		switch known[name] {
+		switch table.status[name] {
 		case read:
 			found[name] = m
 		case refused:
@@ -87,4 +84,23 @@ func (r *reader) keyed(v *hujson.Value, what string, known keys) map[string]memb
 		}
 	}
 	return found
+}
+
+// keyTable is what keys an object may hold, ready for looking up.
+type keyTable struct {
+	status keys
+	folded map[string]string // lower case -> the key
+}
+
+// keyTable gives the table of one kind of object, made once a file.
+func (r *reader) keyTable(what string, known func() keys) keyTable {
+	if t, ok := r.known[what]; ok {
+		return t
+	}
+	t := keyTable{known(), make(map[string]string)}
+	for name := range t.status {
+		t.folded[strings.ToLower(name)] = name
+	}
+	r.known[what] = t
+	return t
 }

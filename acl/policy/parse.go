@@ -44,7 +44,7 @@ func (r *reader) policy(p *Policy, root *hujson.Value) {
 		r.fail(root.StartOffset, "null", complain("a policy must be an object", `write {} to deny all`))
 		return
 	}
-	sections := r.keyed(root, "the policy", topKeys())
+	sections := r.keyed(root, "the policy", topKeys)
 	n := &names{}
 	n.groups = r.groups(sections["groups"])
 	n.hosts = r.hosts(sections["hosts"])

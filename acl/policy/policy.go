@@ -73,6 +73,17 @@ func (p *Policy) Rules() []Rule {
 	return p.rules
 }
 
+// Rule gives the first rule with an id. Two rules with the same words and no
+// written id have the same.
+func (p *Policy) Rule(id acl.RuleID) (Rule, bool) {
+	for _, r := range p.Rules() {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return Rule{}, false
+}
+
 // AutoApprovers says whose routes are approved without a person.
 func (p *Policy) AutoApprovers() AutoApprovers {
 	if p == nil {

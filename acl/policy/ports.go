@@ -63,17 +63,44 @@ func protocol(text string) ([]acl.Protocol, *complaint) {
 	if text == "" {
 		return nil, nil
 	}
-	known := map[string]acl.Protocol{
-		"icmp": acl.ICMP, "igmp": 2, "ipv4": 4, "ip-in-ip": 4, "tcp": acl.TCP, "egp": 8, "igp": 9, "udp": acl.UDP,
-		"gre": 47, "esp": 50, "ah": 51, "ipv6-icmp": acl.ICMPv6, "icmpv6": acl.ICMPv6, "sctp": acl.SCTP,
-	}
-	if p, ok := known[text]; ok {
+	if p, ok := protocolNamed(text); ok {
 		return []acl.Protocol{p}, nil
 	}
 	if n, ok := number(text, 255); ok {
 		return []acl.Protocol{acl.Protocol(n)}, nil
 	}
-	return nil, complain(fmt.Sprintf("unknown protocol %q", shorten(text)), didYouMean(text, known, "use tcp, udp, icmp, sctp or a number from 0 to 255"))
+	often := map[string]bool{"tcp": true, "udp": true, "icmp": true, "sctp": true}
+	return nil, complainOf(fmt.Sprintf("unknown protocol %q", shorten(text)), text, often, "use tcp, udp, icmp, sctp or a number from 0 to 255")
+}
+
+func protocolNamed(name string) (acl.Protocol, bool) {
+	switch name {
+	case "icmp":
+		return acl.ICMP, true
+	case "igmp":
+		return 2, true
+	case "ipv4", "ip-in-ip":
+		return 4, true
+	case "tcp":
+		return acl.TCP, true
+	case "egp":
+		return 8, true
+	case "igp":
+		return 9, true
+	case "udp":
+		return acl.UDP, true
+	case "gre":
+		return 47, true
+	case "esp":
+		return 50, true
+	case "ah":
+		return 51, true
+	case "ipv6-icmp", "icmpv6":
+		return acl.ICMPv6, true
+	case "sctp":
+		return acl.SCTP, true
+	}
+	return 0, false
 }
 
 func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }

@@ -18,6 +18,7 @@ type reader struct {
 	src   []byte
 	lines []int // offset at which each line begins
 	last  place
+	known map[string]keyTable
 	errs  Errors
 	warns []Warning
 }
@@ -26,7 +27,7 @@ type reader struct {
 type place struct{ offset, line, column int }
 
 func newReader(name string, src []byte) *reader {
-	r := &reader{name: name, src: src, lines: []int{0}}
+	r := &reader{name: name, src: src, lines: []int{0}, known: make(map[string]keyTable)}
 	for i, b := range src {
 		if b == '\n' {
 			r.lines = append(r.lines, i+1)
@@ -56,7 +57,7 @@ func (r *reader) fail(offset int, text string, c *complaint) { r.failAt(offset, 
 // failAt is fail for a text that stands under a key.
 func (r *reader) failAt(offset int, key, text string, c *complaint) {
 	if len(r.errs) < maxErrors {
-		r.errs = append(r.errs, &Error{Pos: r.pos(offset), Key: key, Text: text, Why: c.why, Fix: c.fix})
+		r.errs = append(r.errs, &Error{Pos: r.pos(offset), Key: key, Text: text, Why: c.why, Fix: c.advice()})
 	}
 }
 

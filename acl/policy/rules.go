@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -127,19 +126,28 @@ func (r *ruleReader) expand(at int, sources, destinations, ports int) {
 	}
 }
 
-// addPart adds a destination to the part of a rule that opens the same, as the
-// dialect merges them; self stays apart, since it narrows its rule.
-func addPart(parts []Part, dst Selector, open []acl.Service) []Part {
+// partList gathers the parts of one rule. Destinations that open the same go
+// together, as the dialect merges them; self stays apart, since it narrows.
+type partList struct {
+	all []Part
+	at  map[string]int // by what is opened
+}
+
+func (l *partList) add(dst Selector, open []acl.Service) {
 	self := dst.Kind == Self
-	i := slices.IndexFunc(parts, func(p Part) bool { return p.Self == self && slices.Equal(p.Open, open) })
-	if i < 0 {
-		parts = append(parts, Part{Self: self, Open: open})
-		i = len(parts) - 1
+	key := fmt.Sprint(self, open)
+	i, ok := l.at[key]
+	if !ok {
+		if l.at == nil {
+			l.at = make(map[string]int)
+		}
+		i = len(l.all)
+		l.at[key] = i
+		l.all = append(l.all, Part{Self: self, Open: open})
 	}
 	if !self {
-		parts[i].Dst = append(parts[i].Dst, dst)
+		l.all[i].Dst = append(l.all[i].Dst, dst)
 	}
-	return parts
 }
 
 // canonical is the text by which a rule is hashed: its keys in a fixed order,

@@ -91,14 +91,14 @@ func (n *names) plain(text string) (Selector, *complaint) {
 	if prefix, ok := n.hosts[text]; ok {
 		return Selector{Kind: Net, Name: text, Prefix: prefix}, nil
 	}
-	return Selector{}, complain("unknown host", didYouMean(text, n.hosts, `define it under "hosts", or write a login with its @`))
+	return Selector{}, complainOf("unknown host", text, n.hosts, `define it under "hosts", or write a login with its @`)
 }
 
 // defined reads a name that must stand in a section of the file. A name that
 // nobody defined would silently match nothing, and a typing error go unseen.
 func defined[V any](kind Kind, text, word, section string, known map[string]V) (Selector, *complaint) {
 	if _, ok := known[text]; !ok {
-		return Selector{}, complain("unknown "+word, didYouMean(text, known, `define it under "`+section+`"`))
+		return Selector{}, complainOf("unknown "+word, text, known, `define it under "`+section+`"`)
 	}
 	return Selector{Kind: kind, Name: text}, nil
 }
@@ -116,7 +116,7 @@ func autogroup(text string) (Selector, *complaint) {
 		return Selector{}, notYet(text + " is")
 	}
 	known := map[string]bool{"autogroup:member": true, "autogroup:tagged": true, "autogroup:self": true}
-	return Selector{}, complain("unknown autogroup", didYouMean(text, known, "use autogroup:member, autogroup:tagged or autogroup:self"))
+	return Selector{}, complainOf("unknown autogroup", text, known, "use autogroup:member, autogroup:tagged or autogroup:self")
 }
 
 // login reads a login name. Its letter case counts.

@@ -45,7 +45,7 @@ func (r *reader) tests(section member, n *names) []Test {
 
 func (r *reader) test(v *hujson.Value, n *names) Test {
 	t := Test{Pos: r.pos(v.StartOffset)}
-	fields := r.keyed(v, "a test", testKeys())
+	fields := r.keyed(v, "a test", testKeys)
 	t.Src = r.testSource(v, fields["src"], n)
 	t.Protocols = r.testProtocols(fields["proto"])
 	t.Accept = r.targets(fields["accept"], "accept", n)
