@@ -133,3 +133,21 @@ func Problems(err error) []*Problem {
 	}
 	return nil
 }
+
+// CopyBackup writes a sealed copy of the coordinator's state to w, and tells
+// how many bytes it has.
+func (c *Client) CopyBackup(ctx context.Context, w io.Writer) (size int64, err error) {
+	stream, err := c.Backup(ctx, connect.NewRequest(&BackupRequest{}))
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
+	for stream.Receive() {
+		n, err := w.Write(stream.Msg().Data)
+		size += int64(n)
+		if err != nil {
+			return size, err
+		}
+	}
+	return size, stream.Err()
+}

@@ -1,0 +1,191 @@
+// Command cordon-coordinator makes, serves, backs up and restores a mesh.
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/coordinator"
+	"github.com/cordonmesh/cordon/coordinator/admin"
+)
+
+var version = "dev" // set by the linker
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := app().RunContext(ctx, os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "cordon-coordinator:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func app() *cli.App {
+	state := &cli.StringFlag{Name: "state", Usage: "state `DIRECTORY`", Value: "/var/lib/cordon-coordinator", EnvVars: []string{"CORDON_STATE"}}
+	return &cli.App{
+		Name: "cordon-coordinator", Usage: "the coordinator of a Cordon mesh", Version: version, HideHelpCommand: true,
+		// Errors are printed once, by main.
+		ExitErrHandler: func(*cli.Context, error) {},
+		Commands: []*cli.Command{
+			{Name: "init", Usage: "make a new mesh", Action: initialise, Flags: []cli.Flag{
+				state,
+				&cli.StringFlag{Name: "url", Usage: "`URL` at which nodes will reach this coordinator, such as https://mesh.clinic.example:8443", Required: true},
+				&cli.StringFlag{Name: "domain", Usage: "names of nodes are NAME.`DOMAIN`", Value: "mesh.internal"},
+				&cli.StringFlag{Name: "ipv4", Usage: "IPv4 `RANGE` of the mesh (default 100.64.0.0/10)"},
+				&cli.StringFlag{Name: "ipv6", Usage: "IPv6 `RANGE` of the mesh (default a random ULA /48)"},
+			}},
+			{Name: "serve", Usage: "serve the mesh", Action: serve, Flags: []cli.Flag{
+				state,
+				&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` of the one TLS port", Value: ":8443"},
+				&cli.StringFlag{Name: "metrics", Usage: "`ADDRESS` for Prometheus metrics over plain HTTP, such as 127.0.0.1:9464 (default none)"},
+				&cli.StringFlag{Name: "socket", Usage: "`PATH` of the admin socket (default admin.sock in the state directory)"},
+				&cli.StringFlag{Name: "web-cert", Usage: "PEM `FILE` with the certificate that browsers see"},
+				&cli.StringFlag{Name: "web-key", Usage: "PEM `FILE` with its key"},
+				&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
+			}},
+			{Name: "backup", Usage: "write a sealed copy of everything, from a running coordinator", ArgsUsage: "FILE", Action: backup, Flags: []cli.Flag{
+				state,
+				&cli.StringFlag{Name: "socket", Usage: "`PATH` of the admin socket (default admin.sock in the state directory)"},
+			}},
+			{Name: "restore", Usage: "bring a mesh back from a sealed copy, into a state directory that is not there", ArgsUsage: "FILE", Action: restore, Flags: []cli.Flag{
+				state,
+				&cli.StringFlag{Name: "recovery-file", Usage: "`FILE` with the recovery key (default: asked for)"},
+				&cli.BoolFlag{Name: "yes", Usage: "confirm that the lost coordinator will not come back"},
+			}},
+		},
+	}
+}
+
+func initialise(c *cli.Context) error {
+	s := coordinator.Setup{StateDir: c.String("state"), URL: c.String("url"), Domain: c.String("domain")}
+	for key, into := range map[string]*netip.Prefix{"ipv4": &s.IPv4, "ipv6": &s.IPv6} {
+		if text := c.String(key); text != "" {
+			p, err := netip.ParsePrefix(text)
+			if err != nil {
+				return fmt.Errorf("%s: %q is not allowed: want a prefix such as 100.64.0.0/10", key, text)
+			}
+			*into = p
+		}
+	}
+	made, err := coordinator.Init(c.Context, s)
+	if err != nil {
+		return err
+	}
+	fmt.Printf(`A mesh was made in %[1]s.
+
+  mesh         %[2]s
+  fingerprint  %[3]s
+
+The recovery key opens backups. It is kept nowhere: write it down now, away from
+this machine.
+
+  %[4]s
+
+Nothing is permitted yet. What to do next:
+
+  cordon-coordinator serve --state %[1]s
+  cordonctl --socket %[1]s/admin.sock policy get > policy.hujson
+  (edit it: its comments teach how)
+  cordonctl --socket %[1]s/admin.sock policy set policy.hujson
+  cordonctl --socket %[1]s/admin.sock token create --user ana@clinic.example
+  (on ana's laptop)  cordon up
+`, s.StateDir, made.Mesh, made.Fingerprint, made.Recovery)
+	return nil
+}
+
+func serve(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("serve takes no arguments, and there is %q", c.Args().First())
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return fmt.Errorf("log-level: %q is not allowed: want debug, info, warn or error", c.String("log-level"))
+	}
+	return coordinator.Run(c.Context, coordinator.Config{
+		StateDir: c.String("state"), Listen: c.String("listen"), Metrics: c.String("metrics"), Socket: c.String("socket"),
+		WebCert: c.String("web-cert"), WebKey: c.String("web-key"), Version: version,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+	})
+}
+
+func backup(c *cli.Context) (err error) {
+	if c.NArg() != 1 {
+		return errors.New("backup takes the name of the FILE to write")
+	}
+	socket := c.String("socket")
+	if socket == "" {
+		socket = filepath.Join(c.String("state"), "admin.sock")
+	}
+	client := admin.NewSocketClient(socket)
+	defer client.Close()
+	path := c.Args().First()
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing the backup: %w", err)
+	}
+	size, err := client.CopyBackup(c.Context, f)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(path) // half a backup is worse than none
+		return fmt.Errorf("backup: %w", err)
+	}
+	fmt.Printf("%s: %d bytes, sealed to the recovery key\n", path, size)
+	return nil
+}
+
+func restore(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return errors.New("restore takes the name of the backup FILE")
+	}
+	if !c.Bool("yes") {
+		return errors.New("a restored coordinator takes the mesh over from the lost one, which must never run again: say --yes to confirm")
+	}
+	recovery, err := recoveryKey(c.String("recovery-file"))
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(c.Args().First())
+	if err != nil {
+		return fmt.Errorf("reading the backup: %w", err)
+	}
+	defer f.Close()
+	if err := coordinator.Restore(c.Context, c.String("state"), recovery, f, "restored from "+filepath.Base(f.Name())); err != nil {
+		return err
+	}
+	fmt.Printf("restored into %[1]s, with a new incarnation.\nNext: cordon-coordinator serve --state %[1]s\n"+
+		"Nodes come back by themselves, and bring the revocations that were made after the backup.\n", c.String("state"))
+	return nil
+}
+
+// recoveryKey reads the key from a file, or else from standard input: never
+// from the arguments, which every user of the machine can see.
+func recoveryKey(path string) (string, error) {
+	in := io.Reader(os.Stdin)
+	if path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", fmt.Errorf("recovery-file: %w", err)
+		}
+		defer f.Close()
+		in = f
+	} else {
+		fmt.Fprint(os.Stderr, "recovery key: ")
+	}
+	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+	if line = strings.TrimSpace(line); line == "" {
+		return "", errors.Join(errors.New("no recovery key was given"), err)
+	}
+	return line, nil
+}

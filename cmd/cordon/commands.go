@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+func up(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return errors.New("the enrolment string is a secret and never an argument, where every user of this machine could read it: give it on standard input or in --enrolment-file")
+	}
+	api := daemon(c)
+	defer api.Close()
+	before, err := api.Status(c.Context)
+	if err != nil {
+		return err
+	}
+	r := local.UpRequest{Name: c.String("name")}
+	if before.State == local.StateUnenrolled {
+		if r.Enrolment, err = enrolment(c.String("enrolment-file")); err != nil {
+			return err
+		}
+	}
+	s, err := api.Up(c.Context, r)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(s)
+	}
+	switch s.State {
+	case local.StatePending:
+		fmt.Printf("%s has joined and waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
+	case local.StateRunning:
+		fmt.Printf("%s is up: %s\n", s.Name, addresses(s))
+	default:
+		fmt.Printf("%s: %s\n", s.Name, s.State)
+	}
+	return nil
+}
+
+func down(c *cli.Context) error {
+	api := daemon(c)
+	defer api.Close()
+	s, err := api.Down(c.Context)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(s)
+	}
+	fmt.Println("down: no packet enters or leaves by the mesh; `cordon up` starts again")
+	return nil
+}
+
+func ping(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return errors.New("want a PEER: its name or mesh address")
+	}
+	api := daemon(c)
+	defer api.Close()
+	answered := false
+	for i := range max(1, c.Int("count")) {
+		if i > 0 {
+			time.Sleep(500 * time.Millisecond)
+		}
+		r, err := api.Ping(c.Context, local.PingRequest{Target: c.Args().First()})
+		if err != nil {
+			return err
+		}
+		answered = answered || r.Error == ""
+		if wantsJSON(c) {
+			if err := printJSON(r); err != nil {
+				return err
+			}
+			continue
+		}
+		if r.Error != "" {
+			fmt.Printf("%s: %s\n", r.Peer, r.Error)
+			continue
+		}
+		fmt.Printf("%s (%s) answered in %s, directly at %s\n", r.Peer, r.Address, r.RTT.Round(10*time.Microsecond), r.Endpoint)
+	}
+	if !answered {
+		return errors.New("no answer")
+	}
+	return nil
+}
+
+func explain(c *cli.Context) error {
+	var r local.ExplainRequest
+	r.Protocol = c.String("protocol")
+	a := c.Args().Slice()
+	switch len(a) {
+	case 1:
+	case 2:
+		r.Src = a[0]
+	default:
+		return errors.New("want [SRC] DST:PORT, such as ehr:443")
+	}
+	host, port, err := net.SplitHostPort(a[len(a)-1])
+	if err != nil {
+		return fmt.Errorf("%q is not allowed: want a destination such as ehr:443", a[len(a)-1])
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return fmt.Errorf("port %q is not allowed: want 0 to 65535", port)
+	}
+	r.Dst, r.Port = host, uint16(n)
+	api := daemon(c)
+	defer api.Close()
+	e, err := api.Explain(c.Context, r)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(e)
+	}
+	verb := "refused"
+	if e.Allow {
+		verb = "allowed"
+	}
+	fmt.Printf("%s: %s to %s on %s/%d: %s", verb, e.Src, e.Dst, r.Protocol, r.Port, e.Reason)
+	if e.Rule != "" {
+		fmt.Printf(", rule %s", e.Rule)
+	}
+	if e.File != "" {
+		fmt.Printf(" (%s:%d)", e.File, e.Line)
+	}
+	fmt.Println()
+	if e.Text != "" {
+		fmt.Println("  ", e.Text)
+	}
+	return nil
+}
+
+func versions(c *cli.Context) error {
+	api := daemon(c)
+	defer api.Close()
+	out := map[string]string{"cordon": version}
+	if s, err := api.Status(c.Context); err == nil {
+		out["daemon"] = s.Version
+	}
+	if wantsJSON(c) {
+		return printJSON(out)
+	}
+	fmt.Println("cordon", version)
+	if v, ok := out["daemon"]; ok {
+		fmt.Println("daemon", v)
+	} else {
+		fmt.Fprintln(os.Stderr, "no daemon answers")
+	}
+	return nil
+}
+
+func addresses(s *local.Status) string {
+	var out []string
+	for _, a := range s.Addresses {
+		out = append(out, a.String())
+	}
+	return strings.Join(out, ", ")
+}

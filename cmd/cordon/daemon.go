@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/node"
+)
+
+func daemonCommand() *cli.Command {
+	return &cli.Command{Name: "daemon", Usage: "run the node", Action: runDaemon, Flags: []cli.Flag{
+		&cli.StringFlag{Name: "state", Usage: "state `DIRECTORY`", Value: node.DefaultStateDir(), EnvVars: []string{"CORDON_STATE"}},
+		&cli.BoolFlag{Name: "userspace", Usage: "rootless: no interface; only what --socks5, --forward and --expose name goes in or out"},
+		&cli.StringFlag{Name: "interface", Usage: "`NAME` of the interface", Value: node.DefaultInterface},
+		&cli.IntFlag{Name: "mtu", Usage: "`BYTES` of the largest packet in the tunnel", Value: 1280},
+		&cli.UintFlag{Name: "port", Usage: "UDP `PORT` (default any)"},
+		&cli.StringSliceFlag{Name: "endpoint", Usage: "`ADDRESS:PORT` at which peers can reach this machine and which it cannot see itself; may be repeated"},
+		&cli.StringSliceFlag{Name: "advertise", Usage: "`PREFIX` behind this node, for which it wants to be the gateway; may be repeated"},
+		&cli.StringFlag{Name: "socks5", Usage: "with --userspace: local `ADDRESS` of a SOCKS5 door into the mesh"},
+		&cli.StringSliceFlag{Name: "forward", Usage: "with --userspace: `[LISTEN:]PORT=TARGET`, a local port that leads to a mesh address or peer, such as 8443=ehr:443; may be repeated"},
+		&cli.StringSliceFlag{Name: "expose", Usage: "with --userspace: `PORT=TARGET`, a port of this node in the mesh that leads to a local service, such as 443=127.0.0.1:8443; may be repeated"},
+		&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
+	}}
+}
+
+func runDaemon(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("daemon takes no arguments, and there is %q", c.Args().First())
+	}
+	config, err := daemonConfig(c)
+	if err != nil {
+		return err
+	}
+	n, err := node.New(config)
+	if err != nil {
+		return err
+	}
+	return n.Run(c.Context)
+}
+
+func daemonConfig(c *cli.Context) (config node.Config, err error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		return config, fmt.Errorf("log-level: %q is not allowed: want debug, info, warn or error", c.String("log-level"))
+	}
+	if c.Uint("port") > 65535 {
+		return config, fmt.Errorf("port: %d is not allowed: want 1 to 65535, or 0 for any", c.Uint("port"))
+	}
+	config = node.Config{
+		StateDir: c.String("state"), Socket: c.String("socket"), Version: version, Userspace: c.Bool("userspace"),
+		Interface: c.String("interface"), MTU: c.Int("mtu"), Port: uint16(c.Uint("port")), SOCKS5: c.String("socks5"),
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+	}
+	if config.Endpoints, err = each(c, "endpoint", "an address and port such as 203.0.113.7:51820", netip.ParseAddrPort); err != nil {
+		return config, err
+	}
+	if config.Advertise, err = each(c, "advertise", "a prefix such as 10.20.30.0/24", netip.ParsePrefix); err != nil {
+		return config, err
+	}
+	if config.Forwards, err = each(c, "forward", "LISTEN=TARGET, such as 8443=ehr:443", node.ParseForward); err != nil {
+		return config, err
+	}
+	if config.Exposes, err = each(c, "expose", "PORT=TARGET, such as 443=127.0.0.1:8443", node.ParseExpose); err != nil {
+		return config, err
+	}
+	return config, nil
+}
+
+// each parses every value of a repeated flag.
+func each[T any](c *cli.Context, key, allowed string, parse func(string) (T, error)) (out []T, err error) {
+	for _, text := range c.StringSlice(key) {
+		v, err := parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q is not allowed: want %s", key, text, allowed)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"connectrpc.com/connect"
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+)
+
+func nodeCommands() *cli.Command {
+	return &cli.Command{Name: "node", Usage: "the machines of the mesh", Subcommands: []*cli.Command{
+		{Name: "list", Usage: "every node", Action: with(listNodes)},
+		{Name: "show", Usage: "all about one node", ArgsUsage: "NODE", Action: with(showNode)},
+		{Name: "approve", Usage: "let a waiting node in", ArgsUsage: "NODE", Action: with(approveNode)},
+		{Name: "remove", Usage: "take a node away for good: its key never comes back", ArgsUsage: "NODE", Action: with(removeNode)},
+		{Name: "tag", Usage: "give a node exactly these tags", ArgsUsage: "NODE [TAG...]", Action: with(tagNode)},
+	}}
+}
+
+func routeCommands() *cli.Command {
+	return &cli.Command{Name: "route", Usage: "prefixes behind gateways", Subcommands: []*cli.Command{
+		{Name: "list", Usage: "every advertised prefix", Action: with(listRoutes)},
+		{Name: "approve", Usage: "let a node carry a prefix", ArgsUsage: "NODE PREFIX", Action: with(approveRoute), Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "withdraw", Usage: "end it instead"},
+		}},
+	}}
+}
+
+func listNodes(c *cli.Context, api *admin.Client) error {
+	resp, err := api.ListNodes(c.Context, connect.NewRequest(&admin.ListNodesRequest{}))
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	var rows [][]string
+	for _, n := range resp.Msg.Nodes {
+		rows = append(rows, []string{n.Name, n.Id, strings.Join(n.Addresses, ","), orDash(n.User + strings.Join(n.Tags, ",")), nodeState(n)})
+	}
+	if err := table("NAME ID ADDRESSES OWNER STATE", rows); err != nil {
+		return err
+	}
+	for _, n := range resp.Msg.Nodes {
+		for _, w := range n.Warnings {
+			fmt.Fprintf(os.Stderr, "warning: %s: %s\n", n.Name, w)
+		}
+	}
+	return nil
+}
+
+func nodeState(n *admin.Node) string {
+	switch {
+	case !n.Approved:
+		return "waits for approval"
+	case n.Connected:
+		return "connected"
+	}
+	return "last seen " + moment(n.LastSeen)
+}
+
+func showNode(c *cli.Context, api *admin.Client) error {
+	a, err := args(c, "NODE")
+	if err != nil {
+		return err
+	}
+	resp, err := api.GetNode(c.Context, connect.NewRequest(&admin.GetNodeRequest{Node: a[0]}))
+	if err != nil {
+		return err
+	}
+	return printNode(c, resp.Msg.Node)
+}
+
+func printNode(c *cli.Context, n *admin.Node) error {
+	if wantsJSON(c) {
+		return printJSON(n)
+	}
+	for _, row := range [][2]string{
+		{"name", n.Name}, {"id", n.Id}, {"key", n.NodeKey}, {"owner", orDash(n.User + strings.Join(n.Tags, " "))},
+		{"addresses", strings.Join(n.Addresses, " ")}, {"state", nodeState(n)}, {"joined", moment(n.Created)},
+		{"enforces", fmt.Sprintf("revision %d", n.Acknowledged)}, {"runs", orDash(n.Version) + " on " + orDash(n.Os)},
+		{"endpoints", orDash(strings.Join(n.Endpoints, " "))}, {"advertises", orDash(strings.Join(n.Advertised, " "))},
+		{"carries", orDash(strings.Join(n.Routes, " "))},
+	} {
+		fmt.Printf("%-10s  %s\n", row[0], visible(row[1]))
+	}
+	for _, w := range n.Warnings {
+		fmt.Fprintln(os.Stderr, "warning:", w)
+	}
+	return nil
+}
+
+func approveNode(c *cli.Context, api *admin.Client) error {
+	a, err := args(c, "NODE")
+	if err != nil {
+		return err
+	}
+	resp, err := api.ApproveNode(c.Context, connect.NewRequest(&admin.ApproveNodeRequest{Node: a[0]}))
+	if err != nil {
+		return err
+	}
+	return printNode(c, resp.Msg.Node)
+}
+
+func removeNode(c *cli.Context, api *admin.Client) error {
+	a, err := args(c, "NODE")
+	if err != nil {
+		return err
+	}
+	resp, err := api.RemoveNode(c.Context, connect.NewRequest(&admin.RemoveNodeRequest{Node: a[0]}))
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	fmt.Printf("%s is removed; revocation epoch %d\n", a[0], resp.Msg.Epoch)
+	return nil
+}
+
+func tagNode(c *cli.Context, api *admin.Client) error {
+	if c.NArg() < 1 {
+		return errors.New("want NODE [TAG...]; see --help")
+	}
+	resp, err := api.TagNode(c.Context, connect.NewRequest(&admin.TagNodeRequest{Node: c.Args().First(), Tags: c.Args().Tail()}))
+	if err != nil {
+		return err
+	}
+	return printNode(c, resp.Msg.Node)
+}
+
+func listRoutes(c *cli.Context, api *admin.Client) error {
+	resp, err := api.ListRoutes(c.Context, connect.NewRequest(&admin.ListRoutesRequest{}))
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	var rows [][]string
+	for _, r := range resp.Msg.Routes {
+		rows = append(rows, []string{r.NodeName, r.Prefix, yes(r.Approved), orDash(r.ApprovedBy)})
+	}
+	return table("NODE PREFIX APPROVED BY", rows)
+}
+
+func approveRoute(c *cli.Context, api *admin.Client) error {
+	a, err := args(c, "NODE", "PREFIX")
+	if err != nil {
+		return err
+	}
+	resp, err := api.ApproveRoute(c.Context, connect.NewRequest(&admin.ApproveRouteRequest{Node: a[0], Prefix: a[1], Withdraw: c.Bool("withdraw")}))
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	fmt.Printf("%s through %s: approved %s\n", resp.Msg.Route.Prefix, resp.Msg.Route.NodeName, yes(resp.Msg.Route.Approved))
+	return nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+)
+
+// printJSON prints a message as the admin API speaks it.
+func printJSON(m proto.Message) error {
+	b, err := protojson.MarshalOptions{Multiline: true, EmitUnpopulated: true}.Marshal(m)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(append(b, '\n'))
+	return err
+}
+
+// table prints rows under a heading, in columns.
+func table(heading string, rows [][]string) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ReplaceAll(heading, " ", "\t"))
+	for _, r := range rows {
+		for i := range r {
+			r[i] = visible(r[i])
+		}
+		fmt.Fprintln(w, strings.Join(r, "\t"))
+	}
+	return w.Flush()
+}
+
+// visible keeps a name that somebody else chose from moving the cursor or
+// pretending to be another row.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+func moment(seconds int64) string {
+	if seconds == 0 {
+		return "never"
+	}
+	return time.Unix(seconds, 0).Local().Format("2006-01-02 15:04:05")
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// printProblems prints what is wrong with a policy, a line each, as compilers do.
+func printProblems(problems []*admin.Problem) {
+	for _, p := range problems {
+		kind := "error"
+		if p.Warning {
+			kind = "warning"
+		}
+		fmt.Fprintf(os.Stderr, "%s:%d:%d: %s: %s", p.File, p.Line, p.Column, kind, p.Message)
+		if p.Text != "" {
+			fmt.Fprintf(os.Stderr, " (%q)", p.Text)
+		}
+		if p.Hint != "" {
+			fmt.Fprintf(os.Stderr, "; %s", p.Hint)
+		}
+		fmt.Fprintln(os.Stderr)
+	}
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"connectrpc.com/connect"
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/coordinator/admin"
+)
+
+const maxPolicy = 4 << 20
+
+func policyCommands() *cli.Command {
+	return &cli.Command{Name: "policy", Usage: "who may reach what", Subcommands: []*cli.Command{
+		{Name: "get", Usage: "print the policy in force", Action: with(getPolicy), Flags: []cli.Flag{
+			&cli.Uint64Flag{Name: "revision", Usage: "the one that was in force at `REVISION`"},
+		}},
+		{Name: "set", Usage: "put a policy in force; - reads standard input", ArgsUsage: "FILE", Action: with(setPolicy), Flags: []cli.Flag{
+			&cli.Uint64Flag{Name: "from", Usage: "refuse if the policy in force is not that of this `REVISION`, which the edit started from"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+		}},
+		{Name: "check", Usage: "say what is wrong with a policy file; needs no coordinator", ArgsUsage: "FILE", Action: checkPolicy},
+		{Name: "test", Usage: "run a policy's own tests on the real nodes (default: the policy in force)", ArgsUsage: "[FILE]", Action: with(testPolicy)},
+		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
+			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
+		}},
+		{Name: "reach", Usage: "the matrix of who can reach what", Action: with(reachPolicy)},
+	}}
+}
+
+func getPolicy(c *cli.Context, api *admin.Client) error {
+	resp, err := api.GetPolicy(c.Context, connect.NewRequest(&admin.GetPolicyRequest{Revision: c.Uint64("revision")}))
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	fmt.Print(resp.Msg.Text)
+	return nil
+}
+
+// readPolicy gives a file's text and the name that messages call it by.
+func readPolicy(path string) (text, name string, err error) {
+	in, name := io.Reader(os.Stdin), "standard-input"
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", "", err
+		}
+		defer f.Close()
+		in, name = f, filepath.Base(path)
+	}
+	b, err := io.ReadAll(io.LimitReader(in, maxPolicy+1))
+	if err == nil && len(b) > maxPolicy {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxPolicy)
+	}
+	return string(b), name, err
+}
+
+func setPolicy(c *cli.Context, api *admin.Client) error {
+	a, err := args(c, "FILE")
+	if err != nil {
+		return err
+	}
+	text, name, err := readPolicy(a[0])
+	if err != nil {
+		return err
+	}
+	if !c.Bool("yes") && a[0] != "-" && !confirmed(name) {
+		return errors.New("nothing was changed")
+	}
+	resp, err := api.SetPolicy(c.Context, connect.NewRequest(&admin.SetPolicyRequest{Text: text, ExpectedRevision: c.Uint64("from"), File: name}))
+	if err != nil {
+		printProblems(admin.Problems(err))
+		return err
+	}
+	printProblems(resp.Msg.Problems)
+	switch {
+	case wantsJSON(c):
+		return printJSON(resp.Msg)
+	case !resp.Msg.Changed:
+		fmt.Printf("this policy is in force already, since revision %d\n", resp.Msg.Revision)
+	default:
+		fmt.Printf("the policy is in force, as revision %d\n", resp.Msg.Revision)
+	}
+	return nil
+}
+
+// confirmed asks, if there is somebody to ask.
+func confirmed(name string) bool {
+	if info, err := os.Stdin.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return true // a script said what it wants
+	}
+	fmt.Fprintf(os.Stderr, "put %s in force? [y/N] ", name)
+	var answer string
+	fmt.Scanln(&answer)
+	return answer == "y" || answer == "yes"
+}
+
+func checkPolicy(c *cli.Context) error {
+	a, err := args(c, "FILE")
+	if err != nil {
+		return err
+	}
+	text, name, err := readPolicy(a[0])
+	if err != nil {
+		return err
+	}
+	_, warnings, err := policy.Parse(name, []byte(text))
+	out := &admin.CheckPolicyResponse{Ok: err == nil}
+	for _, w := range warnings {
+		out.Problems = append(out.Problems, &admin.Problem{File: w.Pos.File, Line: uint32(w.Pos.Line), Column: uint32(w.Pos.Column), Text: w.Text, Message: w.Why, Warning: true})
+	}
+	var all policy.Errors
+	if errors.As(err, &all) {
+		for _, e := range all {
+			out.Problems = append(out.Problems, &admin.Problem{File: e.Pos.File, Line: uint32(e.Pos.Line), Column: uint32(e.Pos.Column), Text: e.Text, Message: e.Why, Hint: e.Fix})
+		}
+	}
+	if wantsJSON(c) {
+		if jsonErr := printJSON(out); jsonErr != nil {
+			return jsonErr
+		}
+	} else {
+		printProblems(out.Problems)
+	}
+	if err != nil {
+		return fmt.Errorf("%s would be refused: %d problems", name, max(1, len(all)))
+	}
+	if !wantsJSON(c) {
+		fmt.Printf("%s is a valid policy\n", name)
+	}
+	return nil
+}
+
+func testPolicy(c *cli.Context, api *admin.Client) error {
+	r := new(admin.TestPolicyRequest)
+	if c.NArg() > 0 {
+		text, name, err := readPolicy(c.Args().First())
+		if err != nil {
+			return err
+		}
+		r.Text, r.File = text, name
+	}
+	resp, err := api.TestPolicy(c.Context, connect.NewRequest(r))
+	if err != nil {
+		printProblems(admin.Problems(err))
+		return err
+	}
+	if wantsJSON(c) {
+		if err := printJSON(resp.Msg); err != nil {
+			return err
+		}
+	} else {
+		for _, t := range resp.Msg.Results {
+			mark := "pass"
+			if !t.Pass {
+				mark = "FAIL"
+			}
+			fmt.Printf("%s  line %d: %s %s %s  %s\n", mark, t.Line, t.Src, t.Wanted, t.Dst, t.Message)
+		}
+	}
+	if !resp.Msg.Ok {
+		return errors.New("a test failed")
+	}
+	return nil
+}
+
+func explainPolicy(c *cli.Context, api *admin.Client) error {
+	a, err := args(c, "SRC", "DST:PORT")
+	if err != nil {
+		return err
+	}
+	host, port, err := net.SplitHostPort(a[1])
+	if err != nil {
+		return fmt.Errorf("DST:PORT: %q is not allowed: want a destination such as ehr:443 or [fd00::1]:443", a[1])
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return fmt.Errorf("DST:PORT: port %q is not allowed: want 0 to 65535", port)
+	}
+	resp, err := api.ExplainPolicy(c.Context, connect.NewRequest(&admin.ExplainPolicyRequest{Src: a[0], Dst: host, Protocol: c.String("protocol"), Port: uint32(n)}))
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	fmt.Println(visible(resp.Msg.Reason))
+	if resp.Msg.Text != "" {
+		fmt.Println("  ", visible(resp.Msg.Text))
+	}
+	return nil
+}
+
+func reachPolicy(c *cli.Context, api *admin.Client) error {
+	resp, err := api.ReachPolicy(c.Context, connect.NewRequest(&admin.ReachPolicyRequest{}))
+	if err != nil {
+		return err
+	}
+	if wantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	fmt.Print(resp.Msg.Table)
+	return nil
+}

@@ -1,0 +1,130 @@
+package coordinator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is everything that a coordinator is started with.
+type Config struct {
+	StateDir string // keys, store, socket; made by Init
+	Listen   string // the one TLS port; empty: ":8443"
+	Metrics  string // Prometheus metrics over plain HTTP; empty: none
+	Socket   string // unix socket of the admin API; empty: admin.sock in StateDir
+	Version  string
+
+	// WebCert and WebKey are PEM files with the certificate that browsers and
+	// other strangers are shown. Nodes and operators' tools never see it.
+	WebCert, WebKey string
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: silent
+}
+
+// Setup is what a new mesh is made from.
+type Setup struct {
+	StateDir string
+	URL      string       // where nodes will reach the coordinator: https://host:port
+	Domain   string       // names are NAME.Domain; empty: "mesh.internal"
+	IPv4     netip.Prefix // zero: 100.64.0.0/10
+	IPv6     netip.Prefix // zero: a random ULA /48
+}
+
+// settings are what Init decided and Run needs again.
+type settings struct {
+	URL string `json:"url"`
+}
+
+const (
+	fileSettings = "coordinator.json"
+	fileStore    = "cordon.db"
+	folderKeys   = "keys"
+	fileSocket   = "admin.sock"
+)
+
+// Validate names the first key with a bad value, the value, and what is allowed.
+func (c *Config) Validate() error {
+	if c.StateDir == "" {
+		return bad("state", "", "a directory that `cordon-coordinator init` made")
+	}
+	for key, value := range map[string]string{"listen": c.Listen, "metrics": c.Metrics} {
+		if value == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(value); err != nil {
+			return bad(key, value, "an address such as :8443 or 10.0.0.5:8443")
+		}
+	}
+	if (c.WebCert == "") != (c.WebKey == "") {
+		return errors.New("web-cert and web-key: give both or neither")
+	}
+	return nil
+}
+
+// Validate is that of Config, for a new mesh.
+func (s *Setup) Validate() error {
+	if s.StateDir == "" {
+		return bad("state", "", "a directory that is not there yet, or is empty")
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || "https://"+u.Host != s.URL || strings.ToLower(s.URL) != s.URL {
+		return bad("url", s.URL, "https://host:port, as nodes will reach this coordinator")
+	}
+	if s.IPv4.IsValid() && (!s.IPv4.Addr().Is4() || s.IPv4.Bits() > 24) {
+		return bad("ipv4", s.IPv4.String(), "an IPv4 range of at least a /24")
+	}
+	if s.IPv6.IsValid() && (!s.IPv6.Addr().Is6() || s.IPv6.Bits() > 64) {
+		return bad("ipv6", s.IPv6.String(), "an IPv6 range of at least a /64")
+	}
+	return nil
+}
+
+func bad(key, value, allowed string) error {
+	return fmt.Errorf("%s: %q is not allowed: want %s", key, value, allowed)
+}
+
+// withDefaults fills what was left empty.
+func (c Config) withDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = ":8443"
+	}
+	if c.Socket == "" {
+		c.Socket = filepath.Join(c.StateDir, fileSocket)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func readSettings(dir string) (s settings, err error) {
+	path := filepath.Join(dir, fileSettings)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return s, fmt.Errorf("there is no coordinator in %s: make one with `cordon-coordinator init --state %s --url https://HOST:PORT`, or restore one: %w", dir, dir, err)
+	}
+	if err := json.Unmarshal(b, &s); err != nil || s.URL == "" {
+		return s, fmt.Errorf("%s is damaged: it must hold {\"url\": \"https://host:port\"}", path)
+	}
+	return s, nil
+}
+
+func writeSettings(dir string, s settings) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, fileSettings), append(b, '\n'), 0o600)
+}

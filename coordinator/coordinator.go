@@ -1,0 +1,226 @@
+// Package coordinator is the mesh's policy decision point (NIST SP 800-207): it
+// knows people, nodes, keys and policy, and gives every node the map that it
+// needs and nothing more. [Init] makes a mesh, [Run] serves it, [Restore] brings
+// it back from a sealed backup.
+//
+// This package only assembles. One goroutine owns the state (registry), one what
+// was told to whom (distribute); the edges decode, tell who calls, and pass on.
+// Everything is on one TLS port: by the server name in its hello a node is told
+// from an operator's tool, and both from a stranger.
+//
+// Stopping it, or losing it, stops no tunnel.
+package coordinator
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth"
+	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
+	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/internal/store/sqlite"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+// assembly is a coordinator's parts.
+type assembly struct {
+	Config
+	settings  settings
+	authority *auth.Authority
+	journal   *sqlite.Journal
+	registry  *registry.Registry
+	hub       *distribute.Hub
+	api       *adminapi.API
+}
+
+// Run serves the mesh in c.StateDir until ctx is done. It refuses to start on
+// keys or a store that are missing or damaged, and never begins anew.
+func Run(ctx context.Context, c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	a := &assembly{Config: c.withDefaults()}
+	if err := a.open(ctx); err != nil {
+		return err
+	}
+	defer a.journal.Close()
+	listeners, err := a.listen()
+	if err != nil {
+		return err
+	}
+	return a.serve(ctx, listeners)
+}
+
+func (a *assembly) open(ctx context.Context) (err error) {
+	if a.settings, err = readSettings(a.StateDir); err != nil {
+		return err
+	}
+	if a.authority, err = auth.Load(filepath.Join(a.StateDir, folderKeys), a.Now()); err != nil {
+		return err
+	}
+	if a.journal, err = sqlite.Open(ctx, filepath.Join(a.StateDir, fileStore), sqlite.Options{}); err != nil {
+		return err
+	}
+	if a.registry, err = registry.New(ctx, a.journal, registry.Config{Clock: a.Now, Log: a.Log, AutoApprove: autoApprove}); err != nil {
+		return errors.Join(err, a.journal.Close())
+	}
+	if have, want := a.registry.Snapshot().Mesh, a.authority.Mesh(); have != want {
+		return errors.Join(fmt.Errorf("the store in %s is of mesh %s, the keys are of mesh %s: restore both from one backup", a.StateDir, have, want), a.journal.Close())
+	}
+	a.hub = distribute.New(distribute.Config{
+		Source: a.registry, Now: a.Now, Log: a.Log,
+		Sign: func(payloads [][]byte) []*wire.Signed { return wire.SignBatch(a.authority.MapKey(), payloads) },
+	})
+	a.api = adminapi.New(adminapi.Config{
+		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
+		Backup: a.backupTo, Version: a.Version, Now: a.Now, Log: a.Log,
+	})
+	return nil
+}
+
+// autoApprove is the policy's word on a route that a node advertises.
+func autoApprove(p *policy.Policy, n registry.Node, prefix netip.Prefix) bool {
+	return compile.AutoApproves(p, compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses}, prefix)
+}
+
+type listeners struct {
+	tls, metrics, socket net.Listener
+}
+
+func (a *assembly) listen() (l listeners, err error) {
+	config, err := a.tlsConfig()
+	if err != nil {
+		return l, err
+	}
+	plain, err := net.Listen("tcp", a.Listen)
+	if err != nil {
+		return l, fmt.Errorf("listening on %s: %w", a.Listen, err)
+	}
+	l.tls = tls.NewListener(plain, config)
+	if l.socket, err = listenSocket(a.Socket); err != nil {
+		return l, errors.Join(err, plain.Close())
+	}
+	if a.Metrics != "" {
+		if l.metrics, err = net.Listen("tcp", a.Metrics); err != nil {
+			return l, errors.Join(fmt.Errorf("listening on %s for metrics: %w", a.Metrics, err), plain.Close(), l.socket.Close())
+		}
+	}
+	return l, nil
+}
+
+// listenSocket makes the admin socket, in place of one that a dead coordinator
+// left. That this one alone uses the state directory, the store's lock says.
+func listenSocket(path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		return nil, fmt.Errorf("%s exists and is no socket: remove it, or choose another --socket", path)
+	}
+	os.Remove(path)
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", path, err)
+	}
+	return l, os.Chmod(path, 0o600)
+}
+
+// serve runs every part. They end in an order: first the hub, which ends all
+// streams, then the servers, whose requests may still write, then the registry.
+func (a *assembly) serve(ctx context.Context, l listeners) error {
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWriting()
+	var writeErr error
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		writeErr = a.registry.Run(writing)
+	}()
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.hub.Run(ctx) })
+	g.Go(func() error { return a.renewKeys(ctx) })
+	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
+	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
+	if l.metrics != nil {
+		g.Go(func() error { return serveHTTP(ctx, a.metricsServer(), l.metrics) })
+	}
+	g.Go(func() error {
+		select {
+		case <-written:
+			return errors.New("the registry ended")
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	a.Log.Info("serving", "listen", l.tls.Addr(), "url", a.settings.URL, "mesh", a.authority.Mesh(), "socket", a.Socket)
+	err := g.Wait()
+	stopWriting()
+	<-written
+	return errors.Join(err, writeErr)
+}
+
+// renewKeys replaces map key and CA before they end.
+func (a *assembly) renewKeys(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if renewed, err := a.authority.Renew(a.Now()); err != nil {
+				a.Log.Error("a key of the mesh nears its end and cannot be renewed", "error", err)
+			} else if renewed {
+				a.Log.Info("a key of the mesh was renewed")
+			}
+		}
+	}
+}
+
+func serveHTTP(ctx context.Context, s *http.Server, l net.Listener) error {
+	drained := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if s.Shutdown(patience) != nil {
+			s.Close()
+		}
+	})
+	err := s.Serve(l)
+	if errors.Is(err, http.ErrServerClosed) {
+		<-drained
+		return nil
+	}
+	stop()
+	return fmt.Errorf("serving %s: %w", l.Addr(), err)
+}
+
+// names gives what the coordinator's own certificate is for.
+func (s settings) names() (names []string, addresses []netip.Addr) {
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return nil, nil
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return nil, []netip.Addr{addr}
+	}
+	return []string{u.Hostname()}, nil
+}
+
+func (a *assembly) nodes() http.Handler {
+	return nodeapi.Handler(nodeapi.Config{Registry: a.registry, Hub: a.hub, Authority: a.authority, Log: a.Log, Now: a.Now})
+}

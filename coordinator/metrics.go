@@ -1,0 +1,80 @@
+package coordinator
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// metrics gives the registry of what is measured: what the mesh is at the
+// moment of the scrape, and the process.
+func (a *assembly) metrics() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newMeshCollector(a))
+	return r
+}
+
+// meshCollector reads registry and hub when it is asked.
+type meshCollector struct {
+	a                                                          *assembly
+	nodes, connected, current, revision, epoch, tokens, warned *prometheus.Desc
+}
+
+func newMeshCollector(a *assembly) *meshCollector {
+	d := func(name, help string) *prometheus.Desc { return prometheus.NewDesc("cordon_"+name, help, nil, nil) }
+	return &meshCollector{
+		a:         a,
+		nodes:     d("nodes", "Nodes of the mesh."),
+		connected: d("nodes_connected", "Nodes whose stream stands."),
+		current:   d("nodes_current", "Connected nodes that enforce the map that they should."),
+		revision:  d("revision", "Revision of the mesh."),
+		epoch:     d("revocation_epoch", "Revocation epoch; raised by every removed node."),
+		tokens:    d("tokens_live", "Tokens that are neither revoked nor expired."),
+		warned:    d("nodes_warned", "Nodes that an operator should look at, such as one whose key two machines use."),
+	}
+}
+
+// Describe is prometheus.Collector's.
+func (m *meshCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.nodes, m.connected, m.current, m.revision, m.epoch, m.tokens, m.warned} {
+		out <- d
+	}
+}
+
+// Collect is prometheus.Collector's.
+func (m *meshCollector) Collect(out chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	state := m.a.registry.Snapshot()
+	var connected, current, warned, live int
+	present, err := m.a.hub.Present(ctx)
+	if err != nil {
+		return // stopping: no numbers are better than wrong ones
+	}
+	for _, p := range present {
+		if p.Connected {
+			connected++
+		}
+		if p.Connected && p.Current {
+			current++
+		}
+		if len(p.Warnings) > 0 {
+			warned++
+		}
+	}
+	for _, t := range state.Tokens() {
+		if t.Live(m.a.Now()) == nil {
+			live++
+		}
+	}
+	gauge := func(d *prometheus.Desc, v float64) { out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	gauge(m.nodes, float64(state.NodeCount()))
+	gauge(m.connected, float64(connected))
+	gauge(m.current, float64(current))
+	gauge(m.revision, float64(state.Revision))
+	gauge(m.epoch, float64(state.Epoch))
+	gauge(m.tokens, float64(live))
+	gauge(m.warned, float64(warned))
+}

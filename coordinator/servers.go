@@ -1,0 +1,96 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+// tlsConfig tells callers apart by the server name in their hello. Nodes are
+// asked for a certificate, of which only the key counts; nobody else is.
+func (a *assembly) tlsConfig() (*tls.Config, error) {
+	names, addresses := a.settings.names()
+	own := a.authority.ServerCertificates(names, addresses, a.Now)
+	base := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: own, Time: a.Now}
+	nodes, web := base.Clone(), base.Clone()
+	nodes.ClientAuth = tls.RequireAnyClientCert
+	if a.WebCert != "" {
+		cert, err := tls.LoadX509KeyPair(a.WebCert, a.WebKey)
+		if err != nil {
+			return nil, fmt.Errorf("web-cert %s, web-key %s: %w", a.WebCert, a.WebKey, err)
+		}
+		web.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }
+	}
+	config := base.Clone()
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		switch hello.ServerName {
+		case wire.NodeServerName:
+			return nodes, nil
+		case admin.ServerName:
+			return base, nil
+		}
+		return web, nil
+	}
+	return config, nil
+}
+
+// server bounds what a stranger can hold: headers, idle time, streams and
+// buffers of a connection.
+func (a *assembly) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 32, MaxReadFrameSize: 16 << 10,
+			MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: 256 << 10,
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+		},
+		ErrorLog: log.New(&quiet{a.Log}, "", 0),
+	}
+}
+
+func (a *assembly) tlsServer() *http.Server {
+	nodes, operators := a.nodes(), a.api.TLS()
+	return a.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS != nil && r.TLS.ServerName == wire.NodeServerName {
+			nodes.ServeHTTP(w, r)
+			return
+		}
+		operators.ServeHTTP(w, r)
+	}))
+}
+
+func (a *assembly) socketServer() *http.Server {
+	s := a.server(a.api.Socket())
+	s.ConnContext = adminapi.ConnContext
+	return s
+}
+
+func (a *assembly) metricsServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.metrics(), promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	return a.server(mux)
+}
+
+func (a *assembly) backupTo(ctx context.Context, to io.Writer) error {
+	return backup(ctx, a.StateDir, a.authority, a.journal, to)
+}
+
+// quiet puts the HTTP server's complaints, most of them about strangers'
+// handshakes, at a level where a flood of them fills no disk.
+type quiet struct{ log *slog.Logger }
+
+func (q *quiet) Write(p []byte) (int, error) {
+	q.log.Debug("http", "message", string(p))
+	return len(p), nil
+}
