@@ -112,7 +112,6 @@ func (m *machine) move(c *candidate, now time.Time) {
 	}
 	m.current, m.since, m.why, m.searching = c, now, "", false
 	c.tries, c.next = 0, now.Add(m.pace(now))
-	m.review = now.Add(reviewEvery)
 	m.do(moved, c.addr, probe.ID{})
 }
 

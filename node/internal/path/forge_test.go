@@ -161,6 +161,43 @@ func TestFloodOfForgeriesDoesNotStarveThePath(t *testing.T) {
 	}
 }
 
+func TestFloodCostsABoundedNumberOfChecks(t *testing.T) {
+	s, other := newStage(t), key.ProbeKey{1}
+	forged := s.codec.AppendRequest(nil, probe.ID{8}, s.me, s.friend, &other)
+	authentic := func(id byte) (answered bool) {
+		s.Receive(s.now, behind, s.codec.AppendRequest(nil, probe.ID{id}, s.me, s.friend, &s.secret))
+		return len(s.Take()) > 0
+	}
+	for range 10_000 {
+		s.Receive(s.now, evil, forged)
+	}
+	if authentic(1) {
+		t.Error("10,000 forgeries at once were all checked: the budget for strangers is not kept")
+	}
+	s.now = s.now.Add(time.Second)
+	if !authentic(2) {
+		t.Error("the budget does not recover")
+	}
+}
+
+func TestAnswersAreLimited(t *testing.T) {
+	s := newStage(t)
+	s.established(t)
+	answers := 0
+	for i := range 1000 {
+		s.Receive(s.now, home, s.codec.AppendRequest(nil, probe.ID{7, byte(i), byte(i >> 8)}, s.me, s.friend, &s.secret))
+		for _, a := range s.Take() {
+			if h, _ := probe.Peek(a.Datagram); h.Kind == probe.Answer {
+				answers++
+			}
+		}
+		s.now = s.now.Add(time.Millisecond)
+	}
+	if answers < 50 || answers > 101 {
+		t.Errorf("%d answers to 1,000 requests in a second, want 100", answers)
+	}
+}
+
 func TestLearntAddressesAreBounded(t *testing.T) {
 	s := newStage(t)
 	s.established(t)

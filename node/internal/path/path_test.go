@@ -72,26 +72,44 @@ func TestWantingToSendFindsThePathInOneRoundTripBothWays(t *testing.T) {
 }
 
 func TestIdlePathIsLetGoAndBothEndsFallSilent(t *testing.T) {
-	w, _, _ := public(t, 1)
+	for _, delay := range []time.Duration{10 * ms, 100 * ms} {
+		w, a, b := public(t, 1)
+		w.Connect(a, b, pathtest.Link{Delay: delay})
+		w.a.Want("b")
+		w.Run(190 * time.Second)
+		if !w.a.Paths["b"].IsValid() {
+			t.Fatal("path gone while WireGuard may still use it")
+		}
+		w.Run(200 * time.Second)
+		if w.a.Paths["b"].IsValid() || w.b.Paths["a"].IsValid() {
+			t.Fatal("idle path is kept for ever")
+		}
+		if in := w.a.Set.Info("b"); in.Why != path.WhyIdle {
+			t.Errorf("why = %q", in.Why)
+		}
+		asked := w.a.Asked + w.b.Asked
+		w.Run(time.Hour)
+		if n := w.a.Asked + w.b.Asked - asked; n != 0 {
+			t.Errorf("%d probes in an hour between nodes that have nothing to say", n)
+		}
+		if !w.a.Set.Next().IsZero() {
+			t.Error("a sleeping set still has a deadline")
+		}
+	}
+}
+
+func TestAddressThatWorkedIsRememberedAsleep(t *testing.T) {
+	w, a, _ := public(t, 1)
+	w.b.Meet(w.a.Peer()) // b learns a's address from a's requests
 	w.a.Want("b")
-	w.Run(190 * time.Second)
-	if !w.a.Paths["b"].IsValid() {
-		t.Fatal("path gone while WireGuard may still use it")
+	w.Run(10 * time.Minute)
+	if w.b.Paths["a"].IsValid() {
+		t.Fatal("b is not asleep; the test tests nothing")
 	}
-	w.Run(200 * time.Second)
-	if w.a.Paths["b"].IsValid() || w.b.Paths["a"].IsValid() {
-		t.Fatal("idle path is kept for ever")
-	}
-	if in := w.a.Set.Info("b"); in.Why != path.WhyIdle {
-		t.Errorf("why = %q", in.Why)
-	}
-	asked := w.a.Asked + w.b.Asked
-	w.Run(time.Hour)
-	if n := w.a.Asked + w.b.Asked - asked; n != 0 {
-		t.Errorf("%d probes in an hour between nodes that have nothing to say", n)
-	}
-	if !w.a.Set.Next().IsZero() {
-		t.Error("a sleeping set still has a deadline")
+	w.b.Want("a")
+	w.Run(100 * ms)
+	if w.b.Paths["a"] != a.Addr() {
+		t.Error("b has forgotten where it reached a")
 	}
 }
 
@@ -249,6 +267,32 @@ func TestRebootedNATIsRecoveredFrom(t *testing.T) {
 	}
 }
 
+func TestQuietEndFollowsAPeerThatMoved(t *testing.T) {
+	w := newWorld(t, 1)
+	w.Default.Delay = 200 * ms
+	nat := w.NAT("home", "192.0.2.1", pathtest.Open)
+	w.a.Private("home", "10.0.0.2", nat)
+	w.a.Meet(w.b.Peer(w.b.Public("198.51.100.2").Addr()))
+	w.b.Meet(w.a.Peer())
+	w.a.Stream("b", 100*ms, time.Hour)
+	w.Run(time.Second)
+	w.b.Want("a")
+	w.Run(time.Minute)
+	old := w.b.Paths["a"]
+	nat.Reboot()
+	if !w.RunUntil(2*time.Second, func() bool { return w.b.Set.Info("a").Candidates == 2 }) {
+		t.Fatal("b does not hear of the new address; the test tests nothing")
+	}
+	heard := w.Now()
+	if !w.RunUntil(time.Minute, func() bool { return w.b.Paths["a"] != old }) {
+		t.Fatal("b stays with the old address")
+	}
+	// Two misses of the old address, of twice the round trip of 400 ms each.
+	if took := w.Now().Sub(heard); took > 1610*ms || !w.b.Paths["a"].IsValid() {
+		t.Errorf("b moved to %v after %v, want 1.6 s", w.b.Paths["a"], took)
+	}
+}
+
 func TestNewAddressOfThisNodeIsFollowed(t *testing.T) {
 	w, a, _ := public(t, 3)
 	w.a.Stream("b", 20*ms, time.Hour)
@@ -258,6 +302,79 @@ func TestNewAddressOfThisNodeIsFollowed(t *testing.T) {
 	w.a.NetworkChanged()
 	if !w.RunUntil(3*time.Second, func() bool { return w.b.Paths["a"] == a.Addr() }) {
 		t.Fatalf("b still sends to %v", w.b.Paths["a"])
+	}
+}
+
+func TestChangeOfNetworkMovesADeadPathAtOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b1, b2 := w.a.Public("198.51.100.1"), w.b.Public("198.51.100.2"), w.b.Public("198.51.100.3")
+	w.Connect(a, b2, pathtest.Link{Delay: 30 * ms})
+	w.a.Meet(w.b.Peer(b1.Addr(), b2.Addr()))
+	w.b.Meet(w.a.Peer(a.Addr()))
+	w.a.Want("b")
+	w.expect(time.Second, b1.Addr())
+	w.Run(30*time.Second + 500*ms) // quiet: the next probe is far
+	w.Connect(a, b1, pathtest.Link{Cut: true})
+	w.a.NetworkChanged()
+	if took := w.expect(10*time.Second, b2.Addr()); took > 151*ms {
+		t.Errorf("took %v, want one miss of 150 ms, as the other address answers meanwhile", took)
+	}
+}
+
+func TestDeathIsNoticedWhenTrafficResumes(t *testing.T) {
+	w, a, b := public(t, 1)
+	w.a.Want("b")
+	w.Run(41 * time.Second)
+	w.Connect(a, b, pathtest.Link{Cut: true})
+	w.a.Stream("b", 10*ms, time.Minute)
+	if took := w.expect(time.Minute, netip.AddrPort{}); took > time.Second {
+		t.Errorf("took %v: a path that was quiet is not probed when it is used again", took)
+	}
+}
+
+func TestLostPathIsSearchedForWithoutANewWish(t *testing.T) {
+	w, a, b := public(t, 1)
+	w.a.Want("b")
+	w.Run(5 * time.Second)
+	w.Connect(a, b, pathtest.Link{Cut: true})
+	w.expect(5*time.Second, netip.AddrPort{})
+	w.Run(5 * time.Second)
+	w.Connect(a, b, pathtest.Link{Delay: ms})
+	w.expect(10*time.Second, b.Addr())
+}
+
+func TestEqualOrHardlyBetterPathsDoNotTakeTurns(t *testing.T) {
+	for _, other := range []time.Duration{2 * ms, 1950 * time.Microsecond} { // round trips of 4.1, 4 and 3.9 ms
+		w := newWorld(t, 1)
+		a, b1, b2 := w.a.Public("198.51.100.1"), w.b.Public("198.51.100.2"), w.b.Public("198.51.100.3")
+		w.Connect(a, b1, pathtest.Link{Delay: 2050 * time.Microsecond})
+		w.Connect(a, b2, pathtest.Link{Cut: true})
+		w.a.Meet(w.b.Peer(b1.Addr(), b2.Addr()))
+		w.b.Meet(w.a.Peer(a.Addr()))
+		w.a.Stream("b", 100*ms, time.Hour)
+		w.expect(time.Second, b1.Addr())
+		w.Run(5 * time.Second)
+		w.Connect(a, b2, pathtest.Link{Delay: other})
+		w.Run(5 * time.Minute)
+		if w.a.Moves != 1 {
+			t.Errorf("%d moves between round trips of 4.1 ms and %v", w.a.Moves, 2*other)
+		}
+	}
+}
+
+func TestOtherLocalAddressIsTriedBeforeThePathIsLost(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b1, b2 := w.a.Public("198.51.100.1"), w.b.Public("198.51.100.2"), w.b.Public("198.51.100.3")
+	w.a.Meet(w.b.Peer(b2.Addr()))
+	w.b.Meet(w.a.Peer(a.Addr()))
+	w.a.Want("b")
+	w.Run(time.Second) // b sends to a from b2, where a's requests come in
+	w.b.Stream("a", 20*ms, time.Hour)
+	w.Run(2 * time.Second)
+	w.Connect(a, b2, pathtest.Link{Cut: true})
+	w.Run(3 * time.Second)
+	if w.b.Moves != 1 || w.Now().Sub(w.a.LastData) > time.Second {
+		t.Errorf("%d moves, last data %v ago: %v leads to a too", w.b.Moves, w.Now().Sub(w.a.LastData), b1.Addr())
 	}
 }
 
@@ -346,6 +463,13 @@ func TestPingAsksNow(t *testing.T) {
 	w.Run(ms)
 	if w.a.Asked != asked+1 {
 		t.Errorf("%d probes, want 1", w.a.Asked-asked)
+	}
+	w.Run(1300 * ms) // probed every second, 300 ms ago
+	asked = w.a.Asked
+	w.a.Set.Ping(w.Now(), "b")
+	w.Run(ms)
+	if w.a.Asked != asked+1 {
+		t.Error("ping waits for the next planned probe")
 	}
 	w.Run(time.Second)
 	if in := w.a.Set.Info("b"); w.Now().Sub(in.LastAnswer) > 2*time.Second {
