@@ -108,7 +108,7 @@ func New(o Options) (*Filter, error) {
 		return nil, err
 	}
 	o = o.defaults()
-	f := &Filter{version: 1, ids: map[string]int32{}}
+	f := &Filter{version: 1, lease: never, ids: map[string]int32{}}
 	s := secret(o.Seed)
 	f.dice = s[4]
 	f.flows = newFlows(s, o.MaxFlows)
@@ -155,7 +155,7 @@ func (f *Filter) Load(t *Table) {
 	}
 	f.table, f.accountOf = t, of
 	if t != nil {
-		f.lease = t.lease
+		f.lease = max(f.lease, t.lease) // a table may have been compiled before the last Renew
 	}
 	f.raise()
 }

@@ -331,7 +331,7 @@ func FuzzFilter(fz *testing.F) {
 		fz.Fatal(err)
 	}
 	fz.Fuzz(func(t *testing.T, b []byte, out bool) {
-		f := newFilter(t, filter.Options{})
+		f := newFilter(t, filter.Options{Records: 16, Refusals: 16})
 		f.Load(table)
 		var p packet.Packet
 		fault := p.Parse(b)

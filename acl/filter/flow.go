@@ -44,7 +44,7 @@ type flow struct {
 	next, prev int32 // in the account's list
 	origin     Direction
 	state      state
-	fast       uint8 // bit 1<<Direction: packets that way need no second look; or guessed
+	fast       uint8 // bit 1<<Direction: packets that way need no second look; and marks
 	rest       rest
 }
 
@@ -58,9 +58,11 @@ const (
 	revoked              // not permitted any more; remembered, so that no packet of it can begin another
 )
 
-// guessed marks, beside the directions, a flow begun by a TCP segment that was
-// no SYN: who opened the connection is not known.
-const guessed = 1 << 7
+// Marks that stand beside the directions.
+const (
+	guessed = 1 << 7 // begun by a TCP segment that was no SYN: who opened the connection is not known
+	logged  = 1 << 6 // its start is in the records, so its end must be
+)
 
 // rest is an index of idle times.
 type rest uint8
@@ -130,7 +132,7 @@ func (fl *flow) last() int64 { return fl.idle - fl.rest.span() }
 // enter puts the flow into a state and says which packets need no second look.
 func (fl *flow) enter(s state, now int64) {
 	fl.state = s
-	fl.fast &= guessed
+	fl.fast &= guessed | logged
 	switch s {
 	case opening:
 		fl.fast |= 1 << fl.origin

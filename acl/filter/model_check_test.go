@@ -60,7 +60,10 @@ func load(t *rapid.T, f *filter.Filter, m *model, c *filter.Config) {
 		t.Fatal(err)
 	}
 	f.Load(table)
-	m.config, m.lease = c, c.Lease
+	m.config = c
+	if c.Lease.After(m.lease) {
+		m.lease = c.Lease
+	}
 }
 
 func compare(t *rapid.T, f *filter.Filter, m *model) {

@@ -102,9 +102,11 @@ func (k endKind) reason() acl.Reason {
 func (f *Filter) start(fl *flow, e ends) {
 	fl.started = f.now.Machine
 	fl.packets, fl.bytes = [2]uint64{}, [2]uint64{}
+	fl.fast &^= logged
 	if f.table.rules[fl.rule].log != acl.LogFlows {
 		return
 	}
+	fl.fast |= logged
 	rec := f.describe(fl, e)
 	rec.Kind = FlowStart
 	rec.Verdict = acl.Verdict{Allow: true, Reason: acl.Permitted, Rule: f.table.rules[fl.rule].id}
@@ -113,11 +115,11 @@ func (f *Filter) start(fl *flow, e ends) {
 // recordEnd writes the end of a flow that was permitted until now. The rule is
 // the one that cut it off, or else the one that had permitted it, if it is still known.
 func (f *Filter) recordEnd(fl *flow, dec decision) {
+	if fl.fast&logged == 0 {
+		return
+	}
 	if dec.rule == noRule && fl.version == f.version {
 		dec.rule = fl.rule
-	}
-	if dec.rule != noRule && f.table.rules[dec.rule].log != acl.LogFlows {
-		return
 	}
 	var e ends
 	if f.table != nil {

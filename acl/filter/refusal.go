@@ -138,32 +138,3 @@ func (f *Filter) Refusals() []Refusal {
 	}
 	return out
 }
-
-// ShouldAnswer reports whether a packet that was refused in a direction may be
-// answered by a reset or an ICMP message, so that refusals cannot be made a
-// flood. Each direction has its own limit: no peer can use up the answers that
-// this machine's own users are waiting for.
-func (b Batch) ShouldAnswer(d Direction) bool { return b.f.answers[d&1].take(b.f.now.Boot) }
-
-// bucket is a token bucket that holds what one second brings.
-type bucket struct {
-	every int64 // nanoseconds per token
-	full  int64 // nanoseconds' worth of tokens
-	empty int64 // time since boot at which the bucket was, or would have been, empty
-	set   bool
-}
-
-func newBucket(perSecond int) bucket {
-	return bucket{every: int64(time.Second) / int64(perSecond), full: int64(time.Second)}
-}
-
-func (b *bucket) take(now int64) bool {
-	if !b.set || now-b.empty > b.full {
-		b.empty, b.set = now-b.full, true
-	}
-	if now-b.empty < b.every {
-		return false
-	}
-	b.empty += b.every
-	return true
-}

@@ -1,0 +1,136 @@
+package filter_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/filter"
+	"github.com/cordonmesh/cordon/acl/packet"
+	"github.com/cordonmesh/cordon/acl/packet/packettest"
+)
+
+// Invariant 3: the sender's user is told at once.
+func TestAnswers(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, largeMap(10, 10)))
+	const us, peer, stranger = "100.64.0.1", "100.65.0.1", "100.99.0.1"
+	tcp, udp := packettest.TCP(1000, 9, 2, 1, 0, 0), packettest.UDP(1000, 9, 8)
+	for _, c := range []struct {
+		name string
+		d    filter.Direction
+		b    []byte
+		want string
+	}{
+		{"TCP out", filter.Out, packettest.IP(us, peer, 6, tcp), "reset"},
+		{"TCP in", filter.In, packettest.IP(peer, us, 6, tcp), "reset"},
+		{"UDP out", filter.Out, packettest.IP(us, peer, 17, udp), "3/13"},
+		{"UDP in", filter.In, packettest.IP(peer, us, 17, udp), "3/13"},
+		{"TCP to nobody", filter.Out, packettest.IP(us, stranger, 6, tcp), "3/1"},
+		{"UDP to nobody", filter.Out, packettest.IP(us, stranger, 17, udp), "3/1"},
+		{"permitted", filter.In, packettest.IP(peer, us, 6, packettest.TCP(1000, 443, 2, 1, 0, 0)), ""},
+		{"spoofed", filter.In, packettest.IP(stranger, us, 6, tcp), ""},
+		{"nonsense", filter.In, []byte{0x45}, ""},
+		{"later fragment", filter.In, packettest.Cut(packettest.IP(peer, us, 17, packettest.UDP(1, 2, 64)), 1, 24)[1], ""},
+		{"reset", filter.In, packettest.IP(peer, us, 6, packettest.TCP(1000, 9, 4, 1, 0, 0)), ""},
+	} {
+		p := parsed(c.b)
+		b := f.Begin(filter.At(noon()))
+		v := b.In
+		if c.d == filter.Out {
+			v = b.Out
+		}
+		answer, ok := b.AppendAnswer([]byte("x"), c.d, p, v(p))
+		b.End()
+		got := ""
+		if ok {
+			q := parsed(answer[1:])
+			got = map[packet.Flags]string{packet.RST | packet.ACK: "reset"}[q.Flags]
+			if q.Shape == packet.Error {
+				got = map[uint8]string{13: "3/13", 1: "3/1"}[q.Code]
+			}
+			if q.Src != p.Dst || q.Dst != p.Src {
+				t.Errorf("%s: the answer does not go back", c.name)
+			}
+		}
+		if got != c.want || string(answer[:1]) != "x" || !ok && len(answer) != 1 {
+			t.Errorf("%s: answered %q, want %q", c.name, got, c.want)
+		}
+	}
+	p := parsed(packettest.IP(us, peer, 6, tcp))
+	b := f.Begin(filter.At(noon()))
+	defer b.End()
+	n := 0
+	for range 1000 {
+		if _, ok := b.AppendAnswer(nil, filter.Out, p, b.Out(p)); ok {
+			n++
+		}
+	}
+	if n > 100 {
+		t.Errorf("%d answers in a moment", n)
+	}
+}
+
+// A rule says how much of its flows is recorded. A flow has an end in the
+// records if it has a start there, whatever rule ends it.
+func TestLogLevels(t *testing.T) {
+	c := largeMap(10, 10)
+	r := &c.Rules.In[9]
+	r.Needs = []acl.Fact{"login"}
+	for _, level := range []struct {
+		log            acl.LogLevel
+		flows, refused int
+	}{{acl.LogFlows, 2, 1}, {acl.LogDrops, 0, 1}, {acl.LogOff, 0, 0}} {
+		r.Log = level.log
+		f := newFilter(t, filter.Options{})
+		f.Load(compile(t, c))
+		open(f, noon(), 1, 2000)
+		judge(f, noon().Add(2*time.Hour), filter.In, segment(1, 2000, 443, 0x12))
+		judge(f, noon().Add(2*time.Hour), filter.In, segment(2, 2000, 443, 2))
+		judge(f, noon().Add(2*time.Hour), filter.In, segment(2, 2000, 443, 2))
+		without := largeMap(10, 9)
+		f.Load(compile(t, without))
+		judge(f, noon().Add(2*time.Hour), filter.In, segment(1, 2000, 443, 16))
+		f.Sweep(filter.At(noon().Add(100 * time.Hour)))
+		buf := make([]filter.Record, 10)
+		n, _, _ := f.Records(0, buf)
+		flows, refused := 0, 0
+		for _, rec := range buf[:n] {
+			if rec.Kind == filter.Refused && rec.Verdict.Reason == acl.FactEnded && rec.Src.Addr() == addr("100.65.0.2") {
+				refused++
+			} else if rec.Kind != filter.Refused {
+				flows++
+			}
+		}
+		if flows != level.flows || refused != level.refused {
+			t.Errorf("log %d: %d records of flows and %d of refusals, want %d and %d", level.log, flows, refused, level.flows, level.refused)
+		}
+	}
+}
+
+// A table compiled before the last lease does not take the lease back.
+func TestLeaseNeverGoesBack(t *testing.T) {
+	c := largeMap(2, 10)
+	c.Rules.In[9].Needs, c.Rules.In[9].Hold, c.Lease = nil, time.Hour, noon()
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, c))
+	f.Renew(noon().Add(30 * time.Minute))
+	f.Load(compile(t, c))
+	if v := judge(f, noon().Add(80*time.Minute), filter.In, segment(1, 1, 443, 2)); !v.Allow {
+		t.Errorf("80 minutes: %v", v)
+	}
+	f.Renew(noon())
+	if v := judge(f, noon().Add(90*time.Minute-1), filter.In, segment(1, 2, 443, 2)); !v.Allow {
+		t.Errorf("just before 90 minutes: %v", v)
+	}
+	if v := judge(f, noon().Add(90*time.Minute), filter.In, segment(1, 3, 443, 2)); v.Reason != acl.HoldEnded {
+		t.Errorf("90 minutes: %v", v)
+	}
+	tableOnly := compile(t, c)
+	for _, at := range []time.Duration{time.Hour - 1, time.Hour} {
+		v := tableOnly.Explain(filter.At(noon().Add(at)), filter.In, addr("100.65.0.1"), addr("100.64.0.1"), acl.TCP, 443)
+		if v.Allow != (at < time.Hour) {
+			t.Errorf("explained at %v: %v", at, v)
+		}
+	}
+}
