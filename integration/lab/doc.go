@@ -18,6 +18,8 @@
 //   - Without root nothing is quietly passed: [Require] names what was not run,
 //     and with CI=true fails.
 //
-// Loss, delay and NAT come from nftables text per machine ([Machine.NFT]).
-// Scenarios, with what they prove, live in the package above.
+// NAT and loss come from nftables text per machine ([Machine.NFT]), partitions
+// from [Host.Cut]. There is no delay and no reordering: the path machine meets
+// those in virtual time. Scenarios, with what they prove, live in the package
+// above. CORDON_KEEP=1 leaves logs and state directories on disk.
 package lab

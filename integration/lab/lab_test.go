@@ -59,6 +59,53 @@ func TestRoutedTopologyPings(t *testing.T) {
 	wantPings(t, nurse, router.Addr4(), false)
 }
 
+func TestCutAndHeal(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	l := lab.Up(t, ward())
+	nurse, records, router := l.Host("nurse"), l.Host("records"), l.Host("router")
+	router.Cut(records.Addr4())
+	wantPings(t, nurse, records.Addr4(), false)
+	wantPings(t, nurse, records.Addr6(), true)
+	router.Cut(records.Addr6())
+	wantPings(t, nurse, records.Addr4(), true)
+	wantPings(t, nurse, records.Addr6(), false)
+	router.Cut()
+	wantPings(t, nurse, records.Addr6(), true)
+	nurse.Cut(records.Addr4())
+	wantPings(t, nurse, records.Addr4(), false)
+	wantPings(t, records, nurse.Addr4(), false)
+}
+
+func TestNFTOfAMachineIsInForceFromTheStart(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	top := ward()
+	top.Machines[1].NFT = "table ip nat { chain post { type nat hook postrouting priority srcnat; oifname eth1 masquerade; }; }"
+	top.Machines[2].Sysctls = map[string]string{"net/ipv4/ip_local_port_range": "20000 20000"}
+	l := lab.Up(t, top)
+	at := netip.AddrPortFrom(l.Host("records").Addr4(), 80)
+	l.Host("records").ServeHTTP(at, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) }))
+	resp, err := l.Host("nurse").HTTPClient().Get("http://" + at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if seen, _ := io.ReadAll(resp.Body); !strings.HasPrefix(string(seen), "10.2.0.1:") {
+		t.Errorf("behind the NAT the client is seen as %s", seen)
+	}
+	conn, err := l.Host("records").Dial(t.Context(), "udp", netip.MustParseAddrPort("10.2.0.1:9"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if local := conn.LocalAddr().String(); local != "10.2.0.2:20000" {
+		t.Errorf("with its sysctl the host dials from %s", local)
+	}
+}
+
 func TestTwoLabsWithTheSameAddressesDoNotMeet(t *testing.T) {
 	if !lab.Require(t) {
 		return
