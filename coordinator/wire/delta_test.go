@@ -101,6 +101,9 @@ func TestDeltaThatDoesNotFitIsRefusedWhole(t *testing.T) {
 	twin := peer(3, 1)
 	stolen := nodeKey(3)
 	twin.Statement = wire.SignStatement(&stolen, peer(1, 2).TunnelKey, peer(3, 1).PathKey, 1)
+	first := nodeKey(1)
+	again := peer(1, 2)
+	again.Statement = wire.SignStatement(&first, peer(9, 1).TunnelKey, peer(1, 2).PathKey, 2)
 	other := a.Self
 	k := nodeKey(9)
 	other.ID, other.NodeKey = nodeID(9), k.Public()
@@ -121,6 +124,7 @@ func TestDeltaThatDoesNotFitIsRefusedWhole(t *testing.T) {
 		{"removes and puts", &wire.Delta{Remove: []string{nodeID(1)}, Put: []*wire.Peer{peer(1, 2).Proto()}}, wire.ErrMalformed},
 		{"puts twice", &wire.Delta{Put: []*wire.Peer{peer(3, 1).Proto(), peer(3, 1).Proto()}}, wire.ErrMalformed},
 		{"statement goes back", &wire.Delta{Put: []*wire.Peer{peer(1, 1).Proto()}}, wire.ErrMalformed},
+		{"another statement of the same sequence", &wire.Delta{Put: []*wire.Peer{again.Proto()}}, wire.ErrMalformed},
 		{"statement is lost", &wire.Delta{Put: []*wire.Peer{mute.Proto()}}, wire.ErrMalformed},
 		{"statement of another", &wire.Delta{Put: []*wire.Peer{forged.Proto()}}, key.ErrSignature},
 		{"address of another", &wire.Delta{Put: []*wire.Peer{taken.Proto()}}, wire.ErrTwoOwners},

@@ -62,6 +62,7 @@ func TestTornLogEndsAtItsLastWholeRecord(t *testing.T) {
 	for i := range records {
 		ends = append(ends, len(encode(t, records[:i+1])))
 	}
+	replayed := map[int]bool{} // the records are the same for many cuts
 	for cut := ends[0]; cut <= len(log); cut++ {
 		complete := 0
 		for complete < len(records) && ends[complete+1] <= cut {
@@ -73,9 +74,10 @@ func TestTornLogEndsAtItsLastWholeRecord(t *testing.T) {
 			if err != nil || len(back) < complete || len(back) > complete+1 || whole != ends[len(back)] {
 				t.Fatalf("cut at %d: %d records to %d, %v; want %d", cut, len(back), whole, err, complete)
 			}
-			if len(back) == 0 {
+			if len(back) == 0 || replayed[len(back)] {
 				continue
 			}
+			replayed[len(back)] = true
 			if got, err := wire.Replay(m.trust, m.to, back, wire.Position{}); err != nil || !same(got, maps[len(back)-1]) {
 				t.Fatalf("cut at %d: %v", cut, err)
 			}

@@ -72,6 +72,9 @@ func TestOpenRefusesWhatWasChanged(t *testing.T) {
 		}
 		for p := range parts(good) {
 			for b := range parts(good)[p] {
+				if i != 3 && b%8 != i {
+					continue // of one leaf every byte, of the others some
+				}
 				s := proto.CloneOf(good)
 				parts(s)[p][b] ^= 1
 				if o, err := wire.Open(m.trust, s, now()); err == nil || o.Envelope() != nil {
