@@ -134,12 +134,13 @@ func (m *Mesh) stamp(nodes []*node) uint64 {
 	return m.round
 }
 
-// join appends without writing over a list that other views share.
+// join appends without writing over a list that other views share: a shared
+// list is clipped, so that appending copies it.
 func join(list, more []string) []string {
 	if len(list) == 0 {
 		return slices.Clip(more)
 	}
-	return append(slices.Clip(list), more...)
+	return append(list, more...)
 }
 
 // tidy sorts a list that several moves wrote into and drops what is twice.

@@ -161,6 +161,35 @@ func TestKnownClassChangesNoRule(t *testing.T) {
 	}
 }
 
+// TestRouteInsideARouteIsNotTold pins that a map speaks of what makes a
+// difference only: else each small route would change the maps around it.
+func TestRouteInsideARouteIsNotTold(t *testing.T) {
+	m := clinic(t, `"grants": [{"src": ["tag:db"], "dst": ["*"], "ip": ["tcp:22"]}]`)
+	inner := compile.Node{ID: "inner", Tags: []string{"tag:ehr"}, Addrs: []netip.Addr{netip.MustParseAddr("100.64.0.9")}, Routes: []netip.Prefix{netip.MustParsePrefix("10.33.4.0/24")}}
+	m.Put(inner)
+	if got := m.Prefixes("id-gw"); len(got) != 3 {
+		t.Errorf("gw has %v", got)
+	}
+	inner.Routes[0] = netip.MustParsePrefix("10.33.5.0/24") // the mesh has a copy
+	if got := fmt.Sprint(m.Prefixes("inner")); !strings.Contains(got, "10.33.4.0/24") {
+		t.Errorf("inner has %s", got)
+	}
+	for _, v := range m.Put(inner).Views {
+		if v.Node != "inner" && v.Node != "id-db" {
+			t.Errorf("%s is told of it: %+v", v.Node, v)
+		}
+	}
+}
+
+func TestWithLeavesTheMeshAlone(t *testing.T) {
+	m := clinic(t, ``)
+	edit := m.With(parse(t, clinicText(`"grants": [{"src": ["tag:db"], "dst": ["*"], "ip": ["tcp:22"]}]`)))
+	a, b := netip.MustParseAddr("100.64.0.4"), netip.MustParseAddr("100.64.0.1")
+	if m.Allowed(a, b, acl.TCP, 22) || !edit.Allowed(a, b, acl.TCP, 22) {
+		t.Error("the edit counts where it must not, or not where it must")
+	}
+}
+
 func TestCommentChangesNothing(t *testing.T) {
 	const rules = `"grants": [{"src": ["group:nurses"], "dst": ["tag:db"], "ip": ["tcp:22"]}]`
 	m := clinic(t, rules)

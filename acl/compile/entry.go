@@ -68,8 +68,8 @@ type nest struct {
 	sign   []selector
 }
 
-// sign computes the signatures of prefix and all inside it anew. It calls
-// changed for each entry that got another class.
+// sign computes the signatures of prefix and all inside it anew, and touches
+// the nodes of each entry that got another class.
 func (t *turn) sign(prefix netip.Prefix) {
 	outer := []nest{{sign: t.m.around(prefix)}}
 	for inner, e := range t.m.table.Subnets(prefix) {

@@ -144,11 +144,23 @@ func (w world) snapshot(m *compile.Mesh) map[string]seen {
 	return all
 }
 
+// given gives every node's rules as the mesh hands them out.
+func (w world) given(m *compile.Mesh) map[string]acl.RuleSet {
+	all := make(map[string]acl.RuleSet)
+	for id := range w.nodes {
+		all[id] = m.Rules(id)
+	}
+	return all
+}
+
 func clone(rs acl.RuleSet) acl.RuleSet {
 	copied := func(rules []acl.Rule) []acl.Rule {
 		all := make([]acl.Rule, len(rules))
 		for i, r := range rules {
 			r.Src, r.Dst = slices.Clone(r.Src), slices.Clone(r.Dst)
+			if len(r.Src) == 0 || len(r.Dst) == 0 || !slices.IsSorted(r.Src) || !slices.IsSorted(r.Dst) {
+				panic("rule that says nothing, or out of order: " + string(r.ID))
+			}
 			all[i] = r
 		}
 		return all
@@ -210,11 +222,12 @@ func TestChangesAreExact(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			before := w.snapshot(m)
+			given := w.given(m)
 			id := draw(t, "id", idPool())
 			var change compile.Change
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0:
-				w.model = drawModel(t)
+				w.model = editModel(t, w.model)
 				change = m.SetPolicy(parse(t, w.text()))
 			case 1:
 				change = m.Remove(id)
@@ -227,6 +240,11 @@ func TestChangesAreExact(t *testing.T) {
 			if got, want := changeOf(change), difference(before, after); !reflect.DeepEqual(got, want) {
 				t.Fatalf("step on %s: change\n%+v, want\n%+v\n%s\n%+v", id, got, want, w.text(), w.nodes)
 			}
+			for id, rules := range given { // what was given is never written again
+				if !reflect.DeepEqual(clone(rules), before[id].rules) {
+					t.Fatalf("the step wrote into rules given before:\n%+v\n%+v", rules, before[id].rules)
+				}
+			}
 			fresh := compile.New(parse(t, w.text()), ranges())
 			fresh.Load(slices.Collect(maps.Values(w.nodes)))
 			if want := w.snapshot(fresh); !reflect.DeepEqual(after, want) {
@@ -237,6 +255,25 @@ func TestChangesAreExact(t *testing.T) {
 			}
 		}
 	})
+}
+
+// editModel changes a policy a little, as people do, or altogether.
+func editModel(t *rapid.T, m model) model {
+	m.rules = slices.Clone(m.rules)
+	last := len(m.rules) - 1
+	switch edit := rapid.IntRange(0, 4).Draw(t, "edit"); {
+	case edit == 0 || last < 0:
+		return drawModel(t)
+	case edit == 1:
+		m.groups = drawModel(t).groups
+	case edit == 2:
+		m.rules = m.rules[:last]
+	case edit == 3:
+		m.rules[0], m.rules[last] = m.rules[last], m.rules[0]
+	default: // the same rule in other words: another id, and nothing else
+		m.rules[last].src = append(slices.Clone(m.rules[last].src), m.rules[last].src...)
+	}
+	return m
 }
 
 func classesOf(m *compile.Mesh) map[netip.Prefix]acl.Class {

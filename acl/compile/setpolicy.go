@@ -19,16 +19,23 @@ func (m *Mesh) SetPolicy(pol *policy.Policy) Change {
 		m.pol = pol
 		return Change{}
 	}
-	next := New(pol, m.ranges)
+	next := m.With(pol)
 	d := diff{old: m, new: next}
+	change := d.run()
+	*m = *next
+	return change
+}
+
+// With gives a second mesh with the same nodes under another policy, to test and
+// explain an edit before it counts.
+func (m *Mesh) With(pol *policy.Policy) *Mesh {
+	next := New(pol, m.ranges)
 	nodes := make([]Node, 0, len(m.nodes))
 	for _, n := range m.nodes {
 		nodes = append(nodes, n.Node)
 	}
 	next.Load(nodes)
-	change := d.run()
-	*m = *next
-	return change
+	return next
 }
 
 // diff compares two meshes with the same nodes.

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -75,7 +74,7 @@ func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[stri
 			found[name] = m
 		case refused:
 			if !isEmpty(m.value) {
-				r.fail(m.at, m.key, notYet(fmt.Sprintf("%q in %s is", m.key, what)))
+				r.fail(m.at, m.key, notYet("this key of "+what+" is"))
 			}
 		case ignored:
 			if !isEmpty(m.value) {
