@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
@@ -187,6 +188,23 @@ func TestRevokedPeerGoesAtOnceAndNeverComesBack(t *testing.T) {
 	revocation.GetRevocation().NodeKey = nil
 	if _, err := s.Fold(m.to, m.open(t, revocation)); !errors.Is(err, wire.ErrMalformed) {
 		t.Fatal("a revocation of no key:", err)
+	}
+}
+
+// Who waits for approval is told of nobody and permitted nothing.
+func TestPendingNodeHasNeitherPeersNorRules(t *testing.T) {
+	m := newMesh(t)
+	none := standing(at(1, 1, 1))
+	none.Self.Pending, none.Rules = true, acl.RuleSet{}
+	withPeer := standing(at(1, 1, 1), peer(1, 1))
+	withPeer.Self.Pending, withPeer.Rules = true, acl.RuleSet{}
+	in, out := none, none
+	in.Rules.In, out.Rules.Out = rules().In, rules().In
+	m.fold(t, wire.State{}, wire.NewFull(m.to, none))
+	for _, bad := range []wire.Map{withPeer, in, out} {
+		if _, err := (wire.State{}).Fold(m.to, m.open(t, wire.NewFull(m.to, bad))); !errors.Is(err, wire.ErrMalformed) {
+			t.Fatal(err)
+		}
 	}
 }
 
