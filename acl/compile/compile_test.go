@@ -148,6 +148,14 @@ func TestClassesStay(t *testing.T) {
 	}
 }
 
+func TestSameClassesShareTheirRules(t *testing.T) {
+	m := clinic(t, `"grants": [{"src": ["tag:gw"], "dst": ["tag:gw"], "ip": ["tcp:22"]}]`)
+	a, b := m.Rules("id-gw"), m.Rules("id-gw2")
+	if len(a.In) != 1 || &a.In[0] != &b.In[0] || &a.Out[0] != &b.Out[0] {
+		t.Error("two gateways of one kind have rule sets of their own: ten thousand would fill the memory")
+	}
+}
+
 func TestKnownClassChangesNoRule(t *testing.T) {
 	m := clinic(t, `"grants": [{"src": ["group:nurses"], "dst": ["tag:db"], "ip": ["tcp:22"]}]`)
 	ben := compile.Node{ID: "ben", Name: "ben", User: "ben@h", Addrs: []netip.Addr{netip.MustParseAddr("100.64.0.9"), netip.MustParseAddr("fd7a::9")}}
