@@ -22,8 +22,7 @@ import (
 const (
 	fileRootKey   = "root.key" // may be taken away
 	fileRootCert  = "root.crt"
-	fileCAKey     = "ca.key"
-	fileCACert    = "ca.crt"
+	fileCA        = "ca.pem"            // key, then certificate, so that both change at once
 	fileMap       = "map.key"           // key, then its certificate, so that both change at once
 	filePrevious  = "map-previous.json" // certificate of the map key before; may be missing
 	fileRecipient = "recovery.pub"
@@ -73,25 +72,26 @@ func (m *material) readRoot(folder string) (err error) {
 	return nil
 }
 
-func (m *material) readCA(folder string) (err error) {
-	if m.caCert, err = readCertificate(folder, fileCACert); err != nil {
-		return err
-	}
-	if err := m.caCert.CheckSignatureFrom(m.rootCert); err != nil {
-		return wrong(folder, fileCACert, "the mesh root did not sign it")
-	}
-	text, err := load(folder, fileCAKey)
+func (m *material) readCA(folder string) error {
+	text, err := load(folder, fileCA)
 	if err != nil {
 		return err
 	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return wrong(folder, fileCAKey, "no PEM block")
+	first, rest := pem.Decode(text)
+	second, _ := pem.Decode(rest)
+	if first == nil || second == nil {
+		return wrong(folder, fileCA, "it does not hold a key and a certificate in PEM")
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if m.caCert, err = x509.ParseCertificate(second.Bytes); err != nil {
+		return wrong(folder, fileCA, "its second part is no certificate")
+	}
+	if err := m.caCert.CheckSignatureFrom(m.rootCert); err != nil {
+		return wrong(folder, fileCA, "the mesh root did not sign it")
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(first.Bytes)
 	private, ok := parsed.(ed25519.PrivateKey)
 	if err != nil || !ok || !private.Public().(ed25519.PublicKey).Equal(m.caCert.PublicKey) {
-		return wrong(folder, fileCAKey, "it is not the key of "+fileCACert)
+		return wrong(folder, fileCA, "its key is not that of its certificate")
 	}
 	m.caKey = private
 	return nil

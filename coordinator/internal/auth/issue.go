@@ -57,8 +57,7 @@ func authorityTemplate(name string, now time.Time, life time.Duration, below int
 	}
 }
 
-// newCA makes a CA that the root signs. The certificate is written last: a crash
-// between the two leaves a pair that does not fit, which Load says.
+// newCA makes a CA that the root signs.
 func (m *material) newCA(folder string, now time.Time) error {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -72,9 +71,8 @@ func (m *material) newCA(folder string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(
-		save(folder, fileCAKey, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})),
-		save(folder, fileCACert, certificatePEM(der)))
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return save(folder, fileCA, append(text, certificatePEM(der)...))
 }
 
 // newMap makes a map key that the root certifies.

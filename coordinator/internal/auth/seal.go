@@ -63,7 +63,7 @@ func (a *Authority) KeyFiles() ([]File, error) {
 }
 
 func keyFiles() []string {
-	return []string{fileRootKey, fileRootCert, fileCAKey, fileCACert, fileMap, filePrevious, fileRecipient, fileReplica}
+	return []string{fileRootKey, fileRootCert, fileCA, fileMap, filePrevious, fileRecipient, fileReplica}
 }
 
 // Seal writes files to w, sealed to the recovery key: a tar in age. What is

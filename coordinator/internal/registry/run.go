@@ -107,16 +107,23 @@ func (r *Registry) decide(batch []*request) outcome {
 	return out
 }
 
-// write makes an outcome durable. With nothing to write it must still not answer
-// from a state that another registry has left behind, but a reader could ask as
-// well; so nothing is nothing.
+// write makes an outcome durable. An outcome with nothing to write is a refusal
+// or "it is so already", decided on a state that another registry may have left
+// behind: it only counts if the journal has nothing later, else ErrConflict.
 func (r *Registry) write(ctx context.Context, out outcome) error {
-	if len(out.entries)+len(out.records) == 0 {
-		return nil
+	if len(out.entries)+len(out.records) > 0 {
+		// A caller who leaves must not undo what others wait for, and a stop of the
+		// process must not cut a transaction short that may be half way to the disk.
+		return r.journal.Append(context.WithoutCancel(ctx), r.Snapshot().Revision, out.entries, out.records)
 	}
-	// A caller who leaves must not undo what others wait for, and a stop of the
-	// process must not cut a transaction short that may be half way to the disk.
-	return r.journal.Append(context.WithoutCancel(ctx), r.Snapshot().Revision, out.entries, out.records)
+	later, err := r.journal.Tail(ctx, r.Snapshot().Revision)
+	if len(later) > 0 || errors.Is(err, ErrPruned) {
+		return ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("looking whether revision %d is the last: %w", r.Snapshot().Revision, err)
+	}
+	return nil
 }
 
 // fail turns every answer that stood on the write into its error. Commands that
