@@ -66,10 +66,13 @@ func (m *machine) trigger(c *candidate, now time.Time) {
 	if fresh || !c.lastSent.IsZero() && now.Sub(c.lastSent) < triggerGap {
 		return
 	}
-	if c != m.current {
-		c.tries = min(c.tries, searchTries-2)
+	if c == m.current {
+		if c.tries == 0 {
+			m.ask(c, now, c.wait())
+		}
+		return
 	}
-	c.next = now
+	c.tries, c.next = min(c.tries, searchTries-2), now
 	m.hunt()
 }
 

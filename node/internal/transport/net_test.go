@@ -25,13 +25,14 @@ type network struct {
 	mu    sync.Mutex
 	binds map[netip.AddrPort]*memoryBind
 	cut   bool
-	fail  error  // returned by every Send that has a local address
-	sent  []sent // all that left
+	fail  func(wireguard, sticky bool) error // of Send; nil: none
+	sent  []sent                             // all that left
 }
 
 type sent struct {
 	from, to netip.AddrPort
 	data     []byte
+	sticky   bool // by a local address that the sender chose
 }
 
 type packet struct {
@@ -47,7 +48,7 @@ type memoryBind struct {
 	closed chan struct{}
 	mark   uint32
 	opened []uint16
-	parsed atomic.Int32
+	sticky sync.Map    // received endpoints: they know the local address
 	quiet  atomic.Bool // Send does nothing
 }
 
@@ -57,6 +58,25 @@ func (n *network) bind(addr string) *memoryBind {
 	b := &memoryBind{net: n, addr: netip.MustParseAddrPort(addr), in: make(chan packet, 512)}
 	n.binds[b.addr] = b
 	return b
+}
+
+func (n *network) setFail(fail func(wireguard, sticky bool) error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fail = fail
+}
+
+// last gives the last that left from an address: WireGuard's, or a probe request.
+func (n *network) last(from netip.AddrPort, wireguard bool) (s sent) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range slices.Backward(n.sent) {
+		h, _ := probe.Peek(s.data)
+		if s.from == from && (wireguard && !probe.Is(s.data) || !wireguard && h.Kind == probe.Request) {
+			return s
+		}
+	}
+	return sent{}
 }
 
 func (n *network) setCut(cut bool) { n.mu.Lock(); defer n.mu.Unlock(); n.cut = cut }
@@ -97,7 +117,9 @@ func (b *memoryBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 		case <-closed:
 			return 0, net.ErrClosed
 		case p := <-b.in:
-			sizes[0], eps[0] = copy(bufs[0], p.data), &conn.StdNetEndpoint{AddrPort: p.from}
+			ep := &conn.StdNetEndpoint{AddrPort: p.from}
+			b.sticky.Store(ep, true)
+			sizes[0], eps[0] = copy(bufs[0], p.data), ep
 			return 1, nil
 		}
 	}}, port, nil
@@ -119,12 +141,15 @@ func (b *memoryBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	to := ep.(*conn.StdNetEndpoint).AddrPort
+	_, sticky := b.sticky.Load(ep)
 	if n.fail != nil {
-		return n.fail
+		if err := n.fail(!probe.Is(bufs[0]), sticky); err != nil {
+			return err
+		}
 	}
 	for _, buf := range bufs {
 		data := slices.Clone(buf)
-		n.sent = append(n.sent, sent{b.addr, to, data})
+		n.sent = append(n.sent, sent{b.addr, to, data, sticky})
 		if peer := n.binds[to]; peer != nil && !n.cut {
 			select {
 			case peer.in <- packet{b.addr, data}:
@@ -138,7 +163,6 @@ func (b *memoryBind) Send(bufs [][]byte, ep conn.Endpoint) error {
 func (b *memoryBind) SetMark(mark uint32) error { b.mark = mark; return nil }
 func (b *memoryBind) BatchSize() int            { return 8 }
 func (b *memoryBind) ParseEndpoint(s string) (conn.Endpoint, error) {
-	b.parsed.Add(1)
 	return new(conn.StdNetBind).ParseEndpoint(s)
 }
 
