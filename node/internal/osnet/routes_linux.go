@@ -1,0 +1,187 @@
+package osnet
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Metrics: of two routes for one prefix the kernel takes the lower. The guard's
+// is far behind, so that it speaks only when the TUN's route is gone.
+const (
+	tunnelMetric = 50
+	directMetric = 20
+	guardMetric  = 1 << 30
+)
+
+// entry is what we tell routes apart by.
+type entry struct {
+	prefix netip.Prefix
+	kind   int // RTN_UNICAST, RTN_UNREACHABLE or RTN_THROW
+	metric int
+	link   int // the TUN's index, or 0
+}
+
+// wanted lists the table's content, guards first: a prefix must be refusable
+// before it is routed, so that no moment lies between.
+func (n *Network) wanted(link netlink.Link) []entry {
+	var list []entry
+	for _, ps := range [][]netip.Prefix{n.want.Guards, n.want.Routes} {
+		for _, p := range ps {
+			list = appendNew(list, entry{prefix: p, kind: unix.RTN_UNREACHABLE, metric: guardMetric})
+		}
+	}
+	for _, p := range n.want.Direct {
+		list = append(list, entry{prefix: p, kind: unix.RTN_THROW, metric: directMetric})
+	}
+	if link != nil {
+		for _, p := range n.want.Routes {
+			list = append(list, entry{prefix: p, kind: unix.RTN_UNICAST, metric: tunnelMetric, link: link.Attrs().Index})
+		}
+	}
+	served := list[:0]
+	for _, e := range list {
+		if n.serves(e.prefix.Addr().Is4()) {
+			served = append(served, e)
+		}
+	}
+	return served
+}
+
+// setRoutes makes our table exactly what is wanted: first what is missing, then
+// away with what is too much.
+func (n *Network) setRoutes(link netlink.Link) error {
+	have, err := n.routes()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	keep := make(map[entry]bool)
+	for _, e := range n.wanted(link) {
+		keep[e] = true
+		if _, there := have[e]; there {
+			continue
+		}
+		if err := n.nl.RouteReplace(n.route(e)); err != nil {
+			errs = append(errs, fmt.Errorf("osnet: route %s: %w", e.prefix, err))
+		}
+	}
+	for e, r := range have {
+		if keep[e] {
+			continue
+		}
+		if err := n.nl.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("osnet: remove the route %s: %w", e.prefix, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// routes returns what our table holds, whoever put it there.
+func (n *Network) routes() (map[entry]netlink.Route, error) {
+	have := make(map[entry]netlink.Route)
+	for _, family := range n.families() {
+		list, err := n.nl.RouteListFiltered(family, &netlink.Route{Table: int(n.cfg.Table)}, netlink.RT_FILTER_TABLE)
+		if err != nil {
+			return nil, fmt.Errorf("osnet: list the routes of table %d: %w", n.cfg.Table, err)
+		}
+		for _, r := range list {
+			e := entry{prefix: prefixOf(r.Dst, family), kind: r.Type, metric: r.Priority}
+			if r.Type == unix.RTN_UNICAST { // others may name lo, which says nothing
+				e.link = r.LinkIndex
+			}
+			have[e] = r
+		}
+	}
+	return have, nil
+}
+
+func (n *Network) route(e entry) *netlink.Route {
+	r := &netlink.Route{
+		Table: int(n.cfg.Table), Type: e.kind, Priority: e.metric,
+		Dst: ipNet(e.prefix), Protocol: unix.RTPROT_STATIC, LinkIndex: e.link,
+	}
+	if e.kind == unix.RTN_UNICAST && e.prefix.Addr().Is4() {
+		r.Scope = netlink.SCOPE_LINK // there is no next hop: the tunnel is one wire
+	}
+	return r
+}
+
+// setAddresses makes the TUN's addresses exactly what is wanted, except that the
+// kernel's own link-local ones are the kernel's.
+func (n *Network) setAddresses(link netlink.Link) error {
+	have, err := n.addresses(link)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	keep := make(map[netip.Addr]bool)
+	for _, a := range n.want.Addresses {
+		if keep[a] = true; !n.serves(a.Is4()) {
+			continue
+		}
+		if _, there := have[a]; there {
+			continue
+		}
+		addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen()))}
+		if a.Is6() {
+			// Nobody else is on the wire to have the address too, and it must
+			// be usable at once.
+			addr.Flags = unix.IFA_F_NODAD
+		}
+		if err := n.nl.AddrReplace(link, addr); err != nil {
+			errs = append(errs, fmt.Errorf("osnet: give %s the address %s: %w%s", n.cfg.Name, a, err, hintSix(a, err)))
+		}
+	}
+	for a, addr := range have {
+		if keep[a] || a.IsLinkLocalUnicast() {
+			continue
+		}
+		if err := n.nl.AddrDel(link, &addr); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			errs = append(errs, fmt.Errorf("osnet: take the address %s from %s: %w", a, n.cfg.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func hintSix(a netip.Addr, err error) string {
+	if a.Is6() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)) {
+		return ": is IPv6 switched off (sysctl net.ipv6.conf.default.disable_ipv6)?"
+	}
+	return ""
+}
+
+func (n *Network) addresses(link netlink.Link) (map[netip.Addr]netlink.Addr, error) {
+	list, err := n.nl.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("osnet: list the addresses of %s: %w", n.cfg.Name, err)
+	}
+	have := make(map[netip.Addr]netlink.Addr)
+	for _, a := range list {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			have[ip.Unmap()] = a
+		}
+	}
+	return have, nil
+}
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// prefixOf reads a route's destination; a default route has none, or a zero one.
+func prefixOf(dst *net.IPNet, family int) netip.Prefix {
+	if dst == nil {
+		if family == unix.AF_INET {
+			return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		}
+		return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	}
+	a, _ := netip.AddrFromSlice(dst.IP)
+	ones, _ := dst.Mask.Size()
+	return netip.PrefixFrom(a.Unmap(), ones)
+}

@@ -1,0 +1,90 @@
+package osnet
+
+import (
+	"context"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Watch calls tell with every event: once when it begins to hold, and again when
+// it has been repaired and was lost anew. It compares the machine with the last
+// Apply and Open, so our own changes are no events. tell may call Open and Apply.
+// Watch blocks until ctx ends, and then returns nil.
+func (n *Network) Watch(ctx context.Context, tell func(Event)) error {
+	told := make(map[Event]bool)
+	first, last := true, ""
+	return follow(ctx, func() error {
+		found, err := n.inspect()
+		if err != nil {
+			return err
+		}
+		for _, e := range []Event{TunnelGone, TunnelDown, AddressLost, RouteLost, RuleLost} {
+			if found[e] && !told[e] {
+				tell(e)
+			}
+		}
+		told = found
+		now, err := underlay([]string{n.cfg.Name})
+		if err != nil {
+			return err
+		}
+		if !first && now != last {
+			tell(UnderlayChanged)
+		}
+		first, last = false, now
+		return nil
+	})
+}
+
+// inspect says what is wrong now.
+func (n *Network) inspect() (map[Event]bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	wrong := make(map[Event]bool)
+	for _, family := range n.families() {
+		there, err := n.hasRule(family)
+		if err != nil {
+			return nil, err
+		}
+		wrong[RuleLost] = wrong[RuleLost] || !there
+	}
+	link, err := n.link()
+	if err != nil {
+		return nil, err
+	}
+	wrong[TunnelGone] = n.index != 0 && link == nil
+	if link != nil {
+		if err := n.inspectLink(link, wrong); err != nil {
+			return nil, err
+		}
+	}
+	// A TUN that is gone or down has no routes, of course: said once is enough.
+	if wrong[TunnelDown] {
+		return wrong, nil
+	}
+	have, err := n.routes()
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range n.wanted(link) {
+		if _, there := have[e]; !there {
+			wrong[RouteLost] = true
+		}
+	}
+	return wrong, nil
+}
+
+func (n *Network) inspectLink(link netlink.Link, wrong map[Event]bool) error {
+	wrong[TunnelDown] = link.Attrs().RawFlags&unix.IFF_UP == 0
+	have, err := n.addresses(link)
+	if err != nil {
+		return err
+	}
+	for _, a := range n.want.Addresses {
+		if _, there := have[a]; !there && n.serves(a.Is4()) {
+			wrong[AddressLost] = !wrong[TunnelDown]
+		}
+	}
+	return nil
+}

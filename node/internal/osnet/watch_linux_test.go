@@ -1,0 +1,200 @@
+package osnet_test
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/cordonmesh/cordon/node/internal/osnet"
+)
+
+// inside runs f in the namespace, on a thread of its own that ends with it.
+func inside(t *testing.T, ns netns.NsHandle, f func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread is not given back
+		if err := netns.Set(ns); err != nil {
+			done <- err
+			return
+		}
+		done <- f(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("watch: %v", err)
+		}
+	})
+}
+
+type events chan osnet.Event
+
+// expect waits for e; an event that comes before it fails the test.
+func (ch events) expect(t *testing.T, what string, e osnet.Event) {
+	t.Helper()
+	select {
+	case got := <-ch:
+		if got != e {
+			t.Errorf("%s: %v, want %v", what, got, e)
+		}
+	case <-time.After(patience):
+		t.Fatalf("%s: nothing came, want %v", what, e)
+	}
+}
+
+func TestWatchTellsWhatOthersDo(t *testing.T) {
+	if !rooted(t) {
+		return
+	}
+	ns := namespace(t)
+	n := newNetwork(t, osnet.Config{})
+	dev := open(t, n)
+	must(t, n.Apply(mesh()))
+	ch, looking := make(events, 10), make(chan struct{})
+	inside(t, ns, func(ctx context.Context) error {
+		close(looking)
+		return n.Watch(ctx, func(e osnet.Event) { ch <- e })
+	})
+	<-looking
+	link := func() netlink.Link {
+		l, err := netlink.LinkByName("cordon0")
+		must(t, err)
+		return l
+	}
+	table := int(n.Config().Table)
+
+	must(t, netlink.AddrDel(link(), &netlink.Addr{IPNet: ipNet(host(self6))}))
+	ch.expect(t, "an address away", osnet.AddressLost)
+	must(t, n.Reapply())
+
+	must(t, netlink.RouteDel(&netlink.Route{Table: table, Type: 7, Dst: ipNet(range4), Priority: 1 << 30}))
+	ch.expect(t, "a guard away", osnet.RouteLost)
+	must(t, n.Reapply())
+
+	rule := netlink.NewRule()
+	rule.Priority, rule.Table, rule.Family = osnet.DefaultPriority, table, 2
+	rule.Invert, rule.Mark = true, n.Config().Mark
+	must(t, netlink.RuleDel(rule))
+	ch.expect(t, "the rule away", osnet.RuleLost)
+	must(t, n.Reapply())
+
+	must(t, netlink.LinkSetDown(link()))
+	ch.expect(t, "down", osnet.TunnelDown)
+	must(t, n.Reapply())
+	wantLeads(t, "up again", 0, map[netip.Addr]string{peer4: "cordon0", peer6: "cordon0"})
+
+	must(t, netlink.LinkDel(link()))
+	ch.expect(t, "deleted", osnet.TunnelGone)
+	wantLeads(t, "deleted", 0, map[netip.Addr]string{peer4: "refused", peer6: "refused"})
+	dev.Close()
+	open(t, n)
+	wantLeads(t, "made again", 0, map[netip.Addr]string{peer4: "cordon0", peer6: "cordon0"})
+
+	under, err := netlink.LinkByName("underlay0")
+	must(t, err)
+	addAddress(t, under, "203.0.113.5/24")
+	ch.expect(t, "a new address", osnet.UnderlayChanged)
+	must(t, netlink.RouteDel(&netlink.Route{LinkIndex: under.Attrs().Index, Gw: net.ParseIP("192.0.2.1")}))
+	ch.expect(t, "the default route away", osnet.UnderlayChanged)
+}
+
+func TestWatchUnderlayIsSilentAboutOurOwnTunnel(t *testing.T) {
+	if !rooted(t) {
+		return
+	}
+	ns := namespace(t)
+	changes := make(chan struct{}, 10)
+	n := newNetwork(t, osnet.Config{})
+	looking := make(chan struct{})
+	inside(t, ns, func(ctx context.Context) error {
+		close(looking)
+		return osnet.WatchUnderlay(ctx, []string{"cordon0"}, func() { changes <- struct{}{} })
+	})
+	<-looking
+	open(t, n)
+	must(t, n.Apply(mesh()))
+	under, err := netlink.LinkByName("underlay0")
+	must(t, err)
+	addAddress(t, under, "203.0.113.5/24")
+	select {
+	case <-changes:
+	case <-time.After(patience):
+		t.Fatal("a new address of the machine was not told")
+	}
+	select {
+	case <-changes:
+		t.Error("told twice: the tunnel's own addresses are none of the underlay")
+	default:
+	}
+}
+
+func TestCandidates(t *testing.T) {
+	if !rooted(t) {
+		return
+	}
+	namespace(t)
+	n := newNetwork(t, osnet.Config{})
+	open(t, n)
+	must(t, n.Apply(mesh()))
+	under, err := netlink.LinkByName("underlay0")
+	must(t, err)
+	addAddress(t, under, "169.254.3.4/16")
+	addAddress(t, under, "100.64.99.1/32") // of another daemon in the same mesh
+	off := pairOf(t, "unused0", "unused1")
+	addAddress(t, off, "198.51.100.9/24")
+	must(t, netlink.LinkSetDown(off))
+	c, err := osnet.ListCandidates([]string{"cordon0"}, []netip.Prefix{range4, range6})
+	must(t, err)
+	want := "[192.0.2.2 2001:db8::2]"
+	if got := netipString(c.Addresses); got != want {
+		t.Errorf("candidates %s, want %s", got, want)
+	}
+	if got := netipString(c.Loopback); got != "[127.0.0.1 ::1]" {
+		t.Errorf("loopback %s", got)
+	}
+}
+
+func netipString(list []netip.Addr) string {
+	out := "["
+	for i, a := range list {
+		if i > 0 {
+			out += " "
+		}
+		out += a.String()
+	}
+	return out + "]"
+}
+
+func TestCollisions(t *testing.T) {
+	if !rooted(t) {
+		return
+	}
+	namespace(t)
+	n := newNetwork(t, osnet.Config{})
+	open(t, n)
+	must(t, n.Apply(mesh()))
+	ranges, skip := []netip.Prefix{range4, range6}, []string{"cordon0"}
+	found, err := osnet.Collisions(ranges, skip)
+	must(t, err)
+	if len(found) != 0 {
+		t.Fatalf("found %v where nothing collides", found)
+	}
+	under, err := netlink.LinkByName("underlay0")
+	must(t, err)
+	// A provider's carrier-grade NAT, and a static route into the same range.
+	addAddress(t, under, "100.72.1.2/16")
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: under.Attrs().Index, Dst: ipNet(netip.MustParsePrefix("fd00:c0de:0:8::/64"))}))
+	found, err = osnet.Collisions(ranges, skip)
+	must(t, err)
+	if len(found) != 2 || found[0].Local.String() != "100.72.0.0/16" || found[0].Interface != "underlay0" || found[1].Range != range6 {
+		t.Errorf("found %v", found)
+	}
+}
