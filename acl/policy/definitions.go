@@ -97,6 +97,10 @@ func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 func (r *reader) people(m member, n *names) []Selector {
 	all := []Selector{}
 	for _, it := range r.texts(m.value, m.key) {
+		if isRole(it.text) {
+			r.warn(it.at, it.text, "roles have no effect here: nobody owns or approves by it")
+			continue
+		}
 		s, bad := n.selector(it.text)
 		if bad == nil && (s.Kind == Net || s.Kind == Any || s.Kind == Self) {
 			bad = complain("cannot own or approve", "name a user, a group or a tag")

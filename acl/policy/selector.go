@@ -111,12 +111,25 @@ func autogroup(text string) (Selector, *complaint) {
 		return Selector{Kind: Tagged, Name: text}, nil
 	case "autogroup:self":
 		return Selector{Kind: Self, Name: text}, nil
-	case "autogroup:internet", "autogroup:danger-all", "autogroup:admin", "autogroup:owner", "autogroup:it-admin",
-		"autogroup:network-admin", "autogroup:billing-admin", "autogroup:auditor", "autogroup:shared", "autogroup:members":
+	case "autogroup:internet", "autogroup:danger-all", "autogroup:shared", "autogroup:members":
+		return Selector{}, notYet(text + " is")
+	}
+	if isRole(text) {
 		return Selector{}, notYet(text + " is")
 	}
 	known := map[string]bool{"autogroup:member": true, "autogroup:tagged": true, "autogroup:self": true}
 	return Selector{}, complainOf("unknown autogroup", text, known, "use autogroup:member, autogroup:tagged or autogroup:self")
+}
+
+// isRole tells whether an autogroup picks people by their role in the mesh's
+// administration.
+func isRole(text string) bool {
+	switch text {
+	case "autogroup:admin", "autogroup:owner", "autogroup:it-admin", "autogroup:network-admin",
+		"autogroup:billing-admin", "autogroup:auditor":
+		return true
+	}
+	return false
 }
 
 // login reads a login name. Its letter case counts.
