@@ -195,6 +195,26 @@ func TestRefusalsAreFolded(t *testing.T) {
 	}
 }
 
+// What is refused within a flow is told as the packet goes, not as the flow began.
+func TestRefusalWithinFlow(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, largeMap(10, 10)))
+	open(f, noon(), 1, 2000)
+	c := largeMap(10, 5)
+	c.Peers[1].Name = "one"
+	f.Load(compile(t, c))
+	judge(f, noon(), filter.Out, reply(1, 2000, 16))
+	buf := make([]filter.Record, 10)
+	n, _, _ := f.Records(0, buf)
+	r, all := buf[n-1], f.Refusals()
+	if r.Kind != filter.Refused || r.Peer != "peer1" || r.SrcClass != 1 || r.DstClass != 101 || r.Direction != filter.Out {
+		t.Errorf("%+v", r)
+	}
+	if len(all) != 1 || all[0].Peer != "one" || all[0].Src.String() != "100.64.0.1:443" {
+		t.Errorf("%+v", all)
+	}
+}
+
 // Clocks: between a cold start and the first lease, rules for people run ahead;
 // when the lease comes, every flow is looked at again.
 func TestClockJumpsEndFlows(t *testing.T) {

@@ -31,5 +31,5 @@ func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
 	if f.accountOf[e.peer(d).holder] != fl.account {
 		return refuse(acl.NoRule)
 	}
-	return decision{acl.Established, fl.rule, 0}
+	return decision{reason: acl.Established, rule: fl.rule}
 }

@@ -22,7 +22,7 @@ func (f *Filter) judge(d Direction, p *packet.Packet, absent bool) acl.Verdict {
 
 func passes(why acl.Reason) bool { return why == acl.Permitted || why == acl.Established }
 
-func refuse(why acl.Reason) decision { return decision{why, noRule, 0} }
+func refuse(why acl.Reason) decision { return decision{reason: why, rule: noRule} }
 
 func (f *Filter) consider(d Direction, p *packet.Packet, absent bool) decision {
 	if f.table == nil {
@@ -85,57 +85,55 @@ func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decisi
 	fl.enter(s, f.now.Boot)
 	fl.packets[d&1]++
 	fl.bytes[d&1] += uint64(p.Len)
-	return decision{acl.Established, fl.rule, 0}
+	return decision{reason: acl.Established, rule: fl.rule}
 }
 
 // again judges a flow by the rules of now, as if it began now the way that it
 // began. It says Permitted if the flow may go on.
 func (f *Filter) again(fl *flow, n int32) decision {
-	dec, e := f.rejudge(fl)
+	dec := f.rejudge(fl)
 	if dec.reason != acl.Permitted {
 		f.revoke(fl, dec)
+		dec.ends = ends{} // those of the flow; the packet may go the other way
 		return dec
 	}
 	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
-	if to := f.accountOf[e.peer(fl.origin).holder]; to != fl.account {
+	if to := f.accountOf[dec.ends.peer(fl.origin).holder]; to != fl.account {
 		f.unlink(n) // the prefix went over to another peer, such as a standby gateway
 		f.link(n, to)
 	}
 	if fl.state == revoked {
 		f.revoked--
 		fl.state = opening
-		f.start(fl, e)
+		f.start(fl, dec.ends)
 	}
 	return dec
 }
 
 // rejudge asks the rules about a flow. A flow of which only the middle was seen
 // may have begun the other way.
-func (f *Filter) rejudge(fl *flow) (decision, ends) {
-	dec, e := f.ask(fl, fl.origin)
+func (f *Filter) rejudge(fl *flow) decision {
+	dec := f.ask(&fl.key, fl.origin)
 	if dec.reason == acl.Permitted || fl.fast&guessed == 0 || fl.state == revoked {
-		return dec, e
+		return dec
 	}
-	if other, e := f.ask(fl, fl.origin.reverse()); other.reason == acl.Permitted {
+	if other := f.ask(&fl.key, fl.origin.reverse()); other.reason == acl.Permitted {
 		fl.origin = fl.origin.reverse()
-		return other, e
+		return other
 	}
-	return dec, e
+	return dec
 }
 
-func (f *Filter) ask(fl *flow, origin Direction) (decision, ends) {
+// ask asks the rules about a flow that begins in a direction.
+func (f *Filter) ask(k *key, origin Direction) decision {
 	if f.table == nil {
-		return refuse(acl.NoMap), ends{}
+		return refuse(acl.NoMap)
 	}
-	src, dst := fl.own, fl.peer
+	src, dst := k.own, k.peer
 	if origin == In {
 		src, dst = dst, src
 	}
-	e, why := f.table.locate(origin, src, dst)
-	if why != acl.Permitted {
-		return refuse(why), e
-	}
-	return f.table.decide(origin, e, fl.wish(origin), f.lease, &f.now), e
+	return f.table.decide(origin, src, dst, k.wish(origin), f.lease, &f.now)
 }
 
 // revoke takes a flow's right away, once.
@@ -152,12 +150,12 @@ func (f *Filter) revoke(fl *flow, dec decision) {
 // addresses and ports. It begins a flow of its own: were it taken for an answer,
 // whoever answers could open connections as long as the flow is remembered.
 func (f *Filter) cross(d Direction, p *packet.Packet, k *key, n int32) (decision, int32) {
-	dec, e := f.fresh(d, k)
+	dec := f.ask(k, d)
 	if dec.reason != acl.Permitted {
 		return dec, noFlow
 	}
 	f.finish(n, endReplaced)
-	return f.admit(d, p, k, dec, e, 0)
+	return f.admit(d, p, k, dec, 0)
 }
 
 // begin judges a packet that belongs to no flow in the table.
@@ -170,24 +168,16 @@ func (f *Filter) begin(d Direction, p *packet.Packet, k *key) (decision, int32) 
 	if p.Proto == acl.TCP && !begins(p) {
 		return f.takeUp(d, p, k)
 	}
-	dec, e := f.fresh(d, k)
+	dec := f.ask(k, d)
 	if dec.reason != acl.Permitted {
 		return dec, noFlow
 	}
-	return f.admit(d, p, k, dec, e, 0)
-}
-
-// fresh judges a flow that would begin now.
-func (f *Filter) fresh(d Direction, k *key) (decision, ends) {
-	fl := flow{key: *k}
-	return f.ask(&fl, d)
+	return f.admit(d, p, k, dec, 0)
 }
 
 // unasked judges an answer to nothing, as a protocol without ports.
 func (f *Filter) unasked(d Direction, k *key) decision {
-	fl := flow{key: key{k.own, k.peer, portsWord(k.proto(), 0, 0) | oneWayICMP}}
-	dec, _ := f.ask(&fl, d)
-	return dec
+	return f.ask(&key{k.own, k.peer, portsWord(k.proto(), 0, 0) | oneWayICMP}, d)
 }
 
 // takeUp judges a TCP segment from the middle of a connection. The lower port is
@@ -197,33 +187,35 @@ func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32)
 	if p.SrcPort < p.DstPort {
 		origin = d.reverse()
 	}
-	dec, e := f.fresh(origin, k)
+	dec := f.ask(k, origin)
 	if dec.reason != acl.Permitted {
-		other, others := f.fresh(origin.reverse(), k)
+		other := f.ask(k, origin.reverse())
 		if other.reason == acl.Permitted || origin != d {
-			dec, e, origin = other, others, origin.reverse()
+			dec, origin = other, origin.reverse()
 		}
 	}
 	if dec.reason != acl.Permitted {
 		return dec, noFlow
 	}
-	return f.admit(origin, p, k, dec, e, guessed)
+	return f.admit(origin, p, k, dec, guessed)
 }
 
 // admit puts a permitted flow into the table, and gives its number.
-func (f *Filter) admit(origin Direction, p *packet.Packet, k *key, dec decision, e ends, how uint8) (decision, int32) {
-	account := f.accountOf[e.peer(origin).holder]
+func (f *Filter) admit(origin Direction, p *packet.Packet, k *key, dec decision, how uint8) (decision, int32) {
+	account := f.accountOf[dec.ends.peer(origin).holder]
 	if !f.room(account) {
-		return decision{acl.TableFull, dec.rule, 0}, noFlow
+		dec.reason = acl.TableFull
+		return dec, noFlow
 	}
 	fl, n := f.flows.add(k)
 	if fl == nil {
-		return decision{acl.TableFull, dec.rule, 0}, noFlow
+		dec.reason = acl.TableFull
+		return dec, noFlow
 	}
 	f.link(n, account)
 	fl.origin, fl.fast = origin, how
 	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
-	f.start(fl, e)
+	f.start(fl, dec.ends)
 	s := opening
 	if p.Flags&(packet.FIN|packet.RST) != 0 {
 		s = closing
@@ -243,7 +235,7 @@ func (f *Filter) finish(n int32, how endKind) {
 	if fl.state == revoked {
 		f.revoked--
 	} else {
-		f.recordEnd(fl, decision{how.reason(), noRule, 0})
+		f.recordEnd(fl, refuse(how.reason()))
 	}
 	f.unlink(n)
 	f.flows.remove(n)

@@ -103,12 +103,12 @@ func (f *Filter) note(d Direction, p *packet.Packet, dec decision, v acl.Verdict
 	if p.Shape == packet.Ports {
 		e.source = p.SrcPort
 	}
-	var at ends
-	if f.table != nil {
+	at := dec.ends
+	if at.src == nil && at.dst == nil && f.table != nil {
 		at, _ = f.table.locate(d, p.Src, p.Dst)
-		if h := at.peer(d); h.heldBy() > self {
-			e.peer = f.table.holders[h.holder].name
-		}
+	}
+	if h := at.peer(d); h.heldBy() > self {
+		e.peer = f.table.holders[h.holder].name
 	}
 	if f.refusals.log.take(f.now.Boot) {
 		rec := f.records.put()

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/packet"
 )
 
 // rule is an acl.Rule, compiled.
@@ -159,21 +160,31 @@ type decision struct {
 	reason acl.Reason
 	rule   int32 // index in Table.rules, or noRule
 	end    int64 // Permitted: the time since boot at which to ask again
+	ends   ends  // where the flow's addresses were found, if the rules were asked
 }
 
 const noRule = -1
 
-// decide asks the rules of one direction. The first rule that matches and holds
+// decide judges a flow that would begin now.
+func (t *Table) decide(d Direction, src, dst packet.Addr, w wish, lease int64, m *Moment) decision {
+	e, why := t.locate(d, src, dst)
+	if why != acl.Permitted {
+		return decision{why, noRule, 0, e}
+	}
+	return t.match(d, e, w, lease, m)
+}
+
+// match asks the rules of one direction. The first rule that matches and holds
 // decides; if none does, the first that matches but does not hold now gives the
 // reason, since it is what a user can do something about.
-func (t *Table) decide(d Direction, e ends, w wish, lease int64, m *Moment) decision {
-	s := &t.sides[d]
+func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decision {
+	s := &t.sides[d&1]
+	best := decision{acl.NoRule, noRule, 0, e}
 	if s.words == 0 {
-		return decision{acl.NoRule, noRule, 0}
+		return best
 	}
 	from := &t.holders[e.src.holder]
 	to := &t.holders[e.dst.holder]
-	best := decision{acl.NoRule, noRule, 0}
 	dst := s.dst.set(e.dst.index, s.words)
 	for i, set := range s.src.set(e.src.index, s.words) {
 		for set &= dst[i]; set != 0; set &= set - 1 {
@@ -184,10 +195,10 @@ func (t *Table) decide(d Direction, e ends, w wish, lease int64, m *Moment) deci
 			}
 			reason, end := r.holds(from, lease, m)
 			if reason == acl.Permitted {
-				return decision{reason, int32(n), end}
+				return decision{reason, int32(n), end, e}
 			}
 			if best.rule == noRule {
-				best = decision{reason, int32(n), 0}
+				best.reason, best.rule = reason, int32(n)
 			}
 		}
 	}

@@ -80,10 +80,6 @@ func (t *Table) explain(m Moment, lease int64, d Direction, src, dst netip.Addr,
 	if !src.IsValid() || !dst.IsValid() || src.Is4() != dst.Is4() || src.Is4In6() || dst.Is4In6() || d > Out {
 		return acl.Verdict{Reason: acl.Malformed}
 	}
-	e, why := t.locate(d, packet.AddrFrom(src), packet.AddrFrom(dst))
-	if why != acl.Permitted {
-		return acl.Verdict{Reason: why}
-	}
 	w := wish{proto: proto, port: port}
 	switch {
 	case proto == acl.TCP || proto == acl.UDP || proto == acl.SCTP:
@@ -92,7 +88,7 @@ func (t *Table) explain(m Moment, lease int64, d Direction, src, dst netip.Addr,
 	default:
 		w.kind = wishWhole
 	}
-	dec := t.decide(d, e, w, lease, &m)
+	dec := t.decide(d, packet.AddrFrom(src), packet.AddrFrom(dst), w, lease, &m)
 	v := acl.Verdict{Allow: dec.reason == acl.Permitted, Reason: dec.reason}
 	if dec.rule != noRule {
 		v.Rule = t.rules[dec.rule].id
