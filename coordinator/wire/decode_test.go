@@ -33,8 +33,8 @@ func TestOneWrongFieldRefusesTheMessage(t *testing.T) {
 		"name with a hyphen last": func(f *wire.Full) { f.Peers[0].Name = "a-" },
 		"name too long":           func(f *wire.Full) { f.Peers[0].Name = strings.Repeat("a", 64) },
 		"no name":                 func(f *wire.Full) { f.Self.Name = "" },
-		"address with a zone":     func(f *wire.Full) { f.Peers[0].Addresses = []string{"fe80::1%eth0"} },
-		"address mapped":          func(f *wire.Full) { f.Peers[0].Addresses = []string{"::ffff:100.64.0.2"} },
+		"address with a zone":     func(f *wire.Full) { f.Peers[0].Addresses, f.Peers[0].Prefixes = []string{"fe80::1%eth0"}, nil },
+		"address mapped":          func(f *wire.Full) { f.Peers[0].Addresses, f.Peers[0].Prefixes = []string{"::ffff:100.64.0.2"}, nil },
 		"address in long form":    func(f *wire.Full) { f.Peers[0].Addresses = append(f.Peers[0].Addresses, "fd00:0::2") },
 		"address twice":           func(f *wire.Full) { f.Self.Addresses = append(f.Self.Addresses, f.Self.Addresses[1]) },
 		"addresses out of order":  func(f *wire.Full) { slices.Reverse(f.Self.Addresses) },
@@ -45,9 +45,18 @@ func TestOneWrongFieldRefusesTheMessage(t *testing.T) {
 			f.Peers[0].Prefixes = []*wire.PrefixClass{{Prefix: "192.0.2.0/24", Class: 1}}
 		},
 		"class for more than the route": func(f *wire.Full) {
-			f.Peers[0].Routes = []string{"10.1.0.0/16"}
+			f.Peers[0].Routes = []string{"10.0.0.0/16"}
 			f.Peers[0].Prefixes = []*wire.PrefixClass{{Prefix: "10.0.0.0/8", Class: 1}}
 		},
+		"class beside the route": func(f *wire.Full) {
+			f.Peers[0].Routes = []string{"10.1.0.0/16"}
+			f.Peers[0].Prefixes = []*wire.PrefixClass{{Prefix: "10.2.1.0/24", Class: 1}}
+		},
+		"class for more than the address": func(f *wire.Full) {
+			f.Peers[0].Addresses = []string{"192.0.2.2"}
+			f.Peers[0].Prefixes = []*wire.PrefixClass{{Prefix: "192.0.2.2/31", Class: 1}}
+		},
+		"route in capitals": func(f *wire.Full) { f.Peers[0].Routes = []string{"FD00:1::/48"} },
 		"two classes for one prefix": func(f *wire.Full) {
 			p := f.Peers[0].Prefixes[0]
 			f.Peers[0].Prefixes = append(f.Peers[0].Prefixes, &wire.PrefixClass{Prefix: p.Prefix, Class: p.Class + 1})
