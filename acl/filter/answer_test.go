@@ -88,7 +88,8 @@ func TestLogLevels(t *testing.T) {
 		judge(f, noon().Add(2*time.Hour), filter.In, segment(1, 2000, 443, 0x12))
 		judge(f, noon().Add(2*time.Hour), filter.In, segment(2, 2000, 443, 2))
 		judge(f, noon().Add(2*time.Hour), filter.In, segment(2, 2000, 443, 2))
-		without := largeMap(10, 9)
+		without := largeMap(10, 10)
+		without.Rules.In = without.Rules.In[:9]
 		f.Load(compile(t, without))
 		judge(f, noon().Add(2*time.Hour), filter.In, segment(1, 2000, 443, 16))
 		f.Sweep(filter.At(noon().Add(100 * time.Hour)))

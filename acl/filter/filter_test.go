@@ -200,7 +200,8 @@ func TestRefusalWithinFlow(t *testing.T) {
 	f := newFilter(t, filter.Options{})
 	f.Load(compile(t, largeMap(10, 10)))
 	open(f, noon(), 1, 2000)
-	c := largeMap(10, 5)
+	c := largeMap(10, 10)
+	c.Rules.In = c.Rules.In[:9]
 	c.Peers[1].Name = "one"
 	f.Load(compile(t, c))
 	judge(f, noon(), filter.Out, reply(1, 2000, 16))
