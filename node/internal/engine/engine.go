@@ -90,7 +90,7 @@ type Engine struct {
 // done is what has been carried out since Run began.
 type done struct {
 	plane struct {
-		set   bool // false: it is to be told, whatever it was told before
+		set   bool // false: it was not told anything yet
 		news  uint64
 		lease time.Time
 	}
@@ -203,7 +203,6 @@ func (e *Engine) apply(ctx context.Context) error {
 
 func (e *Engine) configure(ctx context.Context, in *Input, cfg plane.Config, news uint64) error {
 	d := &e.done.plane
-	d.set = false
 	if err := e.o.Plane.Configure(ctx, cfg); err != nil {
 		return err
 	}

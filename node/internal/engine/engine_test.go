@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -124,23 +125,24 @@ var everything = []string{"paths", "plane", "addresses", "routes"}
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-// mapAt is a map with two peers, one of which has a network behind it; a third
-// has not stated its keys yet.
+// mapAt is a map with two peers, one of which has a network behind it; two others
+// have not stated their keys yet.
 func mapAt(revision uint64) wire.Map {
 	peer := func(id, addr string, routes ...netip.Prefix) wire.PeerRecord {
 		node, tunnel, path := key.NewNode(), key.NewTunnel(), key.NewPath()
 		return wire.PeerRecord{ID: id, Name: id[2:], NodeKey: node.Public(), TunnelKey: tunnel.Public(), PathKey: path.Public(),
 			Addresses: []netip.Addr{netip.MustParseAddr(addr)}, Routes: routes}
 	}
-	silent := peer("n-c", "100.64.0.4")
-	silent.TunnelKey = key.TunnelPublic{}
+	silent, halfway := peer("n-c", "100.64.0.4"), peer("n-d", "100.64.0.5")
+	silent.TunnelKey, silent.PathKey = key.TunnelPublic{}, key.PathPublic{}
+	halfway.PathKey = key.PathPublic{}
 	gateway := peer("n-b", "100.64.0.3", prefix("10.1.0.0/16"), prefix("10.9.0.0/16"))
 	gateway.Prefixes = []acl.PrefixClass{{Prefix: prefix("10.1.0.0/16"), Class: 7}, {Prefix: prefix("10.1.2.0/24"), Class: 8}}
 	return wire.Map{
 		Incarnation: 1, Revision: revision,
 		Self: wire.SelfRecord{ID: "n-self", Addresses: []netip.Addr{netip.MustParseAddr("100.64.0.1")},
 			Routes: []netip.Prefix{prefix("10.9.0.0/16")}, Ranges: []netip.Prefix{prefix("100.64.0.0/10")}},
-		Peers: map[string]wire.PeerRecord{"n-a": peer("n-a", "100.64.0.2"), "n-b": gateway, "n-c": silent},
+		Peers: map[string]wire.PeerRecord{"n-a": peer("n-a", "100.64.0.2"), "n-b": gateway, "n-c": silent, "n-d": halfway},
 		Rules: acl.RuleSet{In: []acl.Rule{{ID: "r", Hold: 30 * 24 * time.Hour}}},
 	}
 }
@@ -297,6 +299,21 @@ func TestFailureOfThePlaneIsTriedAgainAndNotReported(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		asked(t, p)
+
+		e.SetTunnel(key.NewTunnel(), 7)
+		asked(t, p, "plane")
+		if !slices.Equal(p.enforced, []uint64{1}) {
+			t.Errorf("reported %v, want 1 once", p.enforced)
+		}
+		p.setFail("plane", errors.New("no")) // it begins with short waits again
+		e.SetMap(mapAt(2))
+		synctest.Wait()
+		p.take()
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if got := p.take(); !slices.Contains(got, "plane") {
+			t.Errorf("100 ms after a new failure %v was asked, want the plane", got)
+		}
 	})
 }
 

@@ -18,6 +18,9 @@ type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 
+	// Unknown is an id that no bind can make an endpoint of; set it before use.
+	Unknown string
+
 	// Strayed counts datagrams sent to an endpoint taken from a packet.
 	Strayed atomic.Int64
 }
@@ -106,7 +109,7 @@ func (h *host) Send(bufs [][]byte, to conn.Endpoint) error {
 
 func (h *host) ParseEndpoint(s string) (conn.Endpoint, error) {
 	var id string
-	if _, err := fmt.Sscanf(s, "cordon:%s", &id); err != nil {
+	if _, err := fmt.Sscanf(s, "cordon:%s", &id); err != nil || id == h.network.Unknown {
 		return nil, fmt.Errorf("endpoint %q is not virtual", s)
 	}
 	return endpoint{id: id}, nil

@@ -28,6 +28,8 @@ func Run(t *testing.T, lab Lab) {
 		{"facts end", factsEnd},
 		{"peer removed", peerRemoved},
 		{"peer with a new key", peerRekeyed},
+		{"peer with a new id", peerRenamed},
+		{"addresses of a peer", addressesOfAPeer},
 		{"sessions outlive changes", sessionsOutliveChanges},
 		{"bad configuration denies", badConfigurationDenies},
 		{"explain", explains},
@@ -216,6 +218,33 @@ func peerRekeyed(t *testing.T, p *Pair) {
 	if peers := stats(t, p.A.Plane).Peers; len(peers) != 1 || peers[0].ID != "n-b" {
 		t.Errorf("A has peers %v, want n-b alone", peers)
 	}
+}
+
+// The virtual endpoint follows the id, not the key.
+func peerRenamed(t *testing.T, p *Pair) {
+	w := newWorld(t, p, open("r", service(acl.UDP, 53, 53)))
+	w.a.Peers[0].ID = "n-nowhere"
+	w.apply()
+	w.refused("to a host that is not there", p.A, p.B, UDP(A4, B4, 5000, 53))
+	p.Pass(time.Second)
+	w.a.Peers[0].ID = "n-b"
+	w.apply()
+	w.passes("to the right host", p.A, p.B, UDP(A4, B4, 5000, 53))
+}
+
+// An inner source counts only while the map gives it to the peer whose key
+// opened the packet.
+func addressesOfAPeer(t *testing.T, p *Pair) {
+	w := newWorld(t, p, open("r", service(acl.UDP, 53, 53)))
+	w.passes("IPv6", p.A, p.B, UDP(A6, B6, 5000, 53))
+	all := w.b.Peers[0].Allowed
+	w.b.Peers[0].Allowed = all[:1]
+	w.apply()
+	w.passes("IPv4, which stays", p.A, p.B, UDP(A4, B4, 5000, 53))
+	w.refused("IPv6, which was taken away", p.A, p.B, UDP(A6, B6, 5000, 53))
+	w.b.Peers[0].Allowed = all
+	w.apply()
+	w.passes("IPv6, which is back", p.A, p.B, UDP(A6, B6, 5000, 53))
 }
 
 func sessionsOutliveChanges(t *testing.T, p *Pair) {

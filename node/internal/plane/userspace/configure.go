@@ -17,7 +17,8 @@ type applied struct {
 	tunnel key.TunnelPublic // of this node
 	port   uint16
 	peers  map[key.TunnelPublic]peer
-	torn   bool // a step failed half-way: start from an empty device
+	keys   []key.TunnelPublic // of peers, in the order of the configuration
+	torn   bool               // a step failed half-way: start from an empty device
 }
 
 // peer is one peer of wireguard-go.
@@ -93,6 +94,7 @@ func wanted(cfg *plane.Config) applied {
 		to := peer{id: from.ID, endpoint: from.Endpoint(), allowed: slices.Clone(from.Allowed)}
 		slices.SortFunc(to.allowed, netip.Prefix.Compare)
 		w.peers[from.TunnelKey] = to
+		w.keys = append(w.keys, from.TunnelKey)
 	}
 	return w
 }
@@ -117,7 +119,8 @@ func (s *steps) narrow(old, want applied) {
 	if want.port != old.port && want.port != 0 {
 		line(&s.first, "listen_port", fmt.Sprint(want.port))
 	}
-	for k, was := range old.peers {
+	for _, k := range old.keys {
+		was := old.peers[k]
 		is, ok := want.peers[k]
 		if !ok || is.endpoint != was.endpoint {
 			open(&s.first, k)
@@ -137,7 +140,8 @@ func (s *steps) narrow(old, want applied) {
 // widen adds peers and allowed addresses. A new peer gets its endpoint in the
 // same breath: one made without would let the first packet choose it.
 func (s *steps) widen(old, want applied) {
-	for k, is := range want.peers {
+	for _, k := range want.keys {
+		is := want.peers[k]
 		was, ok := old.peers[k]
 		fresh := !ok || is.endpoint != was.endpoint
 		if fresh {

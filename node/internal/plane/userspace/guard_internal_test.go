@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"sync"
@@ -303,4 +304,64 @@ func BenchmarkGuard(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/64, "ns/packet")
+}
+
+// answersTo counts the answers to reads that all happen at one moment.
+func answersTo(t *testing.T, g *guard, rounds int) (n int) {
+	t.Helper()
+	moment := filter.At(time.Unix(1_800_000_000, 0))
+	g.now = func() filter.Moment { return moment }
+	bufs, sizes := buffers(8)
+	for range rounds {
+		if _, err := g.Read(bufs, sizes, offset); err != nil {
+			t.Fatal(err)
+		}
+		for len(g.ready) > 0 {
+			b := <-g.ready
+			g.free <- b[:0]
+			n++
+		}
+	}
+	return n
+}
+
+func TestAnswersOfOneMomentAreLimited(t *testing.T) {
+	g := guarded(t, &script{packets: outbound(99)})
+	if n := answersTo(t, g, 1000); n != 100 {
+		t.Errorf("%d answers to 1000 refusals of one moment, want 100", n)
+	}
+}
+
+// What cannot be answered takes no buffer away from what can.
+func TestUnanswerableCostsNoBuffer(t *testing.T) {
+	reset := planetest.TCP(planetest.A4, planetest.B4, 5000, 443, planetest.RST)
+	dev := &script{packets: [][]byte{reset}}
+	g := guarded(t, dev)
+	if n := answersTo(t, g, 2*answersWaiting); n != 0 {
+		t.Errorf("%d answers to resets", n)
+	}
+	dev.packets = outbound(99)
+	if n := answersTo(t, g, 1); n != 1 {
+		t.Errorf("%d answers to a datagram after many resets, want 1", n)
+	}
+}
+
+// A source that is not this node's is nobody who waits for an answer.
+func TestForeignSourcesAreNotAnswered(t *testing.T) {
+	g := guarded(t, &script{packets: [][]byte{planetest.UDP(planetest.Far4, planetest.B4, 5000, 53)}})
+	if n := answersTo(t, g, 3); n != 0 {
+		t.Errorf("%d answers to a foreign source", n)
+	}
+}
+
+func TestErrorsOfWireGuardAreLimited(t *testing.T) {
+	var text bytes.Buffer
+	log := logger(slog.New(slog.NewTextHandler(&text, nil)))
+	for range 1000 {
+		log.Errorf("no path to %s", "peer")
+		log.Verbosef("not at this level")
+	}
+	if n := bytes.Count(text.Bytes(), []byte("\n")); n < 1 || n > 20*linesPerSecond {
+		t.Errorf("%d lines in a moment, want about %d", n, linesPerSecond)
+	}
 }

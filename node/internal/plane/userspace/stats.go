@@ -29,8 +29,9 @@ func (p *Plane) peerStats() ([]plane.PeerStats, error) {
 	return text.peers, nil
 }
 
-// peerText reads what wireguard-go writes, and keeps what is no secret. It is an
-// io.Writer, so that the text with the private key is never held as a whole.
+// peerText reads what wireguard-go writes, and keeps a few lines about peers. It
+// is an io.Writer, so that the text, whose first line is the private key, is
+// never held.
 type peerText struct {
 	names map[string]string // ids by hexadecimal key
 	peers []plane.PeerStats
@@ -41,7 +42,7 @@ type peerText struct {
 func (t *peerText) Write(text []byte) (int, error) {
 	for line := range bytes.Lines(text) {
 		name, value, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte("="))
-		if !ok || string(name) == "private_key" || string(name) == "preshared_key" {
+		if !ok {
 			continue
 		}
 		if err := t.line(string(name), string(value)); err != nil {

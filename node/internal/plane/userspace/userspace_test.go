@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.zx2c4.com/wireguard/conn"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/filter"
@@ -24,14 +27,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func now() filter.Moment { return filter.At(time.Now()) }
 
-func start(t *testing.T, tun *planetest.TUN, net *planetest.Network, id string, log io.Writer) userspace.Keeping {
+// keeping is a plane with its TUN.
+type keeping struct {
+	userspace.Keeping
+	tun *planetest.TUN
+}
+
+func start(t *testing.T, tun *planetest.TUN, net *planetest.Network, id string, log io.Writer) keeping {
 	t.Helper()
 	p, err := userspace.New(userspace.Options{TUN: tun, Bind: net.Bind(id), Now: now,
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return userspace.Keeping{Plane: p}
+	return keeping{userspace.Keeping{Plane: p}, tun}
 }
 
 // lab joins two planes in memory and in virtual time.
@@ -140,4 +149,81 @@ func (s *safeBuilder) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// What a failed configuration left behind in wireguard-go is cleared away.
+func TestHalfWayIsMadeWholeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := planetest.NewNetwork()
+		net.Unknown = "n-bad"
+		a, b := start(t, planetest.NewTUN(8), net, "n-a", io.Discard), start(t, planetest.NewTUN(8), net, "n-b", io.Discard)
+		defer a.Close()
+		defer b.Close()
+		synctest.Wait() // both devices are up
+		keyA, keyB, bad := key.NewTunnel(), key.NewTunnel(), key.NewTunnel()
+		peerB := plane.Peer{ID: "n-b", TunnelKey: keyB.Public()}
+		if err := a.Configure(t.Context(), config(keyA, planetest.A4, peerB, plane.Peer{ID: "n-bad", TunnelKey: bad.Public()})); err == nil {
+			t.Fatal("a peer without an endpoint was accepted")
+		}
+		if v := a.Explain(plane.Question{Src: planetest.B4.IP(), Dst: planetest.A4.IP()}); v.Reason != acl.NoMap {
+			t.Errorf("after a failure the verdict is %v, want %q", v, acl.NoMap)
+		}
+		if err := a.Configure(t.Context(), config(keyA, planetest.A4)); err != nil {
+			t.Fatal(err)
+		}
+		peerA := plane.Peer{ID: "n-a", TunnelKey: keyA.Public(), Allowed: []netip.Prefix{planetest.A4.Host()},
+			Prefixes: []acl.PrefixClass{{Prefix: planetest.A4.Host(), Class: 1}}}
+		cfg := config(keyB, planetest.B4, peerA)
+		cfg.Rules.Out = []acl.Rule{{ID: "r", Src: []acl.Class{1}, Dst: []acl.Class{1}, Open: []acl.Service{{Protocol: acl.UDP, Last: 65535}}}}
+		if err := b.Configure(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		b.tun.Send(planetest.UDP(planetest.B4, planetest.A4, 5000, 53))
+		synctest.Wait()
+		stats, err := b.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(stats.Peers) != 1 || stats.Peers[0].Sent == 0 || !stats.Peers[0].LastHandshake.IsZero() {
+			t.Errorf("%+v: want a handshake sent and none answered by a node that has no peer", stats)
+		}
+	})
+}
+
+// ports is a bind that remembers the ports it was opened on.
+type ports struct {
+	conn.Bind
+	mu     sync.Mutex
+	opened []uint16
+}
+
+func (p *ports) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opened = append(p.opened, port)
+	return p.Bind.Open(port)
+}
+
+func TestPortIsSetOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bind := &ports{Bind: planetest.NewNetwork().Bind("n-a")}
+		p, err := userspace.New(userspace.Options{TUN: planetest.NewTUN(1), Bind: bind, Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		synctest.Wait() // opened on any port by now
+		cfg := config(key.NewTunnel(), planetest.A4)
+		for _, port := range []uint16{0, 41641, 41641, 7} {
+			cfg.ListenPort = port
+			if err := p.Configure(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bind.mu.Lock()
+		defer bind.mu.Unlock()
+		if want := []uint16{0, 41641, 7}; !slices.Equal(bind.opened, want) {
+			t.Errorf("opened on %v, want %v", bind.opened, want)
+		}
+	})
 }
