@@ -268,7 +268,8 @@ func TestWords(t *testing.T) {
 	m := clinic(t, `"grants": [
 	{"id": "ward", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:443"]},
 	{"id": "own", "src": ["autogroup:member"], "dst": ["autogroup:self"], "ip": ["udp:53"]},
-	{"id": "scan", "src": ["tag:db"], "dst": ["vlan", "ct"], "ip": ["*"]}],
+	{"id": "scan", "src": ["tag:db"], "dst": ["vlan", "ct"], "ip": ["*"]},
+	{"id": "pull", "src": ["tag:ehr"], "dst": ["ct"], "ip": ["tcp:104"]}],
 "acls": [{"action": "accept", "src": ["*"], "dst": ["ehr4:22,8000-9000"], "proto": "tcp"}]`)
 	var b strings.Builder
 	for _, q := range []string{"100.64.0.1 100.64.0.3 6 443", "100.64.0.1 100.64.0.3 1 0", "100.64.0.1 100.64.0.3 6 444", "100.64.0.1 100.64.0.3 17 443",

@@ -206,6 +206,7 @@ func TestBounds(t *testing.T) {
 	tests := []struct{ name, src, want string }{
 		{"depth", deep, "nested deeper"},
 		{"depth behind a comment", `/* " */ {"a": "[[[", ` + `"b": ` + deep, "nested deeper"},
+		{"depth behind closed brackets", `[` + strings.Repeat("[],", 1000) + deep, "nested deeper"},
 		{"size", string(long), "the limit is"},
 		{"BOM", "\ufeff{}", "byte order mark"},
 		{"UTF-16", "\xff\xfe{\x00", "not UTF-8"},
