@@ -53,6 +53,14 @@ func TestGatewayForwards(t *testing.T) {
 	if len(again) != 0 {
 		t.Errorf("a second call changed %v", again)
 	}
+	// A prefix whose first address is the gateway's own leads to the LAN all the same.
+	addAddress(t, lan, "10.30.0.0/31")
+	if again, err = n.EnableForwarding([]netip.Prefix{netip.MustParsePrefix("10.30.0.0/31")}); err != nil || len(again) != 0 {
+		t.Errorf("a prefix that begins with our own address: %v, %v", again, err)
+	}
+	if _, err = n.EnableForwarding([]netip.Prefix{netip.MustParsePrefix("10.30.0.0/32")}); err == nil {
+		t.Error("our own address was taken for a device behind")
+	}
 	must(t, osnet.Restore(changed))
 	if now := sysctl(t, "net/ipv4/conf/lan0/forwarding"); now != "0" {
 		t.Error("Restore left forwarding on")

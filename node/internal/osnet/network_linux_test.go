@@ -101,8 +101,13 @@ func TestApplyOfTheSameChangesNothing(t *testing.T) {
 	must(t, n.Reapply())
 	marker := &netlink.Route{Table: 999, Type: unix.RTN_BLACKHOLE, Dst: ipNet(host(internet4))}
 	must(t, netlink.RouteAdd(marker))
-	if first := <-routes; first.Table != 999 {
-		t.Errorf("a second Apply changed %v", first)
+	for r := range routes {
+		if r.Table == int(n.Config().Table) {
+			t.Errorf("a second Apply changed %v", r)
+		}
+		if r.Table == 999 {
+			break
+		}
 	}
 	close(done)
 	for range routes { // until the subscription has ended

@@ -128,11 +128,6 @@ func (n *Network) setAddresses(link netlink.Link) error {
 			continue
 		}
 		addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen()))}
-		if a.Is6() {
-			// Nobody else is on the wire to have the address too, and it must
-			// be usable at once.
-			addr.Flags = unix.IFA_F_NODAD
-		}
 		if err := n.nl.AddrReplace(link, addr); err != nil {
 			errs = append(errs, fmt.Errorf("osnet: give %s the address %s: %w%s", n.cfg.Name, a, err, hintSix(a, err)))
 		}
