@@ -22,6 +22,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -95,7 +96,8 @@ func (a *assembly) open(ctx context.Context) (err error) {
 
 // autoApprove is the policy's word on a route that a node advertises.
 func autoApprove(p *policy.Policy, n registry.Node, prefix netip.Prefix) bool {
-	return compile.AutoApproves(p, compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses}, prefix)
+	node := compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses}
+	return slices.Contains(compile.New(p, nil).ApprovedRoutes(node, []netip.Prefix{prefix}), prefix)
 }
 
 type listeners struct {

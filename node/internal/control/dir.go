@@ -118,3 +118,6 @@ func (d *Dir) writeJSON(name string, from any) error {
 	}
 	return d.write(name, append(b, '\n'))
 }
+
+// PolicyTimeFile is where package policytime keeps its stamp.
+func (d *Dir) PolicyTimeFile() string { return d.file("policytime") }

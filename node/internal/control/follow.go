@@ -33,12 +33,15 @@ type Facts struct {
 
 // Listener hears what the follower learns, from one goroutine. It must not block.
 type Listener interface {
-	// State is a verified state to be enforced. Confirmed says that the
-	// coordinator stands behind it; otherwise it is from disk.
-	State(s wire.State, confirmed bool)
+	// Map is a verified map to be enforced from now on.
+	Map(m wire.Map)
+	// Lease is the coordinator's word that it stands behind the map.
+	Lease(l wire.Leased)
+	// Confirmed says that the map at hand is the one that it should be.
+	Confirmed()
 	// Endpoints says where a peer may be reached.
 	Endpoints(peer string, at []netip.AddrPort)
-	// Contact says that the stream stands, or why it does not.
+	// Contact says that the stream stands (nil), or why it does not.
 	Contact(err error)
 }
 
@@ -129,7 +132,17 @@ func (f *Follower) Run(ctx context.Context) error {
 
 func (f *Follower) open() (*channel, error) {
 	id := f.o.Identity
-	return open(id.URL, &f.o.Keys.Node, *f.chain.Load(), id.Root.Fingerprint(), f.o.Clock.Human)
+	return open(id.URL, &f.o.Keys.Node, *f.chain.Load(), id.Root.Fingerprint(), f.now)
+}
+
+// now is the time by which certificates and map keys are judged: policy time,
+// or before the first lease the wall clock, if that is later.
+func (f *Follower) now() time.Time {
+	now := f.o.Clock.Now()
+	if wall := time.Now(); !f.o.Clock.Warm() && wall.After(now) {
+		return wall
+	}
+	return now
 }
 
 // session is one connection. It tells whether anything was heard on it.
@@ -218,7 +231,7 @@ func (f *Follower) handle(m *wire.FollowResponse) error {
 	case *wire.FollowResponse_Signed:
 		return f.signed(m.Signed)
 	case *wire.FollowResponse_Current:
-		f.o.Listener.State(f.state, true)
+		f.o.Listener.Confirmed()
 	case *wire.FollowResponse_Hints:
 		f.takeHints(m.Hints)
 	}
@@ -245,7 +258,7 @@ func (f *Follower) keys(k *wire.Keys) error {
 // signed takes one message of the map's history. An error ends the session; the
 // next one asks for a Full where that can help.
 func (f *Follower) signed(s *wire.Signed) error {
-	opened, err := wire.Open(f.trust, s, f.o.Clock.Human())
+	opened, err := wire.Open(f.trust, s, f.now())
 	if err != nil {
 		return fmt.Errorf("a message of the coordinator was refused: %w", err)
 	}
@@ -269,8 +282,11 @@ func (f *Follower) publish(next wire.State, o wire.Opened) {
 	}
 	if o.Envelope().GetLease() != nil {
 		f.log("noting the lease", f.o.Clock.Lease(next.Lease.Time))
+		f.o.Listener.Lease(next.Lease)
+	} else {
+		f.o.Listener.Map(next.Map)
+		f.o.Listener.Confirmed()
 	}
-	f.o.Listener.State(next, true)
 	heavy, err := f.o.Dir.keep(o)
 	f.log("keeping the map on disk", err)
 	f.needFull = f.needFull || heavy

@@ -44,12 +44,11 @@ func (d *Dir) Identity() (*Identity, error) {
 func (d *Dir) SaveIdentity(id *Identity) error { return d.writeJSON(identityFile, id) }
 
 // Stamp is what must never go back, whatever becomes of the map's file: the
-// greatest position that was enforced and the latest policy time that was known.
+// greatest position that was enforced, with the time of its last lease.
 type Stamp struct {
 	Incarnation uint64    `json:"incarnation"`
 	Epoch       uint64    `json:"epoch"`
 	Revision    uint64    `json:"revision"`
-	PolicyTime  time.Time `json:"policyTime"`
 	Lease       time.Time `json:"lease"`
 }
 

@@ -1,0 +1,244 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/node/internal/localapi"
+	"github.com/cordonmesh/cordon/node/internal/plane"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+// upWithin is how long Up waits for the first map to be enforced.
+const upWithin = 20 * time.Second
+
+// daemon is a Node as its local API sees it.
+type daemon Node
+
+var _ localapi.Daemon = (*daemon)(nil)
+
+// Status tells what the node is doing.
+func (d *daemon) Status(context.Context) (*local.Status, error) { return (*Node)(d).status() }
+
+// Up joins or starts, and returns when the node runs or waits for approval.
+func (d *daemon) Up(ctx context.Context, r local.UpRequest) (*local.Status, error) {
+	n := (*Node)(d)
+	name := r.Name
+	if name == "" {
+		name = hostName()
+	}
+	ctx, cancel := context.WithTimeout(ctx, upWithin)
+	defer cancel()
+	if err := n.Join(ctx, r.Enrolment, name); err != nil {
+		return nil, err
+	}
+	for {
+		_, m := n.current()
+		if m == nil {
+			if err := pause(ctx); err != nil {
+				return nil, fmt.Errorf("the node joined, but did not start; the daemon's log says why: %w", err)
+			}
+			continue
+		}
+		select {
+		case <-m.enforced:
+			return n.status()
+		case <-ctx.Done():
+			return nil, fmt.Errorf("the node joined, but has no map yet: %s", m.contactText())
+		}
+	}
+}
+
+// pause waits a moment for another goroutine, or for the end of ctx.
+func pause(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(2 * time.Millisecond):
+		return nil
+	}
+}
+
+// hostName gives the machine's name without its domain.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "node"
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}
+
+// Down stops the node.
+func (d *daemon) Down(ctx context.Context) (*local.Status, error) {
+	n := (*Node)(d)
+	if err := n.Leave(ctx); err != nil {
+		return nil, err
+	}
+	return n.status()
+}
+
+// Ping probes the path to a peer.
+func (d *daemon) Ping(ctx context.Context, r local.PingRequest) (*local.PingResponse, error) {
+	_, m := (*Node)(d).current()
+	if m == nil {
+		return nil, errDown
+	}
+	at, err := m.find(r.Target)
+	if err != nil {
+		return nil, err
+	}
+	peer, ok := m.peerAt(at[0])
+	if !ok {
+		return nil, fmt.Errorf("no peer of this node owns %s", at[0])
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	out := &local.PingResponse{Peer: peer.Name, Address: at[0]}
+	info, err := m.transport.Ping(ctx, peer.ID)
+	if err != nil {
+		out.Error = err.Error()
+		return out, nil
+	}
+	out.RTT, out.Endpoint = info.RTT, info.Endpoint.String()
+	return out, nil
+}
+
+// Explain gives this node's own verdict on a new flow.
+func (d *daemon) Explain(ctx context.Context, r local.ExplainRequest) (*local.ExplainResponse, error) {
+	_, m := (*Node)(d).current()
+	if m == nil {
+		return nil, errDown
+	}
+	p := m.plane.now.Load()
+	if p == nil {
+		return nil, errNoPlane
+	}
+	question, err := m.question(r)
+	if err != nil {
+		return nil, err
+	}
+	v := p.Explain(question)
+	out := &local.ExplainResponse{
+		Allow: v.Allow, Outbound: question.Direction == plane.Out, Reason: v.Reason.String(), Rule: string(v.Rule),
+		Src: m.title(question.Src), Dst: m.title(question.Dst),
+	}
+	m.locate(ctx, out)
+	return out, nil
+}
+
+// question turns names into addresses of one family, and finds the direction.
+func (m *mesh) question(r local.ExplainRequest) (q plane.Question, err error) {
+	if q.Protocol, err = protocolOf(r.Protocol); err != nil {
+		return q, err
+	}
+	q.Port = r.Port
+	src, err := m.find(r.Src)
+	if err != nil {
+		return q, err
+	}
+	dst, err := m.find(r.Dst)
+	if err != nil {
+		return q, err
+	}
+	for _, s := range src {
+		for _, t := range dst {
+			if s.Is4() == t.Is4() && !q.Src.IsValid() {
+				q.Src, q.Dst = s, t
+			}
+		}
+	}
+	if !q.Src.IsValid() {
+		return q, fmt.Errorf("%s and %s have no address family in common", r.Src, r.Dst)
+	}
+	switch {
+	case m.isOwn(q.Src):
+		q.Direction = plane.Out
+	case m.isOwn(q.Dst):
+		q.Direction = plane.In
+	default:
+		return q, fmt.Errorf("neither %s nor %s is this node: ask one of the two, or `cordonctl policy explain`", r.Src, r.Dst)
+	}
+	if q.Protocol == acl.ICMP && q.Src.Is6() {
+		q.Protocol = acl.ICMPv6
+	}
+	return q, nil
+}
+
+// find gives the addresses of a peer's name, an address, or (empty) this node.
+func (m *mesh) find(text string) ([]netip.Addr, error) {
+	m.mu.Lock()
+	own := m.state.Self.Addresses
+	m.mu.Unlock()
+	if text == "" && len(own) > 0 {
+		return own, nil
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	if found := m.resolve(text); len(found) > 0 {
+		return found, nil
+	}
+	return nil, fmt.Errorf("no peer of this node is called %q: `cordon status` lists them; others the policy hides from it", text)
+}
+
+func (m *mesh) isOwn(a netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, own := range m.state.Self.Addresses {
+		if own == a {
+			return true
+		}
+	}
+	for _, p := range m.state.Self.Routes {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// title names an address for people.
+func (m *mesh) title(a netip.Addr) string {
+	if p, ok := m.peerAt(a); ok {
+		return p.Name + " (" + a.String() + ")"
+	}
+	if m.isOwn(a) {
+		return "this node (" + a.String() + ")"
+	}
+	return a.String()
+}
+
+// locate adds where the deciding rule stands, if the coordinator can be asked.
+func (m *mesh) locate(ctx context.Context, out *local.ExplainResponse) {
+	m.mu.Lock()
+	connected, revision := m.connected, m.state.Revision
+	m.mu.Unlock()
+	if out.Rule == "" || !connected {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	found, err := m.follower.LookupRules(ctx, []string{out.Rule}, revision)
+	if err != nil || len(found) == 0 {
+		return
+	}
+	out.File, out.Line, out.Text = found[0].File, found[0].Line, found[0].Text
+}
+
+func protocolOf(text string) (acl.Protocol, error) {
+	switch strings.ToLower(text) {
+	case "", "tcp":
+		return acl.TCP, nil
+	case "udp":
+		return acl.UDP, nil
+	case "icmp":
+		return acl.ICMP, nil
+	}
+	return 0, fmt.Errorf("protocol %q is not allowed: want tcp, udp or icmp", text)
+}

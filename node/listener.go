@@ -1,0 +1,133 @@
+package node
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/osnet"
+)
+
+// The mesh hears from the follower; these are control.Listener's methods.
+
+// Map takes a verified map into force.
+func (m *mesh) Map(next wire.Map) {
+	m.mu.Lock()
+	m.state = next
+	m.mu.Unlock()
+	if w, ok := m.world.(*tunWorld); ok {
+		if err := w.guard(next.Self.Ranges); err != nil {
+			m.log.Error("guarding the mesh's ranges failed", "error", err)
+		}
+		m.collisions(next.Self.Ranges)
+	}
+	m.world.forward(next.Self.Routes)
+	m.engine.SetMap(next)
+}
+
+// Lease takes the coordinator's word that it stands behind the map.
+func (m *mesh) Lease(l wire.Leased) {
+	m.mu.Lock()
+	m.lease, m.heard = l.Time, time.Now()
+	m.mu.Unlock()
+	m.engine.SetLease(l.Time)
+}
+
+// Confirmed notes that the map is not only from disk.
+func (m *mesh) Confirmed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.confirmed, m.heard = true, time.Now()
+	delete(m.warnings, "map")
+}
+
+// Endpoints takes where a peer may be reached.
+func (m *mesh) Endpoints(peer string, at []netip.AddrPort) {
+	m.mu.Lock()
+	m.hints[peer] = at
+	m.mu.Unlock()
+	m.transport.SetCandidates(peer, at)
+}
+
+// Contact notes whether the coordinator is there.
+func (m *mesh) Contact(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.connected, m.contact = err == nil, err
+	if err == nil {
+		m.heard = time.Now()
+	}
+}
+
+func (m *mesh) warn(key, text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.warnings[key] = text
+}
+
+// collisions warns of local networks that lie in the mesh's ranges.
+func (m *mesh) collisions(ranges []netip.Prefix) {
+	found, err := osnet.Collisions(ranges, []string{m.node.cfg.Interface})
+	if err != nil || len(found) == 0 {
+		return
+	}
+	m.warn("collision", found[0].String())
+}
+
+// resolve gives the mesh addresses of a peer's name, with or without the mesh's
+// domain; this node's own name too.
+func (m *mesh) resolve(host string) []netip.Addr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := strings.TrimSuffix(strings.ToLower(host), ".")
+	name = strings.TrimSuffix(name, "."+m.state.Self.Domain)
+	if name == m.state.Self.Name {
+		return m.state.Self.Addresses
+	}
+	for _, p := range m.state.Peers {
+		if p.Name == name || p.ID == name {
+			return p.Addresses
+		}
+	}
+	return nil
+}
+
+// inMesh tells whether an address is the mesh's, or behind one of its gateways.
+func (m *mesh) inMesh(a netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range m.state.Self.Ranges {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	for _, peer := range m.state.Peers {
+		for _, p := range peer.Routes {
+			if p.Contains(a) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// peerAt gives the peer that owns an address, or has it behind it.
+func (m *mesh) peerAt(a netip.Addr) (wire.PeerRecord, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	best, bits := wire.PeerRecord{}, -1
+	for _, p := range m.state.Peers {
+		for _, own := range p.Addresses {
+			if own == a {
+				return p, true
+			}
+		}
+		for _, route := range p.Routes {
+			if route.Contains(a) && route.Bits() > bits {
+				best, bits = p, route.Bits()
+			}
+		}
+	}
+	return best, bits >= 0
+}

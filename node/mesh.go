@@ -1,0 +1,234 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cordonmesh/cordon/acl/filter"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/control"
+	"github.com/cordonmesh/cordon/node/internal/engine"
+	"github.com/cordonmesh/cordon/node/internal/osnet"
+	"github.com/cordonmesh/cordon/node/internal/plane"
+	"github.com/cordonmesh/cordon/node/internal/plane/userspace"
+	"github.com/cordonmesh/cordon/node/internal/transport"
+)
+
+// mesh is a node that is up.
+type mesh struct {
+	node      *Node
+	log       *slog.Logger
+	identity  *control.Identity
+	world     world
+	transport *transport.Transport
+	engine    *engine.Engine
+	follower  *control.Follower
+	plane     planeSlot
+	enforced  chan struct{} // closed when the first map is enforced
+	once      sync.Once
+	port      atomic.Uint32 // that the coordinator was told
+
+	mu        sync.Mutex
+	state     wire.Map
+	lease     time.Time
+	confirmed bool
+	contact   error
+	connected bool
+	heard     time.Time
+	hints     map[string][]netip.AddrPort
+	peers     []engine.PathPeer
+	warnings  map[string]string
+}
+
+func newMesh(n *Node, id *control.Identity) (*mesh, error) {
+	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}),
+		hints: map[string][]netip.AddrPort{}, warnings: map[string]string{}}
+	var err error
+	var mark uint32
+	if n.cfg.Userspace {
+		m.world, err = newStack(n.cfg, m.resolve, m.inMesh)
+	} else {
+		var w *tunWorld
+		if w, err = newTUN(n.cfg); err == nil {
+			m.world, mark = w, w.net.Config().Mark
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.transport, err = transport.New(transport.Config{
+		Self: n.keys.Node.Public(), Path: &n.keys.Path, Port: n.cfg.Port, Log: n.log, Mark: mark,
+	})
+	if err != nil {
+		return nil, errors.Join(err, m.world.close())
+	}
+	m.engine, err = engine.New(engine.Options{Plane: &m.plane, Paths: m, Links: m.world, Enforced: m.isEnforced, Log: n.log})
+	if err != nil {
+		return nil, errors.Join(err, m.world.close())
+	}
+	return m, nil
+}
+
+// run is up until ctx is done.
+func (m *mesh) run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, m.world.close()) }()
+	start := m.fromDisk()
+	m.follower, err = control.NewFollower(control.Options{
+		Dir: m.node.dir, Keys: m.node.keys, Identity: m.identity, Clock: m.node.clock, Listener: m,
+		Facts: m.facts, Version: m.node.cfg.Version, Log: m.log,
+	}, start)
+	if err != nil {
+		return err
+	}
+	m.engine.SetTunnel(m.node.keys.Tunnel, m.node.cfg.Port)
+	if !start.Map.IsZero() {
+		m.Map(start.Map)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return m.transport.Run(ctx) })
+	g.Go(func() error { return m.node.clock.Run(ctx) })
+	g.Go(func() error { return m.planes(ctx) })
+	g.Go(func() error { return m.world.run(ctx, m.networkChanged) })
+	g.Go(func() error { return m.follower.Run(ctx) })
+	return g.Wait()
+}
+
+// fromDisk gives the state of a cold start. What cannot be verified is not
+// obeyed: the node then denies until the coordinator gives it a map.
+func (m *mesh) fromDisk() wire.State {
+	start, err := m.node.dir.Load(m.identity)
+	if err != nil {
+		m.log.Error("the map on disk is refused; everything is denied until the coordinator gives a new one", "error", err)
+		m.warn("map", "the map on disk was refused: "+err.Error())
+		start.Map = wire.Map{}
+	}
+	if stamp, err := m.node.dir.Stamp(); err == nil && !stamp.Lease.IsZero() {
+		m.engine.SetLease(stamp.Lease)
+		m.lease = stamp.Lease
+	}
+	return start
+}
+
+// planes keeps a plane: when its device has died it opens another. Meanwhile
+// nothing leaves, since the routes to the mesh lead nowhere else.
+func (m *mesh) planes(ctx context.Context) error {
+	for {
+		err := m.onePlane(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if m.node.cfg.Userspace {
+			return fmt.Errorf("the data plane ended: %w", err)
+		}
+		m.log.Error("the interface died; making it again", "why", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (m *mesh) onePlane(ctx context.Context) error {
+	device, err := m.world.open()
+	if err != nil {
+		return err
+	}
+	p, err := userspace.New(userspace.Options{TUN: device, Bind: m.transport.Bind(), Log: m.log, Now: func() filter.Moment {
+		return filter.MomentOf(m.node.clock.Read())
+	}})
+	if err != nil {
+		return errors.Join(err, device.Close())
+	}
+	defer p.Close()
+	m.plane.set(p)
+	defer m.plane.set(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	engine := make(chan error, 1)
+	go func() { engine <- m.engine.Run(ctx) }()
+	select {
+	case <-p.Done():
+		cancel()
+		return errors.Join(p.Err(), <-engine)
+	case err := <-engine:
+		return err
+	}
+}
+
+// planeSlot lets the engine speak to whichever plane there is.
+type planeSlot struct {
+	now atomic.Pointer[userspace.Plane]
+}
+
+func (s *planeSlot) set(p *userspace.Plane) { s.now.Store(p) }
+
+var errNoPlane = errors.New("there is no data plane at the moment")
+
+// Configure is engine.Plane's.
+func (s *planeSlot) Configure(ctx context.Context, c plane.Config) error {
+	if p := s.now.Load(); p != nil {
+		return p.Configure(ctx, c)
+	}
+	return errNoPlane
+}
+
+// Renew is engine.Plane's.
+func (s *planeSlot) Renew(lease time.Time) {
+	if p := s.now.Load(); p != nil {
+		p.Renew(lease)
+	}
+}
+
+// SetPeers is engine.Paths': it adds where each peer may be reached.
+func (m *mesh) SetPeers(peers []engine.PathPeer) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.peers = peers
+	out := make([]transport.Peer, len(peers))
+	for i, p := range peers {
+		out[i] = transport.Peer{ID: p.ID, NodeKey: p.NodeKey, PathKey: p.PathKey, Candidates: m.hints[p.ID]}
+	}
+	m.transport.SetPeers(out)
+	return nil
+}
+
+func (m *mesh) isEnforced(at wire.Position) {
+	m.once.Do(func() { close(m.enforced) })
+	m.follower.Acknowledge(at)
+	if port := uint32(m.transport.Port()); m.port.Swap(port) != port {
+		m.follower.FactsChanged() // peers are told where to look
+	}
+}
+
+func (m *mesh) networkChanged() {
+	m.transport.NetworkChanged()
+	m.follower.FactsChanged()
+}
+
+// facts are what the coordinator is told of where this node is.
+func (m *mesh) facts() control.Facts {
+	f := control.Facts{Endpoints: slices.Clone(m.node.cfg.Endpoints), Port: m.transport.Port(), Advertised: m.node.cfg.Advertise}
+	m.mu.Lock()
+	ranges := m.state.Self.Ranges
+	m.mu.Unlock()
+	local, err := osnet.ListCandidates([]string{m.node.cfg.Interface}, ranges)
+	if err != nil {
+		m.log.Warn("listing this machine's addresses failed", "error", err)
+	}
+	for _, a := range local.Addresses {
+		if f.Port != 0 && len(f.Endpoints) < 15 {
+			f.Endpoints = append(f.Endpoints, netip.AddrPortFrom(a, f.Port))
+		}
+	}
+	return f
+}

@@ -1,0 +1,134 @@
+package node
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/plane"
+	"github.com/cordonmesh/cordon/node/internal/transport"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+func (n *Node) status() (*local.Status, error) {
+	id, m := n.current()
+	s := &local.Status{State: local.StateUnenrolled, Version: n.cfg.Version, Mode: "tun", Interface: n.cfg.Interface}
+	if n.cfg.Userspace {
+		s.Mode, s.Interface = "userspace", ""
+	}
+	if id == nil {
+		return s, nil
+	}
+	s.Mesh, s.Node, s.Coordinator.URL = id.Mesh().String(), id.Node, id.URL
+	s.State = local.StateStopped
+	if m == nil {
+		return s, nil
+	}
+	m.describe(s)
+	return s, nil
+}
+
+func (m *mesh) describe(s *local.Status) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	self := m.state.Self
+	s.State = local.StateStarting
+	select {
+	case <-m.enforced:
+		s.State = local.StateRunning
+	default:
+	}
+	if self.Pending {
+		s.State = local.StatePending
+	}
+	s.Name, s.User, s.Tags, s.Domain, s.Addresses = self.Name, self.User, self.Tags, self.Domain, self.Addresses
+	s.Port = m.transport.Port()
+	s.Map = local.MapStatus{
+		Incarnation: m.state.Incarnation, Revision: m.state.Revision, Epoch: m.state.Epoch,
+		Lease: m.lease, FromDisk: !m.confirmed && !m.state.IsZero(),
+	}
+	if now := m.node.clock.Now(); now.Year() > 2000 {
+		s.Map.PolicyTime = now
+	}
+	s.Coordinator.Connected, s.Coordinator.LastHeard = m.connected, m.heard
+	if m.contact != nil {
+		s.Coordinator.Error = m.contact.Error()
+	}
+	for _, p := range m.node.cfg.Advertise {
+		s.Routes = append(s.Routes, local.RouteStatus{Prefix: p, Approved: slices.Contains(self.Routes, p)})
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.warnings)) {
+		s.Warnings = append(s.Warnings, m.warnings[key])
+	}
+	if ahead, on := m.node.clock.Alarm(); on {
+		s.Warnings = append(s.Warnings, "this machine's clock is "+ahead.String()+" ahead of policy time: set it right")
+	}
+	m.describePlane(s)
+}
+
+func (m *mesh) describePlane(s *local.Status) {
+	var stats plane.Stats
+	if p := m.plane.now.Load(); p != nil {
+		var err error
+		if stats, err = p.Stats(); err != nil {
+			s.Warnings = append(s.Warnings, err.Error())
+		}
+	}
+	byID := map[string]plane.PeerStats{}
+	for _, p := range stats.Peers {
+		byID[p.ID] = p
+	}
+	paths := m.transport.Paths()
+	for _, p := range m.state.Peers {
+		s.Peers = append(s.Peers, peerStatus(p, paths[p.ID], byID[p.ID]))
+	}
+	slices.SortFunc(s.Peers, func(a, b local.Peer) int { return cmp.Compare(a.Name, b.Name) })
+	for _, r := range stats.Refusals {
+		s.Refusals = append(s.Refusals, refusal(r))
+	}
+}
+
+func peerStatus(p wire.PeerRecord, path transport.PathInfo, stats plane.PeerStats) local.Peer {
+	out := local.Peer{
+		ID: p.ID, Name: p.Name, Addresses: p.Addresses, Routes: p.Routes, Path: "none", Why: path.Why,
+		LastHandshake: stats.LastHandshake, Received: stats.Received, Sent: stats.Sent,
+	}
+	if path.Endpoint.IsValid() {
+		out.Path, out.Endpoint, out.RTT, out.Why = "direct", path.Endpoint.String(), path.RTT, ""
+	}
+	return out
+}
+
+func refusal(r plane.Refusal) local.Refusal {
+	return local.Refusal{
+		Time: r.Last, Outbound: r.Direction == plane.Out, Src: r.Src, Dst: r.Dst, Protocol: protocolText(r.Protocol),
+		Reason: r.Verdict.Reason.String(), Rule: string(r.Verdict.Rule), Count: r.Count,
+	}
+}
+
+func protocolText(p acl.Protocol) string {
+	switch p {
+	case acl.TCP:
+		return "tcp"
+	case acl.UDP:
+		return "udp"
+	case acl.ICMP:
+		return "icmp"
+	case acl.ICMPv6:
+		return "icmpv6"
+	}
+	return strconv.Itoa(int(p))
+}
+
+// contactText says why there is no map, for people.
+func (m *mesh) contactText() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.contact != nil {
+		return m.contact.Error()
+	}
+	return "the coordinator has sent none"
+}

@@ -1,0 +1,184 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.zx2c4.com/wireguard/tun"
+
+	"github.com/cordonmesh/cordon/netstack"
+	"github.com/cordonmesh/cordon/node/internal/osnet"
+)
+
+// world is where inner packets come from and go to: the machine, by a TUN, or a
+// network stack in this process.
+type world interface {
+	// open gives the device. It is called again when the device has died.
+	open() (tun.Device, error)
+	// SetAddresses and SetRoutes are the engine's Links.
+	SetAddresses(ctx context.Context, addresses []netip.Prefix) error
+	SetRoutes(ctx context.Context, routes []netip.Prefix) error
+	// forward makes the machine carry packets for what is behind it.
+	forward(behind []netip.Prefix)
+	// run keeps the world in order until ctx is done; changed is called when the
+	// machine's own addresses or routes have changed.
+	run(ctx context.Context, changed func()) error
+	close() error
+}
+
+// tunWorld is the machine's own network.
+type tunWorld struct {
+	net  *osnet.Network
+	log  *slog.Logger
+	mu   sync.Mutex
+	want osnet.Want
+	fwd  []osnet.Change // sysctls to take back
+}
+
+func newTUN(c Config) (*tunWorld, error) {
+	n, err := osnet.New(osnet.Config{Name: c.Interface, MTU: c.MTU})
+	if err != nil {
+		return nil, err
+	}
+	return &tunWorld{net: n, log: c.Log}, nil
+}
+
+func (w *tunWorld) open() (tun.Device, error) { return w.net.Open() }
+
+func (w *tunWorld) SetAddresses(_ context.Context, addresses []netip.Prefix) error {
+	return w.apply(func(want *osnet.Want) {
+		want.Addresses = nil
+		for _, p := range addresses {
+			want.Addresses = append(want.Addresses, p.Addr())
+		}
+	})
+}
+
+func (w *tunWorld) SetRoutes(_ context.Context, routes []netip.Prefix) error {
+	return w.apply(func(want *osnet.Want) { want.Routes = routes })
+}
+
+// guard names the ranges of the mesh, which never leave by another interface.
+func (w *tunWorld) guard(ranges []netip.Prefix) error {
+	return w.apply(func(want *osnet.Want) { want.Guards = ranges })
+}
+
+func (w *tunWorld) apply(change func(*osnet.Want)) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(&w.want)
+	return w.net.Apply(w.want)
+}
+
+func (w *tunWorld) forward(behind []netip.Prefix) {
+	if len(behind) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	changes, err := w.net.EnableForwarding(behind)
+	for _, c := range changes {
+		w.log.Info("this machine now forwards for its gateway routes", "changed", c.String())
+	}
+	w.fwd = append(w.fwd, changes...)
+	if err != nil {
+		w.log.Error("this machine cannot forward for its gateway routes", "error", err)
+	}
+}
+
+func (w *tunWorld) run(ctx context.Context, changed func()) error {
+	return w.net.Watch(ctx, func(e osnet.Event) {
+		w.log.Warn("the machine's network changed", "what", e.String())
+		switch e {
+		case osnet.UnderlayChanged:
+			changed()
+		case osnet.TunnelGone:
+			// wireguard-go notices too, ends its device, and the mesh opens anew.
+		default:
+			if err := w.net.Reapply(); err != nil {
+				w.log.Error("repairing the machine's network failed", "error", err)
+			}
+		}
+	})
+}
+
+func (w *tunWorld) close() error {
+	return errors.Join(osnet.Restore(w.fwd), w.net.Close())
+}
+
+// stackWorld is a network stack in this process.
+type stackWorld struct {
+	cfg    Config
+	stack  *netstack.Stack
+	opened bool
+	permit func(netip.Addr) bool
+}
+
+func newStack(c Config, resolve func(string) []netip.Addr, permit func(netip.Addr) bool) (*stackWorld, error) {
+	s, err := netstack.New(netstack.Config{MTU: c.MTU, Resolve: func(_ context.Context, host string) ([]netip.Addr, error) {
+		if found := resolve(host); len(found) > 0 {
+			return found, nil
+		}
+		return nil, &net.DNSError{Err: "no peer of this node has this name", Name: host, IsNotFound: true}
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return &stackWorld{cfg: c, stack: s, permit: permit}, nil
+}
+
+func (w *stackWorld) open() (tun.Device, error) {
+	if w.opened {
+		return nil, errors.New("the network stack has ended")
+	}
+	w.opened = true
+	return w.stack.Device(), nil
+}
+
+func (w *stackWorld) SetAddresses(_ context.Context, addresses []netip.Prefix) error {
+	var list []netip.Addr
+	for _, p := range addresses {
+		list = append(list, p.Addr())
+	}
+	return w.stack.SetAddresses(list)
+}
+
+// SetRoutes does nothing: all that the stack sends goes to the mesh.
+func (w *stackWorld) SetRoutes(context.Context, []netip.Prefix) error { return nil }
+
+func (w *stackWorld) forward([]netip.Prefix) {}
+
+func (w *stackWorld) close() error { return w.stack.Close() }
+
+// run serves the doors that the configuration names.
+func (w *stackWorld) run(ctx context.Context, changed func()) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return osnet.WatchUnderlay(ctx, nil, changed) })
+	if w.cfg.SOCKS5 != "" {
+		l, err := net.Listen("tcp", w.cfg.SOCKS5)
+		if err != nil {
+			return fmt.Errorf("socks5: %w", err)
+		}
+		p := &netstack.Proxy{Stack: w.stack, Permit: func(_ string, dst netip.AddrPort) bool { return w.permit(dst.Addr()) }}
+		g.Go(func() error { return p.ServeSOCKS(ctx, l) })
+	}
+	for _, f := range w.cfg.Forwards {
+		l, err := net.Listen("tcp", f.Listen)
+		if err != nil {
+			return fmt.Errorf("forward: %w", err)
+		}
+		g.Go(func() error { return w.stack.Forward(ctx, l, f.Target, netstack.Limits{}) })
+	}
+	for _, e := range w.cfg.Exposes {
+		g.Go(func() error {
+			return w.stack.Expose(ctx, netip.AddrPortFrom(netip.Addr{}, e.Port), e.Target, netstack.Limits{})
+		})
+	}
+	return g.Wait()
+}
