@@ -42,7 +42,8 @@ func usable(a netip.AddrPort) bool {
 
 // clean gives the usable addresses of a list in one form each, without doubles,
 // at most MaxCandidates.
-func clean(list []netip.AddrPort) (out []netip.AddrPort) {
+func clean(list []netip.AddrPort) []netip.AddrPort {
+	out := make([]netip.AddrPort, 0, min(len(list), MaxCandidates))
 	for _, a := range list {
 		a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 		if len(out) < MaxCandidates && usable(a) && !slices.Contains(out, a) {

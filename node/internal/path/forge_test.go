@@ -333,3 +333,19 @@ func BenchmarkReceiveUnaskedAnswer(b *testing.B) {
 		s.Receive(s.now, evil, forged)
 	}
 }
+
+// BenchmarkSetPeers gives a Set of 10,000 peers the same map again.
+func BenchmarkSetPeers(b *testing.B) {
+	s := newStage(b)
+	var peers []path.Peer
+	for i := range 10_000 {
+		n, p := key.NewNode(), key.NewPath()
+		peers = append(peers, path.Peer{ID: fmt.Sprint(i), Node: n.Public(), Path: p.Public(), Candidates: addresses(3)})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.SetPeers(s.now, peers); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

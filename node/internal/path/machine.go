@@ -270,7 +270,7 @@ func (m *machine) settle(now time.Time) {
 	m.do(unanswered, netip.AddrPort{}, probe.ID{})
 	if m.interested(now) {
 		m.retry = now.Add(min(minBackoff<<m.failures, maxBackoff))
-		m.failures = min(m.failures+1, 6)
+		m.failures = min(m.failures+1, 5)
 	}
 }
 

@@ -231,4 +231,3 @@ func TestOtherLocalAddressIsTriedBeforeThePathIsLost(t *testing.T) {
 		t.Errorf("%d moves, last data %v ago: %v leads to a too", w.b.Moves, w.Now().Sub(w.a.LastData), b1.Addr())
 	}
 }
-

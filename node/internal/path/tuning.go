@@ -68,7 +68,7 @@ const (
 	// minBackoff doubles up to maxBackoff from one search without answer to the
 	// next, while somebody keeps wanting to send.
 	minBackoff = 500 * time.Millisecond
-	maxBackoff = 30 * time.Second
+	maxBackoff = 10 * time.Second
 	// freshWant is how long nobody must have wanted to send for the next wish to
 	// count as new, and to be searched for at once. It is longer than the
 	// interval at which WireGuard repeats an initiation (5 s).

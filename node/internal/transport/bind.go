@@ -141,11 +141,13 @@ func (t *Transport) take(from conn.Endpoint, b []byte) {
 	}
 }
 
-// addrOf gives the address of a received endpoint.
+// addrOf gives the address of a received endpoint, as package path writes it.
 func addrOf(ep conn.Endpoint) netip.AddrPort {
+	addr := netip.AddrPort{}
 	if std, ok := ep.(*conn.StdNetEndpoint); ok {
-		return std.AddrPort
+		addr = std.AddrPort
+	} else {
+		addr, _ = netip.ParseAddrPort(ep.DstToString())
 	}
-	addr, _ := netip.ParseAddrPort(ep.DstToString())
-	return addr
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 }

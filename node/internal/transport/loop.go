@@ -183,7 +183,7 @@ func (t *Transport) answered(a path.Action) {
 
 func (t *Transport) publish(peer string) PathInfo {
 	info := t.set.Info(peer)
-	if v := t.endpoint(peer); v != nil {
+	if v := t.endpoint(peer); v != nil && *v.info.Load() != info {
 		v.info.Store(&info)
 	}
 	return info

@@ -66,17 +66,16 @@ func (n *network) setFail(fail func(wireguard, sticky bool) error) {
 	n.fail = fail
 }
 
-// last gives the last that left from an address: WireGuard's, or a probe request.
-func (n *network) last(from netip.AddrPort, wireguard bool) (s sent) {
+// requests gives the probe requests that left from an address.
+func (n *network) requests(from netip.AddrPort) (out []sent) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, s := range slices.Backward(n.sent) {
-		h, _ := probe.Peek(s.data)
-		if s.from == from && (wireguard && !probe.Is(s.data) || !wireguard && h.Kind == probe.Request) {
-			return s
+	for _, s := range n.sent {
+		if h, _ := probe.Peek(s.data); s.from == from && h.Kind == probe.Request {
+			out = append(out, s)
 		}
 	}
-	return sent{}
+	return out
 }
 
 func (n *network) setCut(cut bool) { n.mu.Lock(); defer n.mu.Unlock(); n.cut = cut }

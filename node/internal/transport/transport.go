@@ -3,8 +3,8 @@
 // life; where that leads is decided by the path machine (package path) alone.
 //
 // It wraps conn.NewDefaultBind, so batches and the kernel's segmentation and
-// receive offloads stay whole, and adds nothing to a datagram's way but one
-// atomic load when it leaves and one comparison when it arrives.
+// receive offloads stay whole, and adds nothing to a datagram's way but two
+// atomic loads a batch when it leaves and a comparison when it arrives.
 //
 // Invariants
 //   - Nothing leaves for a peer before it answered a probe. The latest WireGuard

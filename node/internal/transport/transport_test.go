@@ -189,6 +189,9 @@ func TestIdlePeersCostNothing(t *testing.T) {
 		if n := p.net.probes(); n != 0 {
 			t.Errorf("%d probes without a wish to send", n)
 		}
+		if in := p.a.Paths()["b"]; in.Candidates != 1 || in.Why == "" {
+			t.Errorf("of a sleeping peer status says %+v", in)
+		}
 		p.a.Want("b")
 		p.a.Want("stranger")
 		synctest.Wait()

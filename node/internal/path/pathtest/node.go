@@ -19,9 +19,11 @@ type Node struct {
 	// Moves counts the Moved actions, Asked the probe requests sent, Replied the
 	// answers sent, Unanswered the searches in vain.
 	Moves, Asked, Replied, Unanswered int
-	// Received counts the data that came in; LastData is when it last did.
+	// Received counts the data that came in; LastData and LastFrom are when it
+	// last did, and from where.
 	Received int
 	LastData time.Time
+	LastFrom netip.AddrPort
 
 	net  *Internet
 	name string
@@ -127,7 +129,7 @@ func (d *Node) route(to netip.AddrPort, b []byte) {
 func (d *Node) receive(c *NIC, src netip.AddrPort, b []byte) {
 	if !probe.Is(b) {
 		d.Received++
-		d.LastData = d.net.now
+		d.LastData, d.LastFrom = d.net.now, src
 		return
 	}
 	d.Set.Receive(d.net.now, src, b)
