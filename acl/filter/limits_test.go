@@ -8,6 +8,7 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/filter"
 	"github.com/cordonmesh/cordon/acl/packet"
+	"github.com/cordonmesh/cordon/acl/packet/packettest"
 )
 
 // open makes a connection from a peer, answered, and reports whether it passed.
@@ -181,6 +182,27 @@ func TestFragmentFlood(t *testing.T) {
 	}
 	if v := judge(f, now, filter.In, later(2, 9999)); !v.Allow {
 		t.Fatalf("the newest of the many: %v", v)
+	}
+}
+
+// An identifier that is used again names the newer datagram only.
+func TestFragmentIdentifierUsedAgain(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	c := largeMap(10, 10)
+	c.Rules.In[9].Open = append(c.Rules.In[9].Open, acl.Service{Protocol: acl.UDP, First: 443, Last: 443})
+	f.Load(compile(t, c))
+	whole := packettest.IP("100.65.0.1", "100.64.0.1", 17, packettest.UDP(9, 443, 100))
+	short, long := packettest.Cut(whole, 7, 24), packettest.Cut(whole, 7, 48)
+	for _, c := range []struct {
+		b    []byte
+		want acl.Reason
+	}{
+		{short[0], acl.Permitted}, {short[1], acl.Established},
+		{long[0], acl.Established}, {short[1], acl.Malformed}, {long[1], acl.Established},
+	} {
+		if v := judge(f, noon(), filter.In, parsed(c.b)); v.Reason != c.want {
+			t.Errorf("got %v, want %v", v, c.want)
+		}
 	}
 }
 
