@@ -1,9 +1,9 @@
 package compile
 
 import (
+	"iter"
 	"slices"
 
-	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -40,9 +40,11 @@ func (m *Mesh) With(pol *policy.Policy) *Mesh {
 
 // diff compares two meshes with the same nodes.
 type diff struct {
-	old, new *Mesh
-	pairs    []pair
-	groups   map[group][]int // indexes of pairs
+	old, new      *Mesh
+	pairs         []pair
+	groups        map[group][]int // indexes of pairs
+	before, after []int           // pair -> the group that saw it last, and sees it
+	bySelf        bool
 }
 
 // pair is a node as it was and as it is.
@@ -51,38 +53,33 @@ type pair struct {
 	changed bool
 }
 
-// group is what decides over whom a node sees: its nodes differ alike. The
-// owner counts only where rules ask for it.
-type group struct {
-	was, is *profile
-	owner   acl.Owner
-}
+// group is what decides over whom a node sees, but for nodes of one owner.
+type group struct{ was, is *profile }
 
 func (d *diff) run() Change {
 	d.groups = make(map[group][]int)
-	bySelf := d.old.book.hasSelf || d.new.book.hasSelf
+	d.bySelf = d.old.book.hasSelf || d.new.book.hasSelf
 	for id, was := range d.old.nodes {
 		is := d.new.nodes[id]
-		p := pair{was, is, !was.record.equal(is.record)}
 		was.view, is.view = len(d.pairs), len(d.pairs)
-		g := group{was: was.profile, is: is.profile}
-		if bySelf {
-			g.owner = is.record.owner
-		}
+		g := group{was.profile, is.profile}
 		d.groups[g] = append(d.groups[g], len(d.pairs))
-		d.pairs = append(d.pairs, p)
+		d.pairs = append(d.pairs, pair{was, is, !was.record.equal(is.record)})
 	}
+	d.before, d.after = make([]int, len(d.pairs)), make([]int, len(d.pairs))
 	var change Change
-	before, after := make([]int, len(d.pairs)), make([]int, len(d.pairs)) // stamps
 	stamp := 0
 	for g, members := range d.groups {
 		stamp++
-		upserted, removed := d.peers(g, d.pairs[members[0]], before, after, stamp)
+		upserted, removed := d.peers(g, stamp)
 		rules := !equalRules(d.old.rulesOf(g.was), d.new.rulesOf(g.is))
 		for _, i := range members {
 			p := &d.pairs[i]
 			v := View{Node: p.is.ID, Self: p.changed, Rules: rules, upserted: upserted, removed: removed}
-			if v.Self || v.Rules || !only(upserted, v.Node) || !only(removed, v.Node) {
+			if d.bySelf {
+				d.own(&v, p, stamp)
+			}
+			if v.Self || v.Rules || !only(v.upserted, v.Node) || !only(v.removed, v.Node) {
 				change.Views = append(change.Views, v)
 			}
 		}
@@ -90,40 +87,68 @@ func (d *diff) run() Change {
 	return change
 }
 
-// peers gives what changes for every node of a group. The lists may hold nodes
-// of the group: none is its own peer, and View leaves it out.
-func (d *diff) peers(g group, one pair, before, after []int, stamp int) (upserted, removed []string) {
-	was := d.old.circle(one.was)
-	is := d.new.circle(one.is)
-	for _, n := range was {
-		before[n.view] = stamp
+// peers gives what changes for every node of a group, whoever owns it. The
+// lists may hold nodes of the group: none is its own peer, and View leaves it out.
+func (d *diff) peers(g group, stamp int) (upserted, removed []string) {
+	was, is := d.old.adjacent(g.was), d.new.adjacent(g.is)
+	for n := range nodesOf(was) {
+		d.before[n.view] = stamp
 	}
-	for _, n := range is {
-		after[n.view] = stamp
-		if before[n.view] != stamp || d.pairs[n.view].changed {
+	for n := range nodesOf(is) {
+		d.after[n.view] = stamp
+		if d.before[n.view] != stamp || d.pairs[n.view].changed {
 			upserted = append(upserted, n.ID)
 		}
 	}
-	for _, n := range was {
-		if after[n.view] != stamp {
+	for n := range nodesOf(was) {
+		if d.after[n.view] != stamp {
 			removed = append(removed, n.ID)
 		}
 	}
 	return upserted, removed
 }
 
-// circle gives the peers of a node and of all who differ from it in nothing
-// but their id; the node itself is in it if two such nodes see each other.
-func (m *Mesh) circle(n *node) []*node {
-	var all []*node
-	for _, p := range m.adjacent(n.profile) {
-		all = append(all, p.nodes...)
+func nodesOf(profiles []*profile) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for _, p := range profiles {
+			for _, n := range p.nodes {
+				if !yield(n) {
+					return
+				}
+			}
+		}
 	}
-	round := m.round
-	if m.book.hasSelf && n.record.owner != 0 && n.profile.mark != round && m.reaches(n, n) {
-		all = append(all, n)
+}
+
+// own corrects a view of the group's for the nodes that one sees because they
+// are of one owner.
+func (d *diff) own(v *View, p *pair, stamp int) {
+	if p.is.record.owner == 0 {
+		return
 	}
-	return m.appendOwn(all, n, round)
+	for _, other := range d.new.byOwner[p.is.record.owner] {
+		q := &d.pairs[other.view]
+		if q.is == p.is {
+			continue
+		}
+		before, after := d.before[other.view] == stamp, d.after[other.view] == stamp
+		was := before || d.old.reaches(p.was, q.was) || d.old.reaches(q.was, p.was)
+		is := after || d.new.reaches(p.is, q.is) || d.new.reaches(q.is, p.is)
+		v.upserted = put(v.upserted, other.ID, after && (!before || q.changed), is && (!was || q.changed))
+		v.removed = put(v.removed, other.ID, before && !after, was && !is)
+	}
+}
+
+// put gives a list with id in it or not, as wanted; a list that is shared is
+// copied first.
+func put(list []string, id string, has, want bool) []string {
+	switch {
+	case want && !has:
+		return append(slices.Clip(list), id)
+	case has && !want:
+		return slices.DeleteFunc(slices.Clone(list), func(one string) bool { return one == id })
+	}
+	return list
 }
 
 // only tells whether a list holds nobody but id.
