@@ -45,18 +45,28 @@ func refusalsAnswered(t *testing.T, p *Pair) {
 	}
 }
 
+// So too for an address that nobody owns, which a plane knows from the map alone.
+// UDP gets the one message that a plain UDP socket is told of.
 func addressesOfNobody(t *testing.T, p *Pair) {
 	w := newWorld(t, p, open("r", service(acl.UDP, 0, 65535)))
-	datagram := UDP(A4, Nobody4, 5000, 53)
-	if got := message(w.answer(p.A, datagram), Nobody4, A4, datagram); got != "icmp 3/1" {
-		t.Errorf("IPv4: answered %q, want icmp 3/1", got)
+	for _, c := range []struct {
+		packet   []byte
+		dst, src Address
+		want     string
+	}{
+		{TCP(A4, Nobody4, 5000, 443, SYN), Nobody4, A4, "icmp 3/1"},
+		{TCP(A6, Nobody6, 5000, 443, SYN), Nobody6, A6, "icmp 1/0"},
+		{Echo(A4, Nobody4, 5, false), Nobody4, A4, "icmp 3/1"},
+		{Echo(A6, Nobody6, 5, false), Nobody6, A6, "icmp 1/0"},
+		{UDP(A4, Nobody4, 5000, 53), Nobody4, A4, "icmp 3/13"},
+		{UDP(A6, Nobody6, 5000, 53), Nobody6, A6, "icmp 1/1"},
+	} {
+		if got := message(w.answer(p.A, c.packet), c.dst, c.src, c.packet); got != c.want {
+			t.Errorf("%x: answered %q, want %q", c.packet, got, c.want)
+		}
 	}
-	datagram = UDP(A6, Nobody6, 5000, 53)
-	if got := message(w.answer(p.A, datagram), Nobody6, A6, datagram); got != "icmp 1/0" {
-		t.Errorf("IPv6: answered %q, want icmp 1/0", got)
-	}
-	if n := count(t, p.A.Plane, acl.UnknownPeer); n != 2 {
-		t.Errorf("counted %d packets to nobody, want 2", n)
+	if n := count(t, p.A.Plane, acl.UnknownPeer); n != 6 {
+		t.Errorf("counted %d packets to nobody, want 6", n)
 	}
 }
 

@@ -52,8 +52,11 @@ func (a *answers) refuse(p *packet.Packet, why acl.Reason) {
 	a.ready <- out
 }
 
+// buildAnswer writes what makes the sender's program fail at once. For an
+// address that nobody owns that is "host unreachable", save for UDP: Linux tells
+// a plain UDP socket of a prohibition, and keeps the other to itself.
 func buildAnswer(to []byte, p *packet.Packet, why acl.Reason) ([]byte, bool) {
-	if why == acl.UnknownPeer {
+	if why == acl.UnknownPeer && p.Proto != acl.UDP {
 		return packet.AppendUnreachable(to, p, packet.NoHost)
 	}
 	if out, ok := packet.AppendReset(to, p); ok {
