@@ -206,6 +206,22 @@ func TestFragmentIdentifierUsedAgain(t *testing.T) {
 	}
 }
 
+// A later fragment does not pass as part of the flow that took its flow's place.
+func TestFragmentOfEvictedFlow(t *testing.T) {
+	f := newFilter(t, filter.Options{MaxFlows: 4, MaxFlowsPerPeer: 1})
+	f.Load(compile(t, largeMap(10, 10)))
+	pieces := packettest.Cut(packettest.IP("100.65.0.1", "100.64.0.1", 6, packettest.TCP(2000, 443, 2, 0, 0, 100)), 7, 64)
+	if v := judge(f, noon(), filter.In, parsed(pieces[0])); !v.Allow {
+		t.Fatal(v)
+	}
+	if v := judge(f, noon(), filter.In, segment(1, 3000, 443, 2)); !v.Allow {
+		t.Fatal(v)
+	}
+	if v := judge(f, noon(), filter.In, parsed(pieces[1])); v.Reason != acl.NoFragment {
+		t.Errorf("got %v", v)
+	}
+}
+
 func TestAnswersAreLimited(t *testing.T) {
 	f := newFilter(t, filter.Options{Answers: 10})
 	count := func(at time.Duration, d filter.Direction) (n int) {
