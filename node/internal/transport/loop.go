@@ -151,21 +151,33 @@ func (t *Transport) sendProbe(a path.Action) {
 }
 
 func (t *Transport) moved(now time.Time, a path.Action) {
-	info := t.publish(a.Peer)
-	v := t.endpoint(a.Peer)
-	if v == nil {
-		return
-	}
-	if !a.To.IsValid() {
+	info, v := t.publish(a.Peer), t.endpoint(a.Peer)
+	if a.To.IsValid() {
+		t.lead(now, v, a.To)
+		t.log.Info("path found", "peer", a.Peer, "endpoint", a.To, "rtt", info.RTT)
+	} else {
 		v.lead(nil, now)
-		t.log.Info("path lost", "peer", a.Peer, "why", info.Why)
-	} else if ep, err := t.toward(a.To, false); err == nil {
-		if held := v.lead(&route{addr: a.To, real: ep}, now); held != nil {
-			err = t.bind.inner.Send([][]byte{held}, ep)
-		}
-		t.log.Info("path leads", "peer", a.Peer, "to", a.To, "rtt", info.RTT, "err", err)
+		t.log.Info("path ended", "peer", a.Peer, "why", info.Why)
 	}
 	t.onPath(a.Peer, info)
+}
+
+// lead makes the path of v lead to an address, and sends the handshake message
+// that waited for it.
+func (t *Transport) lead(now time.Time, v *endpoint, to netip.AddrPort) {
+	ep, err := t.toward(to, false)
+	if err != nil {
+		v.lead(nil, now)
+		t.log.Error("path cannot be used", "peer", v.id, "endpoint", to, "err", err)
+		return
+	}
+	held := v.lead(&route{addr: to, real: ep}, now)
+	if held == nil {
+		return
+	}
+	if err := t.bind.inner.Send([][]byte{held}, ep); err != nil {
+		t.log.Warn("held handshake not sent; WireGuard repeats it after 5 s", "peer", v.id, "err", err)
+	}
 }
 
 // answered renews what is known of a peer: its round-trip time, and the local

@@ -65,7 +65,7 @@ func TestSameSeedSameRun(t *testing.T) {
 		net.Run(10 * time.Second)
 		return net.Trace()
 	}
-	if run() != run() {
+	if first, second := run(), run(); first != second {
 		t.Error("two runs of one seed differ")
 	}
 }
