@@ -35,6 +35,13 @@ func (m *Mesh) picker(s policy.Selector) func(*Node) bool {
 	return func(*Node) bool { return false }
 }
 
+// OwnsTag tells whether the policy lets somebody put a tag on a node: a person
+// (a Node with a User alone), or a tagged node. Nobody owns an unknown tag.
+func (m *Mesh) OwnsTag(by Node, tag string) bool {
+	owners, _ := m.pol.TagOwners(tag)
+	return slices.ContainsFunc(owners, func(s policy.Selector) bool { return m.picker(s)(&by) })
+}
+
 // ApprovedRoutes gives those of the routes that a node advertises which the
 // policy approves without asking a person, sorted. A route is approved inside a
 // prefix of autoApprovers.routes; a default route by exitNode alone, and a
