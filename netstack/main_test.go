@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what should come at once. It is long:
 // it ends a test that has failed, and says nothing about speed.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 var (
 	a4 = netip.MustParseAddr("100.64.0.1")

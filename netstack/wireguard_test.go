@@ -86,7 +86,7 @@ func TestThroughWireGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	const size = 8 << 20
+	const size = 2 << 20
 	c.SetDeadline(time.Now().Add(patience))
 	go c.Write(make([]byte, size))
 	if n, err := io.CopyN(io.Discard, c, size); err != nil {

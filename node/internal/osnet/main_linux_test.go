@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience ends a test that has failed; it says nothing about speed.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 var (
 	self4  = netip.MustParseAddr("100.64.0.1")
