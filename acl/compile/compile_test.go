@@ -103,6 +103,47 @@ func TestDialect(t *testing.T) {
 	}
 }
 
+// TestDialectOddNodes is the dialect on nodes with several tags, with a default
+// route, with nothing, and with an address that another claims too.
+func TestDialectOddNodes(t *testing.T) {
+	m := compile.New(parse(t, clinicText(`"grants": [
+		{"src": ["tag:ehr"], "dst": ["tag:db"], "ip": ["tcp:22"]},
+		{"src": ["tag:gw"], "dst": ["8.8.8.0/24", "*"], "ip": ["tcp:22"]},
+		{"src": ["*"], "dst": ["tag:ehr"], "ip": ["tcp:22"]}]`)), ranges())
+	node := func(id, four, user string, tags ...string) compile.Node {
+		return compile.Node{ID: id, User: user, Tags: tags, Addrs: []netip.Addr{netip.MustParseAddr(four)}}
+	}
+	exit := node("exit", "100.64.0.4", "", "tag:gw")
+	exit.Routes = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}
+	m.Load([]compile.Node{node("both", "100.64.0.1", "", "tag:ehr", "tag:db"), node("db", "100.64.0.2", "", "tag:db"), node("bare", "100.64.0.3", ""),
+		exit, node("x", "100.64.0.5", "", "tag:ehr"), node("y", "100.64.0.5", "", "tag:db")})
+	tests := []struct {
+		src, dst string
+		want     bool
+	}{
+		{"100.64.0.1", "100.64.0.2", true},  // under its first tag
+		{"100.64.0.3", "100.64.0.1", true},  // a node without user or tag is still of the mesh
+		{"100.64.0.3", "100.64.0.2", false}, // and nothing more
+		{"100.64.0.4", "8.8.8.8", false},    // a default route is no subnet route
+		{"8.8.8.8", "100.64.0.1", false},    // nor part of *
+		{"100.64.0.4", "100.64.0.3", true},
+		{"100.64.0.5", "100.64.0.2", false}, // claimed twice: nobody's
+		{"100.64.0.4", "100.64.0.5", false},
+	}
+	for _, tt := range tests {
+		if got := m.Allowed(netip.MustParseAddr(tt.src), netip.MustParseAddr(tt.dst), acl.TCP, 22); got != tt.want {
+			t.Errorf("%s > %s: %v", tt.src, tt.dst, got)
+		}
+	}
+	if len(m.Prefixes("x")) != 0 || len(m.Prefixes("exit")) != 1 {
+		t.Errorf("x has %v, exit has %v", m.Prefixes("x"), m.Prefixes("exit"))
+	}
+	m.Remove("y") // the quarrel is over
+	if !m.Allowed(netip.MustParseAddr("100.64.0.5"), netip.MustParseAddr("100.64.0.2"), acl.TCP, 22) {
+		t.Error("x does not get its address back")
+	}
+}
+
 func TestPeersAreMutual(t *testing.T) {
 	m := clinic(t, `"grants": [{"src": ["tag:db"], "dst": ["vlan"], "ip": ["tcp:22"]}]`)
 	for _, gw := range []string{"id-gw", "id-gw2"} { // every router of a route, and both directions
