@@ -246,6 +246,29 @@ func TestClockJumpsEndFlows(t *testing.T) {
 	}
 }
 
+// Rules that need nothing of a person go by policy time alone: a pump does not
+// lose its server because a flat battery set its gateway's clock years ahead.
+func TestMachinesKeepTheirOwnTime(t *testing.T) {
+	c := largeMap(2, 10)
+	r := &c.Rules.In[9]
+	r.Needs, r.NotAfter, r.Hold, c.Lease = nil, noon().Add(time.Hour), 2*time.Hour, noon()
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, c))
+	for _, x := range []struct {
+		policy time.Time
+		ahead  time.Duration
+		want   bool
+	}{
+		{noon(), 0, true}, {noon(), 1000 * time.Hour, true}, {noon().Add(time.Hour), 0, false}, {time.Time{}, 0, false},
+	} {
+		b := f.Begin(filter.MomentOf(time.Second, x.policy, x.ahead))
+		if v := b.In(segment(1, 2000, 443, 2)); v.Allow != x.want {
+			t.Errorf("policy time %v, people %v ahead: %v", x.policy, x.ahead, v)
+		}
+		b.End()
+	}
+}
+
 // A prefix goes over to a standby gateway: the flow lives on, and counts as the standby's.
 func TestFlowFollowsItsPrefix(t *testing.T) {
 	c := largeMap(2, 10)
