@@ -15,7 +15,8 @@ func TestSecretFitsAnEnrolmentString(t *testing.T) {
 	a, _, _ := create(t)
 	s := auth.NewSecret()
 	must(t, wire.Enrolment{URL: "https://coord.example:8443", Fingerprint: a.Fingerprint(), Secret: s.Reveal()}.Validate())
-	if s.Reveal() == auth.NewSecret().Reveal() || auth.NewTokenID() == auth.NewTokenID() {
+	id, other := auth.NewTokenID(), auth.NewTokenID()
+	if s.Reveal() == auth.NewSecret().Reveal() || id == other {
 		t.Error("two draws are equal")
 	}
 	if !auth.Same(s.Hash(), registry.HashSecret(s.Reveal())) || auth.Same(s.Hash(), auth.NewSecret().Hash()) {

@@ -140,11 +140,18 @@ func (s *State) PolicyAt(revision uint64) (*PolicyVersion, bool) {
 // Policies gives the history that is kept, oldest first.
 func (s *State) Policies() []*PolicyVersion { return s.policies }
 
+// putNode adds n, or puts it in the place of the node with its id. Indexes that
+// stay as they were are not touched: most changes are to a node's versions,
+// routes or tags.
 func (s *State) putNode(n *Node) {
-	if old, ok := s.nodes.Get(n.ID); ok {
-		s.dropNode(old)
-	}
+	old, known := s.nodes.Get(n.ID)
 	s.nodes = s.nodes.With(n.ID, n)
+	if known && old.Key == n.Key && old.Name == n.Name && old.TunnelKey == n.TunnelKey {
+		return
+	}
+	if known {
+		s.byKey, s.byName, s.byTunnel = s.byKey.Without(old.Key), s.byName.Without(old.Name), s.byTunnel.Without(old.TunnelKey)
+	}
 	s.byKey = s.byKey.With(n.Key, n.ID)
 	s.byName = s.byName.With(n.Name, n.ID)
 	s.byTunnel = s.byTunnel.With(n.TunnelKey, n.ID)
