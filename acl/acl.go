@@ -143,7 +143,7 @@ const (
 
 var reasonText = [reasonsCount]string{
 	NoRule: "no rule allows it", Permitted: "allowed by rule", Established: "part of an allowed flow",
-	UnknownPeer: "no peer in the map has this address", NotOurs: "address not valid here",
+	UnknownPeer: "no rule lets this node see that address, or nobody has it", NotOurs: "address not valid here",
 	Malformed: "malformed packet", FactEnded: "a login or fact has ended", OutsideTime: "outside the rule's time",
 	HoldEnded: "coordinator silent for longer than the rule holds", NoFragment: "fragment without a permitted first fragment",
 	NoMap: "no verified map", TableFull: "too many flows from this peer",

@@ -47,6 +47,7 @@ type mesh struct {
 	hints     map[string][]netip.AddrPort
 	peers     []engine.PathPeer
 	warnings  map[string]string
+	greeted   bool // the peers of the first map were probed
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
@@ -66,7 +67,7 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 		return nil, err
 	}
 	m.transport, err = transport.New(transport.Config{
-		Self: n.keys.Node.Public(), Path: &n.keys.Path, Port: n.cfg.Port, Log: n.log, Mark: mark,
+		Self: n.keys.Node.Public(), Path: &n.keys.Path, Port: n.port(), Log: n.log, Mark: mark,
 	})
 	if err != nil {
 		return nil, errors.Join(err, m.world.close())
@@ -89,7 +90,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	m.engine.SetTunnel(m.node.keys.Tunnel, m.node.cfg.Port)
+	m.engine.SetTunnel(m.node.keys.Tunnel, m.node.port())
 	if !start.Map.IsZero() {
 		m.Map(start.Map)
 	}
@@ -110,6 +111,9 @@ func (m *mesh) fromDisk() wire.State {
 		m.log.Error("the map on disk is refused; everything is denied until the coordinator gives a new one", "error", err)
 		m.warn("map", "the map on disk was refused: "+err.Error())
 		start.Map = wire.Map{}
+	}
+	for peer, at := range m.node.dir.Hints() {
+		m.hints[peer] = at
 	}
 	if stamp, err := m.node.dir.Stamp(); err == nil && !stamp.Lease.IsZero() {
 		m.engine.SetLease(stamp.Lease)
@@ -199,14 +203,27 @@ func (m *mesh) SetPeers(peers []engine.PathPeer) error {
 		out[i] = transport.Peer{ID: p.ID, NodeKey: p.NodeKey, PathKey: p.PathKey, Candidates: m.hints[p.ID]}
 	}
 	m.transport.SetPeers(out)
+	if !m.greeted {
+		// Peers may look for this node where its last run was, and the coordinator
+		// may not be there to tell them: it says itself where it is now.
+		m.greeted = true
+		for _, p := range out {
+			if len(p.Candidates) > 0 {
+				m.transport.Want(p.ID)
+			}
+		}
+	}
 	return nil
 }
 
 func (m *mesh) isEnforced(at wire.Position) {
 	m.once.Do(func() { close(m.enforced) })
 	m.follower.Acknowledge(at)
-	if port := uint32(m.transport.Port()); m.port.Swap(port) != port {
+	if port := m.transport.Port(); m.port.Swap(uint32(port)) != uint32(port) {
 		m.follower.FactsChanged() // peers are told where to look
+		if err := m.node.dir.SavePort(port); err != nil {
+			m.log.Warn("noting the UDP port failed: after a restart peers have to look for this node", "error", err)
+		}
 	}
 }
 

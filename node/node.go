@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -167,6 +168,21 @@ func (n *Node) begin(ctx context.Context, id *control.Identity) error {
 	case <-ctx.Done():
 	}
 	return nil
+}
+
+// port gives the UDP port to listen on: the configured one, or that of the last
+// run if it is free, where peers and routers in between still expect this node.
+func (n *Node) port() uint16 {
+	if n.cfg.Port != 0 {
+		return n.cfg.Port
+	}
+	last := n.dir.Port()
+	probe, err := net.ListenPacket("udp", net.JoinHostPort("", strconv.Itoa(int(last))))
+	if err != nil {
+		return 0
+	}
+	probe.Close()
+	return last
 }
 
 // Join enrols the node if it has no identity yet, and starts it.

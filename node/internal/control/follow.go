@@ -106,9 +106,6 @@ func (f *Follower) LookupRules(ctx context.Context, ids []string, revision uint6
 
 // Run follows until ctx is done. It never gives up.
 func (f *Follower) Run(ctx context.Context) error {
-	for peer, at := range f.hints {
-		f.o.Listener.Endpoints(peer, at)
-	}
 	backoff := minBackoff
 	for ctx.Err() == nil {
 		heard, err := f.session(ctx)

@@ -82,3 +82,16 @@ func (d *Dir) Hints() Hints {
 
 // SaveHints writes the last known endpoints.
 func (d *Dir) SaveHints(h Hints) error { return d.writeJSON(hintsFile, h) }
+
+const portFile = "port.json"
+
+// Port gives the UDP port of the last run; 0 if it is not known.
+func (d *Dir) Port() (port uint16) {
+	if _, err := d.readJSON(portFile, &port); err != nil {
+		return 0
+	}
+	return port
+}
+
+// SavePort notes the UDP port of this run.
+func (d *Dir) SavePort(port uint16) error { return d.writeJSON(portFile, port) }
