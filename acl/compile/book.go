@@ -38,7 +38,8 @@ type part struct {
 	open     []acl.Service
 	src, dst []selector
 
-	srcClasses, dstClasses classList
+	// Parts with the same selectors share a list: a thousand rules from * have one.
+	srcClasses, dstClasses *classList
 }
 
 // The texts of * as a source and as a destination: it means different sets.
@@ -65,8 +66,10 @@ func newBook(pol *policy.Policy) *book {
 	}
 	b.anySrc, b.anyDst = idOf(ids, anySrcText), idOf(ids, anyDstText)
 	b.member, b.tagged = idOf(ids, memberText), idOf(ids, taggedText)
+	src, dst := make(lists), make(lists)
 	for _, r := range rough {
-		b.add(r, ids)
+		p := b.add(r, ids)
+		p.srcClasses, p.dstClasses = src.of(p.src), dst.of(p.dst)
 	}
 	for login := range b.byLogin {
 		slices.Sort(b.byLogin[login])
@@ -145,7 +148,7 @@ func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
 	}
 }
 
-func (b *book) add(r roughPart, ids map[string]selector) {
+func (b *book) add(r roughPart, ids map[string]selector) *part {
 	p := &part{rule: r.rule, words: r.part, self: r.part.Self, open: r.part.Open}
 	at := int32(len(b.parts))
 	for _, text := range r.src {
@@ -163,6 +166,18 @@ func (b *book) add(r roughPart, ids map[string]selector) {
 	}
 	b.parts = append(b.parts, p)
 	b.hasSelf = b.hasSelf || p.self
+	return p
+}
+
+// lists are the lists of classes of one side of the parts, by selectors.
+type lists map[string]*classList
+
+func (l lists) of(ids []selector) *classList {
+	key := signKey(ids)
+	if l[key] == nil {
+		l[key] = new(classList)
+	}
+	return l[key]
 }
 
 // same tells whether two books say the same of every node there could be. Where

@@ -89,9 +89,11 @@ func (t *turn) tell() Change {
 			}
 		}
 	}
-	for i := range t.views {
-		v := &t.views[i]
-		v.upserted, v.removed = tidy(v.upserted), tidy(v.removed)
+	if len(t.moved) > 1 { // two that moved and see each other told each other twice
+		for i := range t.views {
+			v := &t.views[i]
+			v.upserted, v.removed = tidy(v.upserted), tidy(v.removed)
+		}
 	}
 	return Change{Views: t.views}
 }
@@ -99,8 +101,12 @@ func (t *turn) tell() Change {
 // tellPeers tells the peers before and after about a node that moved, and it
 // about them.
 func (t *turn) tellPeers(mv *move, id []string, after []*node) {
-	was, is := t.m.stamp(mv.peers), uint64(0)
+	t.views = slices.Grow(t.views, len(after))
+	was := t.m.stamp(mv.peers)
 	var gained, lost []string
+	if mv.fresh {
+		gained = make([]string, 0, len(after))
+	}
 	for _, peer := range after {
 		if peer.standing != was {
 			gained = append(gained, peer.ID)
@@ -108,7 +114,7 @@ func (t *turn) tellPeers(mv *move, id []string, after []*node) {
 		v := t.viewOf(peer)
 		v.upserted = join(v.upserted, id)
 	}
-	is = t.m.stamp(after)
+	is := t.m.stamp(after)
 	for _, peer := range mv.peers {
 		if peer.standing == is {
 			continue

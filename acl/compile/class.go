@@ -28,15 +28,12 @@ func (m *Mesh) classFor(sign []selector) *class {
 	if len(sign) == 0 {
 		return nil
 	}
-	key := make([]byte, 0, 4*len(sign))
-	for _, id := range sign {
-		key = binary.BigEndian.AppendUint32(key, uint32(id))
-	}
-	if c, ok := m.classes[string(key)]; ok {
+	key := signKey(sign)
+	if c, ok := m.classes[key]; ok {
 		return c
 	}
 	texts := make([]string, len(sign))
-	c := &class{key: string(key), sign: slices.Clone(sign)}
+	c := &class{key: key, sign: slices.Clone(sign)}
 	for i, id := range sign {
 		texts[i] = m.book.texts[id]
 		c.asSrc = append(c.asSrc, m.book.asSrc[id]...)
@@ -48,14 +45,30 @@ func (m *Mesh) classFor(sign []selector) *class {
 	return c
 }
 
-// classList is the classes that match one side of a part, by number. The
+// signKey gives a set of selectors as a map's key.
+func signKey(ids []selector) string {
+	key := make([]byte, 0, 4*len(ids))
+	for _, id := range ids {
+		key = binary.BigEndian.AppendUint32(key, uint32(id))
+	}
+	return string(key)
+}
+
+// classList is the classes that match one side of some parts, by number. The
 // numbers that rule sets share are never written over.
 type classList struct {
 	all  []*class
 	nums []acl.Class
+
+	added, removed *class // the last ones: a class meets its list once for each part
+	mark, stained  uint64
 }
 
 func (l *classList) add(c *class) {
+	if l.added == c {
+		return
+	}
+	l.added = c
 	i, _ := slices.BinarySearch(l.nums, c.num)
 	l.all = slices.Insert(l.all, i, c)
 	if i == len(l.nums) {
@@ -66,6 +79,10 @@ func (l *classList) add(c *class) {
 }
 
 func (l *classList) remove(c *class) {
+	if l.removed == c {
+		return
+	}
+	l.removed = c
 	i, _ := slices.BinarySearch(l.nums, c.num)
 	l.all = slices.Delete(l.all, i, i+1)
 	l.nums = slices.Concat(l.nums[:i], l.nums[i+1:])

@@ -97,8 +97,12 @@ func (m *Mesh) appendOwn(peers []*node, n *node, round uint64) []*node {
 func (m *Mesh) adjacent(p *profile) []*profile {
 	m.round++
 	var found []*profile
-	visit := func(classes []*class) {
-		for _, c := range classes {
+	visit := func(list *classList) {
+		if list.mark == m.round {
+			return
+		}
+		list.mark = m.round
+		for _, c := range list.all {
 			if c.mark == m.round {
 				continue
 			}
@@ -114,12 +118,12 @@ func (m *Mesh) adjacent(p *profile) []*profile {
 	for _, c := range p.classes {
 		for _, at := range c.asSrc {
 			if part := m.book.parts[at]; !part.self {
-				visit(part.dstClasses.all)
+				visit(part.dstClasses)
 			}
 		}
 		for _, at := range c.asDst {
 			if part := m.book.parts[at]; !part.self {
-				visit(part.srcClasses.all)
+				visit(part.srcClasses)
 			}
 		}
 	}

@@ -228,15 +228,19 @@ func (m *Mesh) thin(dead []*class) {
 // at the other side of its parts.
 func (t *turn) stain(c *class) {
 	for _, at := range c.asSrc {
-		t.stainAll(t.m.book.parts[at].dstClasses.all)
+		t.stainAll(t.m.book.parts[at].dstClasses)
 	}
 	for _, at := range c.asDst {
-		t.stainAll(t.m.book.parts[at].srcClasses.all)
+		t.stainAll(t.m.book.parts[at].srcClasses)
 	}
 }
 
-func (t *turn) stainAll(classes []*class) {
-	for _, c := range classes {
+func (t *turn) stainAll(list *classList) {
+	if list.stained == t.at {
+		return
+	}
+	list.stained = t.at
+	for _, c := range list.all {
 		if c.stained == t.at {
 			continue
 		}
