@@ -230,6 +230,21 @@ func TestRouteInsideARouteIsNotTold(t *testing.T) {
 	}
 }
 
+// TestViewsOfOneGroup pins that nodes which share a view do not write into
+// each other's when each also gets nodes of its owner.
+func TestViewsOfOneGroup(t *testing.T) {
+	m := clinic(t, ``)
+	c := m.SetPolicy(parse(t, clinicText(`"grants": [{"src": ["autogroup:member"], "dst": ["tag:ehr", "tag:gw", "autogroup:self"], "ip": ["tcp:22"]}]`)))
+	got := changeOf(c)
+	for id, want := range map[string]string{
+		"id-ada-laptop": "[id-ada-phone id-ehr id-gw id-gw2]", "id-ada-phone": "[id-ada-laptop id-ehr id-gw id-gw2]", "id-cyd-laptop": "[id-ehr id-gw id-gw2]",
+	} {
+		if upserted := fmt.Sprint(got[id].upserted); upserted != want {
+			t.Errorf("%s: %s, want %s", id, upserted, want)
+		}
+	}
+}
+
 func TestWithLeavesTheMeshAlone(t *testing.T) {
 	m := clinic(t, ``)
 	edit := m.With(parse(t, clinicText(`"grants": [{"src": ["tag:db"], "dst": ["*"], "ip": ["tcp:22"]}]`)))
