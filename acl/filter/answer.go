@@ -12,9 +12,12 @@ import (
 // came. It gives dst as it was, and false, if p is not to be answered, or too
 // many were in the last second.
 //
-// TCP gets a reset, since every program understands it; the rest, and what is
-// for an address that nobody has, an ICMP message. What is spoofed or makes no
-// sense gets nothing: an answer would go to somebody else.
+// TCP gets a reset, since every program understands it; the rest an ICMP message.
+// For an address that nobody has that says "host unreachable", save for two: of a
+// TCP connection that stood already every stack takes it for a passing trouble
+// (RFC 5927), and Linux keeps it from a plain UDP socket, which it does tell of
+// a prohibition. What is spoofed or makes no sense gets nothing: an answer would
+// go to somebody else.
 func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Verdict) ([]byte, bool) {
 	switch {
 	case v.Allow, v.Reason == acl.Malformed, v.Reason == acl.NotOurs, v.Reason == acl.NoFragment:
@@ -23,7 +26,7 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 	before := len(dst)
 	var ok bool
 	switch {
-	case v.Reason == acl.UnknownPeer:
+	case v.Reason == acl.UnknownPeer && p.Proto != acl.UDP && (p.Proto != acl.TCP || begins(p)):
 		dst, ok = packet.AppendUnreachable(dst, p, packet.NoHost)
 	case p.Shape == packet.Ports && p.Proto == acl.TCP:
 		dst, ok = packet.AppendReset(dst, p)

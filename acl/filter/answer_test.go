@@ -27,7 +27,9 @@ func TestAnswers(t *testing.T) {
 		{"UDP out", filter.Out, packettest.IP(us, peer, 17, udp), "3/13"},
 		{"UDP in", filter.In, packettest.IP(peer, us, 17, udp), "3/13"},
 		{"TCP to nobody", filter.Out, packettest.IP(us, stranger, 6, tcp), "3/1"},
-		{"UDP to nobody", filter.Out, packettest.IP(us, stranger, 17, udp), "3/1"},
+		{"TCP that stood, to nobody now", filter.Out, packettest.IP(us, stranger, 6, packettest.TCP(1000, 9, 16, 1, 7, 0)), "reset"},
+		{"UDP to nobody", filter.Out, packettest.IP(us, stranger, 17, udp), "3/13"},
+		{"ping to nobody", filter.Out, packettest.IP(us, stranger, 1, []byte{8, 0, 0, 0, 0, 1, 0, 1}), "3/1"},
 		{"permitted", filter.In, packettest.IP(peer, us, 6, packettest.TCP(1000, 443, 2, 1, 0, 0)), ""},
 		{"spoofed", filter.In, packettest.IP(stranger, us, 6, tcp), ""},
 		{"nonsense", filter.In, []byte{0x45}, ""},
@@ -45,7 +47,7 @@ func TestAnswers(t *testing.T) {
 		got := ""
 		if ok {
 			q := parsed(answer[1:])
-			got = map[packet.Flags]string{packet.RST | packet.ACK: "reset"}[q.Flags]
+			got = map[packet.Flags]string{packet.RST | packet.ACK: "reset", packet.RST: "reset"}[q.Flags]
 			if q.Shape == packet.Error {
 				got = map[uint8]string{13: "3/13", 1: "3/1"}[q.Code]
 			}

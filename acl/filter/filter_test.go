@@ -269,6 +269,48 @@ func TestMachinesKeepTheirOwnTime(t *testing.T) {
 	}
 }
 
+// What an admin writes as "for ever" does not wrap around to "never", nor the reverse.
+func TestFarEndsOfTime(t *testing.T) {
+	const most = time.Duration(1<<63 - 1)
+	for _, x := range []struct {
+		name  string
+		spoil func(*acl.Rule)
+		want  bool
+	}{
+		{"until the year 9999", func(r *acl.Rule) { r.NotAfter = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }, true},
+		{"until the year 2240", func(r *acl.Rule) { r.NotAfter = time.Date(2240, 1, 1, 0, 0, 0, 0, time.UTC) }, true},
+		{"from the year 9999", func(r *acl.Rule) { r.NotBefore = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }, false},
+		{"until the year 1066", func(r *acl.Rule) { r.NotAfter = time.Date(1066, 1, 1, 0, 0, 0, 0, time.UTC) }, false},
+		{"the longest hold", func(r *acl.Rule) { r.Hold = most }, true},
+	} {
+		c := largeMap(2, 10)
+		r := &c.Rules.In[9]
+		r.Needs, c.Lease = nil, noon()
+		x.spoil(r)
+		f := newFilter(t, filter.Options{})
+		f.Load(compile(t, c))
+		if ok := open(f, noon(), 1, 2000); ok != x.want {
+			t.Errorf("%s: permitted is %v", x.name, ok)
+		}
+	}
+}
+
+// A flow ends to the nanosecond, also where the clocks count from different days.
+func TestFlowEndsWithItsRule(t *testing.T) {
+	c := largeMap(2, 10)
+	r := &c.Rules.In[9]
+	r.Needs, r.NotAfter = nil, noon().Add(time.Second)
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, c))
+	for _, boot := range []time.Duration{0, time.Second - 1, time.Second} {
+		b := f.Begin(filter.MomentOf(boot, noon().Add(boot), 0))
+		if v := b.In(segment(1, 5000, 443, 0x10)); v.Allow != (boot < time.Second) {
+			t.Errorf("%v: %v", boot, v)
+		}
+		b.End()
+	}
+}
+
 // A prefix goes over to a standby gateway: the flow lives on, and counts as the standby's.
 func TestFlowFollowsItsPrefix(t *testing.T) {
 	c := largeMap(2, 10)

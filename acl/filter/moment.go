@@ -45,16 +45,14 @@ func nanos(t time.Time) int64 {
 	return t.UnixNano()
 }
 
-// later adds a time span to a moment, and stays within what 64 bits hold.
+// later adds a span that is not negative to a moment, and stays within what 64
+// bits hold.
 func later(at, by int64) int64 {
-	if at == never || at == forever {
-		return at
-	}
-	if sum := at + by; by >= 0 && sum >= at || by < 0 && sum < at {
-		return sum
-	}
-	if by < 0 {
+	if at == never {
 		return never
+	}
+	if sum := at + by; sum >= at {
+		return sum
 	}
 	return forever
 }
