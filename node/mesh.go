@@ -47,11 +47,11 @@ type mesh struct {
 	hints     map[string][]netip.AddrPort
 	peers     []engine.PathPeer
 	warnings  map[string]string
-	greeted   bool // the peers of the first map were probed
+	greetings greetings
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
-	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}),
+	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), greetings: newGreetings(),
 		hints: map[string][]netip.AddrPort{}, warnings: map[string]string{}}
 	var err error
 	var mark uint32
@@ -68,6 +68,7 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	}
 	m.transport, err = transport.New(transport.Config{
 		Self: n.keys.Node.Public(), Path: &n.keys.Path, Port: n.port(), Log: n.log, Mark: mark,
+		OnPath: m.onPath,
 	})
 	if err != nil {
 		return nil, errors.Join(err, m.world.close())
@@ -98,6 +99,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	g.Go(func() error { return m.transport.Run(ctx) })
 	g.Go(func() error { return m.node.clock.Run(ctx) })
 	g.Go(func() error { return m.planes(ctx) })
+	g.Go(func() error { return m.greet(ctx) })
 	g.Go(func() error { return m.world.run(ctx, m.networkChanged) })
 	g.Go(func() error { return m.follower.Run(ctx) })
 	return g.Wait()
@@ -203,22 +205,14 @@ func (m *mesh) SetPeers(peers []engine.PathPeer) error {
 		out[i] = transport.Peer{ID: p.ID, NodeKey: p.NodeKey, PathKey: p.PathKey, Candidates: m.hints[p.ID]}
 	}
 	m.transport.SetPeers(out)
-	if !m.greeted {
-		// Peers may look for this node where its last run was, and the coordinator
-		// may not be there to tell them: it says itself where it is now.
-		m.greeted = true
-		for _, p := range out {
-			if len(p.Candidates) > 0 {
-				m.transport.Want(p.ID)
-			}
-		}
-	}
+	m.greetFirst(out)
 	return nil
 }
 
 func (m *mesh) isEnforced(at wire.Position) {
 	m.once.Do(func() { close(m.enforced) })
 	m.follower.Acknowledge(at)
+	m.greetFound()
 	if port := m.transport.Port(); m.port.Swap(uint32(port)) != uint32(port) {
 		m.follower.FactsChanged() // peers are told where to look
 		if err := m.node.dir.SavePort(port); err != nil {

@@ -25,6 +25,7 @@ func Run(t *testing.T, lab Lab) {
 		{"addresses of nobody", addressesOfNobody},
 		{"fragments", fragments},
 		{"revocation", revocation},
+		{"listeners are told", listenersTold},
 		{"facts end", factsEnd},
 		{"peer removed", peerRemoved},
 		{"peer with a new key", peerRekeyed},

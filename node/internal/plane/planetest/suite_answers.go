@@ -227,3 +227,44 @@ func count(t *testing.T, p plane.Plane, r acl.Reason) uint64 {
 	n := stats(t, p).Verdicts[r]
 	return n[plane.In] + n[plane.Out]
 }
+
+// A program that only listens hears of its connection's end too: at both ends
+// the stack is made to speak, and what it says is answered by a reset in the one
+// place of the sequence that it believes.
+func listenersTold(t *testing.T, p *Pair) {
+	w := newWorld(t, p, open("r", service(acl.TCP, 443, 443), service(acl.UDP, 53, 53)))
+	w.passes("SYN", p.A, p.B, TCP(A6, B6, 5000, 443, SYN))
+	w.passes("its answer", p.B, p.A, TCP(B6, A6, 443, 5000, SYN|ACK))
+	w.passes("UDP", p.A, p.B, UDP(A4, B4, 5000, 53))
+	p.A.Drain()
+	p.B.Drain()
+	w.a.Peers, w.a.Rules, w.b.Rules = nil, acl.RuleSet{}, acl.RuleSet{}
+	w.apply()
+	p.Still()
+	for _, end := range []struct {
+		name     string
+		node     Node
+		src, dst Address
+		says     []byte
+	}{
+		{"A", p.A, B6, A6, TCP(A6, B6, 5000, 443, ACK)},
+		{"B", p.B, A6, B6, TCP(B6, A6, 443, 5000, ACK)},
+	} {
+		got := end.node.Drain()
+		if len(got) != 1 {
+			t.Errorf("%s: its stack got %d packets, want one nudge for the connection", end.name, len(got))
+			continue
+		}
+		if flags, _, _ := segment(got[0], end.src, end.dst); flags != ACK {
+			t.Errorf("%s: its stack got %x, want an ACK that it must answer", end.name, got[0])
+		}
+		if flags, seq, _ := segment(w.answer(end.node, end.says), end.src, end.dst); flags != RST || seq != 2000 {
+			t.Errorf("%s: what its stack says is not answered by a reset at 2000", end.name)
+		}
+	}
+	w.apply()
+	p.Still()
+	if got := p.B.Drain(); len(got) != 0 {
+		t.Errorf("B: told again of what it knows: %x", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/filter"
 	"github.com/cordonmesh/cordon/acl/packet"
 )
 
@@ -37,32 +38,19 @@ func newAnswers() answers {
 }
 
 // refuse tells the sender of p, a program of this machine, that it was refused.
-func (a *answers) refuse(p *packet.Packet, why acl.Reason) {
+func (a *answers) refuse(batch filter.Batch, p *packet.Packet, v acl.Verdict) {
 	var buf []byte
 	select {
 	case buf = <-a.free:
 	default:
 		return
 	}
-	out, ok := buildAnswer(buf[:answerOffset], p, why)
+	out, ok := batch.AppendAnswer(buf[:answerOffset], filter.Out, p, v)
 	if !ok {
 		a.free <- buf
 		return
 	}
 	a.ready <- out
-}
-
-// buildAnswer writes what makes the sender's program fail at once. For an
-// address that nobody owns that is "host unreachable", save for UDP: Linux tells
-// a plain UDP socket of a prohibition, and keeps the other to itself.
-func buildAnswer(to []byte, p *packet.Packet, why acl.Reason) ([]byte, bool) {
-	if why == acl.UnknownPeer && p.Proto != acl.UDP {
-		return packet.AppendUnreachable(to, p, packet.NoHost)
-	}
-	if out, ok := packet.AppendReset(to, p); ok {
-		return out, true
-	}
-	return packet.AppendUnreachable(to, p, packet.Prohibited)
 }
 
 // answer writes refusals to the real TUN until ctx ends or the TUN fails.
@@ -76,6 +64,20 @@ func (g *guard) answer(ctx context.Context) {
 			// A failure is the reader's to notice; the buffer must come back.
 			_, _ = g.Device.Write(batch, answerOffset)
 			g.free <- batch[0][:0]
+		}
+	}
+}
+
+// nudge makes this machine's stack speak on connections that lost their right,
+// so that programs which only listen hear of it too: what the stack says is
+// refused, and answered by a reset.
+func (g *guard) nudge(flows []packet.Flow) {
+	buf := make([]byte, answerOffset, answerSize)
+	for i := range flows {
+		if out, ok := packet.AppendNudge(buf, &flows[i]); ok {
+			if _, err := g.Device.Write([][]byte{out}, answerOffset); err != nil {
+				return // the reader notices a dead TUN too
+			}
 		}
 	}
 }

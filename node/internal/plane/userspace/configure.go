@@ -12,6 +12,11 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/plane"
 )
 
+// maxNudges is how many connections are told at once that they lost their
+// right, as many as refusals are answered in a second: the rest learn of it when
+// they next send.
+const maxNudges = 100
+
 // applied is what wireguard-go was told so far.
 type applied struct {
 	tunnel key.TunnelPublic // of this node
@@ -66,6 +71,7 @@ func (p *Plane) configure(cfg *plane.Config) error {
 		return err
 	}
 	p.filter.Load(table)
+	p.guard.nudge(p.filter.Ended(p.now(), maxNudges))
 	steps.widen(p.applied, want)
 	if err := p.set("widen", steps.second.String()); err != nil {
 		return err

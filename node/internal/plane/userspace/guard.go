@@ -10,7 +10,6 @@ import (
 
 	"golang.zx2c4.com/wireguard/tun"
 
-	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/filter"
 	"github.com/cordonmesh/cordon/acl/packet"
 )
@@ -91,16 +90,8 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) {
 			continue
 		}
 		sizes[i] = 0
-		if worthAnswering(verdict.Reason) && batch.ShouldAnswer(filter.Out) {
-			g.refuse(&g.view, verdict.Reason)
-		}
+		g.refuse(batch, &g.view, verdict)
 	}
-}
-
-// worthAnswering leaves out what no user waits for: garbage, what the machine
-// says to its own link, and fragments, whose first was answered.
-func worthAnswering(why acl.Reason) bool {
-	return why != acl.Malformed && why != acl.NotOurs && why != acl.NoFragment
 }
 
 // Write takes packets that peers sent to this machine, and passes on those that

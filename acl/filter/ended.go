@@ -1,0 +1,46 @@
+package filter
+
+import (
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/packet"
+)
+
+// Ended judges by the table of now every TCP connection that has not been asked
+// about since the last Load, and gives at most limit of those that lost their
+// right, as packets of theirs would arrive: from the peer to this node. A
+// program that only listens would else not learn of it until its own timeout.
+//
+// The lock is given up between chunks of the table, so that packets need not
+// wait for all of it.
+func (f *Filter) Ended(m Moment, limit int) []packet.Flow {
+	var ended []packet.Flow
+	for chunk := int32(0); len(ended) < limit; chunk++ {
+		more := f.endedIn(m, chunk, limit, &ended)
+		if !more {
+			break
+		}
+	}
+	return ended
+}
+
+func (f *Filter) endedIn(m Moment, chunk int32, limit int, ended *[]packet.Flow) (more bool) {
+	b := f.Begin(m)
+	defer b.End()
+	first := chunk << chunkBits
+	if first >= f.flows.used {
+		return false
+	}
+	for n := first; n < min(first+chunkSize, f.flows.used) && len(*ended) < limit; n++ {
+		fl := f.flows.at(n)
+		connected := fl.word&keyUsed != 0 && fl.proto() == acl.TCP && fl.state != revoked
+		if !connected || fl.version == f.version && f.now.Boot < fl.end || f.now.Boot >= fl.idle {
+			continue
+		}
+		if f.again(fl, n).reason != acl.Permitted {
+			*ended = append(*ended, packet.Flow{
+				Src: fl.peer, Dst: fl.own, SrcPort: fl.peerPort(), DstPort: fl.ownPort(), Proto: acl.TCP, Shape: packet.Ports,
+			})
+		}
+	}
+	return true
+}

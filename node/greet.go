@@ -1,0 +1,82 @@
+package node
+
+import (
+	"context"
+
+	"github.com/cordonmesh/cordon/node/internal/transport"
+)
+
+// maxGreeted bounds how many peers a node speaks to of itself when it starts:
+// the others are reached when there is something to say.
+const maxGreeted = 256
+
+// greetings remembers which peers are still to be greeted in this run. A peer
+// that was reached before the start may look for this node at an old address,
+// and send in a session that this run does not know.
+type greetings struct {
+	begun bool
+	due   map[string]bool
+	found chan string // peers to whom a path was found
+}
+
+func newGreetings() greetings {
+	return greetings{due: map[string]bool{}, found: make(chan string, maxGreeted)}
+}
+
+// greetFirst has paths looked for to the peers of the first map. The caller
+// holds m.mu.
+func (m *mesh) greetFirst(peers []transport.Peer) {
+	if m.greetings.begun {
+		return
+	}
+	m.greetings.begun = true
+	for _, p := range peers {
+		if len(p.Candidates) > 0 && len(m.greetings.due) < maxGreeted {
+			m.greetings.due[p.ID] = true
+			m.transport.Want(p.ID)
+		}
+	}
+}
+
+// onPath is the transport's word that a path was found, moved or lost.
+func (m *mesh) onPath(peer string, info transport.PathInfo) {
+	if !info.Endpoint.IsValid() {
+		return
+	}
+	select {
+	case m.greetings.found <- peer:
+	default: // more paths than greetings
+	}
+}
+
+// greet begins a handshake with each peer that is due, once there is a path.
+func (m *mesh) greet(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case peer := <-m.greetings.found:
+			m.greetOne(peer)
+		}
+	}
+}
+
+func (m *mesh) greetOne(peer string) {
+	m.mu.Lock()
+	due := m.greetings.due[peer]
+	m.mu.Unlock()
+	p := m.plane.now.Load()
+	if !due || p == nil || !p.Greet(peer) {
+		return
+	}
+	m.mu.Lock()
+	delete(m.greetings.due, peer)
+	m.mu.Unlock()
+}
+
+// greetFound greets those to whom a path was found before the plane knew them.
+func (m *mesh) greetFound() {
+	for peer, info := range m.transport.Paths() {
+		m.onPath(peer, info)
+	}
+}
