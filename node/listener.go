@@ -23,7 +23,21 @@ func (m *mesh) Map(next wire.Map) {
 		m.collisions(next.Self.Ranges)
 	}
 	m.world.forward(next.Self.Routes)
+	m.exceptLocal()
 	m.engine.SetMap(next)
+}
+
+// exceptLocal keeps a gateway's own addresses out of what is behind it.
+func (m *mesh) exceptLocal() {
+	m.mu.Lock()
+	ranges := m.state.Self.Ranges
+	m.mu.Unlock()
+	local, err := osnet.ListCandidates([]string{m.node.cfg.Interface}, ranges)
+	if err != nil {
+		m.log.Error("listing this machine's addresses failed; those that are new may be reached as if they were behind it", "error", err)
+		return
+	}
+	m.engine.SetLocal(local.Addresses)
 }
 
 // Lease takes the coordinator's word that it stands behind the map.

@@ -223,6 +223,7 @@ func (m *mesh) isEnforced(at wire.Position) {
 
 func (m *mesh) networkChanged() {
 	m.transport.NetworkChanged()
+	m.exceptLocal()
 	m.follower.FactsChanged()
 }
 

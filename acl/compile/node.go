@@ -91,7 +91,7 @@ func (m *Mesh) recordOf(n *node) record {
 		}
 	}
 	for _, route := range n.Routes {
-		r.prefixes = m.appendRoute(r.prefixes, route)
+		r.prefixes = m.appendRoute(r.prefixes, n, route)
 	}
 	if len(n.Routes) > 0 {
 		slices.SortFunc(r.prefixes, func(a, b acl.PrefixClass) int { return comparePrefix(a.Prefix, b.Prefix) })
@@ -102,18 +102,26 @@ func (m *Mesh) recordOf(n *node) record {
 
 // appendRoute adds a route and those prefixes inside it that are of another
 // class than what is around them. The address of a node is left out: a router
-// must not speak with the rights of a node that it might stand in front of.
-func (m *Mesh) appendRoute(all []acl.PrefixClass, route netip.Prefix) []acl.PrefixClass {
+// must not speak with the rights of a node that it might stand in front of. So
+// is what another router carries more precisely: a prefix has one owner.
+func (m *Mesh) appendRoute(all []acl.PrefixClass, n *node, route netip.Prefix) []acl.PrefixClass {
 	var outer []acl.PrefixClass
+	var carried []carrier
 	for prefix, e := range m.table.Subnets(route) {
-		if e.class == nil || len(e.hosts) > 0 {
+		for len(carried) > 0 && !covers(carried[len(carried)-1].prefix, prefix) {
+			carried = carried[:len(carried)-1]
+		}
+		if len(e.routers) > 0 {
+			carried = append(carried, carrier{prefix, slices.Contains(e.routers, n)})
+		}
+		if e.class == nil || len(e.hosts) > 0 || !carried[len(carried)-1].own {
 			continue
 		}
 		for len(outer) > 0 && !covers(outer[len(outer)-1].Prefix, prefix) {
 			outer = outer[:len(outer)-1]
 		}
 		pc := acl.PrefixClass{Prefix: prefix, Class: e.class.num}
-		if len(outer) == 0 || outer[len(outer)-1].Class != pc.Class {
+		if len(outer) == 0 || outer[len(outer)-1].Class != pc.Class || len(e.routers) > 0 {
 			all = append(all, pc)
 		}
 		if !prefix.IsSingleIP() {
@@ -121,6 +129,12 @@ func (m *Mesh) appendRoute(all []acl.PrefixClass, route netip.Prefix) []acl.Pref
 		}
 	}
 	return all
+}
+
+// carrier is a route, and whether the router at hand is among those who carry it.
+type carrier struct {
+	prefix netip.Prefix
+	own    bool
 }
 
 // settle makes r what viewers hold of the node, and moves it to its profile.

@@ -17,6 +17,11 @@ type Input struct {
 	TunnelKey  key.TunnelPrivate
 	ListenPort uint16
 	Lease      time.Time // signed time of the last verified lease
+
+	// Local are the machine's own addresses beneath the tunnel. A gateway stands
+	// for what is behind it, never for itself: a rule about a prefix does not open
+	// the services of the gateway that has an address in it.
+	Local []netip.Addr
 }
 
 // Desired is the whole state that follows from an Input. Each slice is sorted.
@@ -38,7 +43,7 @@ func Derive(in *Input) Desired {
 			Revision: m.Revision, TunnelKey: in.TunnelKey, ListenPort: in.ListenPort,
 			Rules: m.Rules, Mesh: m.Self.Ranges, Lease: in.Lease,
 			Self: plane.Self{
-				Prefixes: owned(m.Self.Addresses, m.Self.Routes, m.Self.Prefixes),
+				Prefixes: except(owned(m.Self.Addresses, m.Self.Routes, m.Self.Prefixes), m.Self.Routes, in.Local),
 				Owner:    m.Self.Owner, Facts: m.Self.Facts,
 			},
 		},
@@ -84,6 +89,21 @@ func owned(addresses []netip.Addr, behind []netip.Prefix, classes []acl.PrefixCl
 		if !slices.ContainsFunc(classes, func(c acl.PrefixClass) bool { return c.Prefix == prefix }) {
 			all = append(all, acl.PrefixClass{Prefix: prefix, Class: cover(classes, prefix)})
 		}
+	}
+	slices.SortFunc(all, func(a, b acl.PrefixClass) int { return a.Prefix.Compare(b.Prefix) })
+	return all
+}
+
+// except puts the machine's own addresses behind it into no class, so that no
+// rule reaches them.
+func except(all []acl.PrefixClass, behind []netip.Prefix, local []netip.Addr) []acl.PrefixClass {
+	for _, a := range local {
+		if !slices.ContainsFunc(behind, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			continue
+		}
+		own := netip.PrefixFrom(a, a.BitLen())
+		all = slices.DeleteFunc(all, func(c acl.PrefixClass) bool { return c.Prefix == own })
+		all = append(all, acl.PrefixClass{Prefix: own})
 	}
 	slices.SortFunc(all, func(a, b acl.PrefixClass) int { return a.Prefix.Compare(b.Prefix) })
 	return all

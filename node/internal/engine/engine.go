@@ -121,6 +121,16 @@ func (e *Engine) SetTunnel(k key.TunnelPrivate, port uint16) {
 	e.set(1, func(in *Input) { in.TunnelKey, in.ListenPort = k, port })
 }
 
+// SetLocal gives the machine's own addresses beneath the tunnel.
+func (e *Engine) SetLocal(addresses []netip.Addr) {
+	e.mu.Lock()
+	same := slices.Equal(e.input.Local, addresses)
+	e.mu.Unlock()
+	if !same {
+		e.set(1, func(in *Input) { in.Local = slices.Clone(addresses) })
+	}
+}
+
 // SetLease gives the signed time of the last verified lease.
 func (e *Engine) SetLease(signed time.Time) {
 	e.set(0, func(in *Input) { in.Lease = signed })
