@@ -20,6 +20,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/cordonmesh/cordon/coordinator/internal/auth"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -32,24 +33,18 @@ const (
 	maxRequest   = 256 << 10
 	maxEndpoints = 16
 	maxRules     = 64
+	readWithin   = 10 * time.Second // for a request's body; a stream's request is read whole at once
 )
 
 // SlowAfter is how long one write to a node may take: a reader slower than that
 // is cut off, and starts again from a Full.
 const SlowAfter = 30 * time.Second
 
-// Authority issues what a node needs to be recognised and to recognise maps.
-type Authority interface {
-	IssueNode(id string, k key.NodePublic) ([][]byte, error) // DER: leaf, mesh CA
-	MapKeys() []*wire.MapKeyCertificate
-	Root() key.RootPublic
-}
-
 // Config of the edge.
 type Config struct {
 	Registry  *registry.Registry
 	Hub       *distribute.Hub
-	Authority Authority
+	Authority *auth.Authority
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -66,6 +61,10 @@ func Handler(c Config) http.Handler {
 			return
 		}
 		who.control = http.NewResponseController(w)
+		if err := who.control.SetReadDeadline(c.Now().Add(readWithin)); err != nil {
+			http.Error(w, "no deadline on this connection", http.StatusInternalServerError)
+			return
+		}
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 	})
 }
@@ -131,7 +130,7 @@ func (s *service) Enrol(ctx context.Context, req *connect.Request[wire.EnrolRequ
 		s.complain(who, "enrolment refused: "+err.Error())
 		return nil, refusal(err)
 	}
-	chain, err := s.Authority.IssueNode(result.Node.ID, who.key)
+	chain, err := s.Authority.NodeCertificate(who.key, s.Now())
 	if err != nil {
 		return nil, s.internal("issuing a certificate", err)
 	}
@@ -139,7 +138,7 @@ func (s *service) Enrol(ctx context.Context, req *connect.Request[wire.EnrolRequ
 	s.Log.Info("node enrolled", "node", result.Node.ID, "name", result.Node.Name, "from", who.address)
 	return connect.NewResponse(&wire.EnrolResponse{
 		Mesh: mesh[:], Node: result.Node.ID, RootKey: root.Bytes(), Chain: chain,
-		MapKeys: s.Authority.MapKeys(), Pending: !result.Node.Approved,
+		MapKeys: s.Authority.MapKeyCertificates(), Pending: !result.Node.Approved,
 	}), nil
 }
 
@@ -148,11 +147,11 @@ func (s *service) Renew(ctx context.Context, _ *connect.Request[wire.RenewReques
 	if err != nil {
 		return nil, err
 	}
-	chain, err := s.Authority.IssueNode(n.ID, n.Key)
+	chain, err := s.Authority.NodeCertificate(n.Key, s.Now())
 	if err != nil {
 		return nil, s.internal("issuing a certificate", err)
 	}
-	return connect.NewResponse(&wire.RenewResponse{Chain: chain, MapKeys: s.Authority.MapKeys()}), nil
+	return connect.NewResponse(&wire.RenewResponse{Chain: chain, MapKeys: s.Authority.MapKeyCertificates()}), nil
 }
 
 func (s *service) Follow(ctx context.Context, req *connect.Request[wire.FollowRequest], out *connect.ServerStream[wire.FollowResponse]) error {
@@ -164,13 +163,16 @@ func (s *service) Follow(ctx context.Context, req *connect.Request[wire.FollowRe
 	if _, err := wire.CommonLevel(m.Level); err != nil {
 		return connect.NewError(connect.CodeFailedPrecondition, err)
 	}
+	if err := who.control.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("lifting the read deadline: %w", err)
+	}
 	send := func(r *wire.FollowResponse) error {
 		if err := who.control.SetWriteDeadline(s.Now().Add(SlowAfter)); err != nil {
 			return fmt.Errorf("setting the write deadline: %w", err)
 		}
 		return out.Send(r)
 	}
-	if err := send(&wire.FollowResponse{Message: &wire.FollowResponse_Keys{Keys: &wire.Keys{MapKeys: s.Authority.MapKeys()}}}); err != nil {
+	if err := send(&wire.FollowResponse{Message: &wire.FollowResponse_Keys{Keys: &wire.Keys{MapKeys: s.Authority.MapKeyCertificates()}}}); err != nil {
 		return err
 	}
 	join := distribute.Join{
