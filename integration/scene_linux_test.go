@@ -195,4 +195,3 @@ func refusal(st *local.Status, to netip.AddrPort) (local.Refusal, bool) {
 	}
 	return local.Refusal{}, false
 }
-

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -111,6 +112,13 @@ func (c *Capture) Count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.count
+}
+
+// Packets gives the wanted packets so far, the first 4,096 of them.
+func (c *Capture) Packets() [][]byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.packets)
 }
 
 // Stop ends the capture, after all that had passed the link was looked at, and
