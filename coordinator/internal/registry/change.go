@@ -57,7 +57,10 @@ func (d *decision) settle(next *Node) {
 		}
 	}
 	for _, p := range next.Advertised {
-		if _, byPerson := approved[p]; !byPerson && d.AutoApprove != nil && pol != nil && d.AutoApprove(pol, *next, p) {
+		if _, byPerson := approved[p]; byPerson || d.AutoApprove == nil || pol == nil {
+			continue
+		}
+		if d.AutoApprove(pol, *next, p) && d.carrier(p, next.ID) == nil {
 			approved[p] = ByPolicy
 		}
 	}
@@ -65,6 +68,50 @@ func (d *decision) settle(next *Node) {
 	if len(approved) == 0 {
 		next.ApprovedRoutes = nil
 	}
+}
+
+// carrier gives the node other than one that may carry a prefix, if there is. A
+// prefix has one gateway: nodes refuse a map in which it has two.
+func (d *decision) carrier(p netip.Prefix, other string) *Node {
+	for n := range d.state.Nodes() {
+		if _, carries := n.ApprovedRoutes[p]; carries && n.ID != other {
+			return n
+		}
+	}
+	return nil
+}
+
+// passOn lets the policy give to another gateway what one carries no longer.
+func (d *decision) passOn() {
+	for _, e := range d.entries {
+		var id string
+		switch v := e.Event.(type) {
+		case NodeChanged:
+			id = v.Node.ID
+		case NodeRemoved:
+			id = v.Revocation.Node
+		}
+		if before, ok := d.before.Node(id); ok && d.released(before) {
+			answer := d.result.Node
+			d.settleAll()
+			d.result.Node = answer
+			return
+		}
+	}
+}
+
+// released tells whether a node may no longer carry something that it could.
+func (d *decision) released(before *Node) bool {
+	after, ok := d.state.Node(before.ID)
+	for p := range before.ApprovedRoutes {
+		if !ok {
+			return true
+		}
+		if _, still := after.ApprovedRoutes[p]; !still {
+			return true
+		}
+	}
+	return false
 }
 
 // warnUnknown warns of tags that the policy does not know. They are no error: a

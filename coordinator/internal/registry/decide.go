@@ -36,6 +36,7 @@ func (r Decider) Decide(s *State, c Command, actor Actor, now time.Time) (Decisi
 	if err := c.decide(d); err != nil {
 		return Decision{Next: s, Records: d.refusals()}, err
 	}
+	d.passOn()
 	d.result.Revision = d.state.Revision
 	d.result.Changed = len(d.entries) > 0
 	return Decision{Entries: d.entries, Records: d.records, Next: d.state, Result: d.result}, nil

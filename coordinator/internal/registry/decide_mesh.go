@@ -110,6 +110,8 @@ func (c ApproveRoute) decide(d *decision) error {
 		}
 	case !slices.Contains(n.Advertised, c.Prefix):
 		return fmt.Errorf("route %v: %w: %s does not advertise it; it advertises %v", c.Prefix, ErrNotFound, n.Name, n.Advertised)
+	case d.carrier(c.Prefix, n.ID) != nil:
+		return fmt.Errorf("route %v: %w: %s carries it; withdraw it there first", c.Prefix, ErrExists, d.carrier(c.Prefix, n.ID).Name)
 	case !approved || by == ByPolicy:
 		next.ApprovedRoutes = maps.Clone(n.ApprovedRoutes)
 		if next.ApprovedRoutes == nil {

@@ -144,6 +144,25 @@ func TestPersonApprovesWhatPolicyApproved(t *testing.T) {
 	}
 }
 
+// Nodes refuse a map in which a prefix has two gateways.
+func TestOneGatewayForAPrefix(t *testing.T) {
+	m := begin(t)
+	for _, name := range []string{"one", "two"} {
+		_, n := m.join(name, registry.CreateToken{Tags: []string{"tag:router"}})
+		m.do(registry.Report{Node: n.ID, Statement: n.Statement, Advertised: []netip.Prefix{route}})
+	}
+	m.do(registry.ApproveRoute{Node: "two", Prefix: route})
+	m.refused(registry.ApproveRoute{Node: "one", Prefix: route}, registry.ErrExists)
+	m.do(registry.SetPolicy{Text: routerPolicy})
+	if got := m.node("one").Routes(); len(got) != 0 {
+		t.Fatalf("the policy gave %v to a second gateway", got)
+	}
+	m.do(registry.RemoveNode{Node: "two"})
+	if got := m.node("one").Routes(); len(got) != 1 {
+		t.Error("the route found no other gateway when its first was removed")
+	}
+}
+
 func (m *mesh) node(name string) *registry.Node {
 	m.t.Helper()
 	n, ok := m.state.FindNode(name)
