@@ -211,6 +211,29 @@ func TestAddressInsideAClassedRouteKeepsItsClass(t *testing.T) {
 	}
 }
 
+// A rule about the network behind a gateway opens nothing of the gateway itself
+// (A27): its addresses in that network are in no class.
+func TestGatewayIsNotBehindItself(t *testing.T) {
+	m := mapAt(1)
+	m.Self.Prefixes = []acl.PrefixClass{{Prefix: prefix("10.9.0.0/16"), Class: 5}, {Prefix: prefix("10.9.0.1/32"), Class: 6}}
+	local := []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2"), netip.MustParseAddr("192.168.0.1")}
+	got := map[netip.Prefix]acl.Class{}
+	for _, c := range engine.Derive(&engine.Input{Map: m, Local: local}).Plane.Self.Prefixes {
+		if _, twice := got[c.Prefix]; twice {
+			t.Errorf("%s is in two classes", c.Prefix)
+		}
+		got[c.Prefix] = c.Class
+	}
+	for p, want := range map[string]acl.Class{"10.9.0.0/16": 5, "10.9.0.1/32": 0, "10.9.0.2/32": 0} {
+		if class, ok := got[prefix(p)]; !ok || class != want {
+			t.Errorf("%s is in class %d (%t), want %d", p, class, ok, want)
+		}
+	}
+	if _, ok := got[prefix("192.168.0.1/32")]; ok {
+		t.Error("an address that no route covers became the node's own")
+	}
+}
+
 func TestChangesWhileBusyAreOne(t *testing.T) {
 	drive(t, func(t *testing.T, e *engine.Engine, p *parts) {
 		p.slow = time.Second
