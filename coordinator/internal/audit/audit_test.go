@@ -94,6 +94,14 @@ func TestVerifyFindsDroppedMovedAndCut(t *testing.T) {
 	if _, err := audit.VerifyTo(head, records(all[:15])); brokenAt(t, err) != 16 {
 		t.Error(err)
 	}
+	// Sealed soundly, but behind another record, or at another place.
+	for _, behind := range []audit.Head{{Sequence: 6, Hash: all[4].Hash}, {Sequence: 7, Hash: all[5].Hash}} {
+		spliced := slices.Clone(all)
+		spliced[6], _ = audit.Seal(behind, all[6].Draft)
+		if _, err := audit.Verify(audit.Head{}, records(spliced)); brokenAt(t, err) != 7 {
+			t.Errorf("a record sealed behind %d: %v", behind.Sequence, err)
+		}
+	}
 	// Written anew from record 7 on, as who owns the disk could: only the
 	// remembered head tells.
 	anew := slices.Clone(all[:6])

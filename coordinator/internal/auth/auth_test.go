@@ -98,6 +98,23 @@ func TestRefusesWhatOthersCanRead(t *testing.T) {
 	}
 }
 
+func TestRefusesAnotherKeysCertificate(t *testing.T) {
+	a, _, folder := create(t)
+	path := filepath.Join(folder, "map.key")
+	old, err := os.ReadFile(path)
+	must(t, err)
+	_, err = a.Renew(noon.Add(300 * day))
+	must(t, err)
+	fresh, err := os.ReadFile(path)
+	must(t, err)
+	oldKey, _, _ := strings.Cut(string(old), "\n")
+	_, freshCertificate, _ := strings.Cut(string(fresh), "\n")
+	must(t, os.WriteFile(path, []byte(oldKey+"\n"+freshCertificate), 0o600))
+	if _, err := auth.Load(folder, noon.Add(300*day)); !errors.Is(err, auth.ErrKeys) {
+		t.Errorf("a map key with another one's certificate: %v", err)
+	}
+}
+
 // Whatever is wrong with a file, its content is not in the error.
 func TestErrorsKeepSecrets(t *testing.T) {
 	for _, name := range []string{"root.key", "root.crt", "ca.pem", "map.key", "recovery.pub"} {

@@ -81,6 +81,27 @@ func TestRestoreRefusesDamage(t *testing.T) {
 	}
 }
 
+// An archive may end before its seal does; that the seal is whole counts.
+func TestRestoreReadsToTheEndOfTheSeal(t *testing.T) {
+	_, recovery, _ := create(t)
+	id, err := age.ParseX25519Identity(recovery.Reveal())
+	must(t, err)
+	var out bytes.Buffer
+	w, err := age.Encrypt(&out, id.Recipient())
+	must(t, err)
+	archive := tar.NewWriter(w)
+	must(t, archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "a"}))
+	must(t, archive.Close())
+	_, err = w.Write(make([]byte, 300_000))
+	must(t, errors.Join(err, w.Close()))
+	for cut, want := range map[int]error{0: nil, 100: auth.ErrBackup, 100_000: auth.ErrBackup} {
+		state := filepath.Join(t.TempDir(), "state")
+		if err := auth.Restore(bytes.NewReader(out.Bytes()[:out.Len()-cut]), recovery, state); !errors.Is(err, want) {
+			t.Errorf("cut by %d: %v, want %v", cut, err, want)
+		}
+	}
+}
+
 // seal makes a backup as somebody could who only knows the public half.
 func seal(t testing.TB, recovery auth.Recovery, headers ...tar.Header) []byte {
 	id, err := age.ParseX25519Identity(recovery.Reveal())

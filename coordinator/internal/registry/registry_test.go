@@ -208,11 +208,11 @@ func TestContextsAndEnds(t *testing.T) {
 			t.Fatalf("with an ended context: %v", err)
 		}
 	}
-	if r.Snapshot().Revision != 1 {
-		t.Error("a command whose caller had left was decided")
-	}
 	if err := stop(); err != nil {
 		t.Error(err)
+	}
+	if r.Snapshot().Revision != 1 {
+		t.Error("a command whose caller had left was decided")
 	}
 	if _, err := r.Do(ctx, ana, token("t", 1)); !errors.Is(err, registry.ErrClosed) {
 		t.Errorf("after the end: %v", err)

@@ -113,6 +113,7 @@ func TestRefusesAtOpen(t *testing.T) {
 			must(t, os.WriteFile(path, bytes.Repeat([]byte("hello "), 4096), 0o600))
 		}, sqlite.ErrDamaged},
 		{"another program's", func(t *testing.T, path string) { must(t, os.WriteFile(path, foreign, 0o600)) }, sqlite.ErrDamaged},
+		{"another program's, with our version", func(t *testing.T, path string) { execute(t, path, "PRAGMA application_id = 7") }, sqlite.ErrDamaged},
 		{"zeroes within", func(t *testing.T, path string) { overwrite(t, path, 4096+100, make([]byte, 8192)) }, sqlite.ErrDamaged},
 		{"newer schema", func(t *testing.T, path string) { execute(t, path, "PRAGMA user_version = 99") }, sqlite.ErrNewer},
 		{"older than any", func(t *testing.T, path string) { execute(t, path, "PRAGMA user_version = 0") }, sqlite.ErrDamaged},
@@ -137,6 +138,9 @@ func TestRefusesAtOpen(t *testing.T) {
 			}
 			if errors.Is(err, sqlite.ErrDamaged) && !strings.Contains(err.Error(), "cordon-coordinator restore") {
 				t.Errorf("%q does not say how to restore", err)
+			}
+			if c.name == "zero length" && size(t, path) > 0 {
+				t.Error("an empty file was made into a store")
 			}
 			if _, err := os.Stat(path); c.want == sqlite.ErrMissing && err == nil {
 				t.Error("a missing store was made anew")

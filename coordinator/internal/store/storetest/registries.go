@@ -17,9 +17,9 @@ import (
 // serve starts a registry over j and ends it with the test.
 func serve(t *testing.T, j registry.Journal, c registry.Config) *registry.Registry {
 	t.Helper()
-	r, err := registry.New(ctx, j, c)
+	r, err := registry.New(t.Context(), j, c)
 	must(t, err)
-	running, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(running) }()
 	t.Cleanup(func() {
@@ -51,7 +51,7 @@ func await(t *testing.T, r *registry.Registry, revision uint64) {
 
 func do(t *testing.T, r *registry.Registry, c registry.Command) registry.Result {
 	t.Helper()
-	result, err := r.Do(ctx, registry.System, c)
+	result, err := r.Do(t.Context(), registry.System, c)
 	must(t, err)
 	return result
 }
@@ -75,7 +75,7 @@ func twoRegistries(t *testing.T, open func() registry.Journal) {
 	for i, r := range []*registry.Registry{a, b} {
 		wg.Go(func() {
 			for n := range each {
-				if _, err := r.Do(ctx, registry.System, tokenCommand(fmt.Sprintf("t-%d-%d", i, n), 1)); err != nil {
+				if _, err := r.Do(t.Context(), registry.System, tokenCommand(fmt.Sprintf("t-%d-%d", i, n), 1)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -88,7 +88,7 @@ func twoRegistries(t *testing.T, open func() registry.Journal) {
 			t.Errorf("a registry knows %d tokens, want %d", n, 2*each)
 		}
 	}
-	if head, err := a.VerifyAudit(ctx); err != nil || head.Sequence != 1+2*each {
+	if head, err := a.VerifyAudit(t.Context()); err != nil || head.Sequence != 1+2*each {
 		t.Errorf("the audit ends at %d, %v", head.Sequence, err)
 	}
 }
@@ -103,7 +103,7 @@ func oneUse(t *testing.T, open func() registry.Journal) {
 	outcomes := make([]error, 2*tries)
 	for i := range outcomes {
 		wg.Go(func() {
-			_, outcomes[i] = []*registry.Registry{a, b}[i%2].Do(ctx, registry.System, EnrolCommand("once", "host"))
+			_, outcomes[i] = []*registry.Registry{a, b}[i%2].Do(t.Context(), registry.System, EnrolCommand("once", "host"))
 		})
 	}
 	wg.Wait()
@@ -118,7 +118,7 @@ func oneUse(t *testing.T, open func() registry.Journal) {
 	if admitted != 1 {
 		t.Errorf("a token of one use admitted %d nodes", admitted)
 	}
-	if head, err := a.AuditHead(ctx); err != nil || head.Sequence != 2+2*tries {
+	if head, err := a.AuditHead(t.Context()); err != nil || head.Sequence != 2+2*tries {
 		t.Errorf("the audit has %d records, want one each for init, token and %d tries, %v", head.Sequence, 2*tries, err)
 	}
 }
@@ -135,7 +135,7 @@ func readBack(t *testing.T, open func() registry.Journal) {
 	}
 	want, err := registry.EncodeState(r.Snapshot())
 	must(t, err)
-	again, err := registry.New(ctx, open(), registry.Config{})
+	again, err := registry.New(t.Context(), open(), registry.Config{})
 	must(t, err)
 	got, err := registry.EncodeState(again.Snapshot())
 	must(t, err)
@@ -152,7 +152,7 @@ func behindCheckpoint(t *testing.T, open func() registry.Journal) {
 		do(t, a, tokenCommand(fmt.Sprint("t-", i), 1))
 		data, err := registry.EncodeState(a.Snapshot())
 		must(t, err)
-		must(t, j.Checkpoint(ctx, registry.Checkpoint{Revision: a.Snapshot().Revision, Data: data}))
+		must(t, j.Checkpoint(t.Context(), registry.Checkpoint{Revision: a.Snapshot().Revision, Data: data}))
 	}
 	do(t, late, tokenCommand("t-late", 1))
 	if n := len(late.Snapshot().Tokens()); n != 5 {
