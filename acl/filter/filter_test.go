@@ -1,7 +1,6 @@
 package filter_test
 
 import (
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -140,15 +139,24 @@ func TestFlowRecords(t *testing.T) {
 		end.Packets != [2]uint64{2, 1} || end.Bytes != [2]uint64{280, 140} || !end.Started.Equal(now) || !end.At.Equal(now.Add(2*time.Second)) {
 		t.Errorf("end\n%+v", end)
 	}
+	f.Load(compile(t, largeMap(10, 10)))
+	open(f, now, 3, 2000)
+	f.Sweep(filter.At(now.Add(30 * time.Minute * 60)))
+	n, _, _ = f.Records(2, buf)
+	if r := buf[n-1]; n != 2 || r.Kind != filter.FlowEnd || r.SrcClass != 103 || r.DstClass != 1 || r.SrcPrefix != prefix("100.65.0.3") ||
+		r.Peer != "peer3" || r.Verdict.Reason != acl.Established {
+		t.Errorf("idle: %+v", r)
+	}
+	f, _ = filter.New(filter.Options{Records: 4})
+	f.Load(compile(t, largeMap(10, 10)))
 	for port := range 10 {
-		f.Load(compile(t, largeMap(10, 10)))
 		open(f, now, 2, 2000+port)
 	}
-	n, next, lost = f.Records(2, buf)
-	if n != 4 || next != 12 || lost != 6 {
+	n, next, lost = f.Records(0, buf)
+	if n != 4 || next != 10 || lost != 6 {
 		t.Errorf("%d records, next %d, lost %d", n, next, lost)
 	}
-	if n, next, _ := f.Records(next, buf); n != 0 || next != 12 {
+	if n, next, _ := f.Records(next, buf); n != 0 || next != 10 {
 		t.Errorf("%d records beyond the end, next %d", n, next)
 	}
 }
@@ -311,58 +319,31 @@ func TestFlowEndsWithItsRule(t *testing.T) {
 	}
 }
 
-// A prefix goes over to a standby gateway: the flow lives on, and counts as the standby's.
-func TestFlowFollowsItsPrefix(t *testing.T) {
+// A flow keeps the rule that permitted it until something changes, even if an
+// earlier rule would permit it by now: nothing asks again at every packet.
+func TestFlowKeepsItsRule(t *testing.T) {
 	c := largeMap(2, 10)
-	far := acl.PrefixClass{Prefix: prefix("10.0.0.0/8"), Class: 100}
-	c.Peers[0].Prefixes = append(c.Peers[0].Prefixes, far)
-	f := newFilter(t, filter.Options{MaxFlows: 100, MaxFlowsPerPeer: 10})
+	early := c.Rules.In[9]
+	early.ID, early.NotBefore, early.Needs = "early", noon().Add(time.Second), nil
+	c.Rules.In = slices.Insert(c.Rules.In, 0, early)
+	c.Rules.In[10].NotAfter = noon().Add(time.Minute)
+	f := newFilter(t, filter.Options{})
 	f.Load(compile(t, c))
-	p := func(port uint16, flags byte) *packet.Packet {
-		return parsed(packettest.IP("10.0.0.9", "100.64.0.1", 6, packettest.TCP(port, 443, flags, 1, 1, 0)))
+	at := func(since, ahead time.Duration) acl.RuleID {
+		b := f.Begin(filter.MomentOf(since, noon().Add(since), ahead))
+		defer b.End()
+		return b.In(segment(1, 2000, 443, 16)).Rule
 	}
-	for port := range 10 {
-		judge(f, noon(), filter.In, p(uint16(2000+port), 2))
-	}
-	c.Peers[0].Prefixes = c.Peers[0].Prefixes[:1]
-	c.Peers[1].Prefixes = append(c.Peers[1].Prefixes, far)
-	f.Load(compile(t, c))
-	for port := range 10 {
-		if v := judge(f, noon(), filter.In, p(uint16(2000+port), 16)); v.Reason != acl.Established {
-			t.Fatal(v)
+	for _, x := range []struct {
+		since, ahead time.Duration
+		want         acl.RuleID
+	}{
+		{0, 0, "rule9"}, {2 * time.Second, 0, "rule9"}, {3 * time.Second, time.Second / 2, "rule9"},
+		{4 * time.Second, 2 * time.Second, "early"}, // the clocks jumped: for people alone
+	} {
+		if got := at(x.since, x.ahead); got != x.want {
+			t.Errorf("after %v, people %v ahead: rule %q, want %q", x.since, x.ahead, got, x.want)
 		}
-	}
-	// The first gateway has its whole share again, the standby has used its own.
-	for port := range 10 {
-		if !open(f, noon(), 0, 3000+port) {
-			t.Fatal("the first gateway still pays")
-		}
-	}
-	if n := f.Stats().Flows; n != 20 {
-		t.Errorf("%d flows", n)
-	}
-	judge(f, noon(), filter.In, p(4000, 2))
-	if n := f.Stats().Flows; n != 20 {
-		t.Errorf("%d flows: the standby has more than its share", n)
-	}
-}
-
-// Accounts of peers that are gone are used again, those of peers that stay stay.
-func TestAccountsOutliveRevisions(t *testing.T) {
-	f := newFilter(t, filter.Options{MaxFlows: 100, MaxFlowsPerPeer: 5})
-	for round := range 20 {
-		c := largeMap(10, 10)
-		for i := range c.Peers[5:] {
-			c.Peers[5+i].ID = fmt.Sprint("guest", round, i)
-		}
-		slices.Reverse(c.Peers) // the order of a map says nothing
-		f.Load(compile(t, c))
-		open(f, noon(), 1, 2000+round)
-		open(f, noon(), 7, 2000)
-		f.Sweep(filter.At(noon()))
-	}
-	if n := f.Stats().Flows; n != 6 {
-		t.Errorf("%d flows, want the 5 that peer 1 may have and 1 of its guest", n)
 	}
 }
 
