@@ -90,6 +90,8 @@ func (d *decision) passOn() {
 			id = v.Node.ID
 		case NodeRemoved:
 			id = v.Revocation.Node
+		case RevocationTaken:
+			id = v.Revocation.Node
 		}
 		if before, ok := d.before.Node(id); ok && d.released(before) {
 			answer := d.result.Node

@@ -98,9 +98,9 @@ type (
 		Tags []string
 	}
 
-	// ApproveRoute lets a node carry a prefix that it advertises, or ends that. A
-	// route that the policy approves comes back with the node's next report, the
-	// policy or a tag: withdraw it in the policy.
+	// ApproveRoute lets a node carry a prefix that it advertises and that no other
+	// node carries (ErrExists), or ends that. What the policy approves can only be
+	// withdrawn in the policy (ErrInvalid).
 	ApproveRoute struct {
 		Node     string
 		Prefix   netip.Prefix

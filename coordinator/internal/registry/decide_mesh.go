@@ -103,11 +103,10 @@ func (c ApproveRoute) decide(d *decision) error {
 	switch {
 	case c.Withdraw && !approved:
 		return fmt.Errorf("approved route %v of %s: %w", c.Prefix, n.Name, ErrNotFound)
+	case c.Withdraw && by == ByPolicy:
+		return fmt.Errorf("route %v of %s: %w: the policy approves it and would do so again at once; withdraw it in autoApprovers", c.Prefix, n.Name, ErrInvalid)
 	case c.Withdraw:
 		delete(next.ApprovedRoutes, c.Prefix)
-		if by == ByPolicy {
-			d.warn("the policy in force approves %v: it comes back with the node's next change; withdraw it in autoApprovers", c.Prefix)
-		}
 	case !slices.Contains(n.Advertised, c.Prefix):
 		return fmt.Errorf("route %v: %w: %s does not advertise it; it advertises %v", c.Prefix, ErrNotFound, n.Name, n.Advertised)
 	case d.carrier(c.Prefix, n.ID) != nil:

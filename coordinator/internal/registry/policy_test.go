@@ -139,8 +139,21 @@ func TestPersonApprovesWhatPolicyApproved(t *testing.T) {
 	m.do(registry.SetPolicy{Text: routerPolicy})
 	m.do(registry.ApproveRoute{Node: "gate", Prefix: route, Withdraw: true})
 	m.do(registry.Report{Node: n.ID, Advertised: []netip.Prefix{route}, OS: "x"})
-	if r := m.do(registry.ApproveRoute{Node: "gate", Prefix: route, Withdraw: true}); len(r.Warnings) != 1 {
-		t.Errorf("withdrawing what the policy approves warns %q", r.Warnings)
+	m.refused(registry.ApproveRoute{Node: "gate", Prefix: route, Withdraw: true}, registry.ErrInvalid)
+}
+
+func TestTakenRevocationPassesTheRouteOn(t *testing.T) {
+	m := begin(t)
+	m.do(registry.SetPolicy{Text: routerPolicy})
+	var boxes []*machine
+	for _, name := range []string{"one", "two"} {
+		box, n := m.join(name, registry.CreateToken{Tags: []string{"tag:router"}})
+		m.do(registry.Report{Node: n.ID, Advertised: []netip.Prefix{route}})
+		boxes = append(boxes, box)
+	}
+	m.do(registry.TakeRevocations{Revocations: []registry.Revocation{{Key: boxes[0].node.Public(), Epoch: 7}}})
+	if got := m.node("two").Routes(); len(got) != 1 {
+		t.Errorf("the other gateway carries %v", got)
 	}
 }
 
