@@ -41,7 +41,7 @@ func (d *daemon) Up(ctx context.Context, r local.UpRequest) (*local.Status, erro
 		_, m := n.current()
 		if m == nil {
 			if err := pause(ctx); err != nil {
-				return nil, fmt.Errorf("the node joined, but did not start; the daemon's log says why: %w", err)
+				return nil, n.notUp(err)
 			}
 			continue
 		}
@@ -49,9 +49,27 @@ func (d *daemon) Up(ctx context.Context, r local.UpRequest) (*local.Status, erro
 		case <-m.enforced:
 			return n.status()
 		case <-ctx.Done():
+			if n.failure() != nil {
+				return nil, n.notUp(ctx.Err())
+			}
 			return nil, fmt.Errorf("the node joined, but has no map yet: %s", m.contactText())
 		}
 	}
+}
+
+// notUp says why there is no mesh although the node was told to be up. When the
+// mesh fails the daemon ends, and this is the last that its user hears of it.
+func (n *Node) notUp(err error) error {
+	if failed := n.failure(); failed != nil {
+		return fmt.Errorf("the node has joined, but cannot run here, and the daemon ends: %w", failed)
+	}
+	return fmt.Errorf("the node has joined, but did not start; the daemon's log says why: %w", err)
+}
+
+func (n *Node) failure() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.failed
 }
 
 // pause waits a moment for another goroutine, or for the end of ctx.

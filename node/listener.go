@@ -74,6 +74,17 @@ func (m *mesh) Contact(err error) {
 	}
 }
 
+// Trouble shows what does not work in `cordon status` for as long as it lasts.
+func (m *mesh) Trouble(what string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err == nil {
+		delete(m.warnings, what)
+		return
+	}
+	m.warnings[what] = what + " failed: " + err.Error()
+}
+
 func (m *mesh) warn(key, text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

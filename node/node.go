@@ -45,6 +45,7 @@ type Node struct {
 	mu       sync.Mutex
 	identity *control.Identity // nil: never enrolled
 	mesh     *mesh             // nil: down
+	failed   error             // why the mesh ended by itself, and the daemon with it
 }
 
 // New takes the state directory and reads or makes the node's keys.
@@ -76,8 +77,14 @@ func (n *Node) load() (err error) {
 	if n.identity, err = n.dir.Identity(); err != nil {
 		return err
 	}
+	if own := wire.NodeID(n.keys.Node.Public()); n.identity != nil && n.identity.Node != own {
+		return fmt.Errorf("the state directory %s holds the identity of node %s and the key of node %s: restore both from one copy, or remove the directory and enrol again", n.dir.Path(), n.identity.Node, own)
+	}
 	n.clock, err = policytime.New(policytime.Options{Store: policytime.File(n.dir.PolicyTimeFile()), Log: n.log})
-	return err
+	if err != nil {
+		return fmt.Errorf("%w; check this machine's clock, remove %s and start again", err, n.dir.PolicyTimeFile())
+	}
+	return nil
 }
 
 // Run serves the local API and, once the node has an identity, the mesh, until
@@ -112,6 +119,11 @@ func (n *Node) supervise(ctx context.Context) error {
 			close(stopped)
 		case id := <-n.start:
 			stopped, err := n.runMesh(ctx, id)
+			if err != nil {
+				n.mu.Lock()
+				n.failed = err
+				n.mu.Unlock()
+			}
 			if stopped != nil {
 				close(stopped)
 			}
@@ -201,15 +213,12 @@ func (n *Node) Join(ctx context.Context, enrolment, name string) error {
 	} else if enrolment != "" {
 		return fmt.Errorf("this node is enrolled already, at %s: `cordon up` without a string starts it; to join another mesh use another --state directory", id.URL)
 	}
-	next := *id
-	next.Stopped = false
-	if err := n.dir.SaveIdentity(&next); err != nil {
-		return err
+	id, err := n.note(id, false)
+	if err != nil {
+		// A full disk keeps nobody from the mesh who was in it.
+		n.log.Error("noting that this node is up failed: after a restart it may be down", "error", err)
 	}
-	n.mu.Lock()
-	n.identity = &next
-	n.mu.Unlock()
-	return n.begin(ctx, &next)
+	return n.begin(ctx, id)
 }
 
 // Leave stops tunnels and doors; the identity stays.
@@ -231,15 +240,25 @@ func (n *Node) Leave(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	next := *id
-	next.Stopped = true
-	if err := n.dir.SaveIdentity(&next); err != nil {
-		return err
+	if _, err := n.note(id, true); err != nil {
+		return fmt.Errorf("the node is down, but after a restart it will be up again: %w", err)
+	}
+	return nil
+}
+
+// note keeps whether the node is meant to be up, here and on the disk. The
+// follower keeps other parts of the identity there.
+func (n *Node) note(id *control.Identity, stopped bool) (*control.Identity, error) {
+	kept, err := n.dir.UpdateIdentity(func(i *control.Identity) { i.Stopped = stopped })
+	if err != nil {
+		next := *id
+		next.Stopped = stopped
+		kept = &next
 	}
 	n.mu.Lock()
-	n.identity = &next
+	n.identity = kept
 	n.mu.Unlock()
-	return nil
+	return kept, err
 }
 
 // errDown is returned by what needs the node to be up.

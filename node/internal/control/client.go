@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +21,8 @@ import (
 // dialTimeout bounds how long a coordinator that does not answer is waited for.
 const dialTimeout = 10 * time.Second
 
+const maxChain = 4 // leaf, mesh CA, mesh root, and one to spare
+
 // channel is a client on a connection of its own.
 type channel struct {
 	wire.NodeServiceClient
@@ -27,10 +31,14 @@ type channel struct {
 
 func (c *channel) close() { c.transport.CloseIdleConnections() }
 
+// Dial opens a connection; nil is the machine's own way, through a proxy if the
+// environment names one.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
 // open makes a channel to a coordinator whose mesh root has the pinned
 // fingerprint. The chain is the node's certificate; without one a self-signed
 // certificate proves the key.
-func open(url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerprint, now func() time.Time) (*channel, error) {
+func open(dial Dial, url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerprint, now func() time.Time) (*channel, error) {
 	cert := wire.NodeCertificate(k, chain)
 	if len(chain) == 0 {
 		var err error
@@ -38,9 +46,14 @@ func open(url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerprint, n
 			return nil, err
 		}
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 10 * time.Second, Count: 3}}
+	proxy := http.ProxyFromEnvironment
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 10 * time.Second, Count: 3}}).DialContext
+	} else {
+		proxy = nil
+	}
 	t := &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, TLSClientConfig: wire.ClientTLS(cert, pin, now),
+		Proxy: proxy, DialContext: dial, TLSClientConfig: wire.ClientTLS(cert, pin, now),
 		TLSHandshakeTimeout: dialTimeout, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second, DisableCompression: true,
 	}
 	client := wire.NewNodeServiceClient(&http.Client{Transport: t}, url,
@@ -52,7 +65,7 @@ func open(url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerprint, n
 // A repetition after a lost answer is safe: the same key with the same token
 // is given the same node.
 func Enrol(ctx context.Context, d *Dir, k *Keys, e wire.Enrolment, name, version string) (*Identity, error) {
-	c, err := open(e.URL, &k.Node, nil, e.Fingerprint, time.Now)
+	c, err := open(nil, e.URL, &k.Node, nil, e.Fingerprint, time.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -82,52 +95,37 @@ func identityFrom(m *wire.EnrolResponse, e wire.Enrolment, k *Keys) (*Identity, 
 	if m.Node != wire.NodeID(k.Node.Public()) {
 		return nil, errors.New("the answer is for another node key")
 	}
-	id := &Identity{URL: e.URL, Root: root, Node: m.Node, Chain: m.Chain, Pending: m.Pending}
-	if err := id.keepMapKeys(m.MapKeys); err != nil {
+	if err := checkChain(m.Chain, &k.Node); err != nil {
 		return nil, err
 	}
-	return id, nil
+	trust := wire.NewTrust(root)
+	for _, c := range m.MapKeys {
+		if err := trust.Add(c); err != nil {
+			return nil, fmt.Errorf("map key: %w", err)
+		}
+	}
+	id := &Identity{URL: e.URL, Root: root, Node: m.Node, Chain: m.Chain, Pending: m.Pending}
+	id.MapKeys, err = serialised(trust)
+	return id, err
 }
 
-// keepMapKeys verifies certificates and keeps them in the identity.
-func (i *Identity) keepMapKeys(certs []*wire.MapKeyCertificate) error {
-	trust, err := i.Trust()
-	if err != nil {
-		return err
+// checkChain refuses a certificate chain that TLS could not show: with one in
+// its identity a node would never get through to be given a better one.
+func checkChain(chain [][]byte, k *key.NodePrivate) error {
+	if len(chain) == 0 || len(chain) > maxChain {
+		return fmt.Errorf("%d certificates for this node, want its own and those above it, at most %d", len(chain), maxChain)
 	}
-	for _, c := range certs {
-		if err := trust.Add(c); err != nil {
-			return fmt.Errorf("map key: %w", err)
-		}
-	}
-	i.MapKeys = nil
-	for _, c := range trust.Certificates() {
-		b, err := proto.Marshal(c)
+	for i, der := range chain {
+		cert, err := x509.ParseCertificate(der)
 		if err != nil {
-			return err
+			return fmt.Errorf("certificate %d for this node does not decode", i)
 		}
-		i.MapKeys = append(i.MapKeys, b)
+		if own, ok := cert.PublicKey.(ed25519.PublicKey); i == 0 && (!ok || !own.Equal(k.Public().Standard())) {
+			return errors.New("the certificate is for another key than this node's")
+		}
 	}
 	return nil
 }
-
-// Trust gives the map keys that the identity holds, verified anew.
-func (i *Identity) Trust() (*wire.Trust, error) {
-	trust := wire.NewTrust(i.Root)
-	for _, b := range i.MapKeys {
-		c := new(wire.MapKeyCertificate)
-		if err := proto.Unmarshal(b, c); err != nil {
-			return nil, fmt.Errorf("identity: a map key certificate does not decode: %w", err)
-		}
-		if err := trust.Add(c); err != nil {
-			return nil, fmt.Errorf("identity: %w", err)
-		}
-	}
-	return trust, nil
-}
-
-// Recipient says whose messages this node takes.
-func (i *Identity) Recipient() wire.Recipient { return wire.Recipient{Mesh: i.Mesh(), Node: i.Node} }
 
 // Statement gives the node's signed word on its keys: the one on disk as long
 // as the keys are those, else a new one.

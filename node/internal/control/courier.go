@@ -3,12 +3,18 @@ package control
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+const (
+	minRetry = 5 * time.Second
+	maxRetry = 5 * time.Minute
 )
 
 // courier carries what goes up: acknowledgements, reports, renewals. It has a
@@ -59,36 +65,65 @@ func (c *courier) start(ctx context.Context, ch *channel, chain [][]byte) <-chan
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		c.renew(ctx, ch, chain)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-c.wake:
-				c.carry(ctx, ch)
-			}
-		}
+		c.run(ctx, ch, chain)
 	}()
 	return ended
 }
 
-func (c *courier) carry(ctx context.Context, ch *channel) {
+// run carries what there is, and tries again what could not be delivered.
+func (c *courier) run(ctx context.Context, ch *channel, chain [][]byte) {
+	c.renew(ctx, ch, chain)
+	wait := minRetry
+	var again <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.wake:
+		case <-again:
+		}
+		again = nil
+		if c.carry(ctx, ch) {
+			wait = minRetry
+			continue
+		}
+		again, wait = time.After(wait), min(2*wait, maxRetry)
+	}
+}
+
+// carry tells whether everything was delivered.
+func (c *courier) carry(ctx context.Context, ch *channel) bool {
 	c.mu.Lock()
 	ack, tell := c.ack, c.mustTell
 	tellAck := ack != c.told && ack.Revision != 0
-	c.told, c.mustTell = ack, false
+	c.mustTell = false
 	c.mu.Unlock()
+	delivered := true
 	if tell {
-		if err := c.tell(ctx, ch); err != nil && ctx.Err() == nil {
-			c.o.Log.Warn("reporting to the coordinator failed", "error", plain(err))
+		if err := c.tell(ctx, ch); err != nil {
+			delivered = false
+			c.complain(ctx, "reporting to the coordinator failed", err)
+			c.mu.Lock()
+			c.mustTell = true
+			c.mu.Unlock()
 		}
 	}
 	if !tellAck {
-		return
+		return delivered
 	}
-	_, err := ch.Acknowledge(ctx, connect.NewRequest(&wire.AcknowledgeRequest{Incarnation: ack.Incarnation, Revision: ack.Revision}))
-	if err != nil && ctx.Err() == nil {
-		c.o.Log.Warn("acknowledging a map failed", "error", plain(err))
+	if _, err := ch.Acknowledge(ctx, connect.NewRequest(&wire.AcknowledgeRequest{Incarnation: ack.Incarnation, Revision: ack.Revision})); err != nil {
+		c.complain(ctx, "acknowledging a map failed", err)
+		return false
+	}
+	c.mu.Lock()
+	c.told = ack
+	c.mu.Unlock()
+	return delivered
+}
+
+func (c *courier) complain(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		c.o.Log.Warn(what, "error", plain(err))
 	}
 }
 
@@ -119,8 +154,11 @@ func (c *courier) renew(ctx context.Context, ch *channel, chain [][]byte) {
 		}
 	}
 	resp, err := ch.Renew(ctx, connect.NewRequest(&wire.RenewRequest{}))
+	if err == nil {
+		err = checkChain(resp.Msg.Chain, &c.o.Keys.Node)
+	}
 	if err != nil {
-		c.o.Log.Warn("renewing the node certificate failed; the next session tries again", "error", plain(err))
+		c.complain(ctx, "renewing the node certificate failed; the next session tries again", fmt.Errorf("renew: %w", plain(err)))
 		return
 	}
 	c.mu.Lock()

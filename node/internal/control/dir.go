@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Dir is a node's state directory, held by one daemon at a time. Everything in
@@ -16,14 +17,18 @@ type Dir struct {
 	path string
 	lock *os.File
 
-	full, all int // bytes of the stored Full, and of it with the Deltas since
+	identity sync.Mutex // one change of the identity at a time
+
+	// Of the stored map; they belong to whoever loads and keeps it.
+	full, all int  // bytes of the stored Full, and of it with the Deltas since
+	torn      bool // the file is not what is held: only a Full mends it
 }
 
 // ErrHeld is returned when another daemon runs on the same state directory.
 var ErrHeld = errors.New("another daemon holds this state directory")
 
 // OpenDir makes the directory if there is none (mode 0700), refuses one that
-// others may read, and takes its lock.
+// others may read or that another user owns, and takes its lock.
 func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state directory: %w", err)
@@ -32,8 +37,11 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the state directory: %w", err)
 	}
-	if exposed(info) {
-		return nil, fmt.Errorf("state directory %s can be read by others (mode %04o), and it holds this node's private keys: chmod 700 %s", path, info.Mode().Perm(), path)
+	if !info.IsDir() {
+		return nil, fmt.Errorf("state directory %s is no directory: choose another --state", path)
+	}
+	if err := guarded(info); err != nil {
+		return nil, fmt.Errorf("state directory %s holds this node's private keys, and %w", path, err)
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -41,9 +49,25 @@ func OpenDir(path string) (*Dir, error) {
 	}
 	if err := lockFile(lock); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("%w: %s", ErrHeld, path)
+		return nil, fmt.Errorf("%w: %s: stop that one, or choose another --state", ErrHeld, path)
 	}
-	return &Dir{path: path, lock: lock}, nil
+	d := &Dir{path: path, lock: lock}
+	d.sweep()
+	return d, nil
+}
+
+// sweep removes what writes left behind that a crash cut short. It knows its
+// names: somebody may have named a directory with other things in it.
+func (d *Dir) sweep() {
+	for _, name := range []string{"node.key", "tunnel.key", "path.key", "statement", identityFile, stampFile, hintsFile, portFile, mapFile, revocationFile, "stamp"} {
+		left, err := filepath.Glob(filepath.Join(d.path, "."+name+"-[0-9]*"))
+		if err != nil {
+			continue // a pattern of the directory's own name: then they stay
+		}
+		for _, path := range left {
+			os.Remove(path)
+		}
+	}
 }
 
 // Close gives the lock back.
@@ -59,6 +83,9 @@ func (d *Dir) read(name string) ([]byte, error) {
 	b, err := os.ReadFile(d.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if err == nil && b == nil {
+		b = []byte{}
 	}
 	return b, err
 }
@@ -86,7 +113,7 @@ func (d *Dir) write(name string, content []byte) error {
 
 // add appends to a file and waits until it is on the disk.
 func (d *Dir) add(name string, content []byte) error {
-	f, err := os.OpenFile(d.file(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(d.file(name), os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}

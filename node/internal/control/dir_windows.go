@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// exposed cannot be told from Windows' mode bits: the directory's access list
+// guarded cannot be told from Windows' mode bits: the directory's access list
 // is the installer's to set.
-func exposed(fs.FileInfo) bool { return false }
+func guarded(fs.FileInfo) error { return nil }
 
 func lockFile(f *os.File) error {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY

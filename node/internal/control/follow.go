@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -8,20 +9,30 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net/netip"
-	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/policytime"
 )
 
 const (
-	silence    = 65 * time.Second // three heartbeats and a little: the stream is dead
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 30 * time.Second
+	steady     = 10 * time.Second // a session that lasted so long was a good one
+
+	// resyncEvery bounds how often a Full is asked for because of this machine's
+	// own disk.
+	resyncEvery = 10 * time.Minute
+
+	// maxLeap is by how much a lease may be ahead of both this machine's clocks.
+	maxLeap = 24 * time.Hour
+
+	maxHints = 16 // endpoints of one peer
 )
 
 // Facts are what a node tells of itself.
@@ -43,32 +54,41 @@ type Listener interface {
 	Endpoints(peer string, at []netip.AddrPort)
 	// Contact says that the stream stands (nil), or why it does not.
 	Contact(err error)
+	// Trouble says that something does not work and what follows from it, or
+	// (nil) that it works again. It stops nothing.
+	Trouble(what string, err error)
 }
 
-// Options of a Follower. All are needed.
+// Options of a Follower. All but Dial are needed.
 type Options struct {
 	Dir      *Dir
 	Keys     *Keys
-	Identity *Identity
+	Identity *Identity // a copy is made
 	Clock    *policytime.Clock
 	Listener Listener
 	Facts    func() Facts
 	Version  string
 	Log      *slog.Logger
+	Dial     Dial
 }
 
 // Follower keeps a node's state in step with its coordinator.
 type Follower struct {
 	o        Options
+	id       Identity // but its Chain, which is in chain
 	instance []byte
 	courier  *courier
 	chain    atomic.Pointer[[][]byte] // the node's certificate; written by Run
 
 	// Owned by Run.
 	state    wire.State
+	floor    wire.Position // of the stamp: holds also while there is no map
 	trust    *wire.Trust
+	mapKeys  [][]byte // of trust, as they are on disk
 	needFull bool
+	resynced time.Time // when a Full was last asked for because of the disk
 	hints    Hints
+	trouble  map[string]bool
 }
 
 // NewFollower makes a follower that starts from a state, usually what Load gave.
@@ -79,7 +99,14 @@ func NewFollower(o Options, start wire.State) (*Follower, error) {
 	}
 	instance := make([]byte, 16)
 	rand.Read(instance)
-	f := &Follower{o: o, instance: instance, state: start, trust: trust, hints: o.Dir.Hints(), courier: newCourier(o)}
+	f := &Follower{
+		o: o, id: *o.Identity, instance: instance, state: start, trust: trust, mapKeys: o.Identity.MapKeys,
+		hints: o.Dir.Hints(), courier: newCourier(o), trouble: map[string]bool{},
+	}
+	// A damaged stamp was told by Load, which then gave no map.
+	if stamp, err := o.Dir.Stamp(); err == nil {
+		f.floor = stamp.Position()
+	}
 	f.chain.Store(&o.Identity.Chain)
 	return f, nil
 }
@@ -108,28 +135,31 @@ func (f *Follower) LookupRules(ctx context.Context, ids []string, revision uint6
 func (f *Follower) Run(ctx context.Context) error {
 	backoff := minBackoff
 	for ctx.Err() == nil {
-		heard, err := f.session(ctx)
+		begun := time.Now()
+		err := f.session(ctx)
 		if ctx.Err() != nil {
 			break
 		}
+		if errors.Is(err, errResync) {
+			continue
+		}
 		f.o.Listener.Contact(err)
-		if heard {
+		// Only a session that lasted makes the next attempt quick again: one that is
+		// refused as soon as it stands, or taken over by a twin, must not be tried
+		// four times a second for ever.
+		if time.Since(begun) >= steady {
 			backoff = minBackoff
 		}
-		f.o.Log.Info("the coordinator is away; tunnels and filter go on", "why", err, "again_in", backoff)
+		// Jitter keeps a thousand nodes from coming back in one moment.
+		wait := backoff/2 + mathrand.N(backoff)
+		f.o.Log.Info("the coordinator is away; tunnels and filter go on", "why", err, "again_in", wait.Round(time.Millisecond))
 		select {
 		case <-ctx.Done():
-		// Jitter keeps a thousand nodes from coming back in one moment.
-		case <-time.After(backoff/2 + mathrand.N(backoff)):
+		case <-time.After(wait):
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}
 	return nil
-}
-
-func (f *Follower) open() (*channel, error) {
-	id := f.o.Identity
-	return open(id.URL, &f.o.Keys.Node, *f.chain.Load(), id.Root.Fingerprint(), f.now)
 }
 
 // now is the time by which certificates and map keys are judged: policy time,
@@ -142,85 +172,6 @@ func (f *Follower) now() time.Time {
 	return now
 }
 
-// session is one connection. It tells whether anything was heard on it.
-func (f *Follower) session(ctx context.Context) (heard bool, err error) {
-	f.takeRenewed()
-	c, err := f.open()
-	if err != nil {
-		return false, err
-	}
-	defer c.close()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stream, err := c.Follow(ctx, connect.NewRequest(f.request()))
-	if err != nil {
-		return false, plain(err)
-	}
-	defer stream.Close()
-	deaf := time.AfterFunc(silence, func() { cancel(errors.New("the coordinator fell silent")) })
-	defer deaf.Stop()
-	ended := f.courier.start(ctx, c, *f.chain.Load())
-	defer func() { cancel(nil); <-ended }()
-	for stream.Receive() {
-		deaf.Reset(silence)
-		if !heard {
-			heard = true
-			f.o.Listener.Contact(nil)
-		}
-		if err := f.handle(stream.Msg()); err != nil {
-			return heard, err
-		}
-	}
-	return heard, f.why(ctx, c, stream.Err())
-}
-
-// takeRenewed puts a certificate into use that the last session brought.
-func (f *Follower) takeRenewed() {
-	if chain := f.courier.renewed(); len(chain) > 0 {
-		f.o.Identity.Chain = chain
-		f.chain.Store(&chain)
-		f.log("saving the renewed certificate", f.o.Dir.SaveIdentity(f.o.Identity))
-	}
-}
-
-func (f *Follower) request() *wire.FollowRequest {
-	r := &wire.FollowRequest{Level: wire.Level, Version: f.o.Version, Instance: f.instance}
-	floor := f.state.Floor()
-	r.Incarnation, r.Epoch = floor.Incarnation, floor.Epoch
-	if !f.needFull && !f.state.Map.IsZero() {
-		digest := f.state.Map.Digest()
-		r.Revision, r.Digest = floor.Revision, digest[:]
-	}
-	return r
-}
-
-// why makes sense of a stream's end, and hands over what a restored coordinator
-// asked for.
-func (f *Follower) why(ctx context.Context, c *channel, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	if connect.CodeOf(err) == connect.CodeAborted {
-		if surrender := f.surrender(ctx, c); surrender != nil {
-			return fmt.Errorf("handing revocations to a restored coordinator: %w", surrender)
-		}
-	}
-	if err == nil {
-		return errors.New("the coordinator ended the stream")
-	}
-	return plain(err)
-}
-
-func (f *Follower) surrender(ctx context.Context, c *channel) error {
-	kept, err := f.o.Dir.revocations()
-	if err != nil {
-		return err
-	}
-	f.o.Log.Warn("the coordinator was restored from a backup; handing back the revocations that it lost", "count", len(kept))
-	_, err = c.Surrender(ctx, connect.NewRequest(&wire.SurrenderRequest{Revocations: kept, MapKeys: f.trust.Certificates()}))
-	return err
-}
-
 func (f *Follower) handle(m *wire.FollowResponse) error {
 	switch m := m.Message.(type) {
 	case *wire.FollowResponse_Keys:
@@ -228,26 +179,33 @@ func (f *Follower) handle(m *wire.FollowResponse) error {
 	case *wire.FollowResponse_Signed:
 		return f.signed(m.Signed)
 	case *wire.FollowResponse_Current:
-		f.o.Listener.Confirmed()
+		if !f.state.Map.IsZero() {
+			f.o.Listener.Confirmed()
+		}
 	case *wire.FollowResponse_Hints:
 		f.takeHints(m.Hints)
 	}
-	return nil
+	return f.resync(false)
 }
 
+// keys takes map keys, and writes them down before anything that they signed is
+// written: a map whose key is not on the disk does not verify after a reboot.
 func (f *Follower) keys(k *wire.Keys) error {
-	id := *f.o.Identity
-	if err := id.keepMapKeys(k.MapKeys); err != nil {
-		return err
-	}
 	for _, c := range k.MapKeys {
 		if err := f.trust.Add(c); err != nil {
-			return err
+			return fmt.Errorf("a map key was refused: %w", err)
 		}
 	}
-	if len(id.MapKeys) != len(f.o.Identity.MapKeys) {
-		f.o.Identity.MapKeys = id.MapKeys
-		f.log("saving map keys", f.o.Dir.SaveIdentity(f.o.Identity))
+	all, err := serialised(f.trust)
+	if err != nil {
+		return err
+	}
+	if slices.EqualFunc(all, f.mapKeys, bytes.Equal) {
+		return nil
+	}
+	_, err = f.o.Dir.UpdateIdentity(func(id *Identity) { id.MapKeys = all })
+	if f.note("saving map keys", err); err == nil {
+		f.mapKeys = all
 	}
 	return nil
 }
@@ -259,73 +217,150 @@ func (f *Follower) signed(s *wire.Signed) error {
 	if err != nil {
 		return fmt.Errorf("a message of the coordinator was refused: %w", err)
 	}
-	next, err := f.state.Fold(f.o.Identity.Recipient(), opened)
+	if opened.Envelope().GetLease() != nil {
+		err := f.credible(opened)
+		if f.note("taking the coordinator's time", err); err != nil {
+			return nil
+		}
+	}
+	next, err := f.fold(opened)
 	switch {
+	case errors.Is(err, wire.ErrOlder) && opened.Envelope().GetLease() != nil:
+		f.o.Log.Debug("dropped a lease of the past", "error", err)
+		return nil
 	case errors.Is(err, wire.ErrOlder):
-		f.o.Log.Warn("dropped a message of the past", "error", err)
+		// Not a reason to part: a restored coordinator is asked to prove itself by a
+		// new incarnation, and one whose disk was rolled back must not rule.
+		f.note(takingMap, fmt.Errorf("%w: if the coordinator's disk was set back, use `cordon-coordinator restore`", err))
 		return nil
 	case err != nil:
 		f.needFull = true
 		return fmt.Errorf("a message of the coordinator was refused: %w", err)
 	}
-	f.publish(next, opened)
+	return f.resync(f.publish(next, opened))
+}
+
+const takingMap = "taking the coordinator's map"
+
+// fold is the state's own, and holds the stamp against it: while there is no
+// map, because its file was refused, the stamp alone tells a replayed past from
+// the present.
+func (f *Follower) fold(o wire.Opened) (wire.State, error) {
+	if at := o.Position(); o.Envelope().GetFull() != nil && at.Compare(f.floor) < 0 {
+		return f.state, fmt.Errorf("%w: a Full of incarnation %d, epoch %d, revision %d; this node has enforced %d, %d, %d", wire.ErrOlder,
+			at.Incarnation, at.Epoch, at.Revision, f.floor.Incarnation, f.floor.Epoch, f.floor.Revision)
+	}
+	return f.state.Fold(f.id.Recipient(), o)
+}
+
+// credible refuses a lease by which policy time, which never goes back, would
+// leap: a coordinator whose clock once jumped ten years ahead would end every
+// login, every hold and every certificate for good.
+func (f *Follower) credible(o wire.Opened) error {
+	signed := time.UnixMilli(o.Envelope().GetLease().GetTime()).UTC()
+	k, err := key.MapPublicFrom(o.Signed().GetMapKey())
+	if err == nil {
+		err = f.trust.Check(k, signed)
+	}
+	if err != nil {
+		return fmt.Errorf("the coordinator's clock says %s: %w", signed.Format(time.RFC3339), err)
+	}
+	if now := f.o.Clock.Now(); f.o.Clock.Warm() && signed.Sub(now) > maxLeap && time.Until(signed) > maxLeap {
+		return fmt.Errorf("the coordinator's clock says %s, and here it is %s: set the coordinator's clock right", signed.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
 	return nil
 }
 
-func (f *Follower) publish(next wire.State, o wire.Opened) {
+// publish lets a state be enforced, and only then writes it down. It tells
+// whether what is on the disk had better begin anew.
+func (f *Follower) publish(next wire.State, o wire.Opened) (heavy bool) {
 	f.state = next
 	if o.Envelope().GetFull() != nil {
 		f.needFull = false
 	}
-	if o.Envelope().GetLease() != nil {
-		f.log("noting the lease", f.o.Clock.Lease(next.Lease.Time))
+	switch {
+	case o.Envelope().GetLease() != nil:
+		f.note("saving policy time", f.o.Clock.Lease(next.Lease.Time))
 		f.o.Listener.Lease(next.Lease)
-	} else {
+	case !next.Map.IsZero(): // a revocation may come before any map
+		f.note(takingMap, nil)
 		f.o.Listener.Map(next.Map)
 		f.o.Listener.Confirmed()
 	}
-	heavy, err := f.o.Dir.keep(o)
-	f.log("keeping the map on disk", err)
-	f.needFull = f.needFull || heavy
+	heavy, err := f.o.Dir.keep(o, next)
+	f.note("keeping the map on disk", err)
 	f.stamp()
+	return heavy
 }
 
 // stamp notes what must never go back.
 func (f *Follower) stamp() {
 	floor := f.state.Floor()
-	f.log("noting the map's position", f.o.Dir.SaveStamp(Stamp{
-		Incarnation: floor.Incarnation, Epoch: floor.Epoch, Revision: f.state.Map.Revision, Lease: f.state.Lease.Time,
+	if floor.Compare(f.floor) > 0 {
+		f.floor = floor
+	}
+	f.note("noting the map's position", f.o.Dir.SaveStamp(Stamp{
+		Incarnation: f.floor.Incarnation, Epoch: f.floor.Epoch, Revision: f.floor.Revision, Lease: f.state.Lease.Time,
 	}))
 }
 
+// errResync ends a session so that the next one begins with a Full.
+var errResync = errors.New("asking for a new Full")
+
+func (f *Follower) resync(heavy bool) error {
+	if !heavy || !f.resynced.IsZero() && time.Since(f.resynced) < resyncEvery {
+		return nil
+	}
+	f.needFull, f.resynced = true, time.Now()
+	return errResync
+}
+
+// takeHints keeps what may help to find peers. Nothing here is signed: a lie
+// costs a few probes, so who is no peer and what is no host's address is left out.
 func (f *Follower) takeHints(h *wire.Hints) {
+	changed := false
 	for _, p := range h.Peers {
-		if _, known := f.state.Map.Peers[p.Node]; !known || len(p.Endpoints) > 32 {
+		if _, known := f.state.Map.Peers[p.Node]; !known {
 			continue
 		}
 		var at []netip.AddrPort
-		for _, text := range p.Endpoints {
-			if e, err := netip.ParseAddrPort(text); err == nil && e.Port() != 0 {
+		for _, text := range p.Endpoints[:min(len(p.Endpoints), maxHints)] {
+			if e, err := netip.ParseAddrPort(text); err == nil && usable(e) {
 				at = append(at, e)
 			}
 		}
+		changed = changed || !slices.Equal(f.hints[p.Node], at)
 		f.hints[p.Node] = at
 		f.o.Listener.Endpoints(p.Node, at)
 	}
 	for peer := range f.hints {
 		if _, known := f.state.Map.Peers[peer]; !known {
 			delete(f.hints, peer)
+			changed = true
 		}
 	}
-	f.log("keeping endpoints on disk", f.o.Dir.SaveHints(f.hints))
-}
-
-// log tells of a disk that does not take what it should. Nothing stops for it.
-func (f *Follower) log(doing string, err error) {
-	if err != nil {
-		f.o.Log.Error(doing+" failed: after a reboot without coordinator this node would know less", "error", err)
+	if changed {
+		f.note("keeping endpoints on disk", f.o.Dir.SaveHints(f.hints))
 	}
 }
 
-// system is what the coordinator is told of the machine.
-func system() string { return runtime.GOOS + "/" + runtime.GOARCH }
+// usable keeps probes from going to a crowd.
+func usable(e netip.AddrPort) bool {
+	a := e.Addr()
+	return e.Port() != 0 && !a.IsUnspecified() && !a.IsMulticast() && a.Unmap() != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// note tells of trouble when it begins and when it ends. Nothing stops for it.
+func (f *Follower) note(doing string, err error) {
+	if err == nil && !f.trouble[doing] {
+		return
+	}
+	if err != nil && !f.trouble[doing] {
+		f.o.Log.Error(doing+" failed; tunnels and filter go on", "error", err)
+	}
+	if err == nil {
+		f.o.Log.Info(doing + " works again")
+	}
+	f.trouble[doing] = err != nil
+	f.o.Listener.Trouble(doing, err)
+}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
@@ -16,10 +17,17 @@ type Keys struct {
 }
 
 // Keys reads the node's keys, or makes those that are not there yet. A damaged
-// key file is an error, never a reason to make a new identity.
+// key file is an error, never a reason to make a new identity; so is a node key
+// that is missing while an identity rests on it. Tunnel key and path key may be
+// replaced: removing their files is how.
 func (d *Dir) Keys() (*Keys, error) {
 	k := new(Keys)
-	if err := readKey(d, "node.key", &k.Node, key.ParseNodePrivate, key.NewNode); err != nil {
+	if _, err := os.Lstat(d.file(identityFile)); err == nil {
+		if _, err := os.Stat(d.file(nodeKeyFile)); err != nil {
+			return nil, fmt.Errorf("this node is enrolled, and its node key cannot be read: restore it, or remove the state directory and enrol again: %w", err)
+		}
+	}
+	if err := readKey(d, nodeKeyFile, &k.Node, key.ParseNodePrivate, key.NewNode); err != nil {
 		return nil, err
 	}
 	if err := readKey(d, "tunnel.key", &k.Tunnel, key.ParseTunnelPrivate, key.NewTunnel); err != nil {
@@ -30,6 +38,8 @@ func (d *Dir) Keys() (*Keys, error) {
 	}
 	return k, nil
 }
+
+const nodeKeyFile = "node.key"
 
 func readKey[K any, P interface {
 	*K

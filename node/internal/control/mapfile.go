@@ -1,10 +1,11 @@
 package control
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
-
-	"google.golang.org/protobuf/proto"
+	"slices"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
@@ -25,100 +26,123 @@ func (d *Dir) Load(id *Identity) (wire.State, error) {
 	if err != nil {
 		return wire.State{}, err
 	}
-	stamp, err := d.Stamp()
-	if err != nil {
-		return wire.State{}, err
-	}
 	revoked, err := d.loadRevocations(trust)
 	if err != nil {
-		return wire.State{}, err
+		return wire.State{}, fmt.Errorf("%s: %w", d.file(revocationFile), err)
+	}
+	none := wire.NewState(wire.Map{}, revoked)
+	stamp, err := d.Stamp()
+	if err != nil {
+		return none, err
 	}
 	log, err := d.read(mapFile)
 	if err != nil {
-		return wire.State{}, fmt.Errorf("reading the stored map: %w", err)
+		return none, fmt.Errorf("reading the stored map: %w", err)
 	}
 	if log == nil {
-		return wire.NewState(wire.Map{}, revoked), nil
+		d.torn = true // a Delta has nothing to be added to
+		return none, nil
 	}
-	records, whole, err := wire.DecodeLog(log)
+	m, err := d.replay(trust, id.Recipient(), log, stamp.Position())
 	if err != nil {
-		return wire.State{}, err
-	}
-	if whole < len(log) {
-		if err := os.Truncate(d.file(mapFile), int64(whole)); err != nil {
-			return wire.State{}, fmt.Errorf("cutting a torn record off the stored map: %w", err)
-		}
-	}
-	d.full, d.all = 0, whole
-	if len(records) > 0 {
-		d.full = len(records[0].Payload)
-	}
-	floor := wire.Position{Incarnation: stamp.Incarnation, Epoch: stamp.Epoch, Revision: stamp.Revision}
-	m, err := wire.Replay(trust, id.Recipient(), records, floor)
-	if err != nil {
-		return wire.NewState(wire.Map{}, revoked), err
+		d.torn = true
+		return none, fmt.Errorf("%s: %w", d.file(mapFile), err)
 	}
 	return wire.NewState(m, revoked), nil
 }
 
+func (d *Dir) replay(trust *wire.Trust, to wire.Recipient, log []byte, floor wire.Position) (wire.Map, error) {
+	records, whole, err := wire.DecodeLog(log)
+	if err != nil {
+		return wire.Map{}, err
+	}
+	m, err := wire.Replay(trust, to, records, floor)
+	if err != nil {
+		return wire.Map{}, err
+	}
+	d.full, d.all = len(records[0].Payload), whole
+	// A torn record is cut off, so that the next one does not stand behind rubbish.
+	// On a disk that does not let us, the map is as good, and nothing is added to it.
+	d.torn = whole < len(log) && os.Truncate(d.file(mapFile), int64(whole)) != nil
+	return m, nil
+}
+
 func (d *Dir) loadRevocations(trust *wire.Trust) (map[string]wire.RevokedKey, error) {
-	records, err := d.revocations()
+	log, err := d.read(revocationFile)
+	if err != nil || log == nil {
+		return nil, err
+	}
+	records, _, err := wire.DecodeLog(log)
 	if err != nil {
 		return nil, err
 	}
 	return wire.ReplayRevocations(trust, records)
 }
 
-// revocations gives the revocations that this node keeps, as received.
-func (d *Dir) revocations() ([]*wire.Signed, error) {
-	log, err := d.read(revocationFile)
-	if err != nil || log == nil {
-		return nil, err
-	}
-	records, _, err := wire.DecodeLog(log)
-	return records, err
-}
+// errTorn says that a Delta was not added to a file that lacks what it starts from.
+var errTorn = errors.New("the stored map is behind the one in force until the coordinator sends a Full")
 
-// keep writes what was folded: a Full begins the file anew, a Delta is added. It
-// says when the Deltas outweigh the Full.
-func (d *Dir) keep(o wire.Opened) (heavy bool, err error) {
+// keep writes what was folded into s: a Full begins the file anew, a Delta is
+// added. It says when a new Full would be better than what is on the disk,
+// because the Deltas outweigh the old one or because a write failed.
+func (d *Dir) keep(o wire.Opened, s wire.State) (heavy bool, err error) {
 	switch o.Envelope().Body.(type) {
 	case *wire.Envelope_Full:
 		log, err := wire.EncodeLog([]*wire.Signed{o.Signed()})
-		if err != nil {
-			return false, err
+		if err == nil {
+			err = d.write(mapFile, log)
+		}
+		if d.torn = err != nil; d.torn {
+			return true, err
 		}
 		d.full, d.all = len(log), len(log)
-		return false, d.write(mapFile, log)
 	case *wire.Envelope_Delta:
-		record, err := wire.AppendRecord(nil, o.Signed())
-		if err != nil {
-			return false, err
-		}
-		if err := d.add(mapFile, record); err != nil {
-			return true, err // the file may end in half a record: begin it anew
-		}
-		d.all += len(record)
-		return d.all > 2*d.full+slack, nil
+		return d.keepDelta(o.Signed())
 	case *wire.Envelope_Revocation:
-		return false, d.keepRevocation(o.Signed())
+		return d.torn, d.keepRevocations(s.Revoked)
 	}
-	return false, nil
+	return d.torn, nil
 }
 
-func (d *Dir) keepRevocation(s *wire.Signed) error {
-	have, err := d.revocations()
+func (d *Dir) keepDelta(s *wire.Signed) (heavy bool, err error) {
+	if d.torn {
+		return true, errTorn
+	}
+	record, err := wire.AppendRecord(nil, s)
+	if err == nil {
+		err = d.add(mapFile, record)
+	}
+	if err != nil {
+		// The file may end in half a record: what came behind it would be lost.
+		d.torn = true
+		return true, err
+	}
+	d.all += len(record)
+	return d.all > 2*d.full+slack, nil
+}
+
+// keepRevocations writes all of them. One file that could not be read at the
+// start is put aside for whoever wants to know what happened to it.
+func (d *Dir) keepRevocations(all map[string]wire.RevokedKey) error {
+	log, err := wire.EncodeLog(inOrder(all))
 	if err != nil {
 		return err
 	}
-	for _, old := range have {
-		if proto.Equal(old, s) {
-			return nil
+	if old, err := d.read(revocationFile); err == nil && old != nil {
+		if _, _, err := wire.DecodeLog(old); err != nil {
+			if err := os.Rename(d.file(revocationFile), d.file(revocationFile+".damaged")); err != nil {
+				return err
+			}
 		}
 	}
-	log, err := wire.EncodeLog(append(have, s))
-	if err != nil {
-		return err
-	}
 	return d.write(revocationFile, log)
+}
+
+// inOrder gives revocations as received, in the order of their nodes.
+func inOrder(all map[string]wire.RevokedKey) []*wire.Signed {
+	out := make([]*wire.Signed, 0, len(all))
+	for _, node := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, all[node].Signed)
+	}
+	return out
 }
