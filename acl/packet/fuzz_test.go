@@ -80,6 +80,9 @@ func check(t interface{ Fatalf(string, ...any) }, p *packet.Packet, answer []byt
 
 func TestParseAgreesWithObviousParser(t *testing.T) {
 	all := samples()
+	for _, b := range all {
+		agree(t, b)
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		b := append([]byte(nil), rapid.SampledFrom(all).Draw(t, "packet")...)
 		for range rapid.IntRange(0, 4).Draw(t, "changes") {
@@ -109,6 +112,8 @@ func samples() [][]byte {
 			ip(echo, packettest.ICMP(query, 0, 77, 32)),
 			ip(echo, packettest.ICMP(answer, 0, 77, 32)),
 			ip(echo, packettest.ICMP(13, 0, 77, 12)),
+			ip(echo, packettest.ICMP(14, 0, 77, 12)),
+			ip(echo, packettest.ICMP(16, 0, 77, 12)),
 			ip(echo, packettest.ICMP(5, 0, 77, 12)),
 			ip(echo, packettest.ICMPError(3, 1, tcp)),
 			ip(echo, packettest.ICMPError(1, 1, udp)))

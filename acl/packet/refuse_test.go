@@ -125,6 +125,7 @@ func TestNeverAnswered(t *testing.T) {
 		"broadcast":       packettest.IP(a4, "255.255.255.255", 17, udp),
 		"unspecified":     packettest.IP("0.0.0.0", b4, 17, udp),
 		"unspecified 6":   packettest.IP("::", b6, 17, udp),
+		"loopback 6":      packettest.IP("::1", b6, 17, udp),
 		"loopback":        packettest.IP("127.0.0.1", b4, 17, udp),
 		"nothing":         nil,
 	} {
