@@ -13,6 +13,9 @@
 // flat. Rules that need something of a person go by the later of wall clock and
 // stamp, so that no login outlives a night in a drawer.
 //
+// A machine that never heard a lease knows nothing better than its wall clock,
+// and forgets it again with the first lease.
+//
 // A wall clock more than [AlarmAfter] away from policy time is reported: one of
 // the two is wrong, and certificates and logs go by the wall clock.
 //
@@ -70,6 +73,7 @@ type base struct {
 	policy time.Time
 	boot   time.Duration
 	warm   bool // a lease was heard since the start
+	known  bool // from a lease or a stamp; else it is the wall clock, and no floor
 }
 
 // New makes a clock that stands at the stamp. It fails if the stamp is there
@@ -90,7 +94,11 @@ func New(o Options) (*Clock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the policy time stamp: %w; permit nothing until the coordinator was heard", err)
 	}
-	c.base.Store(&base{policy: stamp, boot: c.boot()})
+	first := &base{policy: stamp, boot: c.boot(), known: !stamp.IsZero()}
+	if !first.known {
+		first.policy = c.wall()
+	}
+	c.base.Store(first)
 	return c, nil
 }
 
@@ -129,10 +137,10 @@ func (c *Clock) Lease(signed time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.Now()
-	if signed.After(now) {
+	if signed.After(now) || !c.base.Load().known {
 		now = signed
 	}
-	c.base.Store(&base{policy: now, boot: c.boot(), warm: true})
+	c.base.Store(&base{policy: now, boot: c.boot(), warm: true, known: true})
 	c.watch()
 	return c.save()
 }
@@ -146,11 +154,10 @@ func (c *Clock) Stamp() error {
 }
 
 func (c *Clock) save() error {
-	now := c.Now()
-	if now.IsZero() || now.Year() < 2020 {
-		return nil // nothing known yet; a stamp near year 1 says nothing
+	if !c.base.Load().known {
+		return nil // a stamp of the wall clock could be of a year to come, for good
 	}
-	if err := c.store.Save(now); err != nil {
+	if err := c.store.Save(c.Now()); err != nil {
 		return fmt.Errorf("save the policy time stamp: %w; after a restart ended rights may seem valid for as long as saving failed", err)
 	}
 	return nil

@@ -154,6 +154,20 @@ func TestNothingKnownLeavesNoStamp(t *testing.T) {
 	}
 }
 
+// Before its first lease a machine goes by its wall clock, and the lease counts
+// even if that clock was years ahead.
+func TestFirstStart(t *testing.T) {
+	m := &machine{wall: noon.AddDate(10, 0, 0)}
+	c := m.start(t)
+	want(t, "policy time", c.Now(), m.wall)
+	want(t, "time for people", c.Human(), m.wall)
+	if err := c.Lease(noon); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "policy time after the first lease", c.Now(), noon)
+	want(t, "stamp", m.stamp, noon)
+}
+
 func TestRunStampsEachMinuteAndAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &machine{stamp: noon}
