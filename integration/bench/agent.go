@@ -1,0 +1,175 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+)
+
+// traffic is what the nodes of a swarm have received.
+type traffic struct {
+	bytes     atomic.Int64 // on their sockets, TLS and all
+	maps      atomic.Int64 // Fulls and Deltas
+	mapBytes  atomic.Int64 // of these messages and of hints
+	unexpired atomic.Int64 // messages that no change causes: leases, heartbeats
+}
+
+// agent is a simulated node: a real stream with a key of its own, and none of a
+// node's insides. It takes what the coordinator says at its word, since all of
+// them share this machine's processors with the one that is measured.
+type agent struct {
+	name      string
+	enrolment wire.Enrolment
+	traffic   *traffic
+	node      key.NodePrivate
+	statement *wire.Statement
+	id        string
+	chain     [][]byte
+	acked     atomic.Uint64 // revision
+	failed    atomic.Pointer[error]
+}
+
+func newAgent(name string, e wire.Enrolment, t *traffic) *agent {
+	a := &agent{name: name, enrolment: e, traffic: t, node: key.NewNode()}
+	tunnel, path := key.NewTunnel(), key.NewPath()
+	a.statement = wire.SignStatement(&a.node, tunnel.Public(), path.Public(), uint64(time.Now().UnixMilli()))
+	return a
+}
+
+// client opens a channel as a node does.
+func (a *agent) client() (wire.NodeServiceClient, *http.Transport, error) {
+	cert := wire.NodeCertificate(&a.node, a.chain)
+	if len(a.chain) == 0 {
+		var err error
+		if cert, err = wire.SelfSigned(&a.node); err != nil {
+			return nil, nil, err
+		}
+	}
+	t := &http.Transport{
+		ForceAttemptHTTP2: true, DisableCompression: true, TLSHandshakeTimeout: patience,
+		TLSClientConfig: wire.ClientTLS(cert, a.enrolment.Fingerprint, time.Now),
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &counted{conn, &a.traffic.bytes}, nil
+		},
+	}
+	return wire.NewNodeServiceClient(&http.Client{Transport: t}, a.enrolment.URL,
+		connect.WithReadMaxBytes(wire.MaxMessage+1<<20), connect.WithAcceptCompression("gzip", nil, nil)), t, nil
+}
+
+// counted counts what is read.
+type counted struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+func (a *agent) enrol(ctx context.Context) error {
+	c, t, err := a.client()
+	if err != nil {
+		return err
+	}
+	defer t.CloseIdleConnections()
+	resp, err := c.Enrol(ctx, connect.NewRequest(&wire.EnrolRequest{
+		Secret: a.enrolment.Secret, Name: a.name, Statement: a.statement, Os: "linux", Version: "bench", Level: wire.Level,
+	}))
+	if err != nil {
+		return fmt.Errorf("enrol %s: %w", a.name, err)
+	}
+	a.id, a.chain = resp.Msg.Node, resp.Msg.Chain
+	return nil
+}
+
+// follow opens the stream, reports, and returns when the first map is there and
+// acknowledged. What comes afterwards is read until ctx is done.
+func (a *agent) follow(ctx context.Context, g *group) error {
+	c, t, err := a.client()
+	if err != nil {
+		return err
+	}
+	stream, err := c.Follow(ctx, connect.NewRequest(&wire.FollowRequest{Level: wire.Level, Version: "bench", Instance: make([]byte, 16)}))
+	if err != nil {
+		return fmt.Errorf("%s follows: %w", a.name, err)
+	}
+	a.acked.Store(0)
+	g.start(func() {
+		defer t.CloseIdleConnections()
+		defer stream.Close()
+		for stream.Receive() {
+			if err := a.take(ctx, c, stream.Msg()); err != nil {
+				break
+			}
+		}
+		if err := stream.Err(); err != nil && ctx.Err() == nil {
+			a.failed.Store(&err)
+		}
+	})
+	if _, err := c.Report(ctx, connect.NewRequest(&wire.ReportRequest{
+		Statement: a.statement, Endpoints: []string{"192.0.2.1:51820"}, Port: 51820, Os: "linux", Version: "bench",
+	})); err != nil {
+		return fmt.Errorf("%s reports: %w", a.name, err)
+	}
+	return until(ctx, a.name+" has its map", func() error { return a.stands(1) })
+}
+
+// stands tells whether the node has acknowledged that revision or a later one.
+func (a *agent) stands(revision uint64) error {
+	if err := a.failed.Load(); err != nil {
+		return fmt.Errorf("the stream of %s ended: %w", a.name, *err)
+	}
+	if a.acked.Load() < revision {
+		return errors.New("not acknowledged")
+	}
+	return nil
+}
+
+// take counts a message, and acknowledges a map.
+func (a *agent) take(ctx context.Context, c wire.NodeServiceClient, m *wire.FollowResponse) error {
+	s := m.GetSigned()
+	if s == nil {
+		if m.GetHints() != nil {
+			a.traffic.mapBytes.Add(int64(proto.Size(m)))
+		} else if m.GetHeartbeat() != nil {
+			a.traffic.unexpired.Add(1)
+		}
+		return nil
+	}
+	e := new(wire.Envelope)
+	if err := proto.Unmarshal(s.Payload, e); err != nil {
+		return err
+	}
+	if e.GetLease() != nil {
+		a.traffic.unexpired.Add(1)
+		return nil
+	}
+	a.traffic.mapBytes.Add(int64(proto.Size(m)))
+	if e.GetFull() == nil && e.GetDelta() == nil {
+		return nil
+	}
+	a.traffic.maps.Add(1)
+	_, err := c.Acknowledge(ctx, connect.NewRequest(&wire.AcknowledgeRequest{Incarnation: e.Incarnation, Revision: e.To}))
+	if err == nil {
+		a.acked.Store(e.To)
+	}
+	return err
+}
