@@ -70,6 +70,9 @@ func begins(p *packet.Packet) bool {
 func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decision {
 	if fl.version != f.version || f.now.Boot >= fl.end {
 		if dec := f.again(fl, n); dec.reason != acl.Permitted {
+			if d != fl.origin && dec.reason == acl.NotOurs {
+				dec.reason = f.misplaced(d, p)
+			}
 			return dec
 		}
 	}
@@ -86,6 +89,16 @@ func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decisi
 	fl.packets[d&1]++
 	fl.bytes[d&1] += uint64(p.Len)
 	return decision{reason: acl.Established, rule: fl.rule}
+}
+
+// misplaced says of a packet against the direction of its flow why the ends
+// cannot be: when a peer has left the map, what it sends is misplaced, but what
+// is sent to it is for an address that nobody has, and its sender is to be told.
+func (f *Filter) misplaced(d Direction, p *packet.Packet) acl.Reason {
+	if _, why := f.table.locate(d, p.Src, p.Dst); why == acl.UnknownPeer {
+		return why
+	}
+	return acl.NotOurs
 }
 
 // again judges a flow by the rules of now, as if it began now the way that it
