@@ -115,6 +115,18 @@ func TestRefusesAnotherKeysCertificate(t *testing.T) {
 	}
 }
 
+// Of the files that Create makes only the root's key may be away.
+func TestNamesAMissingFileAndTheWayBack(t *testing.T) {
+	for _, name := range []string{"root.crt", "ca.pem", "map.key", "recovery.pub", "replica"} {
+		_, _, folder := create(t)
+		must(t, os.Remove(filepath.Join(folder, name)))
+		_, err := auth.Load(folder, noon)
+		if !errors.Is(err, auth.ErrKeys) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "cordon-coordinator restore") {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+}
+
 // Whatever is wrong with a file, its content is not in the error.
 func TestErrorsKeepSecrets(t *testing.T) {
 	for _, name := range []string{"root.key", "root.crt", "ca.pem", "map.key", "recovery.pub"} {

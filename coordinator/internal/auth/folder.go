@@ -184,9 +184,14 @@ func private(path string, kind fs.FileMode) error {
 	return nil
 }
 
+// load reads a file of the folder. fs.ErrNotExist is in the error if it is
+// missing, which two of them may be.
 func load(folder, name string) ([]byte, error) {
 	path := filepath.Join(folder, name)
 	if err := private(path, 0); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w (%w)", wrong(folder, name, "it is missing"), fs.ErrNotExist)
+		}
 		return nil, err
 	}
 	info, err := os.Stat(path)
