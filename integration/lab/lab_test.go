@@ -237,12 +237,35 @@ func TestSweepRemovesWhatADeadProcessLeft(t *testing.T) {
 	sh := func(script string) { t.Helper(); runShell(t, script) }
 	sh("ip netns add " + stale + " && ip netns add " + foreign)
 	defer sh("ip netns del " + foreign)
+	disk := filepath.Join(os.TempDir(), "cordon-4194304-abc-lab", "state")
+	sh("mkdir -p " + disk + " && mount -t tmpfs none " + disk)
 	lab.Up(t, lab.Segment("a"))
+	if _, err := os.Stat(filepath.Dir(disk)); !os.IsNotExist(err) {
+		t.Errorf("%s was not swept: %v", disk, err)
+	}
 	if _, err := os.Stat("/run/netns/" + stale); !os.IsNotExist(err) {
 		t.Errorf("%s was not swept: %v", stale, err)
 	}
 	if _, err := os.Stat("/run/netns/" + foreign); err != nil {
 		t.Errorf("%s is not ours, and was swept: %v", foreign, err)
+	}
+}
+
+func TestSmallDiskIsSmallAndGoes(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	var dir string
+	lab.Main("inner", io.Discard, func(t lab.T) {
+		l := lab.Up(t, lab.Segment("a"))
+		dir = l.SmallDisk("state", 64)
+		l.Host("a").Start("user", "sh", "-c", "exec 3>"+dir+"/held; sleep 600")
+		if err := os.WriteFile(filepath.Join(dir, "file"), make([]byte, 100<<10), 0o600); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("100 KiB on a disk of 64: %v", err)
+		}
+	})
+	if _, err := os.Stat(dir); dir == "" || !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", dir, err)
 	}
 }
 

@@ -113,7 +113,8 @@ func pidsIn(path string) []int {
 }
 
 // sweep removes what test processes that are gone left behind: namespaces with
-// the processes in them, and directories of built programs.
+// the processes in them, and directories of logs, state and built programs with
+// the disks mounted there.
 func sweep() {
 	for _, dir := range []string{netnsDir, os.TempDir()} {
 		entries, err := os.ReadDir(dir)
@@ -127,6 +128,7 @@ func sweep() {
 			if dir == netnsDir {
 				deleteNamed(e.Name())
 			} else if e.IsDir() {
+				unmountBelow(filepath.Join(dir, e.Name()))
 				os.RemoveAll(filepath.Join(dir, e.Name()))
 			}
 		}
