@@ -61,16 +61,22 @@ func raiseOn(t *testing.T, top lab.Topology, policy string, members ...member) *
 	}
 	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
 	s.Lab = lab.Up(t, top)
+	s.found(policy, members...)
+	return s
+}
+
+// found makes the mesh in the lab that stands.
+func (s *scene) found(policy string, members ...member) {
+	s.t.Helper()
 	hub := s.Host("hub")
 	s.coordinator = s.programs.StartCoordinator(hub, netip.AddrPortFrom(hub.Addr4(), 8443))
 	s.admin = admin.NewSocketClient(s.coordinator.Socket())
-	t.Cleanup(s.admin.Close)
+	s.t.Cleanup(s.admin.Close)
 	s.coordinator.SetPolicy(policy)
 	for _, m := range members {
 		s.join(m)
 	}
 	s.settle()
-	return s
 }
 
 func (s *scene) join(m member) *lab.Daemon {
