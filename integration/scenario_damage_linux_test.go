@@ -240,7 +240,7 @@ func wantSame(t *testing.T, before, after map[string]string) {
 }
 
 // flips is how many random bits are tried, each with a start of the program.
-const flips = 20
+const flips = 40
 
 // F05: whichever bit of the database flips, the coordinator refuses to start,
 // or has forgotten nothing; a bit of the audit, `audit verify` finds.
