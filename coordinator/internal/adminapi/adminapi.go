@@ -145,6 +145,7 @@ func refusal(err error) error {
 		code connect.Code
 	}{
 		{registry.ErrNotFound, connect.CodeNotFound},
+		{registry.ErrToken, connect.CodePermissionDenied},
 		{registry.ErrStale, connect.CodeAborted},
 		{registry.ErrExists, connect.CodeAlreadyExists},
 		{registry.ErrPolicy, connect.CodeInvalidArgument},

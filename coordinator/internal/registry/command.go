@@ -68,7 +68,9 @@ type (
 		Version    string
 	}
 
-	// CreateToken makes a token for a secret that the caller drew.
+	// CreateToken makes a token for a secret that the caller drew. Who comes with
+	// an admin token gives on no scope that this one lacks, and for no longer than
+	// it has itself (ErrToken).
 	CreateToken struct {
 		ID            string // unique; 1 to 64 letters, digits, '-'
 		Secret        SecretHash

@@ -33,7 +33,11 @@ func (r Decider) Decide(s *State, c Command, actor Actor, now time.Time) (Decisi
 	if !isInit && !s.Initialised() {
 		return Decision{Next: s}, fmt.Errorf("%w; run init first", ErrUninitialised)
 	}
-	if err := c.decide(d); err != nil {
+	err := d.stillMay()
+	if err == nil {
+		err = c.decide(d)
+	}
+	if err != nil {
 		return Decision{Next: s, Records: d.refusals()}, err
 	}
 	d.passOn()

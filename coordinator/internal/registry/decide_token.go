@@ -45,7 +45,7 @@ func (c CreateToken) check(d *decision, t *Token) error {
 	case EnrolToken:
 		return c.checkEnrol(t)
 	case AdminToken:
-		return c.checkAdmin(t)
+		return c.checkAdmin(d, t)
 	}
 	return invalid("kind of token", string(c.Kind), `"enrol" or "admin"`)
 }
@@ -70,7 +70,7 @@ func (c CreateToken) checkEnrol(t *Token) (err error) {
 	return err
 }
 
-func (c CreateToken) checkAdmin(t *Token) error {
+func (c CreateToken) checkAdmin(d *decision, t *Token) error {
 	if c.User != "" || len(c.Tags) > 0 || c.Uses > 0 || c.NeedsApproval {
 		return fmt.Errorf("admin token %s: %w: user, tags, uses and approval belong to enrolment tokens", c.ID, ErrInvalid)
 	}
@@ -88,7 +88,7 @@ func (c CreateToken) checkAdmin(t *Token) error {
 	t.Scopes = slices.Clone(c.Scopes)
 	slices.Sort(t.Scopes)
 	t.Scopes = slices.Compact(t.Scopes)
-	return nil
+	return d.mayGive(t)
 }
 
 func (c RevokeToken) decide(d *decision) error {
