@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
 // Config is everything that a coordinator is started with.
@@ -70,22 +72,33 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Validate is that of Config, for a new mesh.
+// Validate is that of Config, for a new mesh. Init makes keys and a store before
+// the registry has its say, so what the registry would refuse is refused here.
 func (s *Setup) Validate() error {
 	if s.StateDir == "" {
 		return bad("state", "", "a directory that is not there yet, or is empty")
 	}
-	u, err := url.Parse(s.URL)
-	if err != nil || u.Scheme != "https" || u.Host == "" || "https://"+u.Host != s.URL || strings.ToLower(s.URL) != s.URL {
-		return bad("url", s.URL, "https://host:port, as nodes will reach this coordinator")
+	if err := wire.CheckURL(s.URL); err != nil {
+		return bad("url", s.URL, "https://host:port, as nodes will reach this coordinator, in lower case")
 	}
-	if s.IPv4.IsValid() && (!s.IPv4.Addr().Is4() || s.IPv4.Bits() > 24) {
-		return bad("ipv4", s.IPv4.String(), "an IPv4 range of at least a /24")
+	if s.Domain != "" {
+		if err := registry.CheckDomain(s.Domain); err != nil {
+			return err
+		}
 	}
-	if s.IPv6.IsValid() && (!s.IPv6.Addr().Is6() || s.IPv6.Bits() > 64) {
-		return bad("ipv6", s.IPv6.String(), "an IPv6 range of at least a /64")
+	if s.IPv4.IsValid() && (!s.IPv4.Addr().Is4() || s.IPv4.Bits() > 24 || !isRange(s.IPv4)) {
+		return bad("ipv4", s.IPv4.String(), "an IPv4 range from a /8 to a /24")
+	}
+	if s.IPv6.IsValid() && (!s.IPv6.Addr().Is6() || s.IPv6.Addr().Is4In6() || s.IPv6.Bits() > 64 || !isRange(s.IPv6)) {
+		return bad("ipv6", s.IPv6.String(), "an IPv6 range from a /32 to a /64")
 	}
 	return nil
+}
+
+// isRange tells whether addresses can be handed out from p, once it is masked.
+func isRange(p netip.Prefix) bool {
+	_, err := ipam.New(p.Masked())
+	return err == nil
 }
 
 func bad(key, value, allowed string) error {

@@ -65,7 +65,7 @@ func ParseEnrolment(text string) (Enrolment, error) {
 
 // Validate checks every field; its errors repeat none of them.
 func (e Enrolment) Validate() error {
-	if err := checkURL(e.URL); err != nil {
+	if err := CheckURL(e.URL); err != nil {
 		return fmt.Errorf("%w: %w", ErrEnrolment, err)
 	}
 	if e.Fingerprint == (key.Fingerprint{}) {
@@ -81,8 +81,9 @@ func notAlphanumeric(r rune) bool {
 	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
-// checkURL permits scheme, host and port, spelt in one way only.
-func checkURL(address string) error {
+// CheckURL permits https, host and port, spelt in one way only: what an
+// enrolment string can hold as the coordinator's address.
+func CheckURL(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Host == "" || "https://"+u.Host != address {
 		return errors.New("the URL must be https://host:port and nothing more")

@@ -20,7 +20,7 @@ func (c Init) decide(d *decision) error {
 	if c.Mesh == (wire.MeshID{}) {
 		return fmt.Errorf("mesh id: %w: it is zero", ErrInvalid)
 	}
-	if err := checkDomain(c.Domain); err != nil {
+	if err := CheckDomain(c.Domain); err != nil {
 		return err
 	}
 	pool4, err := ipam.New(c.IPv4)

@@ -75,7 +75,8 @@ func (s *State) freeName(label string) string {
 	}
 }
 
-func checkDomain(domain string) error {
+// CheckDomain tells whether a mesh can have the domain. It fails with ErrInvalid.
+func CheckDomain(domain string) error {
 	labels := strings.Split(domain, ".")
 	if len(domain) > 200 || slices.ContainsFunc(labels, func(l string) bool { return !isLabel(l) }) {
 		return invalid("domain", domain, "a lower-case DNS name such as mesh.clinic.example")
