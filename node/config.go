@@ -66,8 +66,8 @@ func (c *Config) Validate() error {
 		return bad("interface", c.Interface, "at most 15 characters without blanks and slashes")
 	}
 	for _, p := range c.Advertise {
-		if p != p.Masked() || p.Bits() == 0 || p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsLinkLocalUnicast() {
-			return bad("advertise", p.String(), "a prefix without host bits, neither loopback, link-local, multicast nor everything")
+		if p != p.Masked() || p.Bits() == 0 || p.Addr().Is4In6() || p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsLinkLocalUnicast() {
+			return bad("advertise", p.String(), "a prefix without host bits, neither IPv4 written as IPv6, loopback, link-local, multicast nor everything")
 		}
 	}
 	if !c.Userspace && (c.SOCKS5 != "" || len(c.Forwards) > 0 || len(c.Exposes) > 0) {
