@@ -118,8 +118,10 @@ func handler(d Daemon, log *slog.Logger) http.Handler {
 	handle(mux, local.PathExplain, d.Explain)
 	roles := Roles()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The escaped path is what the mux goes by: no spelling may have the role of
+		// one path and the method of another.
 		have, _ := r.Context().Value(roleKey{}).(Role)
-		if code, err := admit(r, have, roles[r.URL.Path]); err != nil {
+		if code, err := admit(r, have, roles[r.URL.EscapedPath()]); err != nil {
 			log.Warn("local request refused", "path", r.URL.Path, "reason", err)
 			answer(w, code, &local.Problem{Message: err.Error()})
 			return
