@@ -27,17 +27,17 @@ func (m *mesh) Map(next wire.Map) {
 	m.engine.SetMap(next)
 }
 
-// exceptLocal keeps a gateway's own addresses out of what is behind it.
+// exceptLocal keeps a gateway's own addresses out of what is behind it. While
+// they are not known, all that is behind may be the gateway's own.
 func (m *mesh) exceptLocal() {
-	m.mu.Lock()
-	ranges := m.state.Self.Ranges
-	m.mu.Unlock()
-	local, err := osnet.ListCandidates([]string{m.node.cfg.Interface}, ranges)
+	own, err := osnet.Own([]string{m.node.cfg.Interface})
 	if err != nil {
-		m.log.Error("listing this machine's addresses failed; those that are new may be reached as if they were behind it", "error", err)
-		return
+		m.mu.Lock()
+		own = m.state.Self.Routes
+		m.mu.Unlock()
+		m.log.Error("what this machine takes for itself is not known; until it is, nothing behind it can be reached", "error", err)
 	}
-	m.engine.SetLocal(local.Addresses)
+	m.engine.SetLocal(own)
 }
 
 // Lease takes the coordinator's word that it stands behind the map.

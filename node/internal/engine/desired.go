@@ -18,10 +18,10 @@ type Input struct {
 	ListenPort uint16
 	Lease      time.Time // signed time of the last verified lease
 
-	// Local are the machine's own addresses beneath the tunnel. A gateway stands
-	// for what is behind it, never for itself: a rule about a prefix does not open
-	// the services of the gateway that has an address in it.
-	Local []netip.Addr
+	// Local are the destinations beneath the tunnel that the machine takes for
+	// itself. A gateway stands for what is behind it, never for itself: a rule about
+	// a prefix does not open the services of the gateway that has an address in it.
+	Local []netip.Prefix
 }
 
 // Desired is the whole state that follows from an Input. Each slice is sorted.
@@ -43,7 +43,7 @@ func Derive(in *Input) Desired {
 			Revision: m.Revision, TunnelKey: in.TunnelKey, ListenPort: in.ListenPort,
 			Rules: m.Rules, Mesh: m.Self.Ranges, Lease: in.Lease,
 			Self: plane.Self{
-				Prefixes: except(owned(m.Self.Addresses, m.Self.Routes, m.Self.Prefixes), m.Self.Routes, in.Local),
+				Prefixes: except(owned(m.Self.Addresses, m.Self.Routes, m.Self.Prefixes), m.Self.Routes, m.Self.Ranges, in.Local),
 				Owner:    m.Self.Owner, Facts: m.Self.Facts,
 			},
 		},
@@ -94,15 +94,20 @@ func owned(addresses []netip.Addr, behind []netip.Prefix, classes []acl.PrefixCl
 	return all
 }
 
-// except puts the machine's own addresses behind it into no class, so that no
-// rule reaches them.
-func except(all []acl.PrefixClass, behind []netip.Prefix, local []netip.Addr) []acl.PrefixClass {
-	for _, a := range local {
-		if !slices.ContainsFunc(behind, func(p netip.Prefix) bool { return p.Contains(a) }) {
+// except puts what the machine takes for itself, of that which is behind it, into
+// no class, so that no rule reaches it. Its addresses in the mesh are not meant,
+// although a route to everywhere contains them.
+func except(all []acl.PrefixClass, behind, ranges, local []netip.Prefix) []acl.PrefixClass {
+	meshs := func(p netip.Prefix) bool {
+		return slices.ContainsFunc(ranges, func(r netip.Prefix) bool { return r.Bits() <= p.Bits() && r.Overlaps(p) })
+	}
+	for _, own := range local {
+		if meshs(own) || !slices.ContainsFunc(behind, own.Overlaps) {
 			continue
 		}
-		own := netip.PrefixFrom(a, a.BitLen())
-		all = slices.DeleteFunc(all, func(c acl.PrefixClass) bool { return c.Prefix == own })
+		all = slices.DeleteFunc(all, func(c acl.PrefixClass) bool {
+			return c.Prefix.Bits() >= own.Bits() && own.Overlaps(c.Prefix) && !meshs(c.Prefix)
+		})
 		all = append(all, acl.PrefixClass{Prefix: own})
 	}
 	slices.SortFunc(all, func(a, b acl.PrefixClass) int { return a.Prefix.Compare(b.Prefix) })

@@ -121,13 +121,14 @@ func (e *Engine) SetTunnel(k key.TunnelPrivate, port uint16) {
 	e.set(1, func(in *Input) { in.TunnelKey, in.ListenPort = k, port })
 }
 
-// SetLocal gives the machine's own addresses beneath the tunnel.
-func (e *Engine) SetLocal(addresses []netip.Addr) {
+// SetLocal gives the destinations beneath the tunnel that the machine takes for
+// itself.
+func (e *Engine) SetLocal(own []netip.Prefix) {
 	e.mu.Lock()
-	same := slices.Equal(e.input.Local, addresses)
+	same := slices.Equal(e.input.Local, own)
 	e.mu.Unlock()
 	if !same {
-		e.set(1, func(in *Input) { in.Local = slices.Clone(addresses) })
+		e.set(1, func(in *Input) { in.Local = slices.Clone(own) })
 	}
 }
 

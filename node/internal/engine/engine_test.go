@@ -215,8 +215,8 @@ func TestAddressInsideAClassedRouteKeepsItsClass(t *testing.T) {
 // (A27): its addresses in that network are in no class.
 func TestGatewayIsNotBehindItself(t *testing.T) {
 	m := mapAt(1)
-	m.Self.Prefixes = []acl.PrefixClass{{Prefix: prefix("10.9.0.0/16"), Class: 5}, {Prefix: prefix("10.9.0.1/32"), Class: 6}}
-	local := []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2"), netip.MustParseAddr("192.168.0.1")}
+	m.Self.Prefixes = []acl.PrefixClass{{Prefix: prefix("10.9.0.0/16"), Class: 5}, {Prefix: prefix("10.9.0.1/32"), Class: 6}, {Prefix: prefix("10.9.128.7/32"), Class: 6}}
+	local := []netip.Prefix{prefix("10.9.0.1/32"), prefix("10.9.0.2/32"), prefix("10.9.128.0/24"), prefix("192.168.0.1/32")}
 	got := map[netip.Prefix]acl.Class{}
 	for _, c := range engine.Derive(&engine.Input{Map: m, Local: local}).Plane.Self.Prefixes {
 		if _, twice := got[c.Prefix]; twice {
@@ -224,13 +224,30 @@ func TestGatewayIsNotBehindItself(t *testing.T) {
 		}
 		got[c.Prefix] = c.Class
 	}
-	for p, want := range map[string]acl.Class{"10.9.0.0/16": 5, "10.9.0.1/32": 0, "10.9.0.2/32": 0} {
+	for p, want := range map[string]acl.Class{"10.9.0.0/16": 5, "10.9.0.1/32": 0, "10.9.0.2/32": 0, "10.9.128.0/24": 0} {
 		if class, ok := got[prefix(p)]; !ok || class != want {
 			t.Errorf("%s is in class %d (%t), want %d", p, class, ok, want)
 		}
 	}
-	if _, ok := got[prefix("192.168.0.1/32")]; ok {
-		t.Error("an address that no route covers became the node's own")
+	for _, p := range []string{"192.168.0.1/32", "10.9.128.7/32"} {
+		if _, ok := got[prefix(p)]; ok {
+			t.Errorf("%s is the node's own: no route covers the first, the kernel takes the second for the gateway", p)
+		}
+	}
+}
+
+// With a route to everywhere, and no knowledge of what the machine takes for
+// itself (told as all that is behind), nothing is open but the node itself.
+func TestGatewayThatDoesNotKnowItselfOpensNothingBehind(t *testing.T) {
+	m := mapAt(1)
+	m.Self.Routes = []netip.Prefix{prefix("0.0.0.0/0"), prefix("10.9.0.0/16")}
+	own := netip.PrefixFrom(m.Self.Addresses[0], m.Self.Addresses[0].BitLen())
+	m.Self.Ranges = []netip.Prefix{prefix("100.64.0.0/10")}
+	m.Self.Prefixes = []acl.PrefixClass{{Prefix: own, Class: 4}, {Prefix: prefix("0.0.0.0/0"), Class: 5}, {Prefix: prefix("10.9.0.0/16"), Class: 6}}
+	for _, c := range engine.Derive(&engine.Input{Map: m, Local: append(slices.Clone(m.Self.Routes), own)}).Plane.Self.Prefixes {
+		if (c.Prefix == own) != (c.Class == 4) || c.Prefix != own && c.Class != 0 {
+			t.Errorf("%s is in class %d", c.Prefix, c.Class)
+		}
 	}
 }
 

@@ -92,8 +92,12 @@ func underlay(skip []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	own, err := Own(skip) // a gateway keeps these out of what is behind it
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
-	fmt.Fprintln(&b, c.Addresses)
+	fmt.Fprintln(&b, c.Addresses, own)
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		err := eachMainRoute(family, func(r netlink.Route) {
 			if prefixOf(r.Dst, family).Bits() == 0 && (r.Type == unix.RTN_UNICAST) {
