@@ -50,8 +50,12 @@ func (r *recorder) Lease(l wire.Leased) {
 	defer r.mu.Unlock()
 	r.leases = append(r.leases, l)
 }
-func (r *recorder) Confirmed()        { r.mu.Lock(); defer r.mu.Unlock(); r.confirmed++ }
-func (r *recorder) Contact(err error) { r.mu.Lock(); defer r.mu.Unlock(); r.contacts = append(r.contacts, err) }
+func (r *recorder) Confirmed() { r.mu.Lock(); defer r.mu.Unlock(); r.confirmed++ }
+func (r *recorder) Contact(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.contacts = append(r.contacts, err)
+}
 func (r *recorder) Endpoints(peer string, at []netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,6 +79,7 @@ type rig struct {
 	keys  *control.Keys
 	clock *policytime.Clock
 	wall  func() time.Time
+	dial  control.Dial
 
 	*recorder
 	follower *control.Follower
@@ -87,6 +92,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, c: controltest.InMemory(t), path: filepath.Join(t.TempDir(), "state"), wall: time.Now}
+	r.dial = r.c.Dial
 	r.open()
 	t.Cleanup(r.close)
 	if err := r.dir.SaveIdentity(r.identity()); err != nil {
@@ -137,7 +143,7 @@ func (r *rig) begin() *rig {
 	r.recorder = &recorder{endpoints: map[string][]netip.AddrPort{}, trouble: map[string]string{}}
 	r.start, r.loadErr = r.dir.Load(id)
 	r.follower, err = control.NewFollower(control.Options{
-		Dir: r.dir, Keys: r.keys, Identity: id, Clock: r.clock, Listener: r.recorder, Version: "test", Dial: r.c.Dial,
+		Dir: r.dir, Keys: r.keys, Identity: id, Clock: r.clock, Listener: r.recorder, Version: "test", Dial: r.dial,
 		Facts: func() control.Facts {
 			return control.Facts{Endpoints: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:51820")}, Port: 51820}
 		},
@@ -151,6 +157,15 @@ func (r *rig) begin() *rig {
 	r.cancel, r.done = cancel, done
 	follower := r.follower
 	go func() { defer close(done); follower.Run(ctx) }()
+	return r
+}
+
+// started begins unless it has begun.
+func (r *rig) started() *rig {
+	r.t.Helper()
+	if r.cancel == nil {
+		return r.begin()
+	}
 	return r
 }
 
