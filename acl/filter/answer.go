@@ -17,10 +17,13 @@ import (
 // TCP connection that stood already every stack takes it for a passing trouble
 // (RFC 5927), and Linux keeps it from a plain UDP socket, which it does tell of
 // a prohibition. What is spoofed or makes no sense gets nothing: an answer would
-// go to somebody else.
+// go to somebody else. Nor does a TCP connection that stood before there was a
+// map: the map that comes may permit it, as after the loss of an interface.
 func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Verdict) ([]byte, bool) {
 	switch {
 	case v.Allow, v.Reason == acl.Malformed, v.Reason == acl.NotOurs, v.Reason == acl.NoFragment:
+		return dst, false
+	case v.Reason == acl.NoMap && p.Proto == acl.TCP && !begins(p):
 		return dst, false
 	}
 	before := len(dst)

@@ -73,6 +73,22 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// Before the first map a new connection is refused at once; one that stands is
+// left to wait for the map, which may permit it.
+func TestNoAnswerEndsAConnectionBeforeTheMap(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	const us, peer = "100.64.0.1", "100.65.0.1"
+	for flags, told := range map[byte]bool{2: true, 16: false, 18: false, 17: false} {
+		p := parsed(packettest.IP(us, peer, 6, packettest.TCP(1000, 443, flags, 1, 7, 0)))
+		b := f.Begin(filter.At(noon()))
+		v := b.Out(p)
+		if _, ok := b.AppendAnswer(nil, filter.Out, p, v); v.Reason != acl.NoMap || ok != told {
+			t.Errorf("TCP with flags %#x: refused with %q, answered %v, want %v", flags, v.Reason, ok, told)
+		}
+		b.End()
+	}
+}
+
 // A rule says how much of its flows is recorded. A flow has an end in the
 // records if it has a start there, whatever rule ends it.
 func TestLogLevels(t *testing.T) {
