@@ -15,6 +15,7 @@ const maxGreeted = 256
 // and send in a session that this run does not know.
 type greetings struct {
 	begun bool
+	open  bool // the plane of now has sockets: what it says is sent
 	due   map[string]bool
 	found chan string // peers to whom a path was found
 }
@@ -38,6 +39,13 @@ func (m *mesh) greetFirst(peers []transport.Peer) {
 	}
 }
 
+// greetAgain makes the next round of peers due as if the node began anew.
+func (m *mesh) greetAgain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.greetings.begun, m.greetings.open = false, false
+}
+
 // onPath is the transport's word that a path was found, moved or lost.
 func (m *mesh) onPath(peer string, info transport.PathInfo) {
 	if !info.Endpoint.IsValid() {
@@ -49,7 +57,8 @@ func (m *mesh) onPath(peer string, info transport.PathInfo) {
 	}
 }
 
-// greet begins a handshake with each peer that is due, once there is a path.
+// greet says where this node is whenever its port is another, and begins a
+// handshake with each peer that is due, once there is a path.
 func (m *mesh) greet(ctx context.Context) error {
 	for {
 		select {
@@ -57,13 +66,16 @@ func (m *mesh) greet(ctx context.Context) error {
 			return nil
 		case peer := <-m.greetings.found:
 			m.greetOne(peer)
+		case <-m.opened:
+			m.tellPort()
+			m.greetOpen()
 		}
 	}
 }
 
 func (m *mesh) greetOne(peer string) {
 	m.mu.Lock()
-	due := m.greetings.due[peer]
+	due := m.greetings.open && m.greetings.due[peer]
 	m.mu.Unlock()
 	p := m.plane.now.Load()
 	if !due || p == nil || !p.Greet(peer) {
@@ -72,6 +84,14 @@ func (m *mesh) greetOne(peer string) {
 	m.mu.Lock()
 	delete(m.greetings.due, peer)
 	m.mu.Unlock()
+}
+
+// greetOpen greets those whom the plane could not, for want of sockets.
+func (m *mesh) greetOpen() {
+	m.mu.Lock()
+	m.greetings.open = true
+	m.mu.Unlock()
+	m.greetFound()
 }
 
 // greetFound greets those to whom a path was found before the plane knew them.

@@ -34,6 +34,7 @@ type mesh struct {
 	follower  *control.Follower
 	plane     planeSlot
 	enforced  chan struct{} // closed when the first map is enforced
+	opened    chan struct{} // the transport has opened its sockets
 	once      sync.Once
 	port      atomic.Uint32 // that the coordinator was told
 
@@ -51,7 +52,7 @@ type mesh struct {
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
-	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), greetings: newGreetings(),
+	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), greetings: newGreetings(),
 		hints: map[string][]netip.AddrPort{}, warnings: map[string]string{}}
 	var err error
 	var mark uint32
@@ -68,7 +69,7 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	}
 	m.transport, err = transport.New(transport.Config{
 		Self: n.keys.Node.Public(), Path: &n.keys.Path, Port: n.port(), Log: n.log, Mark: mark,
-		OnPath: m.onPath,
+		OnPath: m.onPath, OnOpen: m.onOpen,
 	})
 	if err != nil {
 		return nil, errors.Join(err, m.world.close())
@@ -136,6 +137,7 @@ func (m *mesh) planes(ctx context.Context) error {
 			return fmt.Errorf("the data plane ended: %w", err)
 		}
 		m.log.Error("the interface died; making it again", "why", err)
+		m.greetAgain() // the sessions died with it
 		select {
 		case <-ctx.Done():
 			return nil
@@ -213,11 +215,26 @@ func (m *mesh) isEnforced(at wire.Position) {
 	m.once.Do(func() { close(m.enforced) })
 	m.follower.Acknowledge(at)
 	m.greetFound()
-	if port := m.transport.Port(); m.port.Swap(uint32(port)) != uint32(port) {
-		m.follower.FactsChanged() // peers are told where to look
-		if err := m.node.dir.SavePort(port); err != nil {
-			m.log.Warn("noting the UDP port failed: after a restart peers have to look for this node", "error", err)
-		}
+}
+
+// onOpen is the transport's word that it has sockets. The device opens them by
+// itself when its interface is up, which may be after the first map was enforced.
+func (m *mesh) onOpen(uint16) {
+	select {
+	case m.opened <- struct{}{}:
+	default:
+	}
+}
+
+// tellPort has peers told where to look, and notes it for the next run.
+func (m *mesh) tellPort() {
+	port := m.transport.Port()
+	if m.port.Swap(uint32(port)) == uint32(port) {
+		return
+	}
+	m.follower.FactsChanged()
+	if err := m.node.dir.SavePort(port); err != nil {
+		m.log.Warn("noting the UDP port failed: after a restart peers have to look for this node", "error", err)
 	}
 }
 

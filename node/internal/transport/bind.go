@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
 
@@ -53,6 +54,7 @@ func (b *bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	}
 	b.t.port.Store(uint32(actual))
 	b.t.mail.tell(b.t.networkChanged)
+	b.t.mail.tell(func(time.Time) { b.t.onOpen(actual) })
 	return fns, actual, nil
 }
 

@@ -81,6 +81,9 @@ type Config struct {
 	// OnPath is called when a path is found, moves or is lost, by the goroutine
 	// of Run. It must return soon; it may call every method but Ping.
 	OnPath func(peer string, info PathInfo)
+	// OnOpen is called when sockets were opened, at the first time and at every
+	// later one, likewise: the port may be another.
+	OnOpen func(port uint16)
 }
 
 // Peer is what the map says about a peer, as far as transport goes.
@@ -96,6 +99,7 @@ type Peer struct {
 type Transport struct {
 	log    *slog.Logger
 	onPath func(string, PathInfo)
+	onOpen func(uint16)
 	self   probe.Short
 	bind   *bind
 	mail   mailbox
@@ -133,8 +137,11 @@ func New(c Config) (*Transport, error) {
 	if c.OnPath == nil {
 		c.OnPath = func(string, PathInfo) {}
 	}
+	if c.OnOpen == nil {
+		c.OnOpen = func(uint16) {}
+	}
 	t := &Transport{
-		log: c.Log, onPath: c.OnPath, self: probe.ShortOf(c.Self),
+		log: c.Log, onPath: c.OnPath, onOpen: c.OnOpen, self: probe.ShortOf(c.Self),
 		mail: newMailbox(), inbox: make(chan datagram, inboxSize), stopped: make(chan struct{}),
 		endpoints: map[string]*endpoint{}, set: set,
 		via: map[netip.AddrPort]conn.Endpoint{}, pings: map[string][]chan pong{},

@@ -328,6 +328,27 @@ func TestReopenedBindIsFollowed(t *testing.T) {
 	})
 }
 
+// Peers must be told of a port whenever there is a new one, and the device opens
+// its sockets when it likes.
+func TestOpenedSocketsAreTold(t *testing.T) {
+	ports := make(chan uint16, 4)
+	n := newNode(t, "a", transport.Config{
+		Bind:   newNetwork().bind("198.51.100.1:1"),
+		OnOpen: func(port uint16) { ports <- port },
+	})
+	defer n.run(t)()
+	for range 2 {
+		if _, port, err := n.Bind().Open(0); err != nil {
+			t.Fatal(err)
+		} else if told := <-ports; told != port {
+			t.Errorf("told of port %d, opened %d", told, port)
+		}
+		if err := n.Bind().Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestMarkOutlivesTheSocket(t *testing.T) {
 	b := newNetwork().bind("198.51.100.1:1")
 	n := newNode(t, "a", transport.Config{Bind: b, Mark: 0x77})
