@@ -13,6 +13,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/cordonmesh/cordon/netstack"
+	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/osnet"
 )
 
@@ -29,6 +30,8 @@ type world interface {
 	// run keeps the world in order until ctx is done; changed is called when the
 	// machine's own addresses or routes have changed.
 	run(ctx context.Context, changed func()) error
+	// beneath marks sockets that must never lead into the mesh; nil: none can.
+	beneath() control.Control
 	close() error
 }
 
@@ -108,6 +111,8 @@ func (w *tunWorld) run(ctx context.Context, changed func()) error {
 	})
 }
 
+func (w *tunWorld) beneath() control.Control { return osnet.Control(w.net.Config().Mark) }
+
 func (w *tunWorld) close() error {
 	return errors.Join(osnet.Restore(w.fwd), w.net.Close())
 }
@@ -153,6 +158,8 @@ func (w *stackWorld) SetAddresses(_ context.Context, addresses []netip.Prefix) e
 func (w *stackWorld) SetRoutes(context.Context, []netip.Prefix) error { return nil }
 
 func (w *stackWorld) forward([]netip.Prefix) {}
+
+func (w *stackWorld) beneath() control.Control { return nil }
 
 func (w *stackWorld) close() error { return w.stack.Close() }
 

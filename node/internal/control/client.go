@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"syscall"
 	"time"
 
 	"connectrpc.com/connect"
@@ -35,10 +36,27 @@ func (c *channel) close() { c.transport.CloseIdleConnections() }
 // environment names one.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+// Control is put upon every socket towards the coordinator, a proxy or a name
+// server before it is used, to keep it beneath the tunnel: a route of the mesh
+// that covers one of them would else cut this node off from the only one who
+// could take that route back. Nil does nothing.
+type Control func(network, address string, c syscall.RawConn) error
+
+// dialer gives the machine's own way.
+func (c Control) dialer() Dial {
+	d := &net.Dialer{Timeout: dialTimeout, Control: c,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 10 * time.Second, Count: 3}}
+	if c != nil {
+		names := &net.Dialer{Timeout: dialTimeout, Control: c}
+		d.Resolver = &net.Resolver{PreferGo: true, Dial: names.DialContext}
+	}
+	return d.DialContext
+}
+
 // open makes a channel to a coordinator whose mesh root has the pinned
 // fingerprint. The chain is the node's certificate; without one a self-signed
 // certificate proves the key.
-func open(dial Dial, url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerprint, now func() time.Time) (*channel, error) {
+func open(dial Dial, control Control, url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerprint, now func() time.Time) (*channel, error) {
 	cert := wire.NodeCertificate(k, chain)
 	if len(chain) == 0 {
 		var err error
@@ -48,7 +66,7 @@ func open(dial Dial, url string, k *key.NodePrivate, chain [][]byte, pin key.Fin
 	}
 	proxy := http.ProxyFromEnvironment
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 10 * time.Second, Count: 3}}).DialContext
+		dial = control.dialer()
 	} else {
 		proxy = nil
 	}
@@ -65,7 +83,7 @@ func open(dial Dial, url string, k *key.NodePrivate, chain [][]byte, pin key.Fin
 // A repetition after a lost answer is safe: the same key with the same token
 // is given the same node.
 func Enrol(ctx context.Context, d *Dir, k *Keys, e wire.Enrolment, name, version string) (*Identity, error) {
-	c, err := open(nil, e.URL, &k.Node, nil, e.Fingerprint, time.Now)
+	c, err := open(nil, nil, e.URL, &k.Node, nil, e.Fingerprint, time.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ type Listener interface {
 	Trouble(what string, err error)
 }
 
-// Options of a Follower. All but Dial are needed.
+// Options of a Follower. All but Dial and Control are needed.
 type Options struct {
 	Dir      *Dir
 	Keys     *Keys
@@ -70,6 +70,7 @@ type Options struct {
 	Version  string
 	Log      *slog.Logger
 	Dial     Dial
+	Control  Control // of the machine's own way; not asked with Dial
 }
 
 // Follower keeps a node's state in step with its coordinator.
