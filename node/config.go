@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -76,7 +77,32 @@ func (c *Config) Validate() error {
 	if c.Userspace && len(c.Advertise) > 0 {
 		return errors.New("advertise needs a TUN: a rootless node cannot forward for others; leave out --userspace")
 	}
+	if err := c.validateEndpoints(); err != nil {
+		return err
+	}
 	return c.validateDoors()
+}
+
+// maxEndpoints leaves room for the machine's own addresses in what the
+// coordinator takes.
+const maxEndpoints = 8
+
+func (c *Config) validateEndpoints() error {
+	if len(c.Endpoints) > maxEndpoints {
+		return bad("endpoint", strconv.Itoa(len(c.Endpoints))+" of them", "at most "+strconv.Itoa(maxEndpoints))
+	}
+	for _, e := range c.Endpoints {
+		a := e.Addr()
+		if e.Port() == 0 || a.IsUnspecified() || a.IsMulticast() || a.Is4In6() || a.Zone() != "" || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+			return bad("endpoint", e.String(), "the address and port of a host, such as 203.0.113.7:51820")
+		}
+	}
+	for i, p := range c.Advertise {
+		if slices.Contains(c.Advertise[:i], p) {
+			return bad("advertise", p.String(), "each prefix once")
+		}
+	}
+	return nil
 }
 
 func (c *Config) validateDoors() error {
@@ -133,11 +159,19 @@ func ParseExpose(text string) (Expose, error) {
 	return Expose{Port: uint16(n), Target: target}, nil
 }
 
+// localAddress takes loopback alone: whoever reaches such a door enters the mesh
+// with this node's rights, and nobody could tell them from its user.
 func localAddress(key, value string) error {
-	if _, port, err := net.SplitHostPort(value); err != nil || !isPort(port) && port != "0" {
-		return bad(key, value, "a local address such as 127.0.0.1:1080")
+	host, port, err := net.SplitHostPort(value)
+	if err != nil || !isPort(port) && port != "0" || host != "localhost" && !isLoopback(host) {
+		return bad(key, value, "a loopback address and port such as 127.0.0.1:1080, since whoever reaches it enters the mesh as this node")
 	}
 	return nil
+}
+
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
 }
 
 func isPort(text string) bool {
