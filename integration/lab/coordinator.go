@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -18,11 +19,12 @@ const patience = 30 * time.Second
 
 // Coordinator is a running cordon-coordinator.
 type Coordinator struct {
-	Host    *Host
-	State   string // directory
-	Address netip.AddrPort
-	Metrics netip.AddrPort
-	Process *Process
+	Host     *Host
+	State    string // directory
+	Address  netip.AddrPort
+	Metrics  netip.AddrPort
+	Process  *Process
+	Recovery string // the key that opens backups, as init showed it
 
 	programs Programs
 }
@@ -35,7 +37,8 @@ func (p Programs) StartCoordinator(h *Host, at netip.AddrPort) *Coordinator {
 		Host: h, programs: p, Address: at, State: h.lab.Dir(h.Name + "-coordinator"),
 		Metrics: netip.AddrPortFrom(at.Addr(), at.Port()+1),
 	}
-	h.MustRun(p.Path("cordon-coordinator"), "init", "--state", c.State, "--url", c.URL())
+	out := h.MustRun(p.Path("cordon-coordinator"), "init", "--state", c.State, "--url", c.URL())
+	c.Recovery = regexp.MustCompile(`AGE-SECRET-KEY-[0-9A-Z]+`).FindString(out)
 	c.Start()
 	return c
 }
