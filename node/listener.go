@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,18 +102,19 @@ func (m *mesh) collisions(ranges []netip.Prefix) {
 }
 
 // resolve gives the mesh addresses of a peer's name, with or without the mesh's
-// domain; this node's own name too.
+// domain; this node's own name too. They are copies: whoever asks may sort them,
+// and nobody may write to a map.
 func (m *mesh) resolve(host string) []netip.Addr {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := strings.TrimSuffix(strings.ToLower(host), ".")
 	name = strings.TrimSuffix(name, "."+m.state.Self.Domain)
 	if name == m.state.Self.Name {
-		return m.state.Self.Addresses
+		return slices.Clone(m.state.Self.Addresses)
 	}
 	for _, p := range m.state.Peers {
 		if p.Name == name || p.ID == name {
-			return p.Addresses
+			return slices.Clone(p.Addresses)
 		}
 	}
 	return nil

@@ -44,14 +44,17 @@ func (f *Follower) session(ctx context.Context) error {
 		return f.why(ctx, c, err)
 	}
 	defer stream.Close()
-	ended := f.courier.start(ctx, c, *f.chain.Load())
-	defer func() { cancel(nil); <-ended }()
-	heard := false
+	var ended <-chan struct{}
+	defer func() {
+		if cancel(nil); ended != nil {
+			<-ended
+		}
+	}()
 	for stream.Receive() {
 		deaf.Reset(silence)
-		if !heard {
-			heard = true
+		if ended == nil { // the stream stands: what goes up takes the same connection
 			f.o.Listener.Contact(nil)
+			ended = f.courier.start(ctx, c, *f.chain.Load())
 		}
 		if err := f.handle(stream.Msg()); err != nil {
 			return f.why(ctx, c, err)
