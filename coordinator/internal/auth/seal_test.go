@@ -159,6 +159,38 @@ func TestSealRefuses(t *testing.T) {
 	}
 }
 
+// FuzzArchive seals whatever bytes come, so that they get past the seal, and
+// opens them: nothing but plain files with plain names comes out, each once, and
+// never more bytes than went in.
+func FuzzArchive(f *testing.F) {
+	_, recovery, _ := create(f)
+	id, err := age.ParseX25519Identity(recovery.Reveal())
+	must(f, err)
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		var sealed bytes.Buffer
+		w, err := age.Encrypt(&sealed, id.Recipient())
+		must(t, err)
+		_, err = w.Write(plain)
+		must(t, errors.Join(err, w.Close()))
+		seen, total := map[string]bool{}, int64(0)
+		err = auth.Open(&sealed, recovery, func(name string, r io.Reader) error {
+			if !filepath.IsLocal(name) || seen[name] || strings.ContainsAny(name, "\\:\x00") || strings.HasPrefix(filepath.Base(name), ".") {
+				t.Errorf("a file %q after %v", name, seen)
+			}
+			seen[name] = true
+			n, err := io.Copy(io.Discard, r)
+			total += n
+			return err
+		})
+		if err == nil && len(seen) == 0 || len(seen) > 64 || total > int64(len(plain)) {
+			t.Errorf("%d files of %d bytes out of %d bytes, %v", len(seen), total, len(plain), err)
+		}
+		if err != nil && !errors.Is(err, auth.ErrBackup) && len(seen) == 0 {
+			t.Errorf("an error that is no ErrBackup: %v", err)
+		}
+	})
+}
+
 func FuzzOpen(f *testing.F) {
 	_, recovery, _ := create(f)
 	f.Add([]byte("x"), byte('0'), "a")

@@ -75,6 +75,8 @@ func checkEntry(h *tar.Header, count int, total int64, seen map[string]bool) err
 	switch {
 	case h.Typeflag != tar.TypeReg:
 		return errors.New("it holds something that is no regular file")
+	case isSparse(h):
+		return errors.New("it holds a sparse file")
 	case count >= maxBackupFiles:
 		return fmt.Errorf("it holds more than %d files", maxBackupFiles)
 	case h.Size < 0 || h.Size > maxBackupFile || total > maxBackupTotal:
@@ -83,6 +85,17 @@ func checkEntry(h *tar.Header, count int, total int64, seen map[string]bool) err
 		return errors.New("it holds a file twice")
 	}
 	return checkName(h.Name)
+}
+
+// isSparse finds a regular file with holes (GNU's PAX records): a kilobyte of
+// backup would become as many zeros on the disk as it likes.
+func isSparse(h *tar.Header) bool {
+	for name := range h.PAXRecords {
+		if strings.HasPrefix(name, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // checkName lets "name" and "folder/name" pass, in lower-case letters, digits,
