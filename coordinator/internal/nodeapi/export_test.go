@@ -1,0 +1,28 @@
+package nodeapi
+
+import (
+	"net/netip"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+)
+
+// Bounds for tests.
+const (
+	MaxRequest   = maxRequest
+	MaxEndpoints = maxEndpoints
+)
+
+// Prefixes reads the prefixes of a report.
+func Prefixes(texts []string) ([]netip.Prefix, error) { return prefixes(texts) }
+
+// EndpointsOf reads the endpoints of a report.
+func EndpointsOf(m *wire.ReportRequest, seen netip.Addr) ([]netip.AddrPort, error) {
+	return endpointsOf(m, seen)
+}
+
+// Revocations reads what a node surrenders.
+func Revocations(root key.RootPublic, m *wire.SurrenderRequest) ([]registry.Revocation, error) {
+	return revocations(root, m)
+}
