@@ -3,6 +3,7 @@ package path_test
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,10 +29,28 @@ type stage struct {
 	peer       path.Peer
 }
 
+// The keys are always the same, so that datagrams in the fuzz corpus are for
+// this node and from that peer.
+func fixedNode(t testing.TB, digit string) key.NodePrivate {
+	k, err := key.ParseNodePrivate("private-node:" + strings.Repeat(digit, 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func fixedPath(t testing.TB, digit string) key.PathPrivate {
+	k, err := key.ParsePathPrivate("private-path:" + strings.Repeat(digit, 64))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 func newStage(t testing.TB) *stage {
 	t.Helper()
-	mine, theirs := key.NewNode(), key.NewNode()
-	minePath, theirPath := key.NewPath(), key.NewPath()
+	mine, theirs := fixedNode(t, "1"), fixedNode(t, "2")
+	minePath, theirPath := fixedPath(t, "3"), fixedPath(t, "4")
 	set, err := path.NewSet(path.Config{Self: mine.Public(), Key: &minePath})
 	if err != nil {
 		t.Fatal(err)
