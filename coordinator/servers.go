@@ -60,15 +60,21 @@ func (a *assembly) server(h http.Handler) *http.Server {
 }
 
 func (a *assembly) tlsServer() *http.Server {
-	nodes, operators := a.nodes(), a.api.TLS()
-	return a.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	nodes, operators := a.nodes(), readWithin(operatorReads, a.api.TLS())
+	s := a.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil && r.TLS.ServerName == wire.NodeServerName {
 			nodes.ServeHTTP(w, r)
 			return
 		}
 		operators.ServeHTTP(w, r)
 	}))
+	s.ConnState = newConnections(maxPerAddress).state
+	return s
 }
+
+// operatorReads is how long the body of an operator's request may take: the
+// largest is a policy. Nodes' requests have a shorter bound of their own.
+const operatorReads = 30 * time.Second
 
 func (a *assembly) socketServer() *http.Server {
 	s := a.server(a.api.Socket())
