@@ -8,12 +8,13 @@ import (
 )
 
 // maxPerAddress is how many connections one address may hold: more than there
-// are nodes behind one hospital's router, and few enough that a single stranger
-// cannot take all of the process's files.
-const maxPerAddress = 4096
+// are nodes behind one hospital's router or balancer, and few enough that a single
+// stranger cannot take all of the process's files and memory.
+const maxPerAddress = 16 << 10
 
 // connections counts the connections of each address. An IPv6 network of 64 bits
-// counts as one address, since every machine in it has as many as it likes.
+// counts as one address, since every machine in it has as many as it likes. This
+// machine's own programs are not counted: they are no strangers.
 type connections struct {
 	most int
 
@@ -29,8 +30,8 @@ func newConnections(most int) *connections {
 // byte of it was read.
 func (c *connections) state(conn net.Conn, s http.ConnState) {
 	at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	if err != nil {
-		return // not of the internet
+	if err != nil || at.Addr().Unmap().IsLoopback() {
+		return
 	}
 	from := sourceOf(at.Addr().Unmap())
 	c.mu.Lock()

@@ -90,10 +90,13 @@ func TestConnectionsPerAddress(t *testing.T) {
 	if !open("[2001:db8::3]:1").closed || open("[2001:db8:0:1::1]:1").closed {
 		t.Error("a network of 64 bits is not one address")
 	}
-	for _, f := range []string{"192.0.2.9:1"} {
-		c.state(&fakeConn{from: f}, http.StateClosed)
-		if _, kept := c.of[netip.MustParsePrefix("192.0.2.9/32")]; kept {
-			t.Error("an address without connections is remembered")
+	c.state(&fakeConn{from: "192.0.2.9:1"}, http.StateClosed)
+	if _, kept := c.of[netip.MustParsePrefix("192.0.2.9/32")]; kept {
+		t.Error("an address without connections is remembered")
+	}
+	for range 3 {
+		if open("127.0.0.1:1").closed {
+			t.Error("the machine itself is counted")
 		}
 	}
 }
