@@ -103,7 +103,7 @@ func arrows() map[string]row {
 // outside says which packages alone may import something that is not ours.
 func outside() map[string]row {
 	return map[string]row{
-		"golang.zx2c4.com/wireguard/device": {may: may("node/internal/plane/userspace", "integration/bench"), tests: may("node/internal/transport", "node/internal/plane/planetest", "netstack"),
+		"golang.zx2c4.com/wireguard/device": {may: may("node/internal/plane/userspace", "integration/bench"), tests: may("node/internal/transport", "node/internal/plane/planetest", "netstack", "integration"),
 			why: "another engine may take its place one day"},
 		"gvisor.dev/gvisor":          {may: may("netstack"), why: "one stack, behind one tun.Device"},
 		"modernc.org/sqlite":         {may: may("coordinator/internal/store/sqlite"), why: "the database stays behind the journal"},

@@ -1,0 +1,153 @@
+package integration
+
+import (
+	"bytes"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/cordonmesh/cordon/integration/lab"
+)
+
+// open waits until the rogue's tunnel carries what is permitted: without that,
+// silence would prove nothing.
+func (s *scene) open(t *testing.T, r *rogue, victim string, permitted lab.IP) {
+	t.Helper()
+	seen := s.Host(victim).Capture(tun, lab.Touching(netip.PrefixFrom(permitted.Src, permitted.Src.BitLen())))
+	defer seen.Stop()
+	r.knock(t)
+	lab.Eventually(t, patience, "a rogue's permitted packet arrives", func() (bool, string) {
+		r.send(permitted)
+		return seen.Count() > 0, "it does not"
+	})
+}
+
+// smuggles sends packets and a sentinel from the rogue, and counts those that
+// came out at the victim before the sentinel.
+func (s *scene) smuggles(t *testing.T, r *rogue, victim, name string, packets []lab.IP, end lab.IP, mark string, want int) {
+	t.Helper()
+	seen := s.Host(victim).Capture(tun, nil)
+	r.send(append(packets, end)...)
+	var all [][]byte
+	lab.Eventually(t, patience, name+": the sentinel arrives", func() (bool, string) {
+		all = seen.Packets()
+		return slices.ContainsFunc(all, func(p []byte) bool { return bytes.Contains(p, []byte(mark)) && sourceOf(p) == end.Src }), "it does not"
+	})
+	if _, err := seen.Stop(); err != nil {
+		t.Error(err)
+	}
+	crossed := func(p []byte) bool {
+		return !bytes.Contains(p, []byte(mark)) && slices.ContainsFunc(packets, func(q lab.IP) bool { return q.Src == sourceOf(p) && q.Dst == destinationOf(p) })
+	}
+	got := 0
+	for _, p := range all {
+		if crossed(p) {
+			got++
+		}
+	}
+	if got != want {
+		t.Errorf("%s: %d packets crossed, want %d: % x", name, got, want, all)
+	}
+}
+
+func destinationOf(packet []byte) netip.Addr {
+	at, size := 16, 4
+	if packet[0]>>4 == 6 {
+		at, size = 24, 16
+	}
+	a, _ := netip.AddrFromSlice(packet[at : at+size])
+	return a
+}
+
+// The receiver protects itself: a peer without any filter, with the right keys,
+// gets through no more than the policy opens (A26), and in nobody's name (A25).
+func TestReceiverAloneRefusesASenderWithoutFilter_A25_A26(t *testing.T) {
+	s := raise(t, clinic, member{name: "ward", owner: "nina@hospital.example"}, member{name: "ehr", owner: "tag:ehr"}, member{name: "desk", owner: "nina@hospital.example"})
+	if s == nil {
+		return
+	}
+	own, to, desk := s.at("ward", 0), s.at("ehr", 0), s.at("desk", 0)
+	r := s.replace(t, "ward", "ehr")
+	n := 1
+	s.open(t, r, "ehr", sentinel(own[0].Addr(), to[0].Addr(), 0))
+	for i := range own {
+		from, dst := own[i].Addr(), to[i].Addr()
+		check := func(name string, packets []lab.IP, want int) {
+			n++
+			s.smuggles(t, r, "ehr", name, packets, sentinel(from, dst, n), sentinelText(n), want)
+		}
+		t.Run("another protocol over "+family(from), func(t *testing.T) {
+			all := smuggled(from, dst)
+			for _, name := range slices.Sorted(maps.Keys(all)) {
+				check(name, all[name], 0)
+			}
+			check("a permitted packet", []lab.IP{lab.UDP(netip.AddrPortFrom(from, 7), netip.AddrPortFrom(dst, 5000), []byte("open"))}, 1)
+		})
+		t.Run("in another's name over "+family(from), func(t *testing.T) {
+			for _, src := range append(strangers(from), desk[i].Addr(), dst, last(from)) {
+				check("from "+src.String(), []lab.IP{lab.UDP(netip.AddrPortFrom(src, 7), netip.AddrPortFrom(dst, 5000), []byte("spoofed"))}, 0)
+			}
+		})
+		t.Run("to another's address over "+family(from), func(t *testing.T) {
+			for _, at := range append(strangers(from), desk[i].Addr(), s.Host("ehr").Addr4(), s.Host("ehr").Addr6()) {
+				if at.Is4() == from.Is4() {
+					check("to "+at.String(), []lab.IP{lab.UDP(netip.AddrPortFrom(from, 7), netip.AddrPortFrom(at, 5000), []byte("misled"))}, 0)
+				}
+			}
+		})
+	}
+}
+
+// strangers are addresses that no node may speak from or to (A25, A27): this
+// host's and this link's, groups, the rest of the world, and IPv4 in disguise.
+func strangers(like netip.Addr) (out []netip.Addr) {
+	for _, text := range []string{
+		"127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.9", "10.20.0.9",
+		"::1", "::", "fe80::1", "ff02::1", "2001:db8::9", "::ffff:100.64.0.2", "64:ff9b::6440:2", "2002:6440:2::1", "fd20::9",
+	} {
+		if a := netip.MustParseAddr(text); a.Is4() == like.Is4() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// A27: a gateway hands nothing on but what it was approved for, and keeps what
+// is its own, whatever a peer without filter sends it.
+func TestGatewayAloneRefusesASenderWithoutFilter_A27(t *testing.T) {
+	s := raiseWing(t)
+	if s == nil {
+		return
+	}
+	s.approve()
+	own := s.at("ward", 0)
+	r := s.replace(t, "ward", "gw")
+	open := func(from netip.Addr, n int) lab.IP {
+		to := ap("10.20.0.9:5000")
+		if from.Is6() {
+			to = ap("[fd20::9]:5000")
+		}
+		return lab.UDP(netip.AddrPortFrom(from, 4999), to, []byte(sentinelText(n)))
+	}
+	s.open(t, r, "gw", open(own[0].Addr(), 0))
+	n := 1
+	for i, from := range own {
+		t.Run(family(from.Addr()), func(t *testing.T) {
+			refused := append(strangers(from.Addr()), s.at("gw", 0)[i].Addr(), s.at("ehr", 0)[i].Addr())
+			for _, text := range []string{"10.20.0.1", "10.30.0.9", "10.77.0.4", "10.77.0.1", "10.20.0.255", "fd20::1", "fd77::4", "fd77::1", "::ffff:10.20.0.9", "64:ff9b::a14:9"} {
+				if a := netip.MustParseAddr(text); a.Is4() == from.Addr().Is4() {
+					refused = append(refused, a)
+				}
+			}
+			for _, to := range refused {
+				if to == ap("10.20.0.9:80").Addr() || to == ap("[fd20::9]:80").Addr() {
+					continue // the pump itself
+				}
+				n++
+				packets := []lab.IP{lab.UDP(netip.AddrPortFrom(from.Addr(), 7), netip.AddrPortFrom(to, 80), []byte("misled"))}
+				s.smuggles(t, r, "gw", "to "+to.String(), packets, open(from.Addr(), n), sentinelText(n), 0)
+			}
+		})
+	}
+}
