@@ -2,6 +2,7 @@ package nodeapi
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -26,3 +27,9 @@ func EndpointsOf(m *wire.ReportRequest, seen netip.Addr) ([]netip.AddrPort, erro
 func Revocations(root key.RootPublic, m *wire.SurrenderRequest) ([]registry.Revocation, error) {
 	return revocations(root, m)
 }
+
+// Pace gives a pace's judgement on calls of a node.
+func Pace(now func() time.Time) func(node string) bool { return newPace(now).allow }
+
+// Paces tells whether a procedure is counted.
+func Paces(procedure string) bool { return paces(procedure) }

@@ -52,7 +52,8 @@ type Config struct {
 // Handler serves wire.NodeService to requests that came over TLS.
 func Handler(c Config) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(wire.NewNodeServiceHandler(&service{Config: c, complaints: newComplaints(c.Now)},
+	s := &service{Config: c, complaints: newComplaints(c.Now), pace: newPace(c.Now)}
+	mux.Handle(wire.NewNodeServiceHandler(s,
 		connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, ok := callerOf(r)
@@ -63,6 +64,9 @@ func Handler(c Config) http.Handler {
 		who.control = http.NewResponseController(w)
 		if err := who.control.SetReadDeadline(c.Now().Add(readWithin)); err != nil {
 			http.Error(w, "no deadline on this connection", http.StatusInternalServerError)
+			return
+		}
+		if s.tooOften(w, r, who) {
 			return
 		}
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
@@ -93,6 +97,7 @@ func callerOf(r *http.Request) (*caller, bool) {
 type service struct {
 	Config
 	complaints *complaints
+	pace       *pace
 }
 
 // node finds the caller in the registry. Unknown and revoked keys get the same
