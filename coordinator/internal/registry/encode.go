@@ -65,6 +65,12 @@ func DecodeState(b []byte) (*State, error) {
 		return nil, fmt.Errorf("checkpoint has version %d, this program knows %d; use the program that wrote it, or a newer one",
 			d.Version, stateVersion)
 	}
+	if d.Mesh == (wire.MeshID{}) {
+		return nil, fmt.Errorf("checkpoint of revision %d is of no mesh", d.Revision)
+	}
+	if slices.Contains(d.Nodes, nil) || slices.Contains(d.Tokens, nil) || slices.Contains(d.Policies, nil) {
+		return nil, fmt.Errorf("checkpoint of revision %d: null stands where a node, token or policy should", d.Revision)
+	}
 	s := &State{Mesh: d.Mesh, Domain: d.Domain, IPv4: d.IPv4, IPv6: d.IPv6,
 		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies}
 	for _, t := range d.Tokens {

@@ -303,8 +303,15 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"v":1,"kind":"node-removed","time":"2026-11-23T12:00:00Z","data":{}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := registry.DecodeState(b); err == nil {
-			if _, err := registry.EncodeState(s); err != nil {
+			again, err := registry.EncodeState(s)
+			if err != nil {
 				t.Fatalf("what was read can't be written: %v", err)
+			}
+			if _, err := registry.DecodeState(again); err != nil {
+				t.Fatalf("what was written can't be read: %v", err)
+			}
+			if len(again) > 8*len(b)+1024 {
+				t.Fatalf("%d bytes became %d", len(b), len(again))
 			}
 		}
 		if e, err := registry.DecodeEntry(1, b); err == nil {
