@@ -2,6 +2,8 @@ package probe_test
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha1"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -206,6 +208,47 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal("reading changed the datagram")
 		}
 	})
+}
+
+// FuzzOpenSigned puts whatever attributes come under a true integrity: what a
+// peer in the map can send that is out to do harm.
+func FuzzOpenSigned(f *testing.F) {
+	c := probe.NewCodec()
+	f.Fuzz(func(t *testing.T, answer bool, attributes []byte) {
+		if len(attributes) > probe.MaxSize {
+			return
+		}
+		b := signed(answer, attributes)
+		m, err := c.Open(b, &secret)
+		h, ok := probe.Peek(b)
+		if err != nil {
+			if m.Mapped.IsValid() {
+				t.Fatalf("an address %v with error %v", m.Mapped, err)
+			}
+			return
+		}
+		if !ok || m.Kind != h.Kind || m.ID != id || (m.Kind == probe.Answer) != answer {
+			t.Fatalf("%+v of header %+v", m, h)
+		}
+		if m.Mapped.IsValid() != answer || m.Mapped.Addr().Is4In6() || m.Mapped.Addr().Zone() != "" {
+			t.Fatalf("an answer %v with the address %v", answer, m.Mapped)
+		}
+	})
+}
+
+// signed makes a message of raw attributes and MESSAGE-INTEGRITY (RFC 8489,
+// section 14.5: HMAC-SHA1 over what comes before, with the length as if it were
+// there already).
+func signed(answer bool, attributes []byte) []byte {
+	b := []byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42}
+	if answer {
+		b[0] = 1
+	}
+	b = append(append(b, id[:]...), attributes...)
+	binary.BigEndian.PutUint16(b[2:], uint16(len(attributes)+24))
+	mac := hmac.New(sha1.New, secret[:])
+	mac.Write(b)
+	return mac.Sum(append(b, 0, 8, 0, 20))
 }
 
 func FuzzRoundTrip(f *testing.F) {
