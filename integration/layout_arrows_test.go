@@ -26,6 +26,7 @@ func arrows() map[string]row {
 		registry, store  = "coordinator/internal/registry", "coordinator/internal/store"
 		audit, ipam      = "coordinator/internal/audit", "coordinator/internal/ipam"
 		plane, local     = "node/internal/plane", "node/local"
+		usage            = "cmd/internal/usage"
 		path             = "node/internal/path"
 	)
 	return map[string]row{
@@ -88,10 +89,11 @@ func arrows() map[string]row {
 		"node/internal/osnet":               {why: "addresses and routes of this machine; no idea of a mesh"},
 		"node/internal/osnet/...":           {may: may("node/internal/osnet"), why: "addresses and routes of one operating system"},
 		"node":                              {may: may("acl/...", "node/...", wire, key, "netstack"), why: "it assembles the agent; the insides of a coordinator are not its business"},
-		"cmd/cordon":                        {may: may("node", local, key), why: "flags and wiring: public doors only"},
-		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, "node/relay/server"), why: "flags and wiring: public doors only"},
-		"cmd/cordon-relay":                  {may: may("node/relay/server", key), why: "flags and wiring: public doors only"},
-		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query"), why: "flags and wiring: public doors only"},
+		usage:                               {why: "what command lines have in common knows no program's commands"},
+		"cmd/cordon":                        {may: may("node", local, key, usage), why: "flags and wiring: public doors only"},
+		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, "node/relay/server", usage), why: "flags and wiring: public doors only"},
+		"cmd/cordon-relay":                  {may: may("node/relay/server", key, usage), why: "flags and wiring: public doors only"},
+		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", usage), why: "flags and wiring: public doors only"},
 		"integration":                       {may: may("integration/lab", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
 		"integration/demo":                  {may: may("integration/lab", admin, local), why: "sees what an operator sees"},

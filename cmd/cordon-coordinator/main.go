@@ -2,50 +2,51 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
+	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
 
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
 
 var version = "dev" // set by the linker
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := app().RunContext(ctx, os.Args); err != nil {
-		fmt.Fprintln(os.Stderr, "cordon-coordinator:", err)
-		stop()
-		os.Exit(1)
+func main() { os.Exit(usage.Main(app(), os.Args, words)) }
+
+// words gives an answer's words without its code, and says what to do when
+// nobody answers.
+func words(err error) error {
+	var answer *connect.Error
+	if !errors.As(err, &answer) {
+		return err
 	}
+	if answer.Code() == connect.CodeUnavailable && strings.Contains(answer.Message(), "dial") {
+		return fmt.Errorf("no coordinator answers: is it running here, and is --state right? (%s)", answer.Message())
+	}
+	return errors.New(answer.Message())
 }
 
 func app() *cli.App {
 	state := &cli.StringFlag{Name: "state", Usage: "state `DIRECTORY`", Value: "/var/lib/cordon-coordinator", EnvVars: []string{"CORDON_STATE"}}
 	return &cli.App{
-		Name: "cordon-coordinator", Usage: "the coordinator of a Cordon mesh", Version: version, HideHelpCommand: true,
-		// Errors are printed once, by main.
-		ExitErrHandler: func(*cli.Context, error) {},
+		Name: "cordon-coordinator", Usage: "the coordinator of a Cordon mesh", Version: version,
 		Commands: []*cli.Command{
 			{Name: "init", Usage: "make a new mesh", Action: initialise, Flags: []cli.Flag{
 				state,
-				&cli.StringFlag{Name: "url", Usage: "`URL` at which nodes will reach this coordinator, such as https://mesh.clinic.example:8443", Required: true},
+				&cli.StringFlag{Name: "url", Usage: "`URL` at which nodes will reach this coordinator, such as https://mesh.clinic.example:8443"},
 				&cli.StringFlag{Name: "domain", Usage: "names of nodes are NAME.`DOMAIN`", Value: "mesh.internal"},
 				&cli.StringFlag{Name: "ipv4", Usage: "IPv4 `RANGE` of the mesh (default 100.64.0.0/10)"},
 				&cli.StringFlag{Name: "ipv6", Usage: "IPv6 `RANGE` of the mesh (default a random ULA /48)"},
+				&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 			}},
 			{Name: "serve", Usage: "serve the mesh", Action: serve, Flags: []cli.Flag{
 				state,
@@ -72,10 +73,11 @@ func app() *cli.App {
 func initialise(c *cli.Context) error {
 	s := coordinator.Setup{StateDir: c.String("state"), URL: c.String("url"), Domain: c.String("domain")}
 	for key, into := range map[string]*netip.Prefix{"ipv4": &s.IPv4, "ipv6": &s.IPv6} {
+		example := map[string]string{"ipv4": "100.64.0.0/10", "ipv6": "fd12:3456:789a::/48"}[key]
 		if text := c.String(key); text != "" {
 			p, err := netip.ParsePrefix(text)
 			if err != nil {
-				return fmt.Errorf("%s: %q is not allowed: want a prefix such as 100.64.0.0/10", key, text)
+				return usage.Bad(key, text, "a prefix such as "+example)
 			}
 			*into = p
 		}
@@ -83,6 +85,9 @@ func initialise(c *cli.Context) error {
 	made, err := coordinator.Init(c.Context, s)
 	if err != nil {
 		return err
+	}
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(map[string]string{"mesh": made.Mesh.String(), "fingerprint": made.Fingerprint.String(), "recovery": made.Recovery})
 	}
 	fmt.Printf(`A mesh was made in %[1]s.
 
@@ -107,12 +112,9 @@ Nothing is permitted yet. What to do next:
 }
 
 func serve(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return fmt.Errorf("serve takes no arguments, and there is %q", c.Args().First())
-	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return fmt.Errorf("log-level: %q is not allowed: want debug, info, warn or error", c.String("log-level"))
+		return usage.Bad("log-level", c.String("log-level"), "debug, info, warn or error")
 	}
 	return coordinator.Run(c.Context, coordinator.Config{
 		StateDir: c.String("state"), Listen: c.String("listen"), Metrics: c.String("metrics"), Socket: c.String("socket"),
@@ -122,8 +124,9 @@ func serve(c *cli.Context) error {
 }
 
 func backup(c *cli.Context) (err error) {
-	if c.NArg() != 1 {
-		return errors.New("backup takes the name of the FILE to write")
+	a, err := usage.Args(c, "FILE")
+	if err != nil {
+		return err
 	}
 	socket := c.String("socket")
 	if socket == "" {
@@ -131,7 +134,7 @@ func backup(c *cli.Context) (err error) {
 	}
 	client := admin.NewSocketClient(socket)
 	defer client.Close()
-	path := c.Args().First()
+	path := a[0]
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("writing the backup: %w", err)
@@ -146,46 +149,26 @@ func backup(c *cli.Context) (err error) {
 }
 
 func restore(c *cli.Context) error {
-	if c.NArg() != 1 {
-		return errors.New("restore takes the name of the backup FILE")
+	a, err := usage.Args(c, "FILE")
+	if err != nil {
+		return err
 	}
 	if !c.Bool("yes") {
 		return errors.New("a restored coordinator takes the mesh over from the lost one, which must never run again: say --yes to confirm")
 	}
-	recovery, err := recoveryKey(c.String("recovery-file"))
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(c.Args().First())
+	f, err := os.Open(a[0])
 	if err != nil {
 		return fmt.Errorf("reading the backup: %w", err)
 	}
 	defer f.Close()
+	recovery, err := usage.Secret(c.String("recovery-file"), "recovery key (what `init` printed)")
+	if err != nil {
+		return fmt.Errorf("no recovery key: %w: it is what `cordon-coordinator init` printed; give it on standard input or in --recovery-file", err)
+	}
 	if err := coordinator.Restore(c.Context, c.String("state"), recovery, f, "restored from "+filepath.Base(f.Name())); err != nil {
 		return err
 	}
 	fmt.Printf("restored into %[1]s, with a new incarnation.\nNext: cordon-coordinator serve --state %[1]s\n"+
 		"Nodes come back by themselves, and bring the revocations that were made after the backup.\n", c.String("state"))
 	return nil
-}
-
-// recoveryKey reads the key from a file, or else from standard input: never
-// from the arguments, which every user of the machine can see.
-func recoveryKey(path string) (string, error) {
-	in := io.Reader(os.Stdin)
-	if path != "" {
-		f, err := os.Open(path)
-		if err != nil {
-			return "", fmt.Errorf("recovery-file: %w", err)
-		}
-		defer f.Close()
-		in = f
-	} else {
-		fmt.Fprint(os.Stderr, "recovery key: ")
-	}
-	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
-	if line = strings.TrimSpace(line); line == "" {
-		return "", errors.Join(errors.New("no recovery key was given"), err)
-	}
-	return line, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/node/local"
 )
 
@@ -26,16 +27,19 @@ func up(c *cli.Context) error {
 	}
 	r := local.UpRequest{Name: c.String("name")}
 	if before.State == local.StateUnenrolled {
-		if r.Enrolment, err = enrolment(c.String("enrolment-file")); err != nil {
-			return err
+		r.Enrolment, err = usage.Secret(c.String("enrolment-file"), "enrolment string (from an admin: `cordonctl token create`)")
+		if err != nil {
+			return fmt.Errorf("no enrolment string: %w: an admin makes one with `cordonctl token create`; give it on standard input or in --enrolment-file", err)
 		}
+	} else if c.String("enrolment-file") != "" {
+		return fmt.Errorf("this node has joined %s already: `cordon up` alone starts it; to join another mesh run a daemon with another --state", before.Coordinator.URL)
 	}
 	s, err := api.Up(c.Context, r)
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
-		return printJSON(s)
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(s)
 	}
 	switch s.State {
 	case local.StatePending:
@@ -55,8 +59,8 @@ func down(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
-		return printJSON(s)
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(s)
 	}
 	fmt.Println("down: no packet enters or leaves by the mesh; `cordon up` starts again")
 	return nil
@@ -64,22 +68,30 @@ func down(c *cli.Context) error {
 
 func ping(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return errors.New("want a PEER: its name or mesh address")
+		return errors.New("want a PEER, its name or mesh address: see `cordon ping --help`")
+	}
+	count := c.Int("count")
+	if count < 1 || count > 1000 {
+		return usage.Bad("count", strconv.Itoa(count), "1 to 1000")
 	}
 	api := daemon(c)
 	defer api.Close()
 	answered := false
-	for i := range max(1, c.Int("count")) {
+	for i := range count {
 		if i > 0 {
-			time.Sleep(500 * time.Millisecond)
+			select {
+			case <-c.Context.Done():
+				return c.Context.Err()
+			case <-time.After(500 * time.Millisecond):
+			}
 		}
 		r, err := api.Ping(c.Context, local.PingRequest{Target: c.Args().First()})
 		if err != nil {
 			return err
 		}
 		answered = answered || r.Error == ""
-		if wantsJSON(c) {
-			if err := printJSON(r); err != nil {
+		if usage.WantsJSON(c) {
+			if err := usage.PrintJSON(r); err != nil {
 				return err
 			}
 			continue
@@ -105,15 +117,15 @@ func explain(c *cli.Context) error {
 	case 2:
 		r.Src = a[0]
 	default:
-		return errors.New("want [SRC] DST:PORT, such as ehr:443")
+		return errors.New("want [SRC] DST:PORT, such as ehr:443: see `cordon explain --help`")
 	}
 	host, port, err := net.SplitHostPort(a[len(a)-1])
 	if err != nil {
-		return fmt.Errorf("%q is not allowed: want a destination such as ehr:443", a[len(a)-1])
+		return usage.Bad("DST:PORT", a[len(a)-1], "a destination such as ehr:443 or [fd00::1]:443")
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return fmt.Errorf("port %q is not allowed: want 0 to 65535", port)
+		return usage.Bad("PORT", port, "0 to 65535")
 	}
 	r.Dst, r.Port = host, uint16(n)
 	api := daemon(c)
@@ -122,8 +134,8 @@ func explain(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
-		return printJSON(e)
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(e)
 	}
 	verb := "refused"
 	if e.Allow {
@@ -150,8 +162,8 @@ func versions(c *cli.Context) error {
 	if s, err := api.Status(c.Context); err == nil {
 		out["daemon"] = s.Version
 	}
-	if wantsJSON(c) {
-		return printJSON(out)
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(out)
 	}
 	fmt.Println("cordon", version)
 	if v, ok := out["daemon"]; ok {

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
+	"strconv"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/node"
 )
 
@@ -28,9 +29,6 @@ func daemonCommand() *cli.Command {
 }
 
 func runDaemon(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return fmt.Errorf("daemon takes no arguments, and there is %q", c.Args().First())
-	}
 	config, err := daemonConfig(c)
 	if err != nil {
 		return err
@@ -45,10 +43,10 @@ func runDaemon(c *cli.Context) error {
 func daemonConfig(c *cli.Context) (config node.Config, err error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return config, fmt.Errorf("log-level: %q is not allowed: want debug, info, warn or error", c.String("log-level"))
+		return config, usage.Bad("log-level", c.String("log-level"), "debug, info, warn or error")
 	}
 	if c.Uint("port") > 65535 {
-		return config, fmt.Errorf("port: %d is not allowed: want 1 to 65535, or 0 for any", c.Uint("port"))
+		return config, usage.Bad("port", strconv.FormatUint(uint64(c.Uint("port")), 10), "1 to 65535, or 0 for any")
 	}
 	config = node.Config{
 		StateDir: c.String("state"), Socket: c.String("socket"), Version: version, Userspace: c.Bool("userspace"),
@@ -75,7 +73,7 @@ func each[T any](c *cli.Context, key, allowed string, parse func(string) (T, err
 	for _, text := range c.StringSlice(key) {
 		v, err := parse(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %q is not allowed: want %s", key, text, allowed)
+			return nil, usage.Bad(key, text, allowed)
 		}
 		out = append(out, v)
 	}

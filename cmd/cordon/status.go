@@ -6,9 +6,11 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/node/local"
 )
 
@@ -19,14 +21,14 @@ func status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
-		return printJSON(s)
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(s)
 	}
 	printSelf(s)
 	printPeers(s.Peers)
 	printRefusals(s.Refusals)
 	for _, w := range s.Warnings {
-		fmt.Fprintln(os.Stderr, "warning:", w)
+		fmt.Fprintln(os.Stderr, "warning:", visible(w))
 	}
 	return nil
 }
@@ -45,7 +47,7 @@ func printSelf(s *local.Status) {
 	if !s.Coordinator.Connected {
 		contact = "away since " + ago(s.Coordinator.LastHeard)
 		if s.Coordinator.Error != "" {
-			contact += " (" + s.Coordinator.Error + ")"
+			contact += " (" + visible(s.Coordinator.Error) + ")"
 		}
 		contact += "; tunnels and filter go on"
 	}
@@ -106,6 +108,16 @@ func printRefusals(refusals []local.Refusal) {
 		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%d\t%s\n", direction, ago(r.Time), r.Src, r.Dst, r.Protocol, r.Count, why)
 	}
 	w.Flush()
+}
+
+// visible keeps words from afar, such as a proxy's, from commanding the terminal.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func ago(t time.Time) string {

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
 
@@ -30,7 +31,7 @@ func listAudit(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	var rows [][]string
@@ -47,7 +48,7 @@ func verifyAudit(c *cli.Context, api *admin.Client) error {
 		return err
 	}
 	v := resp.Msg
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		if err := printJSON(v); err != nil {
 			return err
 		}
@@ -55,7 +56,7 @@ func verifyAudit(c *cli.Context, api *admin.Client) error {
 	if !v.Ok {
 		return errors.New(v.Message)
 	}
-	if !wantsJSON(c) {
+	if !usage.WantsJSON(c) {
 		fmt.Printf("the chain of %d records is whole; its head is %s\n", v.Records, hex.EncodeToString(v.Head))
 	}
 	return nil

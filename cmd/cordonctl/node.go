@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
 
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
 
@@ -36,7 +38,7 @@ func listNodes(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	var rows [][]string
@@ -65,7 +67,7 @@ func nodeState(n *admin.Node) string {
 }
 
 func showNode(c *cli.Context, api *admin.Client) error {
-	a, err := args(c, "NODE")
+	a, err := usage.Args(c, "NODE")
 	if err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func showNode(c *cli.Context, api *admin.Client) error {
 }
 
 func printNode(c *cli.Context, n *admin.Node) error {
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(n)
 	}
 	for _, row := range [][2]string{
@@ -96,7 +98,7 @@ func printNode(c *cli.Context, n *admin.Node) error {
 }
 
 func approveNode(c *cli.Context, api *admin.Client) error {
-	a, err := args(c, "NODE")
+	a, err := usage.Args(c, "NODE")
 	if err != nil {
 		return err
 	}
@@ -108,7 +110,7 @@ func approveNode(c *cli.Context, api *admin.Client) error {
 }
 
 func removeNode(c *cli.Context, api *admin.Client) error {
-	a, err := args(c, "NODE")
+	a, err := usage.Args(c, "NODE")
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,7 @@ func removeNode(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	fmt.Printf("%s is removed; revocation epoch %d\n", a[0], resp.Msg.Epoch)
@@ -125,7 +127,7 @@ func removeNode(c *cli.Context, api *admin.Client) error {
 
 func tagNode(c *cli.Context, api *admin.Client) error {
 	if c.NArg() < 1 {
-		return errors.New("want NODE [TAG...]; see --help")
+		return errors.New("want NODE [TAG...]: see `cordonctl node tag --help`")
 	}
 	resp, err := api.TagNode(c.Context, connect.NewRequest(&admin.TagNodeRequest{Node: c.Args().First(), Tags: c.Args().Tail()}))
 	if err != nil {
@@ -139,7 +141,7 @@ func listRoutes(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	var rows [][]string
@@ -150,15 +152,18 @@ func listRoutes(c *cli.Context, api *admin.Client) error {
 }
 
 func approveRoute(c *cli.Context, api *admin.Client) error {
-	a, err := args(c, "NODE", "PREFIX")
+	a, err := usage.Args(c, "NODE", "PREFIX")
 	if err != nil {
 		return err
+	}
+	if p, err := netip.ParsePrefix(a[1]); err != nil || p != p.Masked() {
+		return usage.Bad("PREFIX", a[1], "one without host bits, such as 10.20.30.0/24")
 	}
 	resp, err := api.ApproveRoute(c.Context, connect.NewRequest(&admin.ApproveRouteRequest{Node: a[0], Prefix: a[1], Withdraw: c.Bool("withdraw")}))
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	fmt.Printf("%s through %s: approved %s\n", resp.Msg.Route.Prefix, resp.Msg.Route.NodeName, yes(resp.Msg.Route.Approved))

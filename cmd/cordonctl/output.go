@@ -6,6 +6,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -36,11 +37,11 @@ func table(heading string, rows [][]string) error {
 	return w.Flush()
 }
 
-// visible keeps a name that somebody else chose from moving the cursor or
-// pretending to be another row.
+// visible keeps a name that somebody else chose from moving the cursor, turning
+// the line around, or pretending to be another row.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) {
 			return '?'
 		}
 		return r
@@ -59,6 +60,14 @@ func yes(b bool) string {
 		return "yes"
 	}
 	return "no"
+}
+
+// count gives "1 test", "2 tests".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func orDash(text string) string {

@@ -11,8 +11,10 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
 
 	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
 
@@ -41,7 +43,7 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	fmt.Print(resp.Msg.Text)
@@ -67,7 +69,7 @@ func readPolicy(path string) (text, name string, err error) {
 }
 
 func setPolicy(c *cli.Context, api *admin.Client) error {
-	a, err := args(c, "FILE")
+	a, err := usage.Args(c, "FILE")
 	if err != nil {
 		return err
 	}
@@ -85,7 +87,7 @@ func setPolicy(c *cli.Context, api *admin.Client) error {
 	}
 	printProblems(resp.Msg.Problems)
 	switch {
-	case wantsJSON(c):
+	case usage.WantsJSON(c):
 		return printJSON(resp.Msg)
 	case !resp.Msg.Changed:
 		fmt.Printf("this policy is in force already, since revision %d\n", resp.Msg.Revision)
@@ -97,7 +99,7 @@ func setPolicy(c *cli.Context, api *admin.Client) error {
 
 // confirmed asks, if there is somebody to ask.
 func confirmed(name string) bool {
-	if info, err := os.Stdin.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
 		return true // a script said what it wants
 	}
 	fmt.Fprintf(os.Stderr, "put %s in force? [y/N] ", name)
@@ -107,7 +109,7 @@ func confirmed(name string) bool {
 }
 
 func checkPolicy(c *cli.Context) error {
-	a, err := args(c, "FILE")
+	a, err := usage.Args(c, "FILE")
 	if err != nil {
 		return err
 	}
@@ -126,7 +128,7 @@ func checkPolicy(c *cli.Context) error {
 			out.Problems = append(out.Problems, &admin.Problem{File: e.Pos.File, Line: uint32(e.Pos.Line), Column: uint32(e.Pos.Column), Text: e.Text, Message: e.Why, Hint: e.Fix})
 		}
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		if jsonErr := printJSON(out); jsonErr != nil {
 			return jsonErr
 		}
@@ -134,9 +136,9 @@ func checkPolicy(c *cli.Context) error {
 		printProblems(out.Problems)
 	}
 	if err != nil {
-		return fmt.Errorf("%s would be refused: %d problems", name, max(1, len(all)))
+		return fmt.Errorf("%s would be refused: %s", name, count(max(1, len(all)), "problem"))
 	}
-	if !wantsJSON(c) {
+	if !usage.WantsJSON(c) {
 		fmt.Printf("%s is a valid policy\n", name)
 	}
 	return nil
@@ -144,7 +146,10 @@ func checkPolicy(c *cli.Context) error {
 
 func testPolicy(c *cli.Context, api *admin.Client) error {
 	r := new(admin.TestPolicyRequest)
-	if c.NArg() > 0 {
+	if c.NArg() > 1 {
+		return errors.New("want [FILE]: see `cordonctl policy test --help`")
+	}
+	if c.NArg() == 1 {
 		text, name, err := readPolicy(c.Args().First())
 		if err != nil {
 			return err
@@ -156,7 +161,7 @@ func testPolicy(c *cli.Context, api *admin.Client) error {
 		printProblems(admin.Problems(err))
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		if err := printJSON(resp.Msg); err != nil {
 			return err
 		}
@@ -172,11 +177,14 @@ func testPolicy(c *cli.Context, api *admin.Client) error {
 	if !resp.Msg.Ok {
 		return errors.New("a test failed")
 	}
+	if !usage.WantsJSON(c) {
+		fmt.Printf("%s passed\n", count(len(resp.Msg.Results), "test"))
+	}
 	return nil
 }
 
 func explainPolicy(c *cli.Context, api *admin.Client) error {
-	a, err := args(c, "SRC", "DST:PORT")
+	a, err := usage.Args(c, "SRC", "DST:PORT")
 	if err != nil {
 		return err
 	}
@@ -192,7 +200,7 @@ func explainPolicy(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	fmt.Println(visible(resp.Msg.Reason))
@@ -207,7 +215,7 @@ func reachPolicy(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	fmt.Print(resp.Msg.Table)

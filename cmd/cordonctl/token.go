@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
 
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
 
@@ -30,10 +31,9 @@ func tokenCommands() *cli.Command {
 	}}
 }
 
+const maxUses = 100_000
+
 func createToken(c *cli.Context, api *admin.Client) error {
-	if _, err := args(c); err != nil {
-		return errors.New("token create takes flags only")
-	}
 	r, err := tokenRequest(c)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func createToken(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	t := resp.Msg.Token
@@ -57,7 +57,10 @@ func tokenRequest(c *cli.Context) (*admin.CreateTokenRequest, error) {
 		Lifetime: int64(c.Duration("lifetime") / time.Second), Uses: uint32(c.Uint("uses")), NeedsApproval: c.Bool("hold"),
 	}
 	if r.Lifetime <= 0 {
-		return nil, fmt.Errorf("lifetime: %s is not allowed: want a time such as 1h", c.Duration("lifetime"))
+		return nil, usage.Bad("lifetime", c.Duration("lifetime").String(), "at least a second, such as 1h")
+	}
+	if n := c.Uint("uses"); n < 1 || n > maxUses {
+		return nil, usage.Bad("uses", strconv.FormatUint(uint64(n), 10), fmt.Sprintf("1 to %d machines", maxUses))
 	}
 	if c.Bool("admin") {
 		if r.User != "" || len(r.Tags) > 0 {
@@ -76,7 +79,7 @@ func listTokens(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if wantsJSON(c) {
+	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
 	var rows [][]string
@@ -85,23 +88,35 @@ func listTokens(c *cli.Context, api *admin.Client) error {
 		if t.Kind == admin.TokenKind_TOKEN_KIND_ADMIN {
 			use = "admin " + strings.Join(t.Scopes, ",")
 		}
-		state := "until " + moment(t.Expires)
-		if t.Revoked {
-			state = "revoked"
-		}
-		rows = append(rows, []string{t.Id, use, state, t.CreatedBy})
+		rows = append(rows, []string{t.Id, use, tokenState(t), t.CreatedBy})
 	}
 	return table("ID USE STATE BY", rows)
 }
 
+func tokenState(t *admin.Token) string {
+	switch {
+	case t.Revoked:
+		return "revoked"
+	case t.Expires <= time.Now().Unix():
+		return "expired " + moment(t.Expires)
+	case t.Kind == admin.TokenKind_TOKEN_KIND_ENROL && t.UsesLeft == 0:
+		return "spent"
+	}
+	return "until " + moment(t.Expires)
+}
+
 func revokeToken(c *cli.Context, api *admin.Client) error {
-	a, err := args(c, "ID")
+	a, err := usage.Args(c, "ID")
 	if err != nil {
 		return err
 	}
-	_, err = api.RevokeToken(c.Context, connect.NewRequest(&admin.RevokeTokenRequest{Id: a[0]}))
-	if err == nil {
-		fmt.Printf("token %s is revoked; machines that joined with it stay\n", a[0])
+	resp, err := api.RevokeToken(c.Context, connect.NewRequest(&admin.RevokeTokenRequest{Id: a[0]}))
+	if err != nil {
+		return err
 	}
-	return err
+	if usage.WantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	fmt.Printf("token %s is revoked; machines that joined with it stay\n", a[0])
+	return nil
 }
