@@ -2,8 +2,10 @@ package registry_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
@@ -68,5 +70,33 @@ func TestTokenIsAskedAgainWhereItIsDecided(t *testing.T) {
 	m.now = m.now.Add(time.Hour)
 	if err := m.as(registry.TokenActor("short"), approve); !errors.Is(err, registry.ErrToken) {
 		t.Errorf("expired token: %v", err)
+	}
+}
+
+// A12: what a machine says of itself is shown to operators, and commands no terminal.
+func TestWordsCommandNoTerminal(t *testing.T) {
+	m := begin(t)
+	m.token("many", registry.CreateToken{Uses: 100})
+	for name, text := range map[string]string{
+		"line end": "1\n2026 operator:root policy.set", "escape": "\x1b[2J", "delete": "a\x7f", "C1 control": "\u009b2J",
+		"right to left": "\u202egnp.exe", "zero width": "a\u200bb", "line separator": "a\u2028b", "not UTF-8": "\xff\xfe", "long": strings.Repeat("x", 129),
+	} {
+		box := newMachine()
+		c := box.enrol("many", "pump")
+		c.Version = text
+		m.refused(c, registry.ErrInvalid)
+		c.OS, c.Version = text, "1"
+		m.refused(c, registry.ErrInvalid)
+		for _, r := range m.last.Records {
+			if strings.ContainsFunc(r.Detail, func(r rune) bool { return !unicode.IsPrint(r) }) {
+				t.Errorf("%s: the audit says %q", name, r.Detail)
+			}
+		}
+	}
+	box := newMachine()
+	c := box.enrol("many", "Wärme\x1b[2J\nbild")
+	c.OS, c.Version = "Größe 10 (日本)", "1.2.3-rc1 +ø"
+	if n := m.do(c).Node; n.Name != "w-rme-2j-bild" {
+		t.Errorf("the name is %q", n.Name)
 	}
 }

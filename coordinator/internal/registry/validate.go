@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -84,9 +85,11 @@ func CheckDomain(domain string) error {
 	return nil
 }
 
-// checkWord bounds text that is shown, and not understood.
+// checkWord bounds text that is shown, and not understood. What a terminal would
+// obey (C0 and C1 controls) and what reorders or hides a line (format characters)
+// is not printable.
 func checkWord(what, text string) error {
-	odd := strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == utf8.RuneError })
+	odd := strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 	if len(text) > maxWord || odd {
 		return invalid(what, text, fmt.Sprintf("at most %d bytes of printable UTF-8", maxWord))
 	}
