@@ -179,3 +179,34 @@ func TestRevocationEndsFlowsThroughAGateway_A31(t *testing.T) {
 		f.ended(t, s.settle())
 	})
 }
+
+// A28: what stands behind a gateway speaks with an address of its own, or not
+// at all.
+func TestDevicesBehindAGatewaySpeakInNobodysName_A28(t *testing.T) {
+	s := raiseWing(t)
+	if s == nil {
+		return
+	}
+	s.approve()
+	s.answered("ward", netip.MustParseAddr("10.20.0.9"))
+	n := 0
+	for i, own := range []netip.Addr{netip.MustParseAddr("10.20.0.9"), netip.MustParseAddr("fd20::9")} {
+		to := s.at("ward", 5000)[i]
+		next := []netip.Addr{netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("fd20::1")}[i]
+		send := func(packets ...lab.IP) { s.Host("pump").Inject("eth0", next, packets...) }
+		names := append(strangers(own), s.at("gw", 0)[i].Addr(), s.at("ehr", 0)[i].Addr(), to.Addr(),
+			netip.MustParseAddr("10.20.0.1"), netip.MustParseAddr("10.30.0.9"), netip.MustParseAddr("10.77.0.2"),
+			netip.MustParseAddr("fd20::1"), netip.MustParseAddr("fd77::2"))
+		t.Run(family(own), func(t *testing.T) {
+			for _, src := range names {
+				if src == own || src.Is4() != own.Is4() {
+					continue
+				}
+				n++
+				spoofed := []lab.IP{lab.UDP(netip.AddrPortFrom(src, 7), to, []byte("spoofed"))}
+				end := lab.UDP(netip.AddrPortFrom(own, 4999), to, []byte(sentinelText(n)))
+				s.arrivals(t, send, "ward", "from "+src.String(), spoofed, end, n, 0)
+			}
+		})
+	}
+}

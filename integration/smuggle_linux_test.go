@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
+	"testing"
 
 	"github.com/cordonmesh/cordon/integration/lab"
 )
@@ -101,3 +103,74 @@ func sentinel(src, dst netip.Addr, n int) lab.IP {
 }
 
 func sentinelText(n int) string { return fmt.Sprintf("sentinel-%d.", n) }
+
+// strangers are addresses that no node may speak from or to (A25, A27): this
+// host's and this link's, groups, the rest of the world, and IPv4 in disguise.
+func strangers(like netip.Addr) (out []netip.Addr) {
+	for _, text := range []string{
+		"127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.9", "10.20.0.9",
+		"::1", "::", "fe80::1", "ff02::1", "2001:db8::9", "::ffff:100.64.0.2", "64:ff9b::6440:2", "2002:6440:2::1", "fd20::9",
+	} {
+		if a := netip.MustParseAddr(text); a.Is4() == like.Is4() {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// apps gives how programs of a machine send packets as they like.
+func (s *scene) apps(name string) func(...lab.IP) {
+	return func(packets ...lab.IP) { s.Host(name).Inject(tun, netip.Addr{}, packets...) }
+}
+
+// arrivals sends packets and after them a sentinel, and counts those that came
+// out of the tunnel at a machine before the sentinel did.
+func (s *scene) arrivals(t *testing.T, send func(...lab.IP), at, name string, packets []lab.IP, end lab.IP, n, want int) {
+	t.Helper()
+	mark := []byte(sentinelText(n))
+	seen := s.Host(at).Capture(tun, nil)
+	send(append(packets, end)...)
+	var all [][]byte
+	lab.Eventually(t, patience, name+": the sentinel arrives", func() (bool, string) {
+		all = seen.Packets()
+		return slices.ContainsFunc(all, func(p []byte) bool { return bytes.Contains(p, mark) && sourceOf(p) == end.Src }), "it does not"
+	})
+	if _, err := seen.Stop(); err != nil {
+		t.Error(err)
+	}
+	sent := func(p []byte) bool {
+		return slices.ContainsFunc(packets, func(q lab.IP) bool { return q.Src == sourceOf(p) && q.Dst == destinationOf(p) })
+	}
+	got := 0
+	for _, p := range all {
+		if !bytes.Contains(p, mark) && sent(p) {
+			got++
+		}
+	}
+	if got != want {
+		t.Errorf("%s: %d packets crossed, want %d: % x", name, got, want, all)
+	}
+}
+
+// sourceOf reads a packet's outer source.
+func sourceOf(packet []byte) netip.Addr {
+	at, size := 12, 4
+	if packet[0]>>4 == 6 {
+		at, size = 8, 16
+	}
+	if len(packet) < at+size {
+		return netip.Addr{}
+	}
+	a, _ := netip.AddrFromSlice(packet[at : at+size])
+	return a
+}
+
+// destinationOf reads its outer destination.
+func destinationOf(packet []byte) netip.Addr {
+	at, size := 16, 4
+	if packet[0]>>4 == 6 {
+		at, size = 24, 16
+	}
+	a, _ := netip.AddrFromSlice(packet[at : at+size])
+	return a
+}
