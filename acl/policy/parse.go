@@ -12,6 +12,7 @@ import (
 const (
 	maxSize   = 4 << 20 // bytes
 	maxDepth  = 32      // levels of brackets
+	maxValues = 250_000 // keys, texts, numbers, lists and objects, all together
 	maxErrors = 50      // errors that are kept; the rest would not be read
 	maxRules  = 10_000
 	maxItems  = 100_000   // entries of one list

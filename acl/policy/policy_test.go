@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -214,6 +215,7 @@ func TestBounds(t *testing.T) {
 		{"expansion", pairs, "combinations"},
 		{"rules", rules, "more than 10000 rules"},
 		{"items", items, "100001 entries"},
+		{"values", `{"nodeAttrs": [` + strings.Repeat("1,", 250_001) + `]}`, "more than 250000"},
 		{"empty", "", "not HuJSON"},
 		{"two values", "{} {}", "not HuJSON"},
 		{"open comment", "/*", "not HuJSON"},
@@ -230,5 +232,28 @@ func TestBounds(t *testing.T) {
 	var all policy.Errors
 	if !errors.As(err, &all) || len(all) != 50 {
 		t.Errorf("%d errors kept", len(all))
+	}
+}
+
+// Whatever a file of the allowed size holds, reading it costs a bounded amount
+// of memory: who may ask for a check must not be able to end the coordinator.
+func TestGarbageCostsLittle(t *testing.T) {
+	fill := func(before, unit, after string) string {
+		return before + strings.Repeat(unit, (4<<20-len(before)-len(after))/len(unit)) + after
+	}
+	for name, src := range map[string]string{
+		"numbers": fill(`{"grants": [`, "1,", `]}`), "objects": fill(`{"nodeAttrs": [`, "{},", `]}`), "lists": fill(`{"acls": [`, "[],", `]}`),
+		"texts": fill(`{"groups": {"group:a": [`, `"",`, `]}}`), "keys": fill(`{"groups": {`, `"":1,`, `}}`), "depth": fill("", "[", ""), "comments": fill("", "//\n", ""),
+		"blanks": fill("", " ", ""), "not UTF-8": fill("", "\xff", ""), "rules": fill(`{"acls": [`, `{"action":"x","src":["a"],"dst":["b:1"]},`, `]}`),
+		"just enough numbers": `{"nodeAttrs": [` + strings.Repeat("1,", 249_990) + `]}`, "just enough keys": `{"nodeAttrs": [{` + strings.Repeat(`"":1,`, 124_990) + `}]}`,
+		"errors": `{"grants": [` + strings.Repeat(`{"x":1},`, 9_000) + `]}`, "long word": fill(`{"hosts": {"a": "`, "x", `"}}`), "lines": fill("", "\n", "{}"),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _, _ = policy.Parse("p", []byte(src))
+		runtime.ReadMemStats(&after)
+		if grown := (after.TotalAlloc - before.TotalAlloc) >> 20; grown > 160 {
+			t.Errorf("%s: %d MB were allocated for %d KB", name, grown, len(src)>>10)
+		}
 	}
 }

@@ -27,7 +27,8 @@ type reader struct {
 type place struct{ offset, line, column int }
 
 func newReader(name string, src []byte) *reader {
-	r := &reader{name: name, src: src, lines: []int{0}, known: make(map[string]keyTable)}
+	lines := make([]int, 1, 1+bytes.Count(src, []byte("\n")))
+	r := &reader{name: name, src: src, lines: lines, known: make(map[string]keyTable)}
 	for i, b := range src {
 		if b == '\n' {
 			r.lines = append(r.lines, i+1)
@@ -82,8 +83,8 @@ func (r *reader) tree() (root hujson.Value, ok bool) {
 		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
 		return root, false
 	}
-	if deep := tooDeep(r.src, maxDepth); deep >= 0 {
-		r.fail(deep, "", complain(fmt.Sprintf("nested deeper than %d levels", maxDepth), "no policy needs that"))
+	if at, why := tooMuch(r.src); why != nil {
+		r.fail(at, "", why)
 		return root, false
 	}
 	root, err := hujson.Parse(r.src)
@@ -109,19 +110,21 @@ func firstInvalid(src []byte) int {
 	return -1
 }
 
-// tooDeep gives the offset at which brackets nest deeper than limit, or -1. It
-// runs before the parser, which recurses as deep as its input and would
-// overflow the stack, for which Go knows no recovery.
-func tooDeep(src []byte, limit int) int {
-	depth := 0
+// tooMuch finds where brackets nest deeper than maxDepth or values are more than
+// maxValues. It runs before the parser, which recurses as deep as its input and
+// would overflow the stack, for which Go knows no recovery, and which makes some
+// 500 bytes of each two-byte value: a gigabyte of a file of allowed size.
+func tooMuch(src []byte) (offset int, why *complaint) {
+	depth, values := 0, 0
 	for i := 0; i < len(src); i++ {
 		switch c := src[i]; {
 		case c == '{' || c == '[':
-			if depth++; depth > limit {
-				return i
-			}
+			depth++
+			values++
 		case c == '}' || c == ']':
 			depth--
+		case c == ',' || c == ':':
+			values++
 		case c == '"':
 			for i++; i < len(src) && src[i] != '"'; i++ {
 				if src[i] == '\\' {
@@ -135,12 +138,18 @@ func tooDeep(src []byte, limit int) int {
 		case c == '/' && i+1 < len(src) && src[i+1] == '*':
 			end := bytes.Index(src[i+2:], []byte("*/"))
 			if end < 0 {
-				return -1 // the parser will say so
+				return 0, nil // the parser will say so
 			}
 			i += 2 + end + 1
 		}
+		if depth > maxDepth {
+			return i, complain(fmt.Sprintf("nested deeper than %d levels", maxDepth), "no policy needs that")
+		}
+		if values > maxValues {
+			return i, complain(fmt.Sprintf("more than %d names, numbers and lists in one file", maxValues), "split groups off to the identity provider")
+		}
 	}
-	return -1
+	return 0, nil
 }
 
 // syntax turns the parser's error into ours. Its text begins with the place.
