@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -24,52 +25,93 @@ func status(c *cli.Context) error {
 	if usage.WantsJSON(c) {
 		return usage.PrintJSON(s)
 	}
-	printSelf(s)
-	printPeers(s.Peers)
-	printRefusals(s.Refusals)
+	if err := printStatus(s); err != nil {
+		return err
+	}
 	for _, w := range s.Warnings {
 		fmt.Fprintln(os.Stderr, "warning:", visible(w))
 	}
 	return nil
 }
 
-func printSelf(s *local.Status) {
-	fmt.Printf("%s", s.State)
-	if s.Name != "" {
-		fmt.Printf(": %s (%s), %s%s", s.Name, addresses(s), s.User, strings.Join(s.Tags, " "))
+// printStatus says first what a user can do something about.
+func printStatus(s *local.Status) error {
+	owner := strings.Join(append(s.Tags, s.User), " ")
+	switch s.State {
+	case local.StateUnenrolled:
+		fmt.Println("unenrolled: this machine is in no mesh\nto join: `cordon up`, with an enrolment string from an admin")
+		return nil
+	case local.StateStopped:
+		fmt.Printf("stopped: no packet enters or leaves by the mesh\nto start again: `cordon up`\ncoordinator %s\n", s.Coordinator.URL)
+		return nil
+	case local.StateStarting:
+		fmt.Println("starting: there is no map yet, so nothing is permitted")
+		printCoordinator(s)
+		return nil
+	case local.StatePending:
+		fmt.Printf("pending: %s waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
+		printCoordinator(s)
+		return nil
 	}
-	fmt.Println()
-	if s.State == local.StateUnenrolled {
-		fmt.Println("to join: cordon up, with an enrolment string from an admin")
-		return
-	}
-	contact := "connected"
-	if !s.Coordinator.Connected {
-		contact = "away since " + ago(s.Coordinator.LastHeard)
-		if s.Coordinator.Error != "" {
-			contact += " (" + visible(s.Coordinator.Error) + ")"
-		}
-		contact += "; tunnels and filter go on"
-	}
-	fmt.Printf("coordinator %s: %s\n", s.Coordinator.URL, contact)
-	source := "confirmed"
-	if s.Map.FromDisk {
-		source = "from disk"
-	}
-	fmt.Printf("map: revision %d, epoch %d, %s, lease of %s\n", s.Map.Revision, s.Map.Epoch, source, ago(s.Map.Lease))
+	fmt.Printf("%s: %s (%s), %s\n", s.State, s.Name, addresses(s), visible(strings.TrimSpace(owner)))
+	printCoordinator(s)
+	printMap(s)
 	for _, r := range s.Routes {
-		state := "waits for approval"
+		state := "waits for approval: `cordonctl route approve " + s.Name + " " + r.Prefix.String() + "`"
 		if r.Approved {
 			state = "approved"
 		}
 		fmt.Printf("gateway for %s: %s\n", r.Prefix, state)
 	}
+	return errors.Join(printPeers(s.Peers), printRefusals(s.Refusals))
 }
 
-func printPeers(peers []local.Peer) {
+func printCoordinator(s *local.Status) {
+	if s.Coordinator.Connected {
+		fmt.Printf("coordinator %s: connected\n", s.Coordinator.URL)
+		return
+	}
+	heard := "not heard since the daemon started"
+	if !s.Coordinator.LastHeard.IsZero() {
+		heard = "last heard " + ago(s.Coordinator.LastHeard)
+	}
+	fmt.Printf("coordinator %s: away, %s", s.Coordinator.URL, heard)
+	if s.Coordinator.Error != "" {
+		fmt.Printf(" (%s)", visible(s.Coordinator.Error))
+	}
+	if s.State == local.StateRunning {
+		fmt.Print("; tunnels and filter go on")
+	}
+	fmt.Println()
+}
+
+func printMap(s *local.Status) {
+	source := "confirmed by the coordinator"
+	if s.Map.FromDisk {
+		source = "from disk, not yet confirmed"
+	}
+	lease := "no lease yet"
+	if !s.Map.Lease.IsZero() {
+		lease = "lease of " + ago(s.Map.Lease)
+	}
+	fmt.Printf("map: revision %d, epoch %d, %s, %s\n", s.Map.Revision, s.Map.Epoch, source, lease)
+}
+
+// visible keeps words that somebody else chose from moving the cursor or
+// pretending to be another line.
+func visible(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+func printPeers(peers []local.Peer) error {
 	if len(peers) == 0 {
 		fmt.Println("no peers: the policy lets this node talk to nobody")
-		return
+		return nil
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "\nPEER\tADDRESS\tPATH\tDELAY\tHANDSHAKE\tIN\tOUT")
@@ -79,7 +121,7 @@ func printPeers(peers []local.Peer) {
 			path += " " + p.Endpoint
 			delay = p.RTT.Round(10 * time.Microsecond).String()
 		} else if p.Why != "" {
-			path += ": " + p.Why
+			path += ": " + visible(p.Why)
 		}
 		address := ""
 		if len(p.Addresses) > 0 {
@@ -87,12 +129,12 @@ func printPeers(peers []local.Peer) {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, address, path, delay, ago(p.LastHandshake), size(p.Received), size(p.Sent))
 	}
-	w.Flush()
+	return w.Flush()
 }
 
-func printRefusals(refusals []local.Refusal) {
+func printRefusals(refusals []local.Refusal) error {
 	if len(refusals) == 0 {
-		return
+		return nil
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "\nREFUSED\tFROM\tTO\tPROTOCOL\tTIMES\tWHY")
@@ -105,19 +147,9 @@ func printRefusals(refusals []local.Refusal) {
 		if r.Rule != "" {
 			why += " (rule " + r.Rule + ")"
 		}
-		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%d\t%s\n", direction, ago(r.Time), r.Src, r.Dst, r.Protocol, r.Count, why)
+		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%d\t%s\n", direction, ago(r.Time), r.Src, r.Dst, r.Protocol, r.Count, visible(why))
 	}
-	w.Flush()
-}
-
-// visible keeps words from afar, such as a proxy's, from commanding the terminal.
-func visible(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, text)
+	return w.Flush()
 }
 
 func ago(t time.Time) string {

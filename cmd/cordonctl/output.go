@@ -84,12 +84,12 @@ func printProblems(problems []*admin.Problem) {
 		if p.Warning {
 			kind = "warning"
 		}
-		fmt.Fprintf(os.Stderr, "%s:%d:%d: %s: %s", p.File, p.Line, p.Column, kind, p.Message)
+		fmt.Fprintf(os.Stderr, "%s:%d:%d: %s: %s", visible(p.File), p.Line, p.Column, kind, visible(p.Message))
 		if p.Text != "" {
 			fmt.Fprintf(os.Stderr, " (%q)", p.Text)
 		}
 		if p.Hint != "" {
-			fmt.Fprintf(os.Stderr, "; %s", p.Hint)
+			fmt.Fprintf(os.Stderr, "; %s", visible(p.Hint))
 		}
 		fmt.Fprintln(os.Stderr)
 	}
