@@ -20,10 +20,9 @@ import (
 
 // traffic is what the nodes of a swarm have received.
 type traffic struct {
-	bytes     atomic.Int64 // on their sockets, TLS and all
-	maps      atomic.Int64 // Fulls and Deltas
-	mapBytes  atomic.Int64 // of these messages and of hints
-	unexpired atomic.Int64 // messages that no change causes: leases, heartbeats
+	bytes    atomic.Int64 // on their sockets, TLS and all
+	maps     atomic.Int64 // Fulls and Deltas
+	mapBytes atomic.Int64 // of these messages and of hints
 }
 
 // agent is a simulated node: a real stream with a key of its own, and none of a
@@ -37,7 +36,8 @@ type agent struct {
 	statement *wire.Statement
 	id        string
 	chain     [][]byte
-	acked     atomic.Uint64 // revision
+	client    wire.NodeServiceClient // on the stream's connection
+	acked     atomic.Uint64          // revision
 	failed    atomic.Pointer[error]
 }
 
@@ -48,8 +48,8 @@ func newAgent(name string, e wire.Enrolment, t *traffic) *agent {
 	return a
 }
 
-// client opens a channel as a node does.
-func (a *agent) client() (wire.NodeServiceClient, *http.Transport, error) {
+// dial opens a channel as a node does.
+func (a *agent) dial() (wire.NodeServiceClient, *http.Transport, error) {
 	cert := wire.NodeCertificate(&a.node, a.chain)
 	if len(a.chain) == 0 {
 		var err error
@@ -85,7 +85,7 @@ func (c *counted) Read(b []byte) (int, error) {
 }
 
 func (a *agent) enrol(ctx context.Context) error {
-	c, t, err := a.client()
+	c, t, err := a.dial()
 	if err != nil {
 		return err
 	}
@@ -100,23 +100,22 @@ func (a *agent) enrol(ctx context.Context) error {
 	return nil
 }
 
-// follow opens the stream, reports, and returns when the first map is there and
+// follow opens the stream and returns when the first map is there and
 // acknowledged. What comes afterwards is read until ctx is done.
-func (a *agent) follow(ctx context.Context, g *group) error {
-	c, t, err := a.client()
-	if err != nil {
+func (a *agent) follow(ctx context.Context, g *group) (err error) {
+	var t *http.Transport
+	if a.client, t, err = a.dial(); err != nil {
 		return err
 	}
-	stream, err := c.Follow(ctx, connect.NewRequest(&wire.FollowRequest{Level: wire.Level, Version: "bench", Instance: make([]byte, 16)}))
+	stream, err := a.client.Follow(ctx, connect.NewRequest(&wire.FollowRequest{Level: wire.Level, Version: "bench", Instance: make([]byte, 16)}))
 	if err != nil {
 		return fmt.Errorf("%s follows: %w", a.name, err)
 	}
-	a.acked.Store(0)
 	g.start(func() {
 		defer t.CloseIdleConnections()
 		defer stream.Close()
 		for stream.Receive() {
-			if err := a.take(ctx, c, stream.Msg()); err != nil {
+			if err := a.take(ctx, stream.Msg()); err != nil {
 				break
 			}
 		}
@@ -124,12 +123,26 @@ func (a *agent) follow(ctx context.Context, g *group) error {
 			a.failed.Store(&err)
 		}
 	})
-	if _, err := c.Report(ctx, connect.NewRequest(&wire.ReportRequest{
+	return until(ctx, a.name+" has its map", func() error { return a.stands(1) })
+}
+
+// report says where the node can be reached, on the connection of its stream.
+func (a *agent) report(ctx context.Context) error {
+	_, err := a.client.Report(ctx, connect.NewRequest(&wire.ReportRequest{
 		Statement: a.statement, Endpoints: []string{"192.0.2.1:51820"}, Port: 51820, Os: "linux", Version: "bench",
-	})); err != nil {
+	}))
+	if err != nil {
 		return fmt.Errorf("%s reports: %w", a.name, err)
 	}
-	return until(ctx, a.name+" has its map", func() error { return a.stands(1) })
+	return nil
+}
+
+// connect is what a node does when it starts.
+func (a *agent) connect(ctx context.Context, g *group) error {
+	if err := a.follow(ctx, g); err != nil {
+		return err
+	}
+	return a.report(ctx)
 }
 
 // stands tells whether the node has acknowledged that revision or a later one.
@@ -144,13 +157,11 @@ func (a *agent) stands(revision uint64) error {
 }
 
 // take counts a message, and acknowledges a map.
-func (a *agent) take(ctx context.Context, c wire.NodeServiceClient, m *wire.FollowResponse) error {
+func (a *agent) take(ctx context.Context, m *wire.FollowResponse) error {
 	s := m.GetSigned()
 	if s == nil {
 		if m.GetHints() != nil {
 			a.traffic.mapBytes.Add(int64(proto.Size(m)))
-		} else if m.GetHeartbeat() != nil {
-			a.traffic.unexpired.Add(1)
 		}
 		return nil
 	}
@@ -159,7 +170,6 @@ func (a *agent) take(ctx context.Context, c wire.NodeServiceClient, m *wire.Foll
 		return err
 	}
 	if e.GetLease() != nil {
-		a.traffic.unexpired.Add(1)
 		return nil
 	}
 	a.traffic.mapBytes.Add(int64(proto.Size(m)))
@@ -167,7 +177,7 @@ func (a *agent) take(ctx context.Context, c wire.NodeServiceClient, m *wire.Foll
 		return nil
 	}
 	a.traffic.maps.Add(1)
-	_, err := c.Acknowledge(ctx, connect.NewRequest(&wire.AcknowledgeRequest{Incarnation: e.Incarnation, Revision: e.To}))
+	_, err := a.client.Acknowledge(ctx, connect.NewRequest(&wire.AcknowledgeRequest{Incarnation: e.Incarnation, Revision: e.To}))
 	if err == nil {
 		a.acked.Store(e.To)
 	}

@@ -163,7 +163,7 @@ func (b *bench) measure(chosen []measurement) error {
 		if b.ctx.Err() != nil {
 			return errors.Join(failed, b.ctx.Err())
 		}
-		before, begin := len(b.results.Rows), time.Now()
+		before, missing, begin := len(b.results.Rows), len(b.results.NotMeasured), time.Now()
 		fmt.Printf("\n%s: %s\n", m.name, m.what)
 		err := m.run(b)
 		for i := range b.results.Rows[before:] {
@@ -172,14 +172,14 @@ func (b *bench) measure(chosen []measurement) error {
 		printRows(os.Stdout, b.results.Rows[before:])
 		took := time.Since(begin)
 		fmt.Printf("  (%s)\n", took.Round(100*time.Millisecond))
-		switch {
-		case errors.Is(err, errNeedsRoot):
-			fmt.Printf("  NOT MEASURED: %v\n", err)
+		if err != nil {
 			b.results.NotMeasured = append(b.results.NotMeasured, m.name+": "+err.Error())
-		case err != nil:
-			fmt.Printf("  FAILED: %v\n", err)
-			b.results.NotMeasured = append(b.results.NotMeasured, m.name+": "+err.Error())
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", m.name, err))
+		}
+		for _, why := range b.results.NotMeasured[missing:] {
+			fmt.Printf("  NOT MEASURED: %s\n", why)
+			if !errors.Is(err, errNeedsRoot) {
+				failed = errors.Join(failed, errors.New(why))
+			}
 		}
 	}
 	return failed

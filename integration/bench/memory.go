@@ -41,36 +41,44 @@ func (b *bench) memory() error {
 		for _, d := range []*lab.Daemon{ward, desk} {
 			d.Wait("knows five peers", func(s *local.Status) bool { return len(s.Peers) == 5 })
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(settle)
 
 		b.results.add(row{What: "coordinator, empty", Value: empty, Unit: "MB", Gate: atMost(50)})
 		bytes := pick[int64](b, 10e9, 1e9)
 		ours := link{from: ward.Host, to: l.Host("p1"), at: at.Addr(), port: at.Port(), pids: []int{ward.Process.Pid()}}
-		b.fill(t, "with a TUN", ward, bytes, func() (moved, error) {
-			return ours.move(t, sink, 4, 2*time.Minute, bytes)
-		})
+		b.fill(t, "node with 5 peers, with a TUN", ours, sink, bytes, true)
 		rootless := link{from: desk.Host, to: l.Host("p1"), at: door.Addr(), port: door.Port(), pids: []int{desk.Process.Pid()}}
-		b.fill(t, "rootless", desk, bytes, func() (moved, error) {
-			return rootless.move(t, sink, 4, 2*time.Minute, bytes)
-		})
+		b.fill(t, "node with 5 peers, rootless", rootless, sink, bytes, true)
+		bare := bareTunnel(t, l, ward.Host, l.Host("p1"), 1, ourMTU)
+		b.fill(t, "bare wireguard-go with 1 peer", bare, sink, bytes/5, false)
 	})
 }
 
-// fill gives the rows of one mode: what the daemon takes before and after.
-func (b *bench) fill(t lab.T, mode string, d *lab.Daemon, bytes int64, send func() (moved, error)) {
+// fill gives the rows of one kind: what the sender's program takes before and
+// after it has carried so many bytes.
+func (b *bench) fill(t lab.T, kind string, k link, sink *lab.Sink, bytes int64, gated bool) {
 	t.Helper()
-	before, err := rssOf(d.Process.Pid())
+	before, err := rssOf(k.pids[0])
 	must(t, err)
-	m, err := send()
+	m, err := k.move(t, sink, 4, 2*time.Minute, bytes)
 	must(t, err)
-	after, err := rssOf(d.Process.Pid())
+	after, err := rssOf(k.pids[0])
 	must(t, err)
 	note := fmt.Sprintf("%s GB at %s Gbit/s", figure(float64(m.bytes)/1e9), figure(m.gigabits()))
 	if m.bytes < bytes {
 		note += fmt.Sprintf(", of the %s GB that should have gone", figure(float64(bytes)/1e9))
 	}
-	b.results.add(
-		row{What: "node with 5 peers, " + mode + ", before traffic", Value: before, Unit: "MB", Gate: atMost(25)},
-		row{What: "node with 5 peers, " + mode + ", after traffic", Value: after, Unit: "MB", Gate: atMost(60), Note: note},
-	)
+	rest := pick(b, 10*time.Second, 2*time.Second)
+	time.Sleep(rest)
+	rested, err := rssOf(k.pids[0])
+	must(t, err)
+	rows := []row{
+		{What: kind + ", before traffic", Value: before, Unit: "MB"},
+		{What: kind + ", after traffic", Value: after, Unit: "MB", Note: note},
+		{What: kind + ", after traffic and " + rest.String() + " of rest", Value: rested, Unit: "MB"},
+	}
+	if gated {
+		rows[0].Gate, rows[1].Gate = atMost(25), atMost(60)
+	}
+	b.results.add(rows...)
 }

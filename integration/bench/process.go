@@ -58,6 +58,20 @@ func rssOf(pid int) (float64, error) {
 	return 0, fmt.Errorf("%s has no VmRSS: is the process still there?", path)
 }
 
+// used is what a process takes at one moment.
+type used struct {
+	megabytes float64
+	cpu       time.Duration
+}
+
+func measureProcess(pid int) (u used, err error) {
+	if u.megabytes, err = rssOf(pid); err != nil {
+		return u, err
+	}
+	u.cpu, err = cpuOf(pid)
+	return u, err
+}
+
 // child is a program on this machine's loopback.
 type child struct {
 	cmd  *exec.Cmd

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,8 +127,14 @@ func firstWords(path string, n int) string {
 	return strings.Join(words[:min(n, len(words))], " ")
 }
 
+// add takes rows, and holds them against their gates. One without samples is no
+// row: nothing was measured.
 func (r *results) add(rows ...row) {
 	for _, one := range rows {
+		if math.IsNaN(one.Value) || math.IsInf(one.Value, 0) {
+			r.NotMeasured = append(r.NotMeasured, one.What+": there is no sample")
+			continue
+		}
 		if one.Gate != nil {
 			met := one.Gate.met(one.Value)
 			one.Met = &met

@@ -53,6 +53,13 @@ func (s samples) middle(what, unit string, g *gate) row {
 	return row{What: what, Value: s.median(), Unit: unit, Gate: g, Samples: s.summary()}
 }
 
+// least is a row whose value is the smallest of the samples.
+func (s samples) least(what, unit string, g *gate) row {
+	r := s.middle(what, unit, g)
+	r.Value = s.at(0)
+	return r
+}
+
 // ratios divides pairwise: what ran side by side is compared with each other.
 func ratios(a, b samples) samples {
 	var out samples

@@ -50,24 +50,29 @@ func playStreams(ctx context.Context, address string) error {
 	return nil
 }
 
-// bareStreams gives the memory in kilobytes that such a server takes for each
-// of so many connected nodes.
-func (b *bench) bareStreams(ctx context.Context, count int) (perNode float64, err error) {
+// bareCost is what such a server takes for one connected node.
+type bareCost struct {
+	kilobytes float64
+	cpu       time.Duration // of the handshake and the first answer
+}
+
+// bareStreams measures such a server with so many connected nodes.
+func (b *bench) bareStreams(ctx context.Context, count int) (each bareCost, err error) {
 	var g group
 	defer g.wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	address, err := freeAddress()
 	if err != nil {
-		return 0, err
+		return each, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return each, err
 	}
 	server, err := b.launch(&g, "streams", self, "-role", roleStreams, address)
 	if err != nil {
-		return 0, err
+		return each, err
 	}
 	defer server.end()
 	err = until(ctx, "the bare stream server answers", func() error {
@@ -78,19 +83,21 @@ func (b *bench) bareStreams(ctx context.Context, count int) (perNode float64, er
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return each, err
 	}
 	time.Sleep(settle)
-	before, err := rssOf(server.pid())
+	before, err := measureProcess(server.pid())
 	if err != nil {
-		return 0, err
+		return each, err
 	}
 	if err := holdStreams(ctx, &g, "https://"+address, count); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, server.lastWords())
+		return each, fmt.Errorf("%w: %s", err, server.lastWords())
 	}
 	time.Sleep(settle)
-	after, err := rssOf(server.pid())
-	return (after - before) * 1000 / float64(count), err
+	after, err := measureProcess(server.pid())
+	each.kilobytes = (after.megabytes - before.megabytes) * 1000 / float64(count)
+	each.cpu = (after.cpu - before.cpu) / time.Duration(count)
+	return each, err
 }
 
 // holdStreams opens as many streams, each with a key and a connection of its

@@ -42,7 +42,7 @@ func (b *bench) swarm() error {
 	if err := s.populate(ctx, &g, count); err != nil {
 		return fmt.Errorf("%w: %s", err, s.coordinator.lastWords())
 	}
-	steps := []func(context.Context, *group) error{s.joins, s.edits, s.comments}
+	steps := []func(context.Context, *group) error{s.joins, s.parts, s.edits, s.comments}
 	if !b.quick {
 		steps = append(steps, s.flat)
 	}
@@ -173,16 +173,23 @@ func (s *swarm) populate(ctx context.Context, g *group, count int) error {
 	if err := s.serve(ctx, g); err != nil {
 		return err
 	}
+	return s.connect(ctx, g)
+}
+
+// connect lets all follow, and compares what each takes with what it takes of a
+// server that does nothing.
+func (s *swarm) connect(ctx context.Context, g *group) error {
+	count := len(s.agents)
 	time.Sleep(settle)
-	before, err := rssOf(s.coordinator.pid())
+	before, err := measureProcess(s.coordinator.pid())
 	if err != nil {
 		return err
 	}
-	if err := inParallel(count, func(i int) error { return s.agents[i].follow(ctx, g) }); err != nil {
+	if err := inParallel(count, func(i int) error { return s.agents[i].connect(ctx, g) }); err != nil {
 		return err
 	}
 	time.Sleep(settle)
-	after, err := rssOf(s.coordinator.pid())
+	after, err := measureProcess(s.coordinator.pid())
 	if err != nil {
 		return err
 	}
@@ -190,13 +197,16 @@ func (s *swarm) populate(ctx context.Context, g *group, count int) error {
 	if err != nil {
 		return err
 	}
-	ours := (after - before) * 1000 / float64(count)
+	ours := (after.megabytes - before.megabytes) * 1000 / float64(count)
+	cpu := (after.cpu - before.cpu) / time.Duration(count)
 	s.bench.results.add(
-		row{What: fmt.Sprintf("coordinator with %d nodes enrolled, none connected", count), Value: before, Unit: "MB"},
-		row{What: fmt.Sprintf("coordinator with %d nodes connected", count), Value: after, Unit: "MB"},
-		row{What: "coordinator, per connected node", Value: ours, Unit: "kB"},
-		row{What: "bare net/http mutual-TLS stream, per connection", Value: bare, Unit: "kB"},
-		row{What: "per connected node, ours to bare", Value: ours / bare, Unit: "x", Gate: atMost(1.5)},
+		row{What: fmt.Sprintf("coordinator with %d nodes enrolled, none connected", count), Value: before.megabytes, Unit: "MB"},
+		row{What: fmt.Sprintf("coordinator with %d nodes connected", count), Value: after.megabytes, Unit: "MB"},
+		row{What: "memory per connected node, coordinator", Value: ours, Unit: "kB"},
+		row{What: "memory per connection, bare net/http mutual-TLS stream", Value: bare.kilobytes, Unit: "kB"},
+		row{What: "memory per connected node, ours to bare", Value: ours / bare.kilobytes, Unit: "x", Gate: atMost(1.5)},
+		row{What: "CPU for all to connect at once, each, coordinator", Value: cpu.Seconds() * 1000, Unit: "ms"},
+		row{What: "CPU for all to connect at once, each, bare", Value: bare.cpu.Seconds() * 1000, Unit: "ms"},
 	)
 	return nil
 }
