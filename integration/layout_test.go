@@ -195,12 +195,8 @@ func dependencyTable(path string) ([]string, error) {
 	return table, nil
 }
 
-// TestLayoutThreats: every test that docs/THREATS.md names exists.
+// TestLayoutThreats: every test that a page of docs rests on exists.
 func TestLayoutThreats(t *testing.T) {
-	text, err := os.ReadFile("../docs/THREATS.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	have := map[string]bool{}
 	for _, s := range tree(t) {
 		for _, d := range s.file.Decls {
@@ -209,13 +205,20 @@ func TestLayoutThreats(t *testing.T) {
 			}
 		}
 	}
-	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`").FindAllStringSubmatch(string(text), -1)
-	if len(named) == 0 {
-		t.Error("docs/THREATS.md names no test at all")
-	}
-	for _, m := range named {
-		if !have[m[1]] {
-			t.Errorf("docs/THREATS.md rests on %s, and no such test exists", m[1])
+	test := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`")
+	for _, page := range []string{"THREATS.md", "ARCHITECTURE.md"} {
+		text, err := os.ReadFile("../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named := test.FindAllStringSubmatch(string(text), -1)
+		if len(named) == 0 {
+			t.Errorf("docs/%s names no test at all", page)
+		}
+		for _, m := range named {
+			if !have[m[1]] {
+				t.Errorf("docs/%s rests on %s, and no such test exists", page, m[1])
+			}
 		}
 	}
 }
