@@ -12,6 +12,7 @@ import (
 // Bounds for tests.
 const (
 	MaxRequest   = maxRequest
+	MaxStranger  = maxStranger
 	MaxEndpoints = maxEndpoints
 )
 

@@ -31,6 +31,7 @@ import (
 // some hundred revocations.
 const (
 	maxRequest   = 256 << 10
+	maxStranger  = 8 << 10 // from a key that is not of the mesh: an enrolment has 1 KB
 	maxEndpoints = 16
 	maxRules     = 64
 	readWithin   = 10 * time.Second // for a request's body; a stream's request is read whole at once
@@ -68,6 +69,11 @@ func Handler(c Config) http.Handler {
 		}
 		if s.tooOften(w, r, who) {
 			return
+		}
+		// A message becomes up to a hundred times its size when it is decoded, and
+		// only then do its methods ask who sent it.
+		if _, known := c.Registry.Snapshot().NodeByKey(who.key); !known {
+			r.Body = http.MaxBytesReader(w, r.Body, maxStranger)
 		}
 		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 	})
