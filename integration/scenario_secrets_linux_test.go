@@ -129,7 +129,7 @@ func TestSecretsAreNowhereElse_A58(t *testing.T) {
 	s.settle()
 	s.serve("ehr", 443)
 	s.served("ward", "tcp", s.at("ehr", 443)[0])
-	s.answers(t, said)
+	s.everyAnswer(t, said)
 
 	secrets = append(secrets, s.keysOf(t)...)
 	for _, d := range s.nodes {
@@ -256,8 +256,8 @@ func (s *scene) failures(t *testing.T, said map[string]string) []secret {
 	return []secret{secretOf(t, "a revoked token", revoked), secretOf(t, "a lost token", lost), secretOf(t, "a misspelt token", used)}
 }
 
-// answers asks everything that answers.
-func (s *scene) answers(t *testing.T, said map[string]string) {
+// everyAnswer asks everything that answers.
+func (s *scene) everyAnswer(t *testing.T, said map[string]string) {
 	t.Helper()
 	for _, line := range []string{"status", "token list", "node list", "node show ward", "route list", "policy get", "audit list --limit 1000", "audit export", "audit verify"} {
 		said["cordonctl "+line] = s.coordinator.Ctl(strings.Fields(line)...)
