@@ -53,8 +53,7 @@ func (c *Coordinator) Socket() string { return filepath.Join(c.State, "admin.soc
 func (c *Coordinator) Start() {
 	t := c.Host.lab.t
 	t.Helper()
-	c.Process = c.Host.Start("coordinator", c.programs.Path("cordon-coordinator"), "serve",
-		"--state", c.State, "--listen", c.Address.String(), "--metrics", c.Metrics.String())
+	c.Serve()
 	Eventually(t, patience, "the coordinator answers", func() (bool, string) {
 		if ended, err := c.Process.Exited(); ended {
 			t.Fatalf("the coordinator ended: %v", err)
@@ -62,6 +61,14 @@ func (c *Coordinator) Start() {
 		_, err := c.TryCtl("", "status")
 		return err == nil, fmt.Sprint(err)
 	})
+}
+
+// Serve is Start that does not wait for an answer.
+func (c *Coordinator) Serve() *Process {
+	c.Host.lab.t.Helper()
+	c.Process = c.Host.Start("coordinator", c.programs.Path("cordon-coordinator"), "serve",
+		"--state", c.State, "--listen", c.Address.String(), "--metrics", c.Metrics.String())
+	return c.Process
 }
 
 // TryCtl runs cordonctl against the coordinator, with text on standard input.
