@@ -33,8 +33,10 @@ func FuzzParseCredential(f *testing.F) {
 		if _, err := wire.ParseEnrolment(text); err == nil {
 			t.Fatalf("%q is an enrolment string too", text)
 		}
+		other := c
+		other.Secret = strings.Repeat("other", 6)
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
-			if strings.Contains(fmt.Sprintf(verb, c), c.Secret) {
+			if fmt.Sprintf(verb, c) != fmt.Sprintf(verb, other) {
 				t.Fatalf("%s prints the secret", verb)
 			}
 		}

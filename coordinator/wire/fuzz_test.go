@@ -138,7 +138,9 @@ func FuzzParseEnrolment(f *testing.F) {
 		if again, err := wire.ParseEnrolment(e.Reveal()); err != nil || again != e {
 			t.Fatal(again, err)
 		}
-		if strings.Contains(e.String(), e.Secret) {
+		other := e
+		other.Secret = strings.Repeat("other", 6)
+		if e.String() != other.String() {
 			t.Fatal("the secret is printed")
 		}
 	})
