@@ -84,7 +84,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 		return errors.Join(fmt.Errorf("the store in %s is of mesh %s, the keys are of mesh %s: restore both from one backup", a.StateDir, have, want), a.journal.Close())
 	}
 	a.hub = distribute.New(distribute.Config{
-		Source: a.registry, Now: a.Now, Log: a.Log,
+		Source: a.registry, Keys: a.authority.MapKeyCertificates, Now: a.Now, Log: a.Log,
 		Sign: func(payloads [][]byte) []*wire.Signed { return wire.SignBatch(a.authority.MapKey(), payloads) },
 	})
 	a.api = adminapi.New(adminapi.Config{

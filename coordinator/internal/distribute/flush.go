@@ -1,211 +1,320 @@
 package distribute
 
 import (
+	"cmp"
 	"slices"
-	"strconv"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
-// letter is one signed message on its way: who gets it, and its place in what
-// they get. Several letters may share one payload.
-type letter struct {
-	to      *stream
-	payload int // index into the batch's payloads
-}
+// A post is signed and handed out when it holds so many streams or bytes, so
+// that the first of many need not wait for the last to be encoded.
+const (
+	postStreams = 256
+	postBytes   = 4 << 20
+)
 
-// post collects what goes out at one moment, so that it is signed once.
+// post is what goes out under one signature.
 type post struct {
 	payloads [][]byte
-	letters  []letter
-	shared   map[string]int // payloads that are the same for several
+	bytes    int
+	batches  []batch
+	shared   map[*byte]int // payloads that are the same for several, by their first byte
+	lease    []byte
 }
 
-func (p *post) add(to *stream, payload []byte) {
+// batch is one stream's share of a post.
+type batch struct {
+	to      *stream
+	letters []int // indexes of payloads
+	current bool
+}
+
+func newPost() *post { return &post{shared: map[*byte]int{}} }
+
+func (p *post) add(payload []byte) int {
 	p.payloads = append(p.payloads, payload)
-	p.letters = append(p.letters, letter{to, len(p.payloads) - 1})
+	p.bytes += len(payload)
+	return len(p.payloads) - 1
 }
 
-func (p *post) addShared(to *stream, name string, payload func() []byte) {
-	i, ok := p.shared[name]
+func (p *post) addShared(payload []byte) int {
+	i, ok := p.shared[&payload[0]]
 	if !ok {
-		i = len(p.payloads)
-		p.payloads = append(p.payloads, payload())
-		p.shared[name] = i
+		i = p.add(payload)
+		p.shared[&payload[0]] = i
 	}
-	p.letters = append(p.letters, letter{to, i})
+	return i
 }
+
+func (p *post) full() bool { return len(p.batches) >= postStreams || p.bytes >= postBytes }
 
 // flush hands every stream that is ready what it owes. Those from whom a right
-// may be taken come first.
+// may be taken come first. What may be megabytes waits while too much is under way.
 func (h *Hub) flush() {
-	if len(h.touched) == 0 {
+	h.urgent = false
+	if len(h.queue) == 0 && len(h.waiting) == 0 {
 		return
 	}
-	var due []*stream
-	for s := range h.touched {
-		delete(h.touched, s)
-		if s.ready {
-			due = append(due, s)
+	p := newPost()
+	for _, s := range h.due() {
+		if s.heavy() && h.flight.full() {
+			s.queued = true
+			h.waiting = append(h.waiting, s)
+			continue
+		}
+		p = h.serve(p, s)
+	}
+	for len(h.waiting) > 0 && !h.flight.full() {
+		s := h.waiting[0]
+		h.waiting = h.waiting[1:]
+		s.queued = false
+		if s.ended == nil {
+			p = h.serve(p, s)
 		}
 	}
-	slices.SortFunc(due, func(a, b *stream) int {
-		switch {
-		case a.narrow == b.narrow:
-			return 0
-		case a.narrow:
-			return -1
-		}
-		return 1
-	})
-	p := &post{shared: map[string]int{}}
-	for _, s := range due {
-		h.write(p, s)
+	h.deliver(p)
+	if len(h.waiting) > 0 {
+		h.flight.watch()
 	}
-	h.deliver(p, due)
 }
 
-// write adds to the post the signed messages that s owes, in the order in which
-// a node takes them: revocations, the map, the lease.
+// serve writes what s owes into the post, and gives the post to go on with.
+func (h *Hub) serve(p *post, s *stream) *post {
+	h.write(p, s)
+	if !p.full() {
+		return p
+	}
+	h.deliver(p)
+	return newPost()
+}
+
+// due empties the queue and gives the streams in it that can take something,
+// in the order in which they are served.
+func (h *Hub) due() []*stream {
+	due := slices.DeleteFunc(h.queue, func(s *stream) bool {
+		s.queued = false
+		return !s.ready || s.ended != nil // a busy one is queued again when it is ready
+	})
+	h.queue = nil
+	slices.SortStableFunc(due, func(a, b *stream) int { return cmp.Compare(a.rank(), b.rank()) })
+	return due
+}
+
+// rank is 0 for streams that lose a right, 1 for those with little to send.
+func (s *stream) rank() int {
+	switch {
+	case s.narrow || len(s.notices) > 0:
+		return 0
+	case !s.heavy():
+		return 1
+	}
+	return 2
+}
+
+// heavy tells that what a stream owes may be megabytes.
+func (s *stream) heavy() bool { return s.full || len(s.peers.list) > 1000 }
+
+// write adds to the post what s owes, in the order in which a node takes it:
+// revocations, the map, the lease.
 func (h *Hub) write(p *post, s *stream) {
-	for _, epoch := range s.notice {
-		if payload, ok := h.notices[epoch]; ok {
-			p.addShared(s, "revocation "+strconv.FormatUint(epoch, 10), func() []byte { return payload })
-		}
+	b := batch{to: s, current: s.current}
+	for _, n := range s.notices {
+		b.letters = append(b.letters, p.addShared(n.payload))
 	}
-	s.notice = nil
-	if payload := h.mapFor(s); payload != nil {
-		p.add(s, payload)
+	s.notices = nil
+	payload, err := h.mapFor(s)
+	if err != nil {
+		h.tooLarge(s, err)
+		return
 	}
+	if payload != nil {
+		b.letters = append(b.letters, p.add(payload))
+		b.current = false
+	}
+	s.current = false
 	if s.lease {
 		s.lease = false
-		p.addShared(s, "lease", h.leasePayload)
+		b.letters = append(b.letters, p.addShared(h.leaseFor(p)))
 	}
+	p.batches = append(p.batches, b)
+}
+
+// tooLarge ends the stream of a node that cannot be brought up to date: a lease
+// on the map that it holds would keep rights alive that may be gone.
+func (h *Hub) tooLarge(s *stream, err error) {
+	h.cfg.Log.Error("a node's map cannot be sent; its stream is ended", "node", s.node, "error", err)
+	h.presenceOf(s.node).Warnings = []string{err.Error()}
+	h.end(s, err)
+	h.disconnected(s)
 }
 
 // mapFor gives the Full or the Delta that s owes, encoded; nil if it owes none.
-func (h *Hub) mapFor(s *stream) []byte {
-	full := s.full
-	if !full && !s.owesMap() {
-		return nil
+func (h *Hub) mapFor(s *stream) ([]byte, error) {
+	if !s.full && !s.owesMap() {
+		s.narrow = false
+		return nil, nil
 	}
-	to, at := wire.Recipient{Mesh: h.state.Mesh, Node: s.node}, h.position()
-	var e *wire.Envelope
-	if full {
-		e = h.fullEnvelope(s, to, at)
-	} else if d := h.delta(s); !d.IsEmpty() {
-		e = wire.NewDelta(to, s.at, at, d)
+	var m *message
+	if s.full {
+		m = h.fullFor(s)
+	} else if m = h.deltaFor(s); m.empty() {
+		m = nil
 	}
 	s.full, s.self, s.rules, s.narrow = false, false, false, false
-	clear(s.peers)
-	if e == nil {
-		return nil
+	if m == nil {
+		return nil, nil
 	}
-	payload, err := wire.Encode(e)
-	if err != nil {
-		h.cfg.Log.Error("a node's map cannot be sent", "node", s.node, "error", err)
-		return nil
-	}
+	at := h.position()
+	payload, err := m.encode(h.state.Mesh, s.node, at)
 	s.at = at.Revision
-	return payload
+	return payload, err
 }
 
-func (h *Hub) fullEnvelope(s *stream, to wire.Recipient, at wire.Position) *wire.Envelope {
+func (h *Hub) fullFor(s *stream) *message {
 	clear(s.held)
+	s.peers.take()
 	self := h.selfRecord(s.node)
 	s.told = wire.SelfDigest(self)
-	f := &wire.Full{Self: self.Proto(), Rules: h.rules(s.node)}
-	for id := range h.visible(s.node) {
-		f.Peers = append(f.Peers, h.record(id).proto)
-		s.held.set(h.number(id))
+	m := &message{body: envelopeFull, self: serialised(self.Proto()), rules: h.rulesOf(s.node).bytes}
+	for id := range h.mesh.Peers(s.node) {
+		peer := h.subject(id)
+		m.put = append(m.put, h.recordOf(peer))
+		s.held.set(peer.bit)
 	}
-	return &wire.Envelope{Mesh: to.Mesh[:], Node: to.Node, Incarnation: at.Incarnation, To: at.Revision, Epoch: at.Epoch,
-		Body: &wire.Envelope_Full{Full: f}}
+	return m
 }
 
-func (h *Hub) delta(s *stream) *wire.Delta {
-	d := new(wire.Delta)
+func (h *Hub) deltaFor(s *stream) *message {
+	m := &message{body: envelopeDelta, from: s.at}
 	if s.self {
 		self := h.selfRecord(s.node)
 		if digest := wire.SelfDigest(self); digest != s.told {
-			d.Self, s.told = self.Proto(), digest
+			m.self, s.told = serialised(self.Proto()), digest
 		}
 	}
 	if s.rules {
-		d.Rules = h.rules(s.node)
+		m.rules = h.rulesOf(s.node).bytes
 	}
-	for id := range s.peers {
-		n := h.number(id)
-		if h.sees(s.node, id) {
-			d.Put = append(d.Put, h.record(id).proto)
-			s.held.set(n)
-		} else if s.held.has(n) {
-			d.Remove = append(d.Remove, id)
-			s.held.clear(n)
+	for _, peer := range s.peers.take() {
+		if h.mesh.Sees(s.node, peer.id) {
+			m.put = append(m.put, h.recordOf(peer))
+			s.held.set(peer.bit)
+		} else if s.held.has(peer.bit) {
+			m.remove = append(m.remove, peer.id)
+			s.held.clear(peer.bit)
 		}
 	}
-	return d
+	return m
 }
 
-// deliver signs the post and hands each stream its messages.
-func (h *Hub) deliver(p *post, due []*stream) {
-	signed := h.cfg.Sign(p.payloads)
-	batches := make(map[*stream][]*wire.FollowResponse, len(due))
-	for _, l := range p.letters {
-		batches[l.to] = append(batches[l.to], &wire.FollowResponse{Message: &wire.FollowResponse_Signed{Signed: signed[l.payload]}})
+// deliver signs the post and hands each stream its batch.
+func (h *Hub) deliver(p *post) {
+	var signed []*wire.Signed
+	if len(p.payloads) > 0 {
+		signed = h.cfg.Sign(p.payloads)
 	}
-	for _, s := range due {
-		batch := h.unsigned(s, batches[s])
-		if len(batch) > 0 {
-			s.ready = false
-			s.out <- batch // has room: a batch is made only for a stream that is ready
+	h.noteKeys()
+	for _, b := range p.batches {
+		if batch := h.messages(&b, signed); len(batch) > 0 {
+			weight := 0
+			for _, i := range b.letters {
+				weight += len(p.payloads[i])
+			}
+			h.flight.start(b.to, weight)
+			b.to.ready = false
+			b.to.out <- batch // has room: a batch is made only for a stream that is ready
 		}
 	}
 }
 
-// unsigned adds what needs no signature: Current, hints, a heartbeat.
-func (h *Hub) unsigned(s *stream, batch []*wire.FollowResponse) []*wire.FollowResponse {
-	if s.join.Digest != (wire.Digest{}) && s.at == s.join.Position.Revision && s.at != 0 {
+// noteKeys looks whether the map keys are others since the last time, after what
+// is under way was signed: whoever gets it then has the key before.
+func (h *Hub) noteKeys() {
+	if keys := h.cfg.Keys(); !slices.Equal(keys, h.keys) {
+		h.keys = keys
+		h.keyRound++
+	}
+}
+
+// messages gives a stream's batch: what is signed, and what needs no signature.
+func (h *Hub) messages(b *batch, signed []*wire.Signed) []*wire.FollowResponse {
+	s := b.to
+	out := make([]*wire.FollowResponse, 0, len(b.letters)+2)
+	if s.keyRound != h.keyRound {
+		s.keyRound = h.keyRound
+		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Keys{Keys: &wire.Keys{MapKeys: h.keys}}})
+	}
+	if b.current {
 		pos := h.position()
-		current := &wire.Current{Incarnation: pos.Incarnation, Revision: s.at, Epoch: pos.Epoch}
-		batch = append([]*wire.FollowResponse{{Message: &wire.FollowResponse_Current{Current: current}}}, batch...)
+		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Current{
+			Current: &wire.Current{Incarnation: pos.Incarnation, Revision: s.at, Epoch: pos.Epoch}}})
 	}
-	s.join.Digest = wire.Digest{} // said once
+	for _, i := range b.letters {
+		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Signed{Signed: signed[i]}})
+	}
 	if hints := h.hintsFor(s); hints != nil {
-		batch = append(batch, &wire.FollowResponse{Message: &wire.FollowResponse_Hints{Hints: hints}})
+		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Hints{Hints: hints}})
 	}
-	if s.beat {
-		s.beat = false
-		if len(batch) == 0 {
-			batch = append(batch, &wire.FollowResponse{Message: &wire.FollowResponse_Heartbeat{Heartbeat: &wire.Heartbeat{}}})
-		}
+	if s.beat && len(out) == 0 {
+		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Heartbeat{Heartbeat: &wire.Heartbeat{}}})
 	}
-	return batch
+	s.beat = false
+	return out
 }
 
 func (h *Hub) position() wire.Position {
 	return wire.Position{Incarnation: h.state.Incarnation, Revision: h.state.Revision, Epoch: h.state.Epoch}
 }
 
-func (h *Hub) leasePayload() []byte {
-	payload, err := wire.Encode(wire.NewLease(h.state.Mesh, h.position(), h.cfg.Now()))
-	if err != nil {
-		panic("distribute: a lease does not encode: " + err.Error()) // a dozen bytes of numbers
+// leaseFor gives the post's lease, the same for all.
+func (h *Hub) leaseFor(p *post) []byte {
+	if p.lease == nil {
+		p.lease = serialised(wire.NewLease(h.state.Mesh, h.position(), h.cfg.Now()))
 	}
-	return payload
+	return p.lease
 }
 
-// lease says to every stream that the coordinator stands behind its map.
-func (h *Hub) lease() {
-	for _, s := range h.streams {
-		s.lease = true
-		h.touched[s] = struct{}{}
-	}
+// maxFlight is how many bytes may wait for sockets before another map of
+// megabytes is made. A thousand nodes that each need one after a restart are
+// served as fast as they read, not all at once.
+const maxFlight = 64 << 20
+
+// patience is how long a batch counts. A node that reads slower gets what it got
+// all the same, until its socket's deadline, but keeps nobody waiting for it.
+const patience = time.Second
+
+// flight counts what is on its way to sockets.
+type flight struct {
+	bytes int
+	round int
+	lapse <-chan time.Time // set while somebody waits
 }
 
-func (h *Hub) heartbeat() {
-	for _, s := range h.streams {
-		s.beat = true
-		h.touched[s] = struct{}{}
+func (f *flight) full() bool { return f.bytes >= maxFlight }
+
+func (f *flight) start(s *stream, weight int) {
+	s.weight, s.round = weight, f.round
+	f.bytes += weight
+}
+
+func (f *flight) land(s *stream) {
+	if s.round == f.round {
+		f.bytes -= s.weight
+	}
+	s.weight = 0
+}
+
+// forget lets those wait no longer who wait for a slow reader.
+func (f *flight) forget() {
+	f.bytes, f.lapse = 0, nil
+	f.round++
+}
+
+// watch has it forgotten in a while what is under way now.
+func (f *flight) watch() {
+	if f.lapse == nil {
+		f.lapse = time.After(patience)
 	}
 }

@@ -12,9 +12,11 @@
 //     at. A change that changes no node's map sends nothing.
 //   - Changes of one moment are sent as one. A node whose socket is slow gets
 //     the sum of what it missed, and delays nobody.
-//   - What narrows rights is handed out before what only widens them.
+//   - What narrows rights is handed out at once, and before what only widens them.
 //   - A node that says where it stands, with the right digest, is told Current;
 //     any doubt is a Full.
+//   - No lease goes to a node whose map could not be brought up to date.
+//   - What waits in memory for sockets is bounded, whatever is sent to however many.
 //
 // It decides nothing about who may do what: acl/compile does, and the registry
 // holds what was decided.
@@ -38,10 +40,11 @@ type Source interface {
 	Since(revision uint64) ([]registry.Entry, bool)
 }
 
-// Config of a Hub.
+// Config of a Hub. Every field is needed.
 type Config struct {
 	Source Source
 	Sign   func(payloads [][]byte) []*wire.Signed
+	Keys   func() []*wire.MapKeyCertificate // of the keys that Sign uses; told to every stream, and again when they change
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -49,9 +52,12 @@ type Config struct {
 const (
 	leaseEvery     = time.Minute
 	heartbeatEvery = 20 * time.Second
+
+	// gatherFor is how long what narrows nothing may wait for more of its kind.
+	gatherFor = 5 * time.Millisecond
 )
 
-// Why a stream ends.
+// Why a stream ends, or does not begin.
 var (
 	// ErrClosed: the coordinator stops.
 	ErrClosed = errors.New("the coordinator is stopping")
@@ -61,35 +67,46 @@ var (
 	ErrGone = errors.New("this node was removed from the mesh")
 	// ErrSurrender: the node has heard of revocations that this coordinator lost.
 	ErrSurrender = errors.New("this coordinator was restored and lacks revocations: surrender yours, then follow again")
+	// ErrOften: the node connects again and again.
+	ErrOften = errors.New("this node connects too often: wait some seconds")
+	// ErrTooLarge: the node's map is larger than any node takes.
+	ErrTooLarge = errors.New("this node's map is too large to be sent: the policy must let it see fewer peers")
 )
 
 // Hub distributes. Its methods may be called by several goroutines while Run runs.
 type Hub struct {
 	cfg  Config
 	asks chan func()
+	sent chan *stream  // whose socket took its batch
 	done chan struct{} // closed when Run has returned
 
 	// Owned by Run.
 	state    *registry.State
 	mesh     *compile.Mesh
-	records  map[string]*record
-	numbers  map[string]int // node id -> bit in a stream's set of peers, for life of the process
+	subjects map[string]*subject
+	bits     bits
+	rules    map[rulesKey]*rules
 	streams  map[string]*stream
-	touched  map[*stream]struct{} // have something to be sent
+	queue    []*stream // those that may owe something
+	waiting  []*stream // those whose megabytes wait for flight to have room
+	urgent   bool      // one of the queue loses a right
+	flight   flight
 	presence map[string]*Presence
-	notices  map[uint64][]byte // epoch -> payload of the revocation that began it
+	lost     map[string]struct{} // nodes that handed over their revocations
+	keys     []*wire.MapKeyCertificate
+	keyRound int // raised when keys change
 }
 
 // New makes a Hub of the source's present state.
 func New(c Config) *Hub {
 	return &Hub{
-		cfg: c, asks: make(chan func()), done: make(chan struct{}),
-		records: map[string]*record{}, numbers: map[string]int{}, streams: map[string]*stream{},
-		touched: map[*stream]struct{}{}, presence: map[string]*Presence{}, notices: map[uint64][]byte{},
+		cfg: c, asks: make(chan func()), sent: make(chan *stream), done: make(chan struct{}),
+		subjects: map[string]*subject{}, rules: map[rulesKey]*rules{}, streams: map[string]*stream{},
+		presence: map[string]*Presence{}, lost: map[string]struct{}{},
 	}
 }
 
-// Run distributes until ctx is done.
+// Run distributes until ctx is done. Every stream has ended when it returns.
 func (h *Hub) Run(ctx context.Context) error {
 	defer close(h.done)
 	defer func() { h.endAll(ErrClosed) }()
@@ -98,6 +115,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer heartbeat.Stop()
 	changed := h.cfg.Source.Changed()
 	h.rebuild(h.cfg.Source.Snapshot())
+	var gather <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,15 +123,28 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-changed:
 			changed = h.cfg.Source.Changed()
 			h.catchUp()
+			if gather == nil && len(h.queue) > 0 {
+				gather = time.After(gatherFor)
+			}
+		case <-gather:
+			gather = nil
 		case f := <-h.asks:
 			f()
+		case s := <-h.sent:
+			h.taken(s)
+		case <-h.flight.lapse:
+			h.flight.forget()
 		case <-lease.C:
 			h.lease()
 		case <-heartbeat.C:
 			h.heartbeat()
+			h.sweep()
 		}
 		h.drain()
-		h.flush()
+		if gather == nil || h.urgent {
+			gather = nil
+			h.flush()
+		}
 	}
 }
 
@@ -124,6 +155,8 @@ func (h *Hub) drain() {
 		select {
 		case f := <-h.asks:
 			f()
+		case s := <-h.sent:
+			h.taken(s)
 		default:
 			return
 		}
@@ -149,12 +182,35 @@ func (h *Hub) do(ctx context.Context, f func()) error {
 }
 
 // Ask lets f look at the compiled mesh and the state that it was compiled from.
-// f must not keep the mesh.
+// f must be quick, for all distribution waits for it, and must not keep the mesh.
 func (h *Hub) Ask(ctx context.Context, f func(*compile.Mesh, *registry.State)) error {
 	return h.do(ctx, func() {
 		h.catchUp()
 		f(h.mesh, h.state)
 	})
+}
+
+// touch notes that a stream may owe something.
+func (h *Hub) touch(s *stream) {
+	if !s.queued {
+		s.queued = true
+		h.queue = append(h.queue, s)
+	}
+}
+
+// lease says to every stream that the coordinator stands behind its map.
+func (h *Hub) lease() {
+	for _, s := range h.streams {
+		s.lease = true
+		h.touch(s)
+	}
+}
+
+func (h *Hub) heartbeat() {
+	for _, s := range h.streams {
+		s.beat = true
+		h.touch(s)
+	}
 }
 
 func (h *Hub) endAll(err error) {

@@ -13,26 +13,32 @@ import (
 
 // LookupRules tells a node where rules of its own rule set stand in the policy
 // that its map was compiled from. Others' rules are not told: a node learns of
-// the policy only what concerns it.
+// the policy only what concerns it. The hub is asked for the rule set alone; the
+// reading is done by the caller, so that a curious node delays nobody.
 func (h *Hub) LookupRules(ctx context.Context, node string, ids []string, revision uint64) ([]*wire.RulePosition, error) {
-	var out []*wire.RulePosition
+	var own acl.RuleSet
+	var version *registry.PolicyVersion
 	err := h.Ask(ctx, func(m *compile.Mesh, state *registry.State) {
-		version, ok := state.PolicyAt(revision)
-		if !ok {
+		var ok bool
+		if version, ok = state.PolicyAt(revision); !ok {
 			version = state.Policy()
 		}
-		pol, err := version.Parsed()
-		if err != nil || pol == nil {
-			return
-		}
-		own := m.Rules(node)
-		for _, r := range pol.Rules() {
-			if slices.Contains(ids, string(r.ID)) && (contains(own.In, r.ID) || contains(own.Out, r.ID)) {
-				out = append(out, position(r))
-			}
-		}
+		own = m.Rules(node)
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	pol, err := version.Parsed()
+	if err != nil || pol == nil {
+		return nil, nil // a policy of the past that no longer parses explains nothing
+	}
+	var out []*wire.RulePosition
+	for _, r := range pol.Rules() {
+		if slices.Contains(ids, string(r.ID)) && (contains(own.In, r.ID) || contains(own.Out, r.ID)) {
+			out = append(out, position(r))
+		}
+	}
+	return out, nil
 }
 
 func contains(rules []acl.Rule, id acl.RuleID) bool {

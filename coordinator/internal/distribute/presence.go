@@ -3,6 +3,8 @@ package distribute
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -18,13 +20,33 @@ type Presence struct {
 	Endpoints    []netip.AddrPort
 	Warnings     []string
 
-	instance string   // of the run that is connected, or was last
-	former   []string // instances that were replaced while they ran
+	former []string // instances that were replaced while they ran
+	joins  float64  // streams begun of late, one forgotten every joinEvery
+	joined time.Time
+	hint   *wire.PeerEndpoints // as others are told; nil: to be made anew
+	near   *wire.PeerEndpoints // as those on the coordinator's machine are told
 }
 
 // A node whose runs take the stream from each other more than once is two
 // machines with one key. This many replaced runs are remembered.
 const maxFormer = 8
+
+// A greeting costs as much as a node has peers. So many streams a node may begin
+// at once, and then one every joinEvery: enough for a laptop on a bad train.
+const (
+	joinBurst = 20
+	joinEvery = 2 * time.Second
+)
+
+func (p *Presence) mayJoin(now time.Time) bool {
+	p.joins = max(0, p.joins-float64(now.Sub(p.joined))/float64(joinEvery))
+	p.joined = now
+	if p.joins > joinBurst {
+		return false
+	}
+	p.joins++
+	return true
+}
 
 func (h *Hub) presenceOf(node string) *Presence {
 	p := h.presence[node]
@@ -35,32 +57,35 @@ func (h *Hub) presenceOf(node string) *Presence {
 	return p
 }
 
-func (h *Hub) connected(s *stream) {
-	p := h.presenceOf(s.node)
-	p.Connected, p.LastSeen, p.From, p.instance = true, h.cfg.Now(), s.join.From, s.join.Instance
-	h.hint(s.node)
+func (h *Hub) connected(p *Presence, s *stream) {
+	was := p.Connected
+	p.Connected, p.LastSeen, p.From = true, h.cfg.Now(), s.join.From
+	if !was {
+		h.hint(s.node, p)
+	}
 }
 
+// disconnected is for the last stream of a node that may have been removed.
 func (h *Hub) disconnected(s *stream) {
-	p := h.presenceOf(s.node)
-	p.Connected, p.LastSeen = false, h.cfg.Now()
-	h.hint(s.node)
+	if p := h.presence[s.node]; p != nil {
+		p.Connected, p.LastSeen = false, h.cfg.Now()
+		h.hint(s.node, p)
+	}
 }
 
 // noteRival looks at a stream that takes the place of another one. After a
 // crash or a change of network a daemon's next run, or the same run, does that
 // once. A run that was replaced and comes back means that both still live: the
 // state directory was copied.
-func (h *Hub) noteRival(old, fresh *stream) {
+func (h *Hub) noteRival(p *Presence, old, fresh *stream) {
 	if old.join.Instance == fresh.join.Instance {
 		return
 	}
-	p := h.presenceOf(old.node)
-	for _, was := range p.former {
-		if was == fresh.join.Instance {
-			h.warnCloned(p, old, fresh)
-			return
-		}
+	if slices.Contains(p.former, fresh.join.Instance) {
+		h.warnCloned(p, old, fresh)
+	}
+	if slices.Contains(p.former, old.join.Instance) {
+		return
 	}
 	p.former = append(p.former, old.join.Instance)
 	if len(p.former) > maxFormer {
@@ -68,73 +93,98 @@ func (h *Hub) noteRival(old, fresh *stream) {
 	}
 }
 
+// warnCloned tells of the two machines once, however often they take turns.
 func (h *Hub) warnCloned(p *Presence, old, fresh *stream) {
-	h.cfg.Log.Error("two machines use one node's key: its state directory was copied; remove the node and enrol both anew",
-		"node", old.node, "one", old.join.From, "other", fresh.join.From)
-	p.Warnings = []string{"two machines use this node's key (seen from " + old.join.From.String() + " and " +
-		fresh.join.From.String() + "): remove the node and enrol both anew"}
+	at := []string{old.join.From.String(), fresh.join.From.String()}
+	slices.Sort(at)
+	text := "two machines use this node's key (seen from " + strings.Join(at, " and ") + "): remove the node and enrol both anew"
+	if !slices.Contains(p.Warnings, text) {
+		p.Warnings = []string{text}
+		h.cfg.Log.Error("two machines use one node's key: its state directory was copied; remove the node and enrol both anew",
+			"node", old.node, "one", at[0], "other", at[1])
+	}
 }
 
-// Acknowledge notes the revision that a node enforces.
-func (h *Hub) Acknowledge(ctx context.Context, node string, at wire.Position) {
-	h.do(ctx, func() {
+// noteFuture looks at a node that knows more than this coordinator. It takes no
+// map that is older than its own, and is right: its rights end with its leases.
+func (h *Hub) noteFuture(s *stream) {
+	pos := s.join.Position
+	if pos.Incarnation < h.state.Incarnation || pos.Incarnation == h.state.Incarnation && pos.Revision <= h.state.Revision {
+		return
+	}
+	text := "this node holds a later map than the coordinator ever made: was the store replaced by an older copy? Use `cordon-coordinator restore`, which begins a new incarnation"
+	p := h.presenceOf(s.node)
+	if !slices.Contains(p.Warnings, text) {
+		p.Warnings = []string{text}
+		h.cfg.Log.Error("a node holds a later map than this coordinator ever made: was the store replaced by an older copy? Restore it with `cordon-coordinator restore`",
+			"node", s.node, "incarnation", pos.Incarnation, "revision", pos.Revision)
+	}
+}
+
+// Acknowledge notes the revision that a node enforces. A position that no map of
+// this coordinator can have is nonsense, and ignored.
+func (h *Hub) Acknowledge(ctx context.Context, node string, at wire.Position) error {
+	return h.do(ctx, func() {
+		h.catchUp()
+		if at.Incarnation != h.state.Incarnation || at.Revision > h.state.Revision || !h.known(node) {
+			return
+		}
 		p := h.presenceOf(node)
 		p.Acknowledged, p.LastSeen = at, h.cfg.Now()
 	})
 }
 
 // Report notes where a node can be reached, and tells those who may.
-func (h *Hub) Report(ctx context.Context, node string, endpoints []netip.AddrPort) {
-	h.do(ctx, func() {
-		h.presenceOf(node).Endpoints = endpoints
-		h.hint(node)
+func (h *Hub) Report(ctx context.Context, node string, endpoints []netip.AddrPort) error {
+	return h.do(ctx, func() {
+		h.catchUp()
+		if !h.known(node) {
+			return // removed while it spoke
+		}
+		p := h.presenceOf(node)
+		p.LastSeen = h.cfg.Now()
+		if !slices.Equal(p.Endpoints, endpoints) {
+			p.Endpoints = slices.Clone(endpoints)
+			h.hint(node, p)
+		}
 	})
+}
+
+func (h *Hub) known(node string) bool {
+	_, ok := h.state.Node(node)
+	return ok
 }
 
 // Present gives a copy of what is known of every node at the moment.
 func (h *Hub) Present(ctx context.Context) (map[string]Presence, error) {
 	out := map[string]Presence{}
 	err := h.do(ctx, func() {
-		for id, p := range h.presence {
-			now := *p
-			s := h.streams[id]
-			now.Current = s != nil && !s.full && !s.owesMap() && p.Acknowledged.Revision >= s.at
-			out[id] = now
+		h.catchUp()
+		for id := range h.presence {
+			out[id] = h.present(id)
 		}
 	})
 	return out, err
 }
 
-// hint marks a node's endpoints as due to every connected node that sees it.
-func (h *Hub) hint(node string) {
-	for id := range h.visible(node) {
-		if s := h.streams[id]; s != nil {
-			s.hints[node] = struct{}{}
-			h.touched[s] = struct{}{}
-		}
-	}
+// PresentOne gives a copy of what is known of one node at the moment.
+func (h *Hub) PresentOne(ctx context.Context, node string) (out Presence, err error) {
+	err = h.do(ctx, func() {
+		h.catchUp()
+		out = h.present(node)
+	})
+	return out, err
 }
 
-// hintsFor gives the endpoints that s owes; nil if none.
-func (h *Hub) hintsFor(s *stream) *wire.Hints {
-	out := new(wire.Hints)
-	for id := range s.hints {
-		p := h.presence[id]
-		if p == nil || !h.sees(s.node, id) {
-			continue
-		}
-		e := &wire.PeerEndpoints{Node: id, Online: p.Connected}
-		for _, at := range p.Endpoints {
-			if at.Addr().IsLoopback() && !s.join.From.IsLoopback() {
-				continue // means the viewer's own machine there
-			}
-			e.Endpoints = append(e.Endpoints, at.String())
-		}
-		out.Peers = append(out.Peers, e)
+func (h *Hub) present(node string) Presence {
+	p := h.presence[node]
+	if p == nil {
+		return Presence{}
 	}
-	clear(s.hints)
-	if len(out.Peers) == 0 {
-		return nil
-	}
-	return out
+	now := *p
+	now.Warnings = slices.Clone(p.Warnings)
+	s := h.streams[node]
+	now.Current = s != nil && !s.full && !s.owesMap() &&
+		p.Acknowledged.Incarnation == h.state.Incarnation && p.Acknowledged.Revision >= s.at
+	return now
 }

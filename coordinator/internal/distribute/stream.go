@@ -24,30 +24,37 @@ type stream struct {
 	out   chan []*wire.FollowResponse // one batch under way at most
 	ended error                       // why; read after out is closed
 
-	ready bool   // the last batch went to the socket
-	at    uint64 // revision that the node stands at
+	ready    bool   // the last batch went to the socket
+	queued   bool   // is in the hub's queue
+	weight   int    // bytes of the batch under way
+	round    int    // of the flight in which it set off
+	at       uint64 // revision that the node stands at
+	keyRound int    // of the map keys that it was told
 
-	full   bool        // owes everything
-	lease  bool        // owes the lease of this minute
-	beat   bool        // owes a sign of life
-	self   bool        // owes Self
-	rules  bool        // owes the rule set
-	narrow bool        // what it owes may take a right away
-	told   wire.Digest // of the Self that the node has
-	held   bitset
-	peers  map[string]struct{} // owes these peers' records, or their removal
-	hints  map[string]struct{} // owes these peers' endpoints
-	notice []uint64            // owes the revocations of these epochs
+	full    bool        // owes everything
+	current bool        // owes the word that its map is the right one
+	lease   bool        // owes the lease of this minute
+	beat    bool        // owes a sign of life
+	self    bool        // owes Self
+	rules   bool        // owes the rule set
+	narrow  bool        // what it owes may take a right away
+	told    wire.Digest // of the Self that the node has
+	held    bitset      // peers that the node holds
+	peers   owed        // peers whose records it owes, or their removal
+	hints   owed        // peers whose endpoints it owes
+	notices []*notice   // revocations that it owes
 }
+
+// notice is the payload of a revocation, the same for all who owe it.
+type notice struct{ payload []byte }
 
 // Follow sends a node its map and every change until ctx is done or the stream
 // ends for one of the reasons above. It calls send from this goroutine only; a
 // slow send delays nobody else, and its error ends the stream.
 func (h *Hub) Follow(ctx context.Context, j Join, send func(*wire.FollowResponse) error) error {
-	s := &stream{node: j.Node, join: j, out: make(chan []*wire.FollowResponse, 1), ready: true,
-		peers: map[string]struct{}{}, hints: map[string]struct{}{}}
+	s := &stream{node: j.Node, join: j, out: make(chan []*wire.FollowResponse, 1), ready: true}
 	var refused error
-	if err := h.do(ctx, func() { refused = h.join(s) }); err != nil {
+	if err := h.do(ctx, func() { refused = h.admit(s) }); err != nil {
 		return err
 	}
 	if refused != nil {
@@ -71,8 +78,10 @@ func (s *stream) carry(ctx context.Context, h *Hub, send func(*wire.FollowRespon
 					return err
 				}
 			}
-			if err := h.do(ctx, func() { h.sent(s) }); err != nil {
-				return err
+			select {
+			case h.sent <- s:
+			case <-h.done:
+				return ErrClosed
 			}
 		case <-ctx.Done():
 			return ctx.Err()
@@ -80,63 +89,84 @@ func (s *stream) carry(ctx context.Context, h *Hub, send func(*wire.FollowRespon
 	}
 }
 
-// join admits a stream, in place of an older one of the same node.
-func (h *Hub) join(s *stream) error {
+// admit takes a stream in, in place of an older one of the same node.
+func (h *Hub) admit(s *stream) error {
 	h.catchUp()
 	if _, ok := h.state.Node(s.node); !ok {
 		return ErrGone
 	}
-	if s.join.Position.Incarnation <= h.state.Incarnation && s.join.Position.Epoch > h.state.Epoch {
+	p := h.presenceOf(s.node)
+	if !p.mayJoin(h.cfg.Now()) {
+		return ErrOften
+	}
+	if h.lacksRevocations(s) {
 		return ErrSurrender
 	}
 	if old := h.streams[s.node]; old != nil {
-		h.noteRival(old, s)
+		h.noteRival(p, old, s)
 		h.end(old, ErrReplaced)
 	}
 	h.streams[s.node] = s
-	h.connected(s)
+	h.connected(p, s)
 	h.greet(s)
 	return nil
+}
+
+// lacksRevocations tells whether a node has heard of a revocation that a restored
+// coordinator may have lost. A node that gave what it has is let in even if the
+// epochs still differ: it may know of the epoch by a lease alone, while those
+// who hold the revocation are yet to come, or are gone.
+func (h *Hub) lacksRevocations(s *stream) bool {
+	_, gave := h.lost[s.node]
+	return !gave && s.join.Position.Incarnation <= h.state.Incarnation && s.join.Position.Epoch > h.state.Epoch
+}
+
+// Surrendered notes that a node handed over the revocations that it kept.
+func (h *Hub) Surrendered(ctx context.Context, node string) error {
+	return h.do(ctx, func() { h.lost[node] = struct{}{} })
 }
 
 // greet decides what a node that stands where it says lacks.
 func (h *Hub) greet(s *stream) {
 	s.lease = true
-	for id := range h.visible(s.node) {
-		s.hints[id] = struct{}{}
+	for id := range h.mesh.Peers(s.node) {
+		s.hints.add(h.subject(id))
 	}
-	h.touched[s] = struct{}{}
+	h.touch(s)
 	pos := s.join.Position
+	h.noteFuture(s)
 	if pos.Incarnation != h.state.Incarnation || pos.Revision == 0 || pos.Revision > h.state.Revision || h.digest(s.node) != s.join.Digest {
 		s.full = true
 		return
 	}
+	s.current = true
 	s.at, s.told = pos.Revision, wire.SelfDigest(h.selfRecord(s.node))
-	for id := range h.visible(s.node) {
-		s.held.set(h.number(id))
+	for id := range h.mesh.Peers(s.node) {
+		s.held.set(h.subject(id).bit)
 	}
 }
 
-// sent notes that the socket took the last batch.
-func (h *Hub) sent(s *stream) {
+// taken notes that the socket took a stream's last batch.
+func (h *Hub) taken(s *stream) {
 	s.ready = true
+	h.flight.land(s)
 	if h.streams[s.node] == s && s.owes() {
-		h.touched[s] = struct{}{}
+		h.touch(s)
 	}
 }
 
 func (s *stream) owes() bool {
-	return s.full || s.lease || s.beat || s.owesMap() || len(s.hints) > 0 || len(s.notice) > 0
+	return s.full || s.current || s.lease || s.beat || s.owesMap() || s.hints.some() || len(s.notices) > 0
 }
 
-func (s *stream) owesMap() bool { return s.self || s.rules || len(s.peers) > 0 }
+func (s *stream) owesMap() bool { return s.self || s.rules || s.peers.some() }
 
 // end closes a stream from the hub's side.
 func (h *Hub) end(s *stream, why error) {
 	if h.streams[s.node] == s {
 		delete(h.streams, s.node)
 	}
-	delete(h.touched, s)
+	h.flight.land(s)
 	if s.ended == nil {
 		s.ended = why
 		close(s.out)
@@ -151,21 +181,3 @@ func (h *Hub) leave(s *stream) {
 		h.disconnected(s)
 	}
 }
-
-// bitset is the set of peers that a node holds: 10,000 nodes take 1.2 KB.
-type bitset []uint64
-
-func (b *bitset) set(i int) {
-	for len(*b) <= i/64 {
-		*b = append(*b, 0)
-	}
-	(*b)[i/64] |= 1 << (i % 64)
-}
-
-func (b bitset) clear(i int) {
-	if i/64 < len(b) {
-		b[i/64] &^= 1 << (i % 64)
-	}
-}
-
-func (b bitset) has(i int) bool { return i/64 < len(b) && b[i/64]&(1<<(i%64)) != 0 }

@@ -27,13 +27,14 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
-// Bounds on what a node may send: the largest honest message is a Surrender of
-// some hundred revocations.
+// Bounds on what a caller may send. Enrol is open to whoever has a key of any
+// kind, so it is small; a Surrender may hold every revocation of some years.
 const (
-	maxRequest   = 256 << 10
-	maxStranger  = 8 << 10 // from a key that is not of the mesh: an enrolment has 1 KB
+	maxRequest   = 64 << 10
+	maxSurrender = 4 << 20
 	maxEndpoints = 16
 	maxRules     = 64
+	maxInstance  = 32
 	readWithin   = 10 * time.Second // for a request's body; a stream's request is read whole at once
 )
 
@@ -50,82 +51,10 @@ type Config struct {
 	Now       func() time.Time
 }
 
-// Handler serves wire.NodeService to requests that came over TLS.
-func Handler(c Config) http.Handler {
-	mux := http.NewServeMux()
-	s := &service{Config: c, complaints: newComplaints(c.Now), pace: newPace(c.Now)}
-	mux.Handle(wire.NewNodeServiceHandler(s,
-		connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil)))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, ok := callerOf(r)
-		if !ok {
-			http.Error(w, "nodes only: show the node key's certificate", http.StatusUnauthorized)
-			return
-		}
-		who.control = http.NewResponseController(w)
-		if err := who.control.SetReadDeadline(c.Now().Add(readWithin)); err != nil {
-			http.Error(w, "no deadline on this connection", http.StatusInternalServerError)
-			return
-		}
-		if s.tooOften(w, r, who) {
-			return
-		}
-		// A message becomes up to a hundred times its size when it is decoded, and
-		// only then do its methods ask who sent it.
-		if _, known := c.Registry.Snapshot().NodeByKey(who.key); !known {
-			r.Body = http.MaxBytesReader(w, r.Body, maxStranger)
-		}
-		mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
-	})
-}
-
-// caller is who the channel proves to be at the other end.
-type caller struct {
-	key     key.NodePublic
-	address netip.Addr
-	control *http.ResponseController
-}
-
-type callerKey struct{}
-
-func callerOf(r *http.Request) (*caller, bool) {
-	k, err := wire.CallerKey(r.TLS)
-	if err != nil {
-		return nil, false
-	}
-	at, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return nil, false
-	}
-	return &caller{key: k, address: at.Addr().Unmap()}, true
-}
-
 type service struct {
 	Config
 	complaints *complaints
 	pace       *pace
-}
-
-// node finds the caller in the registry. Unknown and revoked keys get the same
-// code and different words: the second is told that coming back is pointless.
-func (s *service) node(ctx context.Context) (*caller, *registry.Node, error) {
-	who := ctx.Value(callerKey{}).(*caller)
-	state := s.Registry.Snapshot()
-	if n, ok := state.NodeByKey(who.key); ok {
-		return who, n, nil
-	}
-	if _, revoked := state.Revoked(who.key); revoked {
-		s.complain(who, "a revoked key called")
-		return nil, nil, connect.NewError(connect.CodePermissionDenied, errors.New("this node was removed from the mesh: enrol with a new state directory"))
-	}
-	s.complain(who, "an unknown key called")
-	return nil, nil, connect.NewError(connect.CodePermissionDenied, errors.New("this node is not in the mesh: enrol it with an enrolment string"))
-}
-
-func (s *service) complain(who *caller, what string) {
-	if n, ok := s.complaints.allow(who.address); ok {
-		s.Log.Warn(what, "from", who.address, "key", who.key.Short(), "unlogged", n)
-	}
 }
 
 func (s *service) Enrol(ctx context.Context, req *connect.Request[wire.EnrolRequest]) (*connect.Response[wire.EnrolResponse], error) {
@@ -154,7 +83,7 @@ func (s *service) Enrol(ctx context.Context, req *connect.Request[wire.EnrolRequ
 }
 
 func (s *service) Renew(ctx context.Context, _ *connect.Request[wire.RenewRequest]) (*connect.Response[wire.RenewResponse], error) {
-	_, n, err := s.node(ctx)
+	_, n, err := known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +95,7 @@ func (s *service) Renew(ctx context.Context, _ *connect.Request[wire.RenewReques
 }
 
 func (s *service) Follow(ctx context.Context, req *connect.Request[wire.FollowRequest], out *connect.ServerStream[wire.FollowResponse]) error {
-	who, n, err := s.node(ctx)
+	who, n, err := known(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,17 +103,19 @@ func (s *service) Follow(ctx context.Context, req *connect.Request[wire.FollowRe
 	if _, err := wire.CommonLevel(m.Level); err != nil {
 		return connect.NewError(connect.CodeFailedPrecondition, err)
 	}
+	if len(m.Instance) > maxInstance || len(m.Digest) > len(wire.Digest{}) {
+		return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("an instance of %d bytes and a digest of %d, want at most %d and %d",
+			len(m.Instance), len(m.Digest), maxInstance, len(wire.Digest{})))
+	}
 	if err := who.control.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("lifting the read deadline: %w", err)
 	}
 	send := func(r *wire.FollowResponse) error {
-		if err := who.control.SetWriteDeadline(s.Now().Add(SlowAfter)); err != nil {
+		// The wall clock, not Now: it is the socket's.
+		if err := who.control.SetWriteDeadline(time.Now().Add(SlowAfter)); err != nil {
 			return fmt.Errorf("setting the write deadline: %w", err)
 		}
 		return out.Send(r)
-	}
-	if err := send(&wire.FollowResponse{Message: &wire.FollowResponse_Keys{Keys: &wire.Keys{MapKeys: s.Authority.MapKeyCertificates()}}}); err != nil {
-		return err
 	}
 	join := distribute.Join{
 		Node: n.ID, From: who.address, Instance: string(m.Instance),
@@ -199,21 +130,25 @@ func (s *service) Follow(ctx context.Context, req *connect.Request[wire.FollowRe
 		return connect.NewError(connect.CodePermissionDenied, err)
 	case errors.Is(err, distribute.ErrReplaced), errors.Is(err, distribute.ErrClosed):
 		return connect.NewError(connect.CodeUnavailable, err)
+	case errors.Is(err, distribute.ErrOften), errors.Is(err, distribute.ErrTooLarge):
+		return connect.NewError(connect.CodeResourceExhausted, err)
 	}
 	return err
 }
 
 func (s *service) Acknowledge(ctx context.Context, req *connect.Request[wire.AcknowledgeRequest]) (*connect.Response[wire.AcknowledgeResponse], error) {
-	_, n, err := s.node(ctx)
+	_, n, err := known(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s.Hub.Acknowledge(ctx, n.ID, wire.Position{Incarnation: req.Msg.Incarnation, Revision: req.Msg.Revision})
+	if err := s.Hub.Acknowledge(ctx, n.ID, wire.Position{Incarnation: req.Msg.Incarnation, Revision: req.Msg.Revision}); err != nil {
+		return nil, connect.NewError(connect.CodeUnavailable, err)
+	}
 	return connect.NewResponse(&wire.AcknowledgeResponse{}), nil
 }
 
 func (s *service) Report(ctx context.Context, req *connect.Request[wire.ReportRequest]) (*connect.Response[wire.ReportResponse], error) {
-	who, n, err := s.node(ctx)
+	who, n, err := known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -232,12 +167,14 @@ func (s *service) Report(ctx context.Context, req *connect.Request[wire.ReportRe
 	if err != nil {
 		return nil, refusal(err)
 	}
-	s.Hub.Report(ctx, n.ID, endpoints)
+	if err := s.Hub.Report(ctx, n.ID, endpoints); err != nil {
+		return nil, connect.NewError(connect.CodeUnavailable, err)
+	}
 	return connect.NewResponse(&wire.ReportResponse{Seen: who.address.String()}), nil
 }
 
 func (s *service) Surrender(ctx context.Context, req *connect.Request[wire.SurrenderRequest]) (*connect.Response[wire.SurrenderResponse], error) {
-	who, n, err := s.node(ctx)
+	who, n, err := known(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -249,11 +186,14 @@ func (s *service) Surrender(ctx context.Context, req *connect.Request[wire.Surre
 	if _, err := s.Registry.Do(ctx, registry.NodeActor(n.ID), registry.TakeRevocations{Revocations: taken}); err != nil {
 		return nil, refusal(err)
 	}
+	if err := s.Hub.Surrendered(ctx, n.ID); err != nil {
+		return nil, connect.NewError(connect.CodeUnavailable, err)
+	}
 	return connect.NewResponse(&wire.SurrenderResponse{}), nil
 }
 
 func (s *service) LookupRules(ctx context.Context, req *connect.Request[wire.LookupRulesRequest]) (*connect.Response[wire.LookupRulesResponse], error) {
-	_, n, err := s.node(ctx)
+	_, n, err := known(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,174 @@
+package distribute_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+const (
+	openToAll = `{"tagOwners": {"tag:a": []}, "acls": [{"action": "accept", "src": ["*"], "dst": ["*:443"]}]}`
+
+	// Twenty servers that everybody may reach, on one port or on two.
+	openServers = `{"tagOwners": {"tag:a": []}, "acls": [{"action": "accept", "src": ["*"], "dst": ["tag:a:443"]}]}`
+	openPorts   = `{"tagOwners": {"tag:a": []}, "acls": [{"action": "accept", "src": ["*"], "dst": ["tag:a:443,8443"]}]}`
+	openNothing = `{"tagOwners": {"tag:a": []}}`
+)
+
+// cpu gives the processor time that this process used, which a busy machine
+// does not falsify.
+func cpu(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// crowd is many connected nodes that throw away what they get.
+type crowd struct {
+	*world
+	nodes []*node
+	got   sync.WaitGroup // awaits one signed message for each node
+	wait  []bool
+	bytes int
+	mu    sync.Mutex
+	stops func()
+}
+
+func newCrowd(b *testing.B, size int, policy string) *crowd {
+	c := &crowd{world: begin(b), wait: make([]bool, size)}
+	c.policy(openNothing)
+	for range size - 20 {
+		c.nodes = append(c.nodes, c.enrol())
+	}
+	for range 20 {
+		c.nodes = append(c.nodes, c.enrol("tag:a"))
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	c.expect()
+	for i, n := range c.nodes {
+		wg.Go(func() {
+			s := c.registry.Snapshot()
+			j := distribute.Join{Node: n.id, From: netip.MustParseAddr("192.0.2.1"), Instance: "i",
+				Position: wire.Position{Incarnation: s.Incarnation, Revision: s.Revision, Epoch: s.Epoch}, Digest: wire.Digest{1}}
+			c.hub.Follow(ctx, j, func(m *wire.FollowResponse) error { c.take(i, m); return nil })
+		})
+	}
+	c.got.Wait()
+	c.expect()
+	c.policy(policy)
+	c.got.Wait()
+	c.stops = func() { stop(); wg.Wait(); c.stop() }
+	b.Cleanup(c.stops)
+	return c
+}
+
+func (c *crowd) expect() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.wait {
+		c.wait[i] = true
+	}
+	c.got.Add(len(c.wait))
+}
+
+func (c *crowd) take(i int, m *wire.FollowResponse) {
+	if s := m.GetSigned(); s != nil && len(s.Payload) > 60 { // no lease
+		c.mu.Lock()
+		c.bytes += len(s.Payload)
+		if c.wait[i] {
+			c.wait[i] = false
+			c.got.Done()
+		}
+		c.mu.Unlock()
+	}
+}
+
+// BenchmarkJoin is one node that joins where everybody may see it. cpu-us/peer
+// holds registry, compiler, hub and signature, without TLS.
+func BenchmarkJoin(b *testing.B) {
+	for _, size := range []int{1000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			c := newCrowd(b, size, openToAll)
+			var spent time.Duration
+			c.bytes = 0
+			for b.Loop() {
+				fresh := newNode(c.world)
+				c.expect()
+				before := cpu(b)
+				c.do(fresh.enrolment())
+				c.got.Wait()
+				spent += cpu(b) - before
+				c.expect()
+				c.do(registry.RemoveNode{Node: fresh.id})
+				c.got.Wait()
+			}
+			b.ReportMetric(float64(spent.Microseconds())/float64(b.N)/float64(size), "cpu-us/peer")
+			b.ReportMetric(float64(c.bytes)/float64(b.N)/float64(size)/2, "bytes/peer")
+		})
+	}
+}
+
+// BenchmarkPolicyEdit changes a port that is open to everybody.
+func BenchmarkPolicyEdit(b *testing.B) {
+	for _, size := range []int{1000, 10000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			c := newCrowd(b, size, openServers)
+			var spent time.Duration
+			texts := []string{openPorts, openServers}
+			for i := 0; b.Loop(); i++ {
+				c.expect()
+				before := cpu(b)
+				c.policy(texts[i%2])
+				c.got.Wait()
+				spent += cpu(b) - before
+			}
+			b.ReportMetric(float64(spent.Microseconds())/float64(b.N)/float64(size), "cpu-us/node")
+		})
+	}
+}
+
+// BenchmarkFull is one node that comes with nothing, to a mesh in which it sees everybody.
+func BenchmarkFull(b *testing.B) { benchmarkGreet(b, false) }
+
+// BenchmarkCurrent is one node that comes with the right map.
+func BenchmarkCurrent(b *testing.B) { benchmarkGreet(b, true) }
+
+func benchmarkGreet(b *testing.B, current bool) {
+	const size = 10000
+	w := begin(b)
+	defer func() { w.stop() }()
+	w.policy(openToAll)
+	var last *node
+	for range size {
+		last = w.enrol()
+	}
+	s := w.registry.Snapshot()
+	j := distribute.Join{Node: last.id, From: netip.MustParseAddr("192.0.2.1"), Instance: "i"}
+	if current {
+		j.Position = wire.Position{Incarnation: s.Incarnation, Revision: s.Revision, Epoch: s.Epoch}
+		j.Digest = wanted(s, last.id).Digest()
+	}
+	var spent time.Duration
+	for b.Loop() {
+		before := cpu(b)
+		w.hub.Follow(context.Background(), j, func(m *wire.FollowResponse) error {
+			if m.GetCurrent() != nil || len(m.GetSigned().GetPayload()) > 1<<16 {
+				return errStopped
+			}
+			return nil
+		})
+		spent += cpu(b) - before
+	}
+	b.ReportMetric(float64(spent.Microseconds())/float64(b.N), "cpu-us/op")
+}

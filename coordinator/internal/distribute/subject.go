@@ -1,0 +1,150 @@
+package distribute
+
+import (
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+// subject is a node as others are told of it.
+type subject struct {
+	id     string
+	bit    int     // in streams' sets of peers
+	record *record // nil: to be made anew
+}
+
+// record is what others are told of a node: made once, sent to many.
+type record struct {
+	bytes  []byte // a serialised wire.Peer
+	digest wire.Digest
+}
+
+func (h *Hub) subject(id string) *subject {
+	s, ok := h.subjects[id]
+	if !ok {
+		s = &subject{id: id, bit: h.bits.take()}
+		h.subjects[id] = s
+	}
+	return s
+}
+
+// forget lets go of a node that was removed. Its bit is free once no stream
+// remembers it.
+func (h *Hub) forget(id string) {
+	if s, ok := h.subjects[id]; ok {
+		h.bits.gone = append(h.bits.gone, s)
+		delete(h.subjects, id)
+	}
+	delete(h.presence, id)
+	delete(h.lost, id)
+}
+
+// recordOf gives what others are told of a node that is in the mesh.
+func (h *Hub) recordOf(s *subject) *record {
+	if s.record != nil {
+		return s.record
+	}
+	n, ok := h.state.Node(s.id)
+	if !ok {
+		return new(record)
+	}
+	p := wire.PeerRecord{
+		ID: n.ID, Name: n.Name, NodeKey: n.Key, Statement: n.Statement, TunnelKey: n.TunnelKey, PathKey: n.PathKey,
+		Addresses: n.Addresses, Routes: n.Routes(), Prefixes: h.mesh.Prefixes(s.id), Owner: h.mesh.Owner(s.id),
+	}
+	s.record = &record{bytes: serialised(p.Proto()), digest: wire.PeerDigest(p)}
+	return s.record
+}
+
+func (h *Hub) selfRecord(id string) wire.SelfRecord {
+	n, ok := h.state.Node(id)
+	if !ok {
+		return wire.SelfRecord{}
+	}
+	return wire.SelfRecord{
+		ID: n.ID, Name: n.Name, NodeKey: n.Key, Addresses: n.Addresses, Routes: n.Routes(),
+		Prefixes: h.mesh.Prefixes(id), Owner: h.mesh.Owner(id), Ranges: h.state.Ranges(), Domain: h.state.Domain,
+		Pending: !n.Approved, Tags: n.Tags, User: n.User,
+	}
+}
+
+// rules is a rule set as nodes get it. Nodes of one profile share it.
+type rules struct {
+	bytes  []byte // a serialised wire.RuleSet
+	digest wire.Digest
+}
+
+// rulesKey tells rule sets apart: the compiler gives nodes of one profile the
+// same slices, and never changes them.
+type rulesKey struct {
+	in, out   *acl.Rule
+	ins, outs int
+}
+
+func (h *Hub) rulesOf(node string) *rules {
+	set := h.mesh.Rules(node)
+	k := rulesKey{ins: len(set.In), outs: len(set.Out)}
+	if k.ins > 0 {
+		k.in = &set.In[0]
+	}
+	if k.outs > 0 {
+		k.out = &set.Out[0]
+	}
+	r, ok := h.rules[k]
+	if !ok {
+		r = &rules{bytes: serialised(wire.RulesProto(set)), digest: wire.RulesDigest(set)}
+		h.rules[k] = r
+	}
+	return r
+}
+
+// digest gives the digest of the map that a node should hold.
+func (h *Hub) digest(node string) wire.Digest {
+	peers := map[string]wire.Digest{}
+	for id := range h.mesh.Peers(node) {
+		peers[id] = h.recordOf(h.subject(id)).digest
+	}
+	return wire.CombineDigest(wire.SelfDigest(h.selfRecord(node)), peers, h.rulesOf(node).digest)
+}
+
+func serialised(m proto.Message) []byte {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		panic("distribute: " + err.Error()) // text that is not UTF-8, which the registry lets nobody store
+	}
+	return b
+}
+
+// bits hands out places in the streams' sets of peers, as small as can be: a
+// mesh of 10,000 nodes of which many come and go still needs 1.2 KB a stream.
+type bits struct {
+	next int
+	free []int
+	gone []*subject // removed, but a stream may remember them
+}
+
+func (b *bits) take() int {
+	if last := len(b.free) - 1; last >= 0 {
+		bit := b.free[last]
+		b.free = b.free[:last]
+		return bit
+	}
+	b.next++
+	return b.next - 1
+}
+
+// sweep frees the bits of removed nodes that no stream remembers.
+func (h *Hub) sweep() {
+	h.bits.gone = slices.DeleteFunc(h.bits.gone, func(g *subject) bool {
+		for _, s := range h.streams {
+			if s.held.has(g.bit) || s.peers.has(g) || s.hints.has(g) {
+				return false
+			}
+		}
+		h.bits.free = append(h.bits.free, g.bit)
+		return true
+	})
+}
