@@ -137,3 +137,59 @@ func (s *scene) shout(host string, to netip.AddrPort) {
 	defer conn.Close()
 	_, _ = conn.Write([]byte("to " + to.String())) // an earlier refusal may be told here
 }
+
+// A28: a device behind a gateway does not speak as the gateway, whose address no
+// other machine has; and the gateway, which now forwards, does not join the two
+// networks that it is in.
+func TestDeviceIsNotItsGatewayNorRoutedElsewhere_A28(t *testing.T) {
+	s := raiseAnnex(t)
+	if s == nil {
+		return
+	}
+	s.serve("pump", 443)
+	s.served("desk", "tcp", netip.MustParseAddrPort("10.88.0.4:443")) // the gateway forwards
+	desk, hub := s.listenAll("desk", 5000), s.listenAll("hub", 5000)
+	for i, to := range s.at("desk", 5000) {
+		s.shoutUntil("gateway", to, desk) // what the gateway itself says is permitted
+		own, via := s.at("gateway", 0)[i].Addr(), []string{"10.88.0.1", "fd88::1"}[i]
+		bits, pump := fmt.Sprint("/", own.BitLen()), s.Host("pump")
+		pump.MustRun("ip", "addr", "add", own.String()+bits, "dev", "eth0")
+		pump.MustRun("ip", "route", "replace", to.Addr().String()+bits, "via", via, "src", own.String())
+		for range 3 {
+			s.shout("pump", to)
+		}
+		pump.MustRun("ip", "addr", "del", own.String()+bits, "dev", "eth0")
+	}
+	for range 3 {
+		s.shout("pump", netip.MustParseAddrPort("10.77.0.1:5000"))
+		s.shout("pump", netip.MustParseAddrPort("[fd77::1]:5000"))
+	}
+	select {
+	case from := <-desk:
+		t.Errorf("a device spoke as its gateway: %s", from)
+	case from := <-hub:
+		t.Errorf("the gateway routes for its devices: %s", from)
+	case <-time.After(quiet):
+	}
+}
+
+// shoutUntil sends until a datagram arrived, and waits for those under way.
+func (s *scene) shoutUntil(host string, to netip.AddrPort, heard <-chan string) {
+	s.t.Helper()
+	lab.Eventually(s.t, patience, host+" is heard at "+to.String(), func() (bool, string) {
+		s.shout(host, to)
+		select {
+		case <-heard:
+			return true, ""
+		case <-time.After(quiet):
+			return false, "nothing came"
+		}
+	})
+	for {
+		select {
+		case <-heard:
+		case <-time.After(quiet):
+			return
+		}
+	}
+}

@@ -28,8 +28,7 @@ func (c Change) String() string {
 // the devices behind: for IPv4 on the TUN and on the interfaces that lead to
 // behind, no other; for IPv6 on the whole machine, as the kernel knows no less.
 // It returns what it changed, also beside an error; Restore takes it back.
-// Mind that these interfaces then forward for all who send to them: what may
-// pass is the filter's and the firewall's business.
+// What forwards because of it leads into the mesh and nowhere else, until Close.
 func (n *Network) EnableForwarding(behind []netip.Prefix) ([]Change, error) {
 	var (
 		names [2][]string // of interfaces, by family
@@ -59,11 +58,29 @@ func (n *Network) EnableForwarding(behind []netip.Prefix) ([]Change, error) {
 	if names[1] != nil {
 		keep, err := keepRouterAdvertisements()
 		errs = append(errs, err)
-		wanted = append(append(wanted, keep...), Change{Path: "net/ipv6/conf/all/forwarding", Is: "1"})
+		wanted = append(append(wanted, keep...), Change{Path: allForwarding6, Is: "1"})
 	}
 	changed, err := setSysctls(wanted)
-	return changed, errors.Join(append(errs, err)...)
+	return changed, errors.Join(append(errs, err, n.fenceIn(changed))...)
 }
+
+// fenceIn fences what forwards from now on.
+func (n *Network) fenceIn(changed []Change) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range changed {
+		if c.Path == allForwarding6 {
+			n.fence.six = true
+		}
+		name, is4 := strings.CutPrefix(c.Path, "net/ipv4/conf/")
+		if name = strings.TrimSuffix(name, "/forwarding"); is4 && name != n.cfg.Name {
+			n.fence.four = appendNew(n.fence.four, name)
+		}
+	}
+	return n.setFence()
+}
+
+const allForwarding6 = "net/ipv6/conf/all/forwarding"
 
 // towards names the interface by which the machine reaches p, our tunnel aside.
 // It asks for a few of p's addresses: the first is often the network's own

@@ -23,6 +23,7 @@ type Network struct {
 
 	mu    sync.Mutex
 	want  Want
+	fence fence
 	index int // of the TUN that Open made last; 0 for none
 }
 
@@ -40,7 +41,7 @@ func New(c Config) (*Network, error) {
 	}
 	_, err = os.Stat("/proc/sys/net/ipv6")
 	n := &Network{cfg: c, nl: nl, six: err == nil}
-	if err := n.setRules(); err != nil {
+	if err := errors.Join(n.setRules(), n.adoptFence()); err != nil {
 		nl.Close()
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (n *Network) Reapply() error {
 }
 
 func (n *Network) reconcile() error {
-	errs := []error{n.setRules()}
+	errs := []error{n.setRules(), n.setFence()}
 	link, err := n.link()
 	if err != nil {
 		errs = append(errs, err)
@@ -163,7 +164,7 @@ func (n *Network) Close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.want = Want{}
-	err := errors.Join(n.setRoutes(nil), n.removeRules())
+	err := errors.Join(n.setRoutes(nil), n.removeFence(), n.removeRules())
 	n.nl.Close()
 	return err
 }
