@@ -86,7 +86,7 @@ func PrintJSON(v any) error {
 // group is the action of what only has commands below it.
 func group(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return fmt.Errorf("there is no command %q: see `%s --help`", c.Args().First(), c.App.HelpName)
+		return fmt.Errorf("there is no command %q: see `%s --help`", c.Args().First(), c.Command.HelpName)
 	}
 	if len(c.Lineage()) > 1 && c.Command != nil && len(c.Command.Subcommands) > 0 {
 		return cli.ShowSubcommandHelp(c)
