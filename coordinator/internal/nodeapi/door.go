@@ -18,17 +18,10 @@ import (
 // a node of the mesh is turned away before a byte of the body is read, save at
 // Enrol.
 func Handler(c Config) http.Handler {
-	s := &service{Config: c, complaints: newComplaints(c.Now)}
+	s := &service{Config: c, complaints: newComplaints(c.Now), pace: newPace(c.Now)}
 	mux := http.NewServeMux()
-	mux.Handle(wire.NewNodeServiceHandler(s, connect.WithCompression("gzip", nil, nil), connect.WithConditionalHandlerOptions(bounds)))
+	mux.Handle(wire.NewNodeServiceHandler(s, connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.enter(mux, w, r) })
-}
-
-func bounds(spec connect.Spec) []connect.HandlerOption {
-	if spec.Procedure == wire.NodeServiceSurrenderProcedure {
-		return []connect.HandlerOption{connect.WithReadMaxBytes(maxSurrender)}
-	}
-	return []connect.HandlerOption{connect.WithReadMaxBytes(maxRequest)}
 }
 
 // caller is who the channel proves to be at the other end.
@@ -55,9 +48,15 @@ func (s *service) enter(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 	}
 	who.control = control
 	var err error
-	if who.node, err = s.find(who); err != nil && r.URL.Path != wire.NodeServiceEnrolProcedure {
-		s.complain(who, "turned away: "+err.Error())
-		connect.NewErrorWriter().Write(w, r, err)
+	if who.node, err = s.find(who); err != nil {
+		if r.URL.Path != wire.NodeServiceEnrolProcedure {
+			s.complain(who, "turned away: "+err.Error())
+			s.refuse(w, r, err)
+			return
+		}
+		// A message becomes up to a hundred times its size when it is decoded.
+		r.Body = http.MaxBytesReader(w, r.Body, maxStranger)
+	} else if s.tooOften(w, r, who) {
 		return
 	}
 	mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
@@ -87,6 +86,12 @@ func (s *service) find(who *caller) (*registry.Node, error) {
 		return nil, connect.NewError(connect.CodePermissionDenied, errors.New("this node was removed from the mesh: enrol with a new state directory"))
 	}
 	return nil, connect.NewError(connect.CodePermissionDenied, errors.New("this node is not in the mesh: enrol it with an enrolment string"))
+}
+
+func (s *service) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if failed := connect.NewErrorWriter().Write(w, r, err); failed != nil {
+		s.Log.Debug("refusing a call failed", "error", failed)
+	}
 }
 
 func (s *service) complain(who *caller, what string) {

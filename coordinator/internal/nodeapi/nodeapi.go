@@ -14,8 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/netip"
 	"time"
 
 	"connectrpc.com/connect"
@@ -24,14 +22,12 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
-	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
-// Bounds on what a caller may send. Enrol is open to whoever has a key of any
-// kind, so it is small; a Surrender may hold every revocation of some years.
+// Bounds on what a caller may send.
 const (
-	maxRequest   = 64 << 10
-	maxSurrender = 4 << 20
+	maxRequest   = 256 << 10 // the largest is a Surrender of some hundred revocations
+	maxStranger  = 8 << 10   // from a key that is not of the mesh: an enrolment has 1 KB
 	maxEndpoints = 16
 	maxRules     = 64
 	maxInstance  = 32
@@ -55,6 +51,15 @@ type service struct {
 	Config
 	complaints *complaints
 	pace       *pace
+}
+
+// known gives the caller, which the door has found to be a node of the mesh.
+func known(ctx context.Context) (*caller, *registry.Node, error) {
+	who, ok := ctx.Value(callerKey{}).(*caller)
+	if !ok || who.node == nil {
+		return nil, nil, connect.NewError(connect.CodePermissionDenied, errors.New("not a node of this mesh"))
+	}
+	return who, who.node, nil
 }
 
 func (s *service) Enrol(ctx context.Context, req *connect.Request[wire.EnrolRequest]) (*connect.Response[wire.EnrolResponse], error) {

@@ -67,16 +67,11 @@ func paces(procedure string) bool {
 }
 
 // tooOften refuses a node's call that comes too often, and tells whether it did.
-// Who is no node of this mesh is refused by the call itself.
 func (s *service) tooOften(w http.ResponseWriter, r *http.Request, who *caller) bool {
-	n, ok := s.Registry.Snapshot().NodeByKey(who.key)
-	if !ok || !paces(r.URL.Path) || s.pace.allow(n.ID) {
+	if !paces(r.URL.Path) || s.pace.allow(who.node.ID) {
 		return false
 	}
 	s.complain(who, "a node asks too often")
-	refused := connect.NewError(connect.CodeResourceExhausted, errors.New("this node asks too often: it will be served again in a moment"))
-	if err := connect.NewErrorWriter().Write(w, r, refused); err != nil {
-		s.Log.Debug("refusing a call failed", "error", err)
-	}
+	s.refuse(w, r, connect.NewError(connect.CodeResourceExhausted, errors.New("this node asks too often: it will be served again in a moment")))
 	return true
 }
