@@ -24,16 +24,29 @@ func Own(skip []string) ([]netip.Prefix, error) {
 		}
 	}
 	var own []netip.Prefix
+	add := func(p netip.Prefix, link int) {
+		if a := p.Addr(); !slices.Contains(ours, link) && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
+			own = appendNew(own, p)
+		}
+	}
+	// An IPv6 address comes into the table only a moment after it was given.
+	addresses, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
+	if err != nil {
+		return nil, fmt.Errorf("osnet: list this machine's addresses: %w", err)
+	}
+	for _, a := range addresses {
+		if ip, ok := netip.AddrFromSlice(a.IP); ok {
+			add(netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()), a.LinkIndex)
+		}
+	}
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
 		routes, err := netlink.RouteListFiltered(family, &netlink.Route{Table: unix.RT_TABLE_LOCAL}, netlink.RT_FILTER_TABLE)
 		if err != nil {
 			return nil, fmt.Errorf("osnet: list what this machine takes for itself: %w", err)
 		}
 		for _, r := range routes {
-			taken := r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST || r.Type == unix.RTN_ANYCAST
-			p := prefixOf(r.Dst, family)
-			if taken && !slices.Contains(ours, r.LinkIndex) && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
-				own = appendNew(own, p)
+			if r.Type == unix.RTN_LOCAL || r.Type == unix.RTN_BROADCAST || r.Type == unix.RTN_ANYCAST {
+				add(prefixOf(r.Dst, family), r.LinkIndex)
 			}
 		}
 	}

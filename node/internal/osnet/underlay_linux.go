@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -96,6 +97,8 @@ func underlay(skip []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// The kernel takes an IPv6 address for its own a moment after it was given.
+	own = slices.DeleteFunc(own, func(p netip.Prefix) bool { return p.IsSingleIP() && slices.Contains(c.Addresses, p.Addr()) })
 	var b strings.Builder
 	fmt.Fprintln(&b, c.Addresses, own)
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
