@@ -6,12 +6,12 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
 	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/internal/store/storetest"
@@ -77,7 +77,7 @@ func TestEdgeRefusesWhatComesTooOften(t *testing.T) {
 	defer func() { stop(); <-ended }()
 	node, tunnel, path := key.NewNode(), key.NewTunnel(), key.NewPath()
 	for _, c := range []registry.Command{
-		registry.Init{Mesh: wire.MeshID{1}, Domain: "mesh.example", IPv4: ipam.DefaultIPv4(), IPv6: ipam.RandomULA()},
+		registry.Init{Mesh: wire.MeshID{1}, Domain: "mesh.example", IPv4: netip.MustParsePrefix("100.64.0.0/10"), IPv6: netip.MustParsePrefix("fd00:1::/48")},
 		registry.CreateToken{ID: "join", Secret: registry.HashSecret("join"), Kind: registry.EnrolToken, User: "ana@clinic.example"},
 		registry.Enrol{Secret: registry.HashSecret("join"), Key: node.Public(), Name: "loud", OS: "linux", Version: "1",
 			Statement: wire.SignStatement(&node, tunnel.Public(), path.Public(), 1)},
