@@ -13,7 +13,7 @@
 //     a table of their own, which packets with our mark do not ask (see
 //     [Control]).
 //   - Apply is the whole truth: it makes exactly what it was given, changes
-//     nothing that is right already, and touches no table but ours.
+//     nothing that is right already, and leaves no trace in any table but ours.
 //   - Nothing is global: name, table and mark are each mesh's own.
 //
 // TUN mode is for Linux; elsewhere New gives [ErrUnsupported], and a node runs

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -60,6 +61,7 @@ func (n *Network) setRoutes(link netlink.Link) error {
 		return err
 	}
 	var errs []error
+	var fresh []netip.Prefix
 	keep := make(map[entry]bool)
 	for _, e := range n.wanted(link) {
 		keep[e] = true
@@ -68,14 +70,45 @@ func (n *Network) setRoutes(link netlink.Link) error {
 		}
 		if err := n.nl.RouteReplace(n.route(e)); err != nil {
 			errs = append(errs, fmt.Errorf("osnet: route %s: %w", e.prefix, err))
+		} else if e.kind == unix.RTN_UNREACHABLE && e.prefix.Addr().Is6() && !n.guarded(e.prefix) {
+			fresh = append(fresh, e.prefix)
 		}
 	}
+	errs = append(errs, n.recall(fresh))
 	for e, r := range have {
 		if keep[e] {
 			continue
 		}
 		if err := n.nl.RouteDel(&r); err != nil && !errors.Is(err, unix.ESRCH) {
 			errs = append(errs, fmt.Errorf("osnet: remove the route %s: %w", e.prefix, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// guarded tells whether a prefix is part of a range of the mesh. Then that is
+// what sockets are made to look again for, once for all the peers in it.
+func (n *Network) guarded(p netip.Prefix) bool {
+	return slices.ContainsFunc(n.want.Guards, func(g netip.Prefix) bool { return g.Bits() < p.Bits() && g.Contains(p.Addr()) })
+}
+
+// recall makes the machine's IPv6 sockets look again for their way to prefixes
+// that our table did not have before. A connected socket keeps the route that it
+// found once, such as the default route, until something changes on the way to
+// that route in its own table: a route of ours, in another table, goes unnoticed,
+// and what the socket sends would go on leaving in clear. So a route is put
+// into the main table for a moment, behind all others for the prefix. IPv4
+// sockets notice every change of every table.
+func (n *Network) recall(fresh []netip.Prefix) error {
+	var errs []error
+	for _, p := range fresh {
+		r := &netlink.Route{Table: unix.RT_TABLE_MAIN, Type: unix.RTN_UNREACHABLE, Priority: guardMetric, Dst: ipNet(p), Protocol: unix.RTPROT_STATIC}
+		err := n.nl.RouteAdd(r)
+		if err == nil || errors.Is(err, unix.EEXIST) { // left by a run that was killed in this line
+			err = n.nl.RouteDel(r)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("osnet: have sockets look again for their way to %s: %w", p, err))
 		}
 	}
 	return errors.Join(errs...)
