@@ -104,10 +104,17 @@ func TestStreamsSurviveTheDaemonsRestart_F49_F52(t *testing.T) {
 	}
 	mesh := []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.PrefixFrom(at[1].Addr(), 48).Masked()}
 	clear := s.Host("ehr").Capture("eth0", lab.Touching(mesh...))
+	// A session that one end alone has lost is noticed by WireGuard after 15
+	// seconds at the earliest: a node that begins anew has to speak first.
+	const speaks = 12 * time.Second
 	goOn := func(t *testing.T, why string) {
 		t.Helper()
 		for _, d := range streams {
-			t.Logf("%s: took %s", why, d.goesOn(t, why).Round(time.Millisecond))
+			took := d.goesOn(t, why)
+			t.Logf("%s: took %s", why, took.Round(time.Millisecond))
+			if took > speaks {
+				t.Errorf("%s: the stream stood for %s, want less than %s", why, took, speaks)
+			}
 		}
 	}
 	goOn(t, "the stream flows")
