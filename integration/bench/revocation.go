@@ -202,18 +202,20 @@ type flow struct {
 
 func (f *flow) run(now func() int64, stream bool) {
 	defer close(f.ended)
-	told := false
+	told, pause := false, 500*time.Microsecond
 	for block := make([]byte, 512); !f.stopped.Load(); {
 		_ = f.conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
 		if _, err := f.conn.Write(block); err != nil && !told {
 			if told = !errors.Is(err, os.ErrDeadlineExceeded); told {
 				f.told <- now()
+				// Refusals are told at a bounded rate: the next flow wants its own.
+				pause = 20 * time.Millisecond
 			}
 			if stream {
 				return
 			}
 		}
-		time.Sleep(500 * time.Microsecond)
+		time.Sleep(pause)
 	}
 }
 

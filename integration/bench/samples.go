@@ -26,7 +26,15 @@ func (s samples) at(share float64) float64 {
 	return sorted[max(0, int(math.Ceil(share*float64(len(sorted))))-1)]
 }
 
-func (s samples) median() float64 { return s.at(0.5) }
+// median lies between the two middle samples if their number is even: ratios
+// must not lean to one side.
+func (s samples) median() float64 {
+	if len(s) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	return (sorted[(len(s)-1)/2] + sorted[len(s)/2]) / 2
+}
 
 // summary is what is kept of samples.
 type summary struct {
@@ -41,7 +49,7 @@ func (s samples) summary() *summary {
 	if len(s) == 0 {
 		return nil
 	}
-	return &summary{N: len(s), P50: s.at(0.5), P99: s.at(0.99), Min: slices.Min(s), Max: slices.Max(s)}
+	return &summary{N: len(s), P50: s.median(), P99: s.at(0.99), Min: slices.Min(s), Max: slices.Max(s)}
 }
 
 func (s *summary) String() string {
