@@ -1,6 +1,7 @@
 package distribute_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -41,6 +42,10 @@ func (n *node) fold(s *wire.Signed) error {
 		n.count("delta")
 	}
 	n.bytes += len(s.Payload)
+	// The bytes put together by hand are those of the contract's own encoder.
+	if own, err := wire.Encode(o.Envelope()); err != nil || !bytes.Equal(own, s.Payload) {
+		n.w.t.Errorf("%s got %x, which wire encodes as %x, %v", n.id, s.Payload, own, err)
+	}
 	return n.judge()
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
@@ -46,6 +47,9 @@ type world struct {
 	mu      sync.Mutex
 	mapKeys []wireKey // newest first
 	log     *records
+
+	listen    bool     // note in signedFor
+	signedFor []string // nodes whose maps were signed, in order
 }
 
 type wireKey struct {
@@ -100,6 +104,11 @@ func (w *world) renew() {
 func (w *world) sign(payloads [][]byte) []*wire.Signed {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, p := range payloads {
+		if e := new(wire.Envelope); w.listen && proto.Unmarshal(p, e) == nil && e.Node != "" {
+			w.signedFor = append(w.signedFor, e.Node)
+		}
+	}
 	return wire.SignBatch(&w.mapKeys[0].private, payloads)
 }
 

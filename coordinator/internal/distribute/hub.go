@@ -67,8 +67,6 @@ var (
 	ErrGone = errors.New("this node was removed from the mesh")
 	// ErrSurrender: the node has heard of revocations that this coordinator lost.
 	ErrSurrender = errors.New("this coordinator was restored and lacks revocations: surrender yours, then follow again")
-	// ErrOften: the node connects again and again.
-	ErrOften = errors.New("this node connects too often: wait some seconds")
 	// ErrTooLarge: the node's map is larger than any node takes.
 	ErrTooLarge = errors.New("this node's map is too large to be sent: the policy must let it see fewer peers")
 )

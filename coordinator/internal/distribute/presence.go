@@ -20,9 +20,7 @@ type Presence struct {
 	Endpoints    []netip.AddrPort
 	Warnings     []string
 
-	former []string // instances that were replaced while they ran
-	joins  float64  // streams begun of late, one forgotten every joinEvery
-	joined time.Time
+	former []string            // instances that were replaced while they ran
 	hint   *wire.PeerEndpoints // as others are told; nil: to be made anew
 	near   *wire.PeerEndpoints // as those on the coordinator's machine are told
 }
@@ -30,23 +28,6 @@ type Presence struct {
 // A node whose runs take the stream from each other more than once is two
 // machines with one key. This many replaced runs are remembered.
 const maxFormer = 8
-
-// A greeting costs as much as a node has peers. So many streams a node may begin
-// at once, and then one every joinEvery: enough for a laptop on a bad train.
-const (
-	joinBurst = 20
-	joinEvery = 2 * time.Second
-)
-
-func (p *Presence) mayJoin(now time.Time) bool {
-	p.joins = max(0, p.joins-float64(now.Sub(p.joined))/float64(joinEvery))
-	p.joined = now
-	if p.joins > joinBurst {
-		return false
-	}
-	p.joins++
-	return true
-}
 
 func (h *Hub) presenceOf(node string) *Presence {
 	p := h.presence[node]

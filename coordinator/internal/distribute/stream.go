@@ -96,9 +96,6 @@ func (h *Hub) admit(s *stream) error {
 		return ErrGone
 	}
 	p := h.presenceOf(s.node)
-	if !p.mayJoin(h.cfg.Now()) {
-		return ErrOften
-	}
 	if h.lacksRevocations(s) {
 		return ErrSurrender
 	}

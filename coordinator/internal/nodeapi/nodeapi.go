@@ -135,7 +135,7 @@ func (s *service) Follow(ctx context.Context, req *connect.Request[wire.FollowRe
 		return connect.NewError(connect.CodePermissionDenied, err)
 	case errors.Is(err, distribute.ErrReplaced), errors.Is(err, distribute.ErrClosed):
 		return connect.NewError(connect.CodeUnavailable, err)
-	case errors.Is(err, distribute.ErrOften), errors.Is(err, distribute.ErrTooLarge):
+	case errors.Is(err, distribute.ErrTooLarge):
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	}
 	return err
