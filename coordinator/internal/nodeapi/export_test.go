@@ -30,7 +30,10 @@ func Revocations(root key.RootPublic, m *wire.SurrenderRequest) ([]registry.Revo
 }
 
 // Pace gives a pace's judgement on calls of a node.
-func Pace(now func() time.Time) func(node string) bool { return newPace(now).allow }
+func Pace(now func() time.Time) func(node, procedure string) bool {
+	p := newPace(now)
+	return func(node, procedure string) bool { return p.allow(call{node, procedure}) }
+}
 
 // Paces tells whether a procedure is counted.
 func Paces(procedure string) bool { return paces(procedure) }

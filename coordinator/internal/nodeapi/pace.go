@@ -18,8 +18,12 @@ import (
 type pace struct {
 	now   func() time.Time
 	mu    sync.Mutex
-	nodes map[string]*spent
+	nodes map[call]*spent
 }
+
+// call is what is counted: one kind of call of one node. A node's users can make
+// it look up rules; that must not cost it its stream.
+type call struct{ node, procedure string }
 
 type spent struct {
 	calls float64 // not yet forgiven
@@ -29,25 +33,25 @@ type spent struct {
 const (
 	callsAtOnce    = 60 // a node that starts, loses its network and comes back makes a few
 	callsPerSecond = 1
-	maxPaced       = 100_000
+	maxPaced       = 500_000
 )
 
 func newPace(now func() time.Time) *pace {
-	return &pace{now: now, nodes: map[string]*spent{}}
+	return &pace{now: now, nodes: map[call]*spent{}}
 }
 
-// allow counts a call of a node, and tells whether it may be served.
-func (p *pace) allow(node string) bool {
+// allow counts a call, and tells whether it may be served.
+func (p *pace) allow(c call) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	n := p.nodes[node]
+	n := p.nodes[c]
 	if n == nil {
 		if len(p.nodes) >= maxPaced {
 			clear(p.nodes)
 		}
 		n = &spent{at: now}
-		p.nodes[node] = n
+		p.nodes[c] = n
 	}
 	if passed := now.Sub(n.at).Seconds(); passed > 0 {
 		n.calls = max(0, n.calls-passed*callsPerSecond)
@@ -68,7 +72,7 @@ func paces(procedure string) bool {
 
 // tooOften refuses a node's call that comes too often, and tells whether it did.
 func (s *service) tooOften(w http.ResponseWriter, r *http.Request, who *caller) bool {
-	if !paces(r.URL.Path) || s.pace.allow(who.node.ID) {
+	if !paces(r.URL.Path) || s.pace.allow(call{who.node.ID, r.URL.Path}) {
 		return false
 	}
 	s.complain(who, "a node asks too often")

@@ -26,28 +26,28 @@ func TestNodeThatAsksTooOftenIsPaced(t *testing.T) {
 	allow := nodeapi.Pace(func() time.Time { return now })
 	served := 0
 	for range 1000 {
-		if allow("loud") {
+		if allow("loud", "report") {
 			served++
 		}
 	}
 	if served < 30 || served > 100 {
 		t.Errorf("%d of 1000 calls of one moment are served", served)
 	}
-	if !allow("quiet") {
-		t.Error("another node pays for it")
+	if !allow("quiet", "report") || !allow("loud", "follow") {
+		t.Error("another node, or another kind of call, pays for it")
 	}
 	now = now.Add(10 * time.Second)
-	for served = 0; allow("loud"); served++ {
+	for served = 0; allow("loud", "report"); served++ {
 	}
 	if served < 5 || served > 20 {
 		t.Errorf("%d calls are served after 10 s", served)
 	}
 	now = now.Add(-time.Hour) // a clock that is set back gives nothing away, and locks nobody out
-	if allow("loud") {
+	if allow("loud", "report") {
 		t.Error("a clock that was set back serves what was refused")
 	}
 	now = now.Add(time.Minute)
-	if !allow("loud") {
+	if !allow("loud", "report") {
 		t.Error("a clock that was set back locks a node out")
 	}
 }
