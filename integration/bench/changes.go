@@ -152,7 +152,8 @@ func (s *swarm) editAll(ctx context.Context, text string) (time.Duration, error)
 	if err != nil {
 		return 0, fmt.Errorf("set the policy: %w", err)
 	}
-	err = until(ctx, "every node has acknowledged", func() error {
+	// All to all is a million records, which the nodes decode on these processors too.
+	err = within(ctx, 4*patience, "every node has acknowledged", func() error {
 		for _, a := range s.agents {
 			if err := a.stands(resp.Msg.Revision); err != nil {
 				return fmt.Errorf("%s: %w", a.name, err)

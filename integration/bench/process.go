@@ -124,7 +124,11 @@ func (c *child) lastWords() string {
 
 // until tries f every few milliseconds until it succeeds.
 func until(ctx context.Context, what string, f func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	return within(ctx, patience, what, f)
+}
+
+func within(ctx context.Context, limit time.Duration, what string, f func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
 		err := f()
@@ -133,7 +137,7 @@ func until(ctx context.Context, what string, f func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w: %w", what, ctx.Err(), err)
+			return fmt.Errorf("%s: not within %s: %w", what, limit, err)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
