@@ -288,6 +288,22 @@ func duplicateFirstNode(text string) string {
 	return text
 }
 
+// A null is no node, token or policy: whoever wrote that was not a registry.
+func TestNullInCheckpointIsRefused(t *testing.T) {
+	m := begin(t)
+	m.join("a", registry.CreateToken{})
+	m.do(registry.SetPolicy{Text: routerPolicy})
+	for _, list := range []string{`"nodes":[`, `"tokens":[`, `"policies":[`} {
+		text := strings.Replace(m.encoded(), list, list+"null,", 1)
+		if _, err := registry.DecodeState([]byte(text)); err == nil || text == m.encoded() {
+			t.Errorf("%snull was read", list)
+		}
+	}
+	if _, err := registry.DecodeState([]byte(`{"v":1}`)); err == nil {
+		t.Error("a checkpoint of no mesh was read")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	m := begin(f)
 	m.join("a", registry.CreateToken{})
