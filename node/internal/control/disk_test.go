@@ -417,3 +417,28 @@ func TestPortAndHintsAreOnlyHelp(t *testing.T) {
 		}
 	})
 }
+
+// After a write that failed, nothing is added to the file until a Full begins it
+// anew: what stands behind a gap, or behind half a record, would cost the rest.
+func TestNothingIsAddedBehindAFailedWrite(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		r, ehr, pacs := stored(t)
+		r.c.Cut(false)
+		s := nextWithin(t, r, time.Minute)
+		before := r.readFile("map.log")
+		if err := os.Rename(r.file("map.log"), r.file("aside")); err != nil {
+			t.Fatal(err)
+		}
+		three, four, five := r.at(controltest.At(1, 1, 7), ehr, pacs), r.at(controltest.At(1, 1, 8), pacs), r.at(controltest.At(1, 1, 9), ehr)
+		s.Send(r.delta(three, four))
+		s = nextWithin(t, r, time.Minute)
+		if err := os.Rename(r.file("aside"), r.file("map.log")); err != nil {
+			t.Fatal(err)
+		}
+		r.send(s, r.delta(four, five))
+		r.holds(five.Position(), "ehr")
+		if !bytes.Equal(r.readFile("map.log"), before) {
+			t.Fatal("a Delta was added behind a gap")
+		}
+	})
+}

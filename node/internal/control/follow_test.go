@@ -247,3 +247,32 @@ func TestHintsAreBoundedAndOnlyOfPeers(t *testing.T) {
 		}
 	})
 }
+
+func TestNothingConfirmsANodeWithoutAMap(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		r := newRig(t).begin()
+		s := r.c.Next()
+		r.send(s, controltest.Current(), controltest.Heartbeat())
+		if r.confirmed != 0 || len(r.maps) != 0 || !alive(s) {
+			t.Fatal("a node without a map was told that its map is right")
+		}
+	})
+}
+
+// A machine that has just started cannot tell how late it is, so it takes any
+// time at which the key that signed it may sign, and no other.
+func TestFirstLeaseLiesWithinItsKeysTime(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		r := newRig(t).begin()
+		s := r.c.Next()
+		m := r.at(controltest.At(1, 1, 5))
+		r.send(s, r.full(m), r.lease(m.Position(), time.Now().Add(controltest.Life+time.Hour)))
+		if r.clock.Warm() || len(r.leases) != 0 || len(r.inTrouble()) != 1 || !alive(s) {
+			t.Fatal("taken:", r.leases, r.trouble)
+		}
+		r.send(s, r.lease(m.Position(), time.Now().Add(controltest.Life/2)))
+		if !r.clock.Warm() || len(r.inTrouble()) != 0 {
+			t.Fatal("refused:", r.trouble)
+		}
+	})
+}
