@@ -17,15 +17,30 @@ func (m *mesh) Map(next wire.Map) {
 	m.mu.Lock()
 	m.state = next
 	m.mu.Unlock()
-	if w, ok := m.world.(*tunWorld); ok {
-		if err := w.guard(next.Self.Ranges); err != nil {
-			m.log.Error("guarding the mesh's ranges failed", "error", err)
-		}
-		m.collisions(next.Self.Ranges)
-	}
+	m.guard(next.Self.Ranges)
 	m.world.forward(next.Self.Routes)
 	m.exceptLocal()
 	m.engine.SetMap(next)
+}
+
+// guard keeps what is for the mesh from leaving by another way, and notes the
+// ranges for a start without a map.
+func (m *mesh) guard(ranges []netip.Prefix) {
+	w, ok := m.world.(*tunWorld)
+	if !ok {
+		return
+	}
+	if err := w.guard(ranges); err != nil {
+		m.log.Error("guarding the mesh's ranges failed", "error", err)
+	}
+	m.collisions(ranges)
+	if slices.Equal(ranges, m.guarded) {
+		return
+	}
+	m.guarded = ranges
+	if err := m.node.dir.SaveRanges(ranges); err != nil {
+		m.log.Warn("noting the mesh's ranges failed: a start without a map would not guard them", "error", err)
+	}
 }
 
 // exceptLocal keeps a gateway's own addresses out of what is behind it. While

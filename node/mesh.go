@@ -36,7 +36,8 @@ type mesh struct {
 	enforced  chan struct{} // closed when the first map is enforced
 	opened    chan struct{} // the transport has opened its sockets
 	once      sync.Once
-	port      atomic.Uint32 // that the coordinator was told
+	port      atomic.Uint32  // that the coordinator was told
+	guarded   []netip.Prefix // ranges as noted on disk; run's until the follower runs, then its
 
 	mu        sync.Mutex
 	state     wire.Map
@@ -93,7 +94,10 @@ func (m *mesh) run(ctx context.Context) (err error) {
 		return err
 	}
 	m.engine.SetTunnel(m.node.keys.Tunnel, m.node.port())
-	if !start.Map.IsZero() {
+	m.guarded = m.node.dir.Ranges()
+	if start.Map.IsZero() {
+		m.guard(m.guarded)
+	} else {
 		m.Map(start.Map)
 	}
 	g, ctx := errgroup.WithContext(ctx)
