@@ -227,3 +227,35 @@ func (s *scene) denies(t *testing.T, d *lab.Daemon, to netip.AddrPort, wrong boo
 		t.Errorf("cordon status says %q (%v), want why the map is refused", out, err)
 	}
 }
+
+// A node that refuses its map does not know who is in the mesh, but it knows
+// what is the mesh: that does not leave by the default route, and whoever sends
+// it is told at once.
+func TestRefusedMapLeaksNothing_A34(t *testing.T) {
+	s := raiseOn(t, office(), clinic, member{name: "ward", owner: "nina@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
+	if s == nil {
+		return
+	}
+	at, ward := s.at("ehr", 443), s.nodes["ward"]
+	s.coordinator.Process.Kill()
+	if err := ward.Process.Stop(patience); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(ward.State, "map.log"), []byte("dear diary"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ward.Start()
+	ward.Wait("refuses its map", func(st *local.Status) bool { return len(st.Warnings) > 0 })
+	lab.Eventually(t, patience, "the kernel knows the mesh's ranges", func() (bool, string) {
+		out, err := s.Host("ward").Run(t.Context(), "ip", "route", "get", at[1].Addr().String())
+		return err != nil, out
+	})
+	leaked := s.Host("ward").Capture("eth0", lab.Touching(netip.PrefixFrom(at[0].Addr(), 10).Masked(), netip.PrefixFrom(at[1].Addr(), 48).Masked()))
+	for _, to := range at {
+		s.refused("ward", "tcp", to, syscall.EHOSTUNREACH, syscall.ENETUNREACH)
+		s.refused("ward", "udp", to, syscall.EHOSTUNREACH, syscall.ENETUNREACH)
+	}
+	if packets, err := leaked.Stop(); err != nil || len(packets) > 0 {
+		t.Errorf("%d packets for the mesh left in clear (%v)", len(packets), err)
+	}
+}
