@@ -46,6 +46,7 @@ type Config struct {
 type caller struct {
 	actor  registry.Actor
 	scopes []string
+	until  time.Time // end of the token; zero: none
 }
 
 type callerKey struct{}
@@ -59,7 +60,8 @@ type API struct {
 // New makes the edge.
 func New(c Config) *API {
 	a := &API{Config: c, mux: http.NewServeMux()}
-	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest)))
+	// Without compression nothing that is sent is more than it seems.
+	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil)))
 	return a
 }
 
@@ -103,7 +105,7 @@ func (a *API) TLS() http.Handler {
 			a.serve(w, r, nil)
 			return
 		}
-		a.serve(w, r, &caller{actor: registry.TokenActor(token.ID), scopes: token.Scopes})
+		a.serve(w, r, &caller{actor: registry.TokenActor(token.ID), scopes: token.Scopes, until: token.Expires})
 	})
 }
 

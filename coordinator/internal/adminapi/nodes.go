@@ -124,11 +124,11 @@ func (a *API) ApproveRoute(ctx context.Context, req *connect.Request[admin.Appro
 }
 
 func (a *API) describe(ctx context.Context, n *registry.Node) (*admin.Node, error) {
-	present, err := a.Hub.Present(ctx)
+	present, err := a.Hub.PresentOne(ctx, n.ID)
 	if err != nil {
 		return nil, connect.NewError(connect.CodeUnavailable, err)
 	}
-	return nodeMessage(n, present[n.ID]), nil
+	return nodeMessage(n, present), nil
 }
 
 func nodeMessage(n *registry.Node, p distribute.Presence) *admin.Node {

@@ -131,7 +131,13 @@ func (a *API) failures(_ context.Context, pol *policy.Policy) ([]compile.TestFai
 	if len(pol.Tests()) == 0 {
 		return nil, nil
 	}
-	state := a.Registry.Snapshot()
+	mesh := compiled(a.Registry.Snapshot(), pol)
+	return mesh.Test(), nil
+}
+
+// compiled gives a mesh of its own to look at, so that distribution need not wait
+// for a long look.
+func compiled(state *registry.State, pol *policy.Policy) *compile.Mesh {
 	mesh := compile.New(pol, state.Ranges())
 	var nodes []compile.Node
 	for n := range state.Nodes() {
@@ -140,7 +146,7 @@ func (a *API) failures(_ context.Context, pol *policy.Policy) ([]compile.TestFai
 		}
 	}
 	mesh.Load(nodes)
-	return mesh.Test(), nil
+	return mesh
 }
 
 // ExplainPolicy names the rule that decides about a flow.
@@ -194,24 +200,24 @@ func explanation(m *compile.Mesh, e compile.Explanation) *admin.ExplainPolicyRes
 }
 
 // ReachPolicy gives the matrix of who can reach what.
-func (a *API) ReachPolicy(ctx context.Context, _ *connect.Request[admin.ReachPolicyRequest]) (*connect.Response[admin.ReachPolicyResponse], error) {
-	out := new(admin.ReachPolicyResponse)
-	err := a.Hub.Ask(ctx, func(mesh *compile.Mesh, state *registry.State) {
-		for _, n := range state.SortedNodes() {
-			out.Nodes = append(out.Nodes, n.Name)
-		}
-		for access := range mesh.Reach() {
-			e := &admin.ReachEntry{Src: nameOf(state, access.Src), Dst: nameOf(state, access.Dst)}
-			for _, s := range access.Open {
-				e.Services = append(e.Services, serviceText(s))
-			}
-			out.Entries = append(out.Entries, e)
-		}
-		out.Table = mesh.ReachTable()
-	})
+func (a *API) ReachPolicy(_ context.Context, _ *connect.Request[admin.ReachPolicyRequest]) (*connect.Response[admin.ReachPolicyResponse], error) {
+	state := a.Registry.Snapshot()
+	pol, err := state.Policy().Parsed()
 	if err != nil {
-		return nil, connect.NewError(connect.CodeUnavailable, err)
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
+	mesh, out := compiled(state, pol), new(admin.ReachPolicyResponse)
+	for _, n := range state.SortedNodes() {
+		out.Nodes = append(out.Nodes, n.Name)
+	}
+	for access := range mesh.Reach() {
+		e := &admin.ReachEntry{Src: nameOf(state, access.Src), Dst: nameOf(state, access.Dst)}
+		for _, s := range access.Open {
+			e.Services = append(e.Services, serviceText(s))
+		}
+		out.Entries = append(out.Entries, e)
+	}
+	out.Table = mesh.ReachTable()
 	return connect.NewResponse(out), nil
 }
 

@@ -27,6 +27,9 @@ func play(t *testing.T, policy string, f func(t *testing.T, w *world)) {
 	})
 }
 
+// patience is for how long a slow reader may keep others waiting.
+const patience = time.Second
+
 // join enrols nodes with these tags, connects them, and waits until all is told.
 func join(w *world, tags ...string) (out []*node) {
 	for _, tag := range tags {
@@ -186,12 +189,98 @@ func TestSlowReaderDelaysNobody(t *testing.T) {
 		if n := quick.got("delta"); n != 20 {
 			t.Errorf("the neighbour of a slow reader got %d of 20 changes", n)
 		}
+		for range 200 {
+			b.rekey()
+		}
+		rest()
+		if n := w.hub.Debt(t.Context(), slow.id); n > 130 {
+			t.Errorf("the slow reader is owed one peer, and the list has %d entries", n)
+		}
 		slow.resume()
 		rest()
 		if n := slow.got("delta"); n != 2 {
 			t.Errorf("the slow reader got %d Deltas, want the one that was under way and one for the rest", n)
 		}
 		if wrong := slow.settled(); wrong != "" {
+			t.Error(wrong)
+		}
+	})
+}
+
+// What waits for sockets is bounded, and who reads slowly keeps the others
+// waiting for a second, not for a deadline.
+func TestMapsAreMadeAsFastAsTheyAreRead(t *testing.T) {
+	play(t, twoPairs, func(t *testing.T, w *world) {
+		w.hub.Bound(t.Context(), wire.MaxMessage, 1)
+		all := join(w, "tag:a", "tag:a", "tag:a", "tag:a", "tag:b")
+		defer leaveAll(all)
+		anew(all...)
+		all[0].stall()
+		w.do(registry.BeginIncarnation{Reason: "everybody needs a Full"})
+		synctest.Wait()
+		served := func() (n int) {
+			for _, one := range all[1:] {
+				n += one.got("full")
+			}
+			return n
+		}
+		if n := served(); n == 4 {
+			t.Error("all were served at once")
+		}
+		time.Sleep(2 * patience)
+		synctest.Wait()
+		if n := served(); n != 4 {
+			t.Errorf("%d of 4 were served two seconds later, while one reads nothing", n)
+		}
+		all[0].resume()
+		time.Sleep(2 * patience)
+		synctest.Wait()
+		if n := all[0].got("full"); n != 1 {
+			t.Errorf("the slow one got %d", n)
+		}
+	})
+}
+
+// A map too large for any node must not be followed by leases on the old one.
+func TestMapTooLargeEndsTheStream(t *testing.T) {
+	play(t, twoPairs, func(t *testing.T, w *world) {
+		a := join(w, "tag:a")[0]
+		w.hub.Bound(t.Context(), 250, 1<<20)
+		anew(a)
+		w.enrol("tag:b")
+		w.enrol("tag:b")
+		<-a.session.ended
+		if !errors.Is(a.session.err, distribute.ErrTooLarge) || a.got("lease") != 0 {
+			t.Errorf("the stream ended with %v, after %v", a.session.err, a.order)
+		}
+		p, err := w.hub.PresentOne(t.Context(), a.id)
+		if err != nil || len(p.Warnings) != 1 || p.Connected || p.Current {
+			t.Errorf("operators see %+v, %v", p, err)
+		}
+	})
+}
+
+// A change that comes between the greeting and what is sent is no "Current".
+func TestCurrentIsNotSaidBesideAChange(t *testing.T) {
+	play(t, twoPairs, func(t *testing.T, w *world) {
+		all := join(w, "tag:a", "tag:b", "tag:c")
+		defer leaveAll(all)
+		a, b := all[0], all[1]
+		a.disconnect()
+		rest()
+		w.do(registry.Report{Node: all[2].id, OS: "plan9", Version: "1"})
+		w.enrol() // a moment begins, in which changes are gathered
+		synctest.Wait()
+		all[2].rekey()
+		b.rekey()
+		a.connect()
+		synctest.Wait()
+		b.rekey()
+		rest()
+		if a.got("current") == 1 && a.order[len(a.order)-1] == "current" {
+			t.Errorf("it got %v", a.order)
+		}
+		if wrong := a.settled(); wrong != "" {
 			t.Error(wrong)
 		}
 	})
@@ -435,15 +524,18 @@ func TestComingAndGoingLeavesNothingBehind(t *testing.T) {
 	play(t, twoPairs, func(t *testing.T, w *world) {
 		a := join(w, "tag:a")[0]
 		defer a.disconnect()
-		for range 60 {
+		for range 100 {
 			n := w.enrol("tag:b")
 			rest()
 			w.do(registry.RemoveNode{Node: n.id})
 			time.Sleep(21 * time.Second)
 			synctest.Wait()
 		}
+		if kept := w.hub.RulesKept(t.Context()); kept > 10 {
+			t.Errorf("%d rule sets are kept for a handful of nodes", kept)
+		}
 		if held := w.hub.PeerSetSize(t.Context(), a.id); held > 1 {
-			t.Errorf("after 60 nodes came and went the set of peers has %d words", held)
+			t.Errorf("after 100 nodes came and went the set of peers has %d words", held)
 		}
 	})
 }

@@ -35,7 +35,7 @@ func (m *message) empty() bool {
 }
 
 // encode gives the bytes of the envelope that carries m to a node.
-func (m *message) encode(mesh wire.MeshID, node string, at wire.Position) ([]byte, error) {
+func (m *message) encode(mesh wire.MeshID, node string, at wire.Position) []byte {
 	body := sized(m.self) + sized(m.rules)
 	for _, r := range m.put {
 		body += sized(r.bytes)
@@ -52,10 +52,7 @@ func (m *message) encode(mesh wire.MeshID, node string, at wire.Position) ([]byt
 	b = appendNumber(b, envelopeEpoch, at.Epoch)
 	b = protowire.AppendTag(b, m.body, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(body))
-	if b = m.append(b); len(b) > wire.MaxMessage {
-		return nil, ErrTooLarge
-	}
-	return b, nil
+	return m.append(b)
 }
 
 // append writes the body, its fields in the order of their numbers.

@@ -59,14 +59,14 @@ func (h *Hub) flush() {
 	}
 	p := newPost()
 	for _, s := range h.due() {
-		if s.heavy() && h.flight.full() {
+		if s.heavy() && h.flight.full(p) {
 			s.queued = true
 			h.waiting = append(h.waiting, s)
 			continue
 		}
 		p = h.serve(p, s)
 	}
-	for len(h.waiting) > 0 && !h.flight.full() {
+	for len(h.waiting) > 0 && !h.flight.full(p) {
 		s := h.waiting[0]
 		h.waiting = h.waiting[1:]
 		s.queued = false
@@ -167,9 +167,12 @@ func (h *Hub) mapFor(s *stream) ([]byte, error) {
 		return nil, nil
 	}
 	at := h.position()
-	payload, err := m.encode(h.state.Mesh, s.node, at)
+	payload := m.encode(h.state.Mesh, s.node, at)
+	if len(payload) > h.largest {
+		return nil, ErrTooLarge
+	}
 	s.at = at.Revision
-	return payload, err
+	return payload, nil
 }
 
 func (h *Hub) fullFor(s *stream) *message {
@@ -287,12 +290,14 @@ const patience = time.Second
 
 // flight counts what is on its way to sockets.
 type flight struct {
+	most  int
 	bytes int
 	round int
 	lapse <-chan time.Time // set while somebody waits
 }
 
-func (f *flight) full() bool { return f.bytes >= maxFlight }
+// full tells whether what is under way, and in the post, is enough.
+func (f *flight) full(p *post) bool { return f.bytes+p.bytes >= f.most }
 
 func (f *flight) start(s *stream, weight int) {
 	s.weight, s.round = weight, f.round

@@ -89,6 +89,7 @@ type Hub struct {
 	waiting  []*stream // those whose megabytes wait for flight to have room
 	urgent   bool      // one of the queue loses a right
 	flight   flight
+	largest  int // bytes of the largest message that a node takes
 	presence map[string]*Presence
 	lost     map[string]struct{} // nodes that handed over their revocations
 	keys     []*wire.MapKeyCertificate
@@ -101,6 +102,7 @@ func New(c Config) *Hub {
 		cfg: c, asks: make(chan func()), sent: make(chan *stream), done: make(chan struct{}),
 		subjects: map[string]*subject{}, rules: map[rulesKey]*rules{}, streams: map[string]*stream{},
 		presence: map[string]*Presence{}, lost: map[string]struct{}{},
+		largest: wire.MaxMessage, flight: flight{most: maxFlight},
 	}
 }
 

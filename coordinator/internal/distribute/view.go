@@ -148,7 +148,6 @@ func (h *Hub) revoke(r registry.Revocation, revision uint64) {
 	if s := h.streams[r.Node]; s != nil {
 		h.end(s, ErrGone)
 	}
-	h.urgent = true
 }
 
 // apply marks what a change of the compiled mesh makes due.
