@@ -71,7 +71,7 @@ type Config struct {
 	// Port to listen on, UDP, both address families; 0: any, and the same one
 	// again after the bind was closed, if it is still free.
 	Port uint16
-	// Bind has the sockets; nil: conn.NewDefaultBind.
+	// Bind has the sockets; nil: those of conn.NewDefaultBind.
 	Bind conn.Bind
 	// Log takes moves of paths (info) and trouble; nil: nowhere.
 	Log *slog.Logger
@@ -129,7 +129,7 @@ func New(c Config) (*Transport, error) {
 		return nil, fmt.Errorf("making the transport: %w", err)
 	}
 	if c.Bind == nil {
-		c.Bind = conn.NewDefaultBind()
+		c.Bind = newDefaultBind()
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -1,0 +1,81 @@
+package transport
+
+import (
+	"reflect"
+	"sync/atomic"
+
+	"golang.zx2c4.com/wireguard/conn"
+)
+
+// families is the default bind with the sending of IPv4 and of IPv6 kept apart.
+//
+// conn.StdNetBind draws the address that it sends to from one pool for both
+// families, and copies an IPv6 address into one that served IPv4 before it
+// lengthens it: four bytes are the new address's and twelve are those of the
+// last IPv6 send, so the datagram goes to a stranger. Where peers have both
+// families that loses probes and handshakes; WireGuard then waits 5 s.
+// (WireGuard/wireguard-go pull request 135.)
+//
+// So IPv6 is sent by a second value of the same sockets with pools of its own.
+type families struct {
+	four atomic.Pointer[conn.StdNetBind] // opens, receives, closes, and sends IPv4
+	six  atomic.Pointer[conn.StdNetBind] // sends IPv6; nil: not open
+}
+
+// newDefaultBind gives what conn.NewDefaultBind gives, in a families if it needs it.
+func newDefaultBind() conn.Bind {
+	inner := conn.NewDefaultBind()
+	std, ok := inner.(*conn.StdNetBind)
+	if !ok {
+		return inner
+	}
+	f := new(families) // closed until Open
+	f.four.Store(std)
+	return f
+}
+
+// Open begins with a fresh value each time: a copy must not share pools that
+// were used.
+func (f *families) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
+	if f.six.Load() != nil {
+		return nil, 0, conn.ErrBindAlreadyOpen
+	}
+	four, ok := conn.NewStdNetBind().(*conn.StdNetBind)
+	if !ok {
+		panic("transport: NewStdNetBind gives no StdNetBind") // it is named after it
+	}
+	fns, actual, err := four.Open(port)
+	if err != nil {
+		return nil, 0, err
+	}
+	six := new(conn.StdNetBind)
+	reflect.ValueOf(six).Elem().Set(reflect.ValueOf(four).Elem())
+	f.four.Store(four)
+	f.six.Store(six)
+	return fns, actual, nil
+}
+
+// Close closes the sockets of both.
+func (f *families) Close() error {
+	f.six.Store(nil)
+	return f.four.Load().Close()
+}
+
+// Send is by the address's family.
+func (f *families) Send(bufs [][]byte, ep conn.Endpoint) error {
+	if six := f.six.Load(); six != nil && ep.DstIP().Is6() {
+		return six.Send(bufs, ep)
+	}
+	return f.four.Load().Send(bufs, ep)
+}
+
+// SetMark marks the sockets of both.
+func (f *families) SetMark(mark uint32) error { return f.four.Load().SetMark(mark) }
+
+// ParseEndpoint reads an address and port.
+func (f *families) ParseEndpoint(text string) (conn.Endpoint, error) {
+	return f.four.Load().ParseEndpoint(text)
+}
+
+// BatchSize is the inner bind's.
+func (f *families) BatchSize() int { return f.four.Load().BatchSize() }
