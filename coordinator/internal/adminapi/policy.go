@@ -118,10 +118,14 @@ func (a *API) test(ctx context.Context, pol *policy.Policy) ([]*admin.Problem, e
 	failures, err := a.failures(ctx, pol)
 	var out []*admin.Problem
 	for _, f := range failures {
-		out = append(out, &admin.Problem{
+		p := &admin.Problem{
 			File: f.Pos.File, Line: uint32(f.Pos.Line), Column: uint32(f.Pos.Column), Message: "test failed: " + f.Text,
-			Hint: "change the rule or the test", Warning: f.NoDevice,
-		})
+			Hint: "change the rule or the test",
+		}
+		if f.NoDevice {
+			p.Message, p.Hint, p.Warning = "test not judged: "+f.Text, "run `cordonctl policy test` when its machines have joined", true
+		}
+		out = append(out, p)
 	}
 	return out, err
 }
