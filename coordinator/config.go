@@ -2,13 +2,13 @@ package coordinator
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
@@ -56,18 +56,19 @@ const (
 // Validate names the first key with a bad value, the value, and what is allowed.
 func (c *Config) Validate() error {
 	if c.StateDir == "" {
-		return bad("state", "", "a directory that `cordon-coordinator init` made")
+		return notAllowed("state", "", "a directory that `cordon-coordinator init` made")
 	}
-	for key, value := range map[string]string{"listen": c.Listen, "metrics": c.Metrics} {
-		if value == "" {
+	for _, address := range []struct{ key, value string }{{"listen", c.Listen}, {"metrics", c.Metrics}} {
+		if address.value == "" {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(value); err != nil {
-			return bad(key, value, "an address such as :8443 or 10.0.0.5:8443")
+		_, port, err := net.SplitHostPort(address.value)
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+			return notAllowed(address.key, address.value, "an address such as :8443 or 10.0.0.5:8443")
 		}
 	}
 	if (c.WebCert == "") != (c.WebKey == "") {
-		return errors.New("web-cert and web-key: give both or neither")
+		return notAllowed("web-cert and web-key", c.WebCert+c.WebKey, "both or neither")
 	}
 	return nil
 }
@@ -76,10 +77,10 @@ func (c *Config) Validate() error {
 // the registry has its say, so what the registry would refuse is refused here.
 func (s *Setup) Validate() error {
 	if s.StateDir == "" {
-		return bad("state", "", "a directory that is not there yet, or is empty")
+		return notAllowed("state", "", "a directory that is not there yet, or is empty")
 	}
 	if err := wire.CheckURL(s.URL); err != nil {
-		return bad("url", s.URL, "https://host:port, as nodes will reach this coordinator, in lower case")
+		return notAllowed("url", s.URL, "https://host:port, as nodes will reach this coordinator, in lower case")
 	}
 	if s.Domain != "" {
 		if err := registry.CheckDomain(s.Domain); err != nil {
@@ -87,10 +88,10 @@ func (s *Setup) Validate() error {
 		}
 	}
 	if s.IPv4.IsValid() && (!s.IPv4.Addr().Is4() || s.IPv4.Bits() > 24 || !isRange(s.IPv4)) {
-		return bad("ipv4", s.IPv4.String(), "an IPv4 range from a /8 to a /24")
+		return notAllowed("ipv4", s.IPv4.String(), "an IPv4 range from a /8 to a /24")
 	}
 	if s.IPv6.IsValid() && (!s.IPv6.Addr().Is6() || s.IPv6.Addr().Is4In6() || s.IPv6.Bits() > 64 || !isRange(s.IPv6)) {
-		return bad("ipv6", s.IPv6.String(), "an IPv6 range from a /32 to a /64")
+		return notAllowed("ipv6", s.IPv6.String(), "an IPv6 range from a /32 to a /64")
 	}
 	return nil
 }
@@ -101,7 +102,7 @@ func isRange(p netip.Prefix) bool {
 	return err == nil
 }
 
-func bad(key, value, allowed string) error {
+func notAllowed(key, value, allowed string) error {
 	return fmt.Errorf("%s: %q is not allowed: want %s", key, value, allowed)
 }
 

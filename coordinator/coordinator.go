@@ -16,6 +16,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
@@ -125,18 +126,29 @@ func (a *assembly) listen() (l listeners, err error) {
 	return l, nil
 }
 
+// maxSocketPath is what sockaddr_un has room for on the systems that we serve.
+const maxSocketPath = 103
+
 // listenSocket makes the admin socket, in place of one that a dead coordinator
 // left. That this one alone uses the state directory, the store's lock says.
 func listenSocket(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
 		return nil, fmt.Errorf("%s exists and is no socket: remove it, or choose another --socket", path)
 	}
-	os.Remove(path)
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the admin socket's path %s has %d bytes, and systems take %d: give a shorter --socket", path, len(path), maxSocketPath)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("removing the socket that a dead coordinator left: %w", err)
+	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
-	return l, os.Chmod(path, 0o600)
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("closing %s to others: %w", path, err), l.Close())
+	}
+	return l, nil
 }
 
 // serve runs every part. They end in an order: first the hub, which ends all

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -100,18 +101,38 @@ func Restore(ctx context.Context, stateDir, recovery string, backup io.Reader, r
 	if err != nil {
 		return err
 	}
-	if err := auth.Restore(backup, rk, stateDir); err != nil {
+	if _, err := os.Lstat(stateDir); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("restoring into %s, which is there: move it away first", stateDir), err)
+	}
+	// The folder gets its name when the incarnation has begun: a restored mesh
+	// served without one would sign maps that every node refuses as old.
+	begun := stateDir + ".begun"
+	if err := os.RemoveAll(begun); err != nil {
+		return fmt.Errorf("restoring into %s: %w", stateDir, err)
+	}
+	if err := auth.Restore(backup, rk, begun); err != nil {
 		return err
 	}
-	journal, err := sqlite.Open(ctx, filepath.Join(stateDir, fileStore), sqlite.Options{})
+	err = beginIncarnation(ctx, begun, reason)
+	if err == nil {
+		err = os.Rename(begun, stateDir)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("restoring into %s: %w", stateDir, err), os.RemoveAll(begun))
+	}
+	return nil
+}
+
+func beginIncarnation(ctx context.Context, dir, reason string) error {
+	journal, err := sqlite.Open(ctx, filepath.Join(dir, fileStore), sqlite.Options{})
 	if err != nil {
 		return err
 	}
-	defer journal.Close()
-	return withRegistry(ctx, journal, func(r *registry.Registry) error {
+	err = withRegistry(ctx, journal, func(r *registry.Registry) error {
 		_, err := r.Do(ctx, registry.System, registry.BeginIncarnation{Reason: reason})
 		return err
 	})
+	return errors.Join(err, journal.Close())
 }
 
 // backup writes everything that Restore needs, sealed to the recovery key.

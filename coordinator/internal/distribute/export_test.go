@@ -8,6 +8,12 @@ func (h *Hub) PeerSetSize(ctx context.Context, node string) (words int) {
 	return words
 }
 
+// Bit gives a node's place in the sets of peers.
+func (h *Hub) Bit(ctx context.Context, node string) (bit int) {
+	h.do(ctx, func() { bit = h.subject(node).bit })
+	return bit
+}
+
 // Debt gives how many entries the list of peers has that a node's stream owes.
 func (h *Hub) Debt(ctx context.Context, node string) (entries int) {
 	h.do(ctx, func() { entries = len(h.streams[node].peers.list) })

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -215,13 +216,6 @@ func (r *records) count(level string) (n int) {
 
 var errStopped = errors.New("the test stopped this node")
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // state gives the mesh as it was at a revision.
 func (w *world) state(revision uint64) (*registry.State, bool) {
 	w.mu.Lock()
@@ -231,4 +225,18 @@ func (w *world) state(revision uint64) (*registry.State, bool) {
 	}
 	s := w.registry.Snapshot()
 	return s, s.Revision == revision
+}
+
+// hear begins to note whose maps are signed.
+func (w *world) hear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listen = true
+}
+
+// heard gives whose maps were signed since, in order.
+func (w *world) heard() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.signedFor)
 }
