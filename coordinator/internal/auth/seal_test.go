@@ -159,21 +159,13 @@ func TestSealRefuses(t *testing.T) {
 	}
 }
 
-// FuzzArchive seals whatever bytes come, so that they get past the seal, and
-// opens them: nothing but plain files with plain names comes out, each once, and
-// never more bytes than went in.
+// FuzzArchive unpacks whatever bytes stand under a seal, which anybody can make:
+// nothing but plain files with plain names comes out, each once, and never more
+// bytes than went in.
 func FuzzArchive(f *testing.F) {
-	_, recovery, _ := create(f)
-	id, err := age.ParseX25519Identity(recovery.Reveal())
-	must(f, err)
 	f.Fuzz(func(t *testing.T, plain []byte) {
-		var sealed bytes.Buffer
-		w, err := age.Encrypt(&sealed, id.Recipient())
-		must(t, err)
-		_, err = w.Write(plain)
-		must(t, errors.Join(err, w.Close()))
 		seen, total := map[string]bool{}, int64(0)
-		err = auth.Open(&sealed, recovery, func(name string, r io.Reader) error {
+		err := auth.Unpack(plain, func(name string, r io.Reader) error {
 			if !filepath.IsLocal(name) || seen[name] || strings.ContainsAny(name, "\\:\x00") || strings.HasPrefix(filepath.Base(name), ".") {
 				t.Errorf("a file %q after %v", name, seen)
 			}
