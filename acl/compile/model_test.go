@@ -219,12 +219,26 @@ func (w world) points(n compile.Node) []netip.Addr {
 			continue
 		}
 		for _, a := range w.ends() {
-			if _, hosted := w.hostOf(a); route.Contains(a) && !hosted {
+			if _, hosted := w.hostOf(a); route.Contains(a) && !hosted && route.Bits() == w.mostPrecise(a) {
 				all = append(all, a)
 			}
 		}
 	}
 	return all
+}
+
+// mostPrecise gives the length of the longest route that holds a, whoever
+// carries it: that router stands for a, and a wider one does not.
+func (w world) mostPrecise(a netip.Addr) int {
+	best := 0
+	for _, n := range w.nodes {
+		for _, r := range n.Routes {
+			if r.Contains(a) {
+				best = max(best, r.Bits())
+			}
+		}
+	}
+	return best
 }
 
 // ends gives both ends of every prefix that the world knows.
