@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,7 +136,7 @@ func (s *scene) shout(host string, to netip.AddrPort) {
 		s.t.Fatal(err)
 	}
 	defer conn.Close()
-	_, _ = conn.Write([]byte("to " + to.String())) // an earlier refusal may be told here
+	_, _ = conn.Write([]byte(host + " to " + to.String())) // an earlier refusal may be told here
 }
 
 // A28: a device behind a gateway does not speak as the gateway, whose address no
@@ -164,16 +165,21 @@ func TestDeviceIsNotItsGatewayNorRoutedElsewhere_A28(t *testing.T) {
 		s.shout("pump", netip.MustParseAddrPort("10.77.0.1:5000"))
 		s.shout("pump", netip.MustParseAddrPort("[fd77::1]:5000"))
 	}
-	select {
-	case from := <-desk:
-		t.Errorf("a device spoke as its gateway: %s", from)
-	case from := <-hub:
-		t.Errorf("the gateway routes for its devices: %s", from)
-	case <-time.After(quiet):
+	for end := time.After(quiet); ; {
+		select {
+		case said := <-desk:
+			if strings.HasPrefix(said, `"pump`) { // the gateway's own may come late
+				t.Errorf("a device spoke as its gateway: %s", said)
+			}
+		case said := <-hub:
+			t.Errorf("the gateway routes for its devices: %s", said)
+		case <-end:
+			return
+		}
 	}
 }
 
-// shoutUntil sends until a datagram arrived, and waits for those under way.
+// shoutUntil sends until a datagram arrived.
 func (s *scene) shoutUntil(host string, to netip.AddrPort, heard <-chan string) {
 	s.t.Helper()
 	lab.Eventually(s.t, patience, host+" is heard at "+to.String(), func() (bool, string) {
@@ -185,11 +191,4 @@ func (s *scene) shoutUntil(host string, to netip.AddrPort, heard <-chan string) 
 			return false, "nothing came"
 		}
 	})
-	for {
-		select {
-		case <-heard:
-		case <-time.After(quiet):
-			return
-		}
-	}
 }
