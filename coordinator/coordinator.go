@@ -169,6 +169,7 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
 	if l.metrics != nil {
+		a.Log.Info("serving metrics", "listen", l.metrics.Addr().String())
 		g.Go(func() error { return serveHTTP(ctx, a.metricsServer(), l.metrics) })
 	}
 	g.Go(func() error {
@@ -179,7 +180,7 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 			return nil
 		}
 	})
-	a.Log.Info("serving", "listen", l.tls.Addr(), "url", a.settings.URL, "mesh", a.authority.Mesh(), "socket", a.Socket)
+	a.Log.Info("serving", "listen", l.tls.Addr().String(), "url", a.settings.URL, "mesh", a.authority.Mesh().String(), "socket", a.Socket)
 	err := g.Wait()
 	stopWriting()
 	<-written

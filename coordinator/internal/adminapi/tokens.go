@@ -20,6 +20,9 @@ import (
 // once, as the string in which it is handed on.
 func (a *API) CreateToken(ctx context.Context, req *connect.Request[admin.CreateTokenRequest]) (*connect.Response[admin.CreateTokenResponse], error) {
 	m := req.Msg
+	if most := int64(registry.MaxTokenLifetime / time.Second); m.Lifetime < 0 || m.Lifetime > most {
+		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("a lifetime of %d s: want at most %d, or 0 for an hour", m.Lifetime, most))
+	}
 	secret := strings.ToLower(rand.Text()) // at least 128 random bits
 	c := registry.CreateToken{
 		ID: strings.ToLower(rand.Text()[:8]), Secret: registry.HashSecret(secret), Kind: registry.EnrolToken,
