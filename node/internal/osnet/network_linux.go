@@ -24,7 +24,8 @@ type Network struct {
 	mu    sync.Mutex
 	want  Want
 	fence fence
-	index int // of the TUN that Open made last; 0 for none
+	index int    // of the TUN that Open made last; 0 for none
+	round uint64 // how often the machine was made as it should be
 }
 
 // New takes over what an earlier run left under this name, and installs the
@@ -124,6 +125,7 @@ func (n *Network) Reapply() error {
 }
 
 func (n *Network) reconcile() error {
+	n.round++
 	errs := []error{n.setRules(), n.setFence()}
 	link, err := n.link()
 	if err != nil {

@@ -12,19 +12,26 @@ import (
 // Apply and Open, so our own changes are no events. tell may call Open and Apply.
 // Watch blocks until ctx ends, and then returns nil.
 func (n *Network) Watch(ctx context.Context, tell func(Event)) error {
-	told := make(map[Event]bool)
+	told := make(map[Event]uint64) // and in which round
 	first, last := true, ""
 	return follow(ctx, func() error {
-		found, err := n.inspect()
+		found, round, err := n.inspect()
 		if err != nil {
 			return err
 		}
 		for _, e := range []Event{TunnelGone, TunnelDown, AddressLost, RouteLost, RuleLost} {
-			if found[e] && !told[e] {
+			at, before := told[e]
+			switch {
+			case !found[e]:
+				delete(told, e)
+			case !before || at != round:
+				// What is lost after a repair was lost anew, also if nobody saw it
+				// whole in between: somebody who takes one thing after the other is
+				// slower than we are.
+				told[e] = round
 				tell(e)
 			}
 		}
-		told = found
 		now, err := underlay([]string{n.cfg.Name})
 		if err != nil {
 			return err
@@ -37,10 +44,15 @@ func (n *Network) Watch(ctx context.Context, tell func(Event)) error {
 	})
 }
 
-// inspect says what is wrong now.
-func (n *Network) inspect() (map[Event]bool, error) {
+// inspect says what is wrong now, and in which round.
+func (n *Network) inspect() (wrong map[Event]bool, round uint64, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	wrong, err = n.wrong()
+	return wrong, n.round, err
+}
+
+func (n *Network) wrong() (map[Event]bool, error) {
 	wrong := make(map[Event]bool)
 	for _, family := range n.families() {
 		there, err := n.hasRule(family)

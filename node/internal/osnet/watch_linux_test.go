@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,6 +49,46 @@ func (ch events) expect(t *testing.T, what string, e osnet.Event) {
 		}
 	case <-time.After(patience):
 		t.Fatalf("%s: nothing came, want %v", what, e)
+	}
+}
+
+// Whoever takes a thing again while it is being put back takes it for good, if
+// that is not seen: nothing changes any more that would be looked at.
+func TestWatchTellsWhatIsLostWhileItIsRepaired(t *testing.T) {
+	if !rooted(t) {
+		return
+	}
+	ns := namespace(t)
+	n := newNetwork(t, osnet.Config{})
+	open(t, n)
+	must(t, n.Apply(mesh()))
+	link, err := netlink.LinkByName("cordon0")
+	must(t, err)
+	take := func() error { return netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(host(self6))}) }
+	ch, looking, times := make(events, 10), make(chan struct{}), 0
+	inside(t, ns, func(ctx context.Context) error {
+		close(looking)
+		return n.Watch(ctx, func(e osnet.Event) {
+			err := n.Reapply()
+			if times++; times < 4 && err == nil {
+				err = take()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			ch <- e
+		})
+	})
+	<-looking
+	must(t, take())
+	for range 4 {
+		ch.expect(t, "taken while it is put back", osnet.AddressLost)
+	}
+	wantLeads(t, "put back at last", 0, map[netip.Addr]string{peer4: "cordon0", peer6: "cordon0"})
+	have, err := netlink.AddrList(link, netlink.FAMILY_V6)
+	must(t, err)
+	if !slices.ContainsFunc(have, func(a netlink.Addr) bool { return a.IP.Equal(self6.AsSlice()) }) {
+		t.Errorf("the address is away for good: %v", have)
 	}
 }
 
