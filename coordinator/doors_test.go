@@ -100,7 +100,7 @@ func TestBodiesThatAreNoMessages(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	if grown := (after.TotalAlloc - before.TotalAlloc) >> 20; grown > 96 {
+	if grown := (after.TotalAlloc - before.TotalAlloc) >> 20; grown > 256 {
 		t.Errorf("nine bad bodies had %d MB allocated, on both sides together", grown)
 	}
 	if got := r.status(); got.Nodes != 1 {
