@@ -40,7 +40,7 @@ test: ## everything that must hold: vet, staticcheck, layout, unit tests with -r
 	@scripts/test
 
 lab: build ## the built programs in network namespaces (root)
-	@CORDON_BIN=$(CURDIR)/bin go test -count=1 -timeout 8m ./integration/...
+	@CORDON_BIN=$(CURDIR)/bin go test -p 1 -count=1 -timeout 8m ./integration/...
 
 bench: build ## the numbers that we promise, side by side with others where installed
 	@go run ./integration/bench -bin bin

@@ -154,7 +154,7 @@ func TestDeviceIsNotItsGatewayNorRoutedElsewhere_A28(t *testing.T) {
 		s.shoutUntil("gateway", to, desk) // what the gateway itself says is permitted
 		own, via := s.at("gateway", 0)[i].Addr(), []string{"10.88.0.1", "fd88::1"}[i]
 		bits, pump := fmt.Sprint("/", own.BitLen()), s.Host("pump")
-		pump.MustRun("ip", "addr", "add", own.String()+bits, "dev", "eth0")
+		pump.MustRun("ip", "addr", "add", own.String()+bits, "dev", "eth0", "nodad")
 		pump.MustRun("ip", "route", "replace", to.Addr().String()+bits, "via", via, "src", own.String())
 		for range 3 {
 			s.shout("pump", to)

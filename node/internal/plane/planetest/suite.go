@@ -251,8 +251,8 @@ func addressesOfAPeer(t *testing.T, p *Pair) {
 func sessionsOutliveChanges(t *testing.T, p *Pair) {
 	w := newWorld(t, p, open("r", service(acl.UDP, 53, 53)))
 	w.passes("before", p.A, p.B, UDP(A4, B4, 5000, 53))
+	p.Pass(10 * time.Second) // both may have begun, and WireGuard settles that after 5 s
 	before := stats(t, p.A.Plane).Peers[0].LastHandshake
-	p.Pass(10 * time.Second)
 	w.rule(open("r2", service(acl.UDP, 53, 54)))
 	route := Address("10.7.0.9").Host()
 	w.a.Peers[0].Allowed = append(w.a.Peers[0].Allowed, route)
