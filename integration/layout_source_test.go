@@ -51,9 +51,6 @@ func readTree(top string) ([]*source, error) {
 		if err != nil {
 			return err
 		}
-		if bytes.HasPrefix(text, []byte("//go:build depskeep")) {
-			return nil
-		}
 		name, err := filepath.Rel(top, path)
 		if err != nil {
 			return err
