@@ -97,6 +97,32 @@ func TestStarterPolicyDeniesAll(t *testing.T) {
 	}
 }
 
+// A policy with an error, or with a test of its own that fails, changes nothing,
+// and says where.
+func TestRefusedPolicyStaysOutOfForce(t *testing.T) {
+	r := begin(t, nil)
+	_, secret := r.token(enrolToken())
+	r.enrol(secret)
+	before := r.status()
+	for what, text := range map[string]string{
+		"not HuJSON":      "{",
+		"an unknown name": `{"acls": [{"action": "accept", "src": ["group:nobody"], "dst": ["*:22"]}]}`,
+		"a failing test":  `{"tagOwners": {"tag:test": []}, "tests": [{"src": "tag:test", "accept": ["tag:test:22"]}]}`,
+	} {
+		_, err := r.root.SetPolicy(t.Context(), connect.NewRequest(&admin.SetPolicyRequest{Text: text}))
+		problems := admin.Problems(err)
+		if connect.CodeOf(err) != connect.CodeInvalidArgument || len(problems) == 0 || problems[0].Line == 0 {
+			t.Errorf("%s: %v, with problems %v", what, err, problems)
+		}
+	}
+	if after := r.status(); after.PolicyRevision != before.PolicyRevision || after.Revision != before.Revision {
+		t.Errorf("refused policies led from %v to %v", before, after)
+	}
+	if _, err := r.root.SetPolicy(t.Context(), connect.NewRequest(&admin.SetPolicyRequest{Text: `{}`, ExpectedRevision: before.PolicyRevision + 7})); connect.CodeOf(err) != connect.CodeAborted {
+		t.Errorf("an edit of a policy that is not in force: %v", err)
+	}
+}
+
 func TestInitRefusesWhatIsThere(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600); err != nil {
@@ -218,6 +244,9 @@ func TestRestoreBeginsANewIncarnation(t *testing.T) {
 	}
 	if err := coordinator.Restore(t.Context(), to, other.Recovery, bytes.NewReader(sealed.Bytes()), "test"); err == nil {
 		t.Error("another mesh's recovery key opens the backup")
+	}
+	if err := coordinator.Restore(t.Context(), to, r.founded.Recovery, bytes.NewReader(sealed.Bytes()), "a reason\nof two lines"); err == nil {
+		t.Error("a reason that the audit does not take begins an incarnation")
 	}
 	if left, err := filepath.Glob(to + "*"); err != nil || len(left) > 0 {
 		t.Errorf("failed restores left %v, %v", left, err)

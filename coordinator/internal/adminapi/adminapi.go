@@ -46,7 +46,6 @@ type Config struct {
 type caller struct {
 	actor  registry.Actor
 	scopes []string
-	until  time.Time // end of the token; zero: none
 }
 
 type callerKey struct{}
@@ -105,7 +104,7 @@ func (a *API) TLS() http.Handler {
 			a.serve(w, r, nil)
 			return
 		}
-		a.serve(w, r, &caller{actor: registry.TokenActor(token.ID), scopes: token.Scopes, until: token.Expires})
+		a.serve(w, r, &caller{actor: registry.TokenActor(token.ID), scopes: token.Scopes})
 	})
 }
 
