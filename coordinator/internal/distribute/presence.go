@@ -41,7 +41,7 @@ func (h *Hub) presenceOf(node string) *Presence {
 func (h *Hub) connected(p *Presence, s *stream) {
 	was := p.Connected
 	p.Connected, p.LastSeen, p.From = true, h.cfg.Now(), s.join.From
-	if !was {
+	if !was && len(p.Endpoints) > 0 { // a new node says where it is in a moment: one hint is enough
 		h.hint(s.node, p)
 	}
 }
