@@ -21,6 +21,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A reader that goes away, as in `make demo | head`, must not leave processes.
+	signal.Ignore(syscall.SIGPIPE)
 	if err := run(ctx, os.Getenv("KEEP") == "1"); err != nil {
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
 		stop()
