@@ -17,7 +17,9 @@
 package acl
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -66,6 +68,22 @@ type Service struct {
 	Protocol Protocol
 	First    uint16
 	Last     uint16
+}
+
+// MergeServices sorts services in place, and joins those that overlap or touch.
+func MergeServices(open []Service) []Service {
+	slices.SortFunc(open, func(a, b Service) int {
+		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
+	})
+	joined := open[:0]
+	for _, s := range open {
+		if n := len(joined) - 1; n >= 0 && joined[n].Protocol == s.Protocol && int(s.First) <= int(joined[n].Last)+1 {
+			joined[n].Last = max(joined[n].Last, s.Last)
+			continue
+		}
+		joined = append(joined, s)
+	}
+	return joined
 }
 
 // LogLevel says how much of a flow under a rule is recorded.

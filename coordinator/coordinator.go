@@ -97,8 +97,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 
 // autoApprove is the policy's word on a route that a node advertises.
 func autoApprove(p *policy.Policy, n registry.Node, prefix netip.Prefix) bool {
-	node := compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses}
-	return slices.Contains(compile.New(p, nil).ApprovedRoutes(node, []netip.Prefix{prefix}), prefix)
+	return slices.Contains(compile.New(p, nil).ApprovedRoutes(distribute.CompileNode(&n), []netip.Prefix{prefix}), prefix)
 }
 
 type listeners struct {

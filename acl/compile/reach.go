@@ -117,7 +117,7 @@ func (m *Mesh) openBetween(from, to *class, counts func(*part) bool) (open []acl
 			rules = append(rules, p.rule.ID)
 		}
 	}
-	return merge(open), rules
+	return acl.MergeServices(open), rules
 }
 
 // openOwn gives what a class may reach at nodes of the same owner only.
@@ -127,23 +127,7 @@ func (m *Mesh) openOwn(from *class) (open []acl.Service, rules []acl.RuleID) {
 			open, rules = append(open, p.open...), append(rules, p.rule.ID)
 		}
 	}
-	return merge(open), rules
-}
-
-// merge sorts services and joins those that overlap or touch.
-func merge(open []acl.Service) []acl.Service {
-	slices.SortFunc(open, func(a, b acl.Service) int {
-		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
-	})
-	joined := open[:0]
-	for _, s := range open {
-		if n := len(joined) - 1; n >= 0 && joined[n].Protocol == s.Protocol && int(s.First) <= int(joined[n].Last)+1 {
-			joined[n].Last = max(joined[n].Last, s.Last)
-			continue
-		}
-		joined = append(joined, s)
-	}
-	return joined
+	return acl.MergeServices(open), rules
 }
 
 // ReachTable writes who can reach what for people. Nodes and routes that the

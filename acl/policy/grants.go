@@ -63,7 +63,7 @@ func (r *ruleReader) grantServices(items []item) []acl.Service {
 		}
 		all = append(all, open...)
 	}
-	return merge(all)
+	return acl.MergeServices(all)
 }
 
 // grantService reads "*", "22", "80-443", "tcp:22" or "icmp:*". A bare number is

@@ -1,9 +1,7 @@
 package policy
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -126,21 +124,5 @@ func services(protocols []acl.Protocol, spans []span) ([]acl.Service, *complaint
 			open = append(open, acl.Service{Protocol: p, First: s.first, Last: s.last})
 		}
 	}
-	return merge(open), nil
-}
-
-// merge sorts services and joins those that overlap or touch.
-func merge(open []acl.Service) []acl.Service {
-	slices.SortFunc(open, func(a, b acl.Service) int {
-		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
-	})
-	joined := open[:0]
-	for _, s := range open {
-		if n := len(joined) - 1; n >= 0 && joined[n].Protocol == s.Protocol && int(s.First) <= int(joined[n].Last)+1 {
-			joined[n].Last = max(joined[n].Last, s.Last)
-			continue
-		}
-		joined = append(joined, s)
-	}
-	return joined
+	return acl.MergeServices(open), nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
@@ -146,7 +147,7 @@ func compiled(state *registry.State, pol *policy.Policy) *compile.Mesh {
 	var nodes []compile.Node
 	for n := range state.Nodes() {
 		if n.Approved {
-			nodes = append(nodes, compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes()})
+			nodes = append(nodes, distribute.CompileNode(n))
 		}
 	}
 	mesh.Load(nodes)

@@ -18,7 +18,7 @@ func (h *Hub) rebuild(state *registry.State) {
 	var nodes []compile.Node
 	for n := range state.Nodes() {
 		if n.Approved {
-			nodes = append(nodes, compileNode(n))
+			nodes = append(nodes, CompileNode(n))
 		}
 	}
 	h.mesh.Load(nodes)
@@ -52,7 +52,8 @@ func (h *Hub) forgetMissing() {
 	}
 }
 
-func compileNode(n *registry.Node) compile.Node {
+// CompileNode gives what the compiler needs to know of a node.
+func CompileNode(n *registry.Node) compile.Node {
 	return compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes()}
 }
 
@@ -118,7 +119,7 @@ func (h *Hub) update(id string) {
 	before := subject.record
 	subject.record = nil
 	if n.Approved {
-		h.apply(h.mesh.Put(compileNode(n)))
+		h.apply(h.mesh.Put(CompileNode(n)))
 	} else {
 		h.apply(h.mesh.Remove(id))
 	}
