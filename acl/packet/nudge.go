@@ -31,17 +31,18 @@ func AppendNudge(dst []byte, f *Flow) ([]byte, bool) {
 // after it, and gives the offset at which those begin.
 func appendFlowHeader(dst []byte, f *Flow, size int) ([]byte, int) {
 	at := len(dst)
-	src, to := f.Src.IP().AsSlice(), f.Dst.IP().AsSlice()
 	if f.Src.Is4() {
+		src, to := f.Src.IP().As4(), f.Dst.IP().As4()
 		dst = append(dst, 0x45, 0)
 		dst = binary.BigEndian.AppendUint16(dst, uint16(header4+size))
-		dst = append(dst, 0, 0, 0x40, 0, answerTTL, byte(f.Proto), 0, 0)
-		dst = append(append(dst, src...), to...)
+		dst = append(dst, 0, 0, 0x40, 0, answerTTL, byte(f.Proto), 0, 0) // don't fragment
+		dst = append(append(dst, src[:]...), to[:]...)
 		binary.BigEndian.PutUint16(dst[at+10:], checksum(dst[at:], 0))
 		return dst, at + header4
 	}
+	src, to := f.Src.IP().As16(), f.Dst.IP().As16()
 	dst = append(dst, 0x60, 0, 0, 0)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(size))
 	dst = append(dst, byte(f.Proto), answerTTL)
-	return append(append(dst, src...), to...), at + header6
+	return append(append(dst, src[:]...), to[:]...), at + header6
 }

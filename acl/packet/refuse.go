@@ -122,22 +122,7 @@ func (a Addr) single() bool {
 // appendHeader appends the IP header of an answer to p with size bytes after
 // it, and gives the offset at which those begin.
 func appendHeader(dst []byte, p *Packet, proto acl.Protocol, size int) ([]byte, int) {
-	at := len(dst)
-	if p.Src.Is4() {
-		dst = append(dst, 0x45, 0)
-		dst = binary.BigEndian.AppendUint16(dst, uint16(header4+size))
-		dst = append(dst, 0, 0, 0x40, 0, answerTTL, byte(proto), 0, 0) // don't fragment
-		dst = append(dst, p.raw[16:20]...)
-		dst = append(dst, p.raw[12:16]...)
-		binary.BigEndian.PutUint16(dst[at+10:], checksum(dst[at:], 0))
-		return dst, at + header4
-	}
-	dst = append(dst, 0x60, 0, 0, 0)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(size))
-	dst = append(dst, byte(proto), answerTTL)
-	dst = append(dst, p.raw[24:40]...)
-	dst = append(dst, p.raw[8:24]...)
-	return dst, at + header6
+	return appendFlowHeader(dst, &Flow{Src: p.Dst, Dst: p.Src, Proto: proto}, size)
 }
 
 // pseudo is the sum of the pseudo-header; swapping the addresses, as an answer
