@@ -14,6 +14,8 @@
 //
 //   - the mesh root: a map key and the time in which it may sign ([SignMapKey]);
 //   - a map key: the root of a Merkle tree whose leaves are envelopes;
+//   - a map key, too: which node may use relays, and until when
+//     ([SignRelayTicket]);
 //   - a node key: the tunnel key and path key that the node uses now
 //     ([SignStatement]). A coordinator can withhold a peer, but it cannot put
 //     its own tunnel key into a peer's place.

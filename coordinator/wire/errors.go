@@ -32,6 +32,8 @@ var (
 	ErrLevel = errors.New("no common protocol level")
 	// ErrEnrolment: not an enrolment string. The input is never repeated.
 	ErrEnrolment = errors.New("not an enrolment string")
+	// ErrTicket: a relay ticket that is genuine, but not for now. Get another.
+	ErrTicket = errors.New("relay ticket is not valid now")
 	// ErrCoordinator: the server is not a coordinator of the pinned mesh.
 	ErrCoordinator = errors.New("not a coordinator of this mesh")
 )

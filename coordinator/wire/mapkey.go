@@ -108,15 +108,21 @@ func (t *Trust) Add(c *MapKeyCertificate) error {
 // Check tells whether k may sign maps at now; if not, it says why, as [ErrMapKey].
 func (t *Trust) Check(k key.MapPublic, now time.Time) error {
 	c, err := t.known(k)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case now.Before(c.NotBefore):
+	}
+	return c.holds(now)
+}
+
+// holds tells whether the key may sign at now.
+func (k MapKey) holds(now time.Time) error {
+	switch {
+	case now.Before(k.NotBefore):
 		return fmt.Errorf("%w: %s is valid from %s, and it is %s: check the clock",
-			ErrMapKey, k.Short(), c.NotBefore.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
-	case !now.Before(c.NotAfter):
+			ErrMapKey, k.Key.Short(), k.NotBefore.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	case !now.Before(k.NotAfter):
 		return fmt.Errorf("%w: %s ended at %s, and it is %s: check the clock, or give the coordinator a new map key",
-			ErrMapKey, k.Short(), c.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+			ErrMapKey, k.Key.Short(), k.NotAfter.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -2553,6 +2553,155 @@ func (x *RulePosition) GetText() string {
 	return ""
 }
 
+// A RelayTicket lets one node use relays. A relay verifies it knowing nothing
+// but fingerprints of mesh roots, so it serves while no coordinator can be
+// reached: the ticket brings the root's key and the map key's certificate along.
+// payload is a serialised RelayClaim, signature is the map key's (Ed25519ctx,
+// "cordon relay ticket v1").
+type RelayTicket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Payload       []byte                 `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	Signature     []byte                 `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	MapKey        *MapKeyCertificate     `protobuf:"bytes,3,opt,name=map_key,json=mapKey,proto3" json:"map_key,omitempty"`
+	RootKey       []byte                 `protobuf:"bytes,4,opt,name=root_key,json=rootKey,proto3" json:"root_key,omitempty"` // 32 bytes, Ed25519; its SHA-256 is what the relay knows
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayTicket) Reset() {
+	*x = RelayTicket{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayTicket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayTicket) ProtoMessage() {}
+
+func (x *RelayTicket) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
+func (*RelayTicket) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *RelayTicket) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *RelayTicket) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *RelayTicket) GetMapKey() *MapKeyCertificate {
+	if x != nil {
+		return x.MapKey
+	}
+	return nil
+}
+
+func (x *RelayTicket) GetRootKey() []byte {
+	if x != nil {
+		return x.RootKey
+	}
+	return nil
+}
+
+type RelayClaim struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mesh          []byte                 `protobuf:"bytes,1,opt,name=mesh,proto3" json:"mesh,omitempty"`
+	NodeKey       []byte                 `protobuf:"bytes,2,opt,name=node_key,json=nodeKey,proto3" json:"node_key,omitempty"`        // 32 bytes, Ed25519; whoever shows the ticket proves it
+	NotBefore     int64                  `protobuf:"varint,3,opt,name=not_before,json=notBefore,proto3" json:"not_before,omitempty"` // Unix seconds
+	NotAfter      int64                  `protobuf:"varint,4,opt,name=not_after,json=notAfter,proto3" json:"not_after,omitempty"`    // Unix seconds, exclusive
+	Rate          uint64                 `protobuf:"varint,5,opt,name=rate,proto3" json:"rate,omitempty"`                            // bytes a second that the node may send; 0: as the relay says
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayClaim) Reset() {
+	*x = RelayClaim{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayClaim) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayClaim) ProtoMessage() {}
+
+func (x *RelayClaim) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
+func (*RelayClaim) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RelayClaim) GetMesh() []byte {
+	if x != nil {
+		return x.Mesh
+	}
+	return nil
+}
+
+func (x *RelayClaim) GetNodeKey() []byte {
+	if x != nil {
+		return x.NodeKey
+	}
+	return nil
+}
+
+func (x *RelayClaim) GetNotBefore() int64 {
+	if x != nil {
+		return x.NotBefore
+	}
+	return 0
+}
+
+func (x *RelayClaim) GetNotAfter() int64 {
+	if x != nil {
+		return x.NotAfter
+	}
+	return 0
+}
+
+func (x *RelayClaim) GetRate() uint64 {
+	if x != nil {
+		return x.Rate
+	}
+	return 0
+}
+
 var File_coordinator_wire_wire_proto protoreflect.FileDescriptor
 
 const file_coordinator_wire_wire_proto_rawDesc = "" +
@@ -2743,7 +2892,20 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x03 \x01(\rR\x04line\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text2\xaf\x04\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\x9c\x01\n" +
+	"\vRelayTicket\x12\x18\n" +
+	"\apayload\x18\x01 \x01(\fR\apayload\x12\x1c\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\x12:\n" +
+	"\amap_key\x18\x03 \x01(\v2!.cordon.wire.v1.MapKeyCertificateR\x06mapKey\x12\x19\n" +
+	"\broot_key\x18\x04 \x01(\fR\arootKey\"\x8b\x01\n" +
+	"\n" +
+	"RelayClaim\x12\x12\n" +
+	"\x04mesh\x18\x01 \x01(\fR\x04mesh\x12\x19\n" +
+	"\bnode_key\x18\x02 \x01(\fR\anodeKey\x12\x1d\n" +
+	"\n" +
+	"not_before\x18\x03 \x01(\x03R\tnotBefore\x12\x1b\n" +
+	"\tnot_after\x18\x04 \x01(\x03R\bnotAfter\x12\x12\n" +
+	"\x04rate\x18\x05 \x01(\x04R\x04rate2\xaf\x04\n" +
 	"\vNodeService\x12D\n" +
 	"\x05Enrol\x12\x1c.cordon.wire.v1.EnrolRequest\x1a\x1d.cordon.wire.v1.EnrolResponse\x12D\n" +
 	"\x05Renew\x12\x1c.cordon.wire.v1.RenewRequest\x1a\x1d.cordon.wire.v1.RenewResponse\x12I\n" +
@@ -2765,7 +2927,7 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 	return file_coordinator_wire_wire_proto_rawDescData
 }
 
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*EnrolRequest)(nil),        // 0: cordon.wire.v1.EnrolRequest
 	(*EnrolResponse)(nil),       // 1: cordon.wire.v1.EnrolResponse
@@ -2804,6 +2966,8 @@ var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*LookupRulesRequest)(nil),  // 34: cordon.wire.v1.LookupRulesRequest
 	(*LookupRulesResponse)(nil), // 35: cordon.wire.v1.LookupRulesResponse
 	(*RulePosition)(nil),        // 36: cordon.wire.v1.RulePosition
+	(*RelayTicket)(nil),         // 37: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),          // 38: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	4,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
@@ -2838,25 +3002,26 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	15, // 29: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
 	6,  // 30: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
 	36, // 31: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
-	0,  // 32: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	2,  // 33: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	8,  // 34: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	28, // 35: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	30, // 36: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	32, // 37: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	34, // 38: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	1,  // 39: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	3,  // 40: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	9,  // 41: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	29, // 42: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	31, // 43: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	33, // 44: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	35, // 45: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	39, // [39:46] is the sub-list for method output_type
-	32, // [32:39] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	6,  // 32: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	0,  // 33: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	2,  // 34: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	8,  // 35: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	28, // 36: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	30, // 37: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	32, // 38: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	34, // 39: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	1,  // 40: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	3,  // 41: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	9,  // 42: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	29, // 43: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	31, // 44: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	33, // 45: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	35, // 46: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	40, // [40:47] is the sub-list for method output_type
+	33, // [33:40] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
@@ -2883,7 +3048,7 @@ func file_coordinator_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

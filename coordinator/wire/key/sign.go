@@ -19,6 +19,8 @@ const (
 	ContextStatement Context = "cordon statement v1"
 	ContextMapKey    Context = "cordon map key v1"
 	ContextMap       Context = "cordon map v1"
+	ContextTicket    Context = "cordon relay ticket v1"
+	ContextRelay     Context = "cordon relay proof v1"
 )
 
 // ErrSignature is returned when a signature does not verify.
