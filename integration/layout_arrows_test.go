@@ -72,6 +72,7 @@ func arrows() map[string]row {
 
 		path:               {may: may(key, path+"/probe", path+"/stun"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
 		path + "/...":      {may: may(key, path), why: "messages of the path machine, without sockets"},
+		path + "/stun":     {tests: may(key, path+"/probe"), why: "questions to servers, without sockets: a relay answers by it, and knows no peers"},
 		path + "/pathtest": {may: may(key, path, path+"/..."), why: "a made-up internet around the machine"},
 		"node/internal/transport": {may: may(path, path+"/...", "node/relay", key),
 			why: "moves datagrams; whether one may pass is the plane's matter"},
