@@ -27,7 +27,7 @@ func arrows() map[string]row {
 		audit, ipam      = "coordinator/internal/audit", "coordinator/internal/ipam"
 		plane, local     = "node/internal/plane", "node/local"
 		usage            = "cmd/internal/usage"
-		path             = "node/internal/path"
+		path, relay      = "node/internal/path", "node/relay"
 	)
 	return map[string]row{
 		"acl":                   {why: "compiled rules are what every data plane obeys: they know nobody"},
@@ -66,15 +66,16 @@ func arrows() map[string]row {
 
 		"netstack": {why: "a TCP/IP stack that others use as a library"},
 
-		"node/local":        {may: may(key), why: "the contract with local tools: types and a client, nothing of the daemon"},
-		"node/relay":        {may: may(wire, key), why: "frames and a client, for nodes and for the relay alike"},
-		"node/relay/server": {may: may("node/relay", wire, key, path+"/stun"), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
+		"node/local":             {may: may(key), why: "the contract with local tools: types and a client, nothing of the daemon"},
+		relay:                    {may: may(wire, key, relay+"/internal/fair"), tests: may(relay + "/server"), why: "frames and a client, for nodes and for the relay alike"},
+		relay + "/internal/fair": {why: "a queue: it knows neither connections nor keys"},
+		relay + "/server":        {may: may(relay, relay+"/internal/fair", wire, key), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
 
 		path:               {may: may(key, path+"/probe", path+"/stun"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
 		path + "/...":      {may: may(key, path), why: "messages of the path machine, without sockets"},
 		path + "/stun":     {tests: may(key, path+"/probe"), why: "questions to servers, without sockets: a relay answers by it, and knows no peers"},
 		path + "/pathtest": {may: may(key, path, path+"/..."), why: "a made-up internet around the machine"},
-		"node/internal/transport": {may: may(path, path+"/...", "node/relay", key),
+		"node/internal/transport": {may: may(path, path+"/...", relay, key),
 			why: "moves datagrams; whether one may pass is the plane's matter"},
 		plane:                               {may: may("acl", key), why: "the words that all planes share"},
 		plane + "/planetest":                {may: may(plane, "acl", "acl/packet", key), why: "one suite for every plane: it must know none of them"},
@@ -92,8 +93,8 @@ func arrows() map[string]row {
 		"node":                              {may: may("acl/...", "node/...", wire, key, "netstack"), why: "it assembles the agent; the insides of a coordinator are not its business"},
 		usage:                               {why: "what command lines have in common knows no program's commands"},
 		"cmd/cordon":                        {may: may("node", local, key, usage), why: "flags and wiring: public doors only"},
-		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, "node/relay/server", usage), why: "flags and wiring: public doors only"},
-		"cmd/cordon-relay":                  {may: may("node/relay/server", key, usage), why: "flags and wiring: public doors only"},
+		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
+		"cmd/cordon-relay":                  {may: may(relay+"/server", key, usage), why: "flags and wiring: public doors only"},
 		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", usage), why: "flags and wiring: public doors only"},
 		"integration":                       {may: may("integration/lab", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
