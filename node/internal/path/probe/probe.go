@@ -1,9 +1,16 @@
-// Package probe is the wire form of path probes: STUN Binding requests and
-// their success responses (RFC 8489), authenticated as in ICE (RFC 8445
-// section 7), so that any packet analyser decodes them.
+// Package probe is the wire form of path probes: STUN Binding requests, their
+// success responses, and Binding indications (RFC 8489), authenticated as in ICE
+// (RFC 8445 section 7), so that any packet analyser decodes them.
 //
 //	request   header | USERNAME "receiver:sender" | MESSAGE-INTEGRITY     84 bytes
 //	answer    header | XOR-MAPPED-ADDRESS         | MESSAGE-INTEGRITY     56 or 68 bytes
+//	call      header | USERNAME | XOR-PEER-ADDRESS ... | MESSAGE-INTEGRITY
+//
+// A call is an indication: it has no answer. It names up to MaxAddresses
+// addresses at which the sender may be probed now, in the attribute that TURN
+// uses for lists of addresses (RFC 8656 section 18.3). The first 8 bytes of its
+// transaction id are a number that grows from call to call, by which a replay
+// is told from a new one.
 //
 // Receiver and sender are Short names of node keys, in hexadecimal; the
 // integrity key is the pairwise probe key of the two path keys. An answer is
@@ -19,6 +26,7 @@ package probe
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 
@@ -35,8 +43,13 @@ const (
 	RequestSize = headerSize + (4 + usernameSize + 3) + (4 + 20)
 	// MaxSize bounds the probes that are read at all. It leaves room for
 	// attributes that later versions add.
-	MaxSize = 256
+	MaxSize = 384
+	// MaxAddresses is how many addresses of a call are read.
+	MaxAddresses = 8
 )
+
+// The limit on sizes leaves room for a call of IPv6 addresses alone.
+const _ = uint(MaxSize - (RequestSize + MaxAddresses*(4+20)))
 
 // Reasons why Open refuses a message.
 var (
@@ -50,6 +63,15 @@ var (
 // ID is the transaction id of a request and of the answer to it: 96 random
 // bits, which an attacker who does not see the request cannot guess.
 type ID [12]byte
+
+// Number is the growing number in the id of a call.
+func (id ID) Number() uint64 { return binary.BigEndian.Uint64(id[:]) }
+
+// Numbered is id with the number n in it.
+func (id ID) Numbered(n uint64) ID {
+	binary.BigEndian.PutUint64(id[:], n)
+	return id
+}
 
 // Short names a node in a request: the first 8 bytes of the SHA-256 of its node
 // key. It only finds the key; it proves nothing.
@@ -66,20 +88,21 @@ func ShortOf(k key.NodePublic) (s Short) {
 // String gives 16 hexadecimal digits.
 func (s Short) String() string { return hex.EncodeToString(s[:]) }
 
-// Kind tells a request from an answer.
+// Kind tells requests, answers and calls apart.
 type Kind uint8
 
-// The kinds of probe messages. The zero value is neither.
+// The kinds of probe messages. The zero value is none.
 const (
 	Request Kind = iota + 1
 	Answer
+	Call
 )
 
 // Header is what a message says before its integrity is checked.
 type Header struct {
 	Kind Kind
 	ID   ID
-	// Receiver and Sender are valid iff Kind is Request.
+	// Receiver and Sender are valid iff Kind is Request or Call.
 	Receiver, Sender Short
 }
 
@@ -105,6 +128,9 @@ func Peek(b []byte) (h Header, ok bool) {
 	switch uint16(b[0])<<8 | uint16(b[1]) {
 	case 0x0001:
 		h.Kind = Request
+		return h, peekUsername(b, &h)
+	case 0x0011:
+		h.Kind = Call
 		return h, peekUsername(b, &h)
 	case 0x0101:
 		h.Kind = Answer

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/pion/stun/v3"
@@ -55,6 +56,25 @@ func TestAnswerSurvivesTheWireAndIsNoLargerThanTheRequest(t *testing.T) {
 	}
 }
 
+func TestCallSurvivesTheWire(t *testing.T) {
+	c := probe.NewCodec()
+	at := []netip.AddrPort{seen4, seen6, seen4, seen6, seen6, seen6, seen6, seen6, seen4}
+	for n := range len(at) + 1 {
+		b := c.AppendCall(nil, id.Numbered(uint64(n)+7), bob, alice, at[:n], &secret)
+		if len(b) > probe.MaxSize {
+			t.Fatalf("call of %d bytes", len(b))
+		}
+		h, ok := probe.Peek(b)
+		if !ok || h.Kind != probe.Call || h.Receiver != bob || h.Sender != alice || h.ID.Number() != uint64(n)+7 {
+			t.Fatalf("Peek = %+v, %v", h, ok)
+		}
+		m, err := c.Open(b, &secret)
+		if want := at[:min(n, probe.MaxAddresses)]; err != nil || m.Kind != probe.Call || !slices.Equal(m.Addresses, want) {
+			t.Errorf("Open = %+v, %v; want %v", m, err, want)
+		}
+	}
+}
+
 func TestAppendKeepsWhatIsThere(t *testing.T) {
 	c := probe.NewCodec()
 	b := c.AppendRequest([]byte("ahead"), id, bob, alice, &secret)
@@ -68,6 +88,7 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 	for _, good := range [][]byte{
 		c.AppendRequest(nil, id, bob, alice, &secret),
 		c.AppendAnswer(nil, id, seen6, &secret),
+		c.AppendCall(nil, id, bob, alice, []netip.AddrPort{seen4, seen6}, &secret),
 	} {
 		for i := range len(good) * 8 {
 			bad := bytes.Clone(good)
@@ -121,8 +142,10 @@ func TestMessagesOfOthers(t *testing.T) {
 		{"name not first", build(t, stun.BindingRequest, stun.NewSoftware("x"), name, mac), probe.ErrMalformed},
 		{"unknown attribute to be understood", build(t, stun.BindingRequest, name, stun.RawAttribute{Type: 0x7777, Value: []byte("x")}, mac), probe.ErrMalformed},
 		{"error response", build(t, stun.BindingError, mac), probe.ErrMalformed},
-		{"indication", build(t, stun.NewType(stun.MethodBinding, stun.ClassIndication), name, mac), probe.ErrMalformed},
-		{"too long", build(t, stun.BindingRequest, name, stun.RawAttribute{Type: 0xC001, Value: make([]byte, 200)}, mac), probe.ErrMalformed},
+		{"indication without a name", build(t, stun.NewType(stun.MethodBinding, stun.ClassIndication), mac), probe.ErrMalformed},
+		{"call without addresses", build(t, stun.NewType(stun.MethodBinding, stun.ClassIndication), name, mac), nil},
+		{"call with half an address", build(t, stun.NewType(stun.MethodBinding, stun.ClassIndication), name, stun.RawAttribute{Type: stun.AttrXORPeerAddress, Value: []byte{0, 1, 0, 0, 1, 2}}, mac), probe.ErrMalformed},
+		{"too long", build(t, stun.BindingRequest, name, stun.RawAttribute{Type: 0xC001, Value: make([]byte, 304)}, mac), probe.ErrMalformed},
 		{"unknown attribute that may be ignored", build(t, stun.BindingRequest, name, stun.RawAttribute{Type: 0xC001, Value: make([]byte, 9)}, mac), nil},
 		{"second address after integrity", build(t, stun.BindingSuccess, mapped, mac, forged), nil},
 	}
@@ -189,6 +212,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(c.AppendRequest(nil, id, bob, alice, &secret))
 	f.Add(c.AppendAnswer(nil, id, seen4, &secret))
 	f.Add(c.AppendAnswer(nil, id, seen6, &secret))
+	f.Add(c.AppendCall(nil, id, bob, alice, []netip.AddrPort{seen4, seen6}, &secret))
 	f.Add([]byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{4, 0, 0, 0, 0x21, 0x12, 0xA4, 0x42})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -218,7 +242,7 @@ func FuzzOpenSigned(f *testing.F) {
 		if len(attributes) > probe.MaxSize {
 			return
 		}
-		b := signed(answer, attributes)
+		b := signed(map[bool]byte{false: 0x00, true: 0x01}[answer], 0x01, attributes)
 		m, err := c.Open(b, &secret)
 		h, ok := probe.Peek(b)
 		if err != nil {
@@ -239,16 +263,38 @@ func FuzzOpenSigned(f *testing.F) {
 // signed makes a message of raw attributes and MESSAGE-INTEGRITY (RFC 8489,
 // section 14.5: HMAC-SHA1 over what comes before, with the length as if it were
 // there already).
-func signed(answer bool, attributes []byte) []byte {
-	b := []byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42}
-	if answer {
-		b[0] = 1
-	}
+func signed(high, low byte, attributes []byte) []byte {
+	b := []byte{high, low, 0, 0, 0x21, 0x12, 0xA4, 0x42}
 	b = append(append(b, id[:]...), attributes...)
 	binary.BigEndian.PutUint16(b[2:], uint16(len(attributes)+24))
 	mac := hmac.New(sha1.New, secret[:])
 	mac.Write(b)
 	return mac.Sum(append(b, 0, 8, 0, 20))
+}
+
+// FuzzOpenCall puts whatever attributes come behind the name in a call under a
+// true integrity: what a peer in the map can send that is out to do harm.
+func FuzzOpenCall(f *testing.F) {
+	c := probe.NewCodec()
+	name := c.AppendRequest(nil, id, bob, alice, &secret)[20:60]
+	four := c.AppendCall(nil, id, bob, alice, []netip.AddrPort{seen4}, &secret)
+	f.Add(four[60 : len(four)-24])
+	f.Add([]byte{0, 0x12, 0, 8, 0, 3, 0, 0, 1, 2, 3, 4})
+	f.Add(bytes.Repeat([]byte{0, 0x12, 0, 8, 0, 1, 0, 0, 1, 2, 3, 4}, 20))
+	f.Fuzz(func(t *testing.T, attributes []byte) {
+		if len(attributes) > probe.MaxSize {
+			return
+		}
+		m, err := c.Open(signed(0, 0x11, slices.Concat(name, attributes)), &secret)
+		if err != nil && len(m.Addresses) > 0 || len(m.Addresses) > probe.MaxAddresses {
+			t.Fatalf("%d addresses with error %v", len(m.Addresses), err)
+		}
+		for _, a := range m.Addresses {
+			if !a.IsValid() || a.Addr().Is4In6() || a.Addr().Zone() != "" {
+				t.Fatalf("address %v", a)
+			}
+		}
+	})
 }
 
 func FuzzRoundTrip(f *testing.F) {
