@@ -9,10 +9,11 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
 )
 
-// candidate is one address at which the peer may be reached.
+// candidate is one way on which the peer may be reached.
 type candidate struct {
-	addr  netip.AddrPort
-	given bool // the map names it; else learnt from an authentic request
+	way    Way
+	given  bool // the map names it
+	called bool // the peer's last call names it
 
 	next  time.Time // when it is asked again; zero: not
 	tries int       // requests since the last answer, or since the search began
@@ -21,8 +22,11 @@ type candidate struct {
 	lastSent time.Time
 	heard    time.Time // last authentic request from there
 	answered time.Time // last authentic answer
+	traffic  time.Time // last packet of another kind that came from there, authentic or not
 	rtt      time.Duration
 	mapped   netip.AddrPort
+
+	probation
 }
 
 // flight is a request that has no answer yet.
@@ -40,18 +44,21 @@ func usable(a netip.AddrPort) bool {
 		!ip.IsLinkLocalUnicast() && ip != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// clean gives the usable addresses of a list in one form each, without doubles,
-// at most MaxCandidates.
-func clean(list []netip.AddrPort) []netip.AddrPort {
-	out := make([]netip.AddrPort, 0, min(len(list), MaxCandidates))
+// clean gives the first usable addresses of a list in one form each, without
+// doubles, at most so many.
+func clean(list []netip.AddrPort, most int) []netip.AddrPort {
+	out := make([]netip.AddrPort, 0, min(len(list), most))
 	for _, a := range list {
 		a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-		if len(out) < MaxCandidates && usable(a) && !slices.Contains(out, a) {
+		if len(out) < most && usable(a) && !slices.Contains(out, a) {
 			out = append(out, a)
 		}
 	}
 	return out
 }
+
+// learnt tells whether only the peer's requests told of the way.
+func (c *candidate) learnt() bool { return !c.given && !c.called }
 
 func (c *candidate) sent(id probe.ID, now time.Time) {
 	if len(c.flights) == maxFlights {
@@ -80,6 +87,11 @@ func (c *candidate) land(id probe.ID, mapped netip.AddrPort, now time.Time) bool
 	return true
 }
 
+// answeredWithin tells whether the last answer is so young.
+func (c *candidate) answeredWithin(d time.Duration, now time.Time) bool {
+	return !c.answered.IsZero() && now.Sub(c.answered) < d
+}
+
 // wait is how long an answer may take before the request counts as missed.
 func (c *candidate) wait() time.Duration { return min(max(2*c.rtt, minWait), maxWait) }
 
@@ -88,14 +100,49 @@ func (c *candidate) class() int { return bits.Len64(uint64(c.rtt / time.Millisec
 
 // local tells whether the address is of a local network: traffic that can stay
 // in the building should.
-func (c *candidate) local() bool { return c.addr.Addr().IsPrivate() || c.addr.Addr().IsLoopback() }
+func (c *candidate) local() bool {
+	return c.way.Addr.Addr().IsPrivate() || c.way.Addr.Addr().IsLoopback()
+}
 
-// better tells whether c deserves to take over from a working path: a class
-// less, and by a quarter at least, so that two addresses at the edge of a class
-// do not take turns; or as good, and local.
+// better tells whether c deserves to take over from a working path. Direct
+// beats relayed, and the peer's home another relay. Else c must be a class
+// faster, and by a quarter at least, so that two addresses at the edge of a
+// class do not take turns; or as fast, and local.
 func (c *candidate) better(than *candidate) bool {
-	if c.class() < than.class() {
+	switch {
+	case c.way.Relayed() != than.way.Relayed():
+		return !c.way.Relayed()
+	case c.way.Relayed() && c.given != than.given:
+		return c.given
+	case c.class() < than.class():
 		return c.rtt < than.rtt*3/4
 	}
 	return c.class() == than.class() && c.local() && !than.local()
 }
+
+// probation keeps a way that failed as the path from becoming it again before
+// it has answered for a while without a gap. Each failure doubles the while, so
+// a way that comes and goes cannot drag traffic to and fro.
+type probation struct {
+	length time.Duration // zero: none
+	since  time.Time     // when the answers without a gap began; zero: not yet
+}
+
+// begin notes that the way failed after it had been the path for so long.
+func (p *probation) begin(held time.Duration) {
+	if held >= steadyAfter {
+		p.length = 0
+	}
+	p.length, p.since = min(max(2*p.length, minProbation), maxProbation), time.Time{}
+}
+
+// over takes note of an answer, and tells whether the way may be the path.
+func (p *probation) over(now time.Time) bool {
+	if p.since.IsZero() {
+		p.since = now
+	}
+	return now.Sub(p.since) >= p.length
+}
+
+// gap takes note that answers are missing.
+func (p *probation) gap() { p.since = time.Time{} }

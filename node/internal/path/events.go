@@ -8,9 +8,9 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
 )
 
-// request takes an authentic request of the peer: it is answered, and its source
-// is asked in turn (a triggered check, RFC 8445 section 7.3.1.4).
-func (m *machine) request(now time.Time, from netip.AddrPort, id probe.ID) {
+// request takes an authentic request of the peer: it is answered, and the way on
+// which it came is asked in turn (a triggered check, RFC 8445 section 7.3.1.4).
+func (m *machine) request(now time.Time, from Way, id probe.ID) {
 	if slices.Contains(m.seen, id) {
 		return // every request has an id of its own: this is a copy
 	}
@@ -22,16 +22,21 @@ func (m *machine) request(now time.Time, from netip.AddrPort, id probe.ID) {
 		return
 	}
 	m.do(reply, from, id)
-	m.trigger(m.hear(now, from), now)
+	if c := m.hear(now, from); c != nil {
+		m.trigger(c, now)
+	}
 }
 
-// hear finds or learns the candidate from which a request came.
-func (m *machine) hear(now time.Time, from netip.AddrPort) *candidate {
+// hear finds or learns the candidate from which a request came. It gives nil if
+// too many were learnt lately.
+func (m *machine) hear(now time.Time, from Way) *candidate {
 	c := m.find(from)
 	if c == nil {
+		if ok, _ := m.learns.take(now, learntPerPeer()); !ok {
+			return nil
+		}
 		m.forgetOldest()
-		c = &candidate{addr: from}
-		m.cands = append(m.cands, c)
+		c = m.add(&candidate{way: from})
 		if m.current != nil && m.current.tries == 0 {
 			// A peer that asks from a new address may have left the old one.
 			m.ask(m.current, now, m.current.wait())
@@ -45,7 +50,7 @@ func (m *machine) hear(now time.Time, from netip.AddrPort) *candidate {
 func (m *machine) forgetOldest() {
 	oldest, learnt := -1, 0
 	for i, c := range m.cands {
-		if c.given {
+		if !c.learnt() {
 			continue
 		}
 		learnt++
@@ -58,11 +63,11 @@ func (m *machine) forgetOldest() {
 	}
 }
 
-// trigger asks an address because the peer asked from there, unless it answered
-// or was asked just now. That two sleeping ends do not keep each other awake
-// rests on freshFor: the answer to the first check silences the next.
+// trigger asks a way because the peer asked on it, unless it answered or was
+// asked just now. That two sleeping ends do not keep each other awake rests on
+// freshFor: the answer to the first check silences the next.
 func (m *machine) trigger(c *candidate, now time.Time) {
-	fresh := !c.answered.IsZero() && now.Sub(c.answered) < freshFor && c.tries == 0
+	fresh := c.answeredWithin(freshFor, now) && c.tries == 0 && c.answered.After(m.doubt)
 	if fresh || !c.lastSent.IsZero() && now.Sub(c.lastSent) < triggerGap {
 		return
 	}
@@ -77,64 +82,39 @@ func (m *machine) trigger(c *candidate, now time.Time) {
 }
 
 // answer takes an authentic answer: the one event that makes or moves a path.
-// An answer from another address than the one asked is refused (RFC 8445
-// section 7.2.5.2.1).
-func (m *machine) answer(now time.Time, from netip.AddrPort, id probe.ID, mapped netip.AddrPort) {
+// An answer on another way than the one asked is refused (RFC 8445 section
+// 7.2.5.2.1).
+func (m *machine) answer(now time.Time, from Way, id probe.ID, mapped netip.AddrPort) {
 	c := m.find(from)
 	if c == nil || !c.land(id, mapped, now) {
 		return
 	}
 	m.failures, m.retry = 0, time.Time{}
 	switch {
-	case m.current == nil, m.current != c && (m.current.tries > suspectAfter || c.better(m.current)):
+	case c == m.current:
+		c.next, m.alarmed = m.plan(c, now), false
+	case m.current == nil || m.alarmed:
 		m.move(c, now)
-	case m.current != c:
+	case !c.better(m.current):
 		c.next = time.Time{}
+	case c.over(now):
+		m.move(c, now)
+	default:
+		c.next = now.Add(probationEvery)
 	}
-	m.do(answered, c.addr, id)
-	if c == m.current {
-		c.next = now.Add(m.pace(now))
-	}
+	m.do(answered, c.way, id)
 }
 
-// pace is how long to leave the path in peace after an answer.
-func (m *machine) pace(now time.Time) time.Duration {
-	switch {
-	case m.wanted.IsZero() || now.Sub(m.wanted) >= interest:
-		return trust
-	case now.Sub(m.wanted) >= quietAfter:
-		return quietEvery
+// heardPacket takes note of a packet of another kind than a probe. It makes no
+// path; where it comes on another way than ours, the peer may have left ours.
+func (m *machine) heardPacket(now time.Time, from Way) {
+	c := m.find(from)
+	if c == nil {
+		return
 	}
-	return activeEvery
-}
-
-// move makes c the path.
-func (m *machine) move(c *candidate, now time.Time) {
-	if m.current != nil {
-		m.current.next, m.current.tries = time.Time{}, 0
+	began := now.Sub(c.traffic) >= sendingFor
+	c.traffic = now
+	if p := m.current; p != nil && p != c && began && p.tries == 0 && m.inUse(now) {
+		m.ask(p, now, p.wait())
 	}
-	m.current, m.since, m.why, m.searching = c, now, "", false
-	c.tries, c.next = 0, now.Add(m.pace(now))
-	m.do(moved, c.addr, probe.ID{})
-}
-
-// leave gives the path up.
-func (m *machine) leave(why string) {
-	m.current.next, m.current.tries = time.Time{}, 0
-	m.current, m.why, m.review = nil, why, time.Time{}
-	m.do(moved, netip.AddrPort{}, probe.ID{})
-}
-
-// info is the machine's part of Info.
-func (m *machine) info() Info {
-	in := Info{Candidates: len(m.cands), Why: m.why}
-	for _, c := range m.cands {
-		if c.answered.After(in.LastAnswer) {
-			in.LastAnswer, in.Mapped = c.answered, c.mapped
-		}
-	}
-	if c := m.current; c != nil {
-		in.Endpoint, in.RTT, in.Since, in.Why = c.addr, c.rtt, m.since, ""
-	}
-	return in
 }

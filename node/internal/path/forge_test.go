@@ -88,7 +88,7 @@ func (s *stage) ask(t testing.TB) probe.ID {
 func (s *stage) established(t testing.TB) {
 	t.Helper()
 	id := s.ask(t)
-	s.Receive(s.now, home, s.codec.AppendAnswer(nil, id, behind, &s.secret))
+	s.Receive(s.now, path.Direct(home), s.codec.AppendAnswer(nil, id, behind, &s.secret))
 	s.Take()
 	if s.Info("friend").Endpoint != home {
 		t.Fatal("the right answer makes no path")
@@ -99,7 +99,7 @@ func (s *stage) established(t testing.TB) {
 func (s *stage) silent(t *testing.T, what string, from netip.AddrPort, b []byte) {
 	t.Helper()
 	before, next := s.Info("friend"), s.Next()
-	s.Receive(s.now, from, b)
+	s.Receive(s.now, path.Direct(from), b)
 	if acts := s.Take(); len(acts) != 0 {
 		t.Errorf("%s: %+v", what, acts)
 	}
@@ -124,7 +124,7 @@ func TestForgedProbesChangeNothing(t *testing.T) {
 	s.silent(t, "cut short", home, request[:len(request)-4])
 	s.silent(t, "garbage", evil, []byte("garbage"))
 
-	s.Receive(s.now, home, right)
+	s.Receive(s.now, path.Direct(home), right)
 	if s.Info("friend").Endpoint != home {
 		t.Fatal("forgeries spoilt the right answer")
 	}
@@ -137,9 +137,9 @@ func TestReplayedRequestIsNotAnsweredAndMovesNothing(t *testing.T) {
 	s := newStage(t)
 	s.established(t)
 	request := s.codec.AppendRequest(nil, probe.ID{7}, s.me, s.friend, &s.secret)
-	s.Receive(s.now, behind, request)
+	s.Receive(s.now, path.Direct(behind), request)
 	acts := s.Take()
-	if len(acts) == 0 || acts[0].Do != path.Send || acts[0].To != behind {
+	if len(acts) == 0 || acts[0].Do != path.Send || acts[0].To != path.Direct(behind) {
 		t.Fatalf("authentic request: %+v", acts)
 	}
 	s.silent(t, "replay", behind, request)
@@ -148,14 +148,14 @@ func TestReplayedRequestIsNotAnsweredAndMovesNothing(t *testing.T) {
 	// Recorded and held back, it reaches us first by the attacker: that makes us
 	// ask the attacker's address, and nothing more.
 	held := s.codec.AppendRequest(nil, probe.ID{8}, s.me, s.friend, &s.secret)
-	s.Receive(s.now, evil, held)
+	s.Receive(s.now, path.Direct(evil), held)
 	for range 100 {
 		s.now = s.now.Add(100 * time.Millisecond)
 		s.Tick(s.now)
 		for _, a := range s.Take() {
 			h, _ := probe.Peek(a.Datagram)
-			if a.Do == path.Send && a.To == home && h.Kind == probe.Request {
-				s.Receive(s.now, home, s.codec.AppendAnswer(nil, h.ID, behind, &s.secret))
+			if a.Do == path.Send && a.To == path.Direct(home) && h.Kind == probe.Request {
+				s.Receive(s.now, path.Direct(home), s.codec.AppendAnswer(nil, h.ID, behind, &s.secret))
 			}
 		}
 	}
@@ -169,13 +169,13 @@ func TestFloodOfForgeriesDoesNotStarveThePath(t *testing.T) {
 	s.established(t)
 	forged := s.codec.AppendRequest(nil, probe.ID{8}, s.me, s.friend, &other)
 	for range 20_000 {
-		s.Receive(s.now, evil, forged)
+		s.Receive(s.now, path.Direct(evil), forged)
 	}
 	if len(s.Take()) != 0 {
 		t.Fatal("forgeries had an effect")
 	}
-	s.Receive(s.now, home, s.codec.AppendRequest(nil, probe.ID{7}, s.me, s.friend, &s.secret))
-	if acts := s.Take(); len(acts) == 0 || acts[0].To != home {
+	s.Receive(s.now, path.Direct(home), s.codec.AppendRequest(nil, probe.ID{7}, s.me, s.friend, &s.secret))
+	if acts := s.Take(); len(acts) == 0 || acts[0].To != path.Direct(home) {
 		t.Error("the peer's own request is starved by a flood in its name")
 	}
 }
@@ -184,11 +184,11 @@ func TestFloodCostsABoundedNumberOfChecks(t *testing.T) {
 	s, other := newStage(t), key.ProbeKey{1}
 	forged := s.codec.AppendRequest(nil, probe.ID{8}, s.me, s.friend, &other)
 	authentic := func(id byte) (answered bool) {
-		s.Receive(s.now, behind, s.codec.AppendRequest(nil, probe.ID{id}, s.me, s.friend, &s.secret))
+		s.Receive(s.now, path.Direct(behind), s.codec.AppendRequest(nil, probe.ID{id}, s.me, s.friend, &s.secret))
 		return len(s.Take()) > 0
 	}
 	for range 10_000 {
-		s.Receive(s.now, evil, forged)
+		s.Receive(s.now, path.Direct(evil), forged)
 	}
 	if authentic(1) {
 		t.Error("10,000 forgeries at once were all checked: the budget for strangers is not kept")
@@ -204,7 +204,7 @@ func TestAnswersAreLimited(t *testing.T) {
 	s.established(t)
 	answers := 0
 	for i := range 1000 {
-		s.Receive(s.now, home, s.codec.AppendRequest(nil, probe.ID{7, byte(i), byte(i >> 8)}, s.me, s.friend, &s.secret))
+		s.Receive(s.now, path.Direct(home), s.codec.AppendRequest(nil, probe.ID{7, byte(i), byte(i >> 8)}, s.me, s.friend, &s.secret))
 		for _, a := range s.Take() {
 			if h, _ := probe.Peek(a.Datagram); h.Kind == probe.Answer {
 				answers++
@@ -222,7 +222,7 @@ func TestLearntAddressesAreBounded(t *testing.T) {
 	s.established(t)
 	for i := range 1000 {
 		from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(1000+i))
-		s.Receive(s.now, from, s.codec.AppendRequest(nil, probe.ID{7, byte(i), byte(i >> 8)}, s.me, s.friend, &s.secret))
+		s.Receive(s.now, path.Direct(from), s.codec.AppendRequest(nil, probe.ID{7, byte(i), byte(i >> 8)}, s.me, s.friend, &s.secret))
 		s.now = s.now.Add(10 * time.Millisecond)
 	}
 	if n := s.Info("friend").Candidates; n > path.MaxCandidates+4 {
@@ -312,7 +312,7 @@ func TestGarbageAllocatesNothing(t *testing.T) {
 		"not for us":       s.codec.AppendRequest(nil, probe.ID{8}, probe.Short{1}, s.friend, &other),
 		"unknown datagram": {1, 2, 3},
 	} {
-		if n := testing.AllocsPerRun(100, func() { s.Receive(s.now, evil, b) }); n != 0 && !racing {
+		if n := testing.AllocsPerRun(100, func() { s.Receive(s.now, path.Direct(evil), b) }); n != 0 && !racing {
 			t.Errorf("%s: %v allocations", what, n)
 		}
 	}
@@ -325,7 +325,7 @@ func FuzzReceive(f *testing.F) {
 	f.Add(s.codec.AppendAnswer(nil, probe.ID{8}, behind, &key.ProbeKey{1}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := s.Info("friend")
-		s.Receive(s.now, evil, b)
+		s.Receive(s.now, path.Direct(evil), b)
 		if acts := s.Take(); len(acts) != 0 || s.Info("friend") != before {
 			t.Fatalf("%x leads to %+v", b, acts)
 		}
@@ -339,7 +339,7 @@ func BenchmarkReceiveForged(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.now = s.now.Add(time.Microsecond) // a million a second
-		s.Receive(s.now, evil, forged)
+		s.Receive(s.now, path.Direct(evil), forged)
 	}
 }
 
@@ -349,7 +349,7 @@ func BenchmarkReceiveUnaskedAnswer(b *testing.B) {
 	forged := s.codec.AppendAnswer(nil, probe.ID{8}, behind, &s.secret)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Receive(s.now, evil, forged)
+		s.Receive(s.now, path.Direct(evil), forged)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // step is what a machine wants done; the Set turns it into bytes.
 type step struct {
 	do stepKind
-	to netip.AddrPort
+	to Way
 	id probe.ID // of a request or an answer
 	// fresh: not by the local address that worked before
 	fresh bool
@@ -22,6 +22,7 @@ type stepKind uint8
 const (
 	ask stepKind = iota + 1 // send a request
 	reply
+	call // ask the peer to probe us
 	moved
 	answered
 	unanswered
@@ -29,61 +30,106 @@ const (
 
 // machine finds and keeps the path to one peer that is awake.
 type machine struct {
-	newID func() probe.ID
-	total *bucket // requests of all peers
+	*commons
 	steps []step
 
-	cands   []*candidate
-	current *candidate // the path; nil: none
+	cands   []*candidate // relayed ones first: they are asked first when requests are short
+	current *candidate   // the path; nil: none
 	since   time.Time
 	why     string
+	alarmed bool      // current missed too many answers; whoever answers takes over
+	doubt   time.Time // no answer before tells anything: this machine moved or slept
 
 	wanted    time.Time // when somebody last wanted to send; zero: never
 	searching bool
 	failures  int       // searches without answer in a row
 	retry     time.Time // when to search again; zero: not
 	review    time.Time // when to ask the other candidates; zero: not
+	reviews   int       // reviews since the path is relayed
+	lastCall  time.Time // when we last called
 
-	requests, answers, checks bucket
-	seen                      []probe.ID // ids of the peer's last requests
+	requests, answers, checks, calls, learns bucket
+
+	seen []probe.ID // ids of the peer's last requests
 }
 
-func (m *machine) do(k stepKind, to netip.AddrPort, id probe.ID) {
+func (m *machine) do(k stepKind, to Way, id probe.ID) {
 	m.steps = append(m.steps, step{do: k, to: to, id: id})
 }
 
-func (m *machine) find(a netip.AddrPort) *candidate {
+func (m *machine) find(w Way) *candidate {
 	for _, c := range m.cands {
-		if c.addr == a {
+		if c.way == w {
 			return c
 		}
 	}
 	return nil
 }
 
-func (m *machine) interested(now time.Time) bool {
-	return !m.wanted.IsZero() && now.Sub(m.wanted) < interest
+// add puts a candidate to the others, a relayed one in front.
+func (m *machine) add(c *candidate) *candidate {
+	at := len(m.cands)
+	if c.way.Relayed() {
+		at = 0
+	}
+	m.cands = slices.Insert(m.cands, at, c)
+	return c
+}
+
+// interested tells whether somebody wanted to send so lately that the path is
+// kept; inUse, whether packets flow, with pauses; sending, whether they flow now.
+func (m *machine) interested(now time.Time) bool { return m.wantedWithin(interest, now) }
+func (m *machine) inUse(now time.Time) bool      { return m.wantedWithin(quietAfter, now) }
+func (m *machine) sending(now time.Time) bool    { return m.wantedWithin(sendingFor, now) }
+
+func (m *machine) wantedWithin(d time.Duration, now time.Time) bool {
+	return !m.wanted.IsZero() && now.Sub(m.wanted) < d
 }
 
 // setGiven takes the addresses that the map names now. A path that leads to an
 // address which is named no more is kept while it works.
 func (m *machine) setGiven(now time.Time, list []netip.AddrPort) {
 	m.cands = slices.DeleteFunc(m.cands, func(c *candidate) bool {
-		c.given = c.given && slices.Contains(list, c.addr)
-		return !c.given && c != m.current && c.heard.IsZero()
+		if c.way.Relayed() || slices.Contains(list, c.way.Addr) {
+			return false
+		}
+		c.given = false
+		return m.needless(c)
 	})
 	for _, a := range list {
-		if c := m.find(a); c != nil {
-			c.given = true
-			continue
+		m.give(now, Direct(a))
+	}
+}
+
+// setHome takes the relay at which the peer is at home now; "": none.
+func (m *machine) setHome(now time.Time, r Relay) {
+	m.cands = slices.DeleteFunc(m.cands, func(c *candidate) bool {
+		if !c.way.Relayed() || c.way.Relay == r {
+			return false
 		}
-		c := &candidate{addr: a, given: true}
-		m.cands = append(m.cands, c)
+		c.given = false
+		return m.needless(c)
+	})
+	if r != "" {
+		m.give(now, Through(r))
+	}
+}
+
+// needless tells whether nothing speaks for a candidate any more.
+func (m *machine) needless(c *candidate) bool {
+	return c.learnt() && c != m.current && c.heard.IsZero()
+}
+
+func (m *machine) give(now time.Time, w Way) {
+	c := m.find(w)
+	if c == nil {
+		c = m.add(&candidate{way: w})
 		if m.interested(now) {
 			c.next = now
 			m.hunt()
 		}
 	}
+	c.given = true
 }
 
 // hunt notes that candidates without an answer are being asked.
@@ -95,7 +141,7 @@ func (m *machine) hunt() {
 
 // want takes note that somebody wants to send to the peer.
 func (m *machine) want(now time.Time) {
-	fresh := m.wanted.IsZero() || now.Sub(m.wanted) >= freshWant
+	fresh := !m.wantedWithin(freshWant, now)
 	m.wanted = now
 	switch {
 	case m.current != nil:
@@ -110,13 +156,12 @@ func (m *machine) want(now time.Time) {
 // hurry brings the next request on the path forward: it was quiet and may have
 // died since.
 func (m *machine) hurry(now time.Time) {
-	c := m.current
-	if c.tries > 0 {
-		return
-	}
-	c.next = earlier(c.next, later(c.answered.Add(activeEvery), now))
 	if m.review.IsZero() {
-		m.review = now.Add(reviewEvery)
+		m.reviews = 0
+		m.review = now.Add(m.reviewPause())
+	}
+	if c := m.current; c.tries == 0 {
+		c.next = earlier(c.next, later(m.plan(c, now), now))
 	}
 }
 
@@ -124,27 +169,10 @@ func (m *machine) hurry(now time.Time) {
 func (m *machine) ping(now time.Time) {
 	m.want(now)
 	if m.current != nil {
-		m.current.next = now
+		m.ask(m.current, now, m.current.wait())
 	} else if !m.searching {
 		m.search(now)
 	}
-}
-
-// networkChanged distrusts everything: addresses and routes of this machine are
-// others now. The path stands until it fails to answer.
-func (m *machine) networkChanged(now time.Time) {
-	if m.current == nil && !m.interested(now) {
-		return
-	}
-	m.failures = 0
-	for _, c := range m.cands {
-		c.next, c.tries = now, 0
-	}
-	if m.current != nil {
-		m.current.tries = suspectAfter - 1
-		return
-	}
-	m.search(now)
 }
 
 // search asks every candidate.
@@ -152,11 +180,12 @@ func (m *machine) search(now time.Time) {
 	m.retry = time.Time{}
 	if len(m.cands) == 0 {
 		m.why = WhyNoCandidates
-		m.do(unanswered, netip.AddrPort{}, probe.ID{})
+		m.do(unanswered, Way{}, probe.ID{})
 		return
 	}
 	m.hunt()
 	m.askAll(now)
+	m.call(now)
 }
 
 func (m *machine) askAll(now time.Time) {
@@ -167,97 +196,32 @@ func (m *machine) askAll(now time.Time) {
 	}
 }
 
-// tick does what is due.
-func (m *machine) tick(now time.Time) {
-	if due(m.retry, now) {
-		m.search(now)
-	}
-	if due(m.review, now) {
-		m.reviewOthers(now)
-	}
-	for _, c := range m.cands {
-		switch {
-		case !due(c.next, now):
-		case c == m.current:
-			m.tend(c, now)
-		case c.tries >= searchTries:
-			c.next = time.Time{}
-		default:
-			m.ask(c, now, searchWait<<c.tries)
-		}
-	}
-}
-
-// reviewOthers asks each other candidate once, while the path is in use.
-func (m *machine) reviewOthers(now time.Time) {
-	m.review = time.Time{}
-	if m.current == nil || now.Sub(m.wanted) >= quietAfter {
-		return
-	}
-	for _, c := range m.cands {
-		if c != m.current && c.next.IsZero() {
-			c.tries, c.next = searchTries-1, now
-		}
-	}
-	m.review = now.Add(reviewEvery)
-}
-
-// tend looks after the path itself.
-func (m *machine) tend(c *candidate, now time.Time) {
-	if c.tries == 0 && !m.interested(now) {
-		if c.next = c.answered.Add(trust); due(c.next, now) {
-			m.leave(WhyIdle)
-		}
-		return
-	}
-	switch {
-	case c.tries >= lostAfter:
-		m.leave(WhyLost)
-		if m.interested(now) {
-			m.search(now)
-			m.why = WhyLost
-		}
-		return
-	case c.tries == suspectAfter && m.replace(now):
-		return
-	}
-	m.ask(c, now, c.wait())
-}
-
-// replace moves away from a suspect path if another candidate answered just
-// now, and otherwise asks them all.
-func (m *machine) replace(now time.Time) bool {
-	var best *candidate
-	for _, c := range m.cands {
-		ok := c != m.current && !c.answered.IsZero() && now.Sub(c.answered) <= recent
-		if ok && (best == nil || c.rtt < best.rtt) {
-			best = c
-		}
-	}
-	if best == nil {
-		m.askAll(now)
-		return false
-	}
-	m.move(best, now)
-	return true
-}
-
 // ask sends a request, unless the limits put it off; wait is how long its answer
 // may take.
 func (m *machine) ask(c *candidate, now time.Time, wait time.Duration) {
-	if ok, at := m.requests.ready(now, requestsPerPeer()); !ok {
+	if ok, at := m.mayAsk(c, now); !ok {
 		c.next = at
 		return
 	}
-	if ok, at := m.total.take(now, requestsInTotal()); !ok {
-		c.next = at
-		return
-	}
-	m.requests.take(now, requestsPerPeer())
 	id, again := m.newID(), c.tries%2 == 1
 	c.sent(id, now)
 	c.next = now.Add(wait)
-	m.steps = append(m.steps, step{do: ask, to: c.addr, id: id, fresh: again})
+	m.steps = append(m.steps, step{do: ask, to: c.way, id: id, fresh: again})
+}
+
+// mayAsk spends a request, or says when there will be one. Who answered lately
+// wants our requests, and a relay carries them to nobody but the peer: the
+// limits that protect strangers are not theirs.
+func (m *machine) mayAsk(c *candidate, now time.Time) (bool, time.Time) {
+	if ok, at := m.requests.ready(now, requestsPerPeer()); !ok {
+		return false, at
+	}
+	if !c.way.Relayed() && !c.answeredWithin(provenFor, now) {
+		if ok, at := m.budget(now, c.way.Addr.Addr()); !ok {
+			return false, at
+		}
+	}
+	return m.requests.take(now, requestsPerPeer())
 }
 
 // settle ends a search that has asked everybody in vain.
@@ -267,7 +231,7 @@ func (m *machine) settle(now time.Time) {
 	}
 	m.searching, m.why = false, WhyNoAnswer
 	m.cands = slices.DeleteFunc(m.cands, func(c *candidate) bool { return !c.given })
-	m.do(unanswered, netip.AddrPort{}, probe.ID{})
+	m.do(unanswered, Way{}, probe.ID{})
 	if m.interested(now) {
 		m.retry = now.Add(min(minBackoff<<m.failures, maxBackoff))
 		m.failures = min(m.failures+1, 5)
@@ -291,19 +255,23 @@ func (m *machine) next() (t time.Time) {
 	return t
 }
 
-func due(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
-
-// earlier gives the earlier of two deadlines, of which zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
+// info is the machine's part of Info.
+func (m *machine) info() Info {
+	in, seen := Info{Why: m.why}, time.Time{}
+	for _, c := range m.cands {
+		in.LastAnswer = later(in.LastAnswer, c.answered)
+		if c.way.Relayed() {
+			continue
+		}
+		if in.Candidates++; c.answered.After(seen) {
+			in.Mapped, seen = c.mapped, c.answered
+		}
 	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+	if c := m.current; c != nil {
+		in.Endpoint, in.Relay, in.RTT, in.Since, in.Why = c.way.Addr, c.way.Relay, c.rtt, m.since, ""
+		if c.way.Relayed() {
+			in.Why = WhyRelayed
+		}
 	}
-	return b
+	return in
 }

@@ -44,7 +44,7 @@ func TestLossyPathIsKept(t *testing.T) {
 
 func TestBetterPathTakesOverAndAnEqualOneDoesNot(t *testing.T) {
 	w := newWorld(t, 1)
-	nat := w.NAT("ward", "192.0.2.1", pathtest.Open)
+	nat := w.NAT("ward", "192.0.2.1", pathtest.FullCone())
 	aLAN := w.a.Private("ward", "10.0.0.2", nat)
 	bLAN, slow := w.b.Private("ward", "10.0.0.3", nat), w.b.Public("198.51.100.2")
 	w.Connect(aLAN, slow, pathtest.Link{Delay: 15 * ms})
@@ -68,7 +68,7 @@ func TestBetterPathTakesOverAndAnEqualOneDoesNot(t *testing.T) {
 
 func TestLocalPathIsPreferredToAnEqualOne(t *testing.T) {
 	w := newWorld(t, 1)
-	aLAN := w.a.Private("ward", "10.0.0.2", w.NAT("ward", "192.0.2.1", pathtest.Open))
+	aLAN := w.a.Private("ward", "10.0.0.2", w.NAT("ward", "192.0.2.1", pathtest.FullCone()))
 	bLAN, other := w.b.Private("ward", "10.0.0.3", nil), w.b.Public("198.51.100.2")
 	w.Connect(aLAN, bLAN, pathtest.Link{Delay: 4800 * time.Microsecond})
 	w.Connect(aLAN, other, pathtest.Link{Delay: 4100 * time.Microsecond})
@@ -76,8 +76,8 @@ func TestLocalPathIsPreferredToAnEqualOne(t *testing.T) {
 	w.b.Meet(w.a.Peer())
 	w.a.Stream("b", 100*ms, time.Minute)
 	w.Run(time.Second)
-	if w.a.Paths["b"] != bLAN.Addr() {
-		t.Errorf("path leads to %v, want %v, which stays in the building", w.a.Paths["b"], bLAN.Addr())
+	if w.a.At("b") != bLAN.Addr() {
+		t.Errorf("path leads to %v, want %v, which stays in the building", w.a.At("b"), bLAN.Addr())
 	}
 }
 
@@ -100,8 +100,8 @@ func TestOtherAddressTakesOverWhenThePathDies(t *testing.T) {
 }
 
 func TestRebootedNATIsRecoveredFrom(t *testing.T) {
-	for _, kind := range []pathtest.Kind{pathtest.Open, pathtest.PortRestricted, pathtest.Symmetric} {
-		w := newWorld(t, uint64(kind))
+	for _, kind := range pathtest.Usual() {
+		w := newWorld(t, 1)
 		nat := w.NAT("home", "192.0.2.1", kind)
 		w.a.Private("home", "10.0.0.2", nat)
 		b := w.b.Public("198.51.100.2")
@@ -113,10 +113,10 @@ func TestRebootedNATIsRecoveredFrom(t *testing.T) {
 		nat.Reboot()
 		rebooted, count := w.Now(), w.a.Received
 		if !w.RunUntil(10*time.Second, func() bool { return w.a.Received > count+5 }) {
-			t.Fatalf("NAT kind %d: b never reaches a again", kind)
+			t.Fatalf("NAT %v: b never reaches a again", kind.Name)
 		}
 		if hole := w.Now().Sub(rebooted); hole > 2*time.Second {
-			t.Errorf("NAT kind %d: black hole of %v, want at most 2 s", kind, hole)
+			t.Errorf("NAT %v: black hole of %v, want at most 2 s", kind.Name, hole)
 		}
 	}
 }
@@ -124,7 +124,7 @@ func TestRebootedNATIsRecoveredFrom(t *testing.T) {
 func TestQuietEndFollowsAPeerThatMoved(t *testing.T) {
 	w := newWorld(t, 1)
 	w.Default.Delay = 200 * ms
-	nat := w.NAT("home", "192.0.2.1", pathtest.Open)
+	nat := w.NAT("home", "192.0.2.1", pathtest.FullCone())
 	w.a.Private("home", "10.0.0.2", nat)
 	w.a.Meet(w.b.Peer(w.b.Public("198.51.100.2").Addr()))
 	w.b.Meet(w.a.Peer())
@@ -132,18 +132,18 @@ func TestQuietEndFollowsAPeerThatMoved(t *testing.T) {
 	w.Run(time.Second)
 	w.b.Want("a")
 	w.Run(time.Minute)
-	old := w.b.Paths["a"]
+	old := w.b.At("a")
 	nat.Reboot()
 	if !w.RunUntil(2*time.Second, func() bool { return w.b.Set.Info("a").Candidates == 2 }) {
 		t.Fatal("b does not hear of the new address; the test tests nothing")
 	}
 	heard := w.Now()
-	if !w.RunUntil(time.Minute, func() bool { return w.b.Paths["a"] != old }) {
+	if !w.RunUntil(time.Minute, func() bool { return w.b.At("a") != old }) {
 		t.Fatal("b stays with the old address")
 	}
 	// Two misses of the old address, of twice the round trip of 400 ms each.
-	if took := w.Now().Sub(heard); took > 1610*ms || !w.b.Paths["a"].IsValid() {
-		t.Errorf("b moved to %v after %v, want 1.6 s", w.b.Paths["a"], took)
+	if took := w.Now().Sub(heard); took > 1610*ms || !w.b.At("a").IsValid() {
+		t.Errorf("b moved to %v after %v, want 1.6 s", w.b.At("a"), took)
 	}
 }
 
@@ -154,8 +154,8 @@ func TestNewAddressOfThisNodeIsFollowed(t *testing.T) {
 	w.Run(5 * time.Second)
 	a.SetAddr("198.51.100.77")
 	w.a.NetworkChanged()
-	if !w.RunUntil(3*time.Second, func() bool { return w.b.Paths["a"] == a.Addr() }) {
-		t.Fatalf("b still sends to %v", w.b.Paths["a"])
+	if !w.RunUntil(3*time.Second, func() bool { return w.b.At("a") == a.Addr() }) {
+		t.Fatalf("b still sends to %v", w.b.At("a"))
 	}
 }
 

@@ -1,29 +1,40 @@
-// Package path finds, keeps and leaves the address at which each peer is
-// reached. It is a pure machine: time and events go in, actions come out;
-// sockets, clocks and goroutines are the caller's (package transport).
+// Package path finds, keeps and leaves the way on which each peer is reached: an
+// address of the underlay, or a relay. It is a pure machine: time and events go
+// in, actions come out; sockets, clocks and goroutines are the caller's (package
+// transport).
 //
 // A Set holds one machine per peer. A peer nobody wants to send to sleeps: it
-// costs no probe and almost no memory. Wanting to send wakes it: every
-// candidate address is probed with an authenticated Binding request (package
-// probe), the first to answer becomes the path, a clearly better one takes
-// over. While traffic flows the path is probed every second, so a silent death
-// is noticed within two; a quiet path is probed every 20 s, which keeps NAT
-// mappings open; a path nobody has used for 200 s is let go.
+// costs no probe and almost no memory. Wanting to send wakes it: every candidate
+// is probed with an authenticated Binding request (package probe), its relay and
+// all its addresses at once. The first to answer becomes the path, in most cases
+// the relay; a direct one takes over as soon as it answers, and of direct ones a
+// clearly better one. Both ends take what comes in on any way, so a move loses
+// nothing, whichever end moves first.
 //
-// Candidates are the addresses that the map names for the peer, and those from
-// which its authentic requests come (peer-reflexive, RFC 8445 section 7.3.1.3).
+// Candidates are the peer's home relay and the addresses that the map names, the
+// ways on which its authentic requests come (peer-reflexive, RFC 8445 section
+// 7.3.1.3), and the addresses of its calls. A call goes over the relay and says
+// "here I am, probe me as I probe you": a NAT lets in only who was sent to.
+//
+// While packets flow the path is probed every second, and sooner where nothing
+// comes back, so that a silent death is on the relay within a second. A quiet
+// direct path is probed every 20 s, which keeps NAT mappings open, a quiet
+// relayed one never; a path nobody has used for 200 s is let go. From a relay
+// the way back is tried for as long as packets flow, at least every half minute.
 //
 // Invariants
-//   - Only an authentic answer to a request of ours, from the address that we
-//     asked, makes or moves a path. A request, authentic or not, only makes us
-//     ask. A replayed answer fits no open request.
+//   - Only an authentic answer to a request of ours, on the way on which we
+//     asked, makes or moves a path. A request or a call, authentic or not, only
+//     makes us ask. A replayed answer fits no open request, a replayed call has
+//     an old number.
 //   - A probe that is not authentic, or comes from a node that is not in the
 //     map, is dropped without a reply and changes nothing. What it may cost is
 //     bounded (see limit.go).
-//   - Requests that we send are limited per peer and in total, so nobody turns
-//     a node into a scanner by naming addresses.
-//   - A working path is kept while it works: a better one must be better by a
-//     class of round-trip time, or local.
+//   - Requests that we send are limited per peer, in total and per host, so
+//     nobody turns nodes into scanners or into a flood by naming addresses.
+//   - A working path is kept while it works: direct beats relayed, and else a
+//     better one must be better by a class of round-trip time, or local. A way
+//     that failed must prove itself the longer the more often it failed.
 //
 // A Set is not safe for concurrent use: one goroutine owns it.
 package path
@@ -46,26 +57,33 @@ type Peer struct {
 	// Candidates are addresses at which the peer may be reached, the likeliest
 	// first. Only the first MaxCandidates usable ones are probed.
 	Candidates []netip.AddrPort
+	// Home is the relay at which the peer can be reached; "": none.
+	Home Relay
 }
 
 // Info says how a peer is reached, for status.
 type Info struct {
-	// Endpoint is where packets for the peer go. Invalid: there is no path, and
-	// Why says why.
+	// Endpoint is the address to which packets for the peer go. Invalid: there is
+	// no direct path, and Why says why.
 	Endpoint netip.AddrPort
-	// RTT is the smoothed round-trip time of the path. Valid iff Endpoint is.
+	// Relay is through which relay they go; "": through none.
+	Relay Relay
+	// RTT is the smoothed round-trip time of the path, if there is one.
 	RTT time.Duration
-	// Since is when the path came to lead to Endpoint. Valid iff Endpoint is.
+	// Since is when the path came to lead where it does, if there is one.
 	Since time.Time
 	// LastAnswer is when the peer last answered a probe; zero if it never did.
 	LastAnswer time.Time
-	// Mapped is our own address as the peer saw it in its last answer.
+	// Mapped is our own address as the peer saw it in its last direct answer.
 	Mapped netip.AddrPort
 	// Candidates counts the addresses that are probed for the peer.
 	Candidates int
-	// Why says in words why there is no path; empty if there is one.
+	// Why says in words why there is no direct path; empty if there is one.
 	Why string
 }
+
+// Way is where packets for the peer go; invalid: nowhere.
+func (i Info) Way() Way { return Way{Addr: i.Endpoint, Relay: i.Relay} }
 
 // Reasons in Info.Why.
 const (
@@ -74,6 +92,7 @@ const (
 	WhySearching    = "searching: its addresses are being probed"
 	WhyNoAnswer     = "none of its addresses answered; will be probed again (is UDP blocked, or the peer off?)"
 	WhyLost         = "the path stopped answering; its addresses are being probed"
+	WhyRelayed      = "none of its addresses answers; they are tried again while packets flow (NAT or firewall between us?)"
 	WhyBadKey       = "the peer's path key is invalid; it must enrol again"
 	WhyUnknown      = "this peer is not in the map"
 )
@@ -81,15 +100,14 @@ const (
 // Do says what an Action asks for.
 type Do uint8
 
-// What the owner of a Set has to do. Later kinds (a request to a STUN server, a
-// call through the relay) join this list.
+// What the owner of a Set has to do.
 const (
-	// Send: Datagram goes to To. It goes out by the local address at which the
+	// Send: Datagram goes to Peer by To. A direct one goes out by the local address at which the
 	// last datagram from To that led to an action with that To came in (only
 	// authentic ones do), unless Fresh.
 	Send Do = iota + 1
-	// Moved: packets for Peer go to To from now on; To is invalid if there is
-	// no path any more.
+	// Moved: packets for Peer go by To from now on; To is invalid if there is
+	// no path any more. What still comes in by the old way is the peer's.
 	Moved
 	// Answered: Peer has answered a probe, from To.
 	Answered
@@ -97,13 +115,16 @@ const (
 	Unanswered
 	// Changed: Info says another Why for Peer.
 	Changed
+	// Gather: the addresses of this node are wanted (SetOwn), as local interfaces
+	// and STUN servers tell them now: a peer is being called.
+	Gather
 )
 
 // Action is something to be done outside.
 type Action struct {
 	Do       Do
 	Peer     string
-	To       netip.AddrPort
+	To       Way
 	Datagram []byte // valid iff Do is Send; the caller's to keep
 	// Fresh leaves the choice of the local address to the routing table: the one
 	// that worked before has not answered. Valid iff Do is Send.

@@ -45,8 +45,8 @@ func public(t *testing.T, seed uint64) (w *world, a, b *pathtest.NIC) {
 func (w *world) expect(d time.Duration, want netip.AddrPort) time.Duration {
 	w.t.Helper()
 	start := w.Now()
-	if !w.RunUntil(d, func() bool { return w.a.Paths["b"] == want }) {
-		w.t.Fatalf("after %v the path leads to %v, want %v (%+v)", d, w.a.Paths["b"], want, w.a.Set.Info("b"))
+	if !w.RunUntil(d, func() bool { return w.a.At("b") == want }) {
+		w.t.Fatalf("after %v the path leads to %v, want %v (%+v)", d, w.a.At("b"), want, w.a.Set.Info("b"))
 	}
 	return w.Now().Sub(start)
 }
@@ -62,8 +62,8 @@ func TestWantingToSendFindsThePathInOneRoundTripBothWays(t *testing.T) {
 		t.Errorf("took %v, want one round trip of 20 ms", took)
 	}
 	w.Run(20 * ms)
-	if w.b.Paths["a"] != a.Addr() {
-		t.Errorf("b's path leads to %v: the request of a did not make b ask back", w.b.Paths["a"])
+	if w.b.At("a") != a.Addr() {
+		t.Errorf("b's path leads to %v: the request of a did not make b ask back", w.b.At("a"))
 	}
 	in := w.a.Set.Info("b")
 	if in.RTT != 20*ms || in.Mapped != a.Addr() || in.Why != "" || in.Endpoint != b.Addr() {
@@ -77,11 +77,11 @@ func TestIdlePathIsLetGoAndBothEndsFallSilent(t *testing.T) {
 		w.Connect(a, b, pathtest.Link{Delay: delay})
 		w.a.Want("b")
 		w.Run(190 * time.Second)
-		if !w.a.Paths["b"].IsValid() {
+		if !w.a.At("b").IsValid() {
 			t.Fatal("path gone while WireGuard may still use it")
 		}
 		w.Run(200 * time.Second)
-		if w.a.Paths["b"].IsValid() || w.b.Paths["a"].IsValid() {
+		if w.a.At("b").IsValid() || w.b.At("a").IsValid() {
 			t.Fatal("idle path is kept for ever")
 		}
 		if in := w.a.Set.Info("b"); in.Why != path.WhyIdle {
@@ -102,8 +102,8 @@ func TestEndThatOnlyListensKeepsItsPath(t *testing.T) {
 	w, a, _ := public(t, 1)
 	w.a.Stream("b", 100*ms, 10*time.Minute)
 	w.Run(10 * time.Minute)
-	if w.b.Moves != 1 || w.b.Paths["a"] != a.Addr() {
-		t.Errorf("%d moves of b, which leads to %v", w.b.Moves, w.b.Paths["a"])
+	if w.b.Moves != 1 || w.b.At("a") != a.Addr() {
+		t.Errorf("%d moves of b, which leads to %v", w.b.Moves, w.b.At("a"))
 	}
 	if w.b.Asked > 75 {
 		t.Errorf("b, which has nothing to send, probed %d times in 10 minutes", w.b.Asked)
@@ -115,19 +115,19 @@ func TestAddressThatWorkedIsRememberedAsleep(t *testing.T) {
 	w.b.Meet(w.a.Peer()) // b learns a's address from a's requests
 	w.a.Want("b")
 	w.Run(10 * time.Minute)
-	if w.b.Paths["a"].IsValid() {
+	if w.b.At("a").IsValid() {
 		t.Fatal("b is not asleep; the test tests nothing")
 	}
 	w.b.Want("a")
 	w.Run(100 * ms)
-	if w.b.Paths["a"] != a.Addr() {
+	if w.b.At("a") != a.Addr() {
 		t.Error("b has forgotten where it reached a")
 	}
 }
 
 func TestQuietPathKeepsNATMappingsOpen(t *testing.T) {
 	w := newWorld(t, 1)
-	nat := w.NAT("home", "192.0.2.1", pathtest.PortRestricted)
+	nat := w.NAT("home", "192.0.2.1", pathtest.HomeRouter())
 	w.a.Private("home", "10.0.0.2", nat)
 	b := w.b.Public("198.51.100.2")
 	w.a.Meet(w.b.Peer(b.Addr()))
@@ -200,7 +200,7 @@ func TestRemovedPeerLosesItsPath(t *testing.T) {
 	w.a.Want("b")
 	w.expect(time.Second, b.Addr())
 	w.a.Meet()
-	if w.a.Paths["b"].IsValid() {
+	if w.a.At("b").IsValid() {
 		t.Error("path outlives its peer")
 	}
 	if in := w.a.Set.Info("b"); in.Why != path.WhyUnknown {
@@ -221,12 +221,12 @@ func TestPeerWithAnotherKeyStartsAnew(t *testing.T) {
 	impostor := w.Node("c").Peer(b.Addr())
 	impostor.ID = "b"
 	w.a.Meet(impostor)
-	if w.a.Paths["b"].IsValid() {
+	if w.a.At("b").IsValid() {
 		t.Fatal("the path of the old key serves the new one")
 	}
 	w.a.Want("b")
 	w.Run(10 * time.Second)
-	if w.a.Paths["b"].IsValid() {
+	if w.a.At("b").IsValid() {
 		t.Error("an answer under the old key made a path")
 	}
 }
@@ -250,14 +250,14 @@ func TestPingAsksNow(t *testing.T) {
 	w.a.Want("b")
 	w.Run(40 * time.Second)
 	asked := w.a.Asked
-	w.a.Set.Ping(w.Now(), "b")
+	w.a.Ping("b")
 	w.Run(ms)
 	if w.a.Asked != asked+1 {
 		t.Errorf("%d probes, want 1", w.a.Asked-asked)
 	}
 	w.Run(1300 * ms) // probed every second, 300 ms ago
 	asked = w.a.Asked
-	w.a.Set.Ping(w.Now(), "b")
+	w.a.Ping("b")
 	w.Run(ms)
 	if w.a.Asked != asked+1 {
 		t.Error("ping waits for the next planned probe")

@@ -1,40 +1,53 @@
 package path
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
 )
 
-// Receive takes a datagram that probe.Is holds for STUN. What is not an
-// authentic probe of a peer, for us, is dropped: no reply, no state, no error.
-// The order of the checks is the order of their cost.
-func (s *Set) Receive(now time.Time, from netip.AddrPort, datagram []byte) {
+// Receive takes a datagram that probe.Is holds for STUN, and the way on which it
+// came. Of what a relay brings, only what it says to be from a peer of the map
+// should be handed over: else any of the relay's clients could use up that
+// peer's budget for checks. What is not an authentic probe of a peer, for us, is
+// dropped: no reply, no state, no error. The order of the checks is the order of
+// their cost.
+func (s *Set) Receive(now time.Time, from Way, datagram []byte) {
 	h, ok := probe.Peek(datagram)
 	if !ok {
 		return
 	}
-	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	if !from.Relayed() {
+		from = Direct(from.Addr)
+	}
 	if h.Kind == probe.Answer {
 		s.receiveAnswer(now, from, h.ID, datagram)
 		return
 	}
 	p := s.byShort[h.Sender]
-	if p == nil || h.Receiver != s.self || !s.mayCheck(now, p, from) || !s.agree(p) {
+	if p == nil || h.Receiver != s.self || h.Kind == probe.Call && h.ID.Number() <= p.number {
 		return
 	}
-	if _, err := s.codec.Open(datagram, &p.key); err != nil {
+	if !s.mayCheck(now, p, from) || !s.agree(p) {
+		return
+	}
+	m, err := s.codec.Open(datagram, &p.key)
+	if err != nil {
 		return
 	}
 	s.rouse(p)
-	p.m.request(now, from, h.ID)
+	if m.Kind == probe.Call {
+		p.number = h.ID.Number()
+		p.m.called(now, m.Addresses)
+	} else {
+		p.m.request(now, from, h.ID)
+	}
 	s.finish(now, p)
 }
 
 // receiveAnswer costs a stranger's forgery one look-up: an open request's id
 // cannot be guessed.
-func (s *Set) receiveAnswer(now time.Time, from netip.AddrPort, id probe.ID, datagram []byte) {
+func (s *Set) receiveAnswer(now time.Time, from Way, id probe.ID, datagram []byte) {
 	p := s.open.byID[id]
 	if p == nil || p.m == nil {
 		return
@@ -48,7 +61,7 @@ func (s *Set) receiveAnswer(now time.Time, from netip.AddrPort, id probe.ID, dat
 }
 
 // mayCheck spends from the budget for integrity checks.
-func (s *Set) mayCheck(now time.Time, p *peer, from netip.AddrPort) (ok bool) {
+func (s *Set) mayCheck(now time.Time, p *peer, from Way) (ok bool) {
 	if p.m != nil {
 		if c := p.m.find(from); c != nil && !c.answered.IsZero() {
 			ok, _ = p.m.checks.take(now, checksPerPeer())

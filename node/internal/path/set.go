@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
@@ -26,18 +28,24 @@ type Config struct {
 // Set holds the paths to all peers of a node. Each method may leave actions to
 // be done, which Take gives.
 type Set struct {
-	newID func() probe.ID
 	self  probe.Short
 	key   *key.PathPrivate
 	codec *probe.Codec
 
 	peers   map[string]*peer
 	byShort map[probe.Short]*peer
+	awake   map[*peer]struct{} // those with a machine
 	timers  timers
 	open    openRequests
+	commons commons
 
-	requests, strangers bucket
-	actions             []Action
+	own        []netip.AddrPort // our addresses, which calls name
+	ownAt      time.Time        // when they were last told
+	gathering  time.Time        // when Gather was last asked for
+	lastNumber uint64           // of our last call to anybody
+
+	strangers bucket
+	actions   []Action
 }
 
 // peer is a peer of the map, awake (m is set) or asleep.
@@ -49,6 +57,7 @@ type peer struct {
 	badKey   bool
 	m        *machine // nil: asleep
 	lastGood netip.AddrPort
+	number   uint64 // of the peer's last call; a later one has a greater
 	told     string // the Why of the last Changed
 	deadline time.Time
 	index    int // in timers; -1: not
@@ -63,9 +72,10 @@ func NewSet(c Config) (*Set, error) {
 		c.NewID = func() (id probe.ID) { rand.Read(id[:]); return id }
 	}
 	return &Set{
-		newID: c.NewID, self: probe.ShortOf(c.Self), key: c.Key, codec: probe.NewCodec(),
-		peers: map[string]*peer{}, byShort: map[probe.Short]*peer{},
-		open: openRequests{byID: map[probe.ID]*peer{}},
+		self: probe.ShortOf(c.Self), key: c.Key, codec: probe.NewCodec(),
+		peers: map[string]*peer{}, byShort: map[probe.Short]*peer{}, awake: map[*peer]struct{}{},
+		open:    openRequests{byID: map[probe.ID]*peer{}},
+		commons: commons{newID: c.NewID, targets: targets{}},
 	}, nil
 }
 
@@ -94,9 +104,10 @@ func (s *Set) SetPeers(now time.Time, peers []Peer) error {
 }
 
 func (s *Set) put(now time.Time, in Peer) error {
-	in.Candidates = clean(in.Candidates)
+	in.Candidates = clean(in.Candidates, MaxCandidates)
 	if p := s.peers[in.ID]; p != nil {
 		s.setCandidates(now, p, in.Candidates)
+		s.setHome(now, p, in.Home)
 		return nil
 	}
 	p := &peer{Peer: in, short: probe.ShortOf(in.Node), told: WhyIdle, index: -1}
@@ -117,6 +128,7 @@ func (s *Set) remove(p *peer) {
 	s.timers.plan(p, time.Time{})
 	if p.m != nil {
 		s.open.forget(p)
+		s.lull(p)
 	}
 	delete(s.peers, p.ID)
 	delete(s.byShort, p.short)
@@ -127,7 +139,7 @@ func (s *Set) remove(p *peer) {
 // is passed over.
 func (s *Set) SetCandidates(now time.Time, id string, list []netip.AddrPort) {
 	if p := s.peers[id]; p != nil {
-		s.setCandidates(now, p, clean(list))
+		s.setCandidates(now, p, clean(list, MaxCandidates))
 	}
 }
 
@@ -138,6 +150,25 @@ func (s *Set) setCandidates(now time.Time, p *peer, list []netip.AddrPort) {
 	p.Candidates = list
 	if p.m != nil {
 		p.m.setGiven(now, list)
+		s.finish(now, p)
+	}
+}
+
+// SetHome takes the relay at which a peer is at home now; "" is none. It is asked
+// at once if somebody wants to send to the peer.
+func (s *Set) SetHome(now time.Time, id string, r Relay) {
+	if p := s.peers[id]; p != nil {
+		s.setHome(now, p, r)
+	}
+}
+
+func (s *Set) setHome(now time.Time, p *peer, r Relay) {
+	if p.Home == r {
+		return
+	}
+	p.Home = r
+	if p.m != nil {
+		p.m.setHome(now, r)
 		s.finish(now, p)
 	}
 }
@@ -165,13 +196,23 @@ func (s *Set) rouse(p *peer) {
 	if p.m != nil {
 		return
 	}
-	p.m = &machine{newID: s.newID, total: &s.requests, why: WhyIdle}
+	p.m = &machine{commons: &s.commons, why: WhyIdle}
+	s.awake[p] = struct{}{}
+	if p.Home != "" {
+		p.m.add(&candidate{way: Through(p.Home), given: true})
+	}
 	if p.lastGood.IsValid() && !slices.Contains(p.Candidates, p.lastGood) {
-		p.m.cands = append(p.m.cands, &candidate{addr: p.lastGood})
+		p.m.add(&candidate{way: Direct(p.lastGood)})
 	}
 	for _, a := range p.Candidates {
-		p.m.cands = append(p.m.cands, &candidate{addr: a, given: true})
+		p.m.add(&candidate{way: Direct(a), given: true})
 	}
+}
+
+// lull takes a peer's machine away.
+func (s *Set) lull(p *peer) {
+	p.m = nil
+	delete(s.awake, p)
 }
 
 // agree finds the pairwise key when it is first needed: a map may name ten
@@ -184,15 +225,66 @@ func (s *Set) agree(p *peer) bool {
 	return p.agreed
 }
 
-// NetworkChanged says that addresses or routes of this machine changed: every
-// path that is in use is asked at once.
-func (s *Set) NetworkChanged(now time.Time) {
-	for _, p := range s.peers {
-		if p.m != nil {
-			p.m.networkChanged(now)
-			s.finish(now, p)
-		}
+// Heard says that a packet that is no probe came from a peer on this way. It need
+// not be told of each, nor be authentic: a few times a second is enough, and it
+// only makes us ask later or sooner. A way on which the peer was never asked, nor
+// asked us, is passed over.
+func (s *Set) Heard(now time.Time, id string, from Way) {
+	if p := s.peers[id]; p != nil && p.m != nil {
+		p.m.heardPacket(now, from)
+		s.finish(now, p)
 	}
+}
+
+// each lets every machine take an event.
+func (s *Set) each(now time.Time, event func(*machine)) {
+	for _, p := range slices.SortedFunc(maps.Keys(s.awake), func(a, b *peer) int { return strings.Compare(a.ID, b.ID) }) {
+		event(p.m)
+		s.finish(now, p)
+	}
+}
+
+// NetworkChanged says that addresses or routes of this machine changed, or that
+// it slept (the boot-time clock ran on, and others did not): every path that is
+// in use is asked at once, and our addresses are looked for anew.
+func (s *Set) NetworkChanged(now time.Time) {
+	s.ownAt, s.gathering = time.Time{}, time.Time{}
+	if len(s.awake) > 0 {
+		s.gather(now)
+	}
+	s.each(now, func(m *machine) { m.networkChanged(now) })
+}
+
+// RelayUp says that datagrams reach a relay, and RelayDown that they do not.
+// Neither makes or ends a path: they only make us ask.
+func (s *Set) RelayUp(now time.Time, r Relay) {
+	s.each(now, func(m *machine) { m.relayUp(now, r) })
+}
+
+// RelayDown says that datagrams do not reach a relay.
+func (s *Set) RelayDown(now time.Time, r Relay) {
+	s.each(now, func(m *machine) { m.relayDown(now, r) })
+}
+
+// SetOwn takes the addresses at which this node may be reached, as far as it
+// knows: its own, and those that STUN servers saw. Calls name the first MaxOwn.
+func (s *Set) SetOwn(now time.Time, list []netip.AddrPort) {
+	list = clean(list, MaxOwn)
+	changed := !slices.Equal(list, s.own)
+	s.own, s.ownAt = list, now
+	if changed {
+		s.each(now, func(m *machine) { m.ownChanged(now) })
+	}
+}
+
+// gather asks for our addresses, unless they are known or were asked for just now.
+func (s *Set) gather(now time.Time) {
+	known := !s.ownAt.IsZero() && now.Sub(s.ownAt) < ownFresh
+	if known || !s.gathering.IsZero() && now.Sub(s.gathering) < gatherGap {
+		return
+	}
+	s.gathering = now
+	s.actions = append(s.actions, Action{Do: Gather})
 }
 
 // Tick does what is due at now.
@@ -232,46 +324,4 @@ func (s *Set) Info(id string) Info {
 		return Info{Why: WhyIdle, Candidates: len(p.Candidates)}
 	}
 	return p.m.info()
-}
-
-// finish turns a machine's steps into actions, plans its next tick, and lets it
-// sleep when it may.
-func (s *Set) finish(now time.Time, p *peer) {
-	m := p.m
-	m.settle(now)
-	for _, st := range m.steps {
-		s.act(now, p, st)
-	}
-	m.steps = m.steps[:0]
-	if m.asleep(now) {
-		p.m = nil
-		s.timers.plan(p, time.Time{})
-	} else {
-		s.timers.plan(p, m.next())
-	}
-	if why := s.Info(p.ID).Why; why != p.told {
-		p.told = why
-		s.actions = append(s.actions, Action{Do: Changed, Peer: p.ID})
-	}
-}
-
-func (s *Set) act(now time.Time, p *peer, st step) {
-	a := Action{Peer: p.ID, To: st.to, Fresh: st.fresh}
-	switch st.do {
-	case ask:
-		s.open.add(now, st.id, p)
-		a.Do, a.Datagram = Send, s.codec.AppendRequest(nil, st.id, p.short, s.self, &p.key)
-	case reply:
-		a.Do, a.Datagram = Send, s.codec.AppendAnswer(nil, st.id, st.to, &p.key)
-	case moved:
-		a.Do = Moved
-		if st.to.IsValid() {
-			p.lastGood = st.to
-		}
-	case answered:
-		a.Do = Answered
-	case unanswered:
-		a.Do = Unanswered
-	}
-	s.actions = append(s.actions, a)
 }

@@ -19,7 +19,7 @@ func TestStorm(t *testing.T) {
 
 func storm(t *testing.T, seed uint64) {
 	w, rng := newWorld(t, seed), rand.New(rand.NewPCG(seed, 99))
-	nat := w.NAT("home", "192.0.2.1", pathtest.Kind(seed%3))
+	nat := w.NAT("home", "192.0.2.1", pathtest.Usual()[seed%3])
 	a := w.a.Private("home", "10.0.0.2", nat)
 	ways := []*pathtest.NIC{w.b.Public("198.51.100.2"), w.b.Public("198.51.100.3"), w.b.Private("home", "10.0.0.3", nil)}
 	w.a.Meet(w.b.Peer(ways[0].Addr(), ways[1].Addr(), nowhere, ways[2].Addr()))

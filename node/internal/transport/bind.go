@@ -132,7 +132,7 @@ func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {
 // take hands a probe to Run, if it can be one for us and there is room.
 func (t *Transport) take(from conn.Endpoint, b []byte) {
 	h, ok := probe.Peek(b)
-	if !ok || h.Kind == probe.Request && h.Receiver != t.self {
+	if !ok || h.Kind != probe.Answer && h.Receiver != t.self {
 		return
 	}
 	d := datagram{from: from}

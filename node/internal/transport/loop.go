@@ -92,12 +92,12 @@ func (t *Transport) next() time.Time {
 // receive gives a probe to the machines, and remembers where an authentic one
 // came in.
 func (t *Transport) receive(d datagram) {
-	now, from := time.Now(), addrOf(d.from)
+	now, from := time.Now(), path.Direct(addrOf(d.from))
 	t.set.Receive(now, from, d.data[:d.len])
 	actions := t.set.Take()
 	for _, a := range actions {
 		if a.To == from {
-			t.remember(from, d.from)
+			t.remember(from.Addr, d.from)
 			break
 		}
 	}
@@ -140,12 +140,12 @@ func (t *Transport) perform(now time.Time, actions []path.Action) {
 // sendProbe sends a probe. One that cannot be sent counts as lost, which the
 // machine handles: the socket may be closed just now, or the network away.
 func (t *Transport) sendProbe(a path.Action) {
-	ep, err := t.toward(a.To, a.Fresh)
+	ep, err := t.toward(a.To.Addr, a.Fresh)
 	if err == nil {
 		err = t.bind.inner.Send([][]byte{a.Datagram}, ep)
 	}
 	if err != nil {
-		delete(t.via, a.To)
+		delete(t.via, a.To.Addr)
 		t.log.Debug("probe not sent", "peer", a.Peer, "to", a.To, "err", err)
 	}
 }
@@ -153,7 +153,7 @@ func (t *Transport) sendProbe(a path.Action) {
 func (t *Transport) moved(now time.Time, a path.Action) {
 	info, v := t.publish(a.Peer), t.endpoint(a.Peer)
 	if a.To.IsValid() {
-		t.lead(now, v, a.To)
+		t.lead(now, v, a.To.Addr)
 		t.log.Info("path found", "peer", a.Peer, "endpoint", a.To, "rtt", info.RTT)
 	} else {
 		v.lead(nil, now)
@@ -186,9 +186,9 @@ func (t *Transport) answered(a path.Action) {
 	t.publish(a.Peer)
 	t.pong(a.Peer, true)
 	v := t.endpoint(a.Peer)
-	if r := v.route.Load(); r != nil && r.addr == a.To {
-		if ep := t.via[a.To]; ep != nil {
-			v.route.CompareAndSwap(r, &route{addr: a.To, real: ep})
+	if r := v.route.Load(); r != nil && r.addr == a.To.Addr {
+		if ep := t.via[r.addr]; ep != nil {
+			v.route.CompareAndSwap(r, &route{addr: r.addr, real: ep})
 		}
 	}
 }

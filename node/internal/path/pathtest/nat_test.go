@@ -12,12 +12,12 @@ import (
 // may answer through a mapping, and how long.
 func TestKindsOfNAT(t *testing.T) {
 	for _, tt := range []struct {
-		kind                 pathtest.Kind
+		kind                 pathtest.Behaviour
 		stranger, sameSource bool // may a stranger send in; do two destinations see one source
 	}{
-		{pathtest.Open, true, true},
-		{pathtest.PortRestricted, false, true},
-		{pathtest.Symmetric, false, false},
+		{pathtest.FullCone(), true, true},
+		{pathtest.HomeRouter(), false, true},
+		{pathtest.Symmetric(), false, false},
 	} {
 		net := pathtest.New(1)
 		inner, b, c := net.Node("inner"), net.Node("b"), net.Node("c")
@@ -26,29 +26,29 @@ func TestKindsOfNAT(t *testing.T) {
 
 		inner.Send(toB, []byte("x"))
 		net.Run(time.Second)
-		mapped := b.LastFrom
+		mapped := b.LastFrom.Addr
 		c.Send(mapped, []byte("x"))
 		net.Run(time.Second)
 		if got := inner.Received == 1; got != tt.stranger {
-			t.Errorf("kind %d: a stranger gets in: %v", tt.kind, got)
+			t.Errorf("%s: a stranger gets in: %v", tt.kind.Name, got)
 		}
 		before := inner.Received
 		b.Send(mapped, []byte("x"))
 		net.Run(time.Second)
 		if inner.Received != before+1 {
-			t.Errorf("kind %d: the one who was sent to does not get in", tt.kind)
+			t.Errorf("%s: the one who was sent to does not get in", tt.kind.Name)
 		}
 		inner.Send(toC, []byte("x"))
 		net.Run(time.Second)
-		if got := c.LastFrom == mapped; got != tt.sameSource {
-			t.Errorf("kind %d: two destinations see one source: %v", tt.kind, got)
+		if got := c.LastFrom.Addr == mapped; got != tt.sameSource {
+			t.Errorf("%s: two destinations see one source: %v", tt.kind.Name, got)
 		}
 		net.Run(time.Minute)
 		before = inner.Received
 		b.Send(mapped, []byte("x"))
 		net.Run(time.Second)
 		if inner.Received != before {
-			t.Errorf("kind %d: a mapping outlives its minute", tt.kind)
+			t.Errorf("%s: a mapping outlives its minute", tt.kind.Name)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
@@ -15,22 +16,31 @@ import (
 type Node struct {
 	Set *path.Set
 	// Paths is where each peer is reached now.
-	Paths map[string]netip.AddrPort
+	Paths map[string]path.Way
 	// Moves counts the Moved actions, Asked the probe requests sent, Replied the
-	// answers sent, Unanswered the searches in vain.
-	Moves, Asked, Replied, Unanswered int
-	// Received counts the data that came in; LastData and LastFrom are when it
-	// last did, and from where.
-	Received int
-	LastData time.Time
-	LastFrom netip.AddrPort
+	// answers sent, Called the calls, Unanswered the searches in vain, Gathered
+	// the looks for its own addresses.
+	Moves, Asked, Replied, Called, Unanswered, Gathered int
+	// Sent and Received count the data that left and came in; LastData and
+	// LastFrom are when it last did, and from where.
+	Sent, Received int
+	LastData       time.Time
+	LastFrom       path.Way
+	// Watch is told every action, if it is set.
+	Watch func(path.Action)
 
-	net  *Internet
-	name string
-	port uint16
-	nics []*NIC
-	via  map[netip.AddrPort]*NIC // where authentic datagrams came in
-	peer path.Peer
+	net    *Internet
+	name   string
+	port   uint16
+	nics   []*NIC
+	mapped map[*NIC]netip.AddrPort // as STUN servers see them
+	home   *Relay
+	via    map[netip.AddrPort]*NIC // where authentic datagrams came in
+	owner  map[path.Way]string     // from which peer
+	told   map[path.Way]time.Time  // when the Set was last told of data on this way
+	wished map[string]time.Time    // when it was last told of data to a peer
+	known  []string
+	peer   path.Peer
 }
 
 // Node adds a node with fresh keys, which listens on port 41641 of all its
@@ -46,11 +56,22 @@ func (n *Internet) Node(name string) *Node {
 		panic("pathtest: " + err.Error())
 	}
 	node := &Node{
-		Set: set, Paths: map[string]netip.AddrPort{}, via: map[netip.AddrPort]*NIC{}, net: n, name: name, port: 41641,
+		Set: set, Paths: map[string]path.Way{}, net: n, name: name, port: 41641,
+		mapped: map[*NIC]netip.AddrPort{}, via: map[netip.AddrPort]*NIC{}, owner: map[path.Way]string{},
+		told: map[path.Way]time.Time{}, wished: map[string]time.Time{},
 		peer: path.Peer{ID: name, Node: identity.Public(), Path: pathKey.Public()},
 	}
 	n.nodes = append(n.nodes, node)
 	return node
+}
+
+func (n *Internet) node(name string) *Node {
+	for _, d := range n.nodes {
+		if d.name == name {
+			return d
+		}
+	}
+	return nil
 }
 
 // Public gives the node an interface with a public address.
@@ -69,6 +90,20 @@ func (d *Node) attach(c *NIC) *NIC {
 	return c
 }
 
+// SetHome makes the node at home at a relay.
+func (d *Node) SetHome(r *Relay) {
+	d.home = r
+	d.peer.Home = ""
+	if r != nil {
+		d.peer.Home = r.name
+		r.dial(d)
+	}
+}
+
+func (d *Node) online() bool {
+	return slices.ContainsFunc(d.nics, func(c *NIC) bool { return !c.down && (c.lan == "" || c.nat != nil) })
+}
+
 // Peer is how a map would name this node, with these candidates.
 func (d *Node) Peer(candidates ...netip.AddrPort) path.Peer {
 	p := d.peer
@@ -81,65 +116,157 @@ func (d *Node) Meet(peers ...path.Peer) {
 	if err := d.Set.SetPeers(d.net.now, peers); err != nil {
 		panic("pathtest: " + err.Error())
 	}
+	d.known = nil
+	for _, p := range peers {
+		d.known = append(d.known, p.ID)
+	}
 	d.flush()
 }
+
+// Introduce has two nodes look for their addresses, and puts each into the
+// other's map with what was found.
+func (n *Internet) Introduce(a, b *Node) {
+	a.Gather()
+	b.Gather()
+	n.Run(time.Second)
+	a.Meet(b.Peer(b.Own()...))
+	b.Meet(a.Peer(a.Own()...))
+}
+
+// At is the address to which packets for a peer go; invalid: none.
+func (d *Node) At(peer string) netip.AddrPort { return d.Paths[peer].Addr }
 
 // Want tells the node that somebody wants to send to peer.
 func (d *Node) Want(peer string) { d.Set.Want(d.net.now, peer); d.flush() }
 
-// NetworkChanged tells the node that its addresses changed.
-func (d *Node) NetworkChanged() { clear(d.via); d.Set.NetworkChanged(d.net.now); d.flush() }
+// Ping has the node ask peer now.
+func (d *Node) Ping(peer string) { d.Set.Ping(d.net.now, peer); d.flush() }
 
-// Stream sends data to peer every so often, until the time is over.
+// NetworkChanged tells the node that its addresses changed; its connections to
+// relays are made anew.
+func (d *Node) NetworkChanged() {
+	clear(d.via)
+	clear(d.mapped)
+	d.Set.NetworkChanged(d.net.now)
+	for _, name := range slices.Sorted(relayNames(d.net)) {
+		d.net.relays[name].redial(d)
+	}
+	d.flush()
+}
+
+func relayNames(n *Internet) func(func(path.Relay) bool) {
+	return func(yield func(path.Relay) bool) {
+		for name := range n.relays {
+			if !yield(name) {
+				return
+			}
+		}
+	}
+}
+
+// Stream sends data to peer every so often, until the time is over. As package
+// transport does, it tells the Set of it once a second.
 func (d *Node) Stream(peer string, every, length time.Duration) {
 	end := d.net.now.Add(length)
 	var send func()
 	send = func() {
-		d.Want(peer)
+		if at, ok := d.wished[peer]; !ok || d.net.now.Sub(at) >= time.Second {
+			d.wished[peer] = d.net.now
+			d.Want(peer)
+		}
 		if to := d.Paths[peer]; to.IsValid() {
-			d.Send(to, []byte{4, 0, 0, 0, 'd', 'a', 't', 'a'})
+			d.Sent++
+			d.SendTo(peer, to, []byte{4, 0, 0, 0, 'd', 'a', 't', 'a'})
 		}
 		if d.net.now.Before(end) {
-			d.net.At(d.net.now.Add(every), send)
+			d.net.After(every, send)
 		}
 	}
 	send()
 }
 
+// SendTo sends a datagram to a peer on a way.
+func (d *Node) SendTo(peer string, to path.Way, b []byte) {
+	if !to.Relayed() {
+		d.Send(to.Addr, b)
+	} else if r := d.net.relays[to.Relay]; r != nil {
+		r.send(d, peer, b)
+	}
+}
+
 // Send sends a datagram by the interface at which an authentic one came in from
 // there, else by the first that leads there.
-func (d *Node) Send(to netip.AddrPort, b []byte) {
-	if c := d.via[to]; c != nil && !c.down {
-		d.net.send(c, to, b)
+func (d *Node) Send(to netip.AddrPort, b []byte) { d.send(to, b, false, false) }
+
+func (d *Node) send(to netip.AddrPort, b []byte, fresh, whole bool) {
+	if c := d.via[to]; c != nil && !c.down && !fresh {
+		d.net.send(datagram{origin: c, dst: to, body: b, whole: whole})
 		return
 	}
-	d.route(to, b)
-}
-
-func (d *Node) route(to netip.AddrPort, b []byte) {
+	var way *NIC
 	for _, c := range d.nics {
 		local := c.lan != "" && d.net.nic(to.Addr(), c.lan) != nil
-		if !c.down && (local || public(to.Addr()) && (c.lan == "" || c.nat != nil)) {
-			d.net.send(c, to, b)
-			return
+		out := c.lan == "" || c.nat != nil
+		if c.down || c.addr.Is4() != to.Addr().Is4() || !local && !out {
+			continue
 		}
+		if local || way == nil {
+			way = c
+		}
+		if local {
+			break
+		}
+	}
+	if way != nil {
+		d.net.send(datagram{origin: way, dst: to, body: b, whole: whole})
 	}
 }
 
+// receive takes what came in at an interface.
 func (d *Node) receive(c *NIC, src netip.AddrPort, b []byte) {
+	switch {
+	case len(b) > 0 && b[0] == answer:
+		d.learn(c, b)
+	case !probe.Is(b):
+		d.data(path.Direct(src))
+	default:
+		d.Set.Receive(d.net.now, path.Direct(src), b)
+		actions := d.Set.Take()
+		for _, a := range actions {
+			if a.To.Addr == src {
+				d.via[src], d.owner[path.Direct(src)] = c, a.Peer
+			}
+		}
+		d.perform(actions)
+	}
+}
+
+// take takes what came through a relay.
+func (d *Node) take(from path.Way, b []byte) {
 	if !probe.Is(b) {
-		d.Received++
-		d.LastData, d.LastFrom = d.net.now, src
+		d.data(from)
 		return
 	}
-	d.Set.Receive(d.net.now, src, b)
+	d.Set.Receive(d.net.now, from, b)
 	actions := d.Set.Take()
 	for _, a := range actions {
-		if a.To == src {
-			d.via[src] = c
+		if a.To == from {
+			d.owner[from] = a.Peer
 		}
 	}
 	d.perform(actions)
+}
+
+// data counts data, and tells the Set of it five times a second.
+func (d *Node) data(from path.Way) {
+	d.Received++
+	d.LastData, d.LastFrom = d.net.now, from
+	peer, known := d.owner[from]
+	if at := d.told[from]; known && d.net.now.Sub(at) >= 200*time.Millisecond {
+		d.told[from] = d.net.now
+		d.Set.Heard(d.net.now, peer, from)
+		d.flush()
+	}
 }
 
 func (d *Node) tick() {
@@ -151,17 +278,16 @@ func (d *Node) flush() { d.perform(d.Set.Take()) }
 
 func (d *Node) perform(actions []path.Action) {
 	for _, a := range actions {
+		if d.Watch != nil {
+			d.Watch(a)
+		}
 		switch a.Do {
 		case path.Send:
-			if h, _ := probe.Peek(a.Datagram); h.Kind == probe.Request {
-				d.Asked++
+			d.count(a.Datagram)
+			if a.To.Relayed() {
+				d.SendTo(a.Peer, a.To, a.Datagram)
 			} else {
-				d.Replied++
-			}
-			if a.Fresh {
-				d.route(a.To, a.Datagram)
-			} else {
-				d.Send(a.To, a.Datagram)
+				d.send(a.To.Addr, a.Datagram, a.Fresh, false)
 			}
 		case path.Moved:
 			d.Moves++
@@ -169,7 +295,20 @@ func (d *Node) perform(actions []path.Action) {
 			d.net.note("%s: path to %s is now %v", d.name, a.Peer, a.To)
 		case path.Unanswered:
 			d.Unanswered++
+		case path.Gather:
+			d.net.After(0, d.Gather)
 		}
+	}
+}
+
+func (d *Node) count(b []byte) {
+	switch h, _ := probe.Peek(b); h.Kind {
+	case probe.Request:
+		d.Asked++
+	case probe.Answer:
+		d.Replied++
+	case probe.Call:
+		d.Called++
 	}
 }
 
@@ -178,8 +317,12 @@ func describe(b []byte) string {
 	switch {
 	case ok && h.Kind == probe.Request:
 		return fmt.Sprintf("request %x", h.ID[:2])
-	case ok:
+	case ok && h.Kind == probe.Answer:
 		return fmt.Sprintf("answer %x", h.ID[:2])
+	case ok:
+		return "call"
+	case len(b) > 0 && (b[0] == question || b[0] == answer):
+		return "stun " + string(b)
 	}
 	return fmt.Sprintf("%d bytes", len(b))
 }
