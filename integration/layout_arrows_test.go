@@ -68,6 +68,7 @@ func arrows() map[string]row {
 
 		"node/local":             {may: may(key), why: "the contract with local tools: types and a client, nothing of the daemon"},
 		relay:                    {may: may(wire, key, relay+"/internal/fair"), tests: may(relay + "/server"), why: "frames and a client, for nodes and for the relay alike"},
+		relay + "/relaytest":     {may: may(relay, relay+"/server", wire, key), why: "plays meshes, middleboxes and proxies around a relay"},
 		relay + "/internal/fair": {why: "a queue: it knows neither connections nor keys"},
 		relay + "/server":        {may: may(relay, relay+"/internal/fair", wire, key), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
 
