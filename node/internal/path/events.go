@@ -86,8 +86,15 @@ func (m *machine) trigger(c *candidate, now time.Time) {
 // 7.2.5.2.1).
 func (m *machine) answer(now time.Time, from Way, id probe.ID, mapped netip.AddrPort) {
 	c := m.find(from)
-	if c == nil || !c.land(id, mapped, now) {
+	if c == nil {
 		return
+	}
+	before, last := c.mapped, c.answered
+	if !c.land(id, mapped, now) {
+		return
+	}
+	if before.IsValid() && before != mapped {
+		m.remapped(now, last)
 	}
 	m.failures, m.retry = 0, time.Time{}
 	switch {
@@ -103,6 +110,15 @@ func (m *machine) answer(now time.Time, from Way, id probe.ID, mapped netip.Addr
 		c.next = now.Add(probationEvery)
 	}
 	m.do(answered, c.way, id)
+}
+
+// remapped takes note that the peer sees us come from another port than at the
+// last answer. After a pause, that is a NAT which did not wait for our next
+// request; after a change of our own network it tells nothing.
+func (m *machine) remapped(now, last time.Time) {
+	if now.Sub(last) >= quietEvery>>m.shorter && m.doubt.Before(last) {
+		m.shorter = min(m.shorter+1, maxShorter)
+	}
 }
 
 // heardPacket takes note of a packet of another kind than a probe. It makes no

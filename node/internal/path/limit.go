@@ -24,7 +24,7 @@ func requestsPerHost() rate { return rate{50, 100} }
 // fast its requests teach us new addresses: two NATs that use another port for
 // every destination would otherwise make both ends ask each other for ever.
 func callsPerPeer() rate  { return rate{0.5, 6} }
-func learntPerPeer() rate { return rate{1, 2 * maxReflexive} }
+func learntPerPeer() rate { return rate{0.25, 2 * maxReflexive} }
 
 // checksOfStrangers limits integrity checks on requests and calls from where
 // nobody ever answered us: at 0.4 us each, a flood of forgeries costs a

@@ -48,6 +48,10 @@ type machine struct {
 	reviews   int       // reviews since the path is relayed
 	lastCall  time.Time // when we last called
 
+	// shorter is how often the pace on a quiet path was doubled, because a NAT
+	// on the way forgot it meanwhile.
+	shorter int
+
 	requests, answers, checks, calls, learns bucket
 
 	seen []probe.ID // ids of the peer's last requests

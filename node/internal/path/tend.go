@@ -42,7 +42,7 @@ func (m *machine) plan(c *candidate, now time.Time) time.Time {
 	case !m.interested(now):
 		return c.answered.Add(trust)
 	case !m.inUse(now):
-		return c.answered.Add(quietEvery)
+		return c.answered.Add(quietEvery >> m.shorter)
 	case relayed:
 		return earlier(alive.Add(activeEvery), c.answered.Add(relayedEvery))
 	case m.sending(now):

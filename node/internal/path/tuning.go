@@ -31,6 +31,9 @@ const (
 	// 30 s (RFC 4787 section 4.3 asks for 2 minutes and is not obeyed).
 	activeEvery = time.Second
 	quietEvery  = 20 * time.Second
+	// maxShorter is how often that pace is doubled when the peer sees us come from
+	// another port after a pause: 5 s is the life of the shortest mappings met.
+	maxShorter = 2
 	// relayedEvery is the pace on a relayed path while the peer's packets come
 	// in: no NAT is in between that could forget it.
 	relayedEvery = 5 * time.Second

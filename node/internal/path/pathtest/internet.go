@@ -89,7 +89,7 @@ func (n *Internet) RunUntil(d time.Duration, done func() bool) bool {
 			next = n.queue.list[0].at
 		}
 		for _, node := range n.nodes {
-			if t := node.Set.Next(); !t.IsZero() && t.Before(next) {
+			if t := node.next(); !t.IsZero() && t.Before(next) {
 				next = t
 			}
 		}

@@ -26,6 +26,8 @@ type Node struct {
 	Sent, Received int
 	LastData       time.Time
 	LastFrom       path.Way
+	// Answers is when an answer last came in on a way, authentic or not.
+	Answers map[path.Way]time.Time
 	// Watch is told every action, if it is set.
 	Watch func(path.Action)
 
@@ -40,6 +42,7 @@ type Node struct {
 	told   map[path.Way]time.Time  // when the Set was last told of data on this way
 	wished map[string]time.Time    // when it was last told of data to a peer
 	known  []string
+	frozen time.Time // until when it sleeps
 	peer   path.Peer
 }
 
@@ -58,7 +61,7 @@ func (n *Internet) Node(name string) *Node {
 	node := &Node{
 		Set: set, Paths: map[string]path.Way{}, net: n, name: name, port: 41641,
 		mapped: map[*NIC]netip.AddrPort{}, via: map[netip.AddrPort]*NIC{}, owner: map[path.Way]string{},
-		told: map[path.Way]time.Time{}, wished: map[string]time.Time{},
+		Answers: map[path.Way]time.Time{}, told: map[path.Way]time.Time{}, wished: map[string]time.Time{},
 		peer: path.Peer{ID: name, Node: identity.Public(), Path: pathKey.Public()},
 	}
 	n.nodes = append(n.nodes, node)
@@ -170,6 +173,10 @@ func (d *Node) Stream(peer string, every, length time.Duration) {
 	end := d.net.now.Add(length)
 	var send func()
 	send = func() {
+		if d.asleep() {
+			d.net.At(d.frozen, send)
+			return
+		}
 		if at, ok := d.wished[peer]; !ok || d.net.now.Sub(at) >= time.Second {
 			d.wished[peer] = d.net.now
 			d.Want(peer)
@@ -225,11 +232,13 @@ func (d *Node) send(to netip.AddrPort, b []byte, fresh, whole bool) {
 // receive takes what came in at an interface.
 func (d *Node) receive(c *NIC, src netip.AddrPort, b []byte) {
 	switch {
+	case d.asleep():
 	case len(b) > 0 && b[0] == answer:
 		d.learn(c, b)
 	case !probe.Is(b):
 		d.data(path.Direct(src))
 	default:
+		d.mark(path.Direct(src), b)
 		d.Set.Receive(d.net.now, path.Direct(src), b)
 		actions := d.Set.Take()
 		for _, a := range actions {
@@ -243,10 +252,14 @@ func (d *Node) receive(c *NIC, src netip.AddrPort, b []byte) {
 
 // take takes what came through a relay.
 func (d *Node) take(from path.Way, b []byte) {
+	if d.asleep() {
+		return
+	}
 	if !probe.Is(b) {
 		d.data(from)
 		return
 	}
+	d.mark(from, b)
 	d.Set.Receive(d.net.now, from, b)
 	actions := d.Set.Take()
 	for _, a := range actions {
@@ -255,6 +268,12 @@ func (d *Node) take(from path.Way, b []byte) {
 		}
 	}
 	d.perform(actions)
+}
+
+func (d *Node) mark(from path.Way, b []byte) {
+	if h, ok := probe.Peek(b); ok && h.Kind == probe.Answer {
+		d.Answers[from] = d.net.now
+	}
 }
 
 // data counts data, and tells the Set of it five times a second.
@@ -269,9 +288,27 @@ func (d *Node) data(from path.Way) {
 	}
 }
 
+// Freeze stops the node for a while, as sleep does: it neither sends nor
+// receives, and its timers are late. Who wakes it calls NetworkChanged.
+func (d *Node) Freeze(length time.Duration) { d.frozen = d.net.now.Add(length) }
+
+func (d *Node) asleep() bool { return d.net.now.Before(d.frozen) }
+
 func (d *Node) tick() {
+	if d.asleep() {
+		return
+	}
 	d.Set.Tick(d.net.now)
 	d.flush()
+}
+
+// next is when tick has something to do; zero if never.
+func (d *Node) next() time.Time {
+	t := d.Set.Next()
+	if !t.IsZero() && t.Before(d.frozen) {
+		return d.frozen
+	}
+	return t
 }
 
 func (d *Node) flush() { d.perform(d.Set.Take()) }
