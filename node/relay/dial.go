@@ -78,7 +78,7 @@ func (d *Dialer) secure(ctx context.Context, u *url.URL) (conn *tls.Conn, way Wa
 	}
 	var raw net.Conn
 	if proxy != nil {
-		way.Proxy = proxy.Redacted()
+		way.Proxy = proxyName(proxy)
 		raw, err = d.tunnel(ctx, proxy, hostPort(u))
 	} else {
 		raw, err = d.direct(ctx, u)

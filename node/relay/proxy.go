@@ -40,11 +40,11 @@ const maxProxyAnswer = 16 << 10
 // have one, often nobody else can.
 func (d *Dialer) tunnel(ctx context.Context, proxy *url.URL, target string) (net.Conn, error) {
 	if proxy.Scheme != "http" && proxy.Scheme != "https" {
-		return nil, fmt.Errorf("%w %s: its scheme is not allowed: want http or https", ErrProxy, proxy.Redacted())
+		return nil, fmt.Errorf("%w %s: its scheme is not allowed: want http or https", ErrProxy, proxyName(proxy))
 	}
 	conn, err := d.dial(ctx, "tcp", hostPort(proxy))
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w", ErrProxy, proxy.Redacted(), err)
+		return nil, fmt.Errorf("%w %s: %w", ErrProxy, proxyName(proxy), err)
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -54,7 +54,7 @@ func (d *Dialer) tunnel(ctx context.Context, proxy *url.URL, target string) (net
 	through, err := connect(conn, proxy, target)
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("%w %s: %w", ErrProxy, proxy.Redacted(), err)
+		return nil, fmt.Errorf("%w %s: %w", ErrProxy, proxyName(proxy), err)
 	}
 	return through, nil
 }
@@ -82,6 +82,10 @@ func connect(conn net.Conn, proxy *url.URL, target string) (net.Conn, error) {
 	}
 	return after(conn, r), nil
 }
+
+// proxyName is what may be said of a proxy: not its password, nor what stands
+// behind a host, where a mistyped one may hide it.
+func proxyName(u *url.URL) string { return printable(u.Scheme + "://" + u.Host) }
 
 // schemes names the ways of authentication that a proxy offers.
 func schemes(h http.Header) string {
