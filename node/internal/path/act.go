@@ -33,7 +33,12 @@ func (s *Set) act(now time.Time, p *peer, st step) {
 	switch st.do {
 	case ask:
 		s.open.add(now, st.id, p)
-		a.Do, a.Datagram = Send, s.codec.AppendRequest(nil, st.id, p.short, s.self, &p.key)
+		a.Do, a.Whole = Send, st.size > 0
+		if a.Whole {
+			a.Datagram = s.codec.AppendPadded(nil, st.id, p.short, s.self, st.size, &p.key)
+		} else {
+			a.Datagram = s.codec.AppendRequest(nil, st.id, p.short, s.self, &p.key)
+		}
 	case reply:
 		a.Do, a.Datagram = Send, s.codec.AppendAnswer(nil, st.id, answerAddr(st.to), &p.key)
 	case call:
@@ -48,6 +53,8 @@ func (s *Set) act(now time.Time, p *peer, st step) {
 		a.Do = Answered
 	case unanswered:
 		a.Do = Unanswered
+	case resized:
+		a.Do = Resized
 	}
 	s.actions = append(s.actions, a)
 }

@@ -17,7 +17,7 @@ func number(n uint64) probe.ID { return probe.ID{}.Numbered(n) }
 // requests are where the requests among actions go.
 func requests(acts []path.Action) (to []path.Way) {
 	for _, a := range acts {
-		if h, _ := probe.Peek(a.Datagram); a.Do == path.Send && h.Kind == probe.Request {
+		if h, _ := probe.Peek(a.Datagram); a.Do == path.Send && !a.Whole && h.Kind == probe.Request {
 			to = append(to, a.To)
 		}
 	}

@@ -27,6 +27,7 @@ type candidate struct {
 	mapped   netip.AddrPort
 
 	probation
+	mtu pathMTU
 }
 
 // flight is a request that has no answer yet.

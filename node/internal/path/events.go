@@ -89,6 +89,10 @@ func (m *machine) answer(now time.Time, from Way, id probe.ID, mapped netip.Addr
 	if c == nil {
 		return
 	}
+	if c.mtu.lands(id) {
+		m.sized(c, now)
+		return
+	}
 	before, last := c.mapped, c.answered
 	if !c.land(id, mapped, now) {
 		return

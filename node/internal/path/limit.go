@@ -103,6 +103,7 @@ func (t targets) sweep(now time.Time) {
 // commons is what the machines of one Set share.
 type commons struct {
 	newID   func() probe.ID
+	linkMTU int
 	total   bucket
 	targets targets
 }

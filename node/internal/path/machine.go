@@ -15,6 +15,8 @@ type step struct {
 	id probe.ID // of a request or an answer
 	// fresh: not by the local address that worked before
 	fresh bool
+	// size of a padded request; 0: not padded
+	size int
 }
 
 type stepKind uint8
@@ -26,6 +28,7 @@ const (
 	moved
 	answered
 	unanswered
+	resized
 )
 
 // machine finds and keeps the path to one peer that is awake.
@@ -164,6 +167,7 @@ func (m *machine) hurry(now time.Time) {
 		m.reviews = 0
 		m.review = now.Add(m.reviewPause())
 	}
+	m.resumeMTU(now)
 	if c := m.current; c.tries == 0 {
 		c.next = earlier(c.next, later(m.plan(c, now), now))
 	}
@@ -250,6 +254,9 @@ func (m *machine) asleep(now time.Time) bool {
 // next is the earliest deadline; zero if there is none.
 func (m *machine) next() (t time.Time) {
 	t = earlier(m.retry, m.review)
+	if m.current != nil {
+		t = earlier(t, m.current.mtu.next)
+	}
 	for _, c := range m.cands {
 		t = earlier(t, c.next)
 	}
@@ -273,6 +280,7 @@ func (m *machine) info() Info {
 	}
 	if c := m.current; c != nil {
 		in.Endpoint, in.Relay, in.RTT, in.Since, in.Why = c.way.Addr, c.way.Relay, c.rtt, m.since, ""
+		in.MTU = c.mtu.size
 		if c.way.Relayed() {
 			in.Why = WhyRelayed
 		}

@@ -76,6 +76,10 @@ type Info struct {
 	LastAnswer time.Time
 	// Mapped is our own address as the peer saw it in its last direct answer.
 	Mapped netip.AddrPort
+	// MTU is the largest datagram that is known to pass on the path whole, in
+	// bytes of UDP payload or relay frame; a multiple of 4, found to within 16. 0:
+	// not known yet, or less than 1,200. See InnerMTU.
+	MTU int
 	// Candidates counts the addresses that are probed for the peer.
 	Candidates int
 	// Why says in words why there is no direct path; empty if there is one.
@@ -84,6 +88,11 @@ type Info struct {
 
 // Way is where packets for the peer go; invalid: nowhere.
 func (i Info) Way() Way { return Way{Addr: i.Endpoint, Relay: i.Relay} }
+
+// InnerMTU is the largest IP packet that passes through a WireGuard tunnel on the
+// path, in bytes; 0: not known. WireGuard adds 32 bytes and pads to 16 (the
+// WireGuard paper, section 5.4.6).
+func (i Info) InnerMTU() int { return max(i.MTU-32, 0) &^ 15 }
 
 // Reasons in Info.Why.
 const (
@@ -118,6 +127,8 @@ const (
 	// Gather: the addresses of this node are wanted (SetOwn), as local interfaces
 	// and STUN servers tell them now: a peer is being called.
 	Gather
+	// Resized: Info says another MTU for Peer.
+	Resized
 )
 
 // Action is something to be done outside.
@@ -129,4 +140,8 @@ type Action struct {
 	// Fresh leaves the choice of the local address to the routing table: the one
 	// that worked before has not answered. Valid iff Do is Send.
 	Fresh bool
+	// Whole wants Datagram sent in one piece or not at all (IPv4: don't fragment;
+	// IPv6: no fragment header), whatever the kernel believes of the path's MTU
+	// (IP_PMTUDISC_PROBE). Valid iff Do is Send.
+	Whole bool
 }

@@ -20,6 +20,9 @@ type Config struct {
 	Self key.NodePublic
 	// Key is the path key, from which the pairwise probe keys are agreed.
 	Key *key.PathPrivate
+	// LinkMTU is the largest IP packet that this machine's links carry, in bytes:
+	// up to there path MTUs are looked for; 0: 1,500. At most 9,000.
+	LinkMTU int
 	// NewID makes transaction ids; nil means random ones. Only tests, which want
 	// the same run twice, set it.
 	NewID func() probe.ID
@@ -68,6 +71,12 @@ func NewSet(c Config) (*Set, error) {
 	if c.Self.IsZero() || c.Key == nil || c.Key.IsZero() {
 		return nil, errors.New("paths need the node's own node key and path key; one of them is missing")
 	}
+	switch {
+	case c.LinkMTU == 0:
+		c.LinkMTU = 1500
+	case c.LinkMTU < minLinkMTU || c.LinkMTU > maxLinkMTU:
+		return nil, fmt.Errorf("LinkMTU is %d; between %d and %d bytes are allowed, or 0 for 1500", c.LinkMTU, minLinkMTU, maxLinkMTU)
+	}
 	if c.NewID == nil {
 		c.NewID = func() (id probe.ID) { rand.Read(id[:]); return id }
 	}
@@ -75,7 +84,7 @@ func NewSet(c Config) (*Set, error) {
 		self: probe.ShortOf(c.Self), key: c.Key, codec: probe.NewCodec(),
 		peers: map[string]*peer{}, byShort: map[probe.Short]*peer{}, awake: map[*peer]struct{}{},
 		open:    openRequests{byID: map[probe.ID]*peer{}},
-		commons: commons{newID: c.NewID, targets: targets{}},
+		commons: commons{newID: c.NewID, linkMTU: c.LinkMTU, targets: targets{}},
 	}, nil
 }
 

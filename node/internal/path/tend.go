@@ -17,6 +17,9 @@ func (m *machine) tick(now time.Time) {
 	if c := m.current; c != nil && due(c.next, now) {
 		m.tend(c, now)
 	}
+	if c := m.current; c != nil && due(c.mtu.next, now) {
+		m.tendMTU(c, now)
+	}
 	for _, c := range m.cands {
 		switch {
 		case c == m.current || !due(c.next, now):
@@ -174,6 +177,7 @@ func (m *machine) move(c *candidate, now time.Time) {
 	m.reviews = 0
 	m.review = now.Add(m.reviewPause())
 	m.do(moved, c.way, probe.ID{})
+	m.beginMTU(c, now)
 }
 
 // leave gives the path up.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -17,9 +18,17 @@ const inboxSize = 256
 
 // datagram is a probe on its way to Run, copied: the buffer is wireguard-go's.
 type datagram struct {
-	from conn.Endpoint
-	len  int
-	data [probe.MaxSize]byte
+	from  conn.Endpoint
+	len   int
+	data  [probe.MaxSize]byte
+	large []byte // instead of data, if it is padded
+}
+
+func (d *datagram) bytes() []byte {
+	if d.large != nil {
+		return d.large
+	}
+	return d.data[:d.len]
 }
 
 // bind is the conn.Bind that wireguard-go gets. It may be closed and opened
@@ -135,8 +144,13 @@ func (t *Transport) take(from conn.Endpoint, b []byte) {
 	if !ok || h.Kind != probe.Answer && h.Receiver != t.self {
 		return
 	}
+	if len(t.inbox) == cap(t.inbox) {
+		return // before a padded one costs memory
+	}
 	d := datagram{from: from}
-	d.len = copy(d.data[:], b)
+	if d.len = copy(d.data[:], b); d.len < len(b) {
+		d.large = bytes.Clone(b)
+	}
 	select {
 	case t.inbox <- d:
 	default:

@@ -93,7 +93,7 @@ func (t *Transport) next() time.Time {
 // came in.
 func (t *Transport) receive(d datagram) {
 	now, from := time.Now(), path.Direct(addrOf(d.from))
-	t.set.Receive(now, from, d.data[:d.len])
+	t.set.Receive(now, from, d.bytes())
 	actions := t.set.Take()
 	for _, a := range actions {
 		if a.To == from {
@@ -131,7 +131,7 @@ func (t *Transport) perform(now time.Time, actions []path.Action) {
 		case path.Unanswered:
 			t.publish(a.Peer)
 			t.pong(a.Peer, false)
-		case path.Changed:
+		case path.Changed, path.Resized:
 			t.publish(a.Peer)
 		}
 	}

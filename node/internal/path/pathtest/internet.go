@@ -35,6 +35,9 @@ type Internet struct {
 	// Hints is how long the coordinator takes to tell peers of new addresses;
 	// negative: it is down.
 	Hints time.Duration
+	// LinkMTU is what nodes that are added believe of their links; see
+	// path.Config.
+	LinkMTU int
 	// Turns counts the moments at which something happened: time that stands
 	// still while they grow is a livelock.
 	Turns int

@@ -17,10 +17,10 @@ type Node struct {
 	Set *path.Set
 	// Paths is where each peer is reached now.
 	Paths map[string]path.Way
-	// Moves counts the Moved actions, Asked the probe requests sent, Replied the
-	// answers sent, Called the calls, Unanswered the searches in vain, Gathered
+	// Moves counts the Moved actions, Asked the probe requests sent, Sized those
+	// that are padded, which Asked leaves out, Replied the answers sent, Called the calls, Unanswered the searches in vain, Gathered
 	// the looks for its own addresses.
-	Moves, Asked, Replied, Called, Unanswered, Gathered int
+	Moves, Asked, Sized, Replied, Called, Unanswered, Gathered int
 	// Sent and Received count the data that left and came in; LastData and
 	// LastFrom are when it last did, and from where.
 	Sent, Received int
@@ -54,7 +54,7 @@ func (n *Internet) Node(name string) *Node {
 		binary.BigEndian.PutUint64(id[:], n.rng.Uint64())
 		return id
 	}
-	set, err := path.NewSet(path.Config{Self: identity.Public(), Key: &pathKey, NewID: newID})
+	set, err := path.NewSet(path.Config{Self: identity.Public(), Key: &pathKey, NewID: newID, LinkMTU: n.LinkMTU})
 	if err != nil {
 		panic("pathtest: " + err.Error())
 	}
@@ -320,11 +320,11 @@ func (d *Node) perform(actions []path.Action) {
 		}
 		switch a.Do {
 		case path.Send:
-			d.count(a.Datagram)
+			d.count(a)
 			if a.To.Relayed() {
 				d.SendTo(a.Peer, a.To, a.Datagram)
 			} else {
-				d.send(a.To.Addr, a.Datagram, a.Fresh, false)
+				d.send(a.To.Addr, a.Datagram, a.Fresh, a.Whole)
 			}
 		case path.Moved:
 			d.Moves++
@@ -338,13 +338,16 @@ func (d *Node) perform(actions []path.Action) {
 	}
 }
 
-func (d *Node) count(b []byte) {
-	switch h, _ := probe.Peek(b); h.Kind {
-	case probe.Request:
+func (d *Node) count(a path.Action) {
+	h, _ := probe.Peek(a.Datagram)
+	switch {
+	case a.Whole:
+		d.Sized++
+	case h.Kind == probe.Request:
 		d.Asked++
-	case probe.Answer:
+	case h.Kind == probe.Answer:
 		d.Replied++
-	case probe.Call:
+	case h.Kind == probe.Call:
 		d.Called++
 	}
 }
@@ -353,7 +356,7 @@ func describe(b []byte) string {
 	h, ok := probe.Peek(b)
 	switch {
 	case ok && h.Kind == probe.Request:
-		return fmt.Sprintf("request %x", h.ID[:2])
+		return fmt.Sprintf("request %x of %d", h.ID[:2], len(b))
 	case ok && h.Kind == probe.Answer:
 		return fmt.Sprintf("answer %x", h.ID[:2])
 	case ok:

@@ -27,6 +27,7 @@ type Message struct {
 // at a time.
 type Codec struct {
 	in, out   *stun.Message
+	padding   []byte // zeros
 	addresses [MaxAddresses]netip.AddrPort
 }
 
@@ -42,6 +43,20 @@ func NewCodec() *Codec {
 func (c *Codec) AppendRequest(dst []byte, id ID, receiver, sender Short, k *key.ProbeKey) []byte {
 	c.begin(stun.BindingRequest, id)
 	c.addUsername(receiver, sender)
+	return c.finish(dst, k)
+}
+
+// AppendPadded appends to dst a request that is size bytes long, and returns the
+// longer slice. Sizes are rounded down to a multiple of 4, as STUN has it, and
+// kept between MinPadded and MaxPadded.
+func (c *Codec) AppendPadded(dst []byte, id ID, receiver, sender Short, size int, k *key.ProbeKey) []byte {
+	more := min(max(size, MinPadded), MaxPadded)&^3 - MinPadded
+	if len(c.padding) < more {
+		c.padding = make([]byte, more)
+	}
+	c.begin(stun.BindingRequest, id)
+	c.addUsername(receiver, sender)
+	c.out.Add(stun.AttrPadding, c.padding[:more])
 	return c.finish(dst, k)
 }
 
@@ -125,7 +140,8 @@ func (c *Codec) Open(b []byte, k *key.ProbeKey) (m Message, err error) {
 
 func understood(t stun.AttrType) bool {
 	switch t {
-	case stun.AttrUsername, stun.AttrXORMappedAddress, stun.AttrXORPeerAddress, stun.AttrMessageIntegrity, stun.AttrPriority, stun.AttrUseCandidate:
+	case stun.AttrUsername, stun.AttrXORMappedAddress, stun.AttrXORPeerAddress, stun.AttrMessageIntegrity, stun.AttrPadding,
+		stun.AttrPriority, stun.AttrUseCandidate:
 		return true
 	}
 	return false

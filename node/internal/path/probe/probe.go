@@ -6,6 +6,9 @@
 //	answer    header | XOR-MAPPED-ADDRESS         | MESSAGE-INTEGRITY     56 or 68 bytes
 //	call      header | USERNAME | XOR-PEER-ADDRESS ... | MESSAGE-INTEGRITY
 //
+// A request may be padded (RFC 5780 section 7.6), to learn whether a datagram of
+// its size arrives: PADDING then stands between the name and the integrity.
+//
 // A call is an indication: it has no answer. It names up to MaxAddresses
 // addresses at which the sender may be probed now, in the attribute that TURN
 // uses for lists of addresses (RFC 8656 section 18.3). The first 8 bytes of its
@@ -41,9 +44,13 @@ const (
 	// RequestSize is the length in bytes of a request as AppendRequest writes
 	// it: header, USERNAME with 3 bytes of padding, MESSAGE-INTEGRITY.
 	RequestSize = headerSize + (4 + usernameSize + 3) + (4 + 20)
-	// MaxSize bounds the probes that are read at all. It leaves room for
-	// attributes that later versions add.
+	// MaxSize bounds the probes that are read at all, but for padded requests. It
+	// leaves room for attributes that later versions add.
 	MaxSize = 384
+	// MinPadded and MaxPadded bound the sizes of padded requests in bytes; they
+	// are multiples of 4. The largest fits a link that takes packets of 9,000.
+	MinPadded = RequestSize + 4
+	MaxPadded = 9000 - 20 - 8
 	// MaxAddresses is how many addresses of a call are read.
 	MaxAddresses = 8
 )
@@ -121,7 +128,7 @@ func Is(b []byte) bool {
 // Peek reads the header of a probe without checking anything about its origin.
 // It says no to everything that no node sends.
 func Peek(b []byte) (h Header, ok bool) {
-	if !Is(b) || len(b) > MaxSize {
+	if !Is(b) || len(b) > MaxSize && !padded(b) {
 		return h, false
 	}
 	copy(h.ID[:], b[8:headerSize])
@@ -137,6 +144,13 @@ func Peek(b []byte) (h Header, ok bool) {
 		return h, true
 	}
 	return h, false
+}
+
+// padded tells whether b is laid out as AppendPadded does it.
+func padded(b []byte) bool {
+	const at = RequestSize - 24
+	return len(b) >= MinPadded && len(b) <= MaxPadded && b[at] == 0 && b[at+1] == 0x26 &&
+		int(b[at+2])<<8|int(b[at+3]) == len(b)-MinPadded
 }
 
 // peekUsername reads the USERNAME, which must be the first attribute.

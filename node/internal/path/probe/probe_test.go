@@ -75,6 +75,39 @@ func TestCallSurvivesTheWire(t *testing.T) {
 	}
 }
 
+func TestPaddedRequestHasItsSizeAndSurvivesTheWire(t *testing.T) {
+	c := probe.NewCodec()
+	for size, want := range map[int]int{0: probe.MinPadded, 88: 88, 1199: 1196, 1200: 1200, 1472: 1472, 8972: 8972, 99999: probe.MaxPadded} {
+		b := c.AppendPadded(nil, id, bob, alice, size, &secret)
+		if len(b) != want {
+			t.Errorf("size %d: %d bytes, want %d", size, len(b), want)
+		}
+		h, ok := probe.Peek(b)
+		if !ok || h.Kind != probe.Request || h.Receiver != bob || h.Sender != alice {
+			t.Errorf("size %d: Peek = %+v, %v", size, h, ok)
+		}
+		if m, err := c.Open(b, &secret); err != nil || m.Kind != probe.Request || m.ID != id {
+			t.Errorf("size %d: Open = %+v, %v", size, m, err)
+		}
+		b[len(b)-25] ^= 1 // a byte of the padding, or of its head
+		if _, err := c.Open(b, &secret); err == nil {
+			t.Errorf("size %d: padding is not covered by the integrity", size)
+		}
+	}
+}
+
+func TestLargeDatagramsAreReadOnlyIfTheyAreMadeOfPadding(t *testing.T) {
+	c := probe.NewCodec()
+	good := c.AppendPadded(nil, id, bob, alice, 1200, &secret)
+	for _, i := range []int{60, 61, 62, 63} { // type and length of PADDING
+		bad := bytes.Clone(good)
+		bad[i] ^= 4
+		if _, ok := probe.Peek(bad); ok {
+			t.Errorf("byte %d changed, and 1,200 bytes are read", i)
+		}
+	}
+}
+
 func TestAppendKeepsWhatIsThere(t *testing.T) {
 	c := probe.NewCodec()
 	b := c.AppendRequest([]byte("ahead"), id, bob, alice, &secret)
@@ -213,6 +246,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(c.AppendAnswer(nil, id, seen4, &secret))
 	f.Add(c.AppendAnswer(nil, id, seen6, &secret))
 	f.Add(c.AppendCall(nil, id, bob, alice, []netip.AddrPort{seen4, seen6}, &secret))
+	f.Add(c.AppendPadded(nil, id, bob, alice, 1200, &secret))
 	f.Add([]byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add([]byte{4, 0, 0, 0, 0x21, 0x12, 0xA4, 0x42})
 	f.Fuzz(func(t *testing.T, b []byte) {
