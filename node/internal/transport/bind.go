@@ -134,6 +134,7 @@ func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {
 				t.take(eps[i], b)
 			}
 		}
+		t.listen(eps[:n], sizes)
 		return n, err
 	}
 }

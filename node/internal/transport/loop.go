@@ -49,7 +49,7 @@ func (t *Transport) turn() {
 		t.receive(<-t.inbox)
 	}
 	now := time.Now()
-	tasks, wants := t.mail.empty()
+	tasks, wants, heard := t.mail.empty()
 	for _, task := range tasks {
 		task(now)
 		t.perform(now, t.set.Take())
@@ -58,6 +58,7 @@ func (t *Transport) turn() {
 		t.set.Want(now, v.id)
 		t.tired = append(t.tired, v)
 	}
+	t.takeHeard(now, heard)
 	t.wakeTired(now)
 	t.set.Tick(now)
 	t.perform(now, t.set.Take())
@@ -83,8 +84,10 @@ func (t *Transport) wakeTired(now time.Time) {
 
 func (t *Transport) next() time.Time {
 	next := t.set.Next()
-	if !t.rest.IsZero() && (next.IsZero() || t.rest.Before(next)) {
-		return t.rest
+	for _, due := range []time.Time{t.rest, t.hearing.due} {
+		if !due.IsZero() && (next.IsZero() || due.Before(next)) {
+			next = due
+		}
 	}
 	return next
 }
@@ -98,6 +101,7 @@ func (t *Transport) receive(d datagram) {
 	for _, a := range actions {
 		if a.To == from {
 			t.remember(from.Addr, d.from)
+			t.hearing.learn(a.Peer, from)
 			break
 		}
 	}

@@ -12,6 +12,7 @@ type mailbox struct {
 	mu    sync.Mutex
 	tasks []func(now time.Time)
 	wants []*endpoint
+	heard []*source
 }
 
 func newMailbox() mailbox { return mailbox{wake: make(chan struct{}, 1)} }
@@ -32,6 +33,14 @@ func (m *mailbox) want(v *endpoint) {
 	m.nudge()
 }
 
+// hear tells Run that packets come from a peer.
+func (m *mailbox) hear(s *source) {
+	m.mu.Lock()
+	m.heard = append(m.heard, s)
+	m.mu.Unlock()
+	m.nudge()
+}
+
 func (m *mailbox) nudge() {
 	select {
 	case m.wake <- struct{}{}:
@@ -40,10 +49,10 @@ func (m *mailbox) nudge() {
 }
 
 // empty takes out what is there.
-func (m *mailbox) empty() (tasks []func(now time.Time), wants []*endpoint) {
+func (m *mailbox) empty() (tasks []func(now time.Time), wants []*endpoint, heard []*source) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	tasks, wants = m.tasks, m.wants
-	m.tasks, m.wants = nil, nil
-	return tasks, wants
+	tasks, wants, heard = m.tasks, m.wants, m.heard
+	m.tasks, m.wants, m.heard = nil, nil, nil
+	return tasks, wants, heard
 }

@@ -4,7 +4,8 @@
 //
 // It wraps conn.NewDefaultBind, so batches and the kernel's segmentation and
 // receive offloads stay whole, and adds nothing to a datagram's way but two
-// atomic loads a batch when it leaves and a comparison when it arrives.
+// atomic loads a batch when it leaves, and when it arrives a comparison, and a
+// look-up of the sender where it is another than the one before.
 //
 // Invariants
 //   - Nothing leaves for a peer before it answered a probe. The latest WireGuard
@@ -119,6 +120,8 @@ type Transport struct {
 	pings map[string][]chan pong
 	tired []*endpoint // to be asked again whether they are busy
 	rest  time.Time   // when to do so
+
+	hearing hearing
 }
 
 // New makes a transport. Sockets are opened by the bind's Open, which
@@ -146,6 +149,7 @@ func New(c Config) (*Transport, error) {
 		endpoints: map[string]*endpoint{}, set: set,
 		via: map[netip.AddrPort]conn.Endpoint{}, pings: map[string][]chan pong{},
 	}
+	t.hearing.sources.Store(new(map[netip.AddrPort]*source))
 	t.bind = &bind{t: t, inner: c.Bind, port: c.Port, mark: c.Mark}
 	return t, nil
 }
