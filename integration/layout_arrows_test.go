@@ -95,7 +95,7 @@ func arrows() map[string]row {
 		usage:                               {why: "what command lines have in common knows no program's commands"},
 		"cmd/cordon":                        {may: may("node", local, key, usage), why: "flags and wiring: public doors only"},
 		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
-		"cmd/cordon-relay":                  {may: may(relay+"/server", key, usage), why: "flags and wiring: public doors only"},
+		"cmd/cordon-relay":                  {may: may(relay, relay+"/server", key, usage), why: "flags and wiring: public doors only"},
 		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", usage), why: "flags and wiring: public doors only"},
 		"integration":                       {may: may("integration/lab", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -204,9 +205,9 @@ func TestHostileRelay_A37(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				tries := 0
+				var tries atomic.Int64
 				n := relaytest.NewMesh().Connect(t, func(context.Context) (*relay.Stream, error) {
-					tries++
+					tries.Add(1)
 					near, far := net.Pipe()
 					go func() {
 						go io.Copy(io.Discard, far)
@@ -217,8 +218,8 @@ func TestHostileRelay_A37(t *testing.T) {
 					return &relay.Stream{Conn: near}, nil
 				})
 				time.Sleep(5 * time.Minute)
-				if len(n.In)+len(n.Gone) != 0 || tries < 5 || tries > 40 {
-					t.Fatal(len(n.In), "received,", tries, "tries")
+				if tried := tries.Load(); len(n.In)+len(n.Gone) != 0 || tried < 5 || tried > 40 {
+					t.Fatal(len(n.In), "received,", tried, "tries")
 				}
 				n.Stop()
 				time.Sleep(time.Minute) // for what the hostile one still does

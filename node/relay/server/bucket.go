@@ -16,12 +16,16 @@ func newBucket(rate uint64, least int, now time.Time) bucket {
 	return bucket{rate: float64(rate), depth: depth, tokens: depth, at: now}
 }
 
+// wait tells how long a debt takes to be paid, 0 if there is none.
+func (b *bucket) wait(now time.Time) time.Duration {
+	b.tokens = min(b.depth, b.tokens+now.Sub(b.at).Seconds()*b.rate)
+	b.at = now
+	return time.Duration(max(-b.tokens, 0) / b.rate * float64(time.Second))
+}
+
 // take takes n tokens, and tells how long to wait until the debt is paid.
 func (b *bucket) take(now time.Time, n int) time.Duration {
-	b.tokens = min(b.depth, b.tokens+now.Sub(b.at).Seconds()*b.rate) - float64(n)
-	b.at = now
-	if b.tokens >= 0 {
-		return 0
-	}
-	return time.Duration(-b.tokens / b.rate * float64(time.Second))
+	b.wait(now)
+	b.tokens -= float64(n)
+	return b.wait(now)
 }
