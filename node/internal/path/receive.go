@@ -77,11 +77,14 @@ const openLife = 5 * time.Second
 
 // openRequests are the requests of all peers that have no answer yet. All live
 // equally long, so the oldest is always the first of the queue; the limit on
-// requests in total bounds it (500 a second for 5 seconds).
+// requests per peer bounds it (20 a second for 5 seconds).
 type openRequests struct {
 	byID  map[probe.ID]*peer
 	queue []openRequest
+	grown bool // beyond what a busy node needs
 }
+
+const usuallyOpen = 1024
 
 type openRequest struct {
 	id  probe.ID
@@ -92,6 +95,7 @@ func (o *openRequests) add(now time.Time, id probe.ID, p *peer) {
 	o.expire(now)
 	o.byID[id] = p
 	o.queue = append(o.queue, openRequest{id, now.Add(openLife)})
+	o.grown = o.grown || len(o.queue) > usuallyOpen
 }
 
 func (o *openRequests) expire(now time.Time) {
@@ -100,7 +104,9 @@ func (o *openRequests) expire(now time.Time) {
 		delete(o.byID, o.queue[n].id)
 		n++
 	}
-	o.queue = o.queue[n:]
+	if o.queue = o.queue[n:]; len(o.queue) == 0 && o.grown {
+		*o = openRequests{byID: map[probe.ID]*peer{}} // a storm is over
+	}
 }
 
 func (o *openRequests) forget(p *peer) {
