@@ -61,8 +61,7 @@ func newClient(s *Server, conn net.Conn, p wire.RelayPermit, i relay.Instance) *
 
 // read serves what the client sends until the connection ends.
 func (c *client) read() error {
-	for {
-		now := time.Now()
+	for now := time.Now(); ; {
 		if err := c.keep(now); err != nil {
 			return err
 		}
@@ -76,7 +75,7 @@ func (c *client) read() error {
 		if err := c.frame(kind, n); err != nil {
 			return err
 		}
-		c.pace(n)
+		now = c.pace(n)
 	}
 }
 
@@ -98,13 +97,14 @@ func (c *client) keep(now time.Time) error {
 
 // pace reads on only when the client has not sent more than it may: what it has
 // too much waits on its own side, and costs it alone.
-func (c *client) pace(n int) {
+func (c *client) pace(n int) time.Time {
 	now := time.Now()
 	wait := max(c.bytes.take(now, relay.HeaderSize+n), c.frames.take(now, 1))
 	if wait >= time.Millisecond {
 		c.server.counts.paced.Add(1)
 		time.Sleep(min(wait, time.Second))
 	}
+	return now
 }
 
 func (c *client) frame(kind relay.Type, n int) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,16 @@ import (
 	"github.com/cordonmesh/cordon/node/relay/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(crowdVariable) != "" {
+		if err := beCrowd(); err != nil {
+			fmt.Fprintln(os.Stderr, "crowd:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestDatagramsGoToWhomTheyAreAddressed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
