@@ -66,11 +66,12 @@ func arrows() map[string]row {
 
 		"netstack": {why: "a TCP/IP stack that others use as a library"},
 
-		"node/local":             {may: may(key), why: "the contract with local tools: types and a client, nothing of the daemon"},
-		relay:                    {may: may(wire, key, relay+"/internal/fair"), tests: may(relay + "/server"), why: "frames and a client, for nodes and for the relay alike"},
-		relay + "/relaytest":     {may: may(relay, relay+"/server", wire, key), why: "plays meshes, middleboxes and proxies around a relay"},
-		relay + "/internal/fair": {why: "a queue: it knows neither connections nor keys"},
-		relay + "/server":        {may: may(relay, relay+"/internal/fair", wire, key), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
+		"node/local":                {may: may(key), why: "the contract with local tools: types and a client, nothing of the daemon"},
+		relay:                       {may: may(wire, key, relay+"/internal/..."), tests: may(relay + "/server"), why: "frames and a client, for nodes and for the relay alike"},
+		relay + "/relaytest":        {may: may(relay, relay+"/server", wire, key), why: "plays meshes, middleboxes and proxies around a relay"},
+		relay + "/internal/backlog": {why: "a socket option: it knows no frames"},
+		relay + "/internal/fair":    {why: "a queue: it knows neither connections nor keys"},
+		relay + "/server":           {may: may(relay, relay+"/internal/...", wire, key), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
 
 		path:               {may: may(key, path+"/probe", path+"/stun"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
 		path + "/...":      {may: may(key, path), why: "messages of the path machine, without sockets"},

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/cordonmesh/cordon/node/relay/internal/backlog"
 )
 
 // Way is how a relay was reached, for people.
@@ -113,10 +115,15 @@ func (d *Dialer) direct(ctx context.Context, u *url.URL) (net.Conn, error) {
 }
 
 func (d *Dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if d.Dial != nil {
-		return d.Dial(ctx, network, address)
+	dial := d.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
 	}
-	return new(net.Dialer).DialContext(ctx, network, address)
+	conn, err := dial(ctx, network, address)
+	if err == nil {
+		backlog.Bound(conn)
+	}
+	return conn, err
 }
 
 // tlsConfig wants TLS 1.3, whose exporter binds the proof to the connection, and

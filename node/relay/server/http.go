@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -12,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/cordonmesh/cordon/node/relay"
+	"github.com/cordonmesh/cordon/node/relay/internal/backlog"
 )
 
 // ServeHTTP takes a request with `Upgrade: cordon-relay`, or a WebSocket with that
@@ -87,9 +87,8 @@ func (s *Server) hijack(w http.ResponseWriter, r *http.Request) (taken, error) {
 		conn.Close()
 		return taken{}, fmt.Errorf("%d bytes before the relay's challenge", n)
 	}
-	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + relay.UpgradeToken + "\r\n\r\n")
-	return taken{conn, b.Bytes()}, nil
+	backlog.Bound(conn)
+	return taken{conn, []byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + relay.UpgradeToken + "\r\n\r\n")}, nil
 }
 
 // socket is a WebSocket as a stream. Its Close asks nobody.

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package backlog
+
+import "net"
+
+func bound(*net.TCPConn) {}
