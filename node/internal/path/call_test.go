@@ -30,8 +30,8 @@ func TestForgedReplayedAndForeignCallsChangeNothing_A33(t *testing.T) {
 	relay := path.Through("r")
 	call := s.codec.AppendCall(nil, number(100), s.me, s.friend, []netip.AddrPort{evil}, &s.secret)
 	s.Receive(s.now, relay, call)
-	if got := requests(s.Take()); len(got) > 1 {
-		t.Fatalf("requests to %v before the next tick", got)
+	if got := requests(s.Take()); len(got) != 1 || got[0] != path.Direct(home) {
+		t.Fatalf("a call makes us ask %v at once, want the path, which the caller may have left", got)
 	}
 	s.Tick(s.now)
 	asked := requests(s.Take())
@@ -152,6 +152,41 @@ func TestPeerThatCallsIsAnsweredByACallOnce(t *testing.T) {
 		t.Errorf("a called %d times, b %d in five minutes; want one in half a minute", w.a.Called, w.b.Called)
 	}
 	_ = b
+}
+
+func TestManyCallsAtOnceLookForOurAddressesOnce(t *testing.T) {
+	s := newStage(t)
+	peers := crowd(t, 50)
+	if err := s.SetPeers(s.now, peers); err != nil {
+		t.Fatal(err)
+	}
+	gathers := func() (n int) {
+		for _, p := range peers {
+			s.Want(s.now, p.ID)
+		}
+		for _, a := range s.Take() {
+			if a.Do == path.Gather {
+				n++
+			}
+		}
+		return n
+	}
+	if n := gathers(); n != 1 {
+		t.Errorf("%d looks for our addresses", n)
+	}
+	s.SetOwn(s.now, addresses(2))
+	calls := 0
+	for _, a := range s.Take() {
+		if h, _ := probe.Peek(a.Datagram); h.Kind == probe.Call {
+			calls++
+		}
+	}
+	if calls != 50 {
+		t.Errorf("%d peers of 50 are told what was found", calls)
+	}
+	if s.SetOwn(s.now, addresses(2)); len(s.Take()) != 0 {
+		t.Error("the same addresses again are news")
+	}
 }
 
 // TestCallCarriesAddressesThatTheMapDoesNotKnow: the coordinator is down, and

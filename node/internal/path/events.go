@@ -67,7 +67,7 @@ func (m *machine) forgetOldest() {
 // asked just now. That two sleeping ends do not keep each other awake rests on
 // freshFor: the answer to the first check silences the next.
 func (m *machine) trigger(c *candidate, now time.Time) {
-	fresh := c.answeredWithin(freshFor, now) && c.tries == 0 && c.answered.After(m.doubt)
+	fresh := c.answeredWithin(freshFor, now) && c.tries == 0
 	if fresh || !c.lastSent.IsZero() && now.Sub(c.lastSent) < triggerGap {
 		return
 	}

@@ -244,6 +244,8 @@ func (s *stage) count(length time.Duration, each func()) (asked int) {
 	return asked
 }
 
+func addrPort(a netip.Addr, port int) netip.AddrPort { return netip.AddrPortFrom(a, uint16(port)) }
+
 func addresses(n int) (out []netip.AddrPort) {
 	for i := range n {
 		out = append(out, netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)}), 22))

@@ -165,7 +165,9 @@ func (m *machine) want(now time.Time) {
 func (m *machine) hurry(now time.Time) {
 	if m.review.IsZero() {
 		m.reviews = 0
-		m.review = now.Add(m.reviewPause())
+		if m.review = now.Add(m.reviewPause()); m.current.way.Relayed() {
+			m.review = now
+		}
 	}
 	m.resumeMTU(now)
 	if c := m.current; c.tries == 0 {

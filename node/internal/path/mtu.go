@@ -50,7 +50,8 @@ type pathMTU struct {
 	trying int       // the size being asked; 0: none
 	id     probe.ID  // of the last request of it
 	tries  int       // how many there were
-	began  time.Time // when the first was sent
+	sent   time.Time // when the last was sent
+	paired bool      // a small request left beside the last
 	next   time.Time // when there is something to do; zero: not
 }
 
@@ -126,21 +127,17 @@ func (m *machine) askSize(c *candidate, now time.Time) {
 		p.next = at
 		return
 	}
-	if p.tries == 0 {
-		p.began = now
-	}
-	p.id, p.next = m.newID(), now.Add(c.wait())
+	p.id, p.sent, p.next = m.newID(), now, now.Add(c.wait())
 	p.tries++
 	m.steps = append(m.steps, step{do: ask, to: c.way, id: p.id, size: p.trying})
+	if p.paired = p.tries == probesMTU && c.tries == 0; p.paired {
+		m.ask(c, now, c.wait())
+	}
 }
 
-// sized takes the answer to a padded request. It is a sign of life like others.
+// sized takes the answer to a padded request.
 func (m *machine) sized(c *candidate, now time.Time) {
 	p := &c.mtu
-	c.answered, c.tries = now, 0
-	if c == m.current {
-		c.next, m.alarmed = m.plan(c, now), false
-	}
 	if m.resize(c, max(p.size, p.trying)); p.state == mtuComplete {
 		p.trying, p.next = 0, now.Add(confirmEvery)
 		return
@@ -149,16 +146,13 @@ func (m *machine) sized(c *candidate, now time.Time) {
 	m.searchMTU(c, now)
 }
 
-// unsized takes note that a size does not pass. On a path that is silent
-// altogether it tells nothing, and is asked again.
+// unsized takes note that a size does not pass. Unless a small request beside the
+// last was answered, that tells nothing, and the size is tried again.
 func (m *machine) unsized(c *candidate, now time.Time) {
 	p := &c.mtu
 	switch {
-	case !c.answered.After(p.began) && !c.traffic.After(p.began):
+	case !p.paired || !c.answered.After(p.sent):
 		p.try(p.trying, now.Add(c.wait()))
-		if c.tries == 0 {
-			m.ask(c, now, c.wait())
-		}
 		return
 	case p.state == mtuBase && p.trying == baseMTU:
 		m.resize(c, 0)

@@ -54,7 +54,7 @@ func TestNewFlowStartsOverTheRelayInOneRoundTripAndLosesNothing(t *testing.T) {
 }
 
 func TestDirectPathThatDiesUnderTrafficIsOnTheRelayWithinASecondAndBackWithinAMinute(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(20) {
 		for _, both := range []bool{true, false} {
 			w, a, b, r := relayed(t, seed)
 			w.Connect(a, b, pathtest.Link{Delay: 20 * ms, Jitter: 3 * ms})
@@ -68,7 +68,7 @@ func TestDirectPathThatDiesUnderTrafficIsOnTheRelayWithinASecondAndBackWithinAMi
 			if took := w.expectWay(5*time.Second, r.Way()); took > time.Second {
 				t.Errorf("seed %d, both %v: on the relay after %v, want at most 1 s", seed, both, took)
 			}
-			w.Run(time.Duration(seed) * 5 * time.Second)
+			w.Run(time.Duration(seed) * 10 * time.Second)
 			w.Connect(a, b, pathtest.Link{Delay: 20 * ms})
 			if took := w.expect(2*time.Minute, b.Addr()); took > time.Minute {
 				t.Errorf("seed %d, both %v: direct again after %v, want at most a minute", seed, both, took)
@@ -132,7 +132,7 @@ func TestRelayThatComesBackIsUsedAtOnce(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	r.SetDown(true)
-	if took := w.expectWay(10*time.Second, path.Way{}); took > 2*time.Second {
+	if took := w.expectWay(10*time.Second, path.Way{}); took > 900*ms {
 		t.Errorf("a relay that is known to be away is believed in for %v", took)
 	}
 }

@@ -116,7 +116,6 @@ func (m *machine) alarm(now time.Time) (gone bool) {
 	}
 	if first {
 		m.askAll(now)
-		m.call(now)
 	}
 	return false
 }

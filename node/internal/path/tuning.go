@@ -1,6 +1,10 @@
 package path
 
-import "time"
+import (
+	"time"
+
+	"github.com/cordonmesh/cordon/node/internal/path/probe"
+)
 
 // Bounds of one peer's memory.
 const (
@@ -12,7 +16,7 @@ const (
 	maxReflexive = 4
 	// maxCalled is how many addresses of a peer's call are probed. A node with
 	// more addresses than these is reached by one of them, or over a relay.
-	maxCalled = 8
+	maxCalled = probe.MaxAddresses
 	// MaxOwn is how many addresses of this node a call names.
 	MaxOwn = maxCalled
 	// maxFlights is how many unanswered requests are remembered for a candidate:

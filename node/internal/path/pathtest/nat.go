@@ -93,6 +93,9 @@ func (n *Internet) NATBehind(outer *NAT, lan, public string, b Behaviour) *NAT {
 	return t
 }
 
+// Public is the NAT's outer address.
+func (t *NAT) Public() netip.Addr { return t.public }
+
 // Reboot forgets every mapping; new ones get new ports.
 func (t *NAT) Reboot() { t.maps = nil }
 

@@ -13,6 +13,7 @@ type Relay struct {
 	net   *Internet
 	delay time.Duration
 	conns map[*Node]time.Time // from when on the connection carries
+	muted map[*Node]bool
 	down  bool
 
 	// Frames counts what it forwarded. Loss is the share of frames lost in it.
@@ -22,7 +23,7 @@ type Relay struct {
 
 // Relay adds one, at so much delay one way from every node.
 func (n *Internet) Relay(name string, delay time.Duration) *Relay {
-	r := &Relay{name: path.Relay(name), net: n, delay: delay, conns: map[*Node]time.Time{}}
+	r := &Relay{name: path.Relay(name), net: n, delay: delay, conns: map[*Node]time.Time{}, muted: map[*Node]bool{}}
 	n.relays[r.name] = r
 	return r
 }
@@ -42,6 +43,9 @@ func (r *Relay) SetDown(down bool) {
 		}
 	}
 }
+
+// Mute makes the relay lose what a node sends, and nothing else.
+func (r *Relay) Mute(d *Node, muted bool) { r.muted[d] = muted }
 
 // dial connects a node: TCP, TLS and the upgrade are three round trips.
 func (r *Relay) dial(d *Node) {
@@ -84,7 +88,7 @@ func (r *Relay) send(from *Node, peer string, body []byte) {
 func (r *Relay) forward(from *Node, peer string, body []byte) {
 	to := r.net.node(peer)
 	ready, connected := r.conns[to]
-	lost := r.down || !connected || ready.After(r.net.now) || r.net.rng.Float64() < r.Loss
+	lost := r.down || r.muted[from] || !connected || ready.After(r.net.now) || r.net.rng.Float64() < r.Loss
 	r.net.note("%s -> %s  %v  %s%s", from.name, peer, r.Way(), describe(body), map[bool]string{true: "  LOST"}[lost])
 	if lost {
 		return
