@@ -42,6 +42,13 @@ func TestUpgradeOverTLS(t *testing.T) {
 	if a.Way != (relay.Way{}) || b.Way != (relay.Way{}) {
 		t.Fatal(a.Way, b.Way)
 	}
+	n := m.Connect(t, h.Dialer().Open)
+	n.Up(t)
+	for began := time.Now(); n.RTT() == 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 5*time.Second {
+			t.Fatal("no round trip is known")
+		}
+	}
 	measured, err := byName.Measure(t.Context())
 	if err != nil || measured.RTT <= 0 || measured.RTT > time.Second {
 		t.Fatal(measured, err)
@@ -110,6 +117,7 @@ func TestBrokenTLSIsRefused_A35(t *testing.T) {
 
 func TestGarbageOnThePort(t *testing.T) {
 	web := relaytest.Serve(t, http.NotFoundHandler())
+	empty := relaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -120,6 +128,7 @@ func TestGarbageOnThePort(t *testing.T) {
 		want error
 	}{
 		"a web server": {web.Dialer(), relay.ErrUpgrade},
+		"one of 204s":  {empty.Dialer(), relay.ErrUpgrade},
 		"not TLS":      {&relay.Dialer{URL: "https://" + relaytest.Garbage(t, []byte("SSH-2.0-x\r\n"))}, nil},
 		"nothing":      {&relay.Dialer{URL: "https://" + closed.Addr().String()}, nil},
 		"plain HTTP":   {&relay.Dialer{URL: "http://relay.test"}, nil},

@@ -55,6 +55,7 @@ func TestHome(t *testing.T) {
 		"home fails twice":           {{"0s a=10 b=50", "a"}, {"30s a=- b=50", "a"}, {"1s a=- b=50", "b"}, {"30s a=10 b=50", "b"}, {"61s a=10 b=50", "a"}},
 		"home is lost":               {{"0s a=10 b=50", "a"}, {"1s lost:a", "b"}, {"30s a=10 b=50", "b"}, {"61s a=10", "a"}},
 		"all fail: stay":             {{"0s a=10 b=50", "a"}, {"1s a=- b=-", "a"}, {"1s a=- b=-", "a"}, {"9m", "a"}, {"1s b=50", "b"}},
+		"what is long ago":           {{"0s a=10 b=50", "a"}, {"6m a=90 b=50", "a"}, {"61s a=90 b=50", "b"}},
 		"unknown relays":             {{"0s x=1 lost:y a=10", "a"}},
 	} {
 		t.Run(name, func(t *testing.T) {

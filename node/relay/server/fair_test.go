@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,13 +240,11 @@ func TestTwinsDoNotFight_A39(t *testing.T) {
 func TestTwinsAreFew_A39(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := relaytest.NewMesh()
-		s := relaytest.New(t, server.Config{}, m)
+		log := new(strings.Builder)
+		s := relaytest.New(t, server.Config{Log: slog.New(slog.NewTextHandler(log, nil))}, m)
 		k := key.NewNode()
-		var nodes []*relaytest.Node
 		for range 10 {
-			n := m.ConnectAs(t, k, relay.NewInstance(), relaytest.Pipe(s))
-			n.Up(t)
-			nodes = append(nodes, n)
+			m.ConnectAs(t, k, relay.NewInstance(), relaytest.Pipe(s)).Up(t)
 			synctest.Wait()
 		}
 		if got := s.Stats().Clients; got != 4 {
@@ -253,6 +253,32 @@ func TestTwinsAreFew_A39(t *testing.T) {
 		time.Sleep(5 * time.Minute) // those thrown out come back, slowly, and throw out others
 		if got := s.Stats(); got.Clients > 4 || got.Duplicates > 100 {
 			t.Fatalf("%+v", got)
+		}
+		if n := strings.Count(log.String(), "two machines use one node key"); n < 1 || n > 6 {
+			t.Fatal(n, "lines in 5 minutes")
+		}
+	})
+}
+
+// A client that asks for more answers than it reads is not remembered for it.
+func TestAnswersThatNobodyReadsAreFew_A35(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := relaytest.NewMesh()
+		s := relaytest.New(t, server.Config{}, m)
+		r := dialRaw(t, s, m)
+		const pings = 5000
+		for range pings {
+			r.Write(relay.Append(nil, relay.TypePing, make([]byte, relay.PingSize)))
+		}
+		go func() { time.Sleep(time.Second); r.Close() }()
+		pongs := 0
+		for ; ; pongs++ {
+			if _, _, err := relay.ReadFrame(r, r.buf); err != nil {
+				break
+			}
+		}
+		if pongs < 10 || pongs > 700 {
+			t.Fatal(pongs, "answers were kept")
 		}
 	})
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -101,14 +102,14 @@ type socket struct {
 func (s socket) Close() error { return s.ws.CloseNow() }
 
 func webSocket(w http.ResponseWriter, r *http.Request) (taken, error) {
+	if r.Header.Get("Sec-WebSocket-Protocol") != relay.UpgradeToken {
+		http.Error(w, "want the subprotocol "+relay.UpgradeToken, http.StatusBadRequest)
+		return taken{}, errors.New("WebSocket of another subprotocol")
+	}
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols: []string{relay.UpgradeToken}, CompressionMode: websocket.CompressionDisabled})
 	if err != nil {
 		return taken{}, err
-	}
-	if ws.Subprotocol() != relay.UpgradeToken {
-		ws.CloseNow()
-		return taken{}, fmt.Errorf("WebSocket without the subprotocol %s", relay.UpgradeToken)
 	}
 	// Not the request's context, which ends when the handler returns.
 	return taken{socket{websocket.NetConn(context.Background(), ws, websocket.MessageBinary), ws}, nil}, nil

@@ -200,7 +200,7 @@ func TestRelayIsNoProxy_A38(t *testing.T) {
 		{"POST /relay HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", http.StatusMethodNotAllowed},
 		{"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", http.StatusNotFound},
 		{"GET /relay HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", http.StatusForbidden},
-		{"GET /relay HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n", http.StatusSwitchingProtocols},
+		{"GET /relay HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: chat\r\n\r\n", http.StatusBadRequest},
 		{"GET /relay HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: cordon-relay\r\n\r\nCONNECT " + to, 0},
 	} {
 		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -46,6 +47,35 @@ func TestConnectionLastsAsLongAsTheTicket(t *testing.T) {
 			t.Fatal(err)
 		}
 		brief.Up(t)
+	})
+}
+
+// A ticket that comes while a connection is made counts on it.
+func TestTicketThatComesMeanwhileCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := relaytest.NewMesh()
+		s := relaytest.New(t, server.Config{}, m)
+		open, k := relaytest.Pipe(s), key.NewNode()
+		n := m.ConnectAs(t, k, relay.NewInstance(), func(ctx context.Context) (*relay.Stream, error) {
+			time.Sleep(5 * time.Second)
+			return open(ctx)
+		})
+		for i, life := range []time.Duration{10 * time.Minute, time.Hour} {
+			time.Sleep(time.Duration(i) * 3 * time.Second) // the second comes in the second attempt
+			if err := n.SetTicket(m.Ticket(k.Public(), life)); err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				n.Up(t)
+				n.Redial()
+				n.Down(t)
+			}
+		}
+		n.Up(t)
+		time.Sleep(15 * time.Minute)
+		if len(n.States) != 0 {
+			t.Fatal("ended with the older ticket:", (<-n.States).Err)
+		}
 	})
 }
 
