@@ -114,7 +114,6 @@ func TestClientComesBack(t *testing.T) {
 		a.Down(t)
 		a.Up(t)
 		time.Sleep(time.Minute)
-		began = time.Now()
 		w.set(false).swallow()
 		time.Sleep(31 * time.Second)
 		if len(a.States) != 2 {
