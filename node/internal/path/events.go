@@ -126,15 +126,9 @@ func (m *machine) remapped(now, last time.Time) {
 }
 
 // heardPacket takes note of a packet of another kind than a probe. It makes no
-// path; where it comes on another way than ours, the peer may have left ours.
+// path, and keeps one only for so long: see plan and patience.
 func (m *machine) heardPacket(now time.Time, from Way) {
-	c := m.find(from)
-	if c == nil {
-		return
-	}
-	began := now.Sub(c.traffic) >= sendingFor
-	c.traffic = now
-	if p := m.current; p != nil && p != c && began && p.tries == 0 && m.inUse(now) {
-		m.ask(p, now, p.wait())
+	if c := m.find(from); c != nil {
+		c.traffic = now
 	}
 }
