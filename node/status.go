@@ -63,6 +63,7 @@ func (m *mesh) describe(s *local.Status) {
 	for _, key := range slices.Sorted(maps.Keys(m.warnings)) {
 		s.Warnings = append(s.Warnings, m.warnings[key])
 	}
+	s.Warnings = append(s.Warnings, m.world.gaps()...)
 	if ahead, on := m.node.clock.Alarm(); on {
 		s.Warnings = append(s.Warnings, "this machine's clock is "+ahead.String()+" ahead of policy time: set it right")
 	}

@@ -30,6 +30,8 @@ type world interface {
 	// run keeps the world in order until ctx is done; changed is called when the
 	// machine's own addresses or routes have changed.
 	run(ctx context.Context, changed func()) error
+	// gaps tells, for people, what does not protect this node as it should.
+	gaps() []string
 	// beneath marks sockets that must never lead into the mesh; nil: none can.
 	beneath() control.Control
 	close() error
@@ -42,6 +44,7 @@ type tunWorld struct {
 	mu   sync.Mutex
 	want osnet.Want
 	fwd  []osnet.Change // sysctls to take back
+	gap  string         // in the mesh's guard, as last logged
 }
 
 func newTUN(c Config) (*tunWorld, error) {
@@ -76,7 +79,21 @@ func (w *tunWorld) apply(change func(*osnet.Want)) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	change(&w.want)
-	return w.net.Apply(w.want)
+	err := w.net.Apply(w.want)
+	w.noteGap()
+	return err
+}
+
+// noteGap logs what does not guard the mesh's addresses, once.
+func (w *tunWorld) noteGap() {
+	now := ""
+	if err := w.net.Unwalled(); err != nil {
+		now = err.Error()
+		if now != w.gap {
+			w.log.Warn("the mesh's addresses are guarded by routes alone", "error", err)
+		}
+	}
+	w.gap = now
 }
 
 func (w *tunWorld) forward(behind []netip.Prefix) {
@@ -109,6 +126,13 @@ func (w *tunWorld) run(ctx context.Context, changed func()) error {
 			}
 		}
 	})
+}
+
+func (w *tunWorld) gaps() []string {
+	if err := w.net.Unwalled(); err != nil {
+		return []string{err.Error()}
+	}
+	return nil
 }
 
 func (w *tunWorld) beneath() control.Control { return osnet.Control(w.net.Config().Mark) }
@@ -158,6 +182,9 @@ func (w *stackWorld) SetAddresses(_ context.Context, addresses []netip.Prefix) e
 func (w *stackWorld) SetRoutes(context.Context, []netip.Prefix) error { return nil }
 
 func (w *stackWorld) forward([]netip.Prefix) {}
+
+// gaps are none: no packet of the machine's enters the stack but by its doors.
+func (w *stackWorld) gaps() []string { return nil }
 
 func (w *stackWorld) beneath() control.Control { return nil }
 

@@ -17,9 +17,10 @@ const addrGenNone = 1
 // Network is one mesh's part of this machine's network: rules, a table, and the
 // TUN while it is there. Its methods may be called at the same time.
 type Network struct {
-	cfg Config
-	nl  *netlink.Handle
-	six bool // the kernel has IPv6
+	cfg  Config
+	nl   *netlink.Handle
+	six  bool // the kernel has IPv6
+	wall *wall
 
 	mu    sync.Mutex
 	want  Want
@@ -28,8 +29,8 @@ type Network struct {
 	round uint64 // how often the machine was made as it should be
 }
 
-// New takes over what an earlier run left under this name, and installs the
-// rules. It needs CAP_NET_ADMIN. Sockets belong to the calling thread's network
+// New takes over what an earlier run left under this name, its wall too, and
+// installs the rules. It needs CAP_NET_ADMIN. Sockets belong to the calling thread's network
 // namespace.
 func New(c Config) (*Network, error) {
 	c, err := c.Validate()
@@ -41,9 +42,10 @@ func New(c Config) (*Network, error) {
 		return nil, fmt.Errorf("osnet: talk to the kernel's network: %w", err)
 	}
 	_, err = os.Stat("/proc/sys/net/ipv6")
-	n := &Network{cfg: c, nl: nl, six: err == nil}
+	n := &Network{cfg: c, nl: nl, six: err == nil, wall: newWall(c.Name)}
 	if err := errors.Join(n.setRules(), n.adoptFence()); err != nil {
 		nl.Close()
+		n.wall.reset()
 		return nil, err
 	}
 	return n, nil
@@ -126,6 +128,7 @@ func (n *Network) Reapply() error {
 
 func (n *Network) reconcile() error {
 	n.round++
+	n.setWall() // before there is an address that it guards
 	errs := []error{n.setRules(), n.setFence()}
 	link, err := n.link()
 	if err != nil {
@@ -160,13 +163,14 @@ func (n *Network) bringUp(link netlink.Link) error {
 	return nil
 }
 
-// Close removes our routes, guards and rules: from then on the mesh's prefixes
+// Close removes our routes, guards, rules and wall: from then on the mesh's prefixes
 // go where the rest of the machine's routing leads them. Close the device first.
 func (n *Network) Close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.want = Want{}
-	err := errors.Join(n.setRoutes(nil), n.removeFence(), n.removeRules())
+	err := errors.Join(n.setRoutes(nil), n.removeFence(), n.removeRules(), n.wall.remove())
+	n.wall.reset()
 	n.nl.Close()
 	return err
 }

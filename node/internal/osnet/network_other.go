@@ -50,6 +50,9 @@ func (*Network) Apply(Want) error { return unsupported("set routes") }
 // Reapply fails with ErrUnsupported.
 func (*Network) Reapply() error { return unsupported("set routes") }
 
+// Unwalled is nil: where there is no TUN, there is nothing to guard.
+func (*Network) Unwalled() error { return nil }
+
 // Watch fails with ErrUnsupported.
 func (*Network) Watch(context.Context, func(Event)) error { return unsupported("watch a TUN") }
 

@@ -9,6 +9,9 @@
 //     "unreachable" route behind the first. When the TUN vanishes the kernel
 //     takes its routes along; the others stay and refuse, until Open makes the
 //     TUN again. They outlive a killed daemon too, and the next one adopts them.
+//   - The mesh's addresses are spoken with through the tunnel or not at all, also
+//     by who is on the same network, and also while somebody has taken our routes
+//     away: see the wall, a table of nftables.
 //   - The node's own sealed packets never enter the tunnel: our routes stand in
 //     a table of their own, which packets with our mark do not ask (see
 //     [Control]).
@@ -162,7 +165,7 @@ func appendNew[T comparable](list []T, v T) []T {
 type Event int
 
 // The events. After TunnelGone call Open, after TunnelDown, AddressLost,
-// RouteLost and RuleLost call Apply. UnderlayChanged asks the path machine to
+// RouteLost, RuleLost and WallLost call Apply. UnderlayChanged asks the path machine to
 // gather anew.
 const (
 	TunnelGone Event = iota + 1
@@ -170,6 +173,7 @@ const (
 	AddressLost
 	RouteLost
 	RuleLost
+	WallLost
 	UnderlayChanged
 )
 
@@ -185,6 +189,8 @@ func (e Event) String() string {
 		return "a route of ours was removed"
 	case RuleLost:
 		return "a routing rule of ours was removed"
+	case WallLost:
+		return "our table of nftables was changed or removed"
 	case UnderlayChanged:
 		return "the machine's addresses or default route changed"
 	}

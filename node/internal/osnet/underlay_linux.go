@@ -21,23 +21,32 @@ import (
 // (a cable pulled is a dozen messages).
 const settle = 50 * time.Millisecond
 
-// follow calls look once, and again after every change of the machine's network,
-// until ctx ends; then it returns nil. The kernel's messages only wake it: look
-// reads the state itself, so a message lost to a full buffer loses nothing.
-func follow(ctx context.Context, look func() error) error {
+// followRoutes opens a socket for the kernel's news of interfaces, addresses,
+// routes and rules. It needs no rights.
+func followRoutes() (*nl.NetlinkSocket, error) {
 	s, err := nl.Subscribe(unix.NETLINK_ROUTE,
 		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
 	if err != nil {
-		return fmt.Errorf("osnet: follow the kernel's network changes: %w", err)
+		return nil, fmt.Errorf("osnet: follow the kernel's network changes: %w", err)
 	}
-	news, failed := make(chan struct{}, 1), make(chan error, 1)
-	var reader sync.WaitGroup
-	reader.Go(func() { failed <- receive(s, news) })
-	defer reader.Wait()
-	defer s.Close()
+	return s, nil
+}
+
+// follow calls look once, and again after news from any of the sockets, until ctx
+// ends; then it returns nil. The kernel's messages only wake it: look reads the
+// state itself, so a message lost to a full buffer loses nothing, and a list that
+// changed while it was read is read again. The sockets are closed.
+func follow(ctx context.Context, look func() error, sockets ...*nl.NetlinkSocket) error {
+	news, failed := make(chan struct{}, 1), make(chan error, len(sockets))
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	for _, s := range sockets {
+		readers.Go(func() { failed <- receive(s, news) })
+		defer s.Close()
+	}
 	for {
-		if err := look(); err != nil {
+		if err := look(); err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 			return err
 		}
 		select {
@@ -73,6 +82,10 @@ func receive(s *nl.NetlinkSocket, news chan<- struct{}) error {
 // have changed, those of the interfaces in skip (our TUNs) aside. It needs no
 // rights, blocks until ctx ends, and then returns nil.
 func WatchUnderlay(ctx context.Context, skip []string, changed func()) error {
+	routes, err := followRoutes()
+	if err != nil {
+		return err
+	}
 	first, last := true, ""
 	return follow(ctx, func() error {
 		now, err := underlay(skip)
@@ -84,7 +97,7 @@ func WatchUnderlay(ctx context.Context, skip []string, changed func()) error {
 		}
 		first, last = false, now
 		return nil
-	})
+	}, routes)
 }
 
 // underlay writes down what the paths to other nodes depend on.

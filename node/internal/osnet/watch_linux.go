@@ -2,8 +2,10 @@ package osnet
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,6 +14,10 @@ import (
 // Apply and Open, so our own changes are no events. tell may call Open and Apply.
 // Watch blocks until ctx ends, and then returns nil.
 func (n *Network) Watch(ctx context.Context, tell func(Event)) error {
+	sockets, err := n.follows()
+	if err != nil {
+		return err
+	}
 	told := make(map[Event]uint64) // and in which round
 	first, last := true, ""
 	return follow(ctx, func() error {
@@ -19,7 +25,7 @@ func (n *Network) Watch(ctx context.Context, tell func(Event)) error {
 		if err != nil {
 			return err
 		}
-		for _, e := range []Event{TunnelGone, TunnelDown, AddressLost, RouteLost, RuleLost} {
+		for _, e := range []Event{TunnelGone, TunnelDown, AddressLost, RouteLost, RuleLost, WallLost} {
 			at, before := told[e]
 			switch {
 			case !found[e]:
@@ -41,7 +47,25 @@ func (n *Network) Watch(ctx context.Context, tell func(Event)) error {
 		}
 		first, last = false, now
 		return nil
-	})
+	}, sockets...)
+}
+
+// follows opens what tells of changes. Where there is no nftables, there is no
+// news of it.
+func (n *Network) follows() ([]*nl.NetlinkSocket, error) {
+	routes, err := followRoutes()
+	if err != nil {
+		return nil, err
+	}
+	rules, err := nl.Subscribe(unix.NETLINK_NETFILTER, unix.NFNLGRP_NFTABLES)
+	if err == nil {
+		return []*nl.NetlinkSocket{routes, rules}, nil
+	}
+	if n.wall.trouble.Load() == nil {
+		routes.Close()
+		return nil, fmt.Errorf("osnet: follow changes of nftables: %w", err)
+	}
+	return []*nl.NetlinkSocket{routes}, nil
 }
 
 // inspect says what is wrong now, and in which round.
@@ -53,7 +77,7 @@ func (n *Network) inspect() (wrong map[Event]bool, round uint64, err error) {
 }
 
 func (n *Network) wrong() (map[Event]bool, error) {
-	wrong := make(map[Event]bool)
+	wrong := map[Event]bool{WallLost: !n.wall.stands(planOf(n.cfg, n.want))}
 	for _, family := range n.families() {
 		there, err := n.hasRule(family)
 		if err != nil {
