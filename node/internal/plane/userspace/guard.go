@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
 
@@ -26,6 +27,8 @@ type guard struct {
 	now    func() filter.Moment
 	views  sync.Pool // of *packet.Packet, for Write
 	answers
+	in, out *flight     // what is under way in wireguard-go
+	clock   *time.Timer // Read's own
 
 	view packet.Packet // Read's own
 	bad  int           // Read's own: unreadable reads in a row
@@ -36,7 +39,7 @@ type guard struct {
 }
 
 func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard {
-	g := &guard{Device: dev, filter: f, now: now, answers: newAnswers()}
+	g := &guard{Device: dev, filter: f, now: now, answers: newAnswers(), in: newFlight(), out: newFlight(), clock: stoppedClock()}
 	g.views.New = func() any { return new(packet.Packet) }
 	return g
 }
@@ -45,9 +48,10 @@ func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard
 // in the batch with size 0, which wireguard-go passes over: its buffers are tied
 // to their places, so taking one out would cost a copy.
 func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	g.out.await(g.clock)
 	n, err := g.Device.Read(bufs, sizes, offset)
 	if n > 0 {
-		g.judgeOut(bufs[:n], sizes[:n], offset)
+		g.out.enter(g.judgeOut(bufs[:n], sizes[:n], offset))
 	}
 	if err == nil || errors.Is(err, tun.ErrTooManySegments) {
 		g.bad = 0
@@ -77,7 +81,7 @@ func fatal(err error) bool {
 	return errors.As(err, &errno) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF)
 }
 
-func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) {
+func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
 	batch := g.filter.Begin(g.now())
 	defer batch.End()
 	for i, size := range sizes {
@@ -87,17 +91,20 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) {
 		g.view.Parse(bufs[i][offset : offset+size]) // a fault makes it Invalid, which is refused
 		verdict := batch.Out(&g.view)
 		if verdict.Allow {
+			allowed++
 			continue
 		}
 		sizes[i] = 0
 		g.refuse(batch, &g.view, verdict)
 	}
+	return allowed
 }
 
 // Write takes packets that peers sent to this machine, and passes on those that
 // are permitted, in their order. It closes the gaps in bufs, which wireguard-go
 // builds anew for each batch.
 func (g *guard) Write(bufs [][]byte, offset int) (int, error) {
+	defer g.in.leave(len(bufs))
 	kept := g.judgeIn(bufs, offset)
 	if len(kept) == 0 {
 		return 0, nil

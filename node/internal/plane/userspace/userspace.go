@@ -85,7 +85,7 @@ func New(o Options) (*Plane, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	p := &Plane{filter: f, now: o.Now, log: o.Log, stop: stop}
 	p.guard = newGuard(o.TUN, f, o.Now)
-	p.device = device.NewDevice(p.guard, o.Bind, logger(o.Log))
+	p.device = device.NewDevice(p.guard, &countedBind{Bind: o.Bind, in: p.guard.in, out: p.guard.out}, logger(o.Log))
 	// Before any peer is made: only then does it hold for all of them.
 	p.device.DisableSomeRoamingForBrokenMobileSemantics()
 	p.wait.Go(func() { p.guard.answer(ctx) })
