@@ -27,6 +27,7 @@ func arrows() map[string]row {
 		audit, ipam      = "coordinator/internal/audit", "coordinator/internal/ipam"
 		plane, local     = "node/internal/plane", "node/local"
 		usage            = "cmd/internal/usage"
+		memory           = "cmd/internal/memory"
 		path, relay      = "node/internal/path", "node/relay"
 	)
 	return map[string]row{
@@ -94,7 +95,8 @@ func arrows() map[string]row {
 		"node/internal/osnet/...":           {may: may("node/internal/osnet"), why: "addresses and routes of one operating system"},
 		"node":                              {may: may("acl/...", "node/...", wire, key, "netstack"), why: "it assembles the agent; the insides of a coordinator are not its business"},
 		usage:                               {why: "what command lines have in common knows no program's commands"},
-		"cmd/cordon":                        {may: may("node", local, key, usage), why: "flags and wiring: public doors only"},
+		memory:                              {why: "what keeps a program small knows nothing of what it does"},
+		"cmd/cordon":                        {may: may("node", local, key, usage, memory), why: "flags and wiring: public doors only"},
 		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
 		"cmd/cordon-relay":                  {may: may(relay, relay+"/server", key, usage), why: "flags and wiring: public doors only"},
 		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", usage), why: "flags and wiring: public doors only"},

@@ -18,6 +18,9 @@ import (
 const (
 	// batch is what WireGuard's UDP side hands over at a time on Linux.
 	batch = 128
+	// taken is how many packets one Read takes. WireGuard keeps each in a buffer of
+	// 64 KiB until it is sent: more at a time cost memory, and bring nothing.
+	taken = 32
 	// outbound bounds the packets that wait for the reader. A full queue drops:
 	// blocking here could make two stacks, each waiting for the other to read,
 	// wait for ever. 4096 packets are more than TCP's largest window.
@@ -97,7 +100,7 @@ func (d *device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 				n++
 			}
 			pkt.DecRef()
-			if n == len(bufs) {
+			if n == min(len(bufs), taken) {
 				break
 			}
 		}

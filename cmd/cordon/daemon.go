@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/cordonmesh/cordon/cmd/internal/memory"
 	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/node"
 )
@@ -37,7 +38,12 @@ func runDaemon(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return n.Run(c.Context)
+	if config.Userspace {
+		// The stack's garbage is worth collecting sooner than Go would: its many
+		// small packets keep large buffers alive.
+		memory.Collect(25)
+	}
+	return memory.Run(c.Context, n.Run)
 }
 
 func daemonConfig(c *cli.Context) (config node.Config, err error) {
