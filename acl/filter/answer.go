@@ -19,6 +19,9 @@ import (
 // a prohibition. What is spoofed or makes no sense gets nothing: an answer would
 // go to somebody else. Nor does a TCP connection that stood before there was a
 // map: the map that comes may permit it, as after the loss of an interface.
+//
+// What came in is answered through the tunnel, to a peer whose own filter let it
+// out: that peer's user would else wait for a timeout. See hears.
 func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Verdict) ([]byte, bool) {
 	switch {
 	case v.Allow, v.Reason == acl.Malformed, v.Reason == acl.NotOurs, v.Reason == acl.NoFragment:
@@ -36,17 +39,32 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 	default:
 		dst, ok = packet.AppendUnreachable(dst, p, packet.Prohibited)
 	}
-	if !ok || !b.ShouldAnswer(d) {
+	if !ok || d == In && !b.f.hears(p) || !b.f.answers[d&1].take(b.f.now.Boot) {
 		return dst[:before], false
 	}
 	return dst, true
 }
 
-// ShouldAnswer reports whether a packet that was refused in a direction may be
-// answered by a reset or an ICMP message, so that refusals cannot be made a
-// flood. Each direction has its own limit: no peer can use up the answers that
-// this machine's own users are waiting for.
-func (b Batch) ShouldAnswer(d Direction) bool { return b.f.answers[d&1].take(b.f.now.Boot) }
+// hears reports whether the peer that sent p is to hear that it was refused. One
+// that no rule lets speak to this node hears nothing at all, so it learns not even
+// that the node is there; nor does a packet that nobody waits for an answer to.
+//
+// Each direction has its own limit, and each peer a tenth of what comes in: no
+// peer can use up the answers that others wait for, least of all this machine's
+// own users, nor make refusals a flood.
+func (f *Filter) hears(p *packet.Packet) bool {
+	if f.table == nil || p.Shape == packet.Answer {
+		return false
+	}
+	e, why := f.table.locate(In, p.Src, p.Dst)
+	if why != acl.Permitted || !f.table.maySpeak(e.src) {
+		return false
+	}
+	return f.told[f.accountOf[e.src.holder]].take(f.now.Boot)
+}
+
+// peersShare is the part of a direction's answers that one peer may use.
+const peersShare = 10
 
 // bucket is a token bucket that holds what one second brings.
 type bucket struct {

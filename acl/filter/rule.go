@@ -231,6 +231,38 @@ func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decis
 	return best
 }
 
+// opening finds the rules inwards that open anything to anybody here.
+func (t *Table) opening() []uint64 {
+	s := &t.sides[In]
+	opened := make([]uint64, s.words)
+	for i := range t.homes {
+		if t.homes[i].holder != self {
+			continue
+		}
+		for at, set := range s.own.set(t.homes[i].index, s.words) {
+			opened[at] |= set
+		}
+	}
+	return opened
+}
+
+// maySpeak reports whether any rule lets what is at a peer's home begin a flow to
+// this node, be it to another port, at another time or with another login.
+func (t *Table) maySpeak(src *home) bool {
+	s := &t.sides[In]
+	from := t.holders[src.holder].owner
+	for _, set := range s.peers.set(src.index) {
+		for common := set.bits & t.opened[set.at]; common != 0; common &= common - 1 {
+			n := s.first + int(set.at)*64 + bits.TrailingZeros64(common)
+			same := from != 0 && from == t.holders[self].owner
+			if t.services.any(n) && (same || !t.rules[n].sameOwner) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // holds reports whether a rule that matches also holds now, and until when by
 // the time since boot. The facts are those of the person at the source.
 func (r *rule) holds(from *holder, lease int64, m *Moment) (acl.Reason, int64) {

@@ -34,13 +34,15 @@ const (
 	wishAny                   // any port of any protocol: an echo request
 )
 
+// any reports whether rule n opens anything.
+func (s *services) any(n int) bool { return s.from[n] < s.from[n+1] }
+
 // open reports whether rule n opens what is wished.
 func (s *services) open(n int, w wish) bool {
-	opened := s.all[s.from[n]:s.from[n+1]]
 	if w.kind == wishAny {
-		return len(opened) > 0
+		return s.any(n)
 	}
-	for _, o := range opened {
+	for _, o := range s.all[s.from[n]:s.from[n+1]] {
 		if o.Protocol != w.proto {
 			continue
 		}

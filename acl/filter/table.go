@@ -52,6 +52,7 @@ type Table struct {
 	sides    [2]side // by Direction
 	rules    []rule  // of both sides: a flow names its rule by one index
 	services services
+	opened   []uint64 // the rules inwards that open anything of this node's, as a set of sides[In]
 	lease    int64
 }
 
@@ -120,6 +121,7 @@ func (b *compiler) compile(c *Config) error {
 			return fmt.Errorf("rules %s: %w", d, err)
 		}
 	}
+	t.opened = t.opening()
 	return nil
 }
 
