@@ -250,28 +250,34 @@ func (f *Filter) set(m Moment) {
 
 // In judges a packet from the mesh to this node.
 func (b Batch) In(p *packet.Packet) acl.Verdict {
-	absent := false
-	if p.Shape == packet.Ports && p.Frag == packet.Whole {
-		k := key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}
-		var fl *flow
-		if fl, absent = b.f.quick(In, &k, p); fl != nil {
-			return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
-		}
+	if p.Shape != packet.Ports || p.Frag != packet.Whole {
+		return b.f.judge(In, p, nil)
 	}
-	return b.f.judge(In, p, absent)
+	k := key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}
+	fl, absent := b.f.quick(In, &k, p)
+	switch {
+	case fl != nil:
+		return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
+	case absent:
+		return b.f.judge(In, p, &k)
+	}
+	return b.f.judge(In, p, nil)
 }
 
 // Out judges a packet from this node to the mesh.
 func (b Batch) Out(p *packet.Packet) acl.Verdict {
-	absent := false
-	if p.Shape == packet.Ports && p.Frag == packet.Whole {
-		k := key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}
-		var fl *flow
-		if fl, absent = b.f.quick(Out, &k, p); fl != nil {
-			return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
-		}
+	if p.Shape != packet.Ports || p.Frag != packet.Whole {
+		return b.f.judge(Out, p, nil)
 	}
-	return b.f.judge(Out, p, absent)
+	k := key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}
+	fl, absent := b.f.quick(Out, &k, p)
+	switch {
+	case fl != nil:
+		return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
+	case absent:
+		return b.f.judge(Out, p, &k)
+	}
+	return b.f.judge(Out, p, nil)
 }
 
 // quick lets a packet pass that belongs to an established flow and changes

@@ -31,6 +31,7 @@ type side struct {
 	words int // of a whole set
 	own   sets
 	peers sparse
+	ports ports
 }
 
 // sets holds a whole set of rules for each class that is in any, one after
@@ -58,7 +59,7 @@ func (b *compiler) side(d Direction, rules []acl.Rule, features []string) error 
 	s := &t.sides[d&1]
 	s.first = len(t.rules)
 	s.words = (len(rules) + 63) / 64
-	s.own = newSets(len(b.classes), s.words)
+	s.own, s.ports = newSets(len(b.classes), s.words), newPorts(s.words)
 	peers := make([][]word, len(b.classes))
 	n := 0
 	for i := range rules {
@@ -72,6 +73,7 @@ func (b *compiler) side(d Direction, rules []acl.Rule, features []string) error 
 		}
 		t.rules = append(t.rules, compiled)
 		t.services.add(r.Open)
+		s.ports.add(n, r.Open)
 		own, peer := r.Dst, r.Src
 		if d == Out {
 			own, peer = peer, own
@@ -207,10 +209,10 @@ func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decis
 	if d == Out {
 		peer, self = self, peer
 	}
-	own := s.own.set(self.index, s.words)
+	own, ports := s.own.set(self.index, s.words), s.ports.set(w)
 	for _, set := range s.peers.set(peer.index) {
 		first := s.first + int(set.at)*64
-		for common := set.bits & own[set.at]; common != 0; common &= common - 1 {
+		for common := set.bits & own[set.at] & ports[set.at]; common != 0; common &= common - 1 {
 			n := first + bits.TrailingZeros64(common)
 			if !t.services.open(n, w) {
 				continue

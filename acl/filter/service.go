@@ -53,3 +53,38 @@ func (s *services) open(n int, w wish) bool {
 	}
 	return false
 }
+
+// ports holds the rules that may open a port, as bits: a set for all ports that
+// end in the same six bits, and behind those the set of all rules. What a rule
+// really opens is for services to say; but few rules are left to be asked.
+type ports struct {
+	words int // of a set
+	bits  []uint64
+}
+
+const portSets = 64
+
+func newPorts(words int) ports {
+	return ports{words, make([]uint64, (portSets+1)*words)}
+}
+
+// add enters what rule n, counted from the first of its side, opens.
+func (p *ports) add(n int, open []acl.Service) {
+	p.enter(portSets, n)
+	for _, o := range open {
+		for port := int(o.First); port <= min(int(o.Last), int(o.First)+portSets-1); port++ {
+			p.enter(port%portSets, n)
+		}
+	}
+}
+
+func (p *ports) enter(set, n int) { p.bits[set*p.words+n/64] |= 1 << (n % 64) }
+
+// set gives the rules that may open what is wished.
+func (p *ports) set(w wish) []uint64 {
+	at := portSets
+	if w.kind == wishPort {
+		at = int(w.port % portSets)
+	}
+	return p.bits[at*p.words:][:p.words]
+}
