@@ -137,10 +137,10 @@ func TestGatewayCarriesWhatIsApprovedAndPermitted_A27_A29_A30(t *testing.T) {
 			s.refused("ward", "udp", to, noWay...)
 		}
 		// Ward's rules open the whole wing, and ward cannot know which address in it
-		// is the gateway's own: it is the gateway that refuses.
+		// is the gateway's own: it is the gateway that refuses, and says so.
 		for _, to := range []string{"10.20.0.1:80", "[fd20::1]:80"} {
-			s.unanswered("ward", "tcp", ap(to))
-			s.unanswered("ward", "udp", ap(to))
+			s.refused("ward", "tcp", ap(to), syscall.ECONNREFUSED)
+			s.refused("ward", "udp", ap(to), noWay...)
 		}
 	})
 	t.Run("approved by the policy", func(t *testing.T) {

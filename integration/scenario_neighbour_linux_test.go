@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,7 +47,8 @@ func raiseAnnex(t *testing.T) *scene {
 
 // A rule about a network behind a gateway opens the devices there, and nothing
 // of the gateway: neither by its address, nor by the network's broadcast address
-// or its anycast one, which the gateway's kernel takes too.
+// or its anycast one, which the gateway's kernel takes too. Only the gateway knows
+// which addresses those are, so it is the gateway that tells the sender, at once.
 func TestGatewayIsNotWhatIsBehindIt_A27(t *testing.T) {
 	s := raiseAnnex(t)
 	if s == nil {
@@ -67,6 +69,11 @@ func TestGatewayIsNotWhatIsBehindIt_A27(t *testing.T) {
 	case from := <-heard:
 		t.Errorf("a service of the gateway heard %s", from)
 	case <-time.After(quiet):
+	}
+	time.Sleep(time.Second) // the gateway answers a peer ten times in a second
+	for _, to := range []string{"10.88.0.1", "fd88::1"} {
+		s.refused("desk", "tcp", netip.AddrPortFrom(netip.MustParseAddr(to), 443), syscall.ECONNREFUSED)
+		s.refused("desk", "udp", netip.AddrPortFrom(netip.MustParseAddr(to), 5000), syscall.EHOSTUNREACH, syscall.EACCES)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
 	"gvisor.dev/gvisor/pkg/buffer"
@@ -38,9 +39,13 @@ type device struct {
 	events chan tun.Event
 	gros   sync.Pool // of *gro.GRO: Write merges the segments of one batch
 
-	ctx    context.Context // ends blocked Reads
+	ctx    context.Context // ends with the device
 	cancel context.CancelFunc
 	once   sync.Once
+
+	mu      sync.Mutex      // guards what follows
+	reading context.Context // of ctx; ends blocked Reads
+	expire  context.CancelFunc
 }
 
 func newDevice(s *Stack, mtu int) *device {
@@ -49,6 +54,7 @@ func newDevice(s *Stack, mtu int) *device {
 	d.link.LinkEPCapabilities = stack.CapabilityRXChecksumOffload // see intact
 	d.link.SupportedGSOKind = stack.GVisorGSOSupported
 	d.ctx, d.cancel = context.WithCancel(context.Background())
+	d.reading, d.expire = context.WithCancel(d.ctx)
 	d.gros.New = func() any {
 		g := &gro.GRO{Dispatcher: dispatcher{d.link}}
 		g.Init(true)
@@ -86,10 +92,15 @@ func (d *device) end() {
 }
 
 // Read blocks for the first packet that the stack sends, then takes what else
-// is waiting. After Close it fails with os.ErrClosed.
+// is waiting. After Close it fails with os.ErrClosed, after a deadline with
+// os.ErrDeadlineExceeded.
 func (d *device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	ctx := d.until()
 	for {
-		pkt := d.link.ReadContext(d.ctx)
+		pkt := d.link.ReadContext(ctx)
+		if pkt == nil && d.ctx.Err() == nil && ctx.Err() != nil {
+			return 0, os.ErrDeadlineExceeded
+		}
 		if pkt == nil {
 			return 0, os.ErrClosed
 		}
@@ -108,6 +119,30 @@ func (d *device) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// SetReadDeadline ends blocked Reads and those to come if t is past, and lets
+// them wait again if it is the zero time. Other times are not needed, and refused.
+func (d *device) SetReadDeadline(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case t.IsZero() && d.reading.Err() != nil:
+		d.reading, d.expire = context.WithCancel(d.ctx)
+	case t.IsZero():
+	case t.After(time.Now()):
+		return os.ErrNoDeadline
+	default:
+		d.expire()
+	}
+	return nil
+}
+
+// until gives what ends a Read that begins now.
+func (d *device) until() context.Context {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reading
 }
 
 // copyPacket returns zero, and the packet is lost, when b is too small for it.

@@ -19,6 +19,9 @@ import (
 // a prohibition. What is spoofed or makes no sense gets nothing: an answer would
 // go to somebody else. Nor does a TCP connection that stood before there was a
 // map: the map that comes may permit it, as after the loss of an interface.
+//
+// What came in is answered through the tunnel, to a peer whose own filter let it
+// out: that peer's user would else wait for a timeout. See limits.
 func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Verdict) ([]byte, bool) {
 	switch {
 	case v.Allow, v.Reason == acl.Malformed, v.Reason == acl.NotOurs, v.Reason == acl.NoFragment:
@@ -26,8 +29,11 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 	case v.Reason == acl.NoMap && p.Proto == acl.TCP && !begins(p):
 		return dst, false
 	}
+	limits, ok := b.f.limits(d, p)
+	if !ok || !limits.hold(b.f.now.Boot) {
+		return dst, false // before the work of writing it: what is refused may be a flood
+	}
 	before := len(dst)
-	var ok bool
 	switch {
 	case v.Reason == acl.UnknownPeer && p.Proto != acl.UDP && (p.Proto != acl.TCP || begins(p)):
 		dst, ok = packet.AppendUnreachable(dst, p, packet.NoHost)
@@ -36,17 +42,52 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 	default:
 		dst, ok = packet.AppendUnreachable(dst, p, packet.Prohibited)
 	}
-	if !ok || !b.ShouldAnswer(d) {
+	if !ok {
 		return dst[:before], false
 	}
+	limits.take()
 	return dst, true
 }
 
-// ShouldAnswer reports whether a packet that was refused in a direction may be
-// answered by a reset or an ICMP message, so that refusals cannot be made a
-// flood. Each direction has its own limit: no peer can use up the answers that
-// this machine's own users are waiting for.
-func (b Batch) ShouldAnswer(d Direction) bool { return b.f.answers[d&1].take(b.f.now.Boot) }
+// limits gives what bounds the answers to p, and false if whoever sent it is not
+// to hear of its refusal. A peer that no rule lets speak to this node hears nothing
+// at all, so it learns not even that the node is there; nor does anybody hear of a
+// packet that itself was an answer.
+//
+// Each direction has a limit of its own, and each peer a tenth of what comes in:
+// no peer can use up the answers that others wait for, least of all this machine's
+// own users, nor make refusals a flood.
+func (f *Filter) limits(d Direction, p *packet.Packet) (limits, bool) {
+	if d == Out {
+		return limits{&f.answers[Out], nil}, true
+	}
+	if f.table == nil || p.Shape == packet.Answer {
+		return limits{}, false
+	}
+	e, why := f.table.locate(In, p.Src, p.Dst)
+	if why != acl.Permitted || !f.table.maySpeak(e.src) {
+		return limits{}, false
+	}
+	return limits{&f.answers[In], &f.told[f.accountOf[e.src.holder]]}, true
+}
+
+// limits are the buckets that an answer takes a token from.
+type limits struct {
+	all *bucket
+	one *bucket // of the peer; nil: of this machine
+}
+
+func (l limits) hold(now int64) bool { return l.all.holds(now) && (l.one == nil || l.one.holds(now)) }
+
+func (l limits) take() {
+	l.all.spend()
+	if l.one != nil {
+		l.one.spend()
+	}
+}
+
+// peersShare is the part of a direction's answers that one peer may use.
+const peersShare = 10
 
 // bucket is a token bucket that holds what one second brings.
 type bucket struct {
@@ -61,12 +102,19 @@ func newBucket(perSecond int) bucket {
 }
 
 func (b *bucket) take(now int64) bool {
+	if !b.holds(now) {
+		return false
+	}
+	b.spend()
+	return true
+}
+
+// holds reports whether there is a token, which spend then takes.
+func (b *bucket) holds(now int64) bool {
 	if !b.set || now-b.empty > b.full {
 		b.empty, b.set = now-b.full, true
 	}
-	if now-b.empty < b.every {
-		return false
-	}
-	b.empty += b.every
-	return true
+	return now-b.empty >= b.every
 }
+
+func (b *bucket) spend() { b.empty += b.every }

@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -70,6 +71,67 @@ func TestAnswers(t *testing.T) {
 	}
 	if n > 100 {
 		t.Errorf("%d answers in a moment", n)
+	}
+}
+
+// A peer hears of its refusals if a rule lets it speak to this node at all, and
+// only of what somebody may wait for.
+func TestOnlyPeersThatMaySpeakHearOfRefusals(t *testing.T) {
+	const us, ours, unclassed = "100.64.0.1", "10.88.0.1", "10.88.0.2"
+	const clerk, twin, stranger, behind = "100.65.0.1", "100.65.0.2", "100.65.0.3", "10.9.0.1"
+	c := filter.Config{Revision: 1, Mesh: []netip.Prefix{prefix("100.64.0.0/10")}}
+	c.Self = filter.Party{Owner: 7, Prefixes: []acl.PrefixClass{
+		{Prefix: prefix(us), Class: 1}, {Prefix: prefix("10.88.0.0/24"), Class: 2}, {Prefix: prefix(ours)}}}
+	c.Peers = []filter.Party{
+		{ID: "clerk", Owner: 8, Prefixes: []acl.PrefixClass{{Prefix: prefix(clerk), Class: 3}, {Prefix: prefix(behind), Class: 5}}},
+		{ID: "twin", Owner: 7, Prefixes: []acl.PrefixClass{{Prefix: prefix(twin), Class: 4}}},
+		{ID: "stranger", Owner: 8, Prefixes: []acl.PrefixClass{{Prefix: prefix(stranger), Class: 4}}},
+	}
+	open := []acl.Service{{Protocol: acl.TCP, First: 443, Last: 443}}
+	c.Rules.In = []acl.Rule{
+		{ID: "devices", Src: []acl.Class{3}, Dst: []acl.Class{2}, Open: open, NotAfter: noon()}, // at another time
+		{ID: "own", Src: []acl.Class{4}, Dst: []acl.Class{1}, Open: open, SameOwner: true},
+		{ID: "others", Src: []acl.Class{5}, Dst: []acl.Class{3}, Open: open}, // not to this node
+		{ID: "nothing", Src: []acl.Class{5}, Dst: []acl.Class{1}},
+	}
+	c.Rules.Out = []acl.Rule{{ID: "away", Src: []acl.Class{1, 2}, Dst: []acl.Class{4, 5}, Open: open}}
+	f := newFilter(t, filter.Options{})
+	syn, udp, echo := packettest.TCP(1000, 9, 2, 1, 0, 0), packettest.UDP(1000, 9, 8), []byte{8, 0, 0, 0, 0, 1, 0, 1}
+	try := func(src, dst string, proto uint8, body []byte) bool {
+		p := parsed(packettest.IP(src, dst, proto, body))
+		b := f.Begin(filter.At(noon()))
+		defer b.End()
+		_, ok := b.AppendAnswer(nil, filter.In, p, b.In(p))
+		return ok
+	}
+	if try(clerk, us, 6, syn) {
+		t.Error("answered before there is a map")
+	}
+	f.Load(compile(t, c))
+	for _, x := range []struct {
+		name, src, dst string
+		proto          uint8
+		body           []byte
+		want           bool
+	}{
+		{"to a gateway's own address", clerk, ours, 6, syn, true},
+		{"to a gateway's own address, UDP", clerk, ours, 17, udp, true},
+		{"to a gateway's own address, ping", clerk, ours, 1, echo, true},
+		{"outside the time of the rule", clerk, unclassed, 6, packettest.TCP(1000, 443, 2, 1, 0, 0), true},
+		{"to another part of the node", clerk, us, 6, syn, true},
+		{"the same person", twin, us, 6, syn, true},
+		{"another person, same class", stranger, us, 6, syn, false},
+		{"a source that no rule lets speak here", behind, us, 6, syn, false},
+		{"from nobody", "100.99.0.1", us, 6, syn, false},
+		{"from ourselves", us, us, 6, syn, false},
+		{"to an address that is not ours", clerk, "10.89.0.1", 6, syn, false},
+		{"a reset", clerk, us, 6, packettest.TCP(1000, 9, 4, 1, 0, 0), false},
+		{"an answer to no question", clerk, us, 1, []byte{0, 0, 0, 0, 0, 1, 0, 1}, false},
+		{"an error", clerk, us, 1, append([]byte{3, 3, 0, 0, 0, 0, 0, 0}, packettest.IP(us, clerk, 17, udp)...), false},
+	} {
+		if got := try(x.src, x.dst, x.proto, x.body); got != x.want {
+			t.Errorf("%s: answered %v, want %v", x.name, got, x.want)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ type Options struct {
 	MaxFlowsPerPeer int // default an eighth of MaxFlows
 	Records         int // flow records kept for readers; default 4,096
 	Refusals        int // refusals kept for status; default 256
-	Answers         int // refusals answered in a second, each way; default 100
+	Answers         int // refusals answered in a second, each way; a tenth of them to one peer; default 100
 
 	// Seed makes a run repeatable, for tests. Zero takes one from the system.
 	Seed uint64
@@ -79,6 +79,7 @@ func (o Options) defaults() Options {
 type Filter struct {
 	loading sync.Mutex       // one Load at a time; guards ids
 	ids     map[string]int32 // accounts by peer id
+	perPeer int              // answers to one peer in a second; never changes
 
 	mu        sync.Mutex // guards what follows
 	now       Moment
@@ -98,6 +99,7 @@ type Filter struct {
 	records   ring
 	refusals  refusals
 	answers   [2]bucket
+	told      []bucket // by account: refusals that the peer was told of
 	dice      uint64
 }
 
@@ -121,6 +123,7 @@ func New(o Options) (*Filter, error) {
 	f.fragments.seed = s
 	f.records.init(o.Records)
 	f.refusals.init(o.Refusals, s)
+	f.perPeer = max(1, o.Answers/peersShare)
 	f.answers = [2]bucket{newBucket(o.Answers), newBucket(o.Answers)}
 	return f, nil
 }
@@ -190,6 +193,7 @@ func (f *Filter) openAccount() int32 {
 		f.free = f.free[:n-1]
 		return account
 	}
+	f.told = append(f.told, newBucket(f.perPeer))
 	return f.ledger.open()
 }
 
@@ -246,28 +250,34 @@ func (f *Filter) set(m Moment) {
 
 // In judges a packet from the mesh to this node.
 func (b Batch) In(p *packet.Packet) acl.Verdict {
-	absent := false
-	if p.Shape == packet.Ports && p.Frag == packet.Whole {
-		k := key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}
-		var fl *flow
-		if fl, absent = b.f.quick(In, &k, p); fl != nil {
-			return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
-		}
+	if p.Shape != packet.Ports || p.Frag != packet.Whole {
+		return b.f.judge(In, p, nil)
 	}
-	return b.f.judge(In, p, absent)
+	k := key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}
+	fl, absent := b.f.quick(In, &k, p)
+	switch {
+	case fl != nil:
+		return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
+	case absent:
+		return b.f.judge(In, p, &k)
+	}
+	return b.f.judge(In, p, nil)
 }
 
 // Out judges a packet from this node to the mesh.
 func (b Batch) Out(p *packet.Packet) acl.Verdict {
-	absent := false
-	if p.Shape == packet.Ports && p.Frag == packet.Whole {
-		k := key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}
-		var fl *flow
-		if fl, absent = b.f.quick(Out, &k, p); fl != nil {
-			return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
-		}
+	if p.Shape != packet.Ports || p.Frag != packet.Whole {
+		return b.f.judge(Out, p, nil)
 	}
-	return b.f.judge(Out, p, absent)
+	k := key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}
+	fl, absent := b.f.quick(Out, &k, p)
+	switch {
+	case fl != nil:
+		return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
+	case absent:
+		return b.f.judge(Out, p, &k)
+	}
+	return b.f.judge(Out, p, nil)
 }
 
 // quick lets a packet pass that belongs to an established flow and changes

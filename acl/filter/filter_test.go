@@ -356,8 +356,9 @@ func TestManyGoroutines(t *testing.T) {
 			for i := range 2000 {
 				b := f.Begin(filter.At(noon().Add(time.Duration(i) * time.Millisecond)))
 				b.In(segment(g*5+i%5, i, 443, 2))
+				p := segment(g*5+i%5, i, 9, 2)
+				b.AppendAnswer(nil, filter.In, p, b.In(p))
 				b.Out(reply(g*5+i%5, i, 0x12))
-				b.ShouldAnswer(filter.In)
 				b.End()
 			}
 		})

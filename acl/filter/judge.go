@@ -6,8 +6,8 @@ import (
 )
 
 // judge looks at a packet from the beginning, and counts the verdict. Whoever
-// knows already that its flow is not in the table says so.
-func (f *Filter) judge(d Direction, p *packet.Packet, absent bool) acl.Verdict {
+// knows already that its flow is not in the table gives the flow's key.
+func (f *Filter) judge(d Direction, p *packet.Packet, absent *key) acl.Verdict {
 	dec := f.consider(d, p, absent)
 	f.counts[d&1][dec.reason]++
 	v := acl.Verdict{Reason: dec.reason, Allow: passes(dec.reason)}
@@ -24,7 +24,7 @@ func passes(why acl.Reason) bool { return why == acl.Permitted || why == acl.Est
 
 func refuse(why acl.Reason) decision { return decision{reason: why, rule: noRule} }
 
-func (f *Filter) consider(d Direction, p *packet.Packet, absent bool) decision {
+func (f *Filter) consider(d Direction, p *packet.Packet, absent *key) decision {
 	if f.table == nil {
 		return refuse(acl.NoMap)
 	}
@@ -36,11 +36,11 @@ func (f *Filter) consider(d Direction, p *packet.Packet, absent bool) decision {
 	case packet.Later:
 		return f.laterFragment(d, p)
 	}
-	k := keyOf(d, &p.Flow)
-	var fl *flow
-	n := int32(noFlow)
-	if !absent {
-		fl, n = f.flows.find(&k)
+	k, fl, n := absent, (*flow)(nil), int32(noFlow)
+	if k == nil {
+		own := keyOf(d, &p.Flow)
+		k = &own
+		fl, n = f.flows.find(k)
 	}
 	if fl != nil && f.now.Boot >= fl.idle {
 		f.finish(n, endIdle)
@@ -49,9 +49,9 @@ func (f *Filter) consider(d Direction, p *packet.Packet, absent bool) decision {
 	var dec decision
 	switch {
 	case fl == nil:
-		dec, n = f.begin(d, p, &k)
+		dec, n = f.begin(d, p, k)
 	case d != fl.origin && begins(p):
-		dec, n = f.cross(d, p, &k, n)
+		dec, n = f.cross(d, p, k, n)
 	default:
 		dec = f.within(d, p, fl, n)
 	}

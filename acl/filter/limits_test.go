@@ -222,28 +222,42 @@ func TestFragmentOfEvictedFlow(t *testing.T) {
 	}
 }
 
+// Each peer has a tenth of the answers to what comes in, and all of them together
+// take none from those to this machine's own programs.
 func TestAnswersAreLimited(t *testing.T) {
-	f := newFilter(t, filter.Options{Answers: 10})
-	count := func(at time.Duration, d filter.Direction) (n int) {
+	f := newFilter(t, filter.Options{Answers: 100})
+	f.Load(compile(t, largeMap(50, 10)))
+	out := parsed(packettest.IP("100.64.0.1", "100.65.0.1", 6, packettest.TCP(1000, 9, 2, 1, 0, 0)))
+	count := func(at time.Duration, d filter.Direction, from, to int) (n int) {
 		b := f.Begin(filter.At(noon().Add(at)))
 		defer b.End()
-		for range 100 {
-			if b.ShouldAnswer(d) {
+		for i := range 200 * (to - from) {
+			p, judge := segment(from+i%(to-from), 1000, 9, 2), b.In
+			if d == filter.Out {
+				p, judge = out, b.Out
+			}
+			if _, ok := b.AppendAnswer(nil, d, p, judge(p)); ok {
 				n++
 			}
 		}
 		return n
 	}
 	for _, c := range []struct {
-		at   time.Duration
-		d    filter.Direction
-		want int
+		at       time.Duration
+		d        filter.Direction
+		from, to int // peers
+		want     int
 	}{
-		{0, filter.In, 10}, {0, filter.In, 0}, {0, filter.Out, 10}, {99 * time.Millisecond, filter.In, 0},
-		{100 * time.Millisecond, filter.In, 1}, {600 * time.Millisecond, filter.In, 5}, {time.Hour, filter.In, 10},
+		{0, filter.In, 0, 1, 10}, {0, filter.In, 0, 1, 0}, {0, filter.In, 1, 2, 10}, {0, filter.In, 0, 50, 80}, {0, filter.In, 49, 50, 0},
+		{0, filter.Out, 0, 1, 100}, {99 * time.Millisecond, filter.In, 0, 1, 0},
+		{100 * time.Millisecond, filter.In, 0, 1, 1}, {600 * time.Millisecond, filter.In, 0, 1, 5}, {time.Hour, filter.In, 0, 1, 10},
 	} {
-		if got := count(c.at, c.d); got != c.want {
-			t.Errorf("at %v %v: %d answers, want %d", c.at, c.d, got, c.want)
+		if got := count(c.at, c.d, c.from, c.to); got != c.want {
+			t.Errorf("at %v %v, peers %d to %d: %d answers, want %d", c.at, c.d, c.from, c.to, got, c.want)
 		}
+	}
+	f.Load(compile(t, largeMap(50, 10)))
+	if n := count(time.Hour, filter.In, 0, 1); n != 0 {
+		t.Errorf("%d answers more after a new map", n)
 	}
 }

@@ -25,9 +25,45 @@ const (
 	unusable int32 = -3 // no address that a packet through the mesh may bear
 )
 
-// places finds the home of an address by its longest prefix.
+// places finds the home of an address by its longest prefix. Most addresses of a
+// mesh are prefixes of their own, longer than any other: those are found in one
+// step, and this node's own, which every packet has at one end, in less.
 type places struct {
 	table bart.Table[int32]
+	hosts map[packet.Addr]int32 // of table, the prefixes of one address
+	own   []host                // of hosts, the first few that are this node's
+}
+
+type host struct {
+	addr packet.Addr
+	home int32
+}
+
+const fewHosts = 4 // looked at one after another
+
+// put enters a home's prefix, which must not be there yet.
+func (p *places) put(prefix netip.Prefix, home int, holder int32) {
+	p.table.Insert(prefix, int32(home))
+	if !prefix.IsSingleIP() {
+		return
+	}
+	h := host{packet.AddrFrom(prefix.Addr()), int32(home)}
+	p.hosts[h.addr] = h.home
+	if holder == self && len(p.own) < fewHosts {
+		p.own = append(p.own, h)
+	}
+}
+
+func (p *places) find(a packet.Addr) (home int32, ok bool) {
+	for i := range p.own {
+		if p.own[i].addr == a {
+			return p.own[i].home, true
+		}
+	}
+	if home, ok = p.hosts[a]; ok {
+		return home, true
+	}
+	return p.table.Lookup(a.IP())
 }
 
 // unusables are addresses that no policy can open: this host and this link, and
@@ -59,7 +95,7 @@ func (b *compiler) place(holder int32, pc acl.PrefixClass) error {
 		index = uint32(len(b.classes))
 		b.classes[pc.Class] = index
 	}
-	t.places.table.Insert(p, int32(len(t.homes)))
+	t.places.put(p, len(t.homes), holder)
 	t.homes = append(t.homes, home{prefix: p, class: pc.Class, index: index, holder: holder})
 	return nil
 }
@@ -73,7 +109,7 @@ func (b *compiler) reserved(mesh []netip.Prefix) error {
 			return fmt.Errorf("mesh range %s is not in canonical form", p)
 		}
 		if _, ok := t.places.table.Get(p); !ok {
-			t.places.table.Insert(p, int32(len(t.homes)))
+			t.places.put(p, len(t.homes), unowned)
 			t.homes = append(t.homes, home{prefix: p, holder: unowned})
 		}
 	}
@@ -83,7 +119,7 @@ func (b *compiler) reserved(mesh []netip.Prefix) error {
 			t.homes[i].holder = unusable
 		}
 		if _, ok := t.places.table.Get(p); !ok {
-			t.places.table.Insert(p, int32(len(t.homes)))
+			t.places.put(p, len(t.homes), unusable)
 			t.homes = append(t.homes, home{prefix: p, holder: unusable})
 		}
 	}
@@ -92,7 +128,7 @@ func (b *compiler) reserved(mesh []netip.Prefix) error {
 
 // home gives the home of an address, or nil.
 func (t *Table) home(a packet.Addr) *home {
-	i, ok := t.places.table.Lookup(a.IP())
+	i, ok := t.places.find(a)
 	if !ok {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/packet"
 )
 
 // RecordKind says what a Record tells of.
@@ -49,19 +50,64 @@ type Record struct {
 	Started        time.Time
 }
 
+// entry is a Record as it is kept: less than half its size, since most are
+// written for every flow and never read. A prefix is known by its length, since
+// it covers the address.
+type entry struct {
+	at                 int64
+	src, dst           packet.Addr
+	srcPort, dstPort   uint16
+	flow               uint32
+	kind               RecordKind
+	direction          Direction
+	proto              acl.Protocol
+	why                acl.Reason
+	srcBits, dstBits   int16 // -1: not known
+	srcClass, dstClass acl.Class
+	revision           uint64
+	rule               acl.RuleID
+	peer               string
+
+	// Valid if kind is FlowEnd.
+	started        int64
+	packets, bytes [2]uint64
+}
+
+// record gives what an entry says.
+func (e *entry) record() Record {
+	r := Record{
+		Kind: e.kind, Flow: e.flow, At: clockTime(e.at), Direction: e.direction, Protocol: e.proto,
+		Src: netip.AddrPortFrom(e.src.IP(), e.srcPort), Dst: netip.AddrPortFrom(e.dst.IP(), e.dstPort),
+		Verdict:  acl.Verdict{Allow: e.kind == FlowStart, Reason: e.why, Rule: e.rule},
+		Revision: e.revision, SrcClass: e.srcClass, DstClass: e.dstClass, Peer: e.peer,
+		SrcPrefix: covering(e.src, e.srcBits), DstPrefix: covering(e.dst, e.dstBits),
+	}
+	if e.kind == FlowEnd {
+		r.Packets, r.Bytes, r.Started = e.packets, e.bytes, clockTime(e.started)
+	}
+	return r
+}
+
+func covering(a packet.Addr, bits int16) netip.Prefix {
+	if bits < 0 {
+		return netip.Prefix{}
+	}
+	return netip.PrefixFrom(a.IP(), int(bits)).Masked()
+}
+
 // ring keeps the newest records. Each reader has a place of its own in it.
 type ring struct {
-	all  []Record
+	all  []entry
 	next uint64 // number of the next record, from 0
 }
 
-func (r *ring) init(size int) { r.all = make([]Record, size) }
+func (r *ring) init(size int) { r.all = make([]entry, size) }
 
-func (r *ring) put() *Record {
-	rec := &r.all[r.next%uint64(len(r.all))]
+// put gives the next entry, which still holds an old record: all of it is to be set.
+func (r *ring) put() *entry {
+	e := &r.all[r.next%uint64(len(r.all))]
 	r.next++
-	*rec = Record{}
-	return rec
+	return e
 }
 
 // Records copies records into buf, oldest first, from number from on. It gives
@@ -76,7 +122,7 @@ func (f *Filter) Records(from uint64, buf []Record) (n int, next, lost uint64) {
 		from += lost
 	}
 	for ; n < len(buf) && from < r.next; n++ {
-		buf[n] = r.all[from%uint64(len(r.all))]
+		buf[n] = r.all[from%uint64(len(r.all))].record()
 		from++
 	}
 	return n, from, lost
@@ -108,8 +154,7 @@ func (f *Filter) start(fl *flow, e ends) {
 	}
 	fl.fast |= logged
 	rec := f.describe(fl, e)
-	rec.Kind = FlowStart
-	rec.Verdict = acl.Verdict{Allow: true, Reason: acl.Permitted, Rule: f.table.rules[fl.rule].id}
+	rec.kind, rec.why, rec.rule = FlowStart, acl.Permitted, f.table.rules[fl.rule].id
 }
 
 // recordEnd writes the end of a flow that was permitted until now. The rule is
@@ -130,24 +175,24 @@ func (f *Filter) recordEnd(fl *flow, dec decision) {
 		e, _ = f.table.locate(fl.origin, src, dst)
 	}
 	rec := f.describe(fl, e)
-	rec.Kind = FlowEnd
-	rec.Verdict = acl.Verdict{Reason: dec.reason}
+	rec.kind, rec.why, rec.rule = FlowEnd, dec.reason, ""
 	if dec.rule != noRule {
-		rec.Verdict.Rule = f.table.rules[dec.rule].id
+		rec.rule = f.table.rules[dec.rule].id
 	}
-	rec.Started = clockTime(fl.started)
-	rec.Packets = [2]uint64{fl.packets[fl.origin&1], fl.packets[fl.origin.reverse()&1]}
-	rec.Bytes = [2]uint64{fl.bytes[fl.origin&1], fl.bytes[fl.origin.reverse()&1]}
+	rec.started = fl.started
+	rec.packets = [2]uint64{fl.packets[fl.origin&1], fl.packets[fl.origin.reverse()&1]}
+	rec.bytes = [2]uint64{fl.bytes[fl.origin&1], fl.bytes[fl.origin.reverse()&1]}
 }
 
-func (f *Filter) describe(fl *flow, e ends) *Record {
+// describe begins a record of a flow. Kind, reason and rule are left to be set.
+func (f *Filter) describe(fl *flow, e ends) *entry {
 	rec := f.records.put()
-	rec.Flow, rec.Direction, rec.Protocol = fl.serial, fl.origin, fl.proto()
-	own := netip.AddrPortFrom(fl.own.IP(), fl.shownPort(fl.ownPort()))
-	peer := netip.AddrPortFrom(fl.peer.IP(), fl.shownPort(fl.peerPort()))
-	rec.Src, rec.Dst = own, peer
+	rec.flow, rec.direction, rec.proto = fl.serial, fl.origin, fl.proto()
+	rec.src, rec.srcPort = fl.own, fl.shownPort(fl.ownPort())
+	rec.dst, rec.dstPort = fl.peer, fl.shownPort(fl.peerPort())
 	if fl.origin == In {
-		rec.Src, rec.Dst = peer, own
+		rec.src, rec.dst = rec.dst, rec.src
+		rec.srcPort, rec.dstPort = rec.dstPort, rec.srcPort
 	}
 	f.place(rec, e)
 	return rec
@@ -162,23 +207,27 @@ func (fl *flow) shownPort(port uint16) uint16 {
 }
 
 // place fills in the time and what the map says of the ends.
-func (f *Filter) place(rec *Record, e ends) {
-	rec.At = clockTime(f.now.Machine)
+func (f *Filter) place(rec *entry, e ends) {
+	rec.at, rec.revision, rec.peer = f.now.Machine, 0, ""
+	rec.srcBits, rec.srcClass = e.src.shown()
+	rec.dstBits, rec.dstClass = e.dst.shown()
 	if f.table == nil {
 		return
 	}
-	rec.Revision = f.table.revision
-	if e.src != nil {
-		rec.SrcPrefix, rec.SrcClass = e.src.prefix, e.src.class
-	}
-	if e.dst != nil {
-		rec.DstPrefix, rec.DstClass = e.dst.prefix, e.dst.class
-	}
-	for _, h := range []*home{e.src, e.dst} {
+	rec.revision = f.table.revision
+	for _, h := range [...]*home{e.src, e.dst} {
 		if h.heldBy() > self {
-			rec.Peer = f.table.holders[h.holder].id
+			rec.peer = f.table.holders[h.holder].id
 		}
 	}
+}
+
+// shown is what a record keeps of a home.
+func (h *home) shown() (bits int16, class acl.Class) {
+	if h == nil {
+		return -1, 0
+	}
+	return int16(h.prefix.Bits()), h.class
 }
 
 func clockTime(n int64) time.Time {

@@ -112,14 +112,12 @@ func (f *Filter) note(d Direction, p *packet.Packet, dec decision, v acl.Verdict
 	}
 	if f.refusals.log.take(f.now.Boot) {
 		rec := f.records.put()
-		rec.Kind, rec.Direction, rec.Protocol, rec.Verdict = Refused, d, k.proto, v
-		rec.Src, rec.Dst = e.from(), e.dest()
+		rec.kind, rec.direction, rec.proto, rec.flow = Refused, d, k.proto, 0
+		rec.src, rec.srcPort, rec.dst, rec.dstPort = k.src, e.source, k.dst, k.port
+		rec.why, rec.rule = v.Reason, v.Rule
 		f.place(rec, at)
 	}
 }
-
-func (e *refused) from() netip.AddrPort { return netip.AddrPortFrom(e.key.src.IP(), e.source) }
-func (e *refused) dest() netip.AddrPort { return netip.AddrPortFrom(e.key.dst.IP(), e.key.port) }
 
 // Refusals gives the newest refusals, newest last.
 func (f *Filter) Refusals() []Refusal {
@@ -132,7 +130,7 @@ func (f *Filter) Refusals() []Refusal {
 		e := &r.all[i%uint64(len(r.all))]
 		out = append(out, Refusal{
 			First: clockTime(e.first), Last: clockTime(e.last), Count: e.count, Direction: e.key.d,
-			Src: e.from(), Dst: e.dest(), Protocol: e.key.proto, Peer: e.peer,
+			Src: netip.AddrPortFrom(e.key.src.IP(), e.source), Dst: netip.AddrPortFrom(e.key.dst.IP(), e.key.port), Protocol: e.key.proto, Peer: e.peer,
 			Verdict: acl.Verdict{Reason: e.key.reason, Rule: e.rule},
 		})
 	}

@@ -9,10 +9,9 @@ import (
 	"github.com/cordonmesh/cordon/acl/packet"
 )
 
-// rule is an acl.Rule, compiled.
+// rule is an acl.Rule, compiled. Its classes are in a side, its services in services.
 type rule struct {
 	id                  acl.RuleID
-	open                []acl.Service
 	needs               []uint32
 	notBefore, notAfter int64
 	hold                int64
@@ -21,28 +20,47 @@ type rule struct {
 }
 
 // side is the rules of one direction. For each class it knows, as bits, the
-// rules that have the class as their source, or as their destination: the two
-// sets of a pair of classes have in common what rules there are for the pair.
-// A thousand rules are 16 words.
+// rules that have the class at the peer's end, or at ours: the two sets of a pair
+// of classes have in common what rules there are for the pair.
+//
+// A thousand rules are 16 words, most of which are empty for any one class. A
+// node has few classes and may have thousands of peers, so its own sets are
+// whole, and those of its peers hold only the words that are not empty.
 type side struct {
-	first    int // index of the side's first rule in Table.rules
-	words    int // of a set
-	src, dst sets
+	first int // index of the side's first rule in Table.rules
+	words int // of a whole set
+	own   sets
+	peers sparse
+	ports ports
 }
 
-// sets holds a set of rules for each class that is in any, one after another.
-// Set 0 is empty and stands for all classes that are in none.
+// sets holds a whole set of rules for each class that is in any, one after
+// another. Set 0 is empty and stands for all classes that are in none.
 type sets struct {
 	of   []uint32 // by class index
 	bits []uint64
 }
 
+// sparse holds the words of each class's set that are not empty.
+type sparse struct {
+	from []uint32 // by class index: its first word; it ends where the next one's begin
+	all  []word
+}
+
+// word is 64 rules of a set: from number 64*at on, counted from the side's first.
+type word struct {
+	at   uint32
+	bits uint64
+}
+
 // side compiles the rules of one direction.
-func (b *compiler) side(s *side, rules []acl.Rule, features []string) error {
+func (b *compiler) side(d Direction, rules []acl.Rule, features []string) error {
 	t := b.table
+	s := &t.sides[d&1]
 	s.first = len(t.rules)
 	s.words = (len(rules) + 63) / 64
-	s.src, s.dst = newSets(len(b.classes), s.words), newSets(len(b.classes), s.words)
+	s.own, s.ports = newSets(len(b.classes), s.words), newPorts(s.words)
+	peers := make([][]word, len(b.classes))
 	n := 0
 	for i := range rules {
 		r := &rules[i]
@@ -54,10 +72,17 @@ func (b *compiler) side(s *side, rules []acl.Rule, features []string) error {
 			return fmt.Errorf("rule %q: %w", r.ID, err)
 		}
 		t.rules = append(t.rules, compiled)
-		b.enter(&s.src, r.Src, s.words, n)
-		b.enter(&s.dst, r.Dst, s.words, n)
+		t.services.add(r.Open)
+		s.ports.add(n, r.Open)
+		own, peer := r.Dst, r.Src
+		if d == Out {
+			own, peer = peer, own
+		}
+		b.enter(&s.own, own, s.words, n)
+		b.scatter(peers, peer, n)
 		n++
 	}
+	s.peers = pack(peers)
 	return nil
 }
 
@@ -73,7 +98,7 @@ func lacks(needed, have []string) bool {
 
 func (b *compiler) rule(r *acl.Rule) (rule, error) {
 	out := rule{
-		id: r.ID, open: r.Open, sameOwner: r.SameOwner, log: r.Log,
+		id: r.ID, sameOwner: r.SameOwner, log: r.Log,
 		notBefore: never, notAfter: forever, hold: int64(r.Hold),
 	}
 	for _, s := range r.Open {
@@ -124,36 +149,33 @@ func (s *sets) set(class uint32, words int) []uint64 {
 	return s.bits[at : at+words]
 }
 
-// wish is what a flow wants opened at its destination.
-type wish struct {
-	proto acl.Protocol
-	port  uint16
-	kind  wishKind
-}
-
-type wishKind uint8
-
-const (
-	wishPort  wishKind = iota // one port of the protocol
-	wishWhole                 // the whole range of the protocol: it has no ports
-	wishAny                   // any port of any protocol: an echo request
-)
-
-func (r *rule) opens(w wish) bool {
-	if w.kind == wishAny {
-		return len(r.open) > 0
-	}
-	for _, s := range r.open {
-		if s.Protocol != w.proto {
+// scatter is enter for the sets of peers. Rules come in their order.
+func (b *compiler) scatter(sets [][]word, classes []acl.Class, n int) {
+	for _, c := range classes {
+		index, ok := b.classes[c]
+		if !ok {
 			continue
 		}
-		whole := s.First == 0 && s.Last == 65535
-		if whole || w.kind == wishPort && s.First <= w.port && w.port <= s.Last {
-			return true
+		at, set := uint32(n/64), sets[index]
+		if len(set) == 0 || set[len(set)-1].at != at {
+			set = append(set, word{at: at})
 		}
+		set[len(set)-1].bits |= 1 << (n % 64)
+		sets[index] = set
 	}
-	return false
 }
+
+func pack(sets [][]word) sparse {
+	s := sparse{from: make([]uint32, 0, len(sets)+1)}
+	for _, set := range sets {
+		s.from = append(s.from, uint32(len(s.all)))
+		s.all = append(s.all, set...)
+	}
+	s.from = append(s.from, uint32(len(s.all)))
+	return s
+}
+
+func (s *sparse) set(class uint32) []word { return s.all[s.from[class]:s.from[class+1]] }
 
 // decision is what the rules say about a flow.
 type decision struct {
@@ -183,14 +205,20 @@ func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decis
 	if s.words == 0 {
 		return best
 	}
-	from := &t.holders[e.src.holder]
-	to := &t.holders[e.dst.holder]
-	dst := s.dst.set(e.dst.index, s.words)
-	for i, set := range s.src.set(e.src.index, s.words) {
-		for set &= dst[i]; set != 0; set &= set - 1 {
-			n := s.first + i*64 + bits.TrailingZeros64(set)
-			r := &t.rules[n]
-			if r.sameOwner && (from.owner == 0 || from.owner != to.owner) || !r.opens(w) {
+	peer, self := e.src, e.dst
+	if d == Out {
+		peer, self = self, peer
+	}
+	own, ports := s.own.set(self.index, s.words), s.ports.set(w)
+	for _, set := range s.peers.set(peer.index) {
+		first := s.first + int(set.at)*64
+		for common := set.bits & own[set.at] & ports[set.at]; common != 0; common &= common - 1 {
+			n := first + bits.TrailingZeros64(common)
+			if !t.services.open(n, w) {
+				continue
+			}
+			r, from := &t.rules[n], &t.holders[e.src.holder]
+			if r.sameOwner && (from.owner == 0 || from.owner != t.holders[e.dst.holder].owner) {
 				continue
 			}
 			reason, end := r.holds(from, lease, m)
@@ -203,6 +231,38 @@ func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decis
 		}
 	}
 	return best
+}
+
+// opening finds the rules inwards that open anything to anybody here.
+func (t *Table) opening() []uint64 {
+	s := &t.sides[In]
+	opened := make([]uint64, s.words)
+	for i := range t.homes {
+		if t.homes[i].holder != self {
+			continue
+		}
+		for at, set := range s.own.set(t.homes[i].index, s.words) {
+			opened[at] |= set
+		}
+	}
+	return opened
+}
+
+// maySpeak reports whether any rule lets what is at a peer's home begin a flow to
+// this node, be it to another port, at another time or with another login.
+func (t *Table) maySpeak(src *home) bool {
+	s := &t.sides[In]
+	from := t.holders[src.holder].owner
+	for _, set := range s.peers.set(src.index) {
+		for common := set.bits & t.opened[set.at]; common != 0; common &= common - 1 {
+			n := s.first + int(set.at)*64 + bits.TrailingZeros64(common)
+			same := from != 0 && from == t.holders[self].owner
+			if t.services.any(n) && (same || !t.rules[n].sameOwner) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // holds reports whether a rule that matches also holds now, and until when by

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/packet"
 )
 
 // Party is one end of flows: this node, or a peer.
@@ -50,6 +51,8 @@ type Table struct {
 	places   places
 	sides    [2]side // by Direction
 	rules    []rule  // of both sides: a flow names its rule by one index
+	services services
+	opened   []uint64 // the rules inwards that open anything of this node's, as a set of sides[In]
 	lease    int64
 }
 
@@ -92,6 +95,7 @@ func (b *compiler) compile(c *Config) error {
 	t := b.table
 	t.holders = make([]holder, 0, len(c.Peers)+1)
 	ids := make(map[string]bool, len(c.Peers))
+	t.places.hosts = make(map[packet.Addr]int32, 2*len(c.Peers)) // an address of each family
 	if err := b.party(&c.Self); err != nil {
 		return fmt.Errorf("this node: %w", err)
 	}
@@ -113,10 +117,11 @@ func (b *compiler) compile(c *Config) error {
 		if d == Out {
 			rules = c.Rules.Out
 		}
-		if err := b.side(&t.sides[d], rules, c.Features); err != nil {
+		if err := b.side(d, rules, c.Features); err != nil {
 			return fmt.Errorf("rules %s: %w", d, err)
 		}
 	}
+	t.opened = t.opening()
 	return nil
 }
 

@@ -22,6 +22,7 @@ func Run(t *testing.T, lab Lab) {
 		{"spoofed sources", spoofedSources},
 		{"real protocol", realProtocol},
 		{"refusals are answered", refusalsAnswered},
+		{"peers are answered", peersAnswered},
 		{"addresses of nobody", addressesOfNobody},
 		{"fragments", fragments},
 		{"revocation", revocation},
@@ -85,7 +86,11 @@ func bothEndsEnforce(t *testing.T, p *Pair) {
 	rule := []acl.Rule{open("r", service(acl.UDP, 53, 53))}
 	w.a.Rules.Out, w.b.Rules.In = rule, nil
 	w.apply()
+	p.A.Drain()
 	w.refused("the receiver does not permit it", p.A, p.B, UDP(A4, B4, 5000, 53))
+	if got := p.A.Drain(); len(got) != 0 {
+		t.Errorf("who may not speak to the receiver at all got %x from it", got)
+	}
 	if n := count(t, p.B.Plane, acl.NoRule); n != 1 {
 		t.Errorf("the receiver counted %d refusals, want 1", n)
 	}

@@ -45,6 +45,39 @@ func refusalsAnswered(t *testing.T, p *Pair) {
 	}
 }
 
+// So too if only the receiver knows that it refuses, such as a gateway whose own
+// address lies in a network that the sender may reach: it answers through the
+// tunnel, and the sender takes that for a part of the flow that it began.
+func peersAnswered(t *testing.T, p *Pair) {
+	w := newWorld(t, p)
+	w.a.Rules.Out = []acl.Rule{open("wide", service(acl.TCP, 0, 65535), service(acl.UDP, 0, 65535))}
+	w.b.Rules.In = []acl.Rule{open("narrow", service(acl.TCP, 443, 443), service(acl.UDP, 53, 53))}
+	w.apply()
+	for _, f := range []struct {
+		name string
+		a, b Address
+	}{{"IPv4", A4, B4}, {"IPv6", A6, B6}} {
+		syn := w.answer(p.A, TCP(f.a, f.b, 5000, 22, SYN))
+		if flags, seq, ack := segment(syn, f.b, f.a); flags != RST|ACK || seq != 0 || ack != 1001 {
+			t.Errorf("%s SYN: answered %x, want a reset that acknowledges 1001\n%s", f.name, syn, w.draw())
+		}
+		datagram := UDP(f.a, f.b, 5000, 54)
+		if got, want := message(w.answer(p.A, datagram), f.b, f.a, datagram), prohibited(f.a); got != want {
+			t.Errorf("%s UDP: answered %s, want %s\n%s", f.name, got, want, w.draw())
+		}
+		if got := w.answer(p.A, TCP(f.a, f.b, 5000, 23, RST)); got != nil {
+			t.Errorf("%s reset: answered %x", f.name, got)
+		}
+		w.passes(f.name+" a permitted one", p.A, p.B, UDP(f.a, f.b, 5000, 53))
+	}
+	p.B.Drain()
+	p.A.Send(UDP(A4, B4, 5001, 54), UDP(A4, B4, 5001, 53), TCP(A4, B4, 5001, 22, SYN))
+	p.Still()
+	if got := len(p.A.Drain()); got != 2 || len(p.B.Drain()) != 1 {
+		t.Errorf("%d answers to a batch with two refusals and one permitted packet", got)
+	}
+}
+
 // So too for an address that nobody owns, which a plane knows from the map alone.
 // UDP gets the one message that a plain UDP socket is told of.
 func addressesOfNobody(t *testing.T, p *Pair) {

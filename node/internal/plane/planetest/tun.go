@@ -3,6 +3,7 @@ package planetest
 import (
 	"os"
 	"sync"
+	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
 
@@ -19,6 +20,7 @@ type TUN struct {
 	mu     sync.Mutex
 	got    [][]byte
 	failed error
+	late   chan struct{} // closed when the read deadline is past
 	once   sync.Once
 	closed chan struct{}
 }
@@ -27,7 +29,7 @@ type TUN struct {
 func NewTUN(batch int) *TUN {
 	t := &TUN{
 		outbound: make(chan [][]byte, 1024), events: make(chan tun.Event, 1),
-		batch: batch, closed: make(chan struct{}),
+		batch: batch, closed: make(chan struct{}), late: make(chan struct{}),
 	}
 	t.events <- tun.EventUp
 	return t
@@ -53,11 +55,36 @@ func (t *TUN) Fail(err error) {
 	close(t.outbound)
 }
 
+// SetReadDeadline ends Reads if the time is past, until the zero time is set.
+func (t *TUN) SetReadDeadline(at time.Time) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.late:
+		if at.IsZero() {
+			t.late = make(chan struct{})
+		}
+	default:
+		if !at.IsZero() {
+			close(t.late)
+		}
+	}
+	return nil
+}
+
+func (t *TUN) deadline() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.late
+}
+
 // Read gives the next batch that was sent.
 func (t *TUN) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	select {
 	case <-t.closed:
 		return 0, os.ErrClosed
+	case <-t.deadline():
+		return 0, os.ErrDeadlineExceeded
 	case packets, ok := <-t.outbound:
 		if !ok {
 			t.mu.Lock()

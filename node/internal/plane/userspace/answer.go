@@ -23,8 +23,9 @@ const (
 	answerSize = answerOffset + 1280
 )
 
-// answers carries refusals from the reader of the TUN to the goroutine that
-// writes them back. All buffers are made at the start.
+// answers carries refusals to the goroutine that sends them back the way that the
+// refused packets came: into the TUN, or through the tunnel. All buffers are made
+// at the start.
 type answers struct {
 	free, ready chan []byte
 }
@@ -37,20 +38,38 @@ func newAnswers() answers {
 	return a
 }
 
-// refuse tells the sender of p, a program of this machine, that it was refused.
-func (a *answers) refuse(batch filter.Batch, p *packet.Packet, v acl.Verdict) {
+// refuse makes the packet that tells the sender of p that it was refused, and
+// reports whether there is one to be sent.
+func (a *answers) refuse(batch filter.Batch, d filter.Direction, p *packet.Packet, v acl.Verdict) bool {
 	var buf []byte
 	select {
 	case buf = <-a.free:
 	default:
-		return
+		return false
 	}
-	out, ok := batch.AppendAnswer(buf[:answerOffset], filter.Out, p, v)
+	out, ok := batch.AppendAnswer(buf[:answerOffset], d, p, v)
 	if !ok {
 		a.free <- buf
-		return
+		return false
 	}
 	a.ready <- out
+	return true
+}
+
+// take moves waiting answers into the places of a batch from n on, and gives how
+// many of them are then taken.
+func (a *answers) take(bufs [][]byte, sizes []int, n, offset int) int {
+	for n < len(bufs) {
+		select {
+		case out := <-a.ready:
+			sizes[n] = copy(bufs[n][offset:], out[answerOffset:])
+			n++
+			a.free <- out[:0]
+		default:
+			return n
+		}
+	}
+	return n
 }
 
 // answer writes refusals to the real TUN until ctx ends or the TUN fails.
@@ -60,10 +79,10 @@ func (g *guard) answer(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case batch[0] = <-g.ready:
+		case batch[0] = <-g.local.ready:
 			// A failure is the reader's to notice; the buffer must come back.
 			_, _ = g.Device.Write(batch, answerOffset)
-			g.free <- batch[0][:0]
+			g.local.free <- batch[0][:0]
 		}
 	}
 }

@@ -26,7 +26,11 @@ type guard struct {
 	filter *filter.Filter
 	now    func() filter.Moment
 	views  sync.Pool // of *packet.Packet, for Write
-	answers
+
+	local answers  // to this machine, by the goroutine of answer
+	peers answers  // through the tunnel, by Read
+	alarm deadline // wakes Read for them; nil: nothing does, so none is made
+
 	in, out *flight     // what is under way in wireguard-go
 	clock   *time.Timer // Read's own
 
@@ -39,19 +43,29 @@ type guard struct {
 }
 
 func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard {
-	g := &guard{Device: dev, filter: f, now: now, answers: newAnswers(), in: newFlight(), out: newFlight(), clock: stoppedClock()}
+	g := &guard{
+		Device: dev, filter: f, now: now, local: newAnswers(), peers: newAnswers(), alarm: deadlineOf(dev),
+		in: newFlight(), out: newFlight(), clock: stoppedClock(),
+	}
 	g.views.New = func() any { return new(packet.Packet) }
 	return g
 }
 
 // Read gives packets of this machine that may leave it. A refused packet stays
 // in the batch with size 0, which wireguard-go passes over: its buffers are tied
-// to their places, so taking one out would cost a copy.
+// to their places, so taking one out would cost a copy. Behind them come answers
+// to peers, which wireguard-go takes for packets of this machine as well.
 func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	g.out.await(g.clock)
 	n, err := g.Device.Read(bufs, sizes, offset)
 	if n > 0 {
 		g.out.enter(g.judgeOut(bufs[:n], sizes[:n], offset))
+	}
+	if err != nil && g.woken(err) {
+		err = nil
+	}
+	if n = g.peers.take(bufs, sizes, n, offset); n == len(bufs) && len(g.peers.ready) > 0 {
+		g.wake() // the rest comes with the next batch
 	}
 	if err == nil || errors.Is(err, tun.ErrTooManySegments) {
 		g.bad = 0
@@ -95,7 +109,7 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
 			continue
 		}
 		sizes[i] = 0
-		g.refuse(batch, &g.view, verdict)
+		g.local.refuse(batch, filter.Out, &g.view, verdict)
 	}
 	return allowed
 }
@@ -105,26 +119,34 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
 // builds anew for each batch.
 func (g *guard) Write(bufs [][]byte, offset int) (int, error) {
 	defer g.in.leave(len(bufs))
-	kept := g.judgeIn(bufs, offset)
+	kept, answered := g.judgeIn(bufs, offset)
+	if answered {
+		g.wake()
+	}
 	if len(kept) == 0 {
 		return 0, nil
 	}
 	return g.Device.Write(kept, offset)
 }
 
-func (g *guard) judgeIn(bufs [][]byte, offset int) [][]byte {
+func (g *guard) judgeIn(bufs [][]byte, offset int) (kept [][]byte, answered bool) {
 	view := g.views.Get().(*packet.Packet)
 	defer g.views.Put(view)
 	batch := g.filter.Begin(g.now())
 	defer batch.End()
-	kept := bufs[:0]
+	kept = bufs[:0]
 	for _, buf := range bufs {
 		view.Parse(buf[offset:])
-		if batch.In(view).Allow {
+		verdict := batch.In(view)
+		if verdict.Allow {
 			kept = append(kept, buf)
+			continue
+		}
+		if g.alarm != nil && g.peers.refuse(batch, filter.In, view, verdict) {
+			answered = true
 		}
 	}
-	return kept
+	return kept, answered
 }
 
 // Close closes the real TUN, once: wireguard-go and a dying device may both ask.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +31,14 @@ type script struct {
 	packets [][]byte
 	err     error
 	wrote   func(bufs [][]byte, offset int)
+	woken   atomic.Int64 // times that a read deadline was set
+}
+
+func (s *script) SetReadDeadline(t time.Time) error {
+	if !t.IsZero() {
+		s.woken.Add(1)
+	}
+	return nil
 }
 
 func (s *script) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
@@ -46,7 +55,8 @@ func (s *script) Write(bufs [][]byte, offset int) (int, error) {
 	return len(bufs), nil
 }
 
-func (s *script) Close() error { return nil }
+func (s *script) Close() error   { return nil }
+func (s *script) File() *os.File { return nil }
 
 const offset = 16
 
@@ -180,8 +190,8 @@ func TestFloodOfRefusalsIsAnsweredWithinLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := len(g.ready) + len(g.free); n != answersWaiting || len(g.ready) != answersWaiting {
-		t.Errorf("%d answers wait, %d buffers are free; want %d in all", len(g.ready), len(g.free), answersWaiting)
+	if n := len(g.local.ready) + len(g.local.free); n != answersWaiting || len(g.local.ready) != answersWaiting {
+		t.Errorf("%d answers wait, %d buffers are free; want %d in all", len(g.local.ready), len(g.local.free), answersWaiting)
 	}
 }
 
@@ -239,7 +249,7 @@ func TestTooManySegmentsIsNoFailure(t *testing.T) {
 func TestPacketPathAllocatesNothing(t *testing.T) {
 	dev := &script{packets: outbound(53, 54, 55, 99)}
 	g := guarded(t, dev)
-	bufs, sizes := buffers(4)
+	bufs, sizes := buffers(6) // two for answers to the peer
 	var in [][]byte
 	for _, p := range []uint16{53, 99, 54, 99} {
 		in = append(in, append(make([]byte, offset), planetest.UDP(planetest.B4, planetest.A4, 5000, p)...))
@@ -254,8 +264,8 @@ func TestPacketPathAllocatesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		select { // as the answering goroutine does
-		case b := <-g.ready:
-			g.free <- b[:0]
+		case b := <-g.local.ready:
+			g.local.free <- b[:0]
 		default:
 		}
 	}
@@ -316,9 +326,9 @@ func answersTo(t *testing.T, g *guard, rounds int) (n int) {
 		if _, err := g.Read(bufs, sizes, offset); err != nil {
 			t.Fatal(err)
 		}
-		for len(g.ready) > 0 {
-			b := <-g.ready
-			g.free <- b[:0]
+		for len(g.local.ready) > 0 {
+			b := <-g.local.ready
+			g.local.free <- b[:0]
 			n++
 		}
 	}

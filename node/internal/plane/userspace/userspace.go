@@ -15,6 +15,8 @@
 //   - A refused packet of this machine is answered (reset or unreachable) from a
 //     goroutine of its own, because a TUN that is a network stack in this
 //     process may not take a packet while it waits to be read.
+//   - A refused packet of a peer is answered through the tunnel, if the filter says
+//     so: the answer takes a place in what guard.Read gives, which is woken for it.
 //   - wireguard-go closes itself when its TUN fails. Done then closes; whoever
 //     made the plane makes TUN and plane anew.
 //
