@@ -14,8 +14,8 @@ func check(g grant, n Network) error {
 		a.IsLinkLocalUnicast() || reserved(a) || g.external.Port() == 0 {
 		return fmt.Errorf("it names %v as the external address, which cannot be one (is its own uplink down?)", g.external)
 	}
-	if g.life <= 0 {
-		return fmt.Errorf("it grants the mapping for no time")
+	if g.life < minLife {
+		return fmt.Errorf("it grants the mapping for %v alone", g.life)
 	}
 	return nil
 }

@@ -13,8 +13,10 @@ import (
 
 const (
 	// maxBody bounds what is read of a gateway's answer over HTTP, in bytes, and
-	// maxHead its header. Descriptions are a few KiB.
-	maxBody = 128 << 10
+	// maxHead its header. Descriptions are a few KiB. It bounds memory too: the
+	// shortest element that becomes a device is 9 bytes long and costs half a
+	// thousand, and encoding/xml knows no entities that multiply.
+	maxBody = 64 << 10
 	maxHead = 16 << 10
 	// requestFor bounds a request with its answer.
 	requestFor = 2 * time.Second
@@ -24,8 +26,7 @@ var errTooLong = errors.New("its answer is too long")
 
 // guarded makes an HTTP client that speaks to the gateway and nobody else,
 // whatever a description says, and that nobody can make read without end.
-func guarded(n Network, c control) http.Client {
-	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(n.Local, 0)), Control: c}
+func guarded(n Network, s sockets) http.Client {
 	return http.Client{
 		Timeout:       requestFor,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -38,7 +39,7 @@ func guarded(n Network, c control) http.Client {
 				if err != nil || to.Addr().Unmap() != n.Gateway {
 					return nil, fmt.Errorf("it points to %q, which is not the gateway", address)
 				}
-				return d.DialContext(ctx, network, address)
+				return s.dial(ctx, network, n.Local, netip.AddrPortFrom(n.Gateway, to.Port()))
 			},
 		}},
 	}

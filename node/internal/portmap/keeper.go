@@ -3,9 +3,8 @@ package portmap
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
-	"strings"
-	"sync"
 	"time"
 )
 
@@ -13,18 +12,19 @@ const (
 	// lifetime is what a gateway is asked for. A gateway that restarts forgets
 	// its mappings without a word; the next renewal, after half of this, mends it.
 	lifetime = 20 * time.Minute
-	// minRenew and maxLife bound what a gateway may make of it.
-	minRenew = 30 * time.Second
-	maxLife  = 24 * time.Hour
-	// probeFor is how long to wait for a gateway that may speak nothing, stepFor
-	// how long one that speaks may take to map, and releaseFor to delete.
-	probeFor   = 3 * time.Second
+	// minLife and maxLife bound what a gateway may make of it: a mapping that
+	// ends sooner is more traffic than it is worth.
+	minLife = 30 * time.Second
+	maxLife = 24 * time.Hour
+	// minRetry is the least time from one renewal in vain to the next.
+	minRetry = 30 * time.Second
+	// stepFor is how long a gateway that speaks a protocol may take to map, and
+	// releaseFor to delete.
 	stepFor    = 5 * time.Second
 	releaseFor = time.Second
-	// grace is how long a better protocol is waited for once one has answered.
-	grace = 200 * time.Millisecond
 	// minBackoff grows fourfold to maxBackoff from one search in vain to the
-	// next. A change of network starts anew.
+	// next. A change of network starts anew. These are also how long RFC 6887,
+	// section 7.4, lets its refusals hold, from short to long.
 	minBackoff = 30 * time.Second
 	maxBackoff = 30 * time.Minute
 	// minGap is the least time between two turns, however often the network
@@ -35,6 +35,8 @@ const (
 const (
 	whyNoGateway = "this machine has no default gateway to ask"
 	whyAsking    = "the gateway is being asked"
+	whyLapsed    = "the gateway did not renew the mapping; it is being asked again"
+	whyStopped   = "stopped"
 )
 
 // door is one protocol towards one gateway. Its methods return soon after ctx
@@ -43,11 +45,14 @@ type door interface {
 	protocol() Protocol
 	// probe tells whether the gateway speaks the protocol, and changes nothing.
 	probe(ctx context.Context) error
-	// open makes or renews the mapping, at external port want if that is free;
-	// 0: any.
-	open(ctx context.Context, want uint16) (grant, error)
+	// open makes or renews the mapping, at the external address and port want if
+	// these are free. It is called after probe gave nil.
+	open(ctx context.Context, want netip.AddrPort) (grant, error)
 	// shut deletes the mapping that open made.
 	shut(ctx context.Context, g grant) error
+	// forgot tells whether the gateway is known to have lost its mappings since
+	// open last gave one.
+	forgot() bool
 }
 
 // grant is what a gateway gave.
@@ -63,8 +68,8 @@ type keeper struct {
 	again   <-chan struct{}
 	tell    func(Status)
 
-	by      door // that made the mapping; nil: there is none
-	held    grant
+	by      door  // that made the mapping; nil: there is none
+	held    grant // the last; what it names is asked for again
 	until   time.Time
 	backoff time.Duration
 }
@@ -95,6 +100,10 @@ func (k *keeper) run(ctx context.Context) {
 
 // turn makes or renews the mapping, and says how long to leave it in peace.
 func (k *keeper) turn(ctx context.Context) time.Duration {
+	if k.by != nil && time.Until(k.until) <= 0 { // nobody should be sent there any longer
+		k.by = nil
+		k.tell(Status{Why: whyLapsed})
+	}
 	err := k.renew(ctx)
 	if err != nil {
 		err = k.find(ctx)
@@ -103,17 +112,26 @@ func (k *keeper) turn(ctx context.Context) time.Duration {
 	case err == nil:
 		k.backoff = 0
 		k.tell(k.status())
-		return max(k.held.life/2, minRenew)
+		return renewal(k.held.life)
 	case ctx.Err() != nil:
 		return 0
 	case k.by != nil && left > 0:
-		return max(left/2, minRenew) // the gateway may hold it still
+		return min(max(left/2, minRetry), left) // the gateway may hold it still
 	default:
 		k.by = nil
 		k.tell(Status{Why: err.Error()})
 		k.backoff = min(max(4*k.backoff, minBackoff), maxBackoff)
 		return k.backoff
 	}
+}
+
+// renewal is when to renew: "a time chosen with uniform random distribution in
+// the range 1/2 to 5/8 of expiration time" (RFC 6887, section 11.2.1), as all
+// that a gateway serves may have been woken by one event. A mapping that lives
+// longer than asked for is not left alone for longer.
+func renewal(life time.Duration) time.Duration {
+	life = min(life, lifetime)
+	return life/2 + rand.N(life/8)
 }
 
 func (k *keeper) status() Status {
@@ -130,120 +148,40 @@ func (k *keeper) renew(ctx context.Context) error {
 
 // enter asks one door for the mapping.
 func (k *keeper) enter(ctx context.Context, d door) error {
-	ctx, cancel := context.WithTimeout(ctx, stepFor)
+	asking, cancel := context.WithTimeout(ctx, stepFor)
 	defer cancel()
-	want := k.network.Port
+	want := netip.AddrPortFrom(unspecified(k.network.Local), k.network.Port)
 	if k.held.external.IsValid() {
-		want = k.held.external.Port()
+		want = k.held.external
 	}
-	g, err := d.open(ctx, want)
+	g, err := d.open(asking, want)
 	if err == nil {
-		err = check(g, k.network)
-	}
-	if err != nil {
-		return err
-	}
-	g.life = min(g.life, maxLife)
-	k.by, k.held, k.until = d, g, time.Now().Add(g.life)
-	return nil
-}
-
-// find asks all doors at once which of them exist, and enters the most preferred
-// one that opens.
-func (k *keeper) find(ctx context.Context) error {
-	probing, cancel := context.WithTimeout(ctx, probeFor)
-	var doors sync.WaitGroup
-	defer doors.Wait()
-	defer cancel()
-	heard := make(chan answer, len(k.doors))
-	for i, d := range k.doors {
-		doors.Go(func() { heard <- answer{i, d.probe(probing)} })
-	}
-	s := search{why: make([]error, len(k.doors)), ready: make([]bool, len(k.doors)), pending: len(k.doors)}
-	var late <-chan time.Time
-	for s.more() {
-		select {
-		case a := <-heard:
-			s.take(a)
-			if a.err == nil && late == nil {
-				late = time.After(grace)
-			}
-			if s.waits() {
-				continue
-			}
-		case <-late:
+		if err = check(g, k.network); err == nil {
+			g.life = min(g.life, maxLife)
+			k.by, k.held, k.until = d, g, time.Now().Add(g.life)
+			return nil
 		}
-		if i := s.best(); i >= 0 {
-			if s.why[i] = k.enter(ctx, k.doors[i]); s.why[i] == nil {
-				return nil
-			}
-		}
+		d.shut(asking, g) // as nobody will be told of it
 	}
-	return k.explain(s.why)
-}
-
-// explain puts into words why no door opened.
-func (k *keeper) explain(why []error) error {
-	var said []string
-	for i, d := range k.doors {
-		said = append(said, fmt.Sprintf("%v: %v", d.protocol(), why[i]))
+	switch {
+	case ctx.Err() != nil: // the answer was not awaited: release what it may have granted
+		k.by, k.held.external = d, want
+	case k.by == d && d.forgot():
+		k.until = time.Now()
 	}
-	return fmt.Errorf("the gateway %v maps no port (%s)", k.network.Gateway, strings.Join(said, "; "))
+	return err
 }
 
 // release deletes the mapping, if there is one. What cannot be deleted ends by
 // itself.
-func (k *keeper) release(ctx context.Context) {
+func (k *keeper) release(ctx context.Context) error {
 	if k.by == nil {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseFor)
 	defer cancel()
 	if err := k.by.shut(ctx, k.held); err != nil {
-		k.tell(Status{Why: fmt.Sprintf("stopped; the mapping %v ends at %v: %v", k.held.external, k.until.Format(time.TimeOnly), err)})
-		return
+		return fmt.Errorf("%s; the gateway did not delete the mapping, which ends by itself: %w", whyStopped, err)
 	}
-	k.tell(Status{Why: "stopped"})
-}
-
-// answer is what one door's probe said.
-type answer struct {
-	door int
-	err  error
-}
-
-// search is how far find has come.
-type search struct {
-	why     []error // of each door: why it does not open
-	ready   []bool  // doors that exist and were not entered yet
-	pending int     // doors that may still answer
-}
-
-func (s *search) take(a answer) {
-	s.pending--
-	s.why[a.door], s.ready[a.door] = a.err, a.err == nil
-}
-
-// more tells whether a door is left.
-func (s *search) more() bool { return s.pending > 0 || s.first() >= 0 }
-
-// waits tells whether a better door than those that exist may still show.
-func (s *search) waits() bool { return s.pending > 0 && s.first() != 0 }
-
-func (s *search) first() int {
-	for i, ready := range s.ready {
-		if ready {
-			return i
-		}
-	}
-	return -1
-}
-
-// best takes the most preferred door that exists; -1: none.
-func (s *search) best() int {
-	i := s.first()
-	if i >= 0 {
-		s.ready[i] = false
-	}
-	return i
+	return nil
 }

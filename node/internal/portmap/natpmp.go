@@ -3,6 +3,7 @@ package portmap
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -25,6 +26,11 @@ const (
 type natpmp struct {
 	udp
 	network Network
+	epoch
+}
+
+func newNATPMP(n Network, u udp) *natpmp {
+	return &natpmp{udp: u, network: n, epoch: epoch{drift: natpmpDrift}}
 }
 
 func (p *natpmp) protocol() Protocol { return NATPMP }
@@ -36,8 +42,8 @@ func (p *natpmp) probe(ctx context.Context) error {
 
 func (p *natpmp) address(ctx context.Context) (addr netip.Addr, err error) {
 	err = p.ask(ctx, []byte{0, opAddress}, func(b []byte) (bool, error) {
-		a, err := parseNATPMP(b)
-		if err == errMalformed || a.opcode != opAddress {
+		a, err := p.answer(b, opAddress)
+		if errors.Is(err, errMalformed) {
 			return false, nil
 		}
 		addr = a.external
@@ -46,12 +52,17 @@ func (p *natpmp) address(ctx context.Context) (addr netip.Addr, err error) {
 	return addr, err
 }
 
-func (p *natpmp) open(ctx context.Context, want uint16) (g grant, err error) {
-	a, err := p.mapping(ctx, want, lifetime)
+// open asks for the address first: a gateway that has none makes no mapping that
+// nobody is told of.
+func (p *natpmp) open(ctx context.Context, want netip.AddrPort) (g grant, err error) {
+	addr, err := p.address(ctx)
 	if err != nil {
 		return g, err
 	}
-	addr, err := p.address(ctx)
+	a, err := p.mapping(ctx, want.Port(), lifetime)
+	if err == nil {
+		p.granted()
+	}
 	return grant{netip.AddrPortFrom(addr, a.externalPort), a.lifetime}, err
 }
 
@@ -64,13 +75,29 @@ func (p *natpmp) shut(ctx context.Context, _ grant) error {
 
 func (p *natpmp) mapping(ctx context.Context, want uint16, life time.Duration) (a natpmpAnswer, err error) {
 	err = p.ask(ctx, natpmpMapRequest(p.network.Port, want, life), func(b []byte) (bool, error) {
-		got, err := parseNATPMP(b)
-		if err == errMalformed || got.opcode != opMapUDP || err == nil && got.internal != p.network.Port {
+		got, err := p.answer(b, opMapUDP)
+		if errors.Is(err, errMalformed) || err == nil && got.internal != p.network.Port {
 			return false, nil
 		}
 		a = got
 		return true, err
 	})
+	return a, err
+}
+
+// answer reads an answer to opcode, and hears its clock. A refusal may lack what
+// it refuses, so it has no port to compare.
+func (p *natpmp) answer(b []byte, opcode byte) (natpmpAnswer, error) {
+	a, err := parseNATPMP(b)
+	if errors.Is(err, errMalformed) || errors.Is(err, errOtherVersion) {
+		return a, err
+	}
+	if a.opcode != opcode {
+		return a, errMalformed
+	}
+	if a.timed {
+		p.hear(a.epoch, time.Now())
+	}
 	return a, err
 }
 
@@ -81,22 +108,31 @@ func natpmpMapRequest(internal, external uint16, life time.Duration) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(life/time.Second))
 }
 
-// natpmpAnswer is an answer. external is valid iff opcode is opAddress, the rest
-// iff it is opMapUDP.
+// natpmpAnswer is an answer. external is valid iff opcode is opAddress, what
+// follows it iff that is opMapUDP.
 type natpmpAnswer struct {
 	opcode                 byte
+	timed                  bool   // epoch is valid
+	epoch                  uint32 // seconds since the server started with no mappings
 	external               netip.Addr
 	internal, externalPort uint16
 	lifetime               time.Duration
 }
 
-// parseNATPMP reads an answer. Its error is errMalformed, or the server's
-// refusal, which may be shorter than what it refuses.
+// parseNATPMP reads an answer. Its error is errMalformed, errOtherVersion (a
+// server of PCP alone says so in a PCP answer), or the server's refusal, which
+// may be shorter than what it refuses.
 func parseNATPMP(b []byte) (a natpmpAnswer, err error) {
-	if len(b) < 4 || len(b) > natpmpMapSize || b[0] != 0 || b[1]&isAnswer == 0 {
+	switch {
+	case len(b) >= 4 && len(b) <= pcpMaxSize && b[0] != 0 && b[1]&isAnswer != 0:
+		return a, errOtherVersion
+	case len(b) < 4 || len(b) > natpmpMapSize || b[1]&isAnswer == 0:
 		return a, errMalformed
 	}
 	a.opcode = b[1] &^ isAnswer
+	if a.timed = len(b) >= 8; a.timed {
+		a.epoch = binary.BigEndian.Uint32(b[4:])
+	}
 	if err := natpmpResult(binary.BigEndian.Uint16(b[2:])); err != nil {
 		return a, err
 	}

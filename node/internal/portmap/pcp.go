@@ -1,9 +1,8 @@
 package portmap
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -29,17 +28,25 @@ const (
 // nonce ties an answer to its request, and a renewal to its mapping.
 type nonce [12]byte
 
+// nonceOf gives the nonce of a network's mapping: to others random, and the same
+// whenever this client is in that network. A gateway refuses another one as long
+// as the mapping of an earlier stay lives (RFC 6887, section 11.3).
+func nonceOf(n Network, secret [32]byte) (id nonce) {
+	sum := sha256.Sum256(fmt.Appendf(secret[:], "%v %v %d", n.Gateway, n.Local, n.Port))
+	copy(id[:], sum[:])
+	return id
+}
+
 // pcp is the door to a PCP server.
 type pcp struct {
 	udp
 	network Network
 	nonce   nonce
+	epoch
 }
 
-func newPCP(n Network, u udp) *pcp {
-	p := &pcp{udp: u, network: n}
-	rand.Read(p.nonce[:])
-	return p
+func newPCP(n Network, u udp, secret [32]byte) *pcp {
+	return &pcp{udp: u, network: n, nonce: nonceOf(n, secret), epoch: epoch{drift: pcpDrift}}
 }
 
 func (p *pcp) protocol() Protocol { return PCP }
@@ -48,30 +55,39 @@ func (p *pcp) protocol() Protocol { return PCP }
 // no ANNOUNCE says so in one.
 func (p *pcp) probe(ctx context.Context) error {
 	return p.ask(ctx, pcpRequest(opAnnounce, p.network.Local, 0), func(b []byte) (bool, error) {
+		if isOther(b) {
+			return true, errOtherVersion
+		}
 		a, err := parsePCP(b)
-		return err == nil || isOther(b), firstOf(isOther(b), a.result)
+		if err != nil || a.opcode != opAnnounce {
+			return false, nil
+		}
+		p.hear(a.epoch, time.Now())
+		if a.result == pcpUnsupportedVersion {
+			return true, errOtherVersion
+		}
+		return true, nil
 	})
 }
 
-// firstOf tells why an answer to ANNOUNCE means that PCP is not spoken.
-func firstOf(other bool, r pcpResult) error {
-	if other || r == pcpUnsupportedVersion {
-		return errOtherVersion
-	}
-	return nil
-}
-
-func (p *pcp) open(ctx context.Context, want uint16) (g grant, err error) {
+// open suggests the address as well as the port: a gateway that forgot the
+// mapping can then give the same again (RFC 6887, section 11.2.1).
+func (p *pcp) open(ctx context.Context, want netip.AddrPort) (g grant, err error) {
 	a, err := p.mapping(ctx, want, lifetime)
+	if err == nil {
+		p.granted()
+	}
 	return grant{netip.AddrPortFrom(a.external, a.externalPort), a.lifetime}, err
 }
 
-func (p *pcp) shut(ctx context.Context, g grant) error {
-	_, err := p.mapping(ctx, g.external.Port(), 0)
+// shut asks for a mapping of no length; then nothing is suggested (RFC 6887,
+// section 15.1).
+func (p *pcp) shut(ctx context.Context, _ grant) error {
+	_, err := p.mapping(ctx, netip.AddrPortFrom(unspecified(p.network.Local), 0), 0)
 	return err
 }
 
-func (p *pcp) mapping(ctx context.Context, want uint16, life time.Duration) (a pcpAnswer, err error) {
+func (p *pcp) mapping(ctx context.Context, want netip.AddrPort, life time.Duration) (a pcpAnswer, err error) {
 	request := pcpMapRequest(p.nonce, p.network, want, life)
 	err = p.ask(ctx, request, func(b []byte) (bool, error) {
 		got, err := parsePCP(b)
@@ -79,7 +95,8 @@ func (p *pcp) mapping(ctx context.Context, want uint16, life time.Duration) (a p
 			return false, nil // not an answer to this (RFC 6887, section 11.4)
 		}
 		a = got
-		return true, got.result.err()
+		p.hear(a.epoch, time.Now())
+		return true, a.result.err()
 	})
 	return a, err
 }
@@ -92,24 +109,30 @@ func pcpRequest(opcode byte, client netip.Addr, life time.Duration) []byte {
 	return append(b, addr[:]...)
 }
 
-func pcpMapRequest(id nonce, n Network, external uint16, life time.Duration) []byte {
+func pcpMapRequest(id nonce, n Network, want netip.AddrPort, life time.Duration) []byte {
 	b := append(pcpRequest(opMap, n.Local, life), id[:]...)
 	b = append(b, protocolUDP, 0, 0, 0)
 	b = binary.BigEndian.AppendUint16(b, n.Port)
-	b = binary.BigEndian.AppendUint16(b, external)
-	any := netip.IPv6Unspecified() // no preference: all zeros, in the family of the mapping
-	if n.Local.Is4() {
-		any = netip.AddrFrom4([4]byte{})
-	}
-	addr := any.As16()
+	b = binary.BigEndian.AppendUint16(b, want.Port())
+	addr := want.Addr().As16()
 	return append(b, addr[:]...)
 }
 
-// pcpAnswer is an answer. What follows lifetime is valid iff opcode is opMap.
+// unspecified is how a request says "any address" of the family of a: an IPv4
+// one is written mapped (RFC 6887, section 5).
+func unspecified(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified()
+}
+
+// pcpAnswer is an answer. What follows epoch is valid iff opcode is opMap.
 type pcpAnswer struct {
 	opcode                 byte
 	result                 pcpResult
 	lifetime               time.Duration
+	epoch                  uint32 // seconds since the server started with no mappings
 	nonce                  nonce
 	internal, externalPort uint16
 	external               netip.Addr
@@ -119,13 +142,15 @@ type pcpAnswer struct {
 // NAT-PMP's 0, or a later one.
 func isOther(b []byte) bool { return len(b) >= 4 && b[0] != pcpVersion && b[1]&isAnswer != 0 }
 
-// parsePCP reads an answer. Options behind it are passed over.
+// parsePCP reads an answer. Options behind it are passed over, and so is what is
+// reserved: it "MUST be ignored on reception".
 func parsePCP(b []byte) (a pcpAnswer, err error) {
 	if len(b) < pcpHeaderSize || len(b) > pcpMaxSize || len(b)%4 != 0 || b[0] != pcpVersion || b[1]&isAnswer == 0 {
 		return a, errMalformed
 	}
 	a.opcode, a.result = b[1]&^isAnswer, pcpResult(b[3])
 	a.lifetime = time.Duration(binary.BigEndian.Uint32(b[4:])) * time.Second
+	a.epoch = binary.BigEndian.Uint32(b[8:])
 	if a.opcode != opMap {
 		return a, nil
 	}
@@ -133,7 +158,7 @@ func parsePCP(b []byte) (a pcpAnswer, err error) {
 		return a, errMalformed
 	}
 	body := b[pcpHeaderSize:]
-	if body[12] != protocolUDP || !bytes.Equal(body[13:16], []byte{0, 0, 0}) {
+	if body[12] != protocolUDP {
 		return a, errMalformed
 	}
 	copy(a.nonce[:], body)

@@ -8,6 +8,13 @@
 // crash it ends by itself, within 20 minutes (a few UPnP gateways know none but
 // permanent ones; those are taken over at the next start).
 //
+// A gateway that restarts forgets the mapping. It may announce that to a
+// multicast group, which is not listened to: the group's port is fixed, and
+// anybody on the link can forge what comes there. SetNetwork asks at once, which
+// a restart mostly causes, as the link goes down with the router; else the next
+// renewal mends it. A clock in each answer tells that a mapping is gone which
+// the gateway then refuses to renew.
+//
 // The local network is hostile (a hotel, a guest network):
 //
 //   - Only the gateway's own address is spoken to and believed: UDP sockets are
@@ -31,6 +38,7 @@ package portmap
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -74,7 +82,9 @@ type Network struct {
 }
 
 func (n Network) usable() bool {
-	return n.Gateway.IsValid() && n.Gateway.Is4() == n.Local.Is4() && n.Local.IsValid() && n.Port != 0
+	// To the kernel, "unspecified" as a destination is this machine itself.
+	host := func(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() }
+	return host(n.Gateway) && host(n.Local) && n.Gateway.Is4() == n.Local.Is4() && n.Port != 0
 }
 
 // Status is what is mapped now.
@@ -110,7 +120,8 @@ type Config struct {
 type Client struct {
 	log      *slog.Logger
 	onChange func(Status)
-	doors    func(Network) []door
+	sockets  sockets
+	secret   [32]byte // makes the nonces of PCP
 
 	mu      sync.Mutex
 	network Network
@@ -127,11 +138,12 @@ func New(c Config) *Client {
 	if c.OnChange == nil {
 		c.OnChange = func(Status) {}
 	}
-	return &Client{
-		log: c.Log, onChange: c.OnChange, status: Status{Why: whyNoGateway},
-		doors: func(n Network) []door { return doorsOf(n, c.Control) },
+	client := &Client{
+		log: c.Log, onChange: c.OnChange, sockets: osSockets(c.Control), status: Status{Why: whyNoGateway},
 		leave: func() {}, again: make(chan struct{}, 1),
 	}
+	rand.Read(client.secret[:])
+	return client
 }
 
 // SetNetwork says what the network is now. Call it after every change of
@@ -163,12 +175,19 @@ func (c *Client) Status() Status {
 // second at most.
 func (c *Client) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
+		gap := time.After(minGap)
 		c.keep(ctx)
+		select {
+		case <-ctx.Done():
+		case <-gap:
+		}
 	}
 	return nil
 }
 
-// keep keeps a mapping in one network.
+// keep keeps a mapping in one network, and deletes it if that is where we still
+// are: at the end, or for another port. In another network the old gateway's
+// address is a stranger's, and what is left there ends by itself.
 func (c *Client) keep(ctx context.Context) {
 	here, leave := context.WithCancel(ctx)
 	defer leave()
@@ -176,11 +195,19 @@ func (c *Client) keep(ctx context.Context) {
 	n := c.network
 	c.leave = leave
 	c.mu.Unlock()
-	k := &keeper{network: n, doors: c.doors(n), again: c.again, tell: c.tell}
+	k := &keeper{network: n, doors: doorsOf(n, c.sockets, c.secret), again: c.again, tell: c.tell}
 	k.run(here)
-	// In another network the old gateway's address is a stranger's.
-	if next := c.next(); ctx.Err() != nil || next.Gateway == n.Gateway && next.Local == n.Local {
-		k.release(ctx)
+	why := whyStopped
+	if ctx.Err() == nil {
+		c.tell(Status{Why: whyAsking}) // nobody should be sent to the old place
+	}
+	if next := c.next(); next.Gateway == n.Gateway && next.Local == n.Local {
+		if err := k.release(ctx); err != nil {
+			why = err.Error()
+		}
+	}
+	if ctx.Err() != nil {
+		c.tell(Status{Why: why})
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 )
 
 const (
-	ssdpPort = 1900
 	// maxSSDP bounds an answer, in bytes, and maxLocations how many descriptions
 	// of one gateway are looked at.
 	maxSSDP      = 2048
@@ -23,32 +22,27 @@ const (
 	ssdpAgain = 500 * time.Millisecond
 )
 
-// searchFor writes the questions for gateways of both versions (UPnP Device
+// question asks one host, or the group, for gateways of a version (UPnP Device
 // Architecture 1.1, section 1.3.2).
-func searchFor() [][]byte {
-	var out [][]byte
-	for _, version := range []int{1, 2} {
-		out = append(out, fmt.Appendf(nil, "M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\n"+
-			"ST: urn:schemas-upnp-org:device:InternetGatewayDevice:%d\r\n\r\n", version))
-	}
-	return out
+func question(to netip.AddrPort, version int) []byte {
+	return fmt.Appendf(nil, "M-SEARCH * HTTP/1.1\r\nHOST: %v\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\n"+
+		"ST: urn:schemas-upnp-org:device:InternetGatewayDevice:%d\r\n\r\n", to, version)
 }
 
 // discover asks where the gateway describes itself, and gives each place to
 // look until that says that it is satisfied or ctx ends. It asks the gateway's
 // own address, and the group, for gateways that hear nothing else.
-func discover(ctx context.Context, n Network, c control, look func(*url.URL) bool) error {
-	l := net.ListenConfig{Control: c}
-	conn, err := l.ListenPacket(ctx, "udp4", netip.AddrPortFrom(n.Local, 0).String())
+func discover(ctx context.Context, n Network, s sockets, look func(*url.URL) bool) error {
+	conn, err := s.listen(ctx, n.Local)
 	if err != nil {
 		return fmt.Errorf("cannot be asked from here: %w", err)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 	var seen []string
-	b := make([]byte, maxSSDP)
+	b := make([]byte, maxSSDP+1) // one more: what is too long shows
 	for ctx.Err() == nil {
-		shout(conn, n.Gateway)
+		shout(conn, n.Gateway, s.ssdpPort)
 		conn.SetReadDeadline(time.Now().Add(ssdpAgain))
 		for ctx.Err() == nil {
 			size, from, err := conn.ReadFrom(b)
@@ -69,10 +63,11 @@ func discover(ctx context.Context, n Network, c control, look func(*url.URL) boo
 }
 
 // shout sends the questions. What cannot be sent is asked again soon.
-func shout(conn net.PacketConn, gateway netip.Addr) {
-	for _, q := range searchFor() {
-		for _, to := range []netip.Addr{gateway, netip.AddrFrom4([4]byte{239, 255, 255, 250})} {
-			conn.WriteTo(q, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, ssdpPort)))
+func shout(conn net.PacketConn, gateway netip.Addr, port uint16) {
+	for _, host := range []netip.Addr{gateway, netip.AddrFrom4([4]byte{239, 255, 255, 250})} {
+		to := netip.AddrPortFrom(host, port)
+		for _, version := range []int{1, 2} {
+			conn.WriteTo(question(to, version), net.UDPAddrFromAddrPort(to))
 		}
 	}
 }
@@ -87,7 +82,7 @@ func addrOf(a net.Addr) netip.Addr {
 
 // location reads an answer: one of the gateway, which points to the gateway.
 func location(b []byte, from, gateway netip.Addr) (*url.URL, bool) {
-	if from != gateway {
+	if from != gateway || len(b) > maxSSDP {
 		return nil, false
 	}
 	r, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)

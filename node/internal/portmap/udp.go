@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -20,40 +21,29 @@ var (
 )
 
 const (
-	// gatewayPort is PCP's and NAT-PMP's.
-	gatewayPort = 5351
 	// firstTry is how long to wait before a request is repeated, then twice
-	// that, and so on (RFC 6886, section 3.1).
+	// that, and so on (RFC 6886, section 3.1). PCP's own three seconds are meant
+	// for servers far away, and for clients that never give up; ours asks five
+	// times in a step, then leaves the gateway in peace for longer than PCP asks.
 	firstTry = 250 * time.Millisecond
+	// jitter is RAND of RFC 6887, section 8.1.1: nodes that one event woke
+	// together do not go on together.
+	jitter = 0.1
 )
-
-type control = func(network, address string, c syscall.RawConn) error
-
-// doorsOf gives the doors of a network's gateway; none, if it has none.
-func doorsOf(n Network, c control) []door {
-	if !n.usable() {
-		return nil
-	}
-	u := udp{gateway: n.Gateway, local: n.Local, control: c}
-	doors := []door{newPCP(n, u)}
-	if n.Gateway.Is4() {
-		doors = append(doors, &natpmp{u, n}, newUPnP(n, c))
-	}
-	return doors
-}
 
 // udp asks a gateway in single datagrams.
 type udp struct {
-	gateway, local netip.Addr
-	control        control
+	gateway netip.AddrPort
+	local   netip.Addr
+	dial    func(ctx context.Context, network string, local netip.Addr, to netip.AddrPort) (net.Conn, error)
 }
 
 // ask sends request, again and again, until take says that a datagram is the
-// answer, and what it means. The socket is connected: the kernel lets in nothing
-// but what comes from the gateway's address and port.
+// answer, and what it means, or ctx ends. The socket is connected, and a new one
+// for each request: the kernel lets in nothing but what comes from the gateway's
+// address and port, and no answer to an earlier request.
 func (u udp) ask(ctx context.Context, request []byte, take func(b []byte) (done bool, err error)) error {
-	d := net.Dialer{LocalAddr: net.UDPAddrFromAddrPort(netip.AddrPortFrom(u.local, 0)), Control: u.control}
-	conn, err := d.DialContext(ctx, "udp", netip.AddrPortFrom(u.gateway, gatewayPort).String())
+	conn, err := u.dial(ctx, "udp", u.local, u.gateway)
 	if err != nil {
 		return fmt.Errorf("cannot be asked from here: %w", err)
 	}
@@ -63,7 +53,7 @@ func (u udp) ask(ctx context.Context, request []byte, take func(b []byte) (done 
 		if _, err := conn.Write(request); err != nil {
 			return reason(err)
 		}
-		conn.SetReadDeadline(time.Now().Add(wait))
+		conn.SetReadDeadline(time.Now().Add(jittered(wait)))
 		if ctx.Err() != nil { // its end may have come before our deadline
 			return errSilent
 		}
@@ -72,6 +62,10 @@ func (u udp) ask(ctx context.Context, request []byte, take func(b []byte) (done 
 			return reason(err)
 		}
 	}
+}
+
+func jittered(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - jitter + 2*jitter*rand.Float64()))
 }
 
 // read reads until take takes a datagram or the socket fails.

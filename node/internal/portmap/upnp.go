@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/huin/goupnp"
 	"github.com/huin/goupnp/dcps/internetgateway2"
@@ -45,22 +47,29 @@ type connection interface {
 // upnp is the door to a UPnP Internet Gateway Device.
 type upnp struct {
 	network Network
-	control control
+	sockets sockets
 	client  http.Client
-	conn    connection // the one that probe found
+	conn    connection // the last that probe found; valid once it found one
 }
 
-func newUPnP(n Network, c control) *upnp {
-	return &upnp{network: n, control: c, client: guarded(n, c)}
+func newUPnP(n Network, s sockets) *upnp {
+	return &upnp{network: n, sockets: s, client: guarded(n, s)}
 }
 
 func (u *upnp) protocol() Protocol { return UPnP }
 
-// probe finds the connection that leads outside.
+// forgot is never known: UPnP's answers carry no clock.
+func (u *upnp) forgot() bool { return false }
+
+// probe finds the connection that leads outside. If it finds none, the one that
+// made the mapping stays: it is still needed to renew and to delete.
 func (u *upnp) probe(ctx context.Context) error {
 	var last error
-	err := discover(ctx, u.network, u.control, func(at *url.URL) bool {
-		u.conn, last = u.describe(ctx, at)
+	err := discover(ctx, u.network, u.sockets, func(at *url.URL) bool {
+		var found connection
+		if found, last = u.describe(ctx, at); last == nil {
+			u.conn = found
+		}
 		return last == nil
 	})
 	if err != nil && last != nil {
@@ -150,20 +159,23 @@ func external(ctx context.Context, c connection) (netip.Addr, error) {
 	return a, nil
 }
 
-// open maps the wanted port, or another one if somebody else has that.
-func (u *upnp) open(ctx context.Context, want uint16) (g grant, err error) {
-	for range portTries {
-		g.life, err = u.add(ctx, want)
-		if code(err) != codeConflict {
-			break
-		}
-		want = uint16(1024 + rand.IntN(1<<16-1024))
-	}
+// open maps the wanted port, or another one if somebody else has that. It asks
+// for the address first: a gateway that has none makes no mapping that nobody is
+// told of.
+func (u *upnp) open(ctx context.Context, want netip.AddrPort) (g grant, err error) {
+	addr, err := external(ctx, u.conn)
 	if err != nil {
 		return g, plain(err)
 	}
-	addr, err := external(ctx, u.conn)
-	g.external = netip.AddrPortFrom(addr, want)
+	port := want.Port()
+	for range portTries {
+		g.life, err = u.add(ctx, port)
+		if code(err) != codeConflict {
+			break
+		}
+		port = uint16(1024 + rand.IntN(1<<16-1024))
+	}
+	g.external = netip.AddrPortFrom(addr, port)
 	return g, plain(err)
 }
 
@@ -193,17 +205,21 @@ func code(err error) int {
 	return 0
 }
 
-// plain puts an error into words of bounded length: the library's quote what the
-// gateway sent.
+// plain puts an error into words that may be shown: the library's quote what the
+// gateway sent, at length, and with whatever would steer a terminal.
 func plain(err error) error {
-	const most = 120
+	const most = 160
 	switch {
 	case err == nil:
 		return nil
 	case code(err) != 0:
 		return fmt.Errorf("it refused: UPnP error %d", code(err))
-	case len(err.Error()) > most:
-		return fmt.Errorf("%.*q", most, err.Error())
 	}
-	return err
+	printable := strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return '?'
+		}
+		return r
+	}, err.Error())
+	return fmt.Errorf("%.*s", most, printable)
 }

@@ -1,0 +1,99 @@
+package portmap
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// probeFor is how long to wait for a gateway that may speak nothing.
+	probeFor = 3 * time.Second
+	// grace is how long a better protocol is waited for once one has answered.
+	grace = 200 * time.Millisecond
+)
+
+// find asks all doors at once which of them exist, and enters the most preferred
+// one that opens.
+func (k *keeper) find(ctx context.Context) error {
+	probing, cancel := context.WithTimeout(ctx, probeFor)
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	defer cancel()
+	heard := make(chan answer, len(k.doors))
+	for i, d := range k.doors {
+		probes.Go(func() { heard <- answer{i, d.probe(probing)} })
+	}
+	s := search{why: make([]error, len(k.doors)), ready: make([]bool, len(k.doors)), pending: len(k.doors)}
+	var late <-chan time.Time
+	for s.more() {
+		if s.waits() {
+			select {
+			case a := <-heard:
+				s.take(a)
+				if a.err == nil && late == nil {
+					late = time.After(grace)
+				}
+			case <-late:
+				s.late = true
+			}
+			continue
+		}
+		i := s.best()
+		if s.why[i] = k.enter(ctx, k.doors[i]); s.why[i] == nil {
+			return nil
+		}
+	}
+	return k.explain(s.why)
+}
+
+// explain puts into words why no door opened.
+func (k *keeper) explain(why []error) error {
+	var said []string
+	for i, d := range k.doors {
+		said = append(said, fmt.Sprintf("%v: %v", d.protocol(), why[i]))
+	}
+	return fmt.Errorf("the gateway %v maps no port (%s)", k.network.Gateway, strings.Join(said, "; "))
+}
+
+// answer is what one door's probe said.
+type answer struct {
+	door int
+	err  error
+}
+
+// search is how far find has come.
+type search struct {
+	why     []error // of each door: why it does not open
+	ready   []bool  // doors that exist and were not entered yet
+	pending int     // doors that may still answer
+	late    bool    // nobody is waited for if a door is ready
+}
+
+func (s *search) take(a answer) {
+	s.pending--
+	s.why[a.door], s.ready[a.door] = a.err, a.err == nil
+}
+
+// more tells whether a door is left.
+func (s *search) more() bool { return s.pending > 0 || s.first() >= 0 }
+
+// waits tells whether to wait for more answers: there are some to come, and no
+// door is ready that need not wait for a better one.
+func (s *search) waits() bool {
+	first := s.first()
+	return s.pending > 0 && first != 0 && (first < 0 || !s.late)
+}
+
+// first is the most preferred door that is ready; -1: none.
+func (s *search) first() int { return slices.Index(s.ready, true) }
+
+// best takes it. Call it only if there is one.
+func (s *search) best() int {
+	i := s.first()
+	s.ready[i] = false
+	return i
+}
