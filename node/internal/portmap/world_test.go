@@ -47,7 +47,7 @@ func run(t *testing.T, prepare func(*portmap.Client)) *node {
 // until waits for a status that fits.
 func (n *node) until(t *testing.T, fits func(portmap.Status) bool) portmap.Status {
 	t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(time.Minute)
 	var last portmap.Status
 	for {
 		select {
