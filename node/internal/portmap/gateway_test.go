@@ -16,6 +16,8 @@ type router struct {
 	life     time.Duration // what it grants at most
 	// hostile changes or adds to what it answers to a datagram at port 5351.
 	hostile func(request, answer []byte) [][]byte
+	// ambush sees each datagram of real sockets before it is answered.
+	ambush func(from netip.AddrPort, request []byte)
 
 	mu               sync.Mutex
 	pcp, natpmp, igd bool // what it speaks

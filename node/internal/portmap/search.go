@@ -27,7 +27,7 @@ func (k *keeper) find(ctx context.Context) error {
 	for i, d := range k.doors {
 		probes.Go(func() { heard <- answer{i, d.probe(probing)} })
 	}
-	s := search{why: make([]error, len(k.doors)), ready: make([]bool, len(k.doors)), pending: len(k.doors)}
+	s := search{why: make([]error, len(k.doors)), stage: make([]stage, len(k.doors))}
 	var late <-chan time.Time
 	for s.more() {
 		if s.waits() {
@@ -67,33 +67,43 @@ type answer struct {
 
 // search is how far find has come.
 type search struct {
-	why     []error // of each door: why it does not open
-	ready   []bool  // doors that exist and were not entered yet
-	pending int     // doors that may still answer
-	late    bool    // nobody is waited for if a door is ready
+	why   []error // of each door: why it does not open
+	stage []stage // of each door
+	late  bool    // nobody is waited for if a door is ready
 }
 
+// stage is how far one door has come.
+type stage uint8
+
+const (
+	asked stage = iota // may still answer
+	ready              // exists, and was not entered yet
+	done               // does not exist, or was entered
+)
+
 func (s *search) take(a answer) {
-	s.pending--
-	s.why[a.door], s.ready[a.door] = a.err, a.err == nil
+	s.why[a.door], s.stage[a.door] = a.err, ready
+	if a.err != nil {
+		s.stage[a.door] = done
+	}
 }
 
 // more tells whether a door is left.
-func (s *search) more() bool { return s.pending > 0 || s.first() >= 0 }
+func (s *search) more() bool { return slices.Contains(s.stage, asked) || s.first() >= 0 }
 
-// waits tells whether to wait for more answers: there are some to come, and no
-// door is ready that need not wait for a better one.
+// waits tells whether to wait for more answers: no door is ready, or one that is
+// better than those may still be.
 func (s *search) waits() bool {
 	first := s.first()
-	return s.pending > 0 && first != 0 && (first < 0 || !s.late)
+	return first < 0 || !s.late && slices.Contains(s.stage[:first], asked)
 }
 
 // first is the most preferred door that is ready; -1: none.
-func (s *search) first() int { return slices.Index(s.ready, true) }
+func (s *search) first() int { return slices.Index(s.stage, ready) }
 
 // best takes it. Call it only if there is one.
 func (s *search) best() int {
 	i := s.first()
-	s.ready[i] = false
+	s.stage[i] = done
 	return i
 }

@@ -83,6 +83,9 @@ func (r *router) onLoopback(t *testing.T, host string) func(*portmap.Client) {
 				if err != nil {
 					return
 				}
+				if r.ambush != nil {
+					r.ambush(from, b[:n])
+				}
 				for _, a := range answer(from.Addr().Unmap(), b[:n]) {
 					conn.WriteToUDPAddrPort(a, from)
 				}
