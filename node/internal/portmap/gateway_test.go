@@ -16,6 +16,8 @@ type router struct {
 	life     time.Duration // what it grants at most
 	// hostile changes or adds to what it answers to a datagram at port 5351.
 	hostile func(request, answer []byte) [][]byte
+	// late is how long an answer is on its way, in a made-up network.
+	late func(request []byte) time.Duration
 	// ambush sees each datagram of real sockets before it is answered.
 	ambush func(from netip.AddrPort, request []byte)
 

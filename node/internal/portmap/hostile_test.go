@@ -48,6 +48,7 @@ func natpmpLies(answer []byte) map[string][]byte {
 		"a request":     change(lie, 1, 0x01),
 		"cut":           lie[:15],
 		"oversized":     append(bytes.Clone(lie), 0),
+		"refusal":       {0, 0x80, 0, 2, 0, 0, 0, 0}, // of an address, which was not asked for
 		"address":       {0, 0x80, 0, 0, 0, 0, 0, 0, 192, 0, 2, 66},
 	}
 }

@@ -50,6 +50,25 @@ func TestPreference(t *testing.T) {
 	}
 }
 
+// TestBetterProtocolThatAnswersLater is waited for, and not for long.
+func TestBetterProtocolThatAnswersLater(t *testing.T) {
+	for late, want := range map[time.Duration]portmap.Protocol{100 * time.Millisecond: portmap.PCP, time.Second: portmap.NATPMP} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAir(t)
+			r := a.put("192.168.1.1", newRouter("UPnP", "NAT-PMP", "PCP"))
+			r.late = func(request []byte) time.Duration { return late * time.Duration(request[0]/2) }
+			n := run(t, func(c *portmap.Client) { a.prepare(c); c.SetNetwork(home()) })
+			began := time.Now()
+			if s := n.until(t, mapped); s.Protocol != want {
+				t.Errorf("PCP after %v: it took %v", late, s.Protocol)
+			}
+			if d := time.Since(began); d > 250*time.Millisecond {
+				t.Errorf("PCP after %v: that took %v", late, d)
+			}
+		})
+	}
+}
+
 // TestRefusalLeadsToTheNext: a protocol that is spoken and refuses does not hide
 // one that maps, in whatever order they answer.
 func TestRefusalLeadsToTheNext(t *testing.T) {
@@ -174,8 +193,7 @@ func TestMappingThatIsNotRenewed(t *testing.T) {
 			if s := n.Status(); !mapped(s) {
 				t.Errorf("%s: before its end, the status is %+v", protocol, s)
 			}
-			// One try that began before the end may run over it.
-			time.Sleep(20 * time.Second)
+			time.Sleep(11 * time.Second)
 			if s := n.Status(); mapped(s) || s.Why == "" {
 				t.Errorf("%s: after its end, the status is %+v", protocol, s)
 			}
@@ -184,6 +202,24 @@ func TestMappingThatIsNotRenewed(t *testing.T) {
 			n.until(t, mapped)
 		})
 	}
+}
+
+// TestRenewalThatIsLost is tried again in good time, and nobody notices.
+func TestRenewalThatIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, r := lives(t, "PCP")
+		n.until(t, mapped)
+		r.set(func() { r.mute = true })
+		time.Sleep(portmap.Lifetime * 11 / 16)
+		r.set(func() { r.mute = false })
+		time.Sleep(portmap.Lifetime * 3 / 16)
+		if r.mapped(inside(home())) == 0 || time.Until(n.Status().Until) < portmap.Lifetime/2 {
+			t.Errorf("the status is %+v", n.Status())
+		}
+		if len(n.told) != 0 {
+			t.Errorf("%+v was told, and nothing changed", <-n.told)
+		}
+	})
 }
 
 func TestSilentGatewayIsLeftInPeace(t *testing.T) {

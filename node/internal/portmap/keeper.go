@@ -115,8 +115,10 @@ func (k *keeper) turn(ctx context.Context) time.Duration {
 		return renewal(k.held.life)
 	case ctx.Err() != nil:
 		return 0
+	case k.by != nil && left > minRetry+stepFor+probeFor:
+		return max(left/2, minRetry) // the gateway may hold it still
 	case k.by != nil && left > 0:
-		return min(max(left/2, minRetry), left) // the gateway may hold it still
+		return left // one more try would run over its end
 	default:
 		k.by = nil
 		k.tell(Status{Why: err.Error()})

@@ -208,7 +208,7 @@ func code(err error) int {
 // plain puts an error into words that may be shown: the library's quote what the
 // gateway sent, at length, and with whatever would steer a terminal.
 func plain(err error) error {
-	const most = 160
+	const most = 200
 	switch {
 	case err == nil:
 		return nil

@@ -122,10 +122,13 @@ type air struct {
 	t       *testing.T
 	routers map[netip.Addr]*router
 	webs    map[netip.Addr]pipes
+	pipes   sync.WaitGroup
 }
 
 func newAir(t *testing.T) *air {
-	return &air{t, map[netip.Addr]*router{}, map[netip.Addr]pipes{}}
+	a := &air{t: t, routers: map[netip.Addr]*router{}, webs: map[netip.Addr]pipes{}}
+	t.Cleanup(a.pipes.Wait)
+	return a
 }
 
 // put places a router.
@@ -158,7 +161,7 @@ func (a *air) dial(ctx context.Context, network string, local netip.Addr, to net
 	if to.Port() != 5351 {
 		a.t.Errorf("a datagram to port %d", to.Port())
 	}
-	go func() {
+	a.pipes.Go(func() {
 		defer theirs.Close()
 		b := make([]byte, 4096)
 		for {
@@ -169,13 +172,17 @@ func (a *air) dial(ctx context.Context, network string, local netip.Addr, to net
 			if r == nil {
 				continue
 			}
-			for _, answer := range r.datagram(local, b[:n]) {
+			answers := r.datagram(local, b[:n])
+			if r.late != nil {
+				time.Sleep(r.late(b[:n]))
+			}
+			for _, answer := range answers {
 				if _, err := theirs.Write(answer); err != nil {
 					return
 				}
 			}
 		}
-	}()
+	})
 	return ours, nil
 }
 
