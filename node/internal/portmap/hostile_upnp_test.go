@@ -192,10 +192,29 @@ func TestPagesThatAreTooMuch(t *testing.T) {
 	}
 }
 
+// TestManyConnections: a few of those that a description names are looked at.
+func TestManyConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAir(t)
+		r := a.put("192.168.1.1", newRouter("UPnP"))
+		const one = `<service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:1</serviceType><controlURL>/c</controlURL></service>`
+		r.web.describe = page(nil, `<root xmlns="urn:schemas-upnp-org:device-1-0"><device><serviceList>`+strings.Repeat(one, 100)+`</serviceList></device></root>`)
+		r.web.control = http.NotFoundHandler()
+		n := run(t, func(c *portmap.Client) { a.prepare(c); c.SetNetwork(home()) })
+		n.until(t, failed)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.web.hits) > 5 {
+			t.Errorf("it read %d pages", len(r.web.hits))
+		}
+	})
+}
+
 // TestWordsOfAGateway are shown without what would steer a terminal.
 func TestWordsOfAGateway(t *testing.T) {
+	const open = `<root xmlns="urn:schemas-upnp-org:device-1-0"><device>`
 	for _, body := range []string{
-		"<\x1b[2J>", "<root><\u202ex/></y>", "<a></" + strings.Repeat("b", 10_000) + ">", "<a></\x1b[31mb>", "<a></\xff>", "<a b='\u0007'></c>",
+		"<\x1b[2J>", open + "</y\u00ad\u200b>", open + "</" + strings.Repeat("b", 10_000) + ">", open + "</\x1b[31mb>", open + "</\xff>", open + "<a b='\u0007'></c>",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			a := newAir(t)

@@ -152,6 +152,16 @@ func TestGatewayThatRestarts(t *testing.T) {
 			if r.mapped(inside(home())) != 41641 {
 				t.Errorf("%s: after SetNetwork, the mapping is not back", protocol)
 			}
+			if len(n.told) != 0 {
+				t.Errorf("%s: %+v was told, and nothing changed", protocol, <-n.told)
+			}
+			// It granted since it restarted, so a refusal does not mean that it forgot.
+			r.set(func() { r.result = 2 })
+			n.SetNetwork(home())
+			time.Sleep(20 * time.Second)
+			if s := n.Status(); !mapped(s) {
+				t.Errorf("%s: refused once, the status is %+v", protocol, s)
+			}
 		})
 	}
 }
@@ -159,19 +169,29 @@ func TestGatewayThatRestarts(t *testing.T) {
 // TestRestartedGatewayThatRefuses: its clock says that it lost the mapping, so
 // nobody is sent to it any longer. One that kept its clock may hold it still.
 func TestRestartedGatewayThatRefuses(t *testing.T) {
+	const keeps = -1
 	for _, protocol := range []string{"PCP", "NAT-PMP"} {
-		for _, restarts := range []bool{true, false} {
+		for _, c := range []struct{ before, after time.Duration }{ // its clock at first, and after five minutes
+			{time.Hour, keeps},
+			{time.Hour, 0},
+			{0, 0},                      // when next heard, it is later than before, and too early
+			{time.Hour, 10 * time.Hour}, // another machine took its place
+		} {
 			synctest.Test(t, func(t *testing.T) {
-				n, r := lives(t, protocol)
+				a := newAir(t)
+				r := a.put("192.168.1.1", newRouter(protocol))
+				r.born = time.Now().Add(-c.before)
+				n := run(t, func(c *portmap.Client) { a.prepare(c); c.SetNetwork(home()) })
 				n.until(t, mapped)
 				time.Sleep(5 * time.Minute)
 				r.set(func() { r.result = 2 })
-				if restarts {
+				if c.after != keeps {
 					r.restart()
+					r.set(func() { r.born = time.Now().Add(-c.after) })
 				}
 				time.Sleep(portmap.Lifetime*5/8 - 5*time.Minute + 10*time.Second)
-				if s := n.Status(); mapped(s) == restarts {
-					t.Errorf("%s, restarted: %v: the status is %+v", protocol, restarts, s)
+				if s := n.Status(); mapped(s) != (c.after == keeps) {
+					t.Errorf("%s, %+v: the status is %+v", protocol, c, s)
 				}
 				time.Sleep(portmap.Lifetime)
 				if s := n.Status(); mapped(s) || !strings.Contains(s.Why, "does not permit") {
@@ -253,6 +273,15 @@ func TestSilentGatewayIsLeftInPeace(t *testing.T) {
 			if wait == portmap.MaxBackoff {
 				break
 			}
+		}
+		n.SetNetwork(home()) // asks at once, and begins to wait anew
+		time.Sleep(4 * time.Second)
+		if len(r.requests()) == 0 {
+			t.Error("after SetNetwork, it did not ask at once")
+		}
+		time.Sleep(portmap.MinBackoff)
+		if len(r.requests()) == 0 {
+			t.Errorf("after SetNetwork and %v, it did not ask again", portmap.MinBackoff)
 		}
 		r.set(func() { r.mute, r.pcp = false, true })
 		n.SetNetwork(home())
