@@ -144,6 +144,25 @@ func TestGrantsThatCannotBe(t *testing.T) {
 	}
 }
 
+// TestRenewalThatCannotBe ends the mapping: it was given back.
+func TestRenewalThatCannotBe(t *testing.T) {
+	for _, protocol := range []string{"PCP", "NAT-PMP"} {
+		synctest.Test(t, func(t *testing.T) {
+			n, r := lives(t, protocol)
+			n.until(t, mapped)
+			r.set(func() { r.external = netip.IPv4Unspecified() })
+			began := time.Now()
+			n.SetNetwork(home())
+			if s := n.until(t, failed); !strings.Contains(s.Why, "external address") || r.mapped(inside(home())) != 0 {
+				t.Errorf("%s: the status is %+v", protocol, s)
+			}
+			if d := time.Since(began); d > 10*time.Second {
+				t.Errorf("%s: it was told for %v more", protocol, d)
+			}
+		})
+	}
+}
+
 // TestLifetimes: too short ones are refused, and long ones do not make us wait
 // for longer than a restarted gateway may be without the mapping.
 func TestLifetimes(t *testing.T) {

@@ -164,6 +164,9 @@ func (k *keeper) enter(ctx context.Context, d door) error {
 			return nil
 		}
 		d.shut(asking, g) // as nobody will be told of it
+		if k.by == d {
+			k.until = time.Now()
+		}
 	}
 	switch {
 	case ctx.Err() != nil: // the answer was not awaited: release what it may have granted
