@@ -10,6 +10,7 @@ import (
 
 	"golang.zx2c4.com/wireguard/conn"
 
+	"github.com/cordonmesh/cordon/node/internal/path"
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
 )
 
@@ -18,7 +19,8 @@ const inboxSize = 256
 
 // datagram is a probe on its way to Run, copied: the buffer is wireguard-go's.
 type datagram struct {
-	from  conn.Endpoint
+	from  conn.Endpoint // nil: it came over a relay
+	relay path.Relay    // that relay
 	len   int
 	data  [probe.MaxSize]byte
 	large []byte // instead of data, if it is padded
@@ -29,6 +31,14 @@ func (d *datagram) bytes() []byte {
 		return d.large
 	}
 	return d.data[:d.len]
+}
+
+// way is the one on which the probe came.
+func (d *datagram) way() path.Way {
+	if d.relay != "" {
+		return path.Through(d.relay)
+	}
+	return path.Direct(addrOf(d.from))
 }
 
 // bind is the conn.Bind that wireguard-go gets. It may be closed and opened
@@ -61,6 +71,9 @@ func (b *bind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	for i, fn := range fns {
 		fns[i] = b.t.receiver(fn)
 	}
+	if b.t.relay != nil {
+		fns = append(fns, b.t.relayed.open())
+	}
 	b.t.port.Store(uint32(actual))
 	b.t.mail.tell(b.t.networkChanged)
 	b.t.mail.tell(func(time.Time) { b.t.onOpen(actual) })
@@ -84,8 +97,12 @@ func (b *bind) open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	return fns, actual, nil
 }
 
-// Close closes the sockets; the receive functions return net.ErrClosed.
-func (b *bind) Close() error { return b.inner.Close() }
+// Close closes the sockets, and the way to the relays; the receive functions
+// return net.ErrClosed.
+func (b *bind) Close() error {
+	b.t.relayed.close()
+	return b.inner.Close()
+}
 
 // SetMark marks what leaves, now and after the next Open.
 func (b *bind) SetMark(mark uint32) error {
@@ -114,11 +131,14 @@ func (b *bind) ParseEndpoint(text string) (conn.Endpoint, error) {
 	return nil, fmt.Errorf("endpoint %q: %w; call SetPeers first", text, ErrUnknownPeer)
 }
 
-// Send sends to where the peer's path leads, or, for a real endpoint (a stock
-// peer, or whoever is sent a cookie), to just there.
+// Send sends to where the peer's path leads, or, for the endpoint of a stock peer
+// or of whoever is sent a cookie, to just there.
 func (b *bind) Send(bufs [][]byte, ep conn.Endpoint) error {
-	if v, ours := ep.(*endpoint); ours {
-		return v.send(bufs)
+	switch to := ep.(type) {
+	case *endpoint:
+		return to.send(bufs)
+	case *sender:
+		return to.send(bufs)
 	}
 	return b.inner.Send(bufs, ep)
 }
@@ -131,7 +151,9 @@ func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {
 		for i := range n {
 			if b := bufs[i][:sizes[i]]; probe.Is(b) {
 				sizes[i] = 0
-				t.take(eps[i], b)
+				if h, ok := probe.Peek(b); ok {
+					t.take(datagram{from: eps[i]}, h, b)
+				}
 			}
 		}
 		t.listen(eps[:n], sizes)
@@ -139,16 +161,14 @@ func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {
 	}
 }
 
-// take hands a probe to Run, if it can be one for us and there is room.
-func (t *Transport) take(from conn.Endpoint, b []byte) {
-	h, ok := probe.Peek(b)
-	if !ok || h.Kind != probe.Answer && h.Receiver != t.self {
+// take hands a probe to Run, as d, if it can be one for us and there is room.
+func (t *Transport) take(d datagram, h probe.Header, b []byte) {
+	if h.Kind != probe.Answer && h.Receiver != t.self {
 		return
 	}
 	if len(t.inbox) == cap(t.inbox) {
 		return // before a padded one costs memory
 	}
-	d := datagram{from: from}
 	if d.len = copy(d.data[:], b); d.len < len(b) {
 		d.large = bytes.Clone(b)
 	}

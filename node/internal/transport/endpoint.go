@@ -10,6 +10,7 @@ import (
 
 	"golang.zx2c4.com/wireguard/conn"
 
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/path"
 )
 
@@ -31,8 +32,9 @@ type endpoint struct {
 	id    string
 	route atomic.Pointer[route] // nil: no path
 	busy  atomic.Bool           // Run knows already that there is traffic
-	sick  atomic.Bool           // Run knows already that the kernel refuses
+	sick  atomic.Bool           // Run knows already that the kernel or a relay refuses
 	info  atomic.Pointer[PathInfo]
+	node  key.NodePublic // Run's: the node key, as the path machines know it
 
 	mu      sync.Mutex // held handshake, and route against it
 	held    [initiationSize]byte
@@ -43,9 +45,15 @@ type endpoint struct {
 // route is where a path leads. It is never changed, only replaced: a send may be
 // reading it.
 type route struct {
-	addr netip.AddrPort
+	to path.Way
+
+	// Of a direct one.
 	real conn.Endpoint // with the local address to send from, unless bare
 	bare bool
+
+	// Of a relayed one.
+	node    key.NodePublic // as whom the relay knows the peer
+	refused error          // what send gives when the relay takes nothing
 }
 
 func newEndpoint(t *Transport, id string) *endpoint {
@@ -64,6 +72,9 @@ func (v *endpoint) send(bufs [][]byte) error {
 		if r = v.hold(bufs); r == nil {
 			return nil
 		}
+	}
+	if r.to.Relayed() {
+		return v.sendOver(bufs, r)
 	}
 	if err := v.t.bind.inner.Send(bufs, r.real); err != nil {
 		return v.resend(bufs, r, err)
@@ -119,13 +130,16 @@ func (v *endpoint) resend(bufs [][]byte, r *route, cause error) error {
 }
 
 // forget replaces route r by one that leads to the same address and leaves the
-// local address open. It returns nil if r was no longer the route.
+// local address open. It returns nil if r was no longer the route, or is relayed.
 func (v *endpoint) forget(r *route) *route {
-	real, err := v.t.bind.inner.ParseEndpoint(r.addr.String())
+	if r.to.Relayed() {
+		return nil
+	}
+	real, err := v.t.bind.inner.ParseEndpoint(r.to.Addr.String())
 	if err != nil {
 		return nil
 	}
-	fresh := &route{addr: r.addr, real: real, bare: true}
+	fresh := &route{to: r.to, real: real, bare: true}
 	if !v.route.CompareAndSwap(r, fresh) {
 		return nil
 	}
@@ -159,17 +173,17 @@ func (v *endpoint) DstToString() string { return Scheme + v.id }
 // DstToBytes names the peer; wireguard-go asks it of received endpoints only.
 func (v *endpoint) DstToBytes() []byte { return []byte(v.id) }
 
-// DstIP is where the path leads now; the zero Addr if nowhere.
+// DstIP is where the path leads now; the zero Addr if nowhere, or to a relay.
 func (v *endpoint) DstIP() netip.Addr {
 	if r := v.route.Load(); r != nil {
-		return r.addr.Addr()
+		return r.to.Addr.Addr()
 	}
 	return netip.Addr{}
 }
 
 // SrcIP is the local address that the path uses, if it is known.
 func (v *endpoint) SrcIP() netip.Addr {
-	if r := v.route.Load(); r != nil {
+	if r := v.route.Load(); r != nil && !r.to.Relayed() {
 		return r.real.SrcIP()
 	}
 	return netip.Addr{}

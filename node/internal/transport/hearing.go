@@ -14,35 +14,42 @@ import (
 // hearEvery is how often the machines are told that a peer's packets come in.
 const hearEvery = 200 * time.Millisecond
 
-// source is an address from which a peer's authentic probes came.
+// source is an address from which a peer's authentic probes came, or a peer as
+// the relays know it.
 type source struct {
 	peer  string
-	from  path.Way
 	known atomic.Bool // Run knows already that packets come from there
 }
 
+// heard says that a packet came on a way.
+type heard struct {
+	*source
+	from path.Way
+}
+
 // hearing tells Run from which peers packets come, a few times a second. It goes
-// by the sender's address, which may be forged: the path machine knows that.
+// by the sender's address, which may be forged: the path machine knows that. Of
+// what comes over relays FromRelay tells.
 type hearing struct {
 	// sources is replaced whole by Run, and read by the receive functions.
 	sources atomic.Pointer[map[netip.AddrPort]*source]
 
 	// Run's.
-	heard []*source
+	heard []heard
 	due   time.Time // when sources may tell again
 }
 
 // learn remembers whose address from is.
-func (h *hearing) learn(peer string, from path.Way) {
+func (h *hearing) learn(peer string, from netip.AddrPort) {
 	old := h.sources.Load()
-	if s := (*old)[from.Addr]; s != nil && s.peer == peer {
+	if s := (*old)[from]; s != nil && s.peer == peer {
 		return
 	}
 	sources := make(map[netip.AddrPort]*source, len(*old)+1)
 	if len(*old) < maxVia {
 		maps.Copy(sources, *old)
 	}
-	sources[from.Addr] = &source{peer: peer, from: from}
+	sources[from] = &source{peer: peer}
 	h.sources.Store(&sources)
 }
 
@@ -59,21 +66,22 @@ func (t *Transport) listen(eps []conn.Endpoint, sizes []int) {
 			continue
 		}
 		last = std.AddrPort
-		s := sources[netip.AddrPortFrom(last.Addr().Unmap(), last.Port())]
+		from := path.Direct(last)
+		s := sources[from.Addr]
 		if s != nil && !s.known.Load() && s.known.CompareAndSwap(false, true) {
-			t.mail.hear(s)
+			t.mail.hear(s, from)
 		}
 	}
 }
 
 // takeHeard tells the machines who was heard, and lets sources tell again when
 // it is time.
-func (t *Transport) takeHeard(now time.Time, heard []*source) {
+func (t *Transport) takeHeard(now time.Time, news []heard) {
 	h := &t.hearing
-	for _, s := range heard {
+	for _, s := range news {
 		t.set.Heard(now, s.peer, s.from)
 	}
-	h.heard = append(h.heard, heard...)
+	h.heard = append(h.heard, news...)
 	switch {
 	case len(h.heard) == 0:
 	case h.due.IsZero():

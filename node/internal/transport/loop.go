@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -95,13 +96,13 @@ func (t *Transport) next() time.Time {
 // receive gives a probe to the machines, and remembers where an authentic one
 // came in.
 func (t *Transport) receive(d datagram) {
-	now, from := time.Now(), path.Direct(addrOf(d.from))
+	now, from := time.Now(), d.way()
 	t.set.Receive(now, from, d.bytes())
 	actions := t.set.Take()
 	for _, a := range actions {
-		if a.To == from {
+		if a.To == from && !from.Relayed() {
 			t.remember(from.Addr, d.from)
-			t.hearing.learn(a.Peer, from)
+			t.hearing.learn(a.Peer, from.Addr)
 			break
 		}
 	}
@@ -137,28 +138,43 @@ func (t *Transport) perform(now time.Time, actions []path.Action) {
 			t.pong(a.Peer, false)
 		case path.Changed, path.Resized:
 			t.publish(a.Peer)
+		case path.Gather:
+			t.onGather()
 		}
 	}
 }
 
 // sendProbe sends a probe. One that cannot be sent counts as lost, which the
-// machine handles: the socket may be closed just now, or the network away.
+// machine handles: the socket may be closed just now, or the network or the relay
+// away.
 func (t *Transport) sendProbe(a path.Action) {
+	var err error
+	if a.To.Relayed() {
+		err = t.overRelay(a.To.Relay, t.endpoint(a.Peer).node, [][]byte{a.Datagram})
+	} else {
+		err = t.sendDirect(a)
+	}
+	if err != nil {
+		t.log.Debug("probe not sent", "peer", a.Peer, "to", a.To, "err", err)
+	}
+}
+
+func (t *Transport) sendDirect(a path.Action) error {
 	ep, err := t.toward(a.To.Addr, a.Fresh)
 	if err == nil {
 		err = t.bind.inner.Send([][]byte{a.Datagram}, ep)
 	}
 	if err != nil {
 		delete(t.via, a.To.Addr)
-		t.log.Debug("probe not sent", "peer", a.Peer, "to", a.To, "err", err)
 	}
+	return err
 }
 
 func (t *Transport) moved(now time.Time, a path.Action) {
 	info, v := t.publish(a.Peer), t.endpoint(a.Peer)
 	if a.To.IsValid() {
-		t.lead(now, v, a.To.Addr)
-		t.log.Info("path found", "peer", a.Peer, "endpoint", a.To, "rtt", info.RTT)
+		t.lead(now, v, a.To)
+		t.log.Info("path found", "peer", a.Peer, "way", a.To, "rtt", info.RTT)
 	} else {
 		v.lead(nil, now)
 		t.log.Info("path ended", "peer", a.Peer, "why", info.Why)
@@ -166,22 +182,37 @@ func (t *Transport) moved(now time.Time, a path.Action) {
 	t.onPath(a.Peer, info)
 }
 
-// lead makes the path of v lead to an address, and sends the handshake message
-// that waited for it.
-func (t *Transport) lead(now time.Time, v *endpoint, to netip.AddrPort) {
-	ep, err := t.toward(to, false)
+// lead makes the path of v lead on a way, and sends the handshake message that
+// waited for it.
+func (t *Transport) lead(now time.Time, v *endpoint, to path.Way) {
+	r, err := t.routeTo(v, to)
 	if err != nil {
 		v.lead(nil, now)
-		t.log.Error("path cannot be used", "peer", v.id, "endpoint", to, "err", err)
+		t.log.Error("path cannot be used", "peer", v.id, "way", to, "err", err)
 		return
 	}
-	held := v.lead(&route{addr: to, real: ep}, now)
+	held := v.lead(r, now)
 	if held == nil {
 		return
 	}
-	if err := t.bind.inner.Send([][]byte{held}, ep); err != nil {
+	if to.Relayed() {
+		err = t.overRelay(to.Relay, r.node, [][]byte{held})
+	} else {
+		err = t.bind.inner.Send([][]byte{held}, r.real)
+	}
+	if err != nil {
 		t.log.Warn("held handshake not sent; WireGuard repeats it after 5 s", "peer", v.id, "err", err)
 	}
+}
+
+// routeTo gives the route to v's peer on a way.
+func (t *Transport) routeTo(v *endpoint, to path.Way) (*route, error) {
+	if to.Relayed() {
+		refused := fmt.Errorf("sending to %s through relay %q: %w", v.id, to.Relay, ErrNotSent)
+		return &route{to: to, node: v.node, refused: refused}, nil
+	}
+	ep, err := t.toward(to.Addr, false)
+	return &route{to: to, real: ep}, err
 }
 
 // answered renews what is known of a peer: its round-trip time, and the local
@@ -190,9 +221,9 @@ func (t *Transport) answered(a path.Action) {
 	t.publish(a.Peer)
 	t.pong(a.Peer, true)
 	v := t.endpoint(a.Peer)
-	if r := v.route.Load(); r != nil && r.addr == a.To.Addr {
-		if ep := t.via[r.addr]; ep != nil {
-			v.route.CompareAndSwap(r, &route{addr: r.addr, real: ep})
+	if r := v.route.Load(); r != nil && r.to == a.To && !r.to.Relayed() {
+		if ep := t.via[r.to.Addr]; ep != nil {
+			v.route.CompareAndSwap(r, &route{to: r.to, real: ep})
 		}
 	}
 }
@@ -214,6 +245,9 @@ func (t *Transport) pong(peer string, ok bool) {
 }
 
 func (t *Transport) setPeers(now time.Time, peers []path.Peer) {
+	for _, p := range peers {
+		t.endpoint(p.ID).node = p.Node
+	}
 	if err := t.set.SetPeers(now, peers); err != nil {
 		t.log.Error("some peers of the map cannot be reached", "err", err)
 	}
@@ -238,11 +272,11 @@ func (t *Transport) networkChanged(now time.Time) {
 	t.set.NetworkChanged(now)
 }
 
-// trouble takes note that the kernel refused to send over route r: the path is
-// probed at once.
+// trouble takes note that the kernel, or a relay, refused to send over route r:
+// the path is probed at once.
 func (t *Transport) trouble(now time.Time, v *endpoint, r *route) {
-	if ep := t.via[r.addr]; ep == r.real {
-		delete(t.via, r.addr)
+	if ep := t.via[r.to.Addr]; ep != nil && ep == r.real {
+		delete(t.via, r.to.Addr)
 	}
 	t.set.Ping(now, v.id)
 }

@@ -3,6 +3,8 @@ package transport
 import (
 	"sync"
 	"time"
+
+	"github.com/cordonmesh/cordon/node/internal/path"
 )
 
 // mailbox is what others tell Run. Telling never waits.
@@ -12,7 +14,7 @@ type mailbox struct {
 	mu    sync.Mutex
 	tasks []func(now time.Time)
 	wants []*endpoint
-	heard []*source
+	heard []heard
 }
 
 func newMailbox() mailbox { return mailbox{wake: make(chan struct{}, 1)} }
@@ -34,9 +36,9 @@ func (m *mailbox) want(v *endpoint) {
 }
 
 // hear tells Run that packets come from a peer.
-func (m *mailbox) hear(s *source) {
+func (m *mailbox) hear(s *source, from path.Way) {
 	m.mu.Lock()
-	m.heard = append(m.heard, s)
+	m.heard = append(m.heard, heard{s, from})
 	m.mu.Unlock()
 	m.nudge()
 }
@@ -49,7 +51,7 @@ func (m *mailbox) nudge() {
 }
 
 // empty takes out what is there.
-func (m *mailbox) empty() (tasks []func(now time.Time), wants []*endpoint, heard []*source) {
+func (m *mailbox) empty() (tasks []func(now time.Time), wants []*endpoint, heard []heard) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	tasks, wants, heard = m.tasks, m.wants, m.heard

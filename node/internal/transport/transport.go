@@ -1,19 +1,25 @@
-// Package transport carries sealed datagrams to peers over UDP. It gives
-// wireguard-go one conn.Bind, and each peer of the map one virtual endpoint for
-// life; where that leads is decided by the path machine (package path) alone.
+// Package transport carries sealed datagrams to peers, over UDP or through relays.
+// It gives wireguard-go one conn.Bind, and each peer of the map one virtual
+// endpoint for life; where that leads is decided by the path machine (package
+// path) alone. Who speaks with the relays is the caller's: Config.Relay and
+// FromRelay are all that transport knows of them.
 //
 // It wraps conn.NewDefaultBind, so batches and the kernel's segmentation and
 // receive offloads stay whole, and adds nothing to a datagram's way but two
 // atomic loads a batch when it leaves, and when it arrives a comparison, and a
-// look-up of the sender where it is another than the one before.
+// look-up of the sender where it is another than the one before. What comes over a
+// relay is looked up each for itself, and copied once.
 //
 // Invariants
 //   - Nothing leaves for a peer before it answered a probe. The latest WireGuard
 //     handshake message is kept and leaves the moment a path is found; other
 //     datagrams without a path are dropped, as on any network.
 //   - What arrives keeps its real sender's endpoint: WireGuard's cookies and rate
-//     limits are about the sender. Only STUN is taken out (size set to zero,
-//     which wireguard-go skips).
+//     limits are about the sender. What comes over a relay has an endpoint per
+//     node key. Only STUN is taken out (size set to zero, which wireguard-go skips).
+//   - What a relay brings from a node that is not in the map never reaches
+//     WireGuard, nor the path machines. What a peer of the map sends over relays is
+//     bounded in number and memory, and leaves the oldest behind.
 //   - Our part of a datagram's way allocates nothing.
 //   - One goroutine, Run's, owns the path machines. Receive functions hand it
 //     probes over a bounded channel and drop when that is full; no caller ever
@@ -85,6 +91,13 @@ type Config struct {
 	// OnOpen is called when sockets were opened, at the first time and at every
 	// later one, likewise: the port may be another.
 	OnOpen func(port uint16)
+	// OnGather is called, likewise, when the addresses at which this node may be
+	// reached are wanted, as they are now: tell them by SetOwn.
+	OnGather func()
+	// Relay hands a datagram for a node to a relay, and tells whether that took it.
+	// It is called by any goroutine, must not block, and must not keep the datagram.
+	// nil: no relay is used, whatever the map says.
+	Relay func(relay path.Relay, to key.NodePublic, datagram []byte) bool
 }
 
 // Peer is what the map says about a peer, as far as transport goes.
@@ -93,19 +106,23 @@ type Peer struct {
 	NodeKey    key.NodePublic
 	PathKey    key.PathPublic
 	Candidates []netip.AddrPort
+	Home       path.Relay // where the peer is at home; "": nowhere
 }
 
 // Transport has the sockets of a node. Its methods may be called from any
 // goroutine.
 type Transport struct {
-	log    *slog.Logger
-	onPath func(string, PathInfo)
-	onOpen func(uint16)
-	self   probe.Short
-	bind   *bind
-	mail   mailbox
-	inbox  chan datagram
-	port   atomic.Uint32
+	log      *slog.Logger
+	onPath   func(string, PathInfo)
+	onOpen   func(uint16)
+	onGather func()
+	relay    func(path.Relay, key.NodePublic, []byte) bool // nil: none
+	self     probe.Short
+	bind     *bind
+	mail     mailbox
+	inbox    chan datagram
+	relayed  *queue // from FromRelay to wireguard-go
+	port     atomic.Uint32
 
 	started atomic.Bool
 	stopped chan struct{} // closed when Run ends
@@ -113,6 +130,8 @@ type Transport struct {
 	mu        sync.RWMutex
 	endpoints map[string]*endpoint // of every peer ever named
 	members   []*endpoint          // of the peers that the map names now
+	// senders are the same peers by node key. Replaced whole, under mu.
+	senders atomic.Pointer[map[key.NodePublic]*sender]
 
 	// Run's.
 	set   *path.Set
@@ -143,13 +162,18 @@ func New(c Config) (*Transport, error) {
 	if c.OnOpen == nil {
 		c.OnOpen = func(uint16) {}
 	}
+	if c.OnGather == nil {
+		c.OnGather = func() {}
+	}
 	t := &Transport{
-		log: c.Log, onPath: c.OnPath, onOpen: c.OnOpen, self: probe.ShortOf(c.Self),
+		log: c.Log, onPath: c.OnPath, onOpen: c.OnOpen, onGather: c.OnGather,
+		self: probe.ShortOf(c.Self), relay: c.Relay, relayed: newQueue(),
 		mail: newMailbox(), inbox: make(chan datagram, inboxSize), stopped: make(chan struct{}),
 		endpoints: map[string]*endpoint{}, set: set,
 		via: map[netip.AddrPort]conn.Endpoint{}, pings: map[string][]chan pong{},
 	}
 	t.hearing.sources.Store(new(map[netip.AddrPort]*source))
+	t.senders.Store(new(map[key.NodePublic]*sender))
 	t.bind = &bind{t: t, inner: c.Bind, port: c.Port, mark: c.Mark}
 	return t, nil
 }
@@ -168,7 +192,7 @@ func (t *Transport) SetPeers(peers []Peer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i, p := range peers {
-		in[i] = path.Peer{ID: p.ID, Node: p.NodeKey, Path: p.PathKey, Candidates: p.Candidates}
+		in[i] = path.Peer{ID: p.ID, Node: p.NodeKey, Path: p.PathKey, Candidates: p.Candidates, Home: p.Home}
 		v := t.endpoints[p.ID]
 		if v == nil {
 			v = newEndpoint(t, p.ID)
@@ -177,6 +201,8 @@ func (t *Transport) SetPeers(peers []Peer) {
 		members[i] = v
 	}
 	t.members = members
+	senders := t.sendersOf(peers)
+	t.senders.Store(&senders)
 	t.mail.tell(func(now time.Time) { t.setPeers(now, in) }) // under mu: in the order of the calls
 }
 
@@ -184,6 +210,30 @@ func (t *Transport) SetPeers(peers []Peer) {
 func (t *Transport) SetCandidates(peer string, list []netip.AddrPort) {
 	list = append([]netip.AddrPort(nil), list...)
 	t.mail.tell(func(now time.Time) { t.set.SetCandidates(now, peer, list) })
+}
+
+// SetHome takes the relay at which a peer is at home now; "": nowhere. A later
+// SetPeers says it anew.
+func (t *Transport) SetHome(peer string, relay path.Relay) {
+	t.mail.tell(func(now time.Time) { t.set.SetHome(now, peer, relay) })
+}
+
+// SetOwn takes the addresses at which this node may be reached, as far as it
+// knows, the likeliest first: peers are told of them over relays.
+func (t *Transport) SetOwn(list []netip.AddrPort) {
+	list = append([]netip.AddrPort(nil), list...)
+	t.mail.tell(func(now time.Time) { t.set.SetOwn(now, list) })
+}
+
+// RelayUp says that datagrams reach a relay, and RelayDown that they do not: paths
+// that may lead through it are probed at once.
+func (t *Transport) RelayUp(relay path.Relay) {
+	t.mail.tell(func(now time.Time) { t.set.RelayUp(now, relay) })
+}
+
+// RelayDown says that datagrams do not reach a relay.
+func (t *Transport) RelayDown(relay path.Relay) {
+	t.mail.tell(func(now time.Time) { t.set.RelayDown(now, relay) })
 }
 
 // Want says that somebody wants to send to a peer, which need not be in the

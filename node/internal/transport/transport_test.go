@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 // pair is two transports on a memory network, in virtual time.
 type pair struct {
 	net          *network
+	relays       *relays
 	a, b         *node
 	bindA, bindB *memoryBind
 	toB          conn.Endpoint
@@ -29,19 +31,21 @@ type pair struct {
 	got   [][]byte // what b's WireGuard would get
 	from  []conn.Endpoint
 	moves []path.Info // of a's path to b
+
+	gathers atomic.Int32 // a's
 }
 
 // newPair starts both in a bubble; close ends them.
 func newPair(t *testing.T) (p *pair, end func()) {
 	t.Helper()
-	p = &pair{net: newNetwork()}
+	p = &pair{net: newNetwork(), relays: newRelays()}
 	p.bindA, p.bindB = p.net.bind("198.51.100.1:1000"), p.net.bind("198.51.100.2:2000")
-	p.a = newNode(t, "a", transport.Config{Bind: p.bindA, OnPath: func(peer string, in transport.PathInfo) {
+	p.a = p.relays.node(t, "a", transport.Config{Bind: p.bindA, OnGather: func() { p.gathers.Add(1) }, OnPath: func(peer string, in transport.PathInfo) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.moves = append(p.moves, in)
 	}})
-	p.b = newNode(t, "b", transport.Config{Bind: p.bindB})
+	p.b = p.relays.node(t, "b", transport.Config{Bind: p.bindB})
 	p.a.SetPeers([]transport.Peer{p.b.peer(p.bindB.addr)})
 	p.b.SetPeers([]transport.Peer{p.a.peer()})
 	ep, err := p.a.Bind().ParseEndpoint("cordon:b")
