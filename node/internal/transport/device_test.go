@@ -62,9 +62,17 @@ type machine struct {
 
 func newMachine(t *testing.T, id, ip string) *machine {
 	t.Helper()
-	m := &machine{spy: &spy{Bind: conn.NewDefaultBind()}, tunnel: key.NewTunnel(), tun: tuntest.NewChannelTUN(), ip: netip.MustParseAddr(ip)}
-	m.node = newNode(t, id, transport.Config{Bind: m.spy})
-	m.dev = device.NewDevice(m.tun.TUN(), m.Bind(), device.NewLogger(device.LogLevelError, id+": "))
+	s := &spy{Bind: conn.NewDefaultBind()}
+	m := newMachineOn(t, newNode(t, id, transport.Config{Bind: s}), ip)
+	m.spy = s
+	return m
+}
+
+// newMachineOn gives a node a device. It has no spy.
+func newMachineOn(t *testing.T, n *node, ip string) *machine {
+	t.Helper()
+	m := &machine{node: n, tunnel: key.NewTunnel(), tun: tuntest.NewChannelTUN(), ip: netip.MustParseAddr(ip)}
+	m.dev = device.NewDevice(m.tun.TUN(), m.Bind(), device.NewLogger(device.LogLevelError, n.id+": "))
 	m.dev.DisableSomeRoamingForBrokenMobileSemantics()
 	raw := m.tunnel.Raw()
 	m.set(t, "private_key=%s", hex.EncodeToString(raw[:]))
