@@ -36,6 +36,8 @@ func most(f protoreflect.FieldDescriptor) int {
 		return maxClasses
 	case "cordon.wire.v1.Signed.proof":
 		return maxProof
+	case "cordon.wire.v1.Relays.relays":
+		return MaxRelays
 	default:
 		return maxPrefixes
 	}

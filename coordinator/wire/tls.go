@@ -89,11 +89,18 @@ func pinned(c *x509.Certificate, pin key.Fingerprint) (key.RootPublic, error) {
 // TLS 1.3, the node's certificate, and VerifyCoordinator in place of the web's
 // authorities. now is the clock by which certificates are judged.
 func ClientTLS(node tls.Certificate, pin key.Fingerprint, now func() time.Time) *tls.Config {
+	c := CoordinatorTLS(pin, now)
+	c.ServerName = NodeServerName
+	c.Certificates = []tls.Certificate{node}
+	return c
+}
+
+// CoordinatorTLS is ClientTLS for what a coordinator serves to all, such as the
+// relay inside it: without a certificate, and by whatever name it is called.
+func CoordinatorTLS(pin key.Fingerprint, now func() time.Time) *tls.Config {
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		ServerName:   NodeServerName,
-		Certificates: []tls.Certificate{node},
-		Time:         now,
+		MinVersion: tls.VersionTLS13,
+		Time:       now,
 		// The verification below replaces the web's; it runs on every connection.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {

@@ -643,6 +643,7 @@ type FollowResponse struct {
 	//	*FollowResponse_Current
 	//	*FollowResponse_Hints
 	//	*FollowResponse_Heartbeat
+	//	*FollowResponse_Relays
 	Message       isFollowResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -730,6 +731,15 @@ func (x *FollowResponse) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *FollowResponse) GetRelays() *Relays {
+	if x != nil {
+		if x, ok := x.Message.(*FollowResponse_Relays); ok {
+			return x.Relays
+		}
+	}
+	return nil
+}
+
 type isFollowResponse_Message interface {
 	isFollowResponse_Message()
 }
@@ -754,6 +764,10 @@ type FollowResponse_Heartbeat struct {
 	Heartbeat *Heartbeat `protobuf:"bytes,5,opt,name=heartbeat,proto3,oneof"`
 }
 
+type FollowResponse_Relays struct {
+	Relays *Relays `protobuf:"bytes,6,opt,name=relays,proto3,oneof"`
+}
+
 func (*FollowResponse_Keys) isFollowResponse_Message() {}
 
 func (*FollowResponse_Signed) isFollowResponse_Message() {}
@@ -763,6 +777,8 @@ func (*FollowResponse_Current) isFollowResponse_Message() {}
 func (*FollowResponse_Hints) isFollowResponse_Message() {}
 
 func (*FollowResponse_Heartbeat) isFollowResponse_Message() {}
+
+func (*FollowResponse_Relays) isFollowResponse_Message() {}
 
 type Keys struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -956,6 +972,7 @@ type PeerEndpoints struct {
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	Endpoints     []string               `protobuf:"bytes,2,rep,name=endpoints,proto3" json:"endpoints,omitempty"` // "ip:port"; at most 16
 	Online        bool                   `protobuf:"varint,3,opt,name=online,proto3" json:"online,omitempty"`
+	Relay         string                 `protobuf:"bytes,4,opt,name=relay,proto3" json:"relay,omitempty"` // the relay that it has for a home, by name; empty: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1011,6 +1028,140 @@ func (x *PeerEndpoints) GetOnline() bool {
 	return false
 }
 
+func (x *PeerEndpoints) GetRelay() string {
+	if x != nil {
+		return x.Relay
+	}
+	return ""
+}
+
+// Relays say which relays there are, and carry the caller's ticket for them. The
+// whole is said each time: what is not in it is no relay any more. They are
+// neither signed nor part of the map: what a relay carries is sealed, and the
+// ticket is signed by itself.
+type Relays struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Relays        []*Relay               `protobuf:"bytes,1,rep,name=relays,proto3" json:"relays,omitempty"`                         // names ascend; at most 64
+	Ticket        []byte                 `protobuf:"bytes,2,opt,name=ticket,proto3" json:"ticket,omitempty"`                         // a serialised RelayTicket; empty if there is no relay
+	TicketEnd     int64                  `protobuf:"varint,3,opt,name=ticket_end,json=ticketEnd,proto3" json:"ticket_end,omitempty"` // Unix seconds, exclusive; 0 without a ticket
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Relays) Reset() {
+	*x = Relays{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Relays) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Relays) ProtoMessage() {}
+
+func (x *Relays) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Relays.ProtoReflect.Descriptor instead.
+func (*Relays) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Relays) GetRelays() []*Relay {
+	if x != nil {
+		return x.Relays
+	}
+	return nil
+}
+
+func (x *Relays) GetTicket() []byte {
+	if x != nil {
+		return x.Ticket
+	}
+	return nil
+}
+
+func (x *Relays) GetTicketEnd() int64 {
+	if x != nil {
+		return x.TicketEnd
+	}
+	return 0
+}
+
+type Relay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // a host name label, for people and as PeerEndpoints.relay
+	Url   string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`   // https://HOST[:PORT][/PATH]
+	// Whose key the relay must show: SHA-256 of its SubjectPublicKeyInfo, or the
+	// fingerprint of the mesh root where a coordinator of the mesh is the relay.
+	// Empty: the web's authorities vouch for the host's name.
+	Pin           []byte `protobuf:"bytes,3,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Relay) Reset() {
+	*x = Relay{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Relay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Relay) ProtoMessage() {}
+
+func (x *Relay) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Relay.ProtoReflect.Descriptor instead.
+func (*Relay) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Relay) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Relay) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Relay) GetPin() []byte {
+	if x != nil {
+		return x.Pin
+	}
+	return nil
+}
+
 // Signed carries the exact bytes that were signed. The leaf is
 // SHA-256(0x00 || payload); proof leads from it to the root of a tree as in
 // RFC 9162, section 2.1; signature is the map key's over the root
@@ -1029,7 +1180,7 @@ type Signed struct {
 
 func (x *Signed) Reset() {
 	*x = Signed{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[15]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1192,7 @@ func (x *Signed) String() string {
 func (*Signed) ProtoMessage() {}
 
 func (x *Signed) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[15]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1205,7 @@ func (x *Signed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signed.ProtoReflect.Descriptor instead.
 func (*Signed) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{15}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Signed) GetPayload() []byte {
@@ -1120,7 +1271,7 @@ type Envelope struct {
 
 func (x *Envelope) Reset() {
 	*x = Envelope{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[16]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1283,7 @@ func (x *Envelope) String() string {
 func (*Envelope) ProtoMessage() {}
 
 func (x *Envelope) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[16]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1296,7 @@ func (x *Envelope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Envelope.ProtoReflect.Descriptor instead.
 func (*Envelope) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{16}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Envelope) GetMesh() []byte {
@@ -1271,7 +1422,7 @@ type Lease struct {
 
 func (x *Lease) Reset() {
 	*x = Lease{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[17]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1434,7 @@ func (x *Lease) String() string {
 func (*Lease) ProtoMessage() {}
 
 func (x *Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[17]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1447,7 @@ func (x *Lease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lease.ProtoReflect.Descriptor instead.
 func (*Lease) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{17}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Lease) GetTime() int64 {
@@ -1318,7 +1469,7 @@ type Revocation struct {
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[18]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1481,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[18]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1494,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{18}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Revocation) GetNodeKey() []byte {
@@ -1379,7 +1530,7 @@ type Full struct {
 
 func (x *Full) Reset() {
 	*x = Full{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[19]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1542,7 @@ func (x *Full) String() string {
 func (*Full) ProtoMessage() {}
 
 func (x *Full) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[19]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1555,7 @@ func (x *Full) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Full.ProtoReflect.Descriptor instead.
 func (*Full) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{19}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Full) GetSelf() *Self {
@@ -1441,7 +1592,7 @@ type Delta struct {
 
 func (x *Delta) Reset() {
 	*x = Delta{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[20]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1604,7 @@ func (x *Delta) String() string {
 func (*Delta) ProtoMessage() {}
 
 func (x *Delta) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[20]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1617,7 @@ func (x *Delta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delta.ProtoReflect.Descriptor instead.
 func (*Delta) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{20}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Delta) GetSelf() *Self {
@@ -1518,7 +1669,7 @@ type Self struct {
 
 func (x *Self) Reset() {
 	*x = Self{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[21]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1681,7 @@ func (x *Self) String() string {
 func (*Self) ProtoMessage() {}
 
 func (x *Self) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[21]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1694,7 @@ func (x *Self) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Self.ProtoReflect.Descriptor instead.
 func (*Self) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{21}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Self) GetId() string {
@@ -1654,7 +1805,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[22]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1666,7 +1817,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[22]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1679,7 +1830,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{22}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Peer) GetId() string {
@@ -1755,7 +1906,7 @@ type PrefixClass struct {
 
 func (x *PrefixClass) Reset() {
 	*x = PrefixClass{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[23]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1918,7 @@ func (x *PrefixClass) String() string {
 func (*PrefixClass) ProtoMessage() {}
 
 func (x *PrefixClass) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[23]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1931,7 @@ func (x *PrefixClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrefixClass.ProtoReflect.Descriptor instead.
 func (*PrefixClass) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{23}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PrefixClass) GetPrefix() string {
@@ -1807,7 +1958,7 @@ type FactEnd struct {
 
 func (x *FactEnd) Reset() {
 	*x = FactEnd{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1819,7 +1970,7 @@ func (x *FactEnd) String() string {
 func (*FactEnd) ProtoMessage() {}
 
 func (x *FactEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1832,7 +1983,7 @@ func (x *FactEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactEnd.ProtoReflect.Descriptor instead.
 func (*FactEnd) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{24}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FactEnd) GetFact() string {
@@ -1859,7 +2010,7 @@ type RuleSet struct {
 
 func (x *RuleSet) Reset() {
 	*x = RuleSet{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2022,7 @@ func (x *RuleSet) String() string {
 func (*RuleSet) ProtoMessage() {}
 
 func (x *RuleSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2035,7 @@ func (x *RuleSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSet.ProtoReflect.Descriptor instead.
 func (*RuleSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{25}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RuleSet) GetIn() []*Rule {
@@ -1920,7 +2071,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2083,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2096,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{26}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Rule) GetId() string {
@@ -2036,7 +2187,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2199,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2212,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{27}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Service) GetProtocol() uint32 {
@@ -2095,7 +2246,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2258,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2271,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{28}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AcknowledgeRequest) GetIncarnation() uint64 {
@@ -2145,7 +2296,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2157,7 +2308,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2170,7 +2321,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{29}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
 }
 
 type ReportRequest struct {
@@ -2181,13 +2332,14 @@ type ReportRequest struct {
 	Advertised    []string               `protobuf:"bytes,4,rep,name=advertised,proto3" json:"advertised,omitempty"` // prefixes behind this node
 	Os            string                 `protobuf:"bytes,5,opt,name=os,proto3" json:"os,omitempty"`
 	Version       string                 `protobuf:"bytes,6,opt,name=version,proto3" json:"version,omitempty"`
+	Relay         string                 `protobuf:"bytes,7,opt,name=relay,proto3" json:"relay,omitempty"` // the relay that this node has for a home, by name; empty: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2351,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2364,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReportRequest) GetStatement() *Statement {
@@ -2257,6 +2409,13 @@ func (x *ReportRequest) GetVersion() string {
 	return ""
 }
 
+func (x *ReportRequest) GetRelay() string {
+	if x != nil {
+		return x.Relay
+	}
+	return ""
+}
+
 type ReportResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seen          string                 `protobuf:"bytes,1,opt,name=seen,proto3" json:"seen,omitempty"`
@@ -2266,7 +2425,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2437,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2450,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReportResponse) GetSeen() string {
@@ -2311,7 +2470,7 @@ type SurrenderRequest struct {
 
 func (x *SurrenderRequest) Reset() {
 	*x = SurrenderRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2482,7 @@ func (x *SurrenderRequest) String() string {
 func (*SurrenderRequest) ProtoMessage() {}
 
 func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2495,7 @@ func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderRequest.ProtoReflect.Descriptor instead.
 func (*SurrenderRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SurrenderRequest) GetRevocations() []*Signed {
@@ -2361,7 +2520,7 @@ type SurrenderResponse struct {
 
 func (x *SurrenderResponse) Reset() {
 	*x = SurrenderResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2532,7 @@ func (x *SurrenderResponse) String() string {
 func (*SurrenderResponse) ProtoMessage() {}
 
 func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2545,7 @@ func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderResponse.ProtoReflect.Descriptor instead.
 func (*SurrenderResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
 }
 
 type LookupRulesRequest struct {
@@ -2399,7 +2558,7 @@ type LookupRulesRequest struct {
 
 func (x *LookupRulesRequest) Reset() {
 	*x = LookupRulesRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2570,7 @@ func (x *LookupRulesRequest) String() string {
 func (*LookupRulesRequest) ProtoMessage() {}
 
 func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2583,7 @@ func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesRequest.ProtoReflect.Descriptor instead.
 func (*LookupRulesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *LookupRulesRequest) GetIds() []string {
@@ -2450,7 +2609,7 @@ type LookupRulesResponse struct {
 
 func (x *LookupRulesResponse) Reset() {
 	*x = LookupRulesResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2462,7 +2621,7 @@ func (x *LookupRulesResponse) String() string {
 func (*LookupRulesResponse) ProtoMessage() {}
 
 func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2475,7 +2634,7 @@ func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesResponse.ProtoReflect.Descriptor instead.
 func (*LookupRulesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LookupRulesResponse) GetRules() []*RulePosition {
@@ -2497,7 +2656,7 @@ type RulePosition struct {
 
 func (x *RulePosition) Reset() {
 	*x = RulePosition{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2668,7 @@ func (x *RulePosition) String() string {
 func (*RulePosition) ProtoMessage() {}
 
 func (x *RulePosition) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2681,7 @@ func (x *RulePosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RulePosition.ProtoReflect.Descriptor instead.
 func (*RulePosition) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RulePosition) GetId() string {
@@ -2570,7 +2729,7 @@ type RelayTicket struct {
 
 func (x *RelayTicket) Reset() {
 	*x = RelayTicket{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2582,7 +2741,7 @@ func (x *RelayTicket) String() string {
 func (*RelayTicket) ProtoMessage() {}
 
 func (x *RelayTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2595,7 +2754,7 @@ func (x *RelayTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
 func (*RelayTicket) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RelayTicket) GetPayload() []byte {
@@ -2639,7 +2798,7 @@ type RelayClaim struct {
 
 func (x *RelayClaim) Reset() {
 	*x = RelayClaim{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +2810,7 @@ func (x *RelayClaim) String() string {
 func (*RelayClaim) ProtoMessage() {}
 
 func (x *RelayClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +2823,7 @@ func (x *RelayClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
 func (*RelayClaim) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RelayClaim) GetMesh() []byte {
@@ -2752,13 +2911,14 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\brevision\x18\x05 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x16\n" +
 	"\x06digest\x18\a \x01(\fR\x06digest\x12\x1a\n" +
-	"\binstance\x18\b \x01(\fR\binstance\"\x98\x02\n" +
+	"\binstance\x18\b \x01(\fR\binstance\"\xca\x02\n" +
 	"\x0eFollowResponse\x12*\n" +
 	"\x04keys\x18\x01 \x01(\v2\x14.cordon.wire.v1.KeysH\x00R\x04keys\x120\n" +
 	"\x06signed\x18\x02 \x01(\v2\x16.cordon.wire.v1.SignedH\x00R\x06signed\x123\n" +
 	"\acurrent\x18\x03 \x01(\v2\x17.cordon.wire.v1.CurrentH\x00R\acurrent\x12-\n" +
 	"\x05hints\x18\x04 \x01(\v2\x15.cordon.wire.v1.HintsH\x00R\x05hints\x129\n" +
-	"\theartbeat\x18\x05 \x01(\v2\x19.cordon.wire.v1.HeartbeatH\x00R\theartbeatB\t\n" +
+	"\theartbeat\x18\x05 \x01(\v2\x19.cordon.wire.v1.HeartbeatH\x00R\theartbeat\x120\n" +
+	"\x06relays\x18\x06 \x01(\v2\x16.cordon.wire.v1.RelaysH\x00R\x06relaysB\t\n" +
 	"\amessage\"D\n" +
 	"\x04Keys\x12<\n" +
 	"\bmap_keys\x18\x01 \x03(\v2!.cordon.wire.v1.MapKeyCertificateR\amapKeys\"]\n" +
@@ -2768,11 +2928,21 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\v\n" +
 	"\tHeartbeat\"<\n" +
 	"\x05Hints\x123\n" +
-	"\x05peers\x18\x01 \x03(\v2\x1d.cordon.wire.v1.PeerEndpointsR\x05peers\"Y\n" +
+	"\x05peers\x18\x01 \x03(\v2\x1d.cordon.wire.v1.PeerEndpointsR\x05peers\"o\n" +
 	"\rPeerEndpoints\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1c\n" +
 	"\tendpoints\x18\x02 \x03(\tR\tendpoints\x12\x16\n" +
-	"\x06online\x18\x03 \x01(\bR\x06online\"\x9b\x01\n" +
+	"\x06online\x18\x03 \x01(\bR\x06online\x12\x14\n" +
+	"\x05relay\x18\x04 \x01(\tR\x05relay\"n\n" +
+	"\x06Relays\x12-\n" +
+	"\x06relays\x18\x01 \x03(\v2\x15.cordon.wire.v1.RelayR\x06relays\x12\x16\n" +
+	"\x06ticket\x18\x02 \x01(\fR\x06ticket\x12\x1d\n" +
+	"\n" +
+	"ticket_end\x18\x03 \x01(\x03R\tticketEnd\"?\n" +
+	"\x05Relay\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x10\n" +
+	"\x03pin\x18\x03 \x01(\fR\x03pin\"\x9b\x01\n" +
 	"\x06Signed\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\rR\x04leaf\x12\x16\n" +
@@ -2867,7 +3037,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x12AcknowledgeRequest\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x04R\vincarnation\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\"\x15\n" +
-	"\x13AcknowledgeResponse\"\xc4\x01\n" +
+	"\x13AcknowledgeResponse\"\xda\x01\n" +
 	"\rReportRequest\x127\n" +
 	"\tstatement\x18\x01 \x01(\v2\x19.cordon.wire.v1.StatementR\tstatement\x12\x1c\n" +
 	"\tendpoints\x18\x02 \x03(\tR\tendpoints\x12\x12\n" +
@@ -2876,7 +3046,8 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"advertised\x18\x04 \x03(\tR\n" +
 	"advertised\x12\x0e\n" +
 	"\x02os\x18\x05 \x01(\tR\x02os\x12\x18\n" +
-	"\aversion\x18\x06 \x01(\tR\aversion\"$\n" +
+	"\aversion\x18\x06 \x01(\tR\aversion\x12\x14\n" +
+	"\x05relay\x18\a \x01(\tR\x05relay\"$\n" +
 	"\x0eReportResponse\x12\x12\n" +
 	"\x04seen\x18\x01 \x01(\tR\x04seen\"\x8a\x01\n" +
 	"\x10SurrenderRequest\x128\n" +
@@ -2927,7 +3098,7 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 	return file_coordinator_wire_wire_proto_rawDescData
 }
 
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*EnrolRequest)(nil),        // 0: cordon.wire.v1.EnrolRequest
 	(*EnrolResponse)(nil),       // 1: cordon.wire.v1.EnrolResponse
@@ -2944,84 +3115,88 @@ var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*Heartbeat)(nil),           // 12: cordon.wire.v1.Heartbeat
 	(*Hints)(nil),               // 13: cordon.wire.v1.Hints
 	(*PeerEndpoints)(nil),       // 14: cordon.wire.v1.PeerEndpoints
-	(*Signed)(nil),              // 15: cordon.wire.v1.Signed
-	(*Envelope)(nil),            // 16: cordon.wire.v1.Envelope
-	(*Lease)(nil),               // 17: cordon.wire.v1.Lease
-	(*Revocation)(nil),          // 18: cordon.wire.v1.Revocation
-	(*Full)(nil),                // 19: cordon.wire.v1.Full
-	(*Delta)(nil),               // 20: cordon.wire.v1.Delta
-	(*Self)(nil),                // 21: cordon.wire.v1.Self
-	(*Peer)(nil),                // 22: cordon.wire.v1.Peer
-	(*PrefixClass)(nil),         // 23: cordon.wire.v1.PrefixClass
-	(*FactEnd)(nil),             // 24: cordon.wire.v1.FactEnd
-	(*RuleSet)(nil),             // 25: cordon.wire.v1.RuleSet
-	(*Rule)(nil),                // 26: cordon.wire.v1.Rule
-	(*Service)(nil),             // 27: cordon.wire.v1.Service
-	(*AcknowledgeRequest)(nil),  // 28: cordon.wire.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil), // 29: cordon.wire.v1.AcknowledgeResponse
-	(*ReportRequest)(nil),       // 30: cordon.wire.v1.ReportRequest
-	(*ReportResponse)(nil),      // 31: cordon.wire.v1.ReportResponse
-	(*SurrenderRequest)(nil),    // 32: cordon.wire.v1.SurrenderRequest
-	(*SurrenderResponse)(nil),   // 33: cordon.wire.v1.SurrenderResponse
-	(*LookupRulesRequest)(nil),  // 34: cordon.wire.v1.LookupRulesRequest
-	(*LookupRulesResponse)(nil), // 35: cordon.wire.v1.LookupRulesResponse
-	(*RulePosition)(nil),        // 36: cordon.wire.v1.RulePosition
-	(*RelayTicket)(nil),         // 37: cordon.wire.v1.RelayTicket
-	(*RelayClaim)(nil),          // 38: cordon.wire.v1.RelayClaim
+	(*Relays)(nil),              // 15: cordon.wire.v1.Relays
+	(*Relay)(nil),               // 16: cordon.wire.v1.Relay
+	(*Signed)(nil),              // 17: cordon.wire.v1.Signed
+	(*Envelope)(nil),            // 18: cordon.wire.v1.Envelope
+	(*Lease)(nil),               // 19: cordon.wire.v1.Lease
+	(*Revocation)(nil),          // 20: cordon.wire.v1.Revocation
+	(*Full)(nil),                // 21: cordon.wire.v1.Full
+	(*Delta)(nil),               // 22: cordon.wire.v1.Delta
+	(*Self)(nil),                // 23: cordon.wire.v1.Self
+	(*Peer)(nil),                // 24: cordon.wire.v1.Peer
+	(*PrefixClass)(nil),         // 25: cordon.wire.v1.PrefixClass
+	(*FactEnd)(nil),             // 26: cordon.wire.v1.FactEnd
+	(*RuleSet)(nil),             // 27: cordon.wire.v1.RuleSet
+	(*Rule)(nil),                // 28: cordon.wire.v1.Rule
+	(*Service)(nil),             // 29: cordon.wire.v1.Service
+	(*AcknowledgeRequest)(nil),  // 30: cordon.wire.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil), // 31: cordon.wire.v1.AcknowledgeResponse
+	(*ReportRequest)(nil),       // 32: cordon.wire.v1.ReportRequest
+	(*ReportResponse)(nil),      // 33: cordon.wire.v1.ReportResponse
+	(*SurrenderRequest)(nil),    // 34: cordon.wire.v1.SurrenderRequest
+	(*SurrenderResponse)(nil),   // 35: cordon.wire.v1.SurrenderResponse
+	(*LookupRulesRequest)(nil),  // 36: cordon.wire.v1.LookupRulesRequest
+	(*LookupRulesResponse)(nil), // 37: cordon.wire.v1.LookupRulesResponse
+	(*RulePosition)(nil),        // 38: cordon.wire.v1.RulePosition
+	(*RelayTicket)(nil),         // 39: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),          // 40: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	4,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
 	6,  // 1: cordon.wire.v1.EnrolResponse.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
 	6,  // 2: cordon.wire.v1.RenewResponse.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
 	10, // 3: cordon.wire.v1.FollowResponse.keys:type_name -> cordon.wire.v1.Keys
-	15, // 4: cordon.wire.v1.FollowResponse.signed:type_name -> cordon.wire.v1.Signed
+	17, // 4: cordon.wire.v1.FollowResponse.signed:type_name -> cordon.wire.v1.Signed
 	11, // 5: cordon.wire.v1.FollowResponse.current:type_name -> cordon.wire.v1.Current
 	13, // 6: cordon.wire.v1.FollowResponse.hints:type_name -> cordon.wire.v1.Hints
 	12, // 7: cordon.wire.v1.FollowResponse.heartbeat:type_name -> cordon.wire.v1.Heartbeat
-	6,  // 8: cordon.wire.v1.Keys.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	14, // 9: cordon.wire.v1.Hints.peers:type_name -> cordon.wire.v1.PeerEndpoints
-	19, // 10: cordon.wire.v1.Envelope.full:type_name -> cordon.wire.v1.Full
-	20, // 11: cordon.wire.v1.Envelope.delta:type_name -> cordon.wire.v1.Delta
-	17, // 12: cordon.wire.v1.Envelope.lease:type_name -> cordon.wire.v1.Lease
-	18, // 13: cordon.wire.v1.Envelope.revocation:type_name -> cordon.wire.v1.Revocation
-	21, // 14: cordon.wire.v1.Full.self:type_name -> cordon.wire.v1.Self
-	22, // 15: cordon.wire.v1.Full.peers:type_name -> cordon.wire.v1.Peer
-	25, // 16: cordon.wire.v1.Full.rules:type_name -> cordon.wire.v1.RuleSet
-	21, // 17: cordon.wire.v1.Delta.self:type_name -> cordon.wire.v1.Self
-	22, // 18: cordon.wire.v1.Delta.put:type_name -> cordon.wire.v1.Peer
-	25, // 19: cordon.wire.v1.Delta.rules:type_name -> cordon.wire.v1.RuleSet
-	23, // 20: cordon.wire.v1.Self.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	24, // 21: cordon.wire.v1.Self.facts:type_name -> cordon.wire.v1.FactEnd
-	4,  // 22: cordon.wire.v1.Peer.statement:type_name -> cordon.wire.v1.Statement
-	23, // 23: cordon.wire.v1.Peer.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	24, // 24: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
-	26, // 25: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
-	26, // 26: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
-	27, // 27: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
-	4,  // 28: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
-	15, // 29: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
-	6,  // 30: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	36, // 31: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
-	6,  // 32: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
-	0,  // 33: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	2,  // 34: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	8,  // 35: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	28, // 36: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	30, // 37: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	32, // 38: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	34, // 39: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	1,  // 40: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	3,  // 41: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	9,  // 42: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	29, // 43: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	31, // 44: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	33, // 45: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	35, // 46: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	40, // [40:47] is the sub-list for method output_type
-	33, // [33:40] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	15, // 8: cordon.wire.v1.FollowResponse.relays:type_name -> cordon.wire.v1.Relays
+	6,  // 9: cordon.wire.v1.Keys.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	14, // 10: cordon.wire.v1.Hints.peers:type_name -> cordon.wire.v1.PeerEndpoints
+	16, // 11: cordon.wire.v1.Relays.relays:type_name -> cordon.wire.v1.Relay
+	21, // 12: cordon.wire.v1.Envelope.full:type_name -> cordon.wire.v1.Full
+	22, // 13: cordon.wire.v1.Envelope.delta:type_name -> cordon.wire.v1.Delta
+	19, // 14: cordon.wire.v1.Envelope.lease:type_name -> cordon.wire.v1.Lease
+	20, // 15: cordon.wire.v1.Envelope.revocation:type_name -> cordon.wire.v1.Revocation
+	23, // 16: cordon.wire.v1.Full.self:type_name -> cordon.wire.v1.Self
+	24, // 17: cordon.wire.v1.Full.peers:type_name -> cordon.wire.v1.Peer
+	27, // 18: cordon.wire.v1.Full.rules:type_name -> cordon.wire.v1.RuleSet
+	23, // 19: cordon.wire.v1.Delta.self:type_name -> cordon.wire.v1.Self
+	24, // 20: cordon.wire.v1.Delta.put:type_name -> cordon.wire.v1.Peer
+	27, // 21: cordon.wire.v1.Delta.rules:type_name -> cordon.wire.v1.RuleSet
+	25, // 22: cordon.wire.v1.Self.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	26, // 23: cordon.wire.v1.Self.facts:type_name -> cordon.wire.v1.FactEnd
+	4,  // 24: cordon.wire.v1.Peer.statement:type_name -> cordon.wire.v1.Statement
+	25, // 25: cordon.wire.v1.Peer.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	26, // 26: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
+	28, // 27: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
+	28, // 28: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
+	29, // 29: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
+	4,  // 30: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
+	17, // 31: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
+	6,  // 32: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	38, // 33: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
+	6,  // 34: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	0,  // 35: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	2,  // 36: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	8,  // 37: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	30, // 38: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	32, // 39: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	34, // 40: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	36, // 41: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	1,  // 42: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	3,  // 43: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	9,  // 44: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	31, // 45: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	33, // 46: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	35, // 47: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	37, // 48: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	42, // [42:49] is the sub-list for method output_type
+	35, // [35:42] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
@@ -3035,8 +3210,9 @@ func file_coordinator_wire_wire_proto_init() {
 		(*FollowResponse_Current)(nil),
 		(*FollowResponse_Hints)(nil),
 		(*FollowResponse_Heartbeat)(nil),
+		(*FollowResponse_Relays)(nil),
 	}
-	file_coordinator_wire_wire_proto_msgTypes[16].OneofWrappers = []any{
+	file_coordinator_wire_wire_proto_msgTypes[18].OneofWrappers = []any{
 		(*Envelope_Full)(nil),
 		(*Envelope_Delta)(nil),
 		(*Envelope_Lease)(nil),
@@ -3048,7 +3224,7 @@ func file_coordinator_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

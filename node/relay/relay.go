@@ -43,6 +43,8 @@ package relay
 import (
 	"errors"
 	"fmt"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
 // Level is the version of the protocol that this build speaks.
@@ -53,7 +55,7 @@ const Level = 1
 const UpgradeToken = "cordon-relay"
 
 // DefaultPath is where a relay answers unless its URL names another path.
-const DefaultPath = "/relay"
+const DefaultPath = wire.RelayPath
 
 // What a caller branches on.
 var (
