@@ -339,7 +339,7 @@ func TestRemovalIsToldToFormerPeersAtOnce(t *testing.T) {
 		if !errors.Is(gone.session.err, distribute.ErrGone) {
 			t.Errorf("the removed node was let in again: %v", gone.session.err)
 		}
-		if err := w.hub.Report(t.Context(), gone.id, []netip.AddrPort{netip.MustParseAddrPort("192.0.2.9:1")}); err != nil {
+		if err := w.hub.Report(t.Context(), gone.id, []netip.AddrPort{netip.MustParseAddrPort("192.0.2.9:1")}, ""); err != nil {
 			t.Error(err)
 		}
 		if present, err := w.hub.Present(t.Context()); err != nil || len(present) != 3 {

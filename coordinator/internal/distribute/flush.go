@@ -219,6 +219,7 @@ func (h *Hub) deliver(p *post) {
 		signed = h.cfg.Sign(p.payloads)
 	}
 	h.noteKeys()
+	h.noteRelays()
 	for _, b := range p.batches {
 		if batch := h.messages(&b, signed); len(batch) > 0 {
 			weight := 0
@@ -259,6 +260,9 @@ func (h *Hub) messages(b *batch, signed []*wire.Signed) []*wire.FollowResponse {
 	}
 	if hints := h.hintsFor(s); hints != nil {
 		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Hints{Hints: hints}})
+	}
+	if relays := h.relaysFor(s); relays != nil {
+		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Relays{Relays: relays}})
 	}
 	if s.beat && len(out) == 0 {
 		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Heartbeat{Heartbeat: &wire.Heartbeat{}}})

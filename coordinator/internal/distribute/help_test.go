@@ -49,6 +49,8 @@ type world struct {
 	mapKeys []wireKey // newest first
 	log     *records
 
+	relays []wire.RelayRecord
+
 	listen    bool     // note in signedFor
 	signedFor []string // nodes whose maps were signed, in order
 }
@@ -77,7 +79,8 @@ func begin(t tester) *world {
 
 // run starts registry and hub; stop ends them, the hub first.
 func (w *world) run() {
-	w.hub = distribute.New(distribute.Config{Source: w.registry, Sign: w.sign, Keys: w.keys, Now: time.Now, Log: slog.New(w.log)})
+	w.hub = distribute.New(distribute.Config{Source: w.registry, Sign: w.sign, Keys: w.keys, Now: time.Now, Log: slog.New(w.log),
+		Relays: w.offered, Ticket: w.ticket})
 	ctx, stopHub := context.WithCancel(context.Background())
 	writing, stopRegistry := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -44,7 +44,7 @@ func (p *Presence) endpointsFor(node string, viewer netip.Addr) *wire.PeerEndpoi
 		made = &p.near
 	}
 	if *made == nil {
-		*made = &wire.PeerEndpoints{Node: node, Online: p.Connected}
+		*made = &wire.PeerEndpoints{Node: node, Online: p.Connected, Relay: p.Relay}
 		for _, at := range p.Endpoints {
 			if !at.Addr().IsLoopback() || viewer.IsLoopback() {
 				(*made).Endpoints = append((*made).Endpoints, at.String())

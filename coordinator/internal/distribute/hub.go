@@ -31,6 +31,7 @@ import (
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
 // Source is where the mesh's history comes from.
@@ -40,13 +41,16 @@ type Source interface {
 	Since(revision uint64) ([]registry.Entry, bool)
 }
 
-// Config of a Hub. Every field is needed.
+// Config of a Hub. Every field but the last two is needed.
 type Config struct {
 	Source Source
 	Sign   func(payloads [][]byte) []*wire.Signed
 	Keys   func() []*wire.MapKeyCertificate // of the keys that Sign uses; told to every stream, and again when they change
 	Now    func() time.Time
 	Log    *slog.Logger
+
+	Relays func() []wire.RelayRecord                           // by ascending name; told to every stream, and again when they change; nil: none
+	Ticket func(node key.NodePublic) (b []byte, end time.Time) // for relays; called by several goroutines; needed if there are relays
 }
 
 const (
@@ -94,6 +98,10 @@ type Hub struct {
 	lost     map[string]struct{} // nodes that handed over their revocations
 	keys     []*wire.MapKeyCertificate
 	keyRound int // raised when keys change
+
+	relays     []wire.RelayRecord
+	offered    []*wire.Relay // relays in wire form
+	relayRound int           // raised when relays change
 }
 
 // New makes a Hub of the source's present state.
@@ -102,7 +110,7 @@ func New(c Config) *Hub {
 		cfg: c, asks: make(chan func()), sent: make(chan *stream), done: make(chan struct{}),
 		subjects: map[string]*subject{}, rules: map[rulesKey]*rules{}, streams: map[string]*stream{},
 		presence: map[string]*Presence{}, lost: map[string]struct{}{},
-		largest: wire.MaxMessage, flight: flight{most: maxFlight},
+		largest: wire.MaxMessage, flight: flight{most: maxFlight}, relayRound: 1,
 	}
 }
 

@@ -30,6 +30,7 @@ type node struct {
 	order   []string
 	bytes   int // of signed payloads, leases apart
 	hints   map[string]*wire.PeerEndpoints
+	relays  *wire.Relays // the last
 	session *session
 	gate    chan struct{} // nil: reads as fast as it is sent to
 }
@@ -156,6 +157,9 @@ func (n *node) take(ctx context.Context, m *wire.FollowResponse) error {
 			}
 			n.hints[p.Node] = p
 		}
+	case *wire.FollowResponse_Relays:
+		n.count("relays")
+		n.relays = m.Relays
 	case *wire.FollowResponse_Signed:
 		return n.fold(m.Signed)
 	}

@@ -18,6 +18,7 @@ type Presence struct {
 	Acknowledged wire.Position
 	Current      bool // it enforces the map that it should
 	Endpoints    []netip.AddrPort
+	Relay        string // its home, by name; empty: none
 	Warnings     []string
 
 	former []string            // instances that were replaced while they ran
@@ -41,7 +42,7 @@ func (h *Hub) presenceOf(node string) *Presence {
 func (h *Hub) connected(p *Presence, s *stream) {
 	was := p.Connected
 	p.Connected, p.LastSeen, p.From = true, h.cfg.Now(), s.join.From
-	if !was && len(p.Endpoints) > 0 { // a new node says where it is in a moment: one hint is enough
+	if !was && (len(p.Endpoints) > 0 || p.Relay != "") { // a new node says where it is in a moment: one hint is enough
 		h.hint(s.node, p)
 	}
 }
@@ -115,8 +116,9 @@ func (h *Hub) Acknowledge(ctx context.Context, node string, at wire.Position) er
 	})
 }
 
-// Report notes where a node can be reached, and tells those who may.
-func (h *Hub) Report(ctx context.Context, node string, endpoints []netip.AddrPort) error {
+// Report notes where a node can be reached, directly and by which relay, and
+// tells those who may.
+func (h *Hub) Report(ctx context.Context, node string, endpoints []netip.AddrPort, relay string) error {
 	return h.do(ctx, func() {
 		h.catchUp()
 		if !h.known(node) {
@@ -124,8 +126,8 @@ func (h *Hub) Report(ctx context.Context, node string, endpoints []netip.AddrPor
 		}
 		p := h.presenceOf(node)
 		p.LastSeen = h.cfg.Now()
-		if !slices.Equal(p.Endpoints, endpoints) {
-			p.Endpoints = slices.Clone(endpoints)
+		if !slices.Equal(p.Endpoints, endpoints) || p.Relay != relay {
+			p.Endpoints, p.Relay = slices.Clone(endpoints), relay
 			h.hint(node, p)
 		}
 	})

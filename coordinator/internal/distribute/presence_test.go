@@ -105,8 +105,9 @@ func TestLoopbackEndpointsStayOnTheMachine(t *testing.T) {
 		near.from = netip.MustParseAddr("::1")
 		near.connect()
 		at := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:7"), netip.MustParseAddrPort("192.0.2.9:7")}
+		home := "annex"
 		report := func() {
-			if err := w.hub.Report(t.Context(), b.id, at); err != nil {
+			if err := w.hub.Report(t.Context(), b.id, at, home); err != nil {
 				t.Fatal(err)
 			}
 			rest()
@@ -118,12 +119,20 @@ func TestLoopbackEndpointsStayOnTheMachine(t *testing.T) {
 		if got := far.hints[b.id].GetEndpoints(); !slices.Equal(got, []string{"192.0.2.9:7"}) || !far.hints[b.id].Online {
 			t.Errorf("a viewer elsewhere is told %v", got)
 		}
+		if got := far.hints[b.id].Relay; got != home {
+			t.Errorf("a viewer is told of home relay %q", got)
+		}
 		if len(other.hints) > 0 {
 			t.Error("a stranger is told where others are")
 		}
 		anew(all...)
 		report()
 		near.nothing(t, "the endpoints are the same")
+		home = "ward"
+		report()
+		if got := far.hints[b.id].Relay; got != home || near.hints[b.id].Relay != home {
+			t.Errorf("after it moved to another relay a viewer is told of %q", got)
+		}
 		b.disconnect()
 		rest()
 		if far.hints[b.id].Online {

@@ -196,7 +196,7 @@ func (d *drama) twin() {
 
 func (d *drama) report() {
 	at := netip.AddrPortFrom(netip.MustParseAddr("198.51.100.1"), uint16(rapid.IntRange(1, 9).Draw(d.T, "port")))
-	d.w.hub.Report(d.Context(), d.some().id, []netip.AddrPort{at})
+	d.w.hub.Report(d.Context(), d.some().id, []netip.AddrPort{at}, "")
 }
 
 func (d *drama) incarnation() { d.w.do(registry.BeginIncarnation{Reason: "test"}) }

@@ -30,6 +30,7 @@ type stream struct {
 	round    int    // of the flight in which it set off
 	at       uint64 // revision that the node stands at
 	keyRound int    // of the map keys that it was told
+	offer    offer  // of relays, as it was told
 
 	full    bool        // owes everything
 	current bool        // owes the word that its map is the right one
@@ -60,7 +61,7 @@ func (h *Hub) Follow(ctx context.Context, j Join, send func(*wire.FollowResponse
 	if refused != nil {
 		return refused
 	}
-	err := s.carry(ctx, h, send)
+	err := s.carry(ctx, h, h.ticketed(s, send))
 	// The context may be done; leaving must be told all the same.
 	h.do(context.WithoutCancel(ctx), func() { h.leave(s) })
 	return err

@@ -166,13 +166,16 @@ func (s *service) Report(ctx context.Context, req *connect.Request[wire.ReportRe
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
+	if err := homeOf(m); err != nil {
+		return nil, connect.NewError(connect.CodeInvalidArgument, err)
+	}
 	_, err = s.Registry.Do(ctx, registry.NodeActor(n.ID), registry.Report{
 		Node: n.ID, Statement: m.Statement, Advertised: advertised, OS: m.Os, Version: m.Version,
 	})
 	if err != nil {
 		return nil, refusal(err)
 	}
-	if err := s.Hub.Report(ctx, n.ID, endpoints); err != nil {
+	if err := s.Hub.Report(ctx, n.ID, endpoints, m.Relay); err != nil {
 		return nil, connect.NewError(connect.CodeUnavailable, err)
 	}
 	return connect.NewResponse(&wire.ReportResponse{Seen: who.address.String()}), nil

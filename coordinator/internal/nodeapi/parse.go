@@ -41,6 +41,15 @@ func endpointsOf(m *wire.ReportRequest, seen netip.Addr) ([]netip.AddrPort, erro
 	return out, nil
 }
 
+// homeOf checks the name of the relay that the node says is its home. Whether
+// there is such a relay, its peers see.
+func homeOf(m *wire.ReportRequest) error {
+	if m.Relay == "" {
+		return nil
+	}
+	return wire.CheckRelayName(m.Relay)
+}
+
 // usable keeps a node from sending its peers' probes to where no peer can be.
 func usable(e netip.AddrPort) bool {
 	a := e.Addr()
