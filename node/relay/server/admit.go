@@ -52,6 +52,11 @@ func (s *Server) admit(conn net.Conn, greeting []byte, binding relay.Binding) (*
 	if err := s.join(c); err != nil {
 		return nil, err
 	}
+	// Once more, now that Drop finds it: who was removed since it was asked for
+	// would else stay until its ticket's end.
+	if s.cfg.Admit != nil && s.cfg.Admit(permit) != nil {
+		c.end(relay.Denied, errDenied.Error())
+	}
 	return c, nil
 }
 
