@@ -24,6 +24,16 @@ type Config struct {
 	Socket   string // unix socket of the admin API; empty: admin.sock in StateDir
 	Version  string
 
+	// Relays are the relays of this mesh that stand elsewhere: see [ParseRelay].
+	Relays []wire.RelayRecord
+	// Relay makes the relay that stands inside the coordinator, on the web's side of
+	// its TLS port at [wire.RelayPath]; nil: none. What a coordinator is made of
+	// knows no relay's inside: the program that starts it brings one.
+	Relay func(RelayConfig) (Relay, error)
+	// RelayTicketLife is how long a node's ticket for relays lasts, from 10 minutes
+	// to a year; 0: 7 days. It is renewed when half of it is over.
+	RelayTicketLife time.Duration
+
 	// WebCert and WebKey are PEM files with the certificate that browsers and
 	// other strangers are shown. Nodes and operators' tools never see it.
 	WebCert, WebKey string
@@ -70,7 +80,7 @@ func (c *Config) Validate() error {
 	if (c.WebCert == "") != (c.WebKey == "") {
 		return notAllowed("web-cert and web-key", c.WebCert+c.WebKey, "both or neither")
 	}
-	return nil
+	return c.validateRelays()
 }
 
 // Validate is that of Config, for a new mesh. Init makes keys and a store before
@@ -113,6 +123,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Socket == "" {
 		c.Socket = filepath.Join(c.StateDir, fileSocket)
+	}
+	if c.RelayTicketLife == 0 {
+		c.RelayTicketLife = ticketLife
 	}
 	if c.Now == nil {
 		c.Now = time.Now

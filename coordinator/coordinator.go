@@ -37,6 +37,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/internal/store/sqlite"
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
 // assembly is a coordinator's parts.
@@ -48,6 +49,7 @@ type assembly struct {
 	registry  *registry.Registry
 	hub       *distribute.Hub
 	api       *adminapi.API
+	relay     Relay // inside the coordinator; nil: none
 }
 
 // Run serves the mesh in c.StateDir until ctx is done. It refuses to start on
@@ -61,6 +63,9 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer a.journal.Close()
+	if err := a.openRelay(); err != nil {
+		return err
+	}
 	listeners, err := a.listen()
 	if err != nil {
 		return err
@@ -81,12 +86,20 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	if a.registry, err = registry.New(ctx, a.journal, registry.Config{Clock: a.Now, Log: a.Log, AutoApprove: autoApprove}); err != nil {
 		return errors.Join(err, a.journal.Close())
 	}
+	relays, err := a.relays()
+	if err != nil {
+		return errors.Join(err, a.journal.Close())
+	}
 	if have, want := a.registry.Snapshot().Mesh, a.authority.Mesh(); have != want {
 		return errors.Join(fmt.Errorf("the store in %s is of mesh %s, the keys are of mesh %s: restore both from one backup", a.StateDir, have, want), a.journal.Close())
 	}
 	a.hub = distribute.New(distribute.Config{
 		Source: a.registry, Keys: a.authority.MapKeyCertificates, Now: a.Now, Log: a.Log,
-		Sign: func(payloads [][]byte) []*wire.Signed { return wire.SignBatch(a.authority.MapKey(), payloads) },
+		Sign:   func(payloads [][]byte) []*wire.Signed { return wire.SignBatch(a.authority.MapKey(), payloads) },
+		Relays: func() []wire.RelayRecord { return relays },
+		Ticket: func(node key.NodePublic) ([]byte, time.Time) {
+			return a.authority.RelayTicket(node, a.RelayTicketLife, a.Now())
+		},
 	})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
@@ -167,6 +180,9 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g.Go(func() error { return a.renewKeys(ctx) })
 	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
+	if a.relay != nil {
+		g.Go(func() error { return a.keepRelay(ctx) })
+	}
 	if l.metrics != nil {
 		a.Log.Info("serving metrics", "listen", l.metrics.Addr().String())
 		g.Go(func() error { return serveHTTP(ctx, a.metricsServer(), l.metrics) })

@@ -25,6 +25,7 @@ func (a *assembly) tlsConfig() (*tls.Config, error) {
 	base := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: own, Time: a.Now}
 	nodes, web := base.Clone(), base.Clone()
 	nodes.ClientAuth = tls.RequireAnyClientCert
+	web.DynamicRecordSizingDisabled = true // a relay's frames go out many at a time
 	if a.WebCert != "" {
 		cert, err := tls.LoadX509KeyPair(a.WebCert, a.WebKey)
 		if err != nil {
@@ -64,6 +65,10 @@ func (a *assembly) tlsServer() *http.Server {
 	s := a.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil && r.TLS.ServerName == wire.NodeServerName {
 			nodes.ServeHTTP(w, r)
+			return
+		}
+		if a.forRelay(r) {
+			a.relay.ServeHTTP(w, r)
 			return
 		}
 		operators.ServeHTTP(w, r)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator"
 	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/node/relay/server"
 )
 
 var version = "dev" // set by the linker
@@ -53,6 +55,9 @@ func app() *cli.App {
 				&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` of the one TLS port", Value: ":8443"},
 				&cli.StringFlag{Name: "metrics", Usage: "`ADDRESS` for Prometheus metrics over plain HTTP, such as 127.0.0.1:9464 (default none)"},
 				&cli.StringFlag{Name: "socket", Usage: "`PATH` of the admin socket (default admin.sock in the state directory)"},
+				&cli.StringSliceFlag{Name: "relay", Usage: "a relay that stands elsewhere, `NAME=URL` or NAME=URL#PIN, the pin as cordon-relay's pin command prints it; may be given more than once"},
+				&cli.BoolFlag{Name: "no-relay", Usage: "do not be a relay on the TLS port"},
+				&cli.DurationFlag{Name: "relay-ticket-life", Usage: "`TIME` for which relays go on serving a node, also one that was removed, when no coordinator can be reached", Value: 7 * 24 * time.Hour},
 				&cli.StringFlag{Name: "web-cert", Usage: "PEM `FILE` with the certificate that browsers see"},
 				&cli.StringFlag{Name: "web-key", Usage: "PEM `FILE` with its key"},
 				&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
@@ -116,11 +121,40 @@ func serve(c *cli.Context) error {
 	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
 		return usage.Bad("log-level", c.String("log-level"), "debug, info, warn or error")
 	}
+	elsewhere, err := relays(c.StringSlice("relay"))
+	if err != nil {
+		return err
+	}
+	inner := innerRelay
+	if c.Bool("no-relay") {
+		inner = nil
+	}
 	return coordinator.Run(c.Context, coordinator.Config{
+		Relays: elsewhere, Relay: inner, RelayTicketLife: c.Duration("relay-ticket-life"),
 		StateDir: c.String("state"), Listen: c.String("listen"), Metrics: c.String("metrics"), Socket: c.String("socket"),
 		WebCert: c.String("web-cert"), WebKey: c.String("web-key"), Version: version,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
+}
+
+func relays(texts []string) (all []coordinator.RelayRecord, err error) {
+	for _, text := range texts {
+		r, err := coordinator.ParseRelay(text)
+		if err != nil {
+			return nil, usage.Bad("relay", text, fmt.Sprintf("NAME=URL or NAME=URL#PIN, such as ward=https://relay.clinic.example (%v)", err))
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// innerRelay is the relay inside the coordinator.
+func innerRelay(c coordinator.RelayConfig) (coordinator.Relay, error) {
+	s, err := server.New(server.Config{Roots: c.Roots, Admit: c.Admit, Now: c.Now, Log: c.Log})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func backup(c *cli.Context) (err error) {

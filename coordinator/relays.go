@@ -1,0 +1,202 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+)
+
+// OwnRelay is the name of the relay inside the coordinator.
+const OwnRelay = "coordinator"
+
+const (
+	ticketLife    = 7 * 24 * time.Hour
+	minTicketLife = 10 * time.Minute // it is looked at once a minute
+	maxTicketLife = 365 * 24 * time.Hour
+
+	// relayDrain is how long nodes have to leave the relay of a coordinator that
+	// stops.
+	relayDrain = 2 * time.Second
+)
+
+// RelayRecord is a relay as nodes are told of it.
+type RelayRecord = wire.RelayRecord
+
+// Relay is the relay inside a coordinator. It takes connections over from the
+// HTTP server, bounds them by itself, and answers for their end.
+type Relay interface {
+	http.Handler
+	// Drop ends the connections of a node, and does not block.
+	Drop(node key.NodePublic, why string)
+	// Shutdown returns when all connections have ended, at the latest soon after ctx.
+	Shutdown(ctx context.Context)
+	// Register has what it counts scraped.
+	Register(r prometheus.Registerer) error
+}
+
+// RelayConfig is what a coordinator asks of the relay inside it.
+type RelayConfig struct {
+	Roots []key.Fingerprint            // of the meshes that it serves
+	Admit func(wire.RelayPermit) error // has the last word on each node; never blocks
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// ParseRelay reads NAME=URL or NAME=URL#PIN: a relay that stands elsewhere, such
+// as ward=https://relay.clinic.example. The pin is what `cordon-relay pin` prints;
+// without one the web's authorities must vouch for the host's name.
+func ParseRelay(text string) (wire.RelayRecord, error) {
+	name, rest, _ := strings.Cut(text, "=")
+	address, pin, pinned := strings.Cut(rest, "#")
+	r := wire.RelayRecord{Name: name, URL: address}
+	if b, err := hex.DecodeString(pin); pinned && (err != nil || len(b) != len(r.Pin) || wire.RelayPin(b) == wire.RelayPin{}) {
+		return wire.RelayRecord{}, fmt.Errorf("the pin is not %d hexadecimal digits, as `cordon-relay pin` prints them", 2*len(r.Pin))
+	} else if pinned {
+		r.Pin = wire.RelayPin(b)
+	}
+	return r, r.Validate()
+}
+
+func (c *Config) validateRelays() error {
+	if life := c.RelayTicketLife; life != 0 && (life < minTicketLife || life > maxTicketLife) {
+		return notAllowed("relay-ticket-life", life.String(), fmt.Sprintf("from %s to %s", minTicketLife, maxTicketLife))
+	}
+	names := map[string]bool{OwnRelay: c.Relay != nil}
+	for _, r := range c.Relays {
+		if err := r.Validate(); err != nil {
+			return notAllowed("relay", r.Name+"="+r.URL, fmt.Sprintf("NAME=URL or NAME=URL#PIN (%v)", err))
+		}
+		if names[r.Name] {
+			return notAllowed("relay", r.Name, "a name that no other relay has")
+		}
+		names[r.Name] = true
+	}
+	if most := wire.MaxRelays - 1; len(c.Relays) > most {
+		return notAllowed("relay", fmt.Sprint(len(c.Relays), " relays"), fmt.Sprint("at most ", most))
+	}
+	return nil
+}
+
+// relays gives the relays that nodes are told of, by ascending name.
+func (a *assembly) relays() ([]wire.RelayRecord, error) {
+	all := slices.Clone(a.Relays)
+	if a.Relay != nil {
+		own := wire.RelayRecord{Name: OwnRelay, URL: a.settings.URL + wire.RelayPath}
+		var err error
+		if own.Pin, err = a.webPin(); err != nil {
+			return nil, err
+		}
+		all = append(all, own)
+	}
+	slices.SortFunc(all, func(x, y wire.RelayRecord) int { return strings.Compare(x.Name, y.Name) })
+	return all, nil
+}
+
+// webPin says by what nodes know the web's side of the port: the key of the web
+// certificate, if there is one, for a hospital's own authority is not known to
+// every machine; else the mesh root, since our own certificate's key is another
+// after each start.
+func (a *assembly) webPin() (wire.RelayPin, error) {
+	if a.WebCert == "" {
+		return wire.RelayPin(a.authority.Fingerprint()), nil
+	}
+	cert, err := tls.LoadX509KeyPair(a.WebCert, a.WebKey)
+	if err != nil {
+		return wire.RelayPin{}, fmt.Errorf("web-cert %s, web-key %s: %w", a.WebCert, a.WebKey, err)
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return wire.RelayPin{}, fmt.Errorf("web-cert %s: %w", a.WebCert, err)
+	}
+	return sha256.Sum256(leaf.RawSubjectPublicKeyInfo), nil
+}
+
+// openRelay makes the relay inside the coordinator.
+func (a *assembly) openRelay() (err error) {
+	if a.Relay == nil {
+		return nil
+	}
+	a.relay, err = a.Relay(RelayConfig{Roots: []key.Fingerprint{a.authority.Fingerprint()}, Admit: a.admitToRelay, Now: a.Now, Log: a.Log})
+	if err != nil {
+		return fmt.Errorf("the relay inside the coordinator: %w", err)
+	}
+	return nil
+}
+
+// admitToRelay asks what no ticket can say: whether the node is still in the mesh.
+func (a *assembly) admitToRelay(p wire.RelayPermit) error {
+	if n, ok := a.registry.Snapshot().NodeByKey(p.Node); !ok || !n.Approved {
+		return errors.New("it is not in the mesh, or waits for approval")
+	}
+	return nil
+}
+
+// forRelay tells whether a request is for the relay. What comes under the names
+// of nodes' and operators' doors is not, and neither is the relay's path there.
+func (a *assembly) forRelay(r *http.Request) bool {
+	return a.relay != nil && r.URL.Path == wire.RelayPath && r.TLS != nil &&
+		r.TLS.ServerName != wire.NodeServerName && r.TLS.ServerName != admin.ServerName
+}
+
+// keepRelay drops from the relay whoever is removed from the mesh, and stops it.
+// A node that the relay lets in at the moment of its removal is either dropped
+// here, or turned away by admitToRelay, which the relay asks when it has it on
+// its list.
+func (a *assembly) keepRelay(ctx context.Context) error {
+	state, changed := a.registry.Watch()
+	at := state.Revision
+	for {
+		select {
+		case <-ctx.Done():
+			late, cancel := context.WithTimeout(context.WithoutCancel(ctx), relayDrain)
+			defer cancel()
+			a.relay.Shutdown(late)
+			return nil
+		case <-changed:
+			changed = a.registry.Changed()
+			at = a.dropRemoved(at)
+		}
+	}
+}
+
+// dropRemoved drops those who were removed since a revision, and gives the
+// revision up to which it looked.
+func (a *assembly) dropRemoved(since uint64) uint64 {
+	const why = "this node was removed from the mesh"
+	state := a.registry.Snapshot()
+	entries, ok := a.registry.Since(since)
+	if !ok {
+		for _, r := range state.Revocations() {
+			a.relay.Drop(r.Key, why)
+		}
+		return state.Revision
+	}
+	for _, e := range entries {
+		switch v := e.Event.(type) {
+		case registry.NodeRemoved:
+			a.relay.Drop(v.Revocation.Key, why)
+		case registry.RevocationTaken:
+			a.relay.Drop(v.Revocation.Key, why)
+		}
+	}
+	if n := len(entries); n > 0 {
+		return entries[n-1].Revision
+	}
+	return since
+}
