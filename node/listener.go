@@ -80,6 +80,12 @@ func (m *mesh) Endpoints(peer string, at []netip.AddrPort) {
 	m.transport.SetCandidates(peer, at)
 }
 
+// HomeRelay takes which relay a peer has for a home. No relay is used today.
+func (m *mesh) HomeRelay(string, string) {}
+
+// Relays takes which relays there are. No relay is used today.
+func (m *mesh) Relays(wire.RelayOffer) {}
+
 // Contact notes whether the coordinator is there.
 func (m *mesh) Contact(err error) {
 	m.mu.Lock()

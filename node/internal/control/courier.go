@@ -133,7 +133,7 @@ func (c *courier) tell(ctx context.Context, ch *channel) error {
 		return err
 	}
 	facts := c.o.Facts()
-	r := &wire.ReportRequest{Statement: statement, Port: uint32(facts.Port), Os: system(), Version: c.o.Version}
+	r := &wire.ReportRequest{Statement: statement, Port: uint32(facts.Port), Os: system(), Version: c.o.Version, Relay: facts.Relay}
 	for _, e := range facts.Endpoints {
 		r.Endpoints = append(r.Endpoints, e.String())
 	}

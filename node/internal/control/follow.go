@@ -40,6 +40,7 @@ type Facts struct {
 	Endpoints  []netip.AddrPort
 	Port       uint16
 	Advertised []netip.Prefix
+	Relay      string // the relay that is its home, by name; empty: none
 }
 
 // Listener hears what the follower learns, from one goroutine. It must not block.
@@ -52,6 +53,11 @@ type Listener interface {
 	Confirmed()
 	// Endpoints says where a peer may be reached.
 	Endpoints(peer string, at []netip.AddrPort)
+	// HomeRelay says which relay a peer has for a home, by name; empty: none.
+	HomeRelay(peer, relay string)
+	// Relays says which relays there are, with this node's ticket for them. It is
+	// the whole: what was said before counts no more.
+	Relays(o wire.RelayOffer)
 	// Contact says that the stream stands (nil), or why it does not.
 	Contact(err error)
 	// Trouble says that something does not work and what follows from it, or
@@ -185,6 +191,8 @@ func (f *Follower) handle(m *wire.FollowResponse) error {
 		}
 	case *wire.FollowResponse_Hints:
 		f.takeHints(m.Hints)
+	case *wire.FollowResponse_Relays:
+		f.takeRelays(m.Relays)
 	}
 	return f.resync(false)
 }
@@ -333,6 +341,9 @@ func (f *Follower) takeHints(h *wire.Hints) {
 		changed = changed || !slices.Equal(f.hints[p.Node], at)
 		f.hints[p.Node] = at
 		f.o.Listener.Endpoints(p.Node, at)
+		if p.Relay == "" || wire.CheckRelayName(p.Relay) == nil {
+			f.o.Listener.HomeRelay(p.Node, p.Relay)
+		}
 	}
 	for peer := range f.hints {
 		if _, known := f.state.Map.Peers[peer]; !known {
@@ -342,6 +353,16 @@ func (f *Follower) takeHints(h *wire.Hints) {
 	}
 	if changed {
 		f.note("keeping endpoints on disk", f.o.Dir.SaveHints(f.hints))
+	}
+}
+
+// takeRelays hands up the relays that there are. What is not well formed is left
+// out whole, and what was known before goes on counting: a relay is help, and no
+// reason to part from the coordinator.
+func (f *Follower) takeRelays(m *wire.Relays) {
+	o, err := wire.ParseRelays(m)
+	if f.note("taking the coordinator's relays", err); err == nil {
+		f.o.Listener.Relays(o)
 	}
 }
 

@@ -40,7 +40,7 @@ func TestFollowsFullAndDelta(t *testing.T) {
 		if got := r.c.Acknowledged(); len(got) != 1 || got[0].Revision != 9 {
 			t.Fatal("acknowledged", got)
 		}
-		if got := r.c.Reports(); len(got) != 1 || got[0].Port != 51820 || got[0].Endpoints[0] != "192.0.2.7:51820" {
+		if got := r.c.Reports(); len(got) != 1 || got[0].Port != 51820 || got[0].Endpoints[0] != "192.0.2.7:51820" || got[0].Relay != "ward" {
 			t.Fatal("reported", got)
 		}
 	})

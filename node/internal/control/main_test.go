@@ -40,6 +40,8 @@ type recorder struct {
 	leases    []wire.Leased
 	confirmed int
 	endpoints map[string][]netip.AddrPort
+	homes     map[string]string
+	offers    []wire.RelayOffer
 	contacts  []error
 	trouble   map[string]string
 }
@@ -60,6 +62,18 @@ func (r *recorder) Endpoints(peer string, at []netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.endpoints[peer] = at
+}
+
+func (r *recorder) HomeRelay(peer, relay string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.homes[peer] = relay
+}
+
+func (r *recorder) Relays(o wire.RelayOffer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.offers = append(r.offers, o)
 }
 
 func (r *recorder) Trouble(what string, err error) {
@@ -140,12 +154,12 @@ func (r *rig) begin() *rig {
 	if r.clock, err = policytime.New(policytime.Options{Store: policytime.File(r.dir.PolicyTimeFile()), Wall: r.wall, Boot: boot}); err != nil {
 		r.t.Fatal(err)
 	}
-	r.recorder = &recorder{endpoints: map[string][]netip.AddrPort{}, trouble: map[string]string{}}
+	r.recorder = &recorder{endpoints: map[string][]netip.AddrPort{}, homes: map[string]string{}, trouble: map[string]string{}}
 	r.start, r.loadErr = r.dir.Load(id)
 	r.follower, err = control.NewFollower(control.Options{
 		Dir: r.dir, Keys: r.keys, Identity: id, Clock: r.clock, Listener: r.recorder, Version: "test", Dial: r.dial,
 		Facts: func() control.Facts {
-			return control.Facts{Endpoints: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:51820")}, Port: 51820}
+			return control.Facts{Endpoints: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:51820")}, Port: 51820, Relay: "ward"}
 		},
 		Log: slog.New(slog.DiscardHandler),
 	}, r.start)

@@ -216,6 +216,18 @@ func Hints(node string, endpoints ...string) *wire.FollowResponse {
 	return &wire.FollowResponse{Message: &wire.FollowResponse_Hints{Hints: h}}
 }
 
+// HomeRelay says which relay a peer has for a home.
+func HomeRelay(node, relay string) *wire.FollowResponse {
+	h := Hints(node)
+	h.GetHints().Peers[0].Relay = relay
+	return h
+}
+
+// Relays says which relays there are.
+func Relays(m *wire.Relays) *wire.FollowResponse {
+	return &wire.FollowResponse{Message: &wire.FollowResponse_Relays{Relays: m}}
+}
+
 // ErrAborted is how a restored coordinator asks for revocations.
 func ErrAborted() error {
 	return connect.NewError(connect.CodeAborted, errors.New("this coordinator was restored and lacks revocations"))
