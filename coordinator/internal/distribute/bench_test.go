@@ -61,7 +61,12 @@ func newCrowd(b *testing.B, size int, policy string) *crowd {
 			s := c.registry.Snapshot()
 			j := distribute.Join{Node: n.id, From: netip.MustParseAddr("192.0.2.1"), Instance: "i",
 				Position: wire.Position{Incarnation: s.Incarnation, Revision: s.Revision, Epoch: s.Epoch}, Digest: wire.Digest{1}}
-			c.hub.Follow(ctx, j, func(m *wire.FollowResponse) error { c.take(i, m); return nil })
+			c.hub.Follow(ctx, j, func(batch []*wire.FollowResponse) error {
+				for _, m := range batch {
+					c.take(i, m)
+				}
+				return nil
+			})
 		})
 	}
 	c.got.Wait()
@@ -162,9 +167,11 @@ func benchmarkGreet(b *testing.B, current bool) {
 	var spent time.Duration
 	for b.Loop() {
 		before := cpu(b)
-		w.hub.Follow(context.Background(), j, func(m *wire.FollowResponse) error {
-			if m.GetCurrent() != nil || len(m.GetSigned().GetPayload()) > 1<<16 {
-				return errStopped
+		w.hub.Follow(context.Background(), j, func(batch []*wire.FollowResponse) error {
+			for _, m := range batch {
+				if m.GetCurrent() != nil || len(m.GetSigned().GetPayload()) > 1<<16 {
+					return errStopped
+				}
 			}
 			return nil
 		})

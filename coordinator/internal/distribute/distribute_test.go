@@ -393,7 +393,7 @@ func TestStoppedHubEndsEveryStream(t *testing.T) {
 			t.Errorf("the stream ended with %v", all[1].session.err)
 		}
 		all[0].disconnect()
-		if err := w.hub.Follow(t.Context(), all[0].standing(), func(*wire.FollowResponse) error { return nil }); !errors.Is(err, distribute.ErrClosed) {
+		if err := w.hub.Follow(t.Context(), all[0].standing(), func([]*wire.FollowResponse) error { return nil }); !errors.Is(err, distribute.ErrClosed) {
 			t.Errorf("a stopped hub answers %v", err)
 		}
 		if _, err := w.hub.Present(context.Background()); !errors.Is(err, distribute.ErrClosed) {

@@ -88,7 +88,14 @@ func (n *node) connectAs(j distribute.Join) {
 	n.mu.Unlock()
 	go func() {
 		defer close(s.ended)
-		s.err = n.w.hub.Follow(ctx, j, func(m *wire.FollowResponse) error { return n.take(ctx, m) })
+		s.err = n.w.hub.Follow(ctx, j, func(batch []*wire.FollowResponse) error {
+			for _, m := range batch {
+				if err := n.take(ctx, m); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}()
 }
 

@@ -50,9 +50,10 @@ type stream struct {
 type notice struct{ payload []byte }
 
 // Follow sends a node its map and every change until ctx is done or the stream
-// ends for one of the reasons above. It calls send from this goroutine only; a
+// ends for one of the reasons above. It calls send from this goroutine only, with
+// the messages of one moment in their order, so that they can share a packet; a
 // slow send delays nobody else, and its error ends the stream.
-func (h *Hub) Follow(ctx context.Context, j Join, send func(*wire.FollowResponse) error) error {
+func (h *Hub) Follow(ctx context.Context, j Join, send func([]*wire.FollowResponse) error) error {
 	s := &stream{node: j.Node, join: j, out: make(chan []*wire.FollowResponse, 1), ready: true}
 	var refused error
 	if err := h.do(ctx, func() { refused = h.admit(s) }); err != nil {
@@ -67,17 +68,15 @@ func (h *Hub) Follow(ctx context.Context, j Join, send func(*wire.FollowResponse
 	return err
 }
 
-func (s *stream) carry(ctx context.Context, h *Hub, send func(*wire.FollowResponse) error) error {
+func (s *stream) carry(ctx context.Context, h *Hub, send func([]*wire.FollowResponse) error) error {
 	for {
 		select {
 		case batch, open := <-s.out:
 			if !open {
 				return s.ended
 			}
-			for _, m := range batch {
-				if err := send(m); err != nil {
-					return err
-				}
+			if err := send(batch); err != nil {
+				return err
 			}
 			select {
 			case h.sent <- s:

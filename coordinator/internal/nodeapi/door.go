@@ -30,6 +30,7 @@ type caller struct {
 	node    *registry.Node // nil: not of this mesh
 	address netip.Addr
 	control *http.ResponseController
+	out     *outlet
 }
 
 type callerKey struct{}
@@ -46,7 +47,7 @@ func (s *service) enter(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 		http.Error(w, "nodes only: show the node key's certificate", http.StatusUnauthorized)
 		return
 	}
-	who.control = control
+	who.control, who.out = control, newOutlet(w)
 	var err error
 	if who.node, err = s.find(who); err != nil {
 		if r.URL.Path != wire.NodeServiceEnrolProcedure {
@@ -59,7 +60,7 @@ func (s *service) enter(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 	} else if s.tooOften(w, r, who) {
 		return
 	}
-	mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+	mux.ServeHTTP(who.out, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
 }
 
 // callerOf goes by the connection alone: what proxies say in headers is not asked.

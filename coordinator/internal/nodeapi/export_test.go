@@ -1,6 +1,7 @@
 package nodeapi
 
 import (
+	"net/http"
 	"net/netip"
 	"time"
 
@@ -37,3 +38,12 @@ func Pace(now func() time.Time) func(node, procedure string) bool {
 
 // Paces tells whether a procedure is counted.
 func Paces(procedure string) bool { return paces(procedure) }
+
+// Outlet gives what carries the messages of one moment to w, and what a stream's
+// handler does last.
+func Outlet(w http.ResponseWriter) (carry func([]*wire.FollowResponse, func(http.ResponseWriter, *wire.FollowResponse) error) error, end func()) {
+	o := newOutlet(w)
+	return func(batch []*wire.FollowResponse, send func(http.ResponseWriter, *wire.FollowResponse) error) error {
+		return o.carry(batch, func(m *wire.FollowResponse) error { return send(o, m) })
+	}, o.close
+}

@@ -34,8 +34,8 @@ const (
 	readWithin   = 10 * time.Second // for a request's body; a stream's request is read whole at once
 )
 
-// SlowAfter is how long one write to a node may take: a reader slower than that
-// is cut off, and starts again from a Full.
+// SlowAfter is how long the messages of one moment may take to a node: a reader
+// slower than that is cut off, and starts again from a Full.
 const SlowAfter = 30 * time.Second
 
 // Config of the edge.
@@ -115,13 +115,8 @@ func (s *service) Follow(ctx context.Context, req *connect.Request[wire.FollowRe
 	if err := who.control.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("lifting the read deadline: %w", err)
 	}
-	send := func(r *wire.FollowResponse) error {
-		// The wall clock, not Now: it is the socket's.
-		if err := who.control.SetWriteDeadline(time.Now().Add(SlowAfter)); err != nil {
-			return fmt.Errorf("setting the write deadline: %w", err)
-		}
-		return out.Send(r)
-	}
+	defer who.out.close()
+	send := func(batch []*wire.FollowResponse) error { return who.out.carry(batch, out.Send) }
 	join := distribute.Join{
 		Node: n.ID, From: who.address, Instance: string(m.Instance),
 		Position: wire.Position{Incarnation: m.Incarnation, Revision: m.Revision, Epoch: m.Epoch},
