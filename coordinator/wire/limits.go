@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"time"
+
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -21,6 +23,10 @@ const (
 	// Signed around a payload: proof, key and signature.
 	signedOverhead = 4096
 )
+
+// UnhurriedWithin is how long a node may keep the acknowledgement of a map that
+// came with the word that nobody waits for it.
+const UnhurriedWithin = 30 * time.Second
 
 // most tells how often a field may occur in its message.
 func most(f protoreflect.FieldDescriptor) int {

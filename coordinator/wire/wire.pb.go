@@ -644,7 +644,10 @@ type FollowResponse struct {
 	//	*FollowResponse_Hints
 	//	*FollowResponse_Heartbeat
 	//	*FollowResponse_Relays
-	Message       isFollowResponse_Message `protobuf_oneof:"message"`
+	Message isFollowResponse_Message `protobuf_oneof:"message"`
+	// With a Delta that only adds peers: nobody waits for its acknowledgement,
+	// which may come half a minute later, one for all that was added until then.
+	Unhurried     bool `protobuf:"varint,7,opt,name=unhurried,proto3" json:"unhurried,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -738,6 +741,13 @@ func (x *FollowResponse) GetRelays() *Relays {
 		}
 	}
 	return nil
+}
+
+func (x *FollowResponse) GetUnhurried() bool {
+	if x != nil {
+		return x.Unhurried
+	}
+	return false
 }
 
 type isFollowResponse_Message interface {
@@ -2911,14 +2921,15 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\brevision\x18\x05 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\x12\x16\n" +
 	"\x06digest\x18\a \x01(\fR\x06digest\x12\x1a\n" +
-	"\binstance\x18\b \x01(\fR\binstance\"\xca\x02\n" +
+	"\binstance\x18\b \x01(\fR\binstance\"\xe8\x02\n" +
 	"\x0eFollowResponse\x12*\n" +
 	"\x04keys\x18\x01 \x01(\v2\x14.cordon.wire.v1.KeysH\x00R\x04keys\x120\n" +
 	"\x06signed\x18\x02 \x01(\v2\x16.cordon.wire.v1.SignedH\x00R\x06signed\x123\n" +
 	"\acurrent\x18\x03 \x01(\v2\x17.cordon.wire.v1.CurrentH\x00R\acurrent\x12-\n" +
 	"\x05hints\x18\x04 \x01(\v2\x15.cordon.wire.v1.HintsH\x00R\x05hints\x129\n" +
 	"\theartbeat\x18\x05 \x01(\v2\x19.cordon.wire.v1.HeartbeatH\x00R\theartbeat\x120\n" +
-	"\x06relays\x18\x06 \x01(\v2\x16.cordon.wire.v1.RelaysH\x00R\x06relaysB\t\n" +
+	"\x06relays\x18\x06 \x01(\v2\x16.cordon.wire.v1.RelaysH\x00R\x06relays\x12\x1c\n" +
+	"\tunhurried\x18\a \x01(\bR\tunhurriedB\t\n" +
 	"\amessage\"D\n" +
 	"\x04Keys\x12<\n" +
 	"\bmap_keys\x18\x01 \x03(\v2!.cordon.wire.v1.MapKeyCertificateR\amapKeys\"]\n" +

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -36,8 +37,9 @@ type agent struct {
 	statement *wire.Statement
 	id        string
 	chain     [][]byte
-	client    wire.NodeServiceClient // on the stream's connection
-	acked     atomic.Uint64          // revision
+	client    wire.NodeServiceClient                  // on the stream's connection
+	acked     atomic.Uint64                           // revision
+	kept      atomic.Pointer[wire.AcknowledgeRequest] // nobody waits for it
 	failed    atomic.Pointer[error]
 }
 
@@ -156,7 +158,7 @@ func (a *agent) stands(revision uint64) error {
 	return nil
 }
 
-// take counts a message, and acknowledges a map.
+// take counts a message, and acknowledges a map; as late as it may, if it may.
 func (a *agent) take(ctx context.Context, m *wire.FollowResponse) error {
 	s := m.GetSigned()
 	if s == nil {
@@ -177,9 +179,30 @@ func (a *agent) take(ctx context.Context, m *wire.FollowResponse) error {
 		return nil
 	}
 	a.traffic.maps.Add(1)
-	_, err := a.client.Acknowledge(ctx, connect.NewRequest(&wire.AcknowledgeRequest{Incarnation: e.Incarnation, Revision: e.To}))
+	ack := &wire.AcknowledgeRequest{Incarnation: e.Incarnation, Revision: e.To}
+	if m.Unhurried {
+		if a.kept.Swap(ack) == nil {
+			time.AfterFunc(wire.UnhurriedWithin/2+rand.N(wire.UnhurriedWithin/2), func() { _ = a.acknowledgeKept(ctx) })
+		}
+		return nil
+	}
+	a.kept.Store(nil)
+	return a.acknowledge(ctx, ack)
+}
+
+func (a *agent) acknowledge(ctx context.Context, ack *wire.AcknowledgeRequest) error {
+	_, err := a.client.Acknowledge(ctx, connect.NewRequest(ack))
 	if err == nil {
-		a.acked.Store(e.To)
+		a.acked.Store(ack.Revision)
 	}
 	return err
+}
+
+// acknowledgeKept tells what can wait no longer: one for all that was added
+// meanwhile.
+func (a *agent) acknowledgeKept(ctx context.Context) error {
+	if ack := a.kept.Swap(nil); ack != nil {
+		return a.acknowledge(ctx, ack)
+	}
+	return nil
 }

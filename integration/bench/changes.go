@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
@@ -87,7 +88,26 @@ func (s *swarm) joinRows(ctx context.Context, g *group, what, owner string, coun
 		cpu.middle(what+": coordinator CPU", "ms", atMost(3+0.030*peers)),
 		bytes.middle(what+": bytes to all nodes", "B", nil),
 	)
-	return nil
+	return s.late(ctx, what)
+}
+
+// late: what peers may acknowledge up to half a minute after joins, once for all
+// of them, told now. A lone join costs this much besides.
+func (s *swarm) late(ctx context.Context, what string) error {
+	var count atomic.Int64
+	e, err := s.watch(ctx, func() error {
+		return inParallel(len(s.agents), func(i int) error {
+			if s.agents[i].kept.Load() != nil {
+				count.Add(1)
+			}
+			return s.agents[i].acknowledgeKept(ctx)
+		})
+	})
+	if count.Load() > 0 {
+		s.bench.results.add(row{What: what + ": peers' acknowledgements, within half a minute, coordinator CPU", Value: e.cpu.Seconds() * 1000, Unit: "ms",
+			Note: fmt.Sprintf("%d, one for all joins of that time", count.Load())})
+	}
+	return err
 }
 
 // parts: what of a join's cost goes where. Apart from each other they cost a

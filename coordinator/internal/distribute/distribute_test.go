@@ -48,6 +48,12 @@ func rest() {
 	synctest.Wait()
 }
 
+// late lets arrive what may wait for a newcomer besides.
+func late() {
+	time.Sleep(600 * time.Millisecond)
+	synctest.Wait()
+}
+
 // anew forgets what a node was sent so far.
 func anew(nodes ...*node) {
 	for _, n := range nodes {
@@ -101,7 +107,7 @@ func TestChangesOfOneMomentAreOneDelta(t *testing.T) {
 		for range 50 { // 100 changes, and no moment passes between them
 			w.enrol("tag:b")
 		}
-		rest()
+		late()
 		if n := all[0].got("delta"); n != 1 {
 			t.Errorf("100 changes at once came as %d Deltas", n)
 		}
@@ -130,7 +136,7 @@ func TestJoinIsToldToThoseWhoMaySeeItAlone(t *testing.T) {
 		defer leaveAll(all)
 		anew(all...)
 		w.enrol("tag:b")
-		rest()
+		late()
 		for _, n := range all[2:] {
 			n.nothing(t, "it cannot see who joined")
 		}
@@ -310,6 +316,7 @@ func TestBitsAreNotGivenTooEarly(t *testing.T) {
 		if w.hub.Bit(t.Context(), join(w, "tag:b")[0].id) != old {
 			t.Error("the bit was not given again")
 		}
+		late()
 		if wrong := a.settled(); wrong != "" {
 			t.Error(wrong)
 		}

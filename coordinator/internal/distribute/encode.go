@@ -28,6 +28,7 @@ type message struct {
 	rules  []byte
 	put    []*record
 	remove []string
+	adds   bool // nothing but peers that the node did not have
 }
 
 func (m *message) empty() bool {

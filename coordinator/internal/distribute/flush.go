@@ -28,6 +28,7 @@ type post struct {
 type batch struct {
 	to      *stream
 	letters []int // indexes of payloads
+	adding  int   // index of a Delta that only adds peers; -1: none is
 	current bool
 }
 
@@ -119,19 +120,22 @@ func (s *stream) heavy() bool { return s.full || len(s.peers.list) > 1000 }
 // write adds to the post what s owes, in the order in which a node takes it:
 // revocations, the map, the lease.
 func (h *Hub) write(p *post, s *stream) {
-	b := batch{to: s, current: s.current}
+	b := batch{to: s, current: s.current, adding: -1}
 	for _, n := range s.notices {
 		b.letters = append(b.letters, p.addShared(n.payload))
 	}
 	s.notices = nil
-	payload, err := h.mapFor(s)
+	payload, adds, err := h.mapFor(s)
 	if err != nil {
 		h.tooLarge(s, err)
 		return
 	}
 	if payload != nil {
-		b.letters = append(b.letters, p.add(payload))
-		b.current = false
+		i := p.add(payload)
+		b.letters = append(b.letters, i)
+		if b.current = false; adds {
+			b.adding = i
+		}
 	}
 	s.current = false
 	if s.lease {
@@ -151,10 +155,11 @@ func (h *Hub) tooLarge(s *stream, err error) {
 }
 
 // mapFor gives the Full or the Delta that s owes, encoded; nil if it owes none.
-func (h *Hub) mapFor(s *stream) ([]byte, error) {
+// It tells whether that only adds peers, and nobody waits for it.
+func (h *Hub) mapFor(s *stream) (payload []byte, adds bool, err error) {
 	if !s.full && !s.owesMap() {
-		s.narrow = false
-		return nil, nil
+		s.narrow, s.watched = false, false
+		return nil, false, nil
 	}
 	var m *message
 	if s.full {
@@ -162,17 +167,18 @@ func (h *Hub) mapFor(s *stream) ([]byte, error) {
 	} else if m = h.deltaFor(s); m.empty() {
 		m = nil
 	}
-	s.full, s.self, s.rules, s.narrow = false, false, false, false
+	adds = m != nil && m.adds && !s.watched
+	s.full, s.self, s.rules, s.narrow, s.watched = false, false, false, false, false
 	if m == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	at := h.position()
-	payload := m.encode(h.state.Mesh, s.node, at)
+	payload = m.encode(h.state.Mesh, s.node, at)
 	if len(payload) > h.largest {
-		return nil, ErrTooLarge
+		return nil, false, ErrTooLarge
 	}
-	s.at = at.Revision
-	return payload, nil
+	h.noteSent(s, at.Revision, adds)
+	return payload, adds, nil
 }
 
 func (h *Hub) fullFor(s *stream) *message {
@@ -200,11 +206,14 @@ func (h *Hub) deltaFor(s *stream) *message {
 	if s.rules {
 		m.rules = h.rulesOf(s.node).bytes
 	}
+	m.adds = m.self == nil && m.rules == nil
 	for _, peer := range s.peers.take() {
 		if h.mesh.Sees(s.node, peer.id) {
+			m.adds = m.adds && !s.held.has(peer.bit)
 			m.put = append(m.put, h.recordOf(peer))
 			s.held.set(peer.bit)
 		} else if s.held.has(peer.bit) {
+			m.adds = false
 			m.remove = append(m.remove, peer.id)
 			s.held.clear(peer.bit)
 		}
@@ -256,7 +265,7 @@ func (h *Hub) messages(b *batch, signed []*wire.Signed) []*wire.FollowResponse {
 			Current: &wire.Current{Incarnation: pos.Incarnation, Revision: s.at, Epoch: pos.Epoch}}})
 	}
 	for _, i := range b.letters {
-		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Signed{Signed: signed[i]}})
+		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Signed{Signed: signed[i]}, Unhurried: i == b.adding})
 	}
 	if hints := h.hintsFor(s); hints != nil {
 		out = append(out, &wire.FollowResponse{Message: &wire.FollowResponse_Hints{Hints: hints}})

@@ -13,6 +13,7 @@
 //   - Changes of one moment are sent as one. A node whose socket is slow gets
 //     the sum of what it missed, and delays nobody.
 //   - What narrows rights is handed out at once, and before what only widens them.
+//     A newcomer is told of with its endpoints, or half a second after it enrolled.
 //   - A node that says where it stands, with the right digest, is told Current;
 //     any doubt is a Full.
 //   - No lease goes to a node whose map could not be brought up to date.
@@ -59,6 +60,11 @@ const (
 
 	// gatherFor is how long what narrows nothing may wait for more of its kind.
 	gatherFor = 5 * time.Millisecond
+
+	// comeWithin is how long peers need not hear of a node that enrolled and did
+	// not say yet where it is: a record and no endpoint help nobody, and two
+	// messages to each peer cost twice.
+	comeWithin = 500 * time.Millisecond
 )
 
 // Why a stream ends, or does not begin.
@@ -93,7 +99,9 @@ type Hub struct {
 	waiting  []*stream // those whose megabytes wait for flight to have room
 	urgent   bool      // one of the queue loses a right
 	flight   flight
-	largest  int // bytes of the largest message that a node takes
+	largest  int              // bytes of the largest message that a node takes
+	coming   []newcomer       // in the order in which they enrolled
+	come     <-chan time.Time // when the first of them is waited for no longer; set while there is one
 	presence map[string]*Presence
 	lost     map[string]struct{} // nodes that handed over their revocations
 	keys     []*wire.MapKeyCertificate
@@ -140,6 +148,8 @@ func (h *Hub) Run(ctx context.Context) error {
 			f()
 		case s := <-h.sent:
 			h.taken(s)
+		case <-h.come:
+			h.waitNoLonger()
 		case <-h.flight.lapse:
 			h.flight.forget()
 		case <-lease.C:

@@ -144,6 +144,9 @@ func (n *node) take(ctx context.Context, m *wire.FollowResponse) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if m.Unhurried {
+		n.counts["unhurried"]++
+	}
 	switch m := m.Message.(type) {
 	case *wire.FollowResponse_Keys:
 		n.count("keys")

@@ -16,7 +16,7 @@ type Presence struct {
 	LastSeen     time.Time
 	From         netip.Addr // where its stream comes from
 	Acknowledged wire.Position
-	Current      bool // it enforces the map that it should
+	Current      bool // it enforces the map that it should; of peers that were added it may say so late
 	Endpoints    []netip.AddrPort
 	Relay        string // its home, by name; empty: none
 	Warnings     []string
@@ -113,6 +113,9 @@ func (h *Hub) Acknowledge(ctx context.Context, node string, at wire.Position) er
 		}
 		p := h.presenceOf(node)
 		p.Acknowledged, p.LastSeen = at, h.cfg.Now()
+		if s := h.streams[node]; s != nil {
+			s.added = time.Now()
+		}
 	})
 }
 
@@ -167,7 +170,27 @@ func (h *Hub) present(node string) Presence {
 	now := *p
 	now.Warnings = slices.Clone(p.Warnings)
 	s := h.streams[node]
-	now.Current = s != nil && !s.full && !s.owesMap() &&
-		p.Acknowledged.Incarnation == h.state.Incarnation && p.Acknowledged.Revision >= s.at
+	now.Current = s != nil && !s.full && !s.owesMap() && p.Acknowledged.Incarnation == h.state.Incarnation && s.enforces(p.Acknowledged.Revision)
 	return now
+}
+
+// unhurried is how long a node may keep the acknowledgement of peers that were
+// added to itself, with some room for the network.
+const unhurried = 2 * wire.UnhurriedWithin
+
+// noteSent notes what a map that is sent obliges the node to acknowledge.
+func (h *Hub) noteSent(s *stream, revision uint64, adds bool) {
+	switch {
+	case !adds:
+		s.asked = revision
+	case h.presenceOf(s.node).Acknowledged.Revision >= s.at:
+		s.added = time.Now()
+	}
+	s.at = revision
+}
+
+// enforces tells whether a node that acknowledged a revision holds the map that
+// it should, as far as it had to say so.
+func (s *stream) enforces(revision uint64) bool {
+	return revision >= s.at || revision >= s.asked && time.Since(s.added) < unhurried
 }

@@ -52,14 +52,16 @@ func (h *Hub) relaysFor(s *stream) *wire.Relays {
 }
 
 // ticketed has each word on relays go out with a fresh ticket.
-func (h *Hub) ticketed(s *stream, send func(*wire.FollowResponse) error) func(*wire.FollowResponse) error {
-	return func(m *wire.FollowResponse) error {
-		if r := m.GetRelays(); r != nil && len(r.Relays) > 0 {
-			now := h.cfg.Now()
-			ticket, end := h.cfg.Ticket(s.offer.node)
-			r.Ticket, r.TicketEnd = ticket, end.Unix()
-			s.offer.renew = now.Add(end.Sub(now) / 2)
+func (h *Hub) ticketed(s *stream, send func([]*wire.FollowResponse) error) func([]*wire.FollowResponse) error {
+	return func(batch []*wire.FollowResponse) error {
+		for _, m := range batch {
+			if r := m.GetRelays(); r != nil && len(r.Relays) > 0 {
+				now := h.cfg.Now()
+				ticket, end := h.cfg.Ticket(s.offer.node)
+				r.Ticket, r.TicketEnd = ticket, end.Unix()
+				s.offer.renew = now.Add(end.Sub(now) / 2)
+			}
 		}
-		return send(m)
+		return send(batch)
 	}
 }

@@ -3,6 +3,7 @@ package distribute
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
@@ -24,13 +25,15 @@ type stream struct {
 	out   chan []*wire.FollowResponse // one batch under way at most
 	ended error                       // why; read after out is closed
 
-	ready    bool   // the last batch went to the socket
-	queued   bool   // is in the hub's queue
-	weight   int    // bytes of the batch under way
-	round    int    // of the flight in which it set off
-	at       uint64 // revision that the node stands at
-	keyRound int    // of the map keys that it was told
-	offer    offer  // of relays, as it was told
+	ready    bool      // the last batch went to the socket
+	queued   bool      // is in the hub's queue
+	weight   int       // bytes of the batch under way
+	round    int       // of the flight in which it set off
+	at       uint64    // revision that the node stands at
+	asked    uint64    // revision whose acknowledgement is wanted at once
+	added    time.Time // since when it may owe acknowledgements of revisions above
+	keyRound int       // of the map keys that it was told
+	offer    offer     // of relays, as it was told
 
 	full    bool        // owes everything
 	current bool        // owes the word that its map is the right one
@@ -39,6 +42,7 @@ type stream struct {
 	self    bool        // owes Self
 	rules   bool        // owes the rule set
 	narrow  bool        // what it owes may take a right away
+	watched bool        // what it owes comes of an edit: an operator waits for it
 	told    wire.Digest // of the Self that the node has
 	held    bitset      // peers that the node holds
 	peers   owed        // peers whose records it owes, or their removal
@@ -137,7 +141,7 @@ func (h *Hub) greet(s *stream) {
 		return
 	}
 	s.current = true
-	s.at, s.told = pos.Revision, wire.SelfDigest(h.selfRecord(s.node))
+	s.at, s.asked, s.told = pos.Revision, pos.Revision, wire.SelfDigest(h.selfRecord(s.node))
 	for id := range h.mesh.Peers(s.node) {
 		s.held.set(h.subject(id).bit)
 	}

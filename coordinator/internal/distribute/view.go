@@ -69,16 +69,17 @@ func (h *Hub) catchUp() {
 		return
 	}
 	h.state = state
-	nodes, edited := map[string]struct{}{}, false
+	nodes, edited := map[string]bool{}, false // whether it is new
 	for _, e := range entries {
 		if e.Revision > state.Revision {
 			break // heard of in the next turn, with its state
 		}
 		switch v := e.Event.(type) {
 		case registry.NodeEnrolled:
-			nodes[v.Node.ID] = struct{}{}
+			nodes[v.Node.ID] = true
 		case registry.NodeChanged:
-			nodes[v.Node.ID] = struct{}{}
+			fresh := nodes[v.Node.ID]
+			nodes[v.Node.ID] = fresh
 		case registry.NodeRemoved:
 			h.revoke(v.Revocation, e.Revision)
 		case registry.RevocationTaken:
@@ -93,8 +94,8 @@ func (h *Hub) catchUp() {
 	if edited {
 		h.edit()
 	}
-	for id := range nodes {
-		h.update(id)
+	for id, fresh := range nodes {
+		h.update(id, fresh)
 	}
 }
 
@@ -104,13 +105,17 @@ func (h *Hub) edit() {
 	if err != nil {
 		h.cfg.Log.Error("the policy in force cannot be read: everything is denied", "error", err)
 	}
-	h.apply(h.mesh.SetPolicy(pol))
+	for _, s := range h.apply(h.mesh.SetPolicy(pol)) {
+		s.watched = true
+		h.touch(s)
+	}
 }
 
 // update takes over what became of one node. The compiler says who sees it
 // differently; of what it does not know, such as a tunnel key, everybody who
-// sees the node is told if its record is another.
-func (h *Hub) update(id string) {
+// sees the node is told if its record is another. A newcomer is told of with its
+// endpoints if they come in time.
+func (h *Hub) update(id string, fresh bool) {
 	n, ok := h.state.Node(id)
 	if !ok {
 		return // removed since; its own event says so
@@ -118,14 +123,24 @@ func (h *Hub) update(id string) {
 	subject := h.subject(id)
 	before := subject.record
 	subject.record = nil
+	var due []*stream
 	if n.Approved {
-		h.apply(h.mesh.Put(CompileNode(n)))
+		due = h.apply(h.mesh.Put(CompileNode(n)))
 	} else {
-		h.apply(h.mesh.Remove(id))
+		due = h.apply(h.mesh.Remove(id))
 	}
 	if before == nil || h.recordOf(subject).digest != before.digest {
 		for viewer := range h.mesh.Peers(id) {
-			h.owePeer(viewer, subject)
+			if s := h.streams[viewer]; s != nil {
+				s.owePeer(subject)
+				due = append(due, s)
+			}
+		}
+	}
+	wait := fresh && h.awaits(subject)
+	for _, s := range due {
+		if !wait || s.narrow || s.self || s.rules {
+			h.touch(s)
 		}
 	}
 	if s := h.streams[id]; s != nil {
@@ -144,15 +159,17 @@ func (h *Hub) revoke(r registry.Revocation, revision uint64) {
 			h.touch(s)
 		}
 	}
-	h.apply(h.mesh.Remove(r.Node))
+	for _, s := range h.apply(h.mesh.Remove(r.Node)) {
+		h.touch(s)
+	}
 	h.forget(r.Node)
 	if s := h.streams[r.Node]; s != nil {
 		h.end(s, ErrGone)
 	}
 }
 
-// apply marks what a change of the compiled mesh makes due.
-func (h *Hub) apply(c compile.Change) {
+// apply notes what a change of the compiled mesh makes streams owe, and gives them.
+func (h *Hub) apply(c compile.Change) (due []*stream) {
 	for _, v := range c.Views {
 		if v.Self {
 			h.subject(v.Node).record = nil
@@ -170,22 +187,20 @@ func (h *Hub) apply(c compile.Change) {
 		s.rules = s.rules || v.Rules
 		s.narrow = s.narrow || v.Rules
 		for id := range v.Upserted() {
-			h.owePeer(v.Node, h.subject(id))
+			s.owePeer(h.subject(id))
 		}
 		for id := range v.Removed() {
 			s.narrow = true
 			s.peers.add(h.subject(id))
 		}
 		h.urgent = h.urgent || s.narrow
-		h.touch(s)
+		due = append(due, s)
 	}
+	return due
 }
 
-// owePeer makes a peer's record, and where it can be reached, due to a viewer.
-func (h *Hub) owePeer(viewer string, peer *subject) {
-	if s := h.streams[viewer]; s != nil {
-		s.peers.add(peer)
-		s.hints.add(peer)
-		h.touch(s)
-	}
+// owePeer makes a peer's record due, and where it can be reached.
+func (s *stream) owePeer(peer *subject) {
+	s.peers.add(peer)
+	s.hints.add(peer)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	mathrand "math/rand/v2"
 	"sync"
 	"time"
 
@@ -27,8 +28,9 @@ type courier struct {
 	mu       sync.Mutex
 	ack      wire.Position // to be told
 	told     wire.Position
-	mustTell bool     // report facts
-	fresh    [][]byte // a renewed certificate chain, until the next session takes it
+	asked    wire.Position // up to here the coordinator wants to know at once
+	mustTell bool          // report facts
+	fresh    [][]byte      // a renewed certificate chain, until the next session takes it
 }
 
 func newCourier(o Options) *courier {
@@ -40,6 +42,35 @@ func (c *courier) acknowledge(at wire.Position) {
 	c.ack = at
 	c.mu.Unlock()
 	c.nudge()
+}
+
+// expected notes that the coordinator waits until a map is acknowledged.
+func (c *courier) expected(at wire.Position) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = at
+}
+
+// due tells whether there is an acknowledgement to be told now. The first of a
+// session is. The caller holds c.mu.
+func (c *courier) due() bool {
+	return c.owes() && (c.told.Revision == 0 || c.told.Compare(c.asked) < 0)
+}
+
+func (c *courier) owes() bool { return c.ack != c.told && c.ack.Revision != 0 }
+
+// keeps tells whether there is an acknowledgement that can wait for others.
+func (c *courier) keeps() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.owes() && !c.due()
+}
+
+// hurry makes due what was kept.
+func (c *courier) hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = c.ack
 }
 
 func (c *courier) report() {
@@ -70,24 +101,33 @@ func (c *courier) start(ctx context.Context, ch *channel, chain [][]byte) <-chan
 	return ended
 }
 
-// run carries what there is, and tries again what could not be delivered.
+// run carries what there is, and tries again what could not be delivered. A kept
+// acknowledgement waits for others, on each node for another while.
 func (c *courier) run(ctx context.Context, ch *channel, chain [][]byte) {
 	c.renew(ctx, ch, chain)
 	wait := minRetry
-	var again <-chan time.Time
+	var again, kept <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.wake:
 		case <-again:
+		case <-kept:
+			kept = nil
+			c.hurry()
 		}
 		again = nil
 		if c.carry(ctx, ch) {
 			wait = minRetry
-			continue
+		} else {
+			again, wait = time.After(wait), min(2*wait, maxRetry)
 		}
-		again, wait = time.After(wait), min(2*wait, maxRetry)
+		if !c.keeps() {
+			kept = nil
+		} else if kept == nil {
+			kept = time.After(wire.UnhurriedWithin/2 + mathrand.N(wire.UnhurriedWithin/2))
+		}
 	}
 }
 
@@ -95,7 +135,7 @@ func (c *courier) run(ctx context.Context, ch *channel, chain [][]byte) {
 func (c *courier) carry(ctx context.Context, ch *channel) bool {
 	c.mu.Lock()
 	ack, tell := c.ack, c.mustTell
-	tellAck := ack != c.told && ack.Revision != 0
+	tellAck := c.due()
 	c.mustTell = false
 	c.mu.Unlock()
 	delivered := true

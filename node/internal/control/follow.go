@@ -180,11 +180,12 @@ func (f *Follower) now() time.Time {
 }
 
 func (f *Follower) handle(m *wire.FollowResponse) error {
+	unhurried := m.Unhurried
 	switch m := m.Message.(type) {
 	case *wire.FollowResponse_Keys:
 		return f.keys(m.Keys)
 	case *wire.FollowResponse_Signed:
-		return f.signed(m.Signed)
+		return f.signed(m.Signed, unhurried)
 	case *wire.FollowResponse_Current:
 		if !f.state.Map.IsZero() {
 			f.o.Listener.Confirmed()
@@ -220,8 +221,9 @@ func (f *Follower) keys(k *wire.Keys) error {
 }
 
 // signed takes one message of the map's history. An error ends the session; the
-// next one asks for a Full where that can help.
-func (f *Follower) signed(s *wire.Signed) error {
+// next one asks for a Full where that can help. Nobody waits for the
+// acknowledgement of what is unhurried.
+func (f *Follower) signed(s *wire.Signed, unhurried bool) error {
 	opened, err := wire.Open(f.trust, s, f.now())
 	if err != nil {
 		return fmt.Errorf("a message of the coordinator was refused: %w", err)
@@ -245,6 +247,9 @@ func (f *Follower) signed(s *wire.Signed) error {
 	case err != nil:
 		f.needFull = true
 		return fmt.Errorf("a message of the coordinator was refused: %w", err)
+	}
+	if !unhurried {
+		f.courier.expected(next.Map.Position())
 	}
 	return f.resync(f.publish(next, opened))
 }

@@ -251,6 +251,57 @@ func TestWhatGoesUpIsTriedAgain(t *testing.T) {
 	})
 }
 
+// What only adds peers is acknowledged late, once for all that came meanwhile;
+// anything else, and the first map of a session, at once.
+func TestUnhurriedMapsShareAnAcknowledgement(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		r := newRig(t).begin()
+		var peers []wire.PeerRecord
+		m := r.at(controltest.At(1, 1, 5))
+		s := r.c.Next()
+		r.send(s, r.full(m))
+		enforce := func() { r.follower.Acknowledge(m.Position()); synctest.Wait() }
+		grow := func(wrap func(*wire.FollowResponse) *wire.FollowResponse) {
+			p, _ := controltest.Stranger(fmt.Sprintf("p%d", len(peers)), fmt.Sprintf("100.64.0.%d", 2+len(peers)))
+			peers = append(peers, p)
+			next := r.at(controltest.At(1, 1, m.Revision+1), peers...)
+			r.send(s, wrap(r.delta(m, next)))
+			m = next
+			enforce()
+		}
+		as := func(m *wire.FollowResponse) *wire.FollowResponse { return m }
+		last := func(count int) {
+			t.Helper()
+			if got := r.c.Acknowledged(); len(got) != count || got[count-1].Revision != m.Revision {
+				t.Fatal("acknowledged so far", got, "want", count, "up to", m.Position())
+			}
+		}
+		enforce()
+		last(1)
+		for range 3 {
+			grow(controltest.Unhurried)
+		}
+		time.Sleep(wire.UnhurriedWithin / 2 * 9 / 10)
+		if got := r.c.Acknowledged(); len(got) != 1 {
+			t.Fatal("nobody waited, and it was acknowledged:", got)
+		}
+		time.Sleep(wire.UnhurriedWithin)
+		last(2)
+		grow(as) // no word about the hurry: a coordinator that knows no other
+		last(3)
+		grow(controltest.Unhurried)
+		grow(as) // takes the other along
+		last(4)
+		time.Sleep(2 * wire.UnhurriedWithin)
+		last(4)
+		grow(controltest.Unhurried)
+		s.End(nil)
+		s = r.c.Next()
+		r.send(s, controltest.Current())
+		last(5)
+	})
+}
+
 func TestCertificateIsRenewedAtHalfItsLife(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		for name, age := range map[string]time.Duration{"young": 0, "half gone": controltest.Life/2 + time.Hour, "expired": 2 * controltest.Life} {

@@ -195,6 +195,12 @@ func Signed(s *wire.Signed) *wire.FollowResponse {
 	return &wire.FollowResponse{Message: &wire.FollowResponse_Signed{Signed: s}}
 }
 
+// Unhurried says of a message that nobody waits for its acknowledgement.
+func Unhurried(m *wire.FollowResponse) *wire.FollowResponse {
+	m.Unhurried = true
+	return m
+}
+
 // Keys wraps map key certificates.
 func Keys(certs ...*wire.MapKeyCertificate) *wire.FollowResponse {
 	return &wire.FollowResponse{Message: &wire.FollowResponse_Keys{Keys: &wire.Keys{MapKeys: certs}}}
