@@ -15,7 +15,7 @@ func TestEveryPairOfNetworksConnects(t *testing.T) {
 	sites := pathtest.Sites()
 	for i, sa := range sites {
 		for _, sb := range sites[i:] {
-			for seed := range uint64(4) {
+			for seed := range seeds(4) {
 				t.Run(fmt.Sprintf("%s and %s/%d", sa.Name, sb.Name, seed), func(t *testing.T) {
 					connect(t, sa, sb, seed)
 				})

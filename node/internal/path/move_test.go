@@ -10,7 +10,7 @@ import (
 )
 
 func TestSilentDeathUnderTrafficIsNoticedWithinSeconds(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		w, a, b := public(t, seed)
 		w.a.Stream("b", 10*ms, time.Hour)
 		w.Run(5*time.Second + time.Duration(seed)*53*ms)
@@ -82,7 +82,7 @@ func TestLocalPathIsPreferredToAnEqualOne(t *testing.T) {
 }
 
 func TestOtherAddressTakesOverWhenThePathDies(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		w := newWorld(t, seed)
 		a := w.a.Public("198.51.100.1")
 		b1, b2 := w.b.Public("198.51.100.2"), w.b.Public("198.51.100.3")

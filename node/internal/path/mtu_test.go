@@ -25,7 +25,7 @@ func (w *world) mtu(d time.Duration, packet, headers int) time.Duration {
 
 func TestPathMTUIsFoundWithoutICMP(t *testing.T) {
 	for _, packet := range []int{1500, 1492, 1480, 1460, 1420, 1400, 1358, 1300, 1280, 1244} {
-		for seed := range uint64(3) {
+		for seed := range seeds(3) {
 			w, a, b := public(t, seed)
 			w.Connect(a, b, pathtest.Link{Delay: 20 * ms, MTU: packet, Loss: float64(seed) / 100})
 			w.a.Stream("b", 20*ms, time.Hour)
@@ -80,7 +80,7 @@ func TestRelayedPathHasAnMTUToo(t *testing.T) {
 }
 
 func TestSilenceOfThePathSaysNothingOfItsMTU(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range seeds(60) {
 		w, a, b := public(t, seed)
 		w.a.Stream("b", 10*ms, time.Hour)
 		w.Run(10*time.Second + time.Duration(seed)*41*ms)
@@ -100,7 +100,7 @@ func TestSilenceOfThePathSaysNothingOfItsMTU(t *testing.T) {
 // any word of it: large packets vanish, small ones pass.
 func TestBlackHoleIsNoticed(t *testing.T) {
 	for _, both := range []bool{true, false} {
-		for seed := range uint64(8) {
+		for seed := range seeds(8) {
 			w, a, b := public(t, seed)
 			w.a.Stream("b", 10*ms, time.Hour)
 			if both {

@@ -54,7 +54,7 @@ func TestNewFlowStartsOverTheRelayInOneRoundTripAndLosesNothing(t *testing.T) {
 }
 
 func TestDirectPathThatDiesUnderTrafficIsOnTheRelayWithinASecondAndBackWithinAMinute(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		for _, both := range []bool{true, false} {
 			w, a, b, r := relayed(t, seed)
 			w.Connect(a, b, pathtest.Link{Delay: 20 * ms, Jitter: 3 * ms})
@@ -78,7 +78,7 @@ func TestDirectPathThatDiesUnderTrafficIsOnTheRelayWithinASecondAndBackWithinAMi
 }
 
 func TestPathThatDiesInOneDirectionIsLeftByBothEnds(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		w, a, b, r := relayed(t, seed)
 		w.a.Stream("b", 10*ms, time.Hour)
 		w.b.Stream("a", 10*ms, time.Hour)

@@ -28,7 +28,7 @@ func (w *world) flowsAgain(what string, most time.Duration) {
 // behind each kind of NAT, and b behind a home router.
 func TestTrafficFlowsAgainSoonAfterEveryChange(t *testing.T) {
 	for _, kind := range append(pathtest.Usual(), pathtest.Behaviour{Name: "masquerade", Mapping: 2, Filtering: 2, Preserve: true}) {
-		for seed := range uint64(5) {
+		for seed := range seeds(5) {
 			t.Run(fmt.Sprintf("%s/%d", kind.Name, seed), func(t *testing.T) { changes(t, kind, seed) })
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // TestScripts lets cuts, roams, sleep and reboots of NATs and relays happen at
 // random to two nodes that talk, and holds them to what is always true.
 func TestScripts(t *testing.T) {
-	for seed := range uint64(80) {
+	for seed := range seeds(80) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { newScript(t, seed).play() })
 	}
 }

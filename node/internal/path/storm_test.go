@@ -12,7 +12,7 @@ import (
 // TestStorm breaks and mends a small internet at random, while both ends talk.
 // Whatever happened, data flows again soon after a way is open and stays open.
 func TestStorm(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { storm(t, seed) })
 	}
 }

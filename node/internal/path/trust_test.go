@@ -143,7 +143,7 @@ func TestForgedTrafficBuysLittleTime(t *testing.T) {
 }
 
 func TestLongRoundTripsLeaveTimeForTheRelayToo(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range seeds(20) {
 		w := newWorld(t, seed)
 		a, b := w.a.Public("198.51.100.1"), w.b.Public("198.51.100.2")
 		r := w.Relay("r1", 37*ms)
@@ -184,7 +184,7 @@ func TestAnswersFromBeforeAChangeTellNothing(t *testing.T) {
 }
 
 func TestRoamingIntoAnotherHomeIsDirectAgainWithinSeconds(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range seeds(10) {
 		w := newWorld(t, seed)
 		w.STUN("203.0.113.1")
 		r := w.Relay("r", 25*ms)
