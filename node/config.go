@@ -25,6 +25,10 @@ type Config struct {
 	MTU       int    // of the tunnel; 0: 1280
 	Port      uint16 // UDP; 0: any
 
+	// Only443 leaves UDP alone: peers are reached through relays, over TLS, also by
+	// way of a proxy.
+	Only443 bool
+
 	// Endpoints are addresses of this machine's UDP port that it cannot see
 	// itself, such as a port forward on the router in front of it.
 	Endpoints []netip.AddrPort

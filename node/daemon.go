@@ -123,7 +123,10 @@ func (d *daemon) Ping(ctx context.Context, r local.PingRequest) (*local.PingResp
 		out.Error = err.Error()
 		return out, nil
 	}
-	out.RTT, out.Endpoint = info.RTT, info.Endpoint.String()
+	out.RTT, out.Relay = info.RTT, string(info.Relay)
+	if info.Endpoint.IsValid() {
+		out.Endpoint = info.Endpoint.String()
+	}
 	return out, nil
 }
 

@@ -32,7 +32,7 @@ func (m *mesh) greetFirst(peers []transport.Peer) {
 	}
 	m.greetings.begun = true
 	for _, p := range peers {
-		if len(p.Candidates) > 0 && len(m.greetings.due) < maxGreeted {
+		if (len(p.Candidates) > 0 || p.Home != "") && len(m.greetings.due) < maxGreeted {
 			m.greetings.due[p.ID] = true
 			m.transport.Want(p.ID)
 		}
@@ -48,7 +48,7 @@ func (m *mesh) greetAgain() {
 
 // onPath is the transport's word that a path was found, moved or lost.
 func (m *mesh) onPath(peer string, info transport.PathInfo) {
-	if !info.Endpoint.IsValid() {
+	if !info.Way().IsValid() {
 		return
 	}
 	select {

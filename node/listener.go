@@ -72,20 +72,6 @@ func (m *mesh) Confirmed() {
 	delete(m.warnings, "map")
 }
 
-// Endpoints takes where a peer may be reached.
-func (m *mesh) Endpoints(peer string, at []netip.AddrPort) {
-	m.mu.Lock()
-	m.hints[peer] = at
-	m.mu.Unlock()
-	m.transport.SetCandidates(peer, at)
-}
-
-// HomeRelay takes which relay a peer has for a home. No relay is used today.
-func (m *mesh) HomeRelay(string, string) {}
-
-// Relays takes which relays there are. No relay is used today.
-func (m *mesh) Relays(wire.RelayOffer) {}
-
 // Contact notes whether the coordinator is there.
 func (m *mesh) Contact(err error) {
 	m.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -18,8 +19,10 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/engine"
 	"github.com/cordonmesh/cordon/node/internal/osnet"
+	"github.com/cordonmesh/cordon/node/internal/path"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 	"github.com/cordonmesh/cordon/node/internal/plane/userspace"
+	"github.com/cordonmesh/cordon/node/internal/relays"
 	"github.com/cordonmesh/cordon/node/internal/transport"
 )
 
@@ -30,6 +33,7 @@ type mesh struct {
 	identity  *control.Identity
 	world     world
 	transport *transport.Transport
+	relays    *relays.Set
 	engine    *engine.Engine
 	follower  *control.Follower
 	plane     planeSlot
@@ -46,7 +50,7 @@ type mesh struct {
 	contact   error
 	connected bool
 	heard     time.Time
-	hints     map[string][]netip.AddrPort
+	hints     control.Hints
 	peers     []engine.PathPeer
 	warnings  map[string]string
 	greetings greetings
@@ -54,7 +58,7 @@ type mesh struct {
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), greetings: newGreetings(),
-		hints: map[string][]netip.AddrPort{}, warnings: map[string]string{}}
+		hints: control.Hints{}, warnings: map[string]string{}}
 	var err error
 	var mark uint32
 	if n.cfg.Userspace {
@@ -68,9 +72,10 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.relays = m.joinRelays()
 	m.transport, err = transport.New(transport.Config{
 		Self: n.keys.Node.Public(), Path: &n.keys.Path, Port: n.port(), Log: n.log, Mark: mark,
-		OnPath: m.onPath, OnOpen: m.onOpen,
+		OnPath: m.onPath, OnOpen: m.onOpen, Relay: m.overRelay, OnlyRelays: n.cfg.Only443,
 	})
 	if err != nil {
 		return nil, errors.Join(err, m.world.close())
@@ -102,6 +107,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.transport.Run(ctx) })
+	g.Go(func() error { return m.relays.Run(ctx) })
 	g.Go(func() error { return m.node.clock.Run(ctx) })
 	g.Go(func() error { return m.planes(ctx) })
 	g.Go(func() error { return m.greet(ctx) })
@@ -119,9 +125,8 @@ func (m *mesh) fromDisk() wire.State {
 		m.warn("map", "the map on disk was refused: "+err.Error())
 		start.Map = wire.Map{}
 	}
-	for peer, at := range m.node.dir.Hints() {
-		m.hints[peer] = at
-	}
+	maps.Copy(m.hints, m.node.dir.Hints())
+	m.Relays(m.node.dir.Relays())
 	if stamp, err := m.node.dir.Stamp(); err == nil && !stamp.Lease.IsZero() {
 		m.engine.SetLease(stamp.Lease)
 		m.lease = stamp.Lease
@@ -208,7 +213,8 @@ func (m *mesh) SetPeers(peers []engine.PathPeer) error {
 	m.peers = peers
 	out := make([]transport.Peer, len(peers))
 	for i, p := range peers {
-		out[i] = transport.Peer{ID: p.ID, NodeKey: p.NodeKey, PathKey: p.PathKey, Candidates: m.hints[p.ID]}
+		at := m.hints[p.ID]
+		out[i] = transport.Peer{ID: p.ID, NodeKey: p.NodeKey, PathKey: p.PathKey, Candidates: at.Endpoints, Home: path.Relay(at.Relay)}
 	}
 	m.transport.SetPeers(out)
 	m.greetFirst(out)
@@ -244,13 +250,18 @@ func (m *mesh) tellPort() {
 
 func (m *mesh) networkChanged() {
 	m.transport.NetworkChanged()
+	m.relays.NetworkChanged()
 	m.exceptLocal()
 	m.follower.FactsChanged()
 }
 
 // facts are what the coordinator is told of where this node is.
 func (m *mesh) facts() control.Facts {
-	f := control.Facts{Endpoints: slices.Clone(m.node.cfg.Endpoints), Port: m.transport.Port(), Advertised: m.node.cfg.Advertise}
+	f := control.Facts{Advertised: m.node.cfg.Advertise, Relay: m.relays.Home()}
+	if m.node.cfg.Only443 {
+		return f
+	}
+	f.Endpoints, f.Port = slices.Clone(m.node.cfg.Endpoints), m.transport.Port()
 	m.mu.Lock()
 	ranges := m.state.Self.Ranges
 	m.mu.Unlock()

@@ -67,6 +67,9 @@ func (m *mesh) describe(s *local.Status) {
 	if ahead, on := m.node.clock.Alarm(); on {
 		s.Warnings = append(s.Warnings, "this machine's clock is "+ahead.String()+" ahead of policy time: set it right")
 	}
+	for _, r := range m.relays.Status() {
+		s.Relays = append(s.Relays, local.Relay{Name: r.Name, URL: r.URL, Home: r.Home, Connected: r.Connected, RTT: r.RTT, Why: r.Why})
+	}
 	m.describePlane(s)
 }
 
@@ -94,11 +97,14 @@ func (m *mesh) describePlane(s *local.Status) {
 
 func peerStatus(p wire.PeerRecord, path transport.PathInfo, stats plane.PeerStats) local.Peer {
 	out := local.Peer{
-		ID: p.ID, Name: p.Name, Addresses: p.Addresses, Routes: p.Routes, Path: "none", Why: path.Why,
+		ID: p.ID, Name: p.Name, Addresses: p.Addresses, Routes: p.Routes, Path: local.PathNone, Why: path.Why,
 		LastHandshake: stats.LastHandshake, Received: stats.Received, Sent: stats.Sent,
 	}
-	if path.Endpoint.IsValid() {
-		out.Path, out.Endpoint, out.RTT, out.Why = "direct", path.Endpoint.String(), path.RTT, ""
+	switch way := path.Way(); {
+	case way.Relayed():
+		out.Path, out.Relay, out.RTT, out.MTU = local.PathRelay, string(way.Relay), path.RTT, path.InnerMTU()
+	case way.IsValid():
+		out.Path, out.Endpoint, out.RTT, out.MTU = local.PathDirect, way.Addr.String(), path.RTT, path.InnerMTU()
 	}
 	return out
 }

@@ -100,7 +100,11 @@ func ping(c *cli.Context) error {
 			fmt.Printf("%s: %s\n", r.Peer, r.Error)
 			continue
 		}
-		fmt.Printf("%s (%s) answered in %s, directly at %s\n", r.Peer, r.Address, r.RTT.Round(10*time.Microsecond), r.Endpoint)
+		way := "directly at " + r.Endpoint
+		if r.Relay != "" {
+			way = "through relay " + r.Relay
+		}
+		fmt.Printf("%s (%s) answered in %s, %s\n", r.Peer, r.Address, r.RTT.Round(10*time.Microsecond), way)
 	}
 	if !answered {
 		return errors.New("no answer")

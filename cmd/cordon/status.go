@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -63,6 +64,7 @@ func printStatus(s *local.Status) error {
 		}
 		fmt.Printf("gateway for %s: %s\n", r.Prefix, state)
 	}
+	printRelays(s.Relays)
 	return errors.Join(printPeers(s.Peers), printRefusals(s.Refusals))
 }
 
@@ -108,26 +110,47 @@ func visible(text string) string {
 	}, text)
 }
 
+func printRelays(relays []local.Relay) {
+	for _, r := range relays {
+		what := ""
+		if r.Home {
+			what = ", home of this node"
+		}
+		if r.RTT != 0 {
+			what += ", " + delay(r.RTT)
+		}
+		if r.Why != "" {
+			what += ": " + visible(r.Why)
+		}
+		fmt.Printf("relay %s (%s)%s\n", r.Name, r.URL, what)
+	}
+}
+
+func delay(d time.Duration) string { return d.Round(10 * time.Microsecond).String() }
+
 func printPeers(peers []local.Peer) error {
 	if len(peers) == 0 {
 		fmt.Println("no peers: the policy lets this node talk to nobody")
 		return nil
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "\nPEER\tADDRESS\tPATH\tDELAY\tHANDSHAKE\tIN\tOUT")
+	fmt.Fprintln(w, "\nPEER\tADDRESS\tDELAY\tMTU\tHANDSHAKE\tIN\tOUT\tPATH")
 	for _, p := range peers {
-		path, delay := p.Path, "-"
-		if p.Endpoint != "" {
-			path += " " + p.Endpoint
-			delay = p.RTT.Round(10 * time.Microsecond).String()
-		} else if p.Why != "" {
+		path, took, mtu := p.Path, "-", "-"
+		if p.Path != local.PathNone {
+			path, took = strings.TrimSpace(p.Path+" "+p.Endpoint+p.Relay), delay(p.RTT)
+		}
+		if p.MTU != 0 {
+			mtu = strconv.Itoa(p.MTU)
+		}
+		if p.Why != "" {
 			path += ": " + visible(p.Why)
 		}
 		address := ""
 		if len(p.Addresses) > 0 {
 			address = p.Addresses[0].String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, address, path, delay, ago(p.LastHandshake), size(p.Received), size(p.Sent))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.Name, address, took, mtu, ago(p.LastHandshake), size(p.Received), size(p.Sent), path)
 	}
 	return w.Flush()
 }

@@ -174,6 +174,14 @@ func Touching(prefixes ...netip.Prefix) func([]byte) bool {
 	}
 }
 
+// UDPFrom wants UDP datagrams that one of the addresses sends.
+func UDPFrom(addrs ...netip.Addr) func([]byte) bool {
+	return func(packet []byte) bool {
+		src, _ := outerAddrs(packet)
+		return slices.Contains(addrs, src) && (src.Is4() && packet[9] == unix.IPPROTO_UDP || src.Is6() && packet[6] == unix.IPPROTO_UDP)
+	}
+}
+
 func outerAddrs(packet []byte) (src, dst netip.Addr) {
 	switch {
 	case len(packet) >= 20 && packet[0]>>4 == 4:

@@ -13,10 +13,11 @@ import (
 // before it, and without addresses it heals.
 func (h *Host) Cut(from ...netip.Addr) {
 	h.lab.t.Helper()
-	h.NFT(cutScript(from))
+	h.NFT(CutScript(from...))
 }
 
-func cutScript(from []netip.Addr) string {
+// CutScript is the nftables script of Cut, for machines that begin with it.
+func CutScript(from ...netip.Addr) string {
 	var b strings.Builder
 	// Declared before it is deleted, so that the first cut finds one to delete.
 	b.WriteString("table inet lab_cut\ndelete table inet lab_cut\n")

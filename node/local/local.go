@@ -41,6 +41,7 @@ type Status struct {
 	Map         MapStatus     `json:"map"`
 	Coordinator Coordinator   `json:"coordinator"`
 	Peers       []Peer        `json:"peers,omitempty"`
+	Relays      []Relay       `json:"relays,omitempty"`
 	Refusals    []Refusal     `json:"refusals,omitempty"`
 	Routes      []RouteStatus `json:"routes,omitempty"`
 	Warnings    []string      `json:"warnings,omitempty"`
@@ -70,13 +71,32 @@ type Peer struct {
 	Name          string         `json:"name"`
 	Addresses     []netip.Addr   `json:"addresses,omitempty"`
 	Routes        []netip.Prefix `json:"routes,omitempty"`
-	Path          string         `json:"path"`               // "direct" or "none"
-	Endpoint      string         `json:"endpoint,omitempty"` // of the underlay
+	Path          string         `json:"path"`               // PathDirect, PathRelay or PathNone
+	Endpoint      string         `json:"endpoint,omitempty"` // of the underlay, on a direct path
+	Relay         string         `json:"relay,omitempty"`    // by name, on a relayed path
 	RTT           time.Duration  `json:"rtt,omitempty"`      // nanoseconds
-	Why           string         `json:"why,omitempty"`      // why there is no path
+	MTU           int            `json:"mtu,omitempty"`      // bytes of the largest packet in the tunnel known to pass
+	Why           string         `json:"why,omitempty"`      // why there is no direct path
 	LastHandshake time.Time      `json:"lastHandshake,omitzero"`
 	Received      uint64         `json:"received"` // bytes
 	Sent          uint64         `json:"sent"`     // bytes
+}
+
+// How a peer is reached.
+const (
+	PathDirect = "direct"
+	PathRelay  = "relay"
+	PathNone   = "none"
+)
+
+// Relay is a server through which peers are reached that no direct path leads to.
+type Relay struct {
+	Name      string        `json:"name"`
+	URL       string        `json:"url"`
+	Home      bool          `json:"home,omitempty"` // peers reach this node there
+	Connected bool          `json:"connected,omitempty"`
+	RTT       time.Duration `json:"rtt,omitempty"` // nanoseconds; 0: not measured, or no answer
+	Why       string        `json:"why,omitempty"` // why it is not connected, or does not answer
 }
 
 // Refusal is a packet that this node did not let pass, and those like it since.
@@ -115,8 +135,9 @@ type PingRequest struct {
 type PingResponse struct {
 	Peer     string        `json:"peer"`
 	Address  netip.Addr    `json:"address"`
-	RTT      time.Duration `json:"rtt"` // nanoseconds, of a probe on the path
-	Endpoint string        `json:"endpoint,omitempty"`
+	RTT      time.Duration `json:"rtt"`                // nanoseconds, of a probe on the path
+	Endpoint string        `json:"endpoint,omitempty"` // of the underlay, on a direct path
+	Relay    string        `json:"relay,omitempty"`    // by name, on a relayed path
 	Error    string        `json:"error,omitempty"`
 }
 

@@ -42,15 +42,19 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // could take that route back. Nil does nothing.
 type Control func(network, address string, c syscall.RawConn) error
 
-// dialer gives the machine's own way.
-func (c Control) dialer() Dial {
-	d := &net.Dialer{Timeout: dialTimeout, Control: c,
+// Dialer opens connections the machine's own way.
+func (c Control) Dialer() *net.Dialer {
+	return &net.Dialer{Timeout: dialTimeout, Control: c, Resolver: c.Resolver(),
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 20 * time.Second, Interval: 10 * time.Second, Count: 3}}
-	if c != nil {
-		names := &net.Dialer{Timeout: dialTimeout, Control: c}
-		d.Resolver = &net.Resolver{PreferGo: true, Dial: names.DialContext}
+}
+
+// Resolver asks the machine's own name servers, beneath the tunnel.
+func (c Control) Resolver() *net.Resolver {
+	if c == nil {
+		return net.DefaultResolver
 	}
-	return d.DialContext
+	names := &net.Dialer{Timeout: dialTimeout, Control: c}
+	return &net.Resolver{PreferGo: true, Dial: names.DialContext}
 }
 
 // open makes a channel to a coordinator whose mesh root has the pinned
@@ -66,7 +70,7 @@ func open(dial Dial, control Control, url string, k *key.NodePrivate, chain [][]
 	}
 	proxy := http.ProxyFromEnvironment
 	if dial == nil {
-		dial = control.dialer()
+		dial = control.Dialer().DialContext
 	} else {
 		proxy = nil
 	}

@@ -51,10 +51,8 @@ type Listener interface {
 	Lease(l wire.Leased)
 	// Confirmed says that the map at hand is the one that it should be.
 	Confirmed()
-	// Endpoints says where a peer may be reached.
-	Endpoints(peer string, at []netip.AddrPort)
-	// HomeRelay says which relay a peer has for a home, by name; empty: none.
-	HomeRelay(peer, relay string)
+	// Hint says where a peer may be reached.
+	Hint(peer string, at Hint)
 	// Relays says which relays there are, with this node's ticket for them. It is
 	// the whole: what was said before counts no more.
 	Relays(o wire.RelayOffer)
@@ -169,9 +167,9 @@ func (f *Follower) Run(ctx context.Context) error {
 	return nil
 }
 
-// now is the time by which certificates and map keys are judged: policy time,
+// Now is the time by which certificates and map keys are judged: policy time,
 // or before the first lease the wall clock, if that is later.
-func (f *Follower) now() time.Time {
+func (f *Follower) Now() time.Time {
 	now := f.o.Clock.Now()
 	if wall := time.Now(); !f.o.Clock.Warm() && wall.After(now) {
 		return wall
@@ -224,7 +222,7 @@ func (f *Follower) keys(k *wire.Keys) error {
 // next one asks for a Full where that can help. Nobody waits for the
 // acknowledgement of what is unhurried.
 func (f *Follower) signed(s *wire.Signed, unhurried bool) error {
-	opened, err := wire.Open(f.trust, s, f.now())
+	opened, err := wire.Open(f.trust, s, f.Now())
 	if err != nil {
 		return fmt.Errorf("a message of the coordinator was refused: %w", err)
 	}
@@ -327,54 +325,6 @@ func (f *Follower) resync(heavy bool) error {
 	}
 	f.needFull, f.resynced = true, time.Now()
 	return errResync
-}
-
-// takeHints keeps what may help to find peers. Nothing here is signed: a lie
-// costs a few probes, so who is no peer and what is no host's address is left out.
-func (f *Follower) takeHints(h *wire.Hints) {
-	changed := false
-	for _, p := range h.Peers {
-		if _, known := f.state.Map.Peers[p.Node]; !known {
-			continue
-		}
-		var at []netip.AddrPort
-		for _, text := range p.Endpoints[:min(len(p.Endpoints), maxHints)] {
-			if e, err := netip.ParseAddrPort(text); err == nil && usable(e) {
-				at = append(at, e)
-			}
-		}
-		changed = changed || !slices.Equal(f.hints[p.Node], at)
-		f.hints[p.Node] = at
-		f.o.Listener.Endpoints(p.Node, at)
-		if p.Relay == "" || wire.CheckRelayName(p.Relay) == nil {
-			f.o.Listener.HomeRelay(p.Node, p.Relay)
-		}
-	}
-	for peer := range f.hints {
-		if _, known := f.state.Map.Peers[peer]; !known {
-			delete(f.hints, peer)
-			changed = true
-		}
-	}
-	if changed {
-		f.note("keeping endpoints on disk", f.o.Dir.SaveHints(f.hints))
-	}
-}
-
-// takeRelays hands up the relays that there are. What is not well formed is left
-// out whole, and what was known before goes on counting: a relay is help, and no
-// reason to part from the coordinator.
-func (f *Follower) takeRelays(m *wire.Relays) {
-	o, err := wire.ParseRelays(m)
-	if f.note("taking the coordinator's relays", err); err == nil {
-		f.o.Listener.Relays(o)
-	}
-}
-
-// usable keeps probes from going to a crowd.
-func usable(e netip.AddrPort) bool {
-	a := e.Addr()
-	return e.Port() != 0 && !a.IsUnspecified() && !a.IsMulticast() && a.Unmap() != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // note tells of trouble when it begins and when it ends. Nothing stops for it.

@@ -226,10 +226,10 @@ func TestHintsAreBoundedAndOnlyOfPeers(t *testing.T) {
 		r.send(s, r.full(one), controltest.Hints(other.ID, "192.0.2.1:1"),
 			controltest.Hints(ehr.ID, "rubbish", "192.0.2.2:0", "0.0.0.0:7", "255.255.255.255:7", "224.0.0.1:7", "[ff02::1]:7", "192.0.2.2:51820"))
 		want := netip.MustParseAddrPort("192.0.2.2:51820")
-		if len(r.endpoints) != 1 || !slices.Equal(r.endpoints[ehr.ID], []netip.AddrPort{want}) {
-			t.Fatal(r.endpoints)
+		if len(r.hints) != 1 || !slices.Equal(r.hints[ehr.ID].Endpoints, []netip.AddrPort{want}) {
+			t.Fatal(r.hints)
 		}
-		if got := r.dir.Hints(); len(got) != 1 || !slices.Equal(got[ehr.ID], []netip.AddrPort{want}) {
+		if got := r.dir.Hints(); len(got) != 1 || !slices.Equal(got[ehr.ID].Endpoints, []netip.AddrPort{want}) {
 			t.Fatal("on disk", got)
 		}
 		var many []string
@@ -237,12 +237,12 @@ func TestHintsAreBoundedAndOnlyOfPeers(t *testing.T) {
 			many = append(many, fmt.Sprintf("192.0.2.9:%d", i+1))
 		}
 		r.send(s, controltest.Hints(ehr.ID, many...))
-		if got := len(r.endpoints[ehr.ID]); got != 16 {
+		if got := len(r.hints[ehr.ID].Endpoints); got != 16 {
 			t.Fatal(got, "endpoints of one peer")
 		}
 		two := r.at(controltest.At(1, 1, 6), other)
 		r.send(s, r.delta(one, two), controltest.Hints(other.ID, "192.0.2.3:9"))
-		if got := r.dir.Hints(); len(got) != 1 || len(got[other.ID]) != 1 {
+		if got := r.dir.Hints(); len(got) != 1 || len(got[other.ID].Endpoints) != 1 {
 			t.Fatal("who is no peer any more is still on disk:", got)
 		}
 	})

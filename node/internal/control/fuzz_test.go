@@ -105,12 +105,13 @@ func FuzzIdentity(f *testing.F) {
 func FuzzStampAndHints(f *testing.F) {
 	z := newFuzzed(f)
 	f.Add([]byte(`{"incarnation": 1, "epoch": 2, "revision": 3, "lease": "2026-11-23T12:00:00Z"}`))
-	f.Add([]byte(`{"n-1": ["192.0.2.1:7"]}`))
+	f.Add([]byte(`{"n-1": {"endpoints": ["192.0.2.1:7"], "relay": "ward"}}`))
 	f.Add([]byte(`51820`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		z.put(t, "stamp.json", b)
 		z.put(t, "hints.json", b)
 		z.put(t, "port.json", b)
+		z.put(t, "relays", b)
 		z.put(t, "map.log", z.log)
 		stamp, stampErr := z.dir.Stamp()
 		s, err := z.dir.Load(z.id)
@@ -121,5 +122,6 @@ func FuzzStampAndHints(f *testing.F) {
 			t.Fatal("hints must be usable")
 		}
 		z.dir.Port()
+		z.dir.Relays()
 	})
 }

@@ -3,7 +3,6 @@ package control
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -128,25 +127,6 @@ func (d *Dir) Stamp() (s Stamp, err error) {
 
 // SaveStamp writes the stamp.
 func (d *Dir) SaveStamp(s Stamp) error { return d.writeJSON(stampFile, s) }
-
-// Hints are the last known endpoints of peers. They are not trusted: a path is
-// used only after its peer answered an authenticated probe.
-type Hints map[string][]netip.AddrPort
-
-const hintsFile = "hints.json"
-
-// Hints reads the last known endpoints; damaged ones count as none, since
-// nothing depends on them but speed.
-func (d *Dir) Hints() Hints {
-	h := Hints{}
-	if _, err := d.readJSON(hintsFile, &h); err != nil || h == nil {
-		return Hints{}
-	}
-	return h
-}
-
-// SaveHints writes the last known endpoints.
-func (d *Dir) SaveHints(h Hints) error { return d.writeJSON(hintsFile, h) }
 
 const portFile = "port.json"
 

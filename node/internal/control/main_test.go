@@ -39,8 +39,7 @@ type recorder struct {
 	maps      []wire.Map
 	leases    []wire.Leased
 	confirmed int
-	endpoints map[string][]netip.AddrPort
-	homes     map[string]string
+	hints     map[string]control.Hint
 	offers    []wire.RelayOffer
 	contacts  []error
 	trouble   map[string]string
@@ -58,16 +57,10 @@ func (r *recorder) Contact(err error) {
 	defer r.mu.Unlock()
 	r.contacts = append(r.contacts, err)
 }
-func (r *recorder) Endpoints(peer string, at []netip.AddrPort) {
+func (r *recorder) Hint(peer string, at control.Hint) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.endpoints[peer] = at
-}
-
-func (r *recorder) HomeRelay(peer, relay string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.homes[peer] = relay
+	r.hints[peer] = at
 }
 
 func (r *recorder) Relays(o wire.RelayOffer) {
@@ -154,7 +147,7 @@ func (r *rig) begin() *rig {
 	if r.clock, err = policytime.New(policytime.Options{Store: policytime.File(r.dir.PolicyTimeFile()), Wall: r.wall, Boot: boot}); err != nil {
 		r.t.Fatal(err)
 	}
-	r.recorder = &recorder{endpoints: map[string][]netip.AddrPort{}, homes: map[string]string{}, trouble: map[string]string{}}
+	r.recorder = &recorder{hints: map[string]control.Hint{}, trouble: map[string]string{}}
 	r.start, r.loadErr = r.dir.Load(id)
 	r.follower, err = control.NewFollower(control.Options{
 		Dir: r.dir, Keys: r.keys, Identity: id, Clock: r.clock, Listener: r.recorder, Version: "test", Dial: r.dial,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/control/controltest"
 )
 
@@ -19,6 +20,9 @@ func TestRelaysAndTicketAreHandedUp(t *testing.T) {
 		r.send(s, controltest.Relays(want.Proto()))
 		if len(r.offers) != 1 || !reflect.DeepEqual(r.offers[0], want) {
 			t.Fatalf("handed up is %+v", r.offers)
+		}
+		if kept := r.dir.Relays(); !reflect.DeepEqual(kept, want) {
+			t.Errorf("kept for a start without coordinator: %+v", kept)
 		}
 		// What is no relay changes nothing and parts nobody.
 		bad := want.Proto()
@@ -41,18 +45,21 @@ func TestHomeRelaysAreOfPeersAlone(t *testing.T) {
 		other, _ := controltest.Stranger("other", "100.64.0.3")
 		s := r.c.Next()
 		r.send(s, r.full(r.at(controltest.At(1, 1, 5), ehr)), controltest.HomeRelay(other.ID, "ward"), controltest.HomeRelay(ehr.ID, "ward"))
-		if want := map[string]string{ehr.ID: "ward"}; !reflect.DeepEqual(r.homes, want) {
-			t.Fatalf("homes are %v, want %v", r.homes, want)
+		if want := map[string]control.Hint{ehr.ID: {Relay: "ward"}}; !reflect.DeepEqual(r.hints, want) {
+			t.Fatalf("hints are %v, want %v", r.hints, want)
+		}
+		if kept := r.dir.Hints(); !reflect.DeepEqual(kept, control.Hints{ehr.ID: {Relay: "ward"}}) {
+			t.Errorf("kept for a start without coordinator: %v", kept)
 		}
 		for _, bad := range []string{"Ward", "a b", "ward.example", strings.Repeat("x", 64)} {
 			r.send(s, controltest.HomeRelay(ehr.ID, bad))
-			if r.homes[ehr.ID] != "ward" || !alive(s) {
+			if r.hints[ehr.ID].Relay != "ward" || !alive(s) {
 				t.Fatalf("%q was taken", bad)
 			}
 		}
 		r.send(s, controltest.HomeRelay(ehr.ID, ""))
-		if r.homes[ehr.ID] != "" {
-			t.Fatal("a peer without a home keeps the old one:", r.homes)
+		if r.hints[ehr.ID].Relay != "" {
+			t.Fatal("a peer without a home keeps the old one:", r.hints)
 		}
 	})
 }

@@ -22,7 +22,7 @@ const (
 )
 
 func (f *Follower) open() (*channel, error) {
-	return open(f.o.Dial, f.o.Control, f.id.URL, &f.o.Keys.Node, *f.chain.Load(), f.id.Root.Fingerprint(), f.now)
+	return open(f.o.Dial, f.o.Control, f.id.URL, &f.o.Keys.Node, *f.chain.Load(), f.id.Root.Fingerprint(), f.Now)
 }
 
 // session is one connection, and gives the reason of its end.

@@ -40,7 +40,7 @@ func (m *machine) called(now time.Time, list []netip.AddrPort) {
 	if ok, _ := m.calls.take(now, callsPerPeer()); !ok {
 		return
 	}
-	m.setCalled(clean(list, maxCalled))
+	m.setCalled(m.clean(list, maxCalled))
 	for _, c := range m.cands {
 		if c == m.current || c.way.Relayed() || c.answeredWithin(recently, now) {
 			continue

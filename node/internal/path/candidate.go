@@ -46,8 +46,11 @@ func usable(a netip.AddrPort) bool {
 }
 
 // clean gives the first usable addresses of a list in one form each, without
-// doubles, at most so many.
-func clean(list []netip.AddrPort, most int) []netip.AddrPort {
+// doubles, at most so many; none where only relays are used.
+func (s *commons) clean(list []netip.AddrPort, most int) []netip.AddrPort {
+	if s.onlyRelays {
+		return nil
+	}
 	out := make([]netip.AddrPort, 0, min(len(list), most))
 	for _, a := range list {
 		a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())

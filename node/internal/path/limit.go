@@ -106,6 +106,8 @@ type commons struct {
 	linkMTU int
 	total   bucket
 	targets targets
+
+	onlyRelays bool
 }
 
 // budget takes a request out of the shared limits, or says when it may be sent.

@@ -18,6 +18,9 @@ func (s *Set) Receive(now time.Time, from Way, datagram []byte) {
 		return
 	}
 	if !from.Relayed() {
+		if s.commons.onlyRelays {
+			return
+		}
 		from = Direct(from.Addr)
 	}
 	if h.Kind == probe.Answer {

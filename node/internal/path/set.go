@@ -23,6 +23,9 @@ type Config struct {
 	// LinkMTU is the largest IP packet that this machine's links carry, in bytes:
 	// up to there path MTUs are looked for; 0: 1,500. At most 9,000.
 	LinkMTU int
+	// OnlyRelays leaves the addresses of the underlay alone: nothing is sent to
+	// any, what comes from one is dropped, and peers are told of none.
+	OnlyRelays bool
 	// NewID makes transaction ids; nil means random ones. Only tests, which want
 	// the same run twice, set it.
 	NewID func() probe.ID
@@ -84,7 +87,7 @@ func NewSet(c Config) (*Set, error) {
 		self: probe.ShortOf(c.Self), key: c.Key, codec: probe.NewCodec(),
 		peers: map[string]*peer{}, byShort: map[probe.Short]*peer{}, awake: map[*peer]struct{}{},
 		open:    openRequests{byID: map[probe.ID]*peer{}},
-		commons: commons{newID: c.NewID, linkMTU: c.LinkMTU, targets: targets{}},
+		commons: commons{newID: c.NewID, linkMTU: c.LinkMTU, onlyRelays: c.OnlyRelays, targets: targets{}},
 	}, nil
 }
 
@@ -113,7 +116,7 @@ func (s *Set) SetPeers(now time.Time, peers []Peer) error {
 }
 
 func (s *Set) put(now time.Time, in Peer) error {
-	in.Candidates = clean(in.Candidates, MaxCandidates)
+	in.Candidates = s.commons.clean(in.Candidates, MaxCandidates)
 	if p := s.peers[in.ID]; p != nil {
 		s.setCandidates(now, p, in.Candidates)
 		s.setHome(now, p, in.Home)
@@ -148,7 +151,7 @@ func (s *Set) remove(p *peer) {
 // is passed over.
 func (s *Set) SetCandidates(now time.Time, id string, list []netip.AddrPort) {
 	if p := s.peers[id]; p != nil {
-		s.setCandidates(now, p, clean(list, MaxCandidates))
+		s.setCandidates(now, p, s.commons.clean(list, MaxCandidates))
 	}
 }
 
@@ -278,7 +281,7 @@ func (s *Set) RelayDown(now time.Time, r Relay) {
 // SetOwn takes the addresses at which this node may be reached, as far as it
 // knows: its own, and those that STUN servers saw. Calls name the first MaxOwn.
 func (s *Set) SetOwn(now time.Time, list []netip.AddrPort) {
-	list = clean(list, MaxOwn)
+	list = s.commons.clean(list, MaxOwn)
 	changed := !slices.Equal(list, s.own)
 	s.own, s.ownAt = list, now
 	if changed {

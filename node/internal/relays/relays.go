@@ -62,6 +62,9 @@ type Config struct {
 	Receive func(relay string, from key.NodePublic, datagram []byte)
 	// OnHome is told where this node is at home from now on. It must return soon.
 	OnHome func(relay string)
+	// OnLink is told that datagrams reach a relay from now on, or do not, in the
+	// order in which that came to be. It must return soon, and may not call the Set.
+	OnLink func(relay string, up bool)
 	Log    *slog.Logger
 }
 
@@ -117,6 +120,9 @@ func New(cfg Config) *Set {
 	}
 	if cfg.OnHome == nil {
 		cfg.OnHome = func(string) {}
+	}
+	if cfg.OnLink == nil {
+		cfg.OnLink = func(string, bool) {}
 	}
 	s := &Set{cfg: cfg, instance: relay.NewInstance(), states: map[string]relay.State{}, looks: map[string]relay.Measurement{},
 		wants: map[string]bool{}, news: make(chan struct{}, 1), links: map[string]*link{}, looking: map[string]bool{},

@@ -3,6 +3,7 @@ package relays_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -80,6 +81,7 @@ type node struct {
 	key  key.NodePrivate
 	mu   sync.Mutex
 	home []string
+	link []string
 	got  []string
 	stop func()
 }
@@ -97,6 +99,11 @@ func (w *world) node() *node {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.home = append(n.home, name)
+		},
+		OnLink: func(name string, up bool) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.link = append(n.link, fmt.Sprint(name, " ", up))
 		}})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
@@ -116,6 +123,15 @@ func (n *node) expectHomes(t *testing.T, want ...string) {
 	defer n.mu.Unlock()
 	if !slices.Equal(n.home, want) {
 		t.Errorf("homes told: %q, want %q", n.home, want)
+	}
+}
+
+func (n *node) expectLinks(t *testing.T, want ...string) {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !slices.Equal(n.link, want) {
+		t.Errorf("links told: %q, want %q", n.link, want)
 	}
 }
 
@@ -216,6 +232,7 @@ func TestHomeThatFailsIsLeft(t *testing.T) {
 		w.sites["near"].leave()
 		pass(30 * time.Second)
 		a.expectHomes(t, "near", "far")
+		a.expectLinks(t, "near true", "near false", "far true")
 		for _, s := range a.Status() {
 			if s.Name == "near" && (s.Why == "" || s.Home) {
 				t.Errorf("status %+v", s)
@@ -234,6 +251,7 @@ func TestWithdrawnRelayIsNoHome(t *testing.T) {
 		a.Offer(nil, w.mesh.Ticket(a.key.Public(), time.Hour))
 		pass(time.Second)
 		a.expectHomes(t, "r", "")
+		a.expectLinks(t, "r true", "r false")
 		if a.Home() != "" || len(a.Status()) != 0 {
 			t.Errorf("home %q, status %v", a.Home(), a.Status())
 		}
@@ -255,6 +273,7 @@ func TestOtherNetworkConnectsAnew(t *testing.T) {
 		if n := w.sites["r"].opened.Load(); n != 2 {
 			t.Errorf("opened %d times, want once more", n)
 		}
+		a.expectLinks(t, "r true", "r false", "r true")
 		a.expectHomes(t, "r")
 		a.stop()
 	})

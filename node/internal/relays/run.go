@@ -182,15 +182,16 @@ func (s *Set) use(ctx context.Context, now time.Time, offers map[string]Offer, n
 func (s *Set) begin(ctx context.Context, offer Offer) *link {
 	reach, err := s.cfg.Reach(offer)
 	if err != nil {
-		s.state(offer.Name, relay.State{Err: err})
+		s.unreachable(offer.Name, err)
 		return nil
 	}
 	ctx, stop := context.WithCancel(ctx)
-	l := &link{offer: offer, stop: stop, client: relay.NewClient(relay.ClientConfig{
+	l := &link{offer: offer, stop: stop}
+	l.client = relay.NewClient(relay.ClientConfig{
 		Open: reach.Open, Node: s.cfg.Node, Instance: s.instance, Log: s.cfg.Log.With("relay", offer.Name),
 		Receive: func(from key.NodePublic, datagram []byte) { s.cfg.Receive(offer.Name, from, datagram) },
-		OnState: func(st relay.State) { s.state(offer.Name, st) },
-	})}
+		OnState: func(st relay.State) { s.state(l, st) },
+	})
 	s.links[offer.Name] = l
 	s.publish()
 	s.running.Go(func() {
@@ -207,6 +208,9 @@ func (s *Set) end(name string, l *link) {
 	s.publish()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.states[name].Connected {
+		s.cfg.OnLink(name, false)
+	}
 	delete(s.states, name)
 }
 
@@ -216,10 +220,27 @@ func (s *Set) publish() {
 	s.open.Store(&links)
 }
 
-func (s *Set) state(name string, st relay.State) {
+// unreachable notes that there cannot be a connection.
+func (s *Set) unreachable(name string, why error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.states[name] = relay.State{Err: why}
+}
+
+// state takes the word of a connection. One that was ended has no say: another
+// may have its name by now.
+func (s *Set) state(l *link, st relay.State) {
+	name := l.offer.Name
+	s.mu.Lock()
+	if (*s.open.Load())[name] != l {
+		s.mu.Unlock()
+		return
+	}
 	before := s.states[name]
 	s.states[name] = st
+	if st.Connected != before.Connected {
+		s.cfg.OnLink(name, st.Connected)
+	}
 	s.mu.Unlock()
 	if st.Connected && !before.Connected {
 		s.cfg.Log.Info("connected to relay", "relay", name, "way", st.Way)

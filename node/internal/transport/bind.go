@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -13,6 +14,9 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/path"
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
 )
+
+// errNoUDP is what is said to whoever wants UDP where only relays are used.
+var errNoUDP = errors.New("this node sends through relays only")
 
 // inboxSize is how many probes may wait for Run. A flood beyond is dropped.
 const inboxSize = 256
@@ -140,6 +144,9 @@ func (b *bind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	case *sender:
 		return to.send(bufs)
 	}
+	if b.t.noUDP {
+		return errNoUDP
+	}
 	return b.inner.Send(bufs, ep)
 }
 
@@ -148,6 +155,10 @@ func (b *bind) Send(bufs [][]byte, ep conn.Endpoint) error {
 func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {
 	return func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
 		n, err := fn(bufs, sizes, eps)
+		if t.noUDP {
+			clear(sizes[:n])
+			return n, err
+		}
 		for i := range n {
 			if b := bufs[i][:sizes[i]]; probe.Is(b) {
 				sizes[i] = 0

@@ -387,3 +387,36 @@ func TestWithoutRelaysNothingIsTaken(t *testing.T) {
 	a.FromRelay("r1", b.identity.Public(), data(1))
 	a.FromRelay("r1", key.NodePublic{}, data(1))
 }
+
+func TestOnlyRelaysLeavesUDPAlone(t *testing.T) {
+	bubbleWith(t, func(c *transport.Config) { c.OnlyRelays = true }, func(t *testing.T, p *pair) {
+		p.a.SetHome("b", "r1")
+		p.b.SetHome("a", "r2")
+		p.b.SetCandidates("a", []netip.AddrPort{p.bindA.addr})
+		p.a.SetOwn([]netip.AddrPort{p.bindA.addr})
+		p.send(t, initiation(1))
+		p.b.Want("a")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if in := p.a.Paths()["b"]; in.Way() != path.Through("r1") || len(p.received()) != 1 {
+			t.Errorf("a's path %+v, b got %d datagrams", in, len(p.received()))
+		}
+		if in := p.b.Paths()["a"]; in.Way() != path.Through("r2") {
+			t.Errorf("b's path %+v", in)
+		}
+		if len(p.net.requests(p.bindB.addr)) == 0 {
+			t.Error("b did not try a's address; the test tests nothing")
+		}
+		stranger, err := p.a.Bind().ParseEndpoint("198.51.100.2:2000")
+		if err != nil || p.a.Bind().Send([][]byte{data(1)}, stranger) == nil {
+			t.Error("sent to an address")
+		}
+		p.net.mu.Lock()
+		defer p.net.mu.Unlock()
+		for _, s := range p.net.sent {
+			if s.from == p.bindA.addr {
+				t.Errorf("a sent %d bytes to %v by UDP", len(s.data), s.to)
+			}
+		}
+	})
+}

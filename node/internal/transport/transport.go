@@ -98,6 +98,9 @@ type Config struct {
 	// It is called by any goroutine, must not block, and must not keep the datagram.
 	// nil: no relay is used, whatever the map says.
 	Relay func(relay path.Relay, to key.NodePublic, datagram []byte) bool
+	// OnlyRelays sends nothing over UDP, and takes nothing from there, whatever the
+	// map and peers say.
+	OnlyRelays bool
 }
 
 // Peer is what the map says about a peer, as far as transport goes.
@@ -117,6 +120,7 @@ type Transport struct {
 	onOpen   func(uint16)
 	onGather func()
 	relay    func(path.Relay, key.NodePublic, []byte) bool // nil: none
+	noUDP    bool                                          // neither out nor in
 	self     probe.Short
 	bind     *bind
 	mail     mailbox
@@ -146,7 +150,7 @@ type Transport struct {
 // New makes a transport. Sockets are opened by the bind's Open, which
 // wireguard-go calls; paths are found while Run runs.
 func New(c Config) (*Transport, error) {
-	set, err := path.NewSet(path.Config{Self: c.Self, Key: c.Path})
+	set, err := path.NewSet(path.Config{Self: c.Self, Key: c.Path, OnlyRelays: c.OnlyRelays})
 	if err != nil {
 		return nil, fmt.Errorf("making the transport: %w", err)
 	}
@@ -167,7 +171,7 @@ func New(c Config) (*Transport, error) {
 	}
 	t := &Transport{
 		log: c.Log, onPath: c.OnPath, onOpen: c.OnOpen, onGather: c.OnGather,
-		self: probe.ShortOf(c.Self), relay: c.Relay, relayed: newQueue(),
+		self: probe.ShortOf(c.Self), relay: c.Relay, noUDP: c.OnlyRelays, relayed: newQueue(),
 		mail: newMailbox(), inbox: make(chan datagram, inboxSize), stopped: make(chan struct{}),
 		endpoints: map[string]*endpoint{}, set: set,
 		via: map[netip.AddrPort]conn.Endpoint{}, pings: map[string][]chan pong{},

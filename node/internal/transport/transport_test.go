@@ -35,16 +35,19 @@ type pair struct {
 	gathers atomic.Int32 // a's
 }
 
-// newPair starts both in a bubble; close ends them.
-func newPair(t *testing.T) (p *pair, end func()) {
+// newPair starts both in a bubble, a with what change makes of its config; end
+// ends them.
+func newPair(t *testing.T, change func(*transport.Config)) (p *pair, end func()) {
 	t.Helper()
 	p = &pair{net: newNetwork(), relays: newRelays()}
 	p.bindA, p.bindB = p.net.bind("198.51.100.1:1000"), p.net.bind("198.51.100.2:2000")
-	p.a = p.relays.node(t, "a", transport.Config{Bind: p.bindA, OnGather: func() { p.gathers.Add(1) }, OnPath: func(peer string, in transport.PathInfo) {
+	c := transport.Config{Bind: p.bindA, OnGather: func() { p.gathers.Add(1) }, OnPath: func(peer string, in transport.PathInfo) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.moves = append(p.moves, in)
-	}})
+	}}
+	change(&c)
+	p.a = p.relays.node(t, "a", c)
 	p.b = p.relays.node(t, "b", transport.Config{Bind: p.bindB})
 	p.a.SetPeers([]transport.Peer{p.b.peer(p.bindB.addr)})
 	p.b.SetPeers([]transport.Peer{p.a.peer()})
@@ -85,8 +88,13 @@ func (p *pair) received() [][]byte {
 
 // bubble runs a test on a pair in virtual time.
 func bubble(t *testing.T, test func(t *testing.T, p *pair)) {
+	bubbleWith(t, func(*transport.Config) {}, test)
+}
+
+// bubbleWith is bubble with another config of a.
+func bubbleWith(t *testing.T, change func(*transport.Config), test func(t *testing.T, p *pair)) {
 	synctest.Test(t, func(t *testing.T) {
-		p, end := newPair(t)
+		p, end := newPair(t, change)
 		synctest.Wait()
 		test(t, p)
 		end()
