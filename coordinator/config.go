@@ -30,6 +30,9 @@ type Config struct {
 	// its TLS port at [wire.RelayPath]; nil: none. What a coordinator is made of
 	// knows no relay's inside: the program that starts it brings one.
 	Relay func(RelayConfig) (Relay, error)
+	// STUN is the UDP address at which the relay inside answers STUN; empty: that of
+	// Listen, so that nodes find it at the port that URL names. "none": nowhere.
+	STUN string
 	// RelayTicketLife is how long a node's ticket for relays lasts, from 10 minutes
 	// to a year; 0: 7 days. It is renewed when half of it is over.
 	RelayTicketLife time.Duration
@@ -68,8 +71,8 @@ func (c *Config) Validate() error {
 	if c.StateDir == "" {
 		return notAllowed("state", "", "a directory that `cordon-coordinator init` made")
 	}
-	for _, address := range []struct{ key, value string }{{"listen", c.Listen}, {"metrics", c.Metrics}} {
-		if address.value == "" {
+	for _, address := range []struct{ key, value string }{{"listen", c.Listen}, {"metrics", c.Metrics}, {"stun", c.STUN}} {
+		if address.value == "" || address == struct{ key, value string }{"stun", noSTUN} {
 			continue
 		}
 		_, port, err := net.SplitHostPort(address.value)

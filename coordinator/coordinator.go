@@ -49,7 +49,8 @@ type assembly struct {
 	registry  *registry.Registry
 	hub       *distribute.Hub
 	api       *adminapi.API
-	relay     Relay // inside the coordinator; nil: none
+	relay     Relay              // inside the coordinator; nil: none
+	relays    []wire.RelayRecord // that nodes are told of
 }
 
 // Run serves the mesh in c.StateDir until ctx is done. It refuses to start on
@@ -86,17 +87,13 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	if a.registry, err = registry.New(ctx, a.journal, registry.Config{Clock: a.Now, Log: a.Log, AutoApprove: autoApprove}); err != nil {
 		return errors.Join(err, a.journal.Close())
 	}
-	relays, err := a.relays()
-	if err != nil {
-		return errors.Join(err, a.journal.Close())
-	}
 	if have, want := a.registry.Snapshot().Mesh, a.authority.Mesh(); have != want {
 		return errors.Join(fmt.Errorf("the store in %s is of mesh %s, the keys are of mesh %s: restore both from one backup", a.StateDir, have, want), a.journal.Close())
 	}
 	a.hub = distribute.New(distribute.Config{
 		Source: a.registry, Keys: a.authority.MapKeyCertificates, Now: a.Now, Log: a.Log,
 		Sign:   func(payloads [][]byte) []*wire.Signed { return wire.SignBatch(a.authority.MapKey(), payloads) },
-		Relays: func() []wire.RelayRecord { return relays },
+		Relays: func() []wire.RelayRecord { return a.relays },
 		Ticket: func(node key.NodePublic) ([]byte, time.Time) {
 			return a.authority.RelayTicket(node, a.RelayTicketLife, a.Now())
 		},
@@ -115,6 +112,7 @@ func autoApprove(p *policy.Policy, n registry.Node, prefix netip.Prefix) bool {
 
 type listeners struct {
 	tls, metrics, socket net.Listener
+	stun                 net.PacketConn // nil: none
 }
 
 func (a *assembly) listen() (l listeners, err error) {
@@ -127,15 +125,43 @@ func (a *assembly) listen() (l listeners, err error) {
 		return l, fmt.Errorf("listening on %s: %w", a.Listen, err)
 	}
 	l.tls = tls.NewListener(plain, config)
-	if l.socket, err = listenSocket(a.Socket); err != nil {
-		return l, errors.Join(err, plain.Close())
-	}
-	if a.Metrics != "" {
-		if l.metrics, err = net.Listen("tcp", a.Metrics); err != nil {
-			return l, errors.Join(fmt.Errorf("listening on %s for metrics: %w", a.Metrics, err), plain.Close(), l.socket.Close())
-		}
+	if err := a.listenAside(&l, plain.Addr()); err != nil {
+		return l, errors.Join(err, l.close())
 	}
 	return l, nil
+}
+
+// listenAside opens what has ports of its own, given where the TLS port is.
+func (a *assembly) listenAside(l *listeners, at net.Addr) (err error) {
+	var stun uint16
+	if l.stun, stun, err = a.listenSTUN(at); err != nil {
+		return err
+	}
+	if a.relays, err = a.offeredRelays(stun); err != nil {
+		return err
+	}
+	if l.socket, err = listenSocket(a.Socket); err != nil {
+		return err
+	}
+	if a.Metrics == "" {
+		return nil
+	}
+	if l.metrics, err = net.Listen("tcp", a.Metrics); err != nil {
+		return fmt.Errorf("listening on %s for metrics: %w", a.Metrics, err)
+	}
+	return nil
+}
+
+func (l *listeners) close() (err error) {
+	for _, one := range []net.Listener{l.tls, l.metrics, l.socket} {
+		if one != nil {
+			err = errors.Join(err, one.Close())
+		}
+	}
+	if l.stun != nil {
+		err = errors.Join(err, l.stun.Close())
+	}
+	return err
 }
 
 // maxSocketPath is what sockaddr_un has room for on the systems that we serve.
@@ -182,6 +208,9 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
 	if a.relay != nil {
 		g.Go(func() error { return a.keepRelay(ctx) })
+	}
+	if l.stun != nil {
+		g.Go(func() error { return a.relay.RespondSTUN(ctx, l.stun) })
 	}
 	if l.metrics != nil {
 		a.Log.Info("serving metrics", "listen", l.metrics.Addr().String())

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -9,8 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,6 +34,8 @@ const (
 	minTicketLife = 10 * time.Minute // it is looked at once a minute
 	maxTicketLife = 365 * 24 * time.Hour
 
+	stunPort = 3478 // RFC 8489, section 8.6: what cordon-relay takes
+
 	// relayDrain is how long nodes have to leave the relay of a coordinator that
 	// stops.
 	relayDrain = 2 * time.Second
@@ -48,6 +54,8 @@ type Relay interface {
 	Shutdown(ctx context.Context)
 	// Register has what it counts scraped.
 	Register(r prometheus.Registerer) error
+	// RespondSTUN answers on a UDP socket until ctx is done, and closes it.
+	RespondSTUN(ctx context.Context, conn net.PacketConn) error
 }
 
 // RelayConfig is what a coordinator asks of the relay inside it.
@@ -58,13 +66,20 @@ type RelayConfig struct {
 	Log   *slog.Logger
 }
 
-// ParseRelay reads NAME=URL or NAME=URL#PIN: a relay that stands elsewhere, such
-// as ward=https://relay.clinic.example. The pin is what `cordon-relay pin` prints;
-// without one the web's authorities must vouch for the host's name.
+// ParseRelay reads NAME=URL, NAME=URL#PIN or either with ",stun=PORT": a relay that
+// stands elsewhere, such as ward=https://relay.clinic.example. The pin is what
+// `cordon-relay pin` prints; without one the web's authorities must vouch for the
+// host's name. STUN is at UDP port 3478 where none is given; 0: nowhere.
 func ParseRelay(text string) (wire.RelayRecord, error) {
 	name, rest, _ := strings.Cut(text, "=")
+	rest, port, ported := strings.Cut(rest, ",stun=")
 	address, pin, pinned := strings.Cut(rest, "#")
-	r := wire.RelayRecord{Name: name, URL: address}
+	r := wire.RelayRecord{Name: name, URL: address, STUN: stunPort}
+	if n, err := strconv.ParseUint(port, 10, 16); ported && err != nil {
+		return wire.RelayRecord{}, errors.New("the STUN port is not 0 to 65535")
+	} else if ported {
+		r.STUN = uint16(n)
+	}
 	if b, err := hex.DecodeString(pin); pinned && (err != nil || len(b) != len(r.Pin) || wire.RelayPin(b) == wire.RelayPin{}) {
 		return wire.RelayRecord{}, fmt.Errorf("the pin is not %d hexadecimal digits, as `cordon-relay pin` prints them", 2*len(r.Pin))
 	} else if pinned {
@@ -93,11 +108,11 @@ func (c *Config) validateRelays() error {
 	return nil
 }
 
-// relays gives the relays that nodes are told of, by ascending name.
-func (a *assembly) relays() ([]wire.RelayRecord, error) {
+// offeredRelays gives the relays that nodes are told of, by ascending name.
+func (a *assembly) offeredRelays(stun uint16) ([]wire.RelayRecord, error) {
 	all := slices.Clone(a.Relays)
 	if a.Relay != nil {
-		own := wire.RelayRecord{Name: OwnRelay, URL: a.settings.URL + wire.RelayPath}
+		own := wire.RelayRecord{Name: OwnRelay, URL: a.settings.URL + wire.RelayPath, STUN: stun}
 		var err error
 		if own.Pin, err = a.webPin(); err != nil {
 			return nil, err
@@ -125,6 +140,35 @@ func (a *assembly) webPin() (wire.RelayPin, error) {
 		return wire.RelayPin{}, fmt.Errorf("web-cert %s: %w", a.WebCert, err)
 	}
 	return sha256.Sum256(leaf.RawSubjectPublicKeyInfo), nil
+}
+
+// noSTUN is what Config.STUN says where none is wanted.
+const noSTUN = "none"
+
+// listenSTUN opens the socket for STUN, and gives the port at which nodes find it:
+// beside the TLS port, the one that they know from the URL, which a router in
+// front may have made another.
+func (a *assembly) listenSTUN(beside net.Addr) (conn net.PacketConn, port uint16, err error) {
+	if a.relay == nil || a.STUN == noSTUN {
+		return nil, 0, nil
+	}
+	address := a.STUN
+	if address == "" {
+		address = beside.String()
+	}
+	conn, err = net.ListenPacket("udp", address)
+	if err != nil {
+		return nil, 0, fmt.Errorf("listening for STUN on UDP %s (another address or none is chosen by --stun): %w", address, err)
+	}
+	if a.STUN != "" {
+		return conn, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port(), nil
+	}
+	u, err := url.Parse(a.settings.URL)
+	if err != nil {
+		return nil, 0, errors.Join(err, conn.Close())
+	}
+	at, err := strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
+	return conn, uint16(at), err
 }
 
 // openRelay makes the relay inside the coordinator.

@@ -3,12 +3,14 @@ package coordinator_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/pion/stun/v3"
 
 	"github.com/cordonmesh/cordon/coordinator"
 	"github.com/cordonmesh/cordon/coordinator/admin"
@@ -25,8 +27,14 @@ func withRelay(c *coordinator.Config) {
 		if err != nil {
 			return nil, err
 		}
-		return s, nil
+		return relayServer{s}, nil
 	}
+}
+
+type relayServer struct{ *server.Server }
+
+func (relayServer) RespondSTUN(ctx context.Context, conn net.PacketConn) error {
+	return server.RespondSTUN(ctx, conn)
 }
 
 // offer follows until the coordinator has said which relays there are.
@@ -122,7 +130,7 @@ func TestNodesMeetAtTheRelayInside(t *testing.T) {
 			_, secret := r.token(enrolToken())
 			one, other := r.enrol(secret), r.enrol(secret)
 			offer := one.offer(t)
-			if len(offer.Relays) != 1 || offer.Relays[0].Name != coordinator.OwnRelay || offer.Relays[0].URL != "https://127.0.0.1:8443/relay" {
+			if len(offer.Relays) != 1 || offer.Relays[0].Name != coordinator.OwnRelay || offer.Relays[0].URL != "https://127.0.0.1:8443/relay" || offer.Relays[0].STUN != 8443 {
 				t.Fatalf("offered is %+v", offer.Relays)
 			}
 			if left := time.Until(offer.End); left < 7*24*time.Hour-time.Minute || left > 7*24*time.Hour {
@@ -212,7 +220,7 @@ func TestRelaysOfTheConfiguration(t *testing.T) {
 	r := begin(t, func(c *coordinator.Config) {
 		withRelay(c)
 		ward, err1 := coordinator.ParseRelay("ward=https://relay.clinic.example#" + strings.Repeat("ab", 32))
-		annex, err2 := coordinator.ParseRelay("annex=https://192.0.2.7:8443/annex")
+		annex, err2 := coordinator.ParseRelay("annex=https://192.0.2.7:8443/annex,stun=0")
 		if err1 != nil || err2 != nil {
 			t.Fatal(err1, err2)
 		}
@@ -220,14 +228,15 @@ func TestRelaysOfTheConfiguration(t *testing.T) {
 	})
 	_, secret := r.token(enrolToken())
 	o := r.enrol(secret).offer(t)
-	if len(o.Relays) != 3 || o.Relays[0].Name != "annex" || o.Relays[0].Pin != (wire.RelayPin{}) || o.Relays[2].Pin[31] != 0xab {
+	if len(o.Relays) != 3 || o.Relays[0].Name != "annex" || o.Relays[0].Pin != (wire.RelayPin{}) || o.Relays[2].Pin[31] != 0xab ||
+		o.Relays[0].STUN != 0 || o.Relays[2].STUN != 3478 {
 		t.Errorf("offered is %+v", o.Relays)
 	}
 	if left := time.Until(o.End); left < 59*time.Minute || left > time.Hour {
 		t.Errorf("the ticket lasts for %s", left)
 	}
 	for _, bad := range []string{"", "ward", "ward=", "=https://r.example", "Ward=https://r.example", "ward=http://r.example", "ward=https://r.example#",
-		"ward=https://r.example#ab", "ward=https://r.example#" + strings.Repeat("00", 32), "ward=https://r.example?x"} {
+		"ward=https://r.example#ab", "ward=https://r.example#" + strings.Repeat("00", 32), "ward=https://r.example?x", "ward=https://r.example,stun=", "ward=https://r.example,stun=65536"} {
 		if got, err := coordinator.ParseRelay(bad); err == nil {
 			t.Errorf("%q gives %+v", bad, got)
 		}
@@ -237,11 +246,63 @@ func TestRelaysOfTheConfiguration(t *testing.T) {
 		"relay-ticket-life: \"8761h":     func(c *coordinator.Config) { c.RelayTicketLife = 8761 * time.Hour },
 		"a name that no other relay has": func(c *coordinator.Config) { c.Relays = append(c.Relays, c.Relays[0]) },
 		"\"coordinator\" is not allowed": func(c *coordinator.Config) { c.Relays[0].Name = coordinator.OwnRelay },
+		"stun: \"3478\"":                 func(c *coordinator.Config) { c.STUN = "3478" },
 		"NAME=URL":                       func(c *coordinator.Config) { c.Relays[0].URL = "http://r.example" },
 	} {
 		c := r.config
 		c.Relays = append([]coordinator.RelayRecord(nil), c.Relays...)
 		change(&c)
 		wants(t, c.Validate(), what)
+	}
+}
+
+// asksSTUN asks for the address at which a UDP socket is seen.
+func asksSTUN(t *testing.T, server string) (seen, own string) {
+	t.Helper()
+	conn, err := net.Dial("udp", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	client, err := stun.NewClient(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var at stun.XORMappedAddress
+	err = client.Do(stun.MustBuild(stun.TransactionID, stun.BindingRequest), func(e stun.Event) {
+		if err = e.Error; err == nil {
+			err = at.GetFrom(e.Message)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at.String(), conn.LocalAddr().String()
+}
+
+func TestSTUNIsAnsweredBesideTheTLSPort(t *testing.T) {
+	r := begin(t, withRelay)
+	if seen, own := asksSTUN(t, r.address); seen != own {
+		t.Errorf("seen at %s, want %s", seen, own)
+	}
+	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.LocalAddr().(*net.UDPAddr)
+	free.Close()
+	r = begin(t, func(c *coordinator.Config) { withRelay(c); c.STUN = address.String() })
+	if seen, own := asksSTUN(t, address.String()); seen != own {
+		t.Errorf("seen at %s, want %s", seen, own)
+	}
+	_, secret := r.token(enrolToken())
+	if o := r.enrol(secret).offer(t); o.Relays[0].STUN != uint16(address.Port) {
+		t.Errorf("offered is %+v", o.Relays)
+	}
+	r = begin(t, func(c *coordinator.Config) { withRelay(c); c.STUN = "none" })
+	_, secret = r.token(enrolToken())
+	if o := r.enrol(secret).offer(t); o.Relays[0].STUN != 0 {
+		t.Errorf("offered is %+v", o.Relays)
 	}
 }

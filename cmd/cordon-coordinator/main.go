@@ -2,9 +2,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -55,7 +57,8 @@ func app() *cli.App {
 				&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` of the one TLS port", Value: ":8443"},
 				&cli.StringFlag{Name: "metrics", Usage: "`ADDRESS` for Prometheus metrics over plain HTTP, such as 127.0.0.1:9464 (default none)"},
 				&cli.StringFlag{Name: "socket", Usage: "`PATH` of the admin socket (default admin.sock in the state directory)"},
-				&cli.StringSliceFlag{Name: "relay", Usage: "a relay that stands elsewhere, `NAME=URL` or NAME=URL#PIN, the pin as cordon-relay's pin command prints it; may be given more than once"},
+				&cli.StringSliceFlag{Name: "relay", Usage: "a relay that stands elsewhere, `NAME=URL` or NAME=URL#PIN, the pin as cordon-relay's pin command prints it; with ,stun=PORT behind it if it answers STUN at another UDP port than 3478 (0: nowhere); may be given more than once"},
+				&cli.StringFlag{Name: "stun", Usage: "UDP `ADDRESS` at which nodes learn how the internet sees them (STUN), or none (default that of --listen)"},
 				&cli.BoolFlag{Name: "no-relay", Usage: "do not be a relay on the TLS port"},
 				&cli.DurationFlag{Name: "relay-ticket-life", Usage: "`TIME` for which relays go on serving a node, also one that was removed, when no coordinator can be reached", Value: 7 * 24 * time.Hour},
 				&cli.StringFlag{Name: "web-cert", Usage: "PEM `FILE` with the certificate that browsers see"},
@@ -130,7 +133,7 @@ func serve(c *cli.Context) error {
 		inner = nil
 	}
 	return coordinator.Run(c.Context, coordinator.Config{
-		Relays: elsewhere, Relay: inner, RelayTicketLife: c.Duration("relay-ticket-life"),
+		Relays: elsewhere, Relay: inner, STUN: c.String("stun"), RelayTicketLife: c.Duration("relay-ticket-life"),
 		StateDir: c.String("state"), Listen: c.String("listen"), Metrics: c.String("metrics"), Socket: c.String("socket"),
 		WebCert: c.String("web-cert"), WebKey: c.String("web-key"), Version: version,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
@@ -141,7 +144,7 @@ func relays(texts []string) (all []coordinator.RelayRecord, err error) {
 	for _, text := range texts {
 		r, err := coordinator.ParseRelay(text)
 		if err != nil {
-			return nil, usage.Bad("relay", text, fmt.Sprintf("NAME=URL or NAME=URL#PIN, such as ward=https://relay.clinic.example (%v)", err))
+			return nil, usage.Bad("relay", text, fmt.Sprintf("NAME=URL or NAME=URL#PIN, such as ward=https://relay.clinic.example, and ,stun=PORT if it is not 3478 (%v)", err))
 		}
 		all = append(all, r)
 	}
@@ -154,7 +157,14 @@ func innerRelay(c coordinator.RelayConfig) (coordinator.Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	return relayServer{s}, nil
+}
+
+type relayServer struct{ *server.Server }
+
+// RespondSTUN is coordinator.Relay's.
+func (relayServer) RespondSTUN(ctx context.Context, conn net.PacketConn) error {
+	return server.RespondSTUN(ctx, conn)
 }
 
 func backup(c *cli.Context) (err error) {

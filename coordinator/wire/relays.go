@@ -3,6 +3,7 @@ package wire
 import (
 	"cmp"
 	"errors"
+	"math"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -30,6 +31,7 @@ type RelayRecord struct {
 	Name string // a host name label
 	URL  string // https://HOST[:PORT][/PATH]
 	Pin  RelayPin
+	STUN uint16 // UDP port of URL's host where STUN is answered (RFC 8489); 0: none
 }
 
 // Validate checks every field. It fails with [ErrMalformed].
@@ -45,7 +47,7 @@ func (r RelayRecord) Validate() error {
 
 // Proto gives r's wire form.
 func (r RelayRecord) Proto() *Relay {
-	m := &Relay{Name: r.Name, Url: r.URL}
+	m := &Relay{Name: r.Name, Url: r.URL, Stun: uint32(r.STUN)}
 	if r.Pin != (RelayPin{}) {
 		m.Pin = r.Pin[:]
 	}
@@ -95,6 +97,10 @@ func parseRelay(m *Relay) (RelayRecord, error) {
 	if n := len(m.GetPin()); n != 0 && n != len(r.Pin) {
 		return r, malformed("pin of %d bytes, want %d or none", n, len(r.Pin))
 	}
+	if m.GetStun() > math.MaxUint16 {
+		return r, malformed("STUN at port %d", m.GetStun())
+	}
+	r.STUN = uint16(m.GetStun())
 	copy(r.Pin[:], m.GetPin())
 	if len(m.GetPin()) != 0 && r.Pin == (RelayPin{}) {
 		return r, malformed("a pin that is all zero")

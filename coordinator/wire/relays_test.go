@@ -15,7 +15,7 @@ import (
 
 func offer() wire.RelayOffer {
 	return wire.RelayOffer{Relays: []wire.RelayRecord{
-		{Name: "annex", URL: "https://[2001:db8::1]:8443/a/b"},
+		{Name: "annex", URL: "https://[2001:db8::1]:8443/a/b", STUN: 3478},
 		{Name: "coordinator", URL: "https://mesh.clinic.example:8443/relay", Pin: wire.RelayPin{7}},
 	}, Ticket: []byte("ticket"), End: now()}
 }
@@ -59,6 +59,7 @@ func TestRelaysThatAreRefused(t *testing.T) {
 		"a name in upper case":   one(func(r *wire.Relay) { r.Name = "Annex" }),
 		"a short pin":            one(func(r *wire.Relay) { r.Pin = make([]byte, 31) }),
 		"a pin of zeros":         one(func(r *wire.Relay) { r.Pin = make([]byte, 32) }),
+		"STUN beyond all ports":  one(func(r *wire.Relay) { r.Stun = 1 << 16 }),
 		"no URL":                 at(""),
 		"plain HTTP":             at("http://r.example"),
 		"a user":                 at("https://u@r.example"),

@@ -1117,6 +1117,7 @@ type Relay struct {
 	// fingerprint of the mesh root where a coordinator of the mesh is the relay.
 	// Empty: the web's authorities vouch for the host's name.
 	Pin           []byte `protobuf:"bytes,3,opt,name=pin,proto3" json:"pin,omitempty"`
+	Stun          uint32 `protobuf:"varint,4,opt,name=stun,proto3" json:"stun,omitempty"` // UDP port of url's host where STUN is answered (RFC 8489); 0: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1170,6 +1171,13 @@ func (x *Relay) GetPin() []byte {
 		return x.Pin
 	}
 	return nil
+}
+
+func (x *Relay) GetStun() uint32 {
+	if x != nil {
+		return x.Stun
+	}
+	return 0
 }
 
 // Signed carries the exact bytes that were signed. The leaf is
@@ -2949,11 +2957,12 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x06relays\x18\x01 \x03(\v2\x15.cordon.wire.v1.RelayR\x06relays\x12\x16\n" +
 	"\x06ticket\x18\x02 \x01(\fR\x06ticket\x12\x1d\n" +
 	"\n" +
-	"ticket_end\x18\x03 \x01(\x03R\tticketEnd\"?\n" +
+	"ticket_end\x18\x03 \x01(\x03R\tticketEnd\"S\n" +
 	"\x05Relay\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x10\n" +
-	"\x03pin\x18\x03 \x01(\fR\x03pin\"\x9b\x01\n" +
+	"\x03pin\x18\x03 \x01(\fR\x03pin\x12\x12\n" +
+	"\x04stun\x18\x04 \x01(\rR\x04stun\"\x9b\x01\n" +
 	"\x06Signed\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\rR\x04leaf\x12\x16\n" +

@@ -179,7 +179,8 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // apply carries out what was not. Paths come before the plane, so that the
-// first handshake of a new peer finds its path machine; no failure of one keeps
+// first handshake of a new peer finds its path machine, and addresses, so that
+// who hears that a map is enforced can listen on them; no failure of one keeps
 // another waiting.
 func (e *Engine) apply(ctx context.Context) error {
 	e.mu.Lock()
@@ -199,14 +200,13 @@ func (e *Engine) apply(ctx context.Context) error {
 	}
 	want := Derive(&in)
 	paths := e.done.paths.tell(want.Paths, e.o.Paths.SetPeers)
+	addresses := e.done.addresses.tell(want.Addresses, func(p []netip.Prefix) error { return e.o.Links.SetAddresses(ctx, p) })
 	var enforced error
 	if fresh {
 		enforced = e.configure(ctx, &in, want.Plane, news)
 	}
 	return errors.Join(enforced, wrap("tell the transport its peers", paths),
-		wrap("set the addresses of the interface", e.done.addresses.tell(want.Addresses, func(p []netip.Prefix) error {
-			return e.o.Links.SetAddresses(ctx, p)
-		})),
+		wrap("set the addresses of the interface", addresses),
 		wrap("set the routes into the mesh", e.done.routes.tell(want.Routes, func(p []netip.Prefix) error {
 			return e.o.Links.SetRoutes(ctx, p)
 		})))

@@ -121,7 +121,7 @@ func failing(part string) func(*testing.T, *engine.Engine, *parts) {
 
 func nothing(*testing.T, *engine.Engine, *parts) {}
 
-var everything = []string{"paths", "plane", "addresses", "routes"}
+var everything = []string{"paths", "addresses", "plane", "routes"}
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
