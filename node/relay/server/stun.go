@@ -21,7 +21,7 @@ const (
 
 // RespondSTUN answers Binding requests (RFC 8489) on conn with the address that
 // they came from, until ctx is done: by it nodes learn where their NATs have put
-// them. It closes conn.
+// them. It closes conn; its error is that somebody else did.
 //
 // An answer holds XOR-MAPPED-ADDRESS alone. It is at most 24 bytes longer than
 // the shortest request, and a source gets 200 a second: who forges a victim's
@@ -37,7 +37,7 @@ func RespondSTUN(ctx context.Context, conn net.PacketConn) error {
 	for {
 		n, from, err := conn.ReadFrom(in)
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return nil
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return err

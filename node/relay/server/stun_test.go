@@ -34,8 +34,9 @@ func newAsker(t testing.TB) *asker {
 	}
 	t.Cleanup(func() {
 		own.Close()
-		if cancel(); <-done != context.Canceled {
-			t.Error("ended for another reason")
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 	return &asker{own, responder.LocalAddr()}
