@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +17,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/engine"
-	"github.com/cordonmesh/cordon/node/internal/osnet"
+	"github.com/cordonmesh/cordon/node/internal/gather"
 	"github.com/cordonmesh/cordon/node/internal/path"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 	"github.com/cordonmesh/cordon/node/internal/plane/userspace"
@@ -34,6 +33,8 @@ type mesh struct {
 	world     world
 	transport *transport.Transport
 	relays    *relays.Set
+	gatherer  *gather.Gatherer
+	elsewhere chan struct{} // the coordinator is to be told where we are
 	engine    *engine.Engine
 	follower  *control.Follower
 	plane     planeSlot
@@ -57,7 +58,7 @@ type mesh struct {
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
-	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), greetings: newGreetings(),
+	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), greetings: newGreetings(),
 		hints: control.Hints{}, warnings: map[string]string{}}
 	var err error
 	var mark uint32
@@ -72,10 +73,11 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.relays = m.joinRelays()
+	m.relays, m.gatherer = m.joinRelays(), m.newGatherer()
 	m.transport, err = transport.New(transport.Config{
 		Self: n.keys.Node.Public(), Path: &n.keys.Path, Port: n.port(), Log: n.log, Mark: mark,
 		OnPath: m.onPath, OnOpen: m.onOpen, Relay: m.overRelay, OnlyRelays: n.cfg.Only443,
+		OnGather: m.onGather, OnSTUN: m.gatherer.Receive,
 	})
 	if err != nil {
 		return nil, errors.Join(err, m.world.close())
@@ -108,6 +110,10 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.transport.Run(ctx) })
 	g.Go(func() error { return m.relays.Run(ctx) })
+	if !m.node.cfg.Only443 {
+		g.Go(func() error { return m.gatherer.Run(ctx) })
+		g.Go(func() error { return m.tellFacts(ctx) })
+	}
 	g.Go(func() error { return m.node.clock.Run(ctx) })
 	g.Go(func() error { return m.planes(ctx) })
 	g.Go(func() error { return m.greet(ctx) })
@@ -239,10 +245,11 @@ func (m *mesh) onOpen(uint16) {
 // tellPort has peers told where to look, and notes it for the next run.
 func (m *mesh) tellPort() {
 	port := m.transport.Port()
+	m.gatherer.NetworkChanged()
 	if m.port.Swap(uint32(port)) == uint32(port) {
 		return
 	}
-	m.follower.FactsChanged()
+	m.tellSoon()
 	if err := m.node.dir.SavePort(port); err != nil {
 		m.log.Warn("noting the UDP port failed: after a restart peers have to look for this node", "error", err)
 	}
@@ -251,8 +258,9 @@ func (m *mesh) tellPort() {
 func (m *mesh) networkChanged() {
 	m.transport.NetworkChanged()
 	m.relays.NetworkChanged()
+	m.gatherer.NetworkChanged()
 	m.exceptLocal()
-	m.follower.FactsChanged()
+	m.tellSoon()
 }
 
 // facts are what the coordinator is told of where this node is.
@@ -261,18 +269,7 @@ func (m *mesh) facts() control.Facts {
 	if m.node.cfg.Only443 {
 		return f
 	}
-	f.Endpoints, f.Port = slices.Clone(m.node.cfg.Endpoints), m.transport.Port()
-	m.mu.Lock()
-	ranges := m.state.Self.Ranges
-	m.mu.Unlock()
-	local, err := osnet.ListCandidates([]string{m.node.cfg.Interface}, ranges)
-	if err != nil {
-		m.log.Warn("listing this machine's addresses failed", "error", err)
-	}
-	for _, a := range local.Addresses {
-		if f.Port != 0 && len(f.Endpoints) < 15 {
-			f.Endpoints = append(f.Endpoints, netip.AddrPortFrom(a, f.Port))
-		}
-	}
+	f.Endpoints, f.Port = m.gatherer.List(), m.transport.Port()
+	f.Endpoints = f.Endpoints[:min(len(f.Endpoints), maxTold)]
 	return f
 }

@@ -50,6 +50,7 @@ func (m *mesh) Relays(o wire.RelayOffer) {
 		}
 	}
 	m.relays.Offer(offers, o.Ticket)
+	m.gatherer.SetServers(stunServers(o.Relays))
 }
 
 // Hint takes where a peer may be reached.

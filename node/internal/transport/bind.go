@@ -13,6 +13,7 @@ import (
 
 	"github.com/cordonmesh/cordon/node/internal/path"
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
+	"github.com/cordonmesh/cordon/node/internal/path/stun"
 )
 
 // errNoUDP is what is said to whoever wants UDP where only relays are used.
@@ -162,7 +163,9 @@ func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {
 		for i := range n {
 			if b := bufs[i][:sizes[i]]; probe.Is(b) {
 				sizes[i] = 0
-				if h, ok := probe.Peek(b); ok {
+				if stun.Is(b) {
+					t.onSTUN(addrOf(eps[i]), b)
+				} else if h, ok := probe.Peek(b); ok {
 					t.take(datagram{from: eps[i]}, h, b)
 				}
 			}

@@ -94,6 +94,9 @@ type Config struct {
 	// OnGather is called, likewise, when the addresses at which this node may be
 	// reached are wanted, as they are now: tell them by SetOwn.
 	OnGather func()
+	// OnSTUN is given what stun.Is holds for the answer of a STUN server, by the
+	// sockets' receivers. It must not block, and must not keep the datagram.
+	OnSTUN func(from netip.AddrPort, datagram []byte)
 	// Relay hands a datagram for a node to a relay, and tells whether that took it.
 	// It is called by any goroutine, must not block, and must not keep the datagram.
 	// nil: no relay is used, whatever the map says.
@@ -119,6 +122,7 @@ type Transport struct {
 	onPath   func(string, PathInfo)
 	onOpen   func(uint16)
 	onGather func()
+	onSTUN   func(netip.AddrPort, []byte)
 	relay    func(path.Relay, key.NodePublic, []byte) bool // nil: none
 	noUDP    bool                                          // neither out nor in
 	self     probe.Short
@@ -169,8 +173,11 @@ func New(c Config) (*Transport, error) {
 	if c.OnGather == nil {
 		c.OnGather = func() {}
 	}
+	if c.OnSTUN == nil {
+		c.OnSTUN = func(netip.AddrPort, []byte) {}
+	}
 	t := &Transport{
-		log: c.Log, onPath: c.OnPath, onOpen: c.OnOpen, onGather: c.OnGather,
+		log: c.Log, onPath: c.OnPath, onOpen: c.OnOpen, onGather: c.OnGather, onSTUN: c.OnSTUN,
 		self: probe.ShortOf(c.Self), relay: c.Relay, noUDP: c.OnlyRelays, relayed: newQueue(),
 		mail: newMailbox(), inbox: make(chan datagram, inboxSize), stopped: make(chan struct{}),
 		endpoints: map[string]*endpoint{}, set: set,
@@ -238,6 +245,18 @@ func (t *Transport) RelayUp(relay path.Relay) {
 // RelayDown says that datagrams do not reach a relay.
 func (t *Transport) RelayDown(relay path.Relay) {
 	t.mail.tell(func(now time.Time) { t.set.RelayDown(now, relay) })
+}
+
+// AskSTUN sends a request to a STUN server, from the sockets that carry the tunnels.
+func (t *Transport) AskSTUN(server netip.AddrPort, request []byte) error {
+	if t.noUDP {
+		return errNoUDP
+	}
+	ep, err := t.bind.inner.ParseEndpoint(server.String())
+	if err != nil {
+		return err
+	}
+	return t.bind.inner.Send([][]byte{request}, ep)
 }
 
 // Want says that somebody wants to send to a peer, which need not be in the

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"context"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/gather"
+	"github.com/cordonmesh/cordon/node/internal/osnet"
+)
+
+const (
+	// maxTold is how many addresses of ours the coordinator is told. It adds the
+	// one that it sees.
+	maxTold = 15
+	// settles is how long what changed may go on changing before the coordinator is
+	// told: servers answer one after the other, and each report costs all peers.
+	settles = 200 * time.Millisecond
+)
+
+// newGatherer makes what finds out where this node can be reached.
+func (m *mesh) newGatherer() *gather.Gatherer {
+	resolver := m.world.beneath().Resolver()
+	return gather.New(gather.Config{
+		Send: func(to netip.AddrPort, b []byte) error { return m.transport.AskSTUN(to, b) },
+		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return resolver.LookupNetIP(ctx, "ip", host)
+		},
+		Local:    m.local,
+		Given:    m.node.cfg.Endpoints,
+		OnChange: m.onGathered,
+		Log:      m.log,
+	})
+}
+
+// local gives the addresses of the tunnels' socket on this machine.
+func (m *mesh) local() (list []netip.AddrPort, err error) {
+	port := m.transport.Port()
+	if port == 0 {
+		return nil, nil
+	}
+	m.mu.Lock()
+	ranges := m.state.Self.Ranges
+	m.mu.Unlock()
+	found, err := osnet.ListCandidates([]string{m.node.cfg.Interface}, ranges)
+	for _, a := range found.Addresses {
+		list = append(list, netip.AddrPortFrom(a, port))
+	}
+	return list, err
+}
+
+// onGather is the transport's word that a peer is about to be told where we are.
+func (m *mesh) onGather() {
+	m.gatherer.Want()
+	m.transport.SetOwn(m.gatherer.List())
+}
+
+// onGathered is the gatherer's word that we are elsewhere.
+func (m *mesh) onGathered() {
+	m.transport.SetOwn(m.gatherer.List())
+	m.tellSoon()
+}
+
+func (m *mesh) tellSoon() {
+	select {
+	case m.elsewhere <- struct{}{}:
+	default:
+	}
+}
+
+// tellFacts tells the coordinator where we are, once what changed has settled.
+func (m *mesh) tellFacts(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.elsewhere:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(settles):
+		}
+		select {
+		case <-m.elsewhere: // it goes with these
+		default:
+		}
+		m.follower.FactsChanged()
+	}
+}
+
+// stunServers are the relays that answer STUN.
+func stunServers(relays []wire.RelayRecord) (servers []gather.Server) {
+	for _, r := range relays {
+		if u, err := url.Parse(r.URL); err == nil && r.STUN != 0 {
+			servers = append(servers, gather.Server{Name: r.Name, Host: u.Hostname(), Port: r.STUN})
+		}
+	}
+	return servers
+}
