@@ -63,31 +63,11 @@ func (m *mesh) onGathered() {
 	m.tellSoon()
 }
 
+// tellSoon has the coordinator told where we are, once what changed has settled.
 func (m *mesh) tellSoon() {
 	select {
 	case m.elsewhere <- struct{}{}:
 	default:
-	}
-}
-
-// tellFacts tells the coordinator where we are, once what changed has settled.
-func (m *mesh) tellFacts(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-m.elsewhere:
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(settles):
-		}
-		select {
-		case <-m.elsewhere: // it goes with these
-		default:
-		}
-		m.follower.FactsChanged()
 	}
 }
 

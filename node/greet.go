@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"github.com/cordonmesh/cordon/node/internal/transport"
 )
@@ -57,9 +58,10 @@ func (m *mesh) onPath(peer string, info transport.PathInfo) {
 	}
 }
 
-// greet says where this node is whenever its port is another, and begins a
+// greet says where this node is whenever that is somewhere else, and begins a
 // handshake with each peer that is due, once there is a path.
 func (m *mesh) greet(ctx context.Context) error {
+	var settled <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -69,6 +71,13 @@ func (m *mesh) greet(ctx context.Context) error {
 		case <-m.opened:
 			m.tellPort()
 			m.greetOpen()
+		case <-m.elsewhere:
+			if settled == nil {
+				settled = time.After(settles)
+			}
+		case <-settled:
+			settled = nil
+			m.follower.FactsChanged()
 		}
 	}
 }

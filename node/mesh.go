@@ -112,7 +112,6 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	g.Go(func() error { return m.relays.Run(ctx) })
 	if !m.node.cfg.Only443 {
 		g.Go(func() error { return m.gatherer.Run(ctx) })
-		g.Go(func() error { return m.tellFacts(ctx) })
 	}
 	g.Go(func() error { return m.node.clock.Run(ctx) })
 	g.Go(func() error { return m.planes(ctx) })
