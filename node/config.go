@@ -29,6 +29,9 @@ type Config struct {
 	// way of a proxy.
 	Only443 bool
 
+	// NoPortMapping asks no router to let peers in.
+	NoPortMapping bool
+
 	// Endpoints are addresses of this machine's UDP port that it cannot see
 	// itself, such as a port forward on the router in front of it.
 	Endpoints []netip.AddrPort

@@ -60,6 +60,7 @@ func (m *mesh) onGather() {
 // onGathered is the gatherer's word that we are elsewhere.
 func (m *mesh) onGathered() {
 	m.transport.SetOwn(m.gatherer.List())
+	m.mapPort(false)
 	m.tellSoon()
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/path"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 	"github.com/cordonmesh/cordon/node/internal/plane/userspace"
+	"github.com/cordonmesh/cordon/node/internal/portmap"
 	"github.com/cordonmesh/cordon/node/internal/relays"
 	"github.com/cordonmesh/cordon/node/internal/transport"
 )
@@ -34,6 +35,7 @@ type mesh struct {
 	transport *transport.Transport
 	relays    *relays.Set
 	gatherer  *gather.Gatherer
+	mapper    *portmap.Client
 	elsewhere chan struct{} // the coordinator is to be told where we are
 	engine    *engine.Engine
 	follower  *control.Follower
@@ -55,6 +57,7 @@ type mesh struct {
 	peers     []engine.PathPeer
 	warnings  map[string]string
 	greetings greetings
+	network   portmap.Network // as last told to mapper
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
@@ -73,7 +76,7 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.relays, m.gatherer = m.joinRelays(), m.newGatherer()
+	m.relays, m.gatherer, m.mapper = m.joinRelays(), m.newGatherer(), m.newMapper()
 	m.transport, err = transport.New(transport.Config{
 		Self: n.keys.Node.Public(), Path: &n.keys.Path, Port: n.port(), Log: n.log, Mark: mark,
 		OnPath: m.onPath, OnOpen: m.onOpen, Relay: m.overRelay, OnlyRelays: n.cfg.Only443,
@@ -112,6 +115,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	g.Go(func() error { return m.relays.Run(ctx) })
 	if !m.node.cfg.Only443 {
 		g.Go(func() error { return m.gatherer.Run(ctx) })
+		g.Go(func() error { return m.mapper.Run(ctx) })
 	}
 	g.Go(func() error { return m.node.clock.Run(ctx) })
 	g.Go(func() error { return m.planes(ctx) })
@@ -258,6 +262,7 @@ func (m *mesh) networkChanged() {
 	m.transport.NetworkChanged()
 	m.relays.NetworkChanged()
 	m.gatherer.NetworkChanged()
+	m.mapPort(true)
 	m.exceptLocal()
 	m.tellSoon()
 }

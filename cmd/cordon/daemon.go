@@ -21,6 +21,7 @@ func daemonCommand() *cli.Command {
 		&cli.IntFlag{Name: "mtu", Usage: "`BYTES` of the largest packet in the tunnel", Value: 1280},
 		&cli.UintFlag{Name: "port", Usage: "UDP `PORT` (default any)"},
 		&cli.BoolFlag{Name: "only-443", Usage: "use no UDP: reach peers through relays alone, over TLS; networks that block UDP are found out without it"},
+		&cli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router of this network to let peers in (PCP, NAT-PMP, UPnP); it is asked only where the machine is behind a NAT"},
 		&cli.StringSliceFlag{Name: "endpoint", Usage: "`ADDRESS:PORT` at which peers can reach this machine and which it cannot see itself; may be repeated"},
 		&cli.StringSliceFlag{Name: "advertise", Usage: "`PREFIX` behind this node, for which it wants to be the gateway; may be repeated"},
 		&cli.StringFlag{Name: "socks5", Usage: "with --userspace: local `ADDRESS` of a SOCKS5 door into the mesh"},
@@ -57,7 +58,7 @@ func daemonConfig(c *cli.Context) (config node.Config, err error) {
 	}
 	config = node.Config{
 		StateDir: c.String("state"), Socket: c.String("socket"), Version: version, Userspace: c.Bool("userspace"),
-		Interface: c.String("interface"), MTU: c.Int("mtu"), Port: uint16(c.Uint("port")), Only443: c.Bool("only-443"), SOCKS5: c.String("socks5"),
+		Interface: c.String("interface"), MTU: c.Int("mtu"), Port: uint16(c.Uint("port")), Only443: c.Bool("only-443"), NoPortMapping: c.Bool("no-port-mapping"), SOCKS5: c.String("socks5"),
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	}
 	if config.Endpoints, err = each(c, "endpoint", "an address and port such as 203.0.113.7:51820", netip.ParseAddrPort); err != nil {
