@@ -60,6 +60,10 @@ func answered(t interface{ Fatalf(string, ...any) }, p *packet.Packet) {
 			check(t, p, message)
 		}
 	}
+	if message, ok := packet.AppendTooBig(nil, p, 1280); ok {
+		check(t, p, message)
+	}
+	p.ClampMSS(1200)
 }
 
 func check(t interface{ Fatalf(string, ...any) }, p *packet.Packet, answer []byte) {

@@ -21,8 +21,8 @@ const (
 
 	// A message may quote no more than makes 576 bytes in all (RFC 1812,
 	// section 4.3.2.3), or the least MTU of IPv6 (RFC 4443, section 2.4).
-	maxUnreachable4 = 576
-	maxUnreachable6 = 1280
+	maxError4 = 576
+	maxError6 = 1280
 )
 
 // AppendReset appends to dst the segment that resets the connection of the
@@ -70,27 +70,35 @@ func AppendUnreachable(dst []byte, p *Packet, why Unreachable) ([]byte, bool) {
 	if !answerable(p) {
 		return dst, false
 	}
-	proto, kind, code, most := acl.ICMP, byte(3), byte(13), maxUnreachable4-header4
-	if why == NoHost {
-		code = 1
+	switch {
+	case p.Src.Is4() && why == NoHost:
+		return appendError(dst, p, acl.ICMP, 3, 1, 0), true
+	case p.Src.Is4():
+		return appendError(dst, p, acl.ICMP, 3, 13, 0), true
+	case why == NoHost:
+		return appendError(dst, p, acl.ICMPv6, 1, 0, 0), true
 	}
-	if !p.Src.Is4() {
-		proto, kind, code, most = acl.ICMPv6, 1, 1, maxUnreachable6-header6
-		if why == NoHost {
-			code = 0
-		}
+	return appendError(dst, p, acl.ICMPv6, 1, 1, 0), true
+}
+
+// appendError appends an ICMP error about p with what stands behind its checksum.
+func appendError(dst []byte, p *Packet, proto acl.Protocol, kind, code byte, rest uint32) []byte {
+	most := maxError4 - header4
+	if proto == acl.ICMPv6 {
+		most = maxError6 - header6
 	}
 	quoted := p.raw[:min(len(p.raw), most-8)]
 	size := 8 + len(quoted)
 	dst, at := appendHeader(dst, p, proto, size)
-	dst = append(dst, kind, code, 0, 0, 0, 0, 0, 0)
+	dst = append(dst, kind, code, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, rest)
 	dst = append(dst, quoted...)
 	var sum uint32
 	if proto == acl.ICMPv6 {
 		sum = pseudo(p, proto, size)
 	}
 	binary.BigEndian.PutUint16(dst[at+2:], checksum(dst[at:], sum))
-	return dst, true
+	return dst
 }
 
 // answerable reports whether p may be answered at all. RFC 1122, section

@@ -151,6 +151,17 @@ func (b *bind) Send(bufs [][]byte, ep conn.Endpoint) error {
 	return b.inner.Send(bufs, ep)
 }
 
+// sendProbe sends a probe; whole: in one piece or not at all, as far as the bind
+// underneath can.
+func (b *bind) sendProbe(datagram []byte, ep conn.Endpoint, whole bool) error {
+	if w, can := b.inner.(interface {
+		SendWhole([]byte, conn.Endpoint) error
+	}); can && whole {
+		return w.SendWhole(datagram, ep)
+	}
+	return b.inner.Send([][]byte{datagram}, ep)
+}
+
 // receiver wraps a receive function: STUN is taken out, all else stays where it
 // was written.
 func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {

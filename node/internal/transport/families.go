@@ -1,8 +1,12 @@
 package transport
 
 import (
+	"errors"
+	"fmt"
+	"net"
 	"reflect"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.zx2c4.com/wireguard/conn"
 )
@@ -20,6 +24,8 @@ import (
 type families struct {
 	four atomic.Pointer[conn.StdNetBind] // opens, receives, closes, and sends IPv4
 	six  atomic.Pointer[conn.StdNetBind] // sends IPv6; nil: not open
+
+	sockets [2]atomic.Pointer[net.UDPConn] // of IPv4 and IPv6; nil: there is none
 }
 
 // newDefaultBind gives what conn.NewDefaultBind gives, in a families if it needs it.
@@ -48,6 +54,16 @@ func (f *families) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	for i, field := range []string{"ipv4", "ipv6"} {
+		c := socketOf(four, field)
+		f.sockets[i].Store(c)
+		if c == nil {
+			continue
+		}
+		if err := letFragment(c); err != nil {
+			return nil, 0, errors.Join(fmt.Errorf("letting datagrams of UDP port %d be fragmented: %w", actual, err), four.Close())
+		}
+	}
 	six := new(conn.StdNetBind)
 	reflect.ValueOf(six).Elem().Set(reflect.ValueOf(four).Elem())
 	f.four.Store(four)
@@ -58,6 +74,9 @@ func (f *families) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 // Close closes the sockets of both.
 func (f *families) Close() error {
 	f.six.Store(nil)
+	for i := range f.sockets {
+		f.sockets[i].Store(nil)
+	}
 	return f.four.Load().Close()
 }
 
@@ -67,6 +86,34 @@ func (f *families) Send(bufs [][]byte, ep conn.Endpoint) error {
 		return six.Send(bufs, ep)
 	}
 	return f.four.Load().Send(bufs, ep)
+}
+
+// SendWhole sends a datagram that must not be fragmented. What others send on the
+// socket in the same moment is kept whole too, which costs them nothing on a path
+// that carries it.
+func (f *families) SendWhole(datagram []byte, ep conn.Endpoint) error {
+	i := 0
+	if ep.DstIP().Is6() {
+		i = 1
+	}
+	c := f.sockets[i].Load()
+	if c == nil {
+		return net.ErrClosed
+	}
+	if err := keepWhole(c); err != nil {
+		return err
+	}
+	return errors.Join(f.Send([][]byte{datagram}, ep), letFragment(c))
+}
+
+// socketOf gives the socket in a field of a bind, which has no other door to it;
+// nil: there is none.
+func socketOf(b *conn.StdNetBind, name string) *net.UDPConn {
+	field := reflect.ValueOf(b).Elem().FieldByName(name)
+	if !field.IsValid() || field.Type() != reflect.TypeFor[*net.UDPConn]() {
+		panic("transport: conn.StdNetBind has no socket " + name) // a test notices before anybody else
+	}
+	return *(**net.UDPConn)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
 // SetMark marks the sockets of both.

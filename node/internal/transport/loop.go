@@ -162,7 +162,7 @@ func (t *Transport) sendProbe(a path.Action) {
 func (t *Transport) sendDirect(a path.Action) error {
 	ep, err := t.toward(a.To.Addr, a.Fresh)
 	if err == nil {
-		err = t.bind.inner.Send([][]byte{a.Datagram}, ep)
+		err = t.bind.sendProbe(a.Datagram, ep, a.Whole)
 	}
 	if err != nil {
 		delete(t.via, a.To.Addr)
