@@ -93,6 +93,7 @@ func arrows() map[string]row {
 		"node/internal/posture":             {may: may(wire, key, local), why: "facts about the machine; judged elsewhere"},
 		"node/internal/localapi":            {may: may(wire, key, local), why: "an edge: decodes, checks the caller, calls"},
 		"node/internal/gather":              {may: may("node/internal/path/stun"), why: "finds addresses: what they are used for is not its matter"},
+		"node/internal/netcheck":            {may: may(relay, local, "node/internal/path/stun", "node/internal/portmap"), why: "says what others have seen: it looks at nothing itself"},
 		"node/internal/portmap":             {why: "speaks with one gateway; no idea of a mesh, nor of where its sockets may go"},
 		"node/internal/osnet":               {why: "addresses and routes of this machine; no idea of a mesh"},
 		"node/internal/osnet/...":           {may: may("node/internal/osnet"), why: "addresses and routes of one operating system"},

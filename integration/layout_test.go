@@ -24,7 +24,7 @@ const maxLoops = 3
 func loops() map[string]int {
 	return map[string]int{
 		"coordinator":       10, // assembles: one for each part and each door, all awaited by Run
-		"node":              18, // likewise
+		"node":              19, // likewise
 		"node/relay/server": 7,  // a connection's reader and writer, the end of all; a program's listeners
 		"integration/lab":   8,  // servers, streams, captures and processes of a test
 		"netstack":          6,  // each door (SOCKS5, forward, expose) and each connection's two directions

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"net/netip"
 	"testing"
 	"time"
@@ -88,5 +89,39 @@ func TestOnly443SendsNothingByUDP(t *testing.T) {
 	time.Sleep(quiet)
 	if n := sent.Count(); n != 0 {
 		t.Errorf("%d datagrams left by UDP", n)
+	}
+}
+
+// Where a wall lets no UDP out, the help desk's page says so, and what to do.
+func TestNetcheckNamesWhatIsBlocked(t *testing.T) {
+	top := lab.Segment("hub", "desk", "ehr")
+	top.Machines[1].NFT = "table inet wall { chain out { type filter hook output priority 0; policy accept; oifname eth0 meta l4proto udp drop\n}\n}\n"
+	s := raiseOn(t, top, relayedPolicy, member{name: "desk", owner: "tag:desk"}, member{name: "ehr", owner: "tag:ehr"})
+	if s == nil {
+		return
+	}
+	s.answered("desk", s.nodes["ehr"].Mesh4())
+	s.reached("desk", "ehr", local.PathRelay)
+	for name, want := range map[string]local.FindingState{"desk": local.FindingLimited, "ehr": local.FindingOK} {
+		text, err := s.nodes[name].TryCLI("", "netcheck", "--json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var page local.NetcheckResponse
+		if err := json.Unmarshal([]byte(text), &page); err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]local.Finding{}
+		for _, f := range page.Findings {
+			seen[f.Topic] = f
+		}
+		if f := seen["UDP over IPv4"]; f.State != want || (f.Advice == "") != (want == local.FindingOK) {
+			t.Errorf("%s: %+v", name, f)
+		}
+		for _, topic := range []string{"names", "coordinator", "clock", "relay coordinator"} {
+			if f := seen[topic]; f.State != local.FindingOK {
+				t.Errorf("%s, %s: %+v", name, topic, f)
+			}
+		}
 	}
 }

@@ -16,11 +16,12 @@ import (
 
 // Paths of the local API; each takes a POST with the request type's JSON.
 const (
-	PathStatus  = "/v1/status"
-	PathUp      = "/v1/up"
-	PathDown    = "/v1/down"
-	PathPing    = "/v1/ping"
-	PathExplain = "/v1/explain"
+	PathStatus   = "/v1/status"
+	PathUp       = "/v1/up"
+	PathDown     = "/v1/down"
+	PathPing     = "/v1/ping"
+	PathExplain  = "/v1/explain"
+	PathNetcheck = "/v1/netcheck"
 )
 
 // maxAnswer bounds what a daemon may answer: a status of 10,000 peers is 4 MB.
@@ -66,6 +67,11 @@ func (c *Client) Down(ctx context.Context) (*Status, error) {
 // Ping probes the path to a peer.
 func (c *Client) Ping(ctx context.Context, r PingRequest) (*PingResponse, error) {
 	return call[PingResponse](ctx, c, PathPing, r)
+}
+
+// Netcheck has the daemon look at this machine's network, which takes seconds.
+func (c *Client) Netcheck(ctx context.Context) (*NetcheckResponse, error) {
+	return call[NetcheckResponse](ctx, c, PathNetcheck, struct{}{})
 }
 
 // Explain asks for the node's verdict on a flow.

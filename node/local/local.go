@@ -141,6 +141,30 @@ type PingResponse struct {
 	Error    string        `json:"error,omitempty"`
 }
 
+// NetcheckResponse is what the daemon found out about this machine's network, the
+// most basic first.
+type NetcheckResponse struct {
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is one thing that works, or does not, in words for a help desk.
+type Finding struct {
+	Topic  string       `json:"topic"`
+	State  FindingState `json:"state"`
+	Text   string       `json:"text"`
+	Advice string       `json:"advice,omitempty"` // what to do about it
+}
+
+// FindingState is a finding in one word.
+type FindingState string
+
+// The states of a finding.
+const (
+	FindingOK      FindingState = "ok"
+	FindingLimited FindingState = "limited" // it works, less well than it could
+	FindingBroken  FindingState = "broken"
+)
+
 // ExplainRequest asks what this node's filter would say of a new flow.
 type ExplainRequest struct {
 	Src      string `json:"src,omitempty"` // peer name or address; empty: this node

@@ -44,6 +44,11 @@ func (d *tally) Explain(context.Context, local.ExplainRequest) (*local.ExplainRe
 	return &local.ExplainResponse{}, nil
 }
 
+func (d *tally) Netcheck(context.Context) (*local.NetcheckResponse, error) {
+	d.read++
+	return &local.NetcheckResponse{}, nil
+}
+
 // counted is a body that knows how much of it was read.
 type counted struct {
 	io.Reader

@@ -28,6 +28,7 @@ type Daemon interface {
 	Down(context.Context) (*local.Status, error)
 	Ping(context.Context, local.PingRequest) (*local.PingResponse, error)
 	Explain(context.Context, local.ExplainRequest) (*local.ExplainResponse, error)
+	Netcheck(context.Context) (*local.NetcheckResponse, error)
 }
 
 // Role is what a caller may do.
@@ -43,11 +44,12 @@ const (
 // Roles says what each path asks for. A path that is not here is refused.
 func Roles() map[string]Role {
 	return map[string]Role{
-		local.PathStatus:  RoleRead,
-		local.PathPing:    RoleRead,
-		local.PathExplain: RoleRead,
-		local.PathUp:      RoleControl,
-		local.PathDown:    RoleControl,
+		local.PathStatus:   RoleRead,
+		local.PathPing:     RoleRead,
+		local.PathExplain:  RoleRead,
+		local.PathNetcheck: RoleRead,
+		local.PathUp:       RoleControl,
+		local.PathDown:     RoleControl,
 	}
 }
 
@@ -116,6 +118,7 @@ func handler(d Daemon, log *slog.Logger) http.Handler {
 	handle(mux, local.PathUp, d.Up)
 	handle(mux, local.PathPing, d.Ping)
 	handle(mux, local.PathExplain, d.Explain)
+	handle(mux, local.PathNetcheck, func(ctx context.Context, _ struct{}) (*local.NetcheckResponse, error) { return d.Netcheck(ctx) })
 	roles := Roles()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The escaped path is what the mux goes by: no spelling may have the role of

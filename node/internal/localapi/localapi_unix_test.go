@@ -71,6 +71,10 @@ func (f *fakeDaemon) Explain(_ context.Context, r local.ExplainRequest) (*local.
 	return &local.ExplainResponse{Dst: r.Dst}, nil
 }
 
+func (f *fakeDaemon) Netcheck(context.Context) (*local.NetcheckResponse, error) {
+	return &local.NetcheckResponse{Findings: []local.Finding{{Topic: "UDP"}}}, nil
+}
+
 func serve(t *testing.T) (string, *fakeDaemon) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cordon")
@@ -132,6 +136,9 @@ func TestClientReachesDaemon(t *testing.T) {
 	e, err := c.Explain(t.Context(), local.ExplainRequest{Dst: "pacs"})
 	if err != nil || e.Dst != "pacs" {
 		t.Fatalf("explain: %+v, %v", e, err)
+	}
+	if n, err := c.Netcheck(t.Context()); err != nil || len(n.Findings) != 1 || n.Findings[0].Topic != "UDP" {
+		t.Fatalf("netcheck: %+v, %v", n, err)
 	}
 	_, err = c.Up(t.Context(), local.UpRequest{Name: "ward-3"})
 	if problem := new(local.Problem); !errors.As(err, &problem) || !strings.Contains(problem.Message, "spent") {

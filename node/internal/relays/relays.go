@@ -70,7 +70,7 @@ type Config struct {
 
 // Status is how this node stands with one relay.
 type Status struct {
-	Name, URL string
+	Offer
 	Home      bool
 	Connected bool
 	RTT       time.Duration // 0: it was not measured, or did not answer
@@ -185,7 +185,7 @@ func (s *Set) Status() (all []Status) {
 	defer s.mu.Unlock()
 	for _, o := range s.offers {
 		state, look := s.states[o.Name], s.looks[o.Name]
-		st := Status{Name: o.Name, URL: o.URL, Home: o.Name == s.home, Connected: state.Connected, RTT: look.RTT}
+		st := Status{Offer: o, Home: o.Name == s.home, Connected: state.Connected, RTT: look.RTT}
 		switch {
 		case st.Connected:
 		case state.Err != nil:
@@ -197,6 +197,32 @@ func (s *Set) Status() (all []Status) {
 	}
 	slices.SortFunc(all, func(a, b Status) int { return strings.Compare(a.Name, b.Name) })
 	return all
+}
+
+// Looked is how one relay answers at this moment.
+type Looked struct {
+	Status
+	relay.Measured
+	Err error
+}
+
+// Look measures all relays, for a person who waits.
+func (s *Set) Look(ctx context.Context) []Looked {
+	all := s.Status()
+	out := make([]Looked, len(all))
+	var looks sync.WaitGroup
+	for i, st := range all {
+		out[i].Status = st
+		looks.Go(func() {
+			reach, err := s.cfg.Reach(st.Offer)
+			if err == nil {
+				out[i].Measured, err = reach.Measure(ctx)
+			}
+			out[i].Err = err
+		})
+	}
+	looks.Wait()
+	return out
 }
 
 func (s *Set) wake() {

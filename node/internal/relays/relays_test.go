@@ -159,6 +159,13 @@ func TestNearestRelayIsHomeAndCarries(t *testing.T) {
 		}
 		pass(time.Second)
 		b.expectGot(t, "near: hello")
+		w.sites["far"].away.Store(true)
+		for _, l := range a.Look(t.Context()) {
+			if near := l.Name == "near"; near != (l.Err == nil) || near && l.Measured.RTT != 5*time.Millisecond {
+				t.Errorf("looked at %+v", l)
+			}
+		}
+		w.sites["far"].away.Store(false)
 		if n := w.sites["far"].opened.Load(); n != 0 {
 			t.Errorf("%d connections to a relay where nobody is", n)
 		}
