@@ -52,6 +52,9 @@ func (m *mesh) onPath(peer string, info transport.PathInfo) {
 	if !info.Way().IsValid() {
 		return
 	}
+	if p := m.plane.now.Load(); p != nil {
+		p.Found(peer)
+	}
 	select {
 	case m.greetings.found <- peer:
 	default: // more paths than greetings

@@ -169,7 +169,7 @@ func (m *mesh) onePlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := userspace.New(userspace.Options{TUN: device, Bind: m.transport.Bind(), Log: m.log, Now: func() filter.Moment {
+	p, err := userspace.New(userspace.Options{TUN: device, Bind: m.transport.Bind(), Log: m.log, Way: m.way, Now: func() filter.Moment {
 		return filter.MomentOf(m.node.clock.Read())
 	}})
 	if err != nil {
@@ -189,6 +189,12 @@ func (m *mesh) onePlane(ctx context.Context) error {
 	case err := <-engine:
 		return err
 	}
+}
+
+// way wants a path to a peer, for the plane, and tells whether there is one.
+func (m *mesh) way(peer string) bool {
+	m.transport.Want(peer)
+	return m.transport.HasPath(peer)
 }
 
 // planeSlot lets the engine speak to whichever plane there is.

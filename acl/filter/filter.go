@@ -236,6 +236,21 @@ func (f *Filter) Begin(m Moment) Batch {
 	return Batch{f}
 }
 
+// Version is another one whenever a Load, or a clock that jumped, may have changed
+// what a packet is judged by. It is never 0.
+func (b Batch) Version() uint32 { return b.f.version }
+
+// Holder gives the id of the peer that has an address; "" if no peer has it.
+func (b Batch) Holder(a packet.Addr) string {
+	if b.f.table == nil {
+		return ""
+	}
+	if h := b.f.table.home(a).heldBy(); h > self {
+		return b.f.table.holders[h].id
+	}
+	return ""
+}
+
 // End ends the batch.
 func (b Batch) End() { b.f.mu.Unlock() }
 

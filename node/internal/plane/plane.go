@@ -12,6 +12,9 @@
 //   - A packet's identity is its inner source address, and that counts only if
 //     the peer whose key opened the packet owns it.
 //   - Once Done is closed, nothing passes, and nothing leaves in clear.
+//   - A peer costs something only while there is something to carry: a packet that
+//     the rules permit brings it in, and so does its own handshake; nothing that
+//     they refuse does. Neither coming nor going loses a packet.
 //
 // The package decides nothing and starts nothing. It leaves the choice of peers
 // to the engine, paths to the transport, addresses and routes to the OS layer.

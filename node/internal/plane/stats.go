@@ -12,6 +12,7 @@ type Stats struct {
 	Revision uint64 // that it enforces; 0 before the first Configure
 	Flows    int    // in the flow table
 	Peers    []PeerStats
+	Tunnels  int       // peers that take memory at the moment for a tunnel, or what may become one
 	Refusals []Refusal // the newest kinds, newest last; bounded
 
 	// Packets since the start, by reason and Direction.

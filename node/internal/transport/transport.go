@@ -267,6 +267,12 @@ func (t *Transport) Want(peer string) {
 	}
 }
 
+// HasPath tells whether packets for a peer have somewhere to go.
+func (t *Transport) HasPath(peer string) bool {
+	v := t.endpoint(peer)
+	return v != nil && v.route.Load() != nil
+}
+
 // NetworkChanged says that addresses or routes of this machine changed. Local
 // addresses that were kept for paths are forgotten, and paths in use are probed.
 func (t *Transport) NetworkChanged() { t.mail.tell(t.networkChanged) }

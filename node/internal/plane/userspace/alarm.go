@@ -30,7 +30,11 @@ func deadlineOf(dev tun.Device) deadline {
 
 // wake makes a pending Read return, or else the next one. A TUN that cannot any
 // more is closed, which its reader notices.
-func (g *guard) wake() { _ = g.alarm.SetReadDeadline(time.Unix(1, 0)) }
+func (g *guard) wake() {
+	if g.alarm != nil {
+		_ = g.alarm.SetReadDeadline(time.Unix(1, 0))
+	}
+}
 
 // woken reports whether a read failed because of wake, and lets reads wait again.
 // That comes before the answers are taken: one that is made meanwhile wakes anew.

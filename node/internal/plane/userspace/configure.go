@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/cordonmesh/cordon/acl/filter"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 )
@@ -19,25 +21,31 @@ const maxNudges = 100
 
 // applied is what wireguard-go was told so far.
 type applied struct {
-	tunnel key.TunnelPublic // of this node
-	port   uint16
-	peers  map[key.TunnelPublic]peer
-	keys   []key.TunnelPublic // of peers, in the order of the configuration
-	torn   bool               // a step failed half-way: start from an empty device
+	tunnel  key.TunnelPublic // of this node
+	port    uint16
+	tunnels map[*member]struct{} // those that it has
+	torn    bool                 // a step failed half-way: start from an empty device
 }
 
-// peer is one peer of wireguard-go.
-type peer struct {
-	id, endpoint string         // each follows from the other
-	allowed      []netip.Prefix // sorted
+// begin notes that wireguard-go has m.
+func (a *applied) begin(m *member) {
+	m.tunnel = &tunnel{used: time.Now()}
+	a.tunnels[m] = struct{}{}
+}
+
+// end notes that it has m no more, and keeps what it did.
+func (a *applied) end(m *member) {
+	m.past = add(m.past, &m.tunnel.seen)
+	m.tunnel = nil
+	delete(a.tunnels, m)
 }
 
 // Configure makes the plane as cfg says. Removed peers go, then the rule set
-// is loaded, then new peers come: at no moment does a peer have more than the
-// old map and the new one both give it.
+// is loaded, then new peers may come: at no moment does a peer have more than the
+// old map and the new one both give it. cfg's lists must not be changed any more.
 func (p *Plane) Configure(ctx context.Context, cfg plane.Config) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.turn.Lock()
+	defer p.turn.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -59,24 +67,101 @@ func (p *Plane) configure(cfg *plane.Config) error {
 	if err != nil {
 		return fmt.Errorf("compile rules of revision %d: %w", cfg.Revision, err)
 	}
-	want := wanted(cfg)
-	var steps steps
-	if p.applied.torn {
-		steps.begin("replace_peers", "true")
-		p.applied = applied{tunnel: p.applied.tunnel, port: p.applied.port}
-	}
-	steps.secret(&cfg.TunnelKey, p.applied.tunnel != want.tunnel)
-	steps.narrow(p.applied, want)
-	if err := p.set("narrow", steps.first.String()); err != nil {
+	opener, err := newOpener(&cfg.TunnelKey)
+	if err != nil {
 		return err
 	}
-	p.filter.Load(table)
+	if err := p.change(cfg, table, opener); err != nil {
+		return err
+	}
 	p.guard.nudge(p.filter.Ended(p.now(), maxNudges))
-	steps.widen(p.applied, want)
-	if err := p.set("widen", steps.second.String()); err != nil {
+	return nil
+}
+
+// change is the part of Configure during which no peer is started.
+func (p *Plane) change(cfg *plane.Config, table *filter.Table, opener *opener) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next, allowed := p.guard.roster.Load().enrol(cfg.Peers)
+	if err := p.narrow(cfg, next, allowed); err != nil {
 		return err
 	}
-	p.applied = want
+	p.guard.roster.Store(next) // before the rules, which may permit whom only next knows
+	p.filter.Load(table)
+	if p.guard.alarm != nil {
+		p.reception.opener.Store(opener)
+	}
+	return p.widen(allowed)
+}
+
+// narrow takes away peers and allowed addresses, as far as wireguard-go has them.
+// A peer with another name or key is another peer.
+func (p *Plane) narrow(cfg *plane.Config, next *roster, allowed map[*member][]netip.Prefix) error {
+	a := &p.applied
+	var text strings.Builder
+	if a.torn {
+		line(&text, "replace_peers", "true")
+	}
+	if k := cfg.TunnelKey.Public(); k != a.tunnel {
+		// Before any peer, as the protocol wants it.
+		raw := cfg.TunnelKey.Raw()
+		line(&text, "private_key", hex.EncodeToString(raw[:]))
+	}
+	if cfg.ListenPort != a.port && cfg.ListenPort != 0 {
+		line(&text, "listen_port", fmt.Sprint(cfg.ListenPort))
+	}
+	var gone []*member
+	for m := range a.tunnels {
+		if !next.has(m) || a.torn {
+			gone = append(gone, m)
+		} else if lost := without(m.allowed, allowed[m]); len(lost) > 0 {
+			update(&text, m.key, "-", lost)
+		}
+	}
+	if !a.torn {
+		for _, m := range gone {
+			remove(&text, m.key)
+		}
+	}
+	if err := p.set("narrow", text.String()); err != nil {
+		return err
+	}
+	a.tunnel, a.port, a.torn = cfg.TunnelKey.Public(), cfg.ListenPort, false
+	for _, m := range gone {
+		p.guard.lobby.bar(m)
+		a.end(m)
+	}
+	for id, m := range p.guard.roster.Load().byID {
+		if next.byID[id] != m {
+			p.guard.lobby.forget(m)
+		}
+	}
+	return nil
+}
+
+// widen gives the peers that wireguard-go has their new addresses. All others get
+// theirs when they are started, which is now if nothing could start them later.
+func (p *Plane) widen(allowed map[*member][]netip.Prefix) error {
+	var text strings.Builder
+	var come []*member
+	for m, now := range allowed {
+		was := m.allowed
+		m.allowed = now
+		switch more := without(now, was); {
+		case m.tunnel != nil && len(more) > 0:
+			update(&text, m.key, "", more)
+		case m.tunnel == nil && p.guard.alarm == nil:
+			create(&text, m)
+			come = append(come, m)
+		}
+	}
+	if err := p.set("widen", text.String()); err != nil {
+		return err
+	}
+	for _, m := range come {
+		p.applied.begin(m)
+		p.guard.lobby.arrive(m)
+	}
 	return nil
 }
 
@@ -93,79 +178,26 @@ func (p *Plane) set(step, text string) error {
 	return nil
 }
 
-func wanted(cfg *plane.Config) applied {
-	w := applied{tunnel: cfg.TunnelKey.Public(), port: cfg.ListenPort, peers: make(map[key.TunnelPublic]peer, len(cfg.Peers))}
-	for i := range cfg.Peers {
-		from := &cfg.Peers[i]
-		to := peer{id: from.ID, endpoint: from.Endpoint(), allowed: slices.Clone(from.Allowed)}
-		slices.SortFunc(to.allowed, netip.Prefix.Compare)
-		w.peers[from.TunnelKey] = to
-		w.keys = append(w.keys, from.TunnelKey)
-	}
-	return w
-}
-
-// steps holds two texts in wireguard-go's configuration protocol: what is done
-// before the new rules are loaded, and what is done after.
-type steps struct{ first, second strings.Builder }
-
-func (s *steps) begin(name, value string) { line(&s.first, name, value) }
-
-// secret comes before any peer, as the protocol wants it.
-func (s *steps) secret(k *key.TunnelPrivate, changed bool) {
-	if changed {
-		raw := k.Raw()
-		line(&s.first, "private_key", hex.EncodeToString(raw[:]))
+// create makes a peer. It gets its endpoint in the same breath: one made without
+// would let the first packet choose it.
+func create(to *strings.Builder, m *member) {
+	open(to, m.key)
+	line(to, "endpoint", m.endpoint())
+	for _, prefix := range m.allowed {
+		line(to, "allowed_ip", prefix.String())
 	}
 }
 
-// narrow takes away peers and allowed addresses. A peer whose endpoint changed
-// is another node with the same key: it is made anew.
-func (s *steps) narrow(old, want applied) {
-	if want.port != old.port && want.port != 0 {
-		line(&s.first, "listen_port", fmt.Sprint(want.port))
-	}
-	for _, k := range old.keys {
-		was := old.peers[k]
-		is, ok := want.peers[k]
-		if !ok || is.endpoint != was.endpoint {
-			open(&s.first, k)
-			line(&s.first, "remove", "true")
-			continue
-		}
-		if gone := without(was.allowed, is.allowed); len(gone) > 0 {
-			open(&s.first, k)
-			line(&s.first, "update_only", "true")
-			for _, prefix := range gone {
-				line(&s.first, "allowed_ip", "-"+prefix.String())
-			}
-		}
-	}
+func remove(to *strings.Builder, k key.TunnelPublic) {
+	open(to, k)
+	line(to, "remove", "true")
 }
 
-// widen adds peers and allowed addresses. A new peer gets its endpoint in the
-// same breath: one made without would let the first packet choose it.
-func (s *steps) widen(old, want applied) {
-	for _, k := range want.keys {
-		is := want.peers[k]
-		was, ok := old.peers[k]
-		fresh := !ok || is.endpoint != was.endpoint
-		if fresh {
-			was = peer{}
-		}
-		come := without(is.allowed, was.allowed)
-		if !fresh && len(come) == 0 {
-			continue
-		}
-		open(&s.second, k)
-		if fresh {
-			line(&s.second, "endpoint", is.endpoint)
-		} else {
-			line(&s.second, "update_only", "true")
-		}
-		for _, prefix := range come {
-			line(&s.second, "allowed_ip", prefix.String())
-		}
+func update(to *strings.Builder, k key.TunnelPublic, sign string, prefixes []netip.Prefix) {
+	open(to, k)
+	line(to, "update_only", "true")
+	for _, prefix := range prefixes {
+		line(to, "allowed_ip", sign+prefix.String())
 	}
 }
 

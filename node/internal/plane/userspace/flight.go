@@ -83,25 +83,41 @@ func stoppedClock() *time.Timer {
 }
 
 // countedBind is the bind that wireguard-go sees: the real one, with what comes
-// counted into one flight and what leaves out of the other.
+// counted into one flight and what leaves out of the other, and with initiations
+// taken by way of the reception.
 type countedBind struct {
 	conn.Bind
-	in, out *flight
+	in, out   *flight
+	reception *reception
 }
 
 // Open wraps the receive functions, each of which has a goroutine of its own.
 func (b *countedBind) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	fns, actual, err := b.Bind.Open(port)
+	if err != nil {
+		return nil, 0, err
+	}
 	for i, receive := range fns {
 		clock := stoppedClock()
 		fns[i] = func(bufs [][]byte, sizes []int, eps []conn.Endpoint) (int, error) {
 			b.in.await(clock)
 			n, err := receive(bufs, sizes, eps)
+			for i, size := range sizes[:n] {
+				if isInitiation(bufs[i][:size]) && b.reception.take(bufs[i][:size], eps[i]) {
+					sizes[i] = 0 // wireguard-go passes over it
+				}
+			}
 			b.in.enter(dataAmong(bufs, sizes[:n]))
 			return n, err
 		}
 	}
-	return fns, actual, err
+	return append(fns, b.reception.open()), actual, nil
+}
+
+// Close ends the receive functions.
+func (b *countedBind) Close() error {
+	b.reception.close()
+	return b.Bind.Close()
 }
 
 // dataAmong counts the datagrams that hold a packet. Handshakes and keepalives

@@ -73,7 +73,7 @@ func TestReadWaitsForWhatIsUnderWay(t *testing.T) {
 		t.Run(tt.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := guarded(t, &script{packets: outbound(tt.ports...)})
-				b := &countedBind{Bind: &datagrams{}, in: g.in, out: g.out}
+				b := &countedBind{Bind: &datagrams{}, in: g.in, out: g.out, reception: newReception()}
 				bufs, sizes := buffers(8)
 				read := func() { _, _ = g.Read(bufs, sizes, offset) }
 				times, waited := again(t, read, func() { _ = b.Send(make([][]byte, tt.leave), nil) })
@@ -104,7 +104,7 @@ func TestReceiveWaitsForWhatIsUnderWay(t *testing.T) {
 		t.Run(tt.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := guarded(t, &script{})
-				b := &countedBind{Bind: &datagrams{batch: tt.batch}, in: g.in, out: g.out}
+				b := &countedBind{Bind: &datagrams{batch: tt.batch}, in: g.in, out: g.out, reception: newReception()}
 				fns, _, err := b.Open(0)
 				if err != nil {
 					t.Fatal(err)
@@ -114,7 +114,7 @@ func TestReceiveWaitsForWhatIsUnderWay(t *testing.T) {
 				for _, port := range tt.taken {
 					inner = append(inner, append(make([]byte, offset), planetest.UDP(planetest.B4, planetest.A4, 5000, port)...))
 				}
-				times, waited := again(t, func() { _, _ = fns[0](bufs, sizes, nil) }, func() { _, _ = g.Write(inner, offset) })
+				times, waited := again(t, func() { _, _ = fns[0](bufs, sizes, make([]conn.Endpoint, len(bufs))) }, func() { _, _ = g.Write(inner, offset) })
 				if times != tt.times || waited != tt.waited {
 					t.Errorf("%d batches, then one waited %v; want %d, and %v", times, waited, tt.times, tt.waited)
 				}

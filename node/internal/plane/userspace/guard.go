@@ -31,6 +31,10 @@ type guard struct {
 	peers answers  // through the tunnel, by Read
 	alarm deadline // wakes Read for them; nil: nothing does, so none is made
 
+	roster atomic.Pointer[roster]
+	lobby  *lobby // for peers that wireguard-go does not have
+	nearby nearby // Read's own
+
 	in, out *flight     // what is under way in wireguard-go
 	clock   *time.Timer // Read's own
 
@@ -45,8 +49,9 @@ type guard struct {
 func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard {
 	g := &guard{
 		Device: dev, filter: f, now: now, local: newAnswers(), peers: newAnswers(), alarm: deadlineOf(dev),
-		in: newFlight(), out: newFlight(), clock: stoppedClock(),
+		in: newFlight(), out: newFlight(), clock: stoppedClock(), lobby: newLobby(),
 	}
+	g.roster.Store(new(roster))
 	g.views.New = func() any { return new(packet.Packet) }
 	return g
 }
@@ -54,7 +59,8 @@ func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard
 // Read gives packets of this machine that may leave it. A refused packet stays
 // in the batch with size 0, which wireguard-go passes over: its buffers are tied
 // to their places, so taking one out would cost a copy. Behind them come answers
-// to peers, which wireguard-go takes for packets of this machine as well.
+// to peers, which wireguard-go takes for packets of this machine as well, and
+// packets that waited for their peer.
 func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	g.out.await(g.clock)
 	n, err := g.Device.Read(bufs, sizes, offset)
@@ -64,7 +70,11 @@ func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	if err != nil && g.woken(err) {
 		err = nil
 	}
-	if n = g.peers.take(bufs, sizes, n, offset); n == len(bufs) && len(g.peers.ready) > 0 {
+	n = g.peers.take(bufs, sizes, n, offset)
+	if g.lobby.ready.Load() > 0 {
+		n = g.usher(bufs, sizes, n, offset)
+	}
+	if n == len(bufs) && (len(g.peers.ready) > 0 || g.lobby.ready.Load() > 0) {
 		g.wake() // the rest comes with the next batch
 	}
 	if err == nil || errors.Is(err, tun.ErrTooManySegments) {
@@ -104,14 +114,49 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
 		}
 		g.view.Parse(bufs[i][offset : offset+size]) // a fault makes it Invalid, which is refused
 		verdict := batch.Out(&g.view)
-		if verdict.Allow {
+		if verdict.Allow && g.goes(batch, g.view.Dst, bufs[i][offset:offset+size]) {
 			allowed++
 			continue
 		}
 		sizes[i] = 0
-		g.local.refuse(batch, filter.Out, &g.view, verdict)
+		if !verdict.Allow {
+			g.local.refuse(batch, filter.Out, &g.view, verdict)
+		}
 	}
 	return allowed
+}
+
+// nearby is the peer that the packet before was for: packets come in runs.
+type nearby struct {
+	dst     packet.Addr
+	version uint32 // of the rules; 0: none yet
+	peer    *member
+}
+
+// goes tells whether a permitted packet may go to wireguard-go now. If its peer
+// is not there yet it waits in the lobby.
+func (g *guard) goes(batch filter.Batch, dst packet.Addr, data []byte) bool {
+	if v := batch.Version(); g.nearby.version != v || g.nearby.dst != dst {
+		g.nearby = nearby{dst, v, g.roster.Load().byID[batch.Holder(dst)]}
+	}
+	m := g.nearby.peer
+	if m == nil {
+		return false // it left the map this moment
+	}
+	return m.in.Load() || !g.lobby.enter(m, data, batch.Version())
+}
+
+// usher takes packets out of the lobby whose peer is there now. If rules were
+// loaded meanwhile they are judged again.
+func (g *guard) usher(bufs [][]byte, sizes []int, n, offset int) int {
+	batch := g.filter.Begin(g.now())
+	defer batch.End()
+	after := g.lobby.take(bufs, sizes, n, offset, batch, func(data []byte) bool {
+		g.view.Parse(data)
+		return batch.Out(&g.view).Allow
+	})
+	g.out.enter(after - n)
+	return after
 }
 
 // Write takes packets that peers sent to this machine, and passes on those that

@@ -79,7 +79,11 @@ func guarded(t testing.TB, dev *script) *guard {
 		t.Fatal(err)
 	}
 	f.Load(table)
-	return newGuard(dev, f, func() filter.Moment { return filter.At(time.Now()) })
+	g := newGuard(dev, f, func() filter.Moment { return filter.At(time.Now()) })
+	b := &member{id: "n-b", key: k.Public()}
+	b.in.Store(true)
+	g.roster.Store(&roster{byID: map[string]*member{b.id: b}})
+	return g
 }
 
 func buffers(n int) (bufs [][]byte, sizes []int) {

@@ -50,7 +50,7 @@ func (p *Plane) Stats() (plane.Stats, error) {
 		s.Refusals = append(s.Refusals, to)
 	}
 	var err error
-	s.Peers, err = p.peerStats()
+	s.Peers, s.Tunnels, err = p.peerStats()
 	return s, err
 }
 

@@ -13,19 +13,49 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/plane"
 )
 
-// peerStats asks wireguard-go, which tells of its peers in text only.
-func (p *Plane) peerStats() ([]plane.PeerStats, error) {
+// peerStats tells of every peer of the map, and for how many there is a tunnel.
+func (p *Plane) peerStats() (all []plane.PeerStats, tunnels int, err error) {
 	p.mu.Lock()
-	names := make(map[string]string, len(p.applied.peers))
-	for k, known := range p.applied.peers {
-		names[hexKey(k)] = known.id
+	defer p.mu.Unlock()
+	now, err := p.tunnelStats()
+	if err != nil {
+		return nil, 0, err
 	}
-	p.mu.Unlock()
-	text := peerText{names: names}
+	members := p.guard.roster.Load().byID
+	all = make([]plane.PeerStats, 0, len(members))
+	for id, m := range members {
+		seen := now[m.key] // nothing, if it has none
+		sum := add(m.past, &seen)
+		sum.ID = id
+		all = append(all, *sum)
+	}
+	slices.SortFunc(all, func(a, b plane.PeerStats) int { return cmp.Compare(a.ID, b.ID) })
+	return all, len(p.applied.tunnels), nil
+}
+
+// add gives what two tunnels of a peer did, the later last.
+func add(past, last *plane.PeerStats) *plane.PeerStats {
+	sum := *last
+	if past != nil {
+		sum.Received += past.Received
+		sum.Sent += past.Sent
+		if sum.LastHandshake.IsZero() {
+			sum.LastHandshake = past.LastHandshake
+		}
+	}
+	return &sum
+}
+
+// tunnelStats asks wireguard-go, which tells of its peers in text only. The caller
+// holds p.mu.
+func (p *Plane) tunnelStats() (map[key.TunnelPublic]plane.PeerStats, error) {
+	text := peerText{keys: make(map[string]key.TunnelPublic, len(p.applied.tunnels)), peers: map[key.TunnelPublic]plane.PeerStats{}}
+	for m := range p.applied.tunnels {
+		text.keys[hexKey(m.key)] = m.key
+	}
 	if err := p.device.IpcGetOperation(&text); err != nil {
 		return nil, fmt.Errorf("read the peers of wireguard-go: %w", redact(err))
 	}
-	slices.SortFunc(text.peers, func(a, b plane.PeerStats) int { return cmp.Compare(a.ID, b.ID) })
 	return text.peers, nil
 }
 
@@ -33,9 +63,10 @@ func (p *Plane) peerStats() ([]plane.PeerStats, error) {
 // is an io.Writer, so that the text, whose first line is the private key, is
 // never held.
 type peerText struct {
-	names map[string]string // ids by hexadecimal key
-	peers []plane.PeerStats
-	known bool // the lines at hand are about a peer of ours
+	keys  map[string]key.TunnelPublic // by their hexadecimal form
+	peers map[key.TunnelPublic]plane.PeerStats
+	at    key.TunnelPublic // whom the lines at hand are about
+	known bool             // it is one of keys
 }
 
 // Write takes the text, which wireguard-go writes in one piece.
@@ -54,16 +85,13 @@ func (t *peerText) Write(text []byte) (int, error) {
 
 func (t *peerText) line(name, value string) error {
 	if name == "public_key" {
-		var id string
-		if id, t.known = t.names[value]; t.known {
-			t.peers = append(t.peers, plane.PeerStats{ID: id})
-		}
+		t.at, t.known = t.keys[value]
 		return nil
 	}
 	if !t.known {
 		return nil
 	}
-	p := &t.peers[len(t.peers)-1]
+	p := t.peers[t.at]
 	switch name {
 	case "last_handshake_time_sec", "last_handshake_time_nsec", "rx_bytes", "tx_bytes":
 	default:
@@ -87,6 +115,7 @@ func (t *peerText) line(name, value string) error {
 	case "tx_bytes":
 		p.Sent = n
 	}
+	t.peers[t.at] = p
 	return nil
 }
 

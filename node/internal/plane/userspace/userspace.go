@@ -17,8 +17,31 @@
 //     process may not take a packet while it waits to be read.
 //   - A refused packet of a peer is answered through the tunnel, if the filter says
 //     so: the answer takes a place in what guard.Read gives, which is woken for it.
+//   - wireguard-go has a peer only while there is something to carry (see below).
 //   - wireguard-go closes itself when its TUN fails. Done then closes; whoever
 //     made the plane makes TUN and plane anew.
+//
+// A peer of wireguard-go takes 37 KiB and two goroutines, and a map may name ten
+// thousand. So a peer is made when it is needed, and removed when it is idle:
+//
+//   - Outwards, by a packet that the filter permitted, once there is a path
+//     (Options.Way); the packet waits in the lobby and keeps its place among those
+//     that follow. One that is refused brings nobody in.
+//   - Inwards, by the peer's handshake initiation. wireguard-go would drop it
+//     without a word, and the peer repeat it after 5 s. So the reception reads
+//     initiations first: that the sender has the peer's private key is proven
+//     before it costs more than the reading, and a replay has an old stamp, which
+//     is kept while the peer is away. That needs no probe to come before it, and
+//     no order between the two; whoever cannot begin a handshake needs no peer.
+//   - A peer goes when nothing authentic (data, keepalive, handshake) went to or
+//     came from it for idleAfter. That is longer than a session lives (180 s, the
+//     WireGuard paper, section 6.1), so neither end has keys left that it could
+//     send with: the other end's next packet begins with an initiation, whatever
+//     it thinks of its path, and nothing is lost in a session that only one end
+//     knows. A packet that comes in the last moment keeps the peer: first it is
+//     only barred, and removed if it is still unused when next looked at.
+//   - A TUN whose Read cannot be woken keeps all peers: what waits could else not
+//     be sent on.
 //
 // It leaves verdicts to acl/filter and the choice of paths to the bind.
 package userspace
@@ -52,17 +75,26 @@ type Options struct {
 	Log  *slog.Logger         // default: discard
 
 	Filter filter.Options // bounds of the flow table; zeros are defaults
+
+	// Way wants a path to a peer, and tells whether there is one now; if not,
+	// Found is to be called when there is. It must not block, nor call the plane.
+	// nil: there always is one.
+	Way func(peer string) bool
 }
 
 // Plane is a plane.Plane in this process.
 type Plane struct {
-	device *device.Device
-	filter *filter.Filter
-	guard  *guard
-	now    func() filter.Moment
-	log    *slog.Logger
+	device    *device.Device
+	filter    *filter.Filter
+	guard     *guard
+	reception *reception
+	now       func() filter.Moment
+	way       func(peer string) bool
+	log       *slog.Logger
 
-	mu      sync.Mutex // one Configure at a time; guards applied
+	turn sync.Mutex // one Configure at a time
+
+	mu      sync.Mutex // guards what wireguard-go was told
 	applied applied
 
 	stop context.CancelFunc
@@ -85,13 +117,16 @@ func New(o Options) (*Plane, error) {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	p := &Plane{filter: f, now: o.Now, log: o.Log, stop: stop}
+	p := &Plane{filter: f, now: o.Now, way: o.Way, log: o.Log, stop: stop, reception: newReception()}
 	p.guard = newGuard(o.TUN, f, o.Now)
-	p.device = device.NewDevice(p.guard, &countedBind{Bind: o.Bind, in: p.guard.in, out: p.guard.out}, logger(o.Log))
+	p.applied.tunnels = map[*member]struct{}{}
+	bind := &countedBind{Bind: o.Bind, in: p.guard.in, out: p.guard.out, reception: p.reception}
+	p.device = device.NewDevice(p.guard, bind, logger(o.Log))
 	// Before any peer is made: only then does it hold for all of them.
 	p.device.DisableSomeRoamingForBrokenMobileSemantics()
 	p.wait.Go(func() { p.guard.answer(ctx) })
 	p.wait.Go(func() { p.sweep(ctx) })
+	p.wait.Go(func() { p.keep(ctx) })
 	return p, nil
 }
 
@@ -111,7 +146,7 @@ func (p *Plane) Close() error {
 	return nil
 }
 
-// sweep drops idle flows until the plane ends.
+// sweep drops idle flows and idle tunnels until the plane ends.
 func (p *Plane) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -123,6 +158,7 @@ func (p *Plane) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 			p.filter.Sweep(p.now())
+			p.retire(time.Now())
 		}
 	}
 }
