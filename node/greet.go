@@ -47,12 +47,14 @@ func (m *mesh) greetAgain() {
 	m.greetings.begun, m.greetings.open = false, false
 }
 
-// onPath is the transport's word that a path was found, moved or lost.
+// onPath is the transport's word that a path was found, moved or lost, or carries
+// datagrams of another size.
 func (m *mesh) onPath(peer string, info transport.PathInfo) {
 	if !info.Way().IsValid() {
 		return
 	}
 	if p := m.plane.now.Load(); p != nil {
+		p.Resized(peer, info.InnerMTU())
 		p.Found(peer)
 	}
 	select {

@@ -136,8 +136,10 @@ func (t *Transport) perform(now time.Time, actions []path.Action) {
 		case path.Unanswered:
 			t.publish(a.Peer)
 			t.pong(a.Peer, false)
-		case path.Changed, path.Resized:
+		case path.Changed:
 			t.publish(a.Peer)
+		case path.Resized:
+			t.onPath(a.Peer, t.publish(a.Peer))
 		case path.Gather:
 			t.onGather()
 		}

@@ -85,8 +85,8 @@ type Config struct {
 	// Mark is put on every datagram that leaves (SO_MARK), so that routing can
 	// keep it out of the mesh; 0: none.
 	Mark uint32
-	// OnPath is called when a path is found, moves or is lost, by the goroutine
-	// of Run. It must return soon; it may call every method but Ping.
+	// OnPath is called when a path is found, moves, is lost or turns out to carry
+	// datagrams of another size, by the goroutine of Run. It must return soon; it may call every method but Ping.
 	OnPath func(peer string, info PathInfo)
 	// OnOpen is called when sockets were opened, at the first time and at every
 	// later one, likewise: the port may be another.

@@ -31,6 +31,7 @@ type pair struct {
 	got   [][]byte // what b's WireGuard would get
 	from  []conn.Endpoint
 	moves []path.Info // of a's path to b
+	sizes []int       // that it was told to carry since a move
 
 	gathers atomic.Int32 // a's
 }
@@ -44,6 +45,10 @@ func newPair(t *testing.T, change func(*transport.Config)) (p *pair, end func())
 	c := transport.Config{Bind: p.bindA, OnGather: func() { p.gathers.Add(1) }, OnPath: func(peer string, in transport.PathInfo) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		if n := len(p.moves); n > 0 && p.moves[n-1].Way() == in.Way() {
+			p.sizes = append(p.sizes, in.MTU)
+			return
+		}
 		p.moves = append(p.moves, in)
 	}}
 	change(&c)
@@ -190,6 +195,9 @@ func TestLostPathIsToldAndFoundAgain(t *testing.T) {
 		defer p.mu.Unlock()
 		if len(p.moves) != 3 || !p.moves[0].Endpoint.IsValid() || p.moves[1].Endpoint.IsValid() || !p.moves[2].Endpoint.IsValid() {
 			t.Errorf("OnPath was told %+v, want found, lost, found", p.moves)
+		}
+		if n := len(p.sizes); n == 0 || p.sizes[n-1] != p.a.Paths()["b"].MTU || p.sizes[n-1] == 0 {
+			t.Errorf("OnPath was told of sizes %v", p.sizes)
 		}
 	})
 }

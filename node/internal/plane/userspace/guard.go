@@ -114,7 +114,7 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
 		}
 		g.view.Parse(bufs[i][offset : offset+size]) // a fault makes it Invalid, which is refused
 		verdict := batch.Out(&g.view)
-		if verdict.Allow && g.goes(batch, g.view.Dst, bufs[i][offset:offset+size]) {
+		if verdict.Allow && g.goes(batch, bufs[i][offset:offset+size]) {
 			allowed++
 			continue
 		}
@@ -133,9 +133,10 @@ type nearby struct {
 	peer    *member
 }
 
-// goes tells whether a permitted packet may go to wireguard-go now. If its peer
-// is not there yet it waits in the lobby.
-func (g *guard) goes(batch filter.Batch, dst packet.Addr, data []byte) bool {
+// goes tells whether a permitted packet, the one in view, may go to wireguard-go
+// now. If its peer is not there yet it waits in the lobby.
+func (g *guard) goes(batch filter.Batch, data []byte) bool {
+	dst := g.view.Dst
 	if v := batch.Version(); g.nearby.version != v || g.nearby.dst != dst {
 		g.nearby = nearby{dst, v, g.roster.Load().byID[batch.Holder(dst)]}
 	}
@@ -143,7 +144,7 @@ func (g *guard) goes(batch filter.Batch, dst packet.Addr, data []byte) bool {
 	if m == nil {
 		return false // it left the map this moment
 	}
-	return m.in.Load() || !g.lobby.enter(m, data, batch.Version())
+	return g.fits(m, &g.view) && (m.in.Load() || !g.lobby.enter(m, data, batch.Version()))
 }
 
 // usher takes packets out of the lobby whose peer is there now. If rules were
@@ -184,6 +185,11 @@ func (g *guard) judgeIn(bufs [][]byte, offset int) (kept [][]byte, answered bool
 		view.Parse(buf[offset:])
 		verdict := batch.In(view)
 		if verdict.Allow {
+			if view.Flags&packet.SYN != 0 {
+				if m := g.roster.Load().byID[batch.Holder(view.Src)]; m != nil {
+					fitStream(view, int(m.size.Load()))
+				}
+			}
 			kept = append(kept, buf)
 			continue
 		}

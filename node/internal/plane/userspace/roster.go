@@ -31,6 +31,8 @@ type member struct {
 	waiting int32
 	asked   time.Time // when the keeper was last told of a packet
 
+	size atomic.Int32 // of a packet that passes whole; 0: not known
+
 	// What follows is guarded by Plane.mu.
 	allowed []netip.Prefix   // sorted
 	stamp   tai64n.Timestamp // of its latest handshake: a replay does not bring it in
