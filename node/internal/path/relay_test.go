@@ -194,3 +194,31 @@ func TestLossyDirectPathIsPreferredToTheRelay(t *testing.T) {
 		t.Errorf("%d moves in half an hour at 5%% loss", w.a.Moves)
 	}
 }
+
+// TestAddressesThatDieTogetherDoNotTakeTurns has peers that reach each other at
+// several addresses, until nothing passes between them.
+func TestAddressesThatDieTogetherDoNotTakeTurns(t *testing.T) {
+	for seed := range seeds(20) {
+		w, a, b, r := relayed(t, seed)
+		four := [2]*pathtest.NIC{a, b}
+		six := [2]*pathtest.NIC{w.a.Public("2001:db8::1"), w.b.Public("2001:db8::2")}
+		for _, pair := range [][2]*pathtest.NIC{four, six} {
+			w.Connect(pair[0], pair[1], pathtest.Link{Delay: 20 * ms, Jitter: 3 * ms})
+		}
+		w.a.Meet(w.b.Peer(b.Addr(), six[1].Addr()))
+		w.b.Meet(w.a.Peer(a.Addr(), six[0].Addr()))
+		w.a.Stream("b", 10*ms, time.Hour)
+		w.b.Stream("a", 10*ms, time.Hour)
+		w.Run(30*time.Second + time.Duration(seed)*531*ms)
+		if way := w.a.Paths["b"]; way.Relayed() || !way.IsValid() {
+			t.Fatalf("seed %d: the path is %v", seed, way)
+		}
+		moves := w.a.Moves
+		for _, pair := range [][2]*pathtest.NIC{four, six} {
+			w.Connect(pair[0], pair[1], pathtest.Link{Cut: true})
+		}
+		if took := w.expectWay(5*time.Second, r.Way()); took > time.Second || w.a.Moves != moves+1 {
+			t.Errorf("seed %d: on the relay after %v and %d moves, want at most 1 s and one move", seed, took, w.a.Moves-moves)
+		}
+	}
+}

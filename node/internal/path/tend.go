@@ -74,7 +74,7 @@ func (m *machine) tend(c *candidate, now time.Time) {
 			return
 		}
 	case c.tries == 1 && !c.way.Relayed():
-		m.warm(now)
+		m.warm(c, now)
 	}
 	m.ask(c, now, c.wait())
 }
@@ -89,12 +89,17 @@ func (m *machine) patience(c *candidate, now time.Time) int {
 	return suspectAfter
 }
 
-// warm asks the relays at the first missing answer, so that theirs is there if
-// the second is missing too.
-func (m *machine) warm(now time.Time) {
+// warm asks the others at the first missing answer of the path, so that theirs are
+// there if the second is missing too: relays in earnest, and once each address that
+// answered lately, since what ended the path may have ended that too.
+func (m *machine) warm(path *candidate, now time.Time) {
 	for _, c := range m.cands {
-		if c.way.Relayed() && c.next.IsZero() && !m.recent(c, now) {
+		switch {
+		case c == path || !c.next.IsZero():
+		case c.way.Relayed() && !m.recent(c, now):
 			c.tries, c.next = searchTries-2, now
+		case !c.way.Relayed() && m.recent(c, now):
+			c.tries, c.next = searchTries-1, now
 		}
 	}
 }
@@ -120,11 +125,14 @@ func (m *machine) alarm(now time.Time) (gone bool) {
 	return false
 }
 
-// best is the other candidate to take over from a suspect path, unasked.
+// best is the other candidate to take over from a suspect path, unasked. An address
+// must have answered since the path did last: else two that died together would
+// take turns.
 func (m *machine) best(now time.Time) (best *candidate) {
 	for _, c := range m.cands {
 		switch {
 		case c == m.current || !m.recent(c, now):
+		case !c.way.Relayed() && !c.answered.After(m.current.answered):
 		case best == nil, c.better(best), c.way.Relayed() == best.way.Relayed() && c.rtt < best.rtt:
 			best = c
 		}
