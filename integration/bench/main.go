@@ -97,6 +97,7 @@ func measurements() []measurement {
 		{"throughput", "the tunnel beside bare wireguard-go", (*bench).throughput},
 		{"revocation", "from a narrower policy to the last byte of a live flow", (*bench).revocation},
 		{"startup", "from nothing to the first answer through the tunnel", (*bench).startup},
+		{"paths", "for how long a flow is silent when its way changes", (*bench).paths},
 		{"memory", "what a node takes", (*bench).memory},
 		{"swarm", "what many nodes, and a change, cost a coordinator", (*bench).swarm},
 	}

@@ -11,16 +11,16 @@ import (
 	"golang.zx2c4.com/wireguard/device"
 )
 
-// linesPerSecond of wireguard-go's errors reach the log: a path that is away
+// linesPerMinute of wireguard-go's errors reach the log: a path that is away
 // makes one for every batch.
-const linesPerSecond = 5
+const linesPerMinute = 10
 
 // logger leads wireguard-go's log into ours. It names peers by eight characters
 // of their public key, and prints no secret; text that failed to parse, which
 // might be one, is cut away by redact before it becomes an error of ours, and
 // never logged here, because all text that it parses is written by this package.
 func logger(log *slog.Logger) *device.Logger {
-	var second, lines atomic.Int64
+	var minute, lines atomic.Int64
 	return &device.Logger{
 		Verbosef: func(format string, args ...any) {
 			if log.Enabled(context.Background(), slog.LevelDebug) {
@@ -28,10 +28,10 @@ func logger(log *slog.Logger) *device.Logger {
 			}
 		},
 		Errorf: func(format string, args ...any) {
-			if now := time.Now().Unix(); second.Swap(now) != now {
+			if now := time.Now().Unix() / 60; minute.Swap(now) != now {
 				lines.Store(0)
 			}
-			if lines.Add(1) <= linesPerSecond {
+			if lines.Add(1) <= linesPerMinute {
 				log.Warn(fmt.Sprintf(format, args...), "part", "wireguard")
 			}
 		},
