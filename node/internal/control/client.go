@@ -42,6 +42,23 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // could take that route back. Nil does nothing.
 type Control func(network, address string, c syscall.RawConn) error
 
+// way is how connections towards a coordinator are opened.
+type way struct {
+	dial     Dial // nil: the machine's own
+	control  Control
+	resolver *net.Resolver // nil: control's
+	known    *known        // nil: nothing is remembered
+}
+
+// machines gives the machine's own way.
+func (w way) machines() Dial {
+	d := w.control.Dialer()
+	if w.resolver != nil {
+		d.Resolver = w.resolver
+	}
+	return d.DialContext
+}
+
 // Dialer opens connections the machine's own way.
 func (c Control) Dialer() *net.Dialer {
 	return &net.Dialer{Timeout: dialTimeout, Control: c, Resolver: c.Resolver(),
@@ -60,7 +77,7 @@ func (c Control) Resolver() *net.Resolver {
 // open makes a channel to a coordinator whose mesh root has the pinned
 // fingerprint. The chain is the node's certificate; without one a self-signed
 // certificate proves the key.
-func open(dial Dial, control Control, url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerprint, now func() time.Time) (*channel, error) {
+func open(w way, url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerprint, now func() time.Time) (*channel, error) {
 	cert := wire.NodeCertificate(k, chain)
 	if len(chain) == 0 {
 		var err error
@@ -68,11 +85,14 @@ func open(dial Dial, control Control, url string, k *key.NodePrivate, chain [][]
 			return nil, err
 		}
 	}
-	proxy := http.ProxyFromEnvironment
+	proxy, dial := http.ProxyFromEnvironment, w.dial
 	if dial == nil {
-		dial = control.Dialer().DialContext
+		dial = w.machines()
 	} else {
 		proxy = nil
+	}
+	if w.known != nil {
+		dial = w.known.dial(dial)
 	}
 	t := &http.Transport{
 		Proxy: proxy, DialContext: dial, TLSClientConfig: wire.ClientTLS(cert, pin, now),
@@ -87,7 +107,7 @@ func open(dial Dial, control Control, url string, k *key.NodePrivate, chain [][]
 // A repetition after a lost answer is safe: the same key with the same token
 // is given the same node.
 func Enrol(ctx context.Context, d *Dir, k *Keys, e wire.Enrolment, name, version string) (*Identity, error) {
-	c, err := open(nil, nil, e.URL, &k.Node, nil, e.Fingerprint, time.Now)
+	c, err := open(way{}, e.URL, &k.Node, nil, e.Fingerprint, time.Now)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -63,7 +64,7 @@ type Listener interface {
 	Trouble(what string, err error)
 }
 
-// Options of a Follower. All but Dial and Control are needed.
+// Options of a Follower. All but Dial, Control and Resolver are needed.
 type Options struct {
 	Dir      *Dir
 	Keys     *Keys
@@ -74,7 +75,8 @@ type Options struct {
 	Version  string
 	Log      *slog.Logger
 	Dial     Dial
-	Control  Control // of the machine's own way; not asked with Dial
+	Control  Control       // of the machine's own way; not asked with Dial
+	Resolver *net.Resolver // finds the coordinator, never through the mesh; nil: this machine's, under Control
 }
 
 // Follower keeps a node's state in step with its coordinator.
@@ -83,6 +85,7 @@ type Follower struct {
 	id       Identity // but its Chain, which is in chain
 	instance []byte
 	courier  *courier
+	known    *known
 	chain    atomic.Pointer[[][]byte] // the node's certificate; written by Run
 
 	// Owned by Run.
@@ -106,7 +109,7 @@ func NewFollower(o Options, start wire.State) (*Follower, error) {
 	rand.Read(instance)
 	f := &Follower{
 		o: o, id: *o.Identity, instance: instance, state: start, trust: trust, mapKeys: o.Identity.MapKeys,
-		hints: o.Dir.Hints(), courier: newCourier(o), trouble: map[string]bool{},
+		hints: o.Dir.Hints(), courier: newCourier(o), known: newKnown(o.Dir, o.Identity.URL), trouble: map[string]bool{},
 	}
 	// A damaged stamp was told by Load, which then gave no map.
 	if stamp, err := o.Dir.Stamp(); err == nil {

@@ -22,7 +22,7 @@ const (
 )
 
 func (f *Follower) open() (*channel, error) {
-	return open(f.o.Dial, f.o.Control, f.id.URL, &f.o.Keys.Node, *f.chain.Load(), f.id.Root.Fingerprint(), f.Now)
+	return open(way{f.o.Dial, f.o.Control, f.o.Resolver, f.known}, f.id.URL, &f.o.Keys.Node, *f.chain.Load(), f.id.Root.Fingerprint(), f.Now)
 }
 
 // session is one connection, and gives the reason of its end.
@@ -54,6 +54,7 @@ func (f *Follower) session(ctx context.Context) error {
 		deaf.Reset(silence)
 		if ended == nil { // the stream stands: what goes up takes the same connection
 			f.o.Listener.Contact(nil)
+			f.note("keeping the coordinator's address on disk", f.known.proved())
 			ended = f.courier.start(ctx, c, *f.chain.Load())
 		}
 		if err := f.handle(stream.Msg()); err != nil {
