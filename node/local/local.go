@@ -44,6 +44,7 @@ type Status struct {
 	Relays      []Relay       `json:"relays,omitempty"`
 	Refusals    []Refusal     `json:"refusals,omitempty"`
 	Routes      []RouteStatus `json:"routes,omitempty"`
+	Names       Names         `json:"names,omitzero"`
 	Warnings    []string      `json:"warnings,omitempty"`
 }
 
@@ -109,6 +110,15 @@ type Refusal struct {
 	Reason   string         `json:"reason"`
 	Rule     string         `json:"rule,omitempty"`
 	Count    uint64         `json:"count"`
+}
+
+// Names tells how this machine's programs find peers by name.
+type Names struct {
+	Mode    string       `json:"mode"`              // as `cordon daemon --dns` was given
+	Via     string       `json:"via,omitempty"`     // what leads programs to the node; empty: nothing does
+	Servers []netip.Addr `json:"servers,omitempty"` // where the node answers, on port 53
+	Routes  []string     `json:"routes,omitempty"`  // domains whose names go to resolvers of their own
+	Problem string       `json:"problem,omitempty"` // what is not as it should be
 }
 
 // RouteStatus is a prefix that this node advertises.
