@@ -39,6 +39,10 @@ type Config struct {
 	// approve each before anybody is sent there.
 	Advertise []netip.Prefix
 
+	// Names says how this machine's programs find peers by name; the zero Names
+	// answers nothing and changes nothing.
+	Names Names
+
 	SOCKS5   string    // listen address on this machine; empty: none
 	Forwards []Forward // local port to mesh address
 	Exposes  []Expose  // mesh port to a service of this machine
@@ -83,6 +87,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Userspace && len(c.Advertise) > 0 {
 		return errors.New("advertise needs a TUN: a rootless node cannot forward for others; leave out --userspace")
+	}
+	if err := c.Names.validate(c.Userspace); err != nil {
+		return err
 	}
 	if err := c.validateEndpoints(); err != nil {
 		return err

@@ -43,6 +43,10 @@ func TestValidateNamesKeyValueAndWhatIsAllowed(t *testing.T) {
 		{ok, func(c *node.Config) { c.Advertise = prefixes("10.0.0.0/8", "10.0.0.0/8") }, []string{"advertise", "10.0.0.0/8", "once"}},
 		{rootless, func(c *node.Config) { c.Advertise = prefixes("10.0.0.0/8") }, []string{"advertise", "--userspace"}},
 		{ok, func(c *node.Config) { c.SOCKS5 = "127.0.0.1:1080" }, []string{"socks5", "--userspace"}},
+		{ok, func(c *node.Config) { c.Names.Mode = "resolvconf" }, []string{"dns", "resolvconf", "off, auto, resolved, file or serve"}},
+		{rootless, func(c *node.Config) { c.Names.Mode = "auto" }, []string{"dns", "TUN", "--userspace"}},
+		{ok, func(c *node.Config) { c.Names.Routes = make([]node.NameRoute, 1) }, []string{"dns-route", "--dns"}},
+		{ok, func(c *node.Config) { c.Names = node.Names{Mode: "file", Routes: make([]node.NameRoute, 2)} }, []string{"dns-route", "twice"}},
 		{ok, func(c *node.Config) { c.Endpoints = []netip.AddrPort{netip.MustParseAddrPort("203.0.113.7:0")} }, []string{"endpoint", "203.0.113.7:0", "port"}},
 		{ok, func(c *node.Config) { c.Endpoints = []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:7")} }, []string{"endpoint", "0.0.0.0:7", "host"}},
 		{ok, func(c *node.Config) { c.Endpoints = make([]netip.AddrPort, 9) }, []string{"endpoint", "9", "at most 8"}},
@@ -74,6 +78,12 @@ func TestParsesDoors(t *testing.T) {
 	}
 	if f, err := node.ParseForward("[::1]:8443=100.64.0.7:443"); err != nil || f.Listen != "[::1]:8443" {
 		t.Error(f, err)
+	}
+	if r, err := node.ParseNameRoute("hospital.example=10.0.0.53"); err != nil || r.Servers[0].String() != "10.0.0.53:53" {
+		t.Error(r, err)
+	}
+	if _, err := node.ParseNameRoute("hospital.example"); err == nil || !strings.Contains(err.Error(), "dns-route") || !strings.Contains(err.Error(), "DOMAIN=SERVER") {
+		t.Error(err)
 	}
 	if e, err := node.ParseExpose("443=8443"); err != nil || e != (node.Expose{Port: 443, Target: "127.0.0.1:8443"}) {
 		t.Error(e, err)

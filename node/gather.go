@@ -22,7 +22,7 @@ const (
 
 // newGatherer makes what finds out where this node can be reached.
 func (m *mesh) newGatherer() *gather.Gatherer {
-	resolver := m.world.beneath().Resolver()
+	resolver := m.resolver()
 	return gather.New(gather.Config{
 		Send: func(to netip.AddrPort, b []byte) error { return m.transport.AskSTUN(to, b) },
 		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {

@@ -21,6 +21,7 @@ func (m *mesh) Map(next wire.Map) {
 	m.world.forward(next.Self.Routes)
 	m.exceptLocal()
 	m.engine.SetMap(next)
+	m.names.setMap(next)
 }
 
 // guard keeps what is for the mesh from leaving by another way, and notes the

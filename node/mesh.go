@@ -39,6 +39,7 @@ type mesh struct {
 	elsewhere chan struct{} // the coordinator is to be told where we are
 	engine    *engine.Engine
 	follower  *control.Follower
+	names     names
 	plane     planeSlot
 	enforced  chan struct{} // closed when the first map is enforced
 	opened    chan struct{} // the transport has opened its sockets
@@ -64,6 +65,9 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), greetings: newGreetings(),
 		hints: control.Hints{}, warnings: map[string]string{}}
 	var err error
+	if m.names, err = newNames(n.cfg, id); err != nil {
+		return nil, err
+	}
 	var mark uint32
 	if n.cfg.Userspace {
 		m.world, err = newStack(n.cfg, m.resolve, m.inMesh)
@@ -99,6 +103,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	m.follower, err = control.NewFollower(control.Options{
 		Dir: m.node.dir, Keys: m.node.keys, Identity: m.identity, Clock: m.node.clock, Listener: m,
 		Facts: m.facts, Version: m.node.cfg.Version, Log: m.log, Control: m.world.beneath(),
+		Resolver: m.resolver(),
 	}, start)
 	if err != nil {
 		return err
@@ -122,6 +127,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	g.Go(func() error { return m.greet(ctx) })
 	g.Go(func() error { return m.world.run(ctx, m.networkChanged) })
 	g.Go(func() error { return m.follower.Run(ctx) })
+	g.Go(func() error { return m.names.run(ctx) })
 	return g.Wait()
 }
 
@@ -245,6 +251,7 @@ func (m *mesh) isEnforced(at wire.Position) {
 // onOpen is the transport's word that it has sockets. The device opens them by
 // itself when its interface is up, which may be after the first map was enforced.
 func (m *mesh) onOpen(uint16) {
+	m.names.wake()
 	select {
 	case m.opened <- struct{}{}:
 	default:

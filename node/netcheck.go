@@ -89,7 +89,7 @@ func (m *mesh) findCoordinator(ctx context.Context) (h netcheck.Host) {
 	}
 	h.Name = u.Hostname()
 	began := time.Now()
-	h.Addrs, h.Err = m.world.beneath().Resolver().LookupNetIP(ctx, "ip", h.Name)
+	h.Addrs, h.Err = m.resolver().LookupNetIP(ctx, "ip", h.Name)
 	h.Took = time.Since(began)
 	return h
 }

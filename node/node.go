@@ -91,6 +91,7 @@ func (n *Node) load() (err error) {
 // ctx is done. It gives the state directory back at the end.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.dir.Close()
+	n.tidyResolver()
 	g, ctx := errgroup.WithContext(ctx)
 	if n.cfg.Socket != "" {
 		l, err := localapi.Listen(n.cfg.Socket)

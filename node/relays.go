@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -18,7 +19,7 @@ import (
 // joinRelays makes the relays that this node speaks with. What they bring is the
 // transport's, and where this node is at home is told to its peers.
 func (m *mesh) joinRelays() *relays.Set {
-	reach := &reaches{root: m.identity.Root.Fingerprint(), beneath: m.world.beneath(), now: func() time.Time { return m.follower.Now() }}
+	reach := &reaches{root: m.identity.Root.Fingerprint(), beneath: m.world.beneath(), resolver: m.resolver(), now: func() time.Time { return m.follower.Now() }}
 	return relays.New(relays.Config{
 		Node: &m.node.keys.Node, Reach: reach.of, Log: m.log,
 		Receive: func(name string, from key.NodePublic, datagram []byte) {
@@ -50,6 +51,7 @@ func (m *mesh) Relays(o wire.RelayOffer) {
 		}
 	}
 	m.relays.Offer(offers, o.Ticket)
+	m.names.setRelays(o)
 	m.gatherer.SetServers(stunServers(o.Relays))
 }
 
@@ -65,9 +67,10 @@ func (m *mesh) Hint(peer string, at control.Hint) {
 // reaches knows how each relay is reached. A dialer remembers which of a relay's
 // addresses answered, so there is one for each for as long as it is offered.
 type reaches struct {
-	root    key.Fingerprint // of the mesh
-	beneath control.Control
-	now     func() time.Time
+	root     key.Fingerprint // of the mesh
+	beneath  control.Control
+	resolver *net.Resolver // never through the mesh
+	now      func() time.Time
 
 	mu    sync.Mutex
 	known map[relays.Offer]*relay.Dialer
@@ -82,10 +85,11 @@ func (r *reaches) of(o relays.Offer) (relays.Reach, error) {
 	if d := r.known[o]; d != nil {
 		return d, nil
 	}
-	d := &relay.Dialer{URL: o.URL, Proxy: relay.ProxyFromEnvironment(), Dial: r.beneath.Dialer().DialContext}
-	resolver := r.beneath.Resolver()
+	dialer := r.beneath.Dialer()
+	dialer.Resolver = r.resolver // of a proxy's name
+	d := &relay.Dialer{URL: o.URL, Proxy: relay.ProxyFromEnvironment(), Dial: dialer.DialContext}
 	d.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
-		return resolver.LookupNetIP(ctx, "ip", host)
+		return r.resolver.LookupNetIP(ctx, "ip", host)
 	}
 	if o.Pin != "" {
 		pin, err := relay.ParsePin(o.Pin)

@@ -70,6 +70,7 @@ func (m *mesh) describe(s *local.Status) {
 	for _, r := range m.relays.Status() {
 		s.Relays = append(s.Relays, local.Relay{Name: r.Name, URL: r.URL, Home: r.Home, Connected: r.Connected, RTT: r.RTT, Why: r.Why})
 	}
+	m.names.describe(s)
 	m.describePlane(s)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/cordonmesh/cordon/cmd/internal/usage"
+	"github.com/cordonmesh/cordon/node"
 	"github.com/cordonmesh/cordon/node/local"
 )
 
@@ -155,6 +156,22 @@ func explain(c *cli.Context) error {
 	fmt.Println()
 	if e.Text != "" {
 		fmt.Println("  ", e.Text)
+	}
+	return nil
+}
+
+func dnsRestore(c *cli.Context) error {
+	there, err := node.RestoreResolver(c.String("interface"))
+	if err != nil {
+		return err
+	}
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(map[string]bool{"restored": there})
+	}
+	if there {
+		fmt.Println("took the mesh's name server out of /etc/resolv.conf")
+	} else {
+		fmt.Println("there was nothing of this interface's daemon in /etc/resolv.conf")
 	}
 	return nil
 }

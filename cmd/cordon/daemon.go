@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -24,6 +25,10 @@ func daemonCommand() *cli.Command {
 		&cli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router of this network to let peers in (PCP, NAT-PMP, UPnP); it is asked only where the machine is behind a NAT"},
 		&cli.StringSliceFlag{Name: "endpoint", Usage: "`ADDRESS:PORT` at which peers can reach this machine and which it cannot see itself; may be repeated"},
 		&cli.StringSliceFlag{Name: "advertise", Usage: "`PREFIX` behind this node, for which it wants to be the gateway; may be repeated"},
+		&cli.StringFlag{Name: "dns", Value: "off", Usage: "how programs find peers by NAME.MESHDOMAIN, `HOW`: off (nothing answers, nothing of this machine's resolver is touched), " +
+			"resolved (told to systemd-resolved, for the mesh's names alone), auto (resolved where systemd-resolved runs, else off), " +
+			"file (a line put first in /etc/resolv.conf, for machines without it), serve (answer, and change nothing; `cordon status` tells where)"},
+		&cli.StringSliceFlag{Name: "dns-route", Usage: "with --dns: `DOMAIN=SERVER[,SERVER]`, resolvers for the names of another domain, such as hospital.example=10.0.0.53; may be repeated"},
 		&cli.StringFlag{Name: "socks5", Usage: "with --userspace: local `ADDRESS` of a SOCKS5 door into the mesh"},
 		&cli.StringSliceFlag{Name: "forward", Usage: "with --userspace: `[LISTEN:]PORT=TARGET`, a local port that leads to a mesh address or peer, such as 8443=ehr:443; may be repeated"},
 		&cli.StringSliceFlag{Name: "expose", Usage: "with --userspace: `PORT=TARGET`, a port of this node in the mesh that leads to a local service, such as 443=127.0.0.1:8443; may be repeated"},
@@ -67,6 +72,14 @@ func daemonConfig(c *cli.Context) (config node.Config, err error) {
 	if config.Advertise, err = each(c, "advertise", "a prefix such as 10.20.30.0/24", netip.ParsePrefix); err != nil {
 		return config, err
 	}
+	config.Names.Mode = c.String("dns")
+	for _, text := range whole(c.StringSlice("dns-route")) {
+		r, err := node.ParseNameRoute(text)
+		if err != nil {
+			return config, err
+		}
+		config.Names.Routes = append(config.Names.Routes, r)
+	}
 	if config.Forwards, err = each(c, "forward", "LISTEN=TARGET, such as 8443=ehr:443", node.ParseForward); err != nil {
 		return config, err
 	}
@@ -74,6 +87,18 @@ func daemonConfig(c *cli.Context) (config node.Config, err error) {
 		return config, err
 	}
 	return config, nil
+}
+
+// whole puts together what was cut at the commas between a route's servers.
+func whole(parts []string) (out []string) {
+	for _, p := range parts {
+		if len(out) > 0 && !strings.Contains(p, "=") {
+			out[len(out)-1] += "," + p
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 // each parses every value of a repeated flag.

@@ -37,6 +37,9 @@ func app() *cli.App {
 				&cli.StringFlag{Name: "protocol", Usage: "tcp, udp or icmp", Value: "tcp"},
 			}},
 			{Name: "netcheck", Usage: "what works on this machine's network, what does not, and what to do about it", Action: netcheck},
+			{Name: "dns-restore", Usage: "take out of /etc/resolv.conf what a killed daemon left there (ExecStopPost= in its unit)", Action: dnsRestore, Flags: []cli.Flag{
+				&cli.StringFlag{Name: "interface", Usage: "`NAME` of that daemon's interface", Value: node.DefaultInterface},
+			}},
 			{Name: "version", Usage: "versions of tool and daemon", Action: versions},
 		},
 	}

@@ -57,6 +57,7 @@ func printStatus(s *local.Status) error {
 	fmt.Printf("%s: %s (%s), %s\n", s.State, s.Name, addresses(s), visible(strings.TrimSpace(owner)))
 	printCoordinator(s)
 	printMap(s)
+	printNames(s)
 	for _, r := range s.Routes {
 		state := "waits for approval: `cordonctl route approve " + s.Name + " " + r.Prefix.String() + "`"
 		if r.Approved {
@@ -97,6 +98,25 @@ func printMap(s *local.Status) {
 		lease = "lease of " + ago(s.Map.Lease)
 	}
 	fmt.Printf("map: revision %d, epoch %d, %s, %s\n", s.Map.Revision, s.Map.Epoch, source, lease)
+}
+
+// printNames tells how programs find peers by name.
+func printNames(s *local.Status) {
+	switch {
+	case s.Names.Via != "":
+		fmt.Printf("names: NAME.%s, by %s, answered at", s.Domain, s.Names.Via)
+		for _, a := range s.Names.Servers {
+			fmt.Print(" ", a)
+		}
+		if len(s.Names.Routes) > 0 {
+			fmt.Print("; others' domains: ", strings.Join(s.Names.Routes, ", "))
+		}
+		fmt.Println()
+	case s.Names.Problem != "":
+		fmt.Printf("names: not answered (%s): %s\n", s.Names.Mode, visible(s.Names.Problem))
+	case s.Mode == "tun":
+		fmt.Println("names: off")
+	}
 }
 
 // visible keeps words that somebody else chose from moving the cursor or

@@ -22,6 +22,7 @@ type Coordinator struct {
 	Host     *Host
 	State    string // directory
 	Address  netip.AddrPort
+	Name     string // by which nodes look for it; empty: they know its address
 	Metrics  netip.AddrPort
 	Process  *Process
 	Recovery string // the key that opens backups, as init showed it
@@ -33,8 +34,14 @@ type Coordinator struct {
 // coordinator answers on its admin socket. Metrics are on the next port.
 func (p Programs) StartCoordinator(h *Host, at netip.AddrPort) *Coordinator {
 	h.lab.t.Helper()
+	return p.StartNamedCoordinator(h, "", at)
+}
+
+// StartNamedCoordinator is StartCoordinator for nodes that are told a name.
+func (p Programs) StartNamedCoordinator(h *Host, name string, at netip.AddrPort) *Coordinator {
+	h.lab.t.Helper()
 	c := &Coordinator{
-		Host: h, programs: p, Address: at, State: h.lab.Dir(h.Name + "-coordinator"),
+		Host: h, programs: p, Name: name, Address: at, State: h.lab.Dir(h.Name + "-coordinator"),
 		Metrics: netip.AddrPortFrom(at.Addr(), at.Port()+1),
 	}
 	out := h.MustRun(p.Path("cordon-coordinator"), "init", "--state", c.State, "--url", c.URL())
@@ -44,7 +51,12 @@ func (p Programs) StartCoordinator(h *Host, at netip.AddrPort) *Coordinator {
 }
 
 // URL is what nodes are told.
-func (c *Coordinator) URL() string { return "https://" + c.Address.String() }
+func (c *Coordinator) URL() string {
+	if c.Name != "" {
+		return fmt.Sprintf("https://%s:%d", c.Name, c.Address.Port())
+	}
+	return "https://" + c.Address.String()
+}
 
 // Socket is the admin API's.
 func (c *Coordinator) Socket() string { return filepath.Join(c.State, "admin.sock") }

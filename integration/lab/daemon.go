@@ -36,6 +36,9 @@ func (p Programs) StartDaemon(h *Host, args ...string) *Daemon {
 	return d
 }
 
+// SetArgs gives the daemon other flags from the next start on.
+func (d *Daemon) SetArgs(args ...string) { d.args = args }
+
 // Socket is the local API's. Unix sockets belong to the file system, so the
 // test can use it from outside the host's network.
 func (d *Daemon) Socket() string { return filepath.Join(d.State, "cordon.sock") }

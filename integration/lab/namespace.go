@@ -116,7 +116,7 @@ func pidsIn(path string) []int {
 // the processes in them, and directories of logs, state and built programs with
 // the disks mounted there.
 func sweep() {
-	for _, dir := range []string{netnsDir, os.TempDir()} {
+	for _, dir := range []string{netnsDir, netnsEtc, os.TempDir()} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue
