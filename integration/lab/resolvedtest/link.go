@@ -22,6 +22,21 @@ type (
 	}
 )
 
+// signature of a method's arguments, as org.freedesktop.resolve1(5) prints it.
+func signature(method string) string {
+	switch method {
+	case "GetLink", "RevertLink":
+		return "i"
+	case "SetLinkDNS":
+		return "ia(iay)"
+	case "SetLinkDomains":
+		return "ia(sb)"
+	case "SetLinkDefaultRoute":
+		return "ib"
+	}
+	return "is"
+}
+
 // set is one of the Set... methods, or RevertLink.
 func (r *Resolved) set(method string, index int32, args []any) *dbus.Error {
 	if method == "RevertLink" {

@@ -242,6 +242,9 @@ func (r *Resolved) call(m *dbus.Message) ([]any, *dbus.Error) {
 		return nil, failed("org.freedesktop.DBus.Error.InvalidArgs")
 	}
 	index, _ := m.Body[0].(int32)
+	if got, _ := m.Headers[dbus.FieldSignature].Value().(dbus.Signature); got.String() != signature(method) {
+		return nil, failed("org.freedesktop.DBus.Error.InvalidSignature")
+	}
 	if method == "GetLink" {
 		return []any{dbus.ObjectPath(fmt.Sprint(linkPrefix, index))}, nil
 	}

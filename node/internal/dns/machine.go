@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -48,7 +49,7 @@ type wish struct {
 // serving changes nothing: somebody else has told a resolver of us.
 type serving struct{ iface string }
 
-func (serving) via() string                                  { return "whoever asks there" }
+func (serving) via() string                                  { return "a resolver that you tell" }
 func (s serving) addresses(*Zone) []netip.Addr               { return []netip.Addr{Loopback(s.iface)} }
 func (serving) ready(context.Context) error                  { return nil }
 func (serving) look(context.Context, wish) (standing, error) { return stands, nil }
@@ -68,14 +69,24 @@ func (b *byFile) addresses(*Zone) []netip.Addr { return []netip.Addr{Loopback(b.
 func (*byFile) rest() bool                     { return true }
 
 // errManaged says who would undo what we write.
-var errManaged = errors.New("systemd-resolved makes this machine's resolv.conf: use --dns resolved")
+var errManaged = errors.New("this machine's resolv.conf leads to systemd-resolved: use --dns resolved")
 
 func (b *byFile) ready(context.Context) error {
 	to, err := filepath.EvalSymlinks(b.file.path)
-	if err == nil && strings.HasPrefix(to, resolvedDir) {
+	if err != nil {
+		return err
+	}
+	text, err := b.file.read()
+	if strings.HasPrefix(to, resolvedDir) || slices.ContainsFunc(nameservers(text), stub) {
 		return errManaged
 	}
 	return err
+}
+
+// stub tells systemd-resolved's own addresses. Where it does not make the file it
+// reads it, and would ask us what we ask it.
+func stub(a netip.Addr) bool {
+	return a == netip.AddrFrom4([4]byte{127, 0, 0, 53}) || a == netip.AddrFrom4([4]byte{127, 0, 0, 54})
 }
 
 func (b *byFile) look(context.Context, wish) (standing, error) {

@@ -157,6 +157,19 @@ func TestOldResolvedTakesWhatItCan(t *testing.T) {
 	}
 }
 
+// What was refused half way is taken back whole.
+func TestHalfToldIsTakenBack(t *testing.T) {
+	bus := resolvedtest.Start(t)
+	bus.Limit(0)
+	m := start(t, dns.Config{Mode: dns.Resolved, Bus: bus.Address()})
+	m.SetMap(hospitalMap())
+	m.until("it is told of", func(s local.Names) bool { return s.Via == "" && strings.Contains(s.Problem, "telling systemd-resolved") })
+	m.stop()
+	if left := bus.Links(); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 // Neither the end of systemd-resolved nor that of the bus is the end of names.
 func TestResolvedComesBack(t *testing.T) {
 	bus := resolvedtest.Start(t)
@@ -237,15 +250,17 @@ func TestTwoProgramsDoNotFightForEver(t *testing.T) {
 	})
 }
 
-// A file that names nobody else is left alone: a dead daemon would leave a
-// machine without any resolver.
+// A file that names nobody else is left alone, since a dead daemon would leave a
+// machine without any resolver; and so is one that leads to systemd-resolved.
 func TestFileWithoutAnotherServerIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resolv.conf")
-	for what, content := range map[string]string{"no server": "search x\n", "nothing": "", "too much": strings.Repeat("nameserver 192.0.2.53\n", 4000)} {
+	for what, content := range map[string]string{"no server": "search x\n", "nothing": "", "too much": strings.Repeat("nameserver 192.0.2.53\n", 4000), "systemd-resolved": "nameserver 127.0.0.53\n"} {
 		write(t, path, content)
 		m := start(t, dns.Config{Mode: dns.File, ResolvConf: path})
 		m.SetMap(hospitalMap())
-		m.until("it is told why", func(s local.Names) bool { return s.Via == "" && strings.Contains(s.Problem, path) })
+		m.until("it is told why", func(s local.Names) bool {
+			return s.Via == "" && (strings.Contains(s.Problem, path) || strings.Contains(s.Problem, "--dns resolved"))
+		})
 		m.stop()
 		if got := read(t, path); got != content {
 			t.Errorf("%s: the file is\n%s", what, got)
@@ -271,7 +286,7 @@ func TestServes(t *testing.T) {
 	u := newUpstream(t, always("x. 9 IN A 192.0.2.9"))
 	m := start(t, dns.Config{Mode: dns.Serve, Routes: []dns.Route{route("hospital.example", u.at)}})
 	m.SetMap(hospitalMap(wire.PeerRecord{Name: "many", Addresses: many}))
-	m.answers("whoever asks there")
+	m.answers("a resolver that you tell")
 	for _, network := range []string{"udp", "tcp"} {
 		for name, want := range map[string]string{"ehr." + domain: "NOERROR 100.64.0.2", "pump." + domain: "NXDOMAIN", "www.hospital.example": "NOERROR 192.0.2.9", "example.com": "REFUSED"} {
 			in, err := m.asks(network, name, miekg.TypeA)
@@ -333,7 +348,7 @@ func TestTakenPort(t *testing.T) {
 	m.SetMap(hospitalMap())
 	m.until("it is told why", func(s local.Names) bool { return s.Via == "" && strings.Contains(s.Problem, "another name server") })
 	other.Close()
-	m.answers("whoever asks there")
+	m.answers("a resolver that you tell")
 }
 
 func write(t *testing.T, path, text string) {

@@ -230,6 +230,8 @@ func (r *byResolved) apply(ctx context.Context, w wish) error {
 	if err := r.connect(); err != nil {
 		return err
 	}
+	// From here on there is something to revert, however far this comes.
+	r.index, r.domains = index, nil
 	link := int32(index)
 	r.narrow(ctx, link)
 	domains := domainsOf(w.domains, w.reverse)
@@ -243,7 +245,7 @@ func (r *byResolved) apply(ctx context.Context, w wish) error {
 	if err != nil {
 		return fmt.Errorf("telling systemd-resolved of the mesh's names: %w", r.or(err))
 	}
-	r.index, r.domains = index, domains
+	r.domains = domains
 	return nil
 }
 
