@@ -163,7 +163,9 @@ func TestHalfToldIsTakenBack(t *testing.T) {
 	bus.Limit(0)
 	m := start(t, dns.Config{Mode: dns.Resolved, Bus: bus.Address()})
 	m.SetMap(hospitalMap())
-	m.until("it is told of", func(s local.Names) bool { return s.Via == "" && strings.Contains(s.Problem, "telling systemd-resolved") })
+	m.until("it is told of", func(s local.Names) bool {
+		return s.Via == "" && strings.Contains(s.Problem, "telling systemd-resolved")
+	})
 	m.stop()
 	if left := bus.Links(); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
