@@ -3,7 +3,8 @@
 // A burst of traffic leaves a daemon with buffers and garbage that Go's collector
 // has no reason to touch while nothing allocates: the daemon of a ward's PC would
 // hold the memory of one large download until the next one. So whoever has
-// allocated much, and then rests, gives its memory back to the machine.
+// allocated much, and then rests, gives its memory back to the machine, and unmaps
+// those pages of its program that only its start had a use for.
 //
 // It looks at how much is allocated and at nothing else, so it needs to know
 // nothing of what the program does.
@@ -78,4 +79,5 @@ func allocated() uint64 {
 func giveBack() {
 	runtime.GC()
 	debug.FreeOSMemory()
+	letGoOfProgram()
 }
