@@ -98,6 +98,7 @@ func TestStreamsSurviveTheDaemonsRestart_F49_F52(t *testing.T) {
 	}
 	at := s.at("ehr", 443)
 	s.answered("ward", at[0].Addr())
+	s.answered("ward", at[1].Addr())
 	streams := []*download{
 		startDownload(t, s.Host("ehr"), at[0], s.Host("ward")),
 		startDownload(t, s.Host("ehr"), at[1], s.Host("ward")),

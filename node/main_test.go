@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // machine is a rootless node with its local API, and what a user can ask of it.
 type machine struct {
 	*local.Client
-	t      *testing.T
+	t      testing.TB
 	c      *controltest.Coordinator
 	name   string
 	addr   string
@@ -34,7 +34,7 @@ type machine struct {
 	key    key.NodePublic
 }
 
-func newMachine(t *testing.T, c *controltest.Coordinator, name, addr string) *machine {
+func newMachine(t testing.TB, c *controltest.Coordinator, name, addr string) *machine {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cordon-node-") // short: a socket's path has a hundred bytes
 	if err != nil {

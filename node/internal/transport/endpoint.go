@@ -36,10 +36,15 @@ type endpoint struct {
 	info  atomic.Pointer[PathInfo]
 	node  key.NodePublic // Run's: the node key, as the path machines know it
 
-	mu      sync.Mutex // held handshake, and route against it
-	held    [initiationSize]byte
-	heldLen int
-	heldAt  time.Time
+	mu   sync.Mutex // held, and route against it
+	held *held      // nil: there never was one, as for most of a large map
+}
+
+// held is a handshake message that waits for a path.
+type held struct {
+	data [initiationSize]byte
+	len  int // 0: none waits
+	at   time.Time
 }
 
 // route is where a path leads. It is never changed, only replaced: a send may be
@@ -58,7 +63,7 @@ type route struct {
 
 func newEndpoint(t *Transport, id string) *endpoint {
 	v := &endpoint{t: t, id: id}
-	v.info.Store(&PathInfo{Why: path.WhyIdle})
+	v.info.Store(t.idle[0])
 	return v
 }
 
@@ -98,8 +103,10 @@ func (v *endpoint) hold(bufs [][]byte) *route {
 		return r
 	}
 	if len(bufs) == 1 && handshake(bufs[0]) {
-		v.heldLen = copy(v.held[:], bufs[0])
-		v.heldAt = time.Now()
+		if v.held == nil {
+			v.held = new(held)
+		}
+		v.held.len, v.held.at = copy(v.held.data[:], bufs[0]), time.Now()
 	}
 	return nil
 }
@@ -148,15 +155,18 @@ func (v *endpoint) forget(r *route) *route {
 
 // lead makes the path lead to r (nil: nowhere) and returns the handshake message
 // that waited for it, if it is still worth sending.
-func (v *endpoint) lead(r *route, now time.Time) (held []byte) {
+func (v *endpoint) lead(r *route, now time.Time) (waited []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.route.Store(r)
-	if r != nil && v.heldLen > 0 && now.Sub(v.heldAt) < holdFor {
-		held = append(held, v.held[:v.heldLen]...)
+	if v.held == nil {
+		return nil
 	}
-	v.heldLen = 0
-	return held
+	if r != nil && v.held.len > 0 && now.Sub(v.held.at) < holdFor {
+		waited = append(waited, v.held.data[:v.held.len]...)
+	}
+	v.held.len = 0
+	return waited
 }
 
 // ClearSrc is called by wireguard-go when a handshake fails: the local address

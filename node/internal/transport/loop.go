@@ -233,9 +233,26 @@ func (t *Transport) answered(a path.Action) {
 func (t *Transport) publish(peer string) PathInfo {
 	info := t.set.Info(peer)
 	if v := t.endpoint(peer); v != nil && *v.info.Load() != info {
-		v.info.Store(&info)
+		v.info.Store(t.shared(info))
 	}
 	return info
+}
+
+// shared gives one PathInfo to all peers that nothing is known of but how many
+// addresses they have: nearly all of a large map.
+func (t *Transport) shared(info PathInfo) *PathInfo {
+	if info == (PathInfo{Why: path.WhyIdle, Candidates: info.Candidates}) && info.Candidates < len(t.idle) {
+		return t.idle[info.Candidates]
+	}
+	return &info
+}
+
+// idleInfos are those, by the number of addresses.
+func idleInfos() (list [path.MaxCandidates + 1]*PathInfo) {
+	for n := range list {
+		list[n] = &PathInfo{Why: path.WhyIdle, Candidates: n}
+	}
+	return list
 }
 
 // pong ends the pings that wait for a peer.

@@ -131,6 +131,7 @@ type Transport struct {
 	inbox    chan datagram
 	relayed  *queue // from FromRelay to wireguard-go
 	port     atomic.Uint32
+	idle     [path.MaxCandidates + 1]*PathInfo // never changed
 
 	started atomic.Bool
 	stopped chan struct{} // closed when Run ends
@@ -178,7 +179,7 @@ func New(c Config) (*Transport, error) {
 	}
 	t := &Transport{
 		log: c.Log, onPath: c.OnPath, onOpen: c.OnOpen, onGather: c.OnGather, onSTUN: c.OnSTUN,
-		self: probe.ShortOf(c.Self), relay: c.Relay, noUDP: c.OnlyRelays, relayed: newQueue(),
+		self: probe.ShortOf(c.Self), idle: idleInfos(), relay: c.Relay, noUDP: c.OnlyRelays, relayed: newQueue(),
 		mail: newMailbox(), inbox: make(chan datagram, inboxSize), stopped: make(chan struct{}),
 		endpoints: map[string]*endpoint{}, set: set,
 		via: map[netip.AddrPort]conn.Endpoint{}, pings: map[string][]chan pong{},

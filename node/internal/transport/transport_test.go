@@ -212,10 +212,13 @@ func TestIdlePeersCostNothing(t *testing.T) {
 		if in := p.a.Paths()["b"]; in.Candidates != 1 || in.Why == "" {
 			t.Errorf("of a sleeping peer status says %+v", in)
 		}
+		if p.a.HasPath("b") {
+			t.Error("a path that nobody looked for")
+		}
 		p.a.Want("b")
 		p.a.Want("stranger")
 		synctest.Wait()
-		if in := p.a.Paths()["b"]; in.Endpoint != p.bindB.addr {
+		if in := p.a.Paths()["b"]; in.Endpoint != p.bindB.addr || !p.a.HasPath("b") || p.a.HasPath("stranger") {
 			t.Errorf("wanting finds no path: %+v", in)
 		}
 	})

@@ -2,6 +2,7 @@ package userspace
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,8 +29,9 @@ type lobby struct {
 	ready atomic.Int32  // peers that have arrived and are waited for
 
 	mu      sync.Mutex
-	packets []waiting // the oldest first
-	calls   []*member // those whom the keeper must look at
+	packets []waiting             // the oldest first
+	calls   []*member             // those whom the keeper must look at
+	asked   map[*member]time.Time // when it was last told of a packet for them
 }
 
 type waiting struct {
@@ -39,7 +41,9 @@ type waiting struct {
 	version uint32 // of the rules that permitted it
 }
 
-func newLobby() *lobby { return &lobby{bell: make(chan struct{}, 1)} }
+func newLobby() *lobby {
+	return &lobby{bell: make(chan struct{}, 1), asked: map[*member]time.Time{}}
+}
 
 // enter takes a copy of a permitted packet, and tells false if it may go straight
 // to wireguard-go.
@@ -58,8 +62,8 @@ func (l *lobby) enter(m *member, packet []byte, version uint32) bool {
 	}
 	l.packets = append(l.packets, waiting{to: m, data: bytes.Clone(packet), since: now, version: version})
 	m.waiting++
-	if m.asked.IsZero() || now.Sub(m.asked) >= askEvery {
-		m.asked = now
+	if at, ok := l.asked[m]; !ok || now.Sub(at) >= askEvery {
+		l.asked[m] = now
 		l.call(m)
 	}
 	return true
@@ -112,7 +116,7 @@ func (l *lobby) bar(m *member) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m.in.Store(false)
-	m.asked = time.Time{}
+	delete(l.asked, m)
 	if m.arrived {
 		m.arrived = false
 		l.ready.Add(-1)
@@ -127,10 +131,11 @@ func (l *lobby) forget(m *member) {
 	l.drop(func(w *waiting) bool { return w.to == m })
 }
 
-// expire drops what has waited for too long.
+// expire drops what has waited for too long, and forgets whom it was for.
 func (l *lobby) expire(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	maps.DeleteFunc(l.asked, func(_ *member, at time.Time) bool { return now.Sub(at) >= askEvery })
 	l.drop(func(w *waiting) bool { return now.Sub(w.since) > waitFor })
 }
 

@@ -29,7 +29,6 @@ type member struct {
 	in      atomic.Bool
 	arrived bool // wireguard-go has it, and packets wait to be sent on
 	waiting int32
-	asked   time.Time // when the keeper was last told of a packet
 
 	size atomic.Int32 // of a packet that passes whole; 0: not known
 

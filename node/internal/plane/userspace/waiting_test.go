@@ -2,6 +2,7 @@ package userspace_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -196,4 +197,33 @@ func TestPeerThatCannotBeMadeLeavesTheOthersAlone(t *testing.T) {
 		c.a.tun.Send(planetest.UDP(planetest.A4, at, 1, 53))
 		c.tunnels("when both can", c.a, 2)
 	})
+}
+
+// A map of a whole hospital costs a peer's names and keys, and nothing of what
+// wireguard-go takes for one.
+func TestPeersThatNobodySpeaksWithCostLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.end()
+		const crowd = 2000
+		for i := range crowd {
+			k := key.NewTunnel()
+			c.cfgA.Peers = append(c.cfgA.Peers, peer(fmt.Sprintf("n-%d", i), k.Public(), planetest.Address(fmt.Sprintf("100.65.%d.%d", i/250, i%250))))
+		}
+		before := heap()
+		c.configure(c.a, &c.cfgA)
+		used := (heap() - before) / crowd
+		c.tunnels("of a crowd", c.a, 0)
+		if used > 2000 {
+			t.Errorf("%d bytes for each peer of the map", used)
+		}
+	})
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
