@@ -75,6 +75,7 @@ func (p *Plane) configure(cfg *plane.Config) error {
 		return err
 	}
 	p.guard.nudge(p.filter.Ended(p.now(), maxNudges))
+	p.reception.tell()
 	return nil
 }
 

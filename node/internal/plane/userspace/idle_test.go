@@ -136,6 +136,24 @@ func (c *couple) sealed(b []byte) []byte {
 	return append(mac.Sum(b[:at:at]), make([]byte, blake2s.Size128)...)
 }
 
+// A newcomer may begin before the other end's map names it: it need not begin
+// again.
+func TestHandshakeThatComesBeforeTheMapIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t)
+		defer c.end()
+		peers := c.cfgA.Peers
+		c.cfgA.Peers = nil
+		c.configure(c.a, &c.cfgA)
+		c.b.tun.Send(back(1))
+		c.arrive("before the map names its sender", c.a)
+		time.Sleep(3 * time.Second)
+		c.cfgA.Peers = peers
+		c.configure(c.a, &c.cfgA)
+		c.arrive("when it does", c.a, back(1))
+	})
+}
+
 // A peer whose clock is right may begin anew as often as it likes: it restarts,
 // while the other end has it, and while it does not.
 func TestRestartedPeerIsHeardAtOnce(t *testing.T) {

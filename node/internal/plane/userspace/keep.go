@@ -30,6 +30,10 @@ func (p *Plane) keep(ctx context.Context) {
 			}
 		case i := <-p.reception.came:
 			p.receive(i)
+		case <-p.reception.news:
+			for _, i := range p.reception.again() {
+				p.receive(i)
+			}
 		}
 	}
 }
@@ -49,7 +53,8 @@ func (p *Plane) Found(id string) {
 }
 
 // receive hands an initiation on to wireguard-go, which has its sender as a peer
-// then. What comes from nobody in the map, or comes again, ends here.
+// then. What comes again ends here, and so does what comes from nobody in the map,
+// unless the next map names its sender.
 func (p *Plane) receive(i initiation) {
 	o := p.reception.opener.Load()
 	c, ok := o.read(i.data[:])
@@ -58,6 +63,7 @@ func (p *Plane) receive(i initiation) {
 	}
 	m := p.guard.roster.Load().byKey[c.by]
 	if m == nil {
+		p.reception.keep(i)
 		return
 	}
 	at, ok := o.prove(&c)

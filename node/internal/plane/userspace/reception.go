@@ -2,6 +2,7 @@ package userspace
 
 import (
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,11 @@ const (
 	// recorded some may send them again for ever. Those beyond go to wireguard-go
 	// unread, which has means of its own against a flood.
 	readPerSecond = 500
+	// strangersKept is how many initiations of nobody in the map are kept, and
+	// strangerFor how long: a newcomer may be answered by our transport, and begin,
+	// before its record has got here. Later it would have begun anew (5 s).
+	strangersKept = 16
+	strangerFor   = 4 * time.Second
 )
 
 // reception takes the handshake initiations out of what comes in, so that their
@@ -27,6 +33,9 @@ type reception struct {
 	opener atomic.Pointer[opener] // nil: nothing is taken out
 	came   chan initiation        // for the keeper
 	onward chan initiation        // for wireguard-go
+	news   chan struct{}          // for the keeper: the map is another
+
+	strangers []initiation // the keeper's own; the oldest first
 
 	mu     sync.Mutex
 	closed chan struct{} // ends the receive function; nil: there is none
@@ -36,11 +45,14 @@ type reception struct {
 
 type initiation struct {
 	from conn.Endpoint
+	at   time.Time
 	data [device.MessageInitiationSize]byte
 }
 
 func newReception() *reception {
-	return &reception{came: make(chan initiation, receptionSize), onward: make(chan initiation, receptionSize)}
+	return &reception{
+		came: make(chan initiation, receptionSize), onward: make(chan initiation, receptionSize), news: make(chan struct{}, 1),
+	}
 }
 
 // take takes an initiation, if it is made for us and there is room. Who knows
@@ -50,7 +62,7 @@ func (r *reception) take(b []byte, from conn.Endpoint) bool {
 	if o == nil || !isInitiation(b) || !o.checker.CheckMAC1(b) || !r.may() {
 		return false
 	}
-	i := initiation{from: from}
+	i := initiation{from: from, at: time.Now()}
 	copy(i.data[:], b)
 	select {
 	case r.came <- i:
@@ -68,6 +80,29 @@ func (r *reception) may() bool {
 	}
 	r.read++
 	return r.read <= readPerSecond
+}
+
+// tell has the keeper look at the strangers again.
+func (r *reception) tell() {
+	select {
+	case r.news <- struct{}{}:
+	default:
+	}
+}
+
+// keep keeps an initiation of nobody in the map.
+func (r *reception) keep(i initiation) {
+	if len(r.strangers) == strangersKept {
+		r.strangers = slices.Delete(r.strangers, 0, 1)
+	}
+	r.strangers = append(r.strangers, i)
+}
+
+// again gives those that are worth another look, and keeps none.
+func (r *reception) again() []initiation {
+	list := slices.DeleteFunc(r.strangers, func(i initiation) bool { return time.Since(i.at) > strangerFor })
+	r.strangers = nil
+	return list
 }
 
 // pass hands an initiation to wireguard-go.

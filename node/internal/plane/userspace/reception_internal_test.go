@@ -79,6 +79,26 @@ func TestReceptionTakesNoMoreThanItMayRead(t *testing.T) {
 	})
 }
 
+// Strangers are kept in number and in time, the latest longest.
+func TestStrangersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReception()
+		for i := range 100 {
+			r.keep(initiation{at: time.Now(), data: [device.MessageInitiationSize]byte{byte(i)}})
+			time.Sleep(500 * time.Millisecond)
+		}
+		if got := r.again(); len(got) != 8 || got[7].data[0] != 99 {
+			t.Errorf("%d are worth another look, want those of the last 4 s", len(got))
+		}
+		for range 100 {
+			r.keep(initiation{at: time.Now()})
+		}
+		if got := r.again(); len(got) != strangersKept || len(r.again()) != 0 {
+			t.Errorf("%d are kept, want %d, and none twice", len(got), strangersKept)
+		}
+	})
+}
+
 func TestReceptionEndsWithTheBind(t *testing.T) {
 	r := newReception()
 	r.close() // wireguard-go closes a bind before it opens it
