@@ -84,7 +84,7 @@ func arrows() map[string]row {
 		plane:                               {may: may("acl", key), why: "the words that all planes share"},
 		plane + "/planetest":                {may: may(plane, "acl", "acl/packet", key), why: "one suite for every plane: it must know none of them"},
 		plane + "/kernel":                   {may: may(plane, "acl", key), why: "the kernel judges by the same rules: no second source of them"},
-		plane + "/userspace":                {may: may(plane, "acl", "acl/filter", "acl/packet", key), why: "takes any tun.Device and conn.Bind: knows neither netstack nor transport"},
+		plane + "/userspace":                {may: may(plane, "acl", "acl/filter", "acl/packet", key), tests: may("node/internal/transport", path), why: "takes any tun.Device and conn.Bind: knows neither netstack nor transport"},
 		"node/internal/engine":              {may: may("acl", wire, key, plane), why: "desired state to plane configuration, by interfaces of its own"},
 		"node/internal/policytime":          {why: "arithmetic on clocks, which every plane can be tested with"},
 		"node/internal/control":             {may: may("acl", wire, key, local, "node/internal/policytime"), why: "follows the coordinator; cannot reach the tunnels or their keys' use"},

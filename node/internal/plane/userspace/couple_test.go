@@ -66,14 +66,19 @@ func peer(id string, k key.TunnelPublic, at planetest.Address) plane.Peer {
 // permit makes both planes permit these ports, and no other.
 func (c *couple) permit(ports ...uint16) {
 	c.t.Helper()
+	c.cfgA.Rules, c.cfgB.Rules = openUDP(ports...), openUDP(ports...)
+	c.configure(c.a, &c.cfgA)
+	c.configure(c.b, &c.cfgB)
+}
+
+// openUDP opens ports to everybody, and no other.
+func openUDP(ports ...uint16) acl.RuleSet {
 	var open []acl.Service
 	for _, p := range ports {
 		open = append(open, acl.Service{Protocol: acl.UDP, First: p, Last: p})
 	}
 	rules := []acl.Rule{{ID: "r", Src: []acl.Class{1}, Dst: []acl.Class{1}, Open: open}}
-	c.cfgA.Rules, c.cfgB.Rules = acl.RuleSet{In: rules, Out: rules}, acl.RuleSet{In: rules, Out: rules}
-	c.configure(c.a, &c.cfgA)
-	c.configure(c.b, &c.cfgB)
+	return acl.RuleSet{In: rules, Out: rules}
 }
 
 func (c *couple) configure(p keeping, cfg *plane.Config) {
