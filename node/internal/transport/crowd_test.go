@@ -15,7 +15,7 @@ import (
 // cost an endpoint each, and no room for what they never had.
 func TestPeersThatNobodySpeaksWithCostLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const crowd = 2000
+		const crowd = 1000
 		n := newNode(t, "a", transport.Config{Bind: newNetwork().bind("192.0.2.1:7")})
 		defer n.run(t)()
 		synctest.Wait()

@@ -44,10 +44,11 @@ func openerOf(t testing.TB, k *key.TunnelPrivate) *opener {
 func TestReceptionTakesNoMoreThanItMayRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, other := key.NewTunnel(), key.NewTunnel()
+		ours, theirs := addressed(t, k.Public()), addressed(t, other.Public())
 		r := newReception()
 		flood := func() (taken int) {
 			for range 2 * readPerSecond {
-				if r.take(addressed(t, k.Public()), nil) {
+				if r.take(ours, nil) {
 					<-r.came
 					taken++
 				}
@@ -59,7 +60,7 @@ func TestReceptionTakesNoMoreThanItMayRead(t *testing.T) {
 		}
 		r.opener.Store(openerOf(t, &k))
 		for range 2 * readPerSecond {
-			if r.take(addressed(t, other.Public()), nil) || r.take(addressed(t, k.Public())[:147], nil) {
+			if r.take(theirs, nil) || r.take(ours[:147], nil) {
 				t.Fatal("one for another node was taken, or half of one")
 			}
 		}
@@ -69,7 +70,7 @@ func TestReceptionTakesNoMoreThanItMayRead(t *testing.T) {
 		time.Sleep(time.Second)
 		taken := 0
 		for range 2 * receptionSize {
-			if r.take(addressed(t, k.Public()), nil) {
+			if r.take(ours, nil) {
 				taken++
 			}
 		}

@@ -184,7 +184,7 @@ func TestFirstPacketAfterAnySilenceOverPaths(t *testing.T) {
 	for name, relayed := range map[string]bool{"direct": false, "relayed": true} {
 		t.Run(name, func(t *testing.T) {
 			meet(t, relayed, func(t *testing.T, w *wire, c *couple, a, b *site) {
-				for s, odd := 150*time.Second, false; s < 260*time.Second; s, odd = s+1100*time.Millisecond, !odd {
+				for s, odd := 170*time.Second, false; s < 255*time.Second; s, odd = s+2900*time.Millisecond, !odd {
 					if odd {
 						b.tun.Send(back(53))
 						c.arrive("after "+s.String(), a.keeping, back(53))

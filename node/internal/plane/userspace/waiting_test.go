@@ -205,7 +205,7 @@ func TestPeersThatNobodySpeaksWithCostLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouple(t)
 		defer c.end()
-		const crowd = 2000
+		const crowd = 1000
 		for i := range crowd {
 			k := key.NewTunnel()
 			c.cfgA.Peers = append(c.cfgA.Peers, peer(fmt.Sprintf("n-%d", i), k.Public(), planetest.Address(fmt.Sprintf("100.65.%d.%d", i/250, i%250))))
