@@ -179,8 +179,7 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // apply carries out what was not. Paths come before the plane, so that the
-// first handshake of a new peer finds its path machine, and addresses, so that
-// who hears that a map is enforced can listen on them; no failure of one keeps
+// first handshake of a new peer finds its path machine; no failure of one keeps
 // another waiting.
 func (e *Engine) apply(ctx context.Context) error {
 	e.mu.Lock()
@@ -200,16 +199,30 @@ func (e *Engine) apply(ctx context.Context) error {
 	}
 	want := Derive(&in)
 	paths := e.done.paths.tell(want.Paths, e.o.Paths.SetPeers)
-	addresses := e.done.addresses.tell(want.Addresses, func(p []netip.Prefix) error { return e.o.Links.SetAddresses(ctx, p) })
 	var enforced error
 	if fresh {
 		enforced = e.configure(ctx, &in, want.Plane, news)
 	}
-	return errors.Join(enforced, wrap("tell the transport its peers", paths),
-		wrap("set the addresses of the interface", addresses),
+	links := errors.Join(
+		wrap("set the addresses of the interface", e.done.addresses.tell(want.Addresses, func(p []netip.Prefix) error {
+			return e.o.Links.SetAddresses(ctx, p)
+		})),
 		wrap("set the routes into the mesh", e.done.routes.tell(want.Routes, func(p []netip.Prefix) error {
 			return e.o.Links.SetRoutes(ctx, p)
 		})))
+	if enforced == nil && fresh {
+		e.report(in.Map.Position(), in.Map.IsZero())
+	}
+	return errors.Join(enforced, wrap("tell the transport its peers", paths), links)
+}
+
+// report tells that a position is enforced. It comes after the links, whether
+// they succeeded or not: whoever waits for it uses the node's addresses next.
+func (e *Engine) report(at wire.Position, none bool) {
+	if at != e.done.enforced && !none && e.o.Enforced != nil {
+		e.o.Enforced(at)
+	}
+	e.done.enforced = at
 }
 
 func (e *Engine) configure(ctx context.Context, in *Input, cfg plane.Config, news uint64) error {
@@ -218,11 +231,6 @@ func (e *Engine) configure(ctx context.Context, in *Input, cfg plane.Config, new
 		return err
 	}
 	d.set, d.news, d.lease = true, news, in.Lease
-	at := in.Map.Position()
-	if at != e.done.enforced && !in.Map.IsZero() && e.o.Enforced != nil {
-		e.o.Enforced(at)
-	}
-	e.done.enforced = at
 	return nil
 }
 

@@ -30,6 +30,7 @@ type parts struct {
 	at        []time.Duration // of the calls, since the start
 	begin     time.Time
 	enforced  []uint64
+	before    []string // calls before the last report, since the last take
 	lease     time.Time
 	slow      time.Duration // what the plane takes
 	fail      map[string]error
@@ -79,7 +80,12 @@ func drive(t *testing.T, prepare, body func(t *testing.T, e *engine.Engine, p *p
 	synctest.Test(t, func(t *testing.T) {
 		p := &parts{fail: map[string]error{}, begin: time.Now()}
 		e, err := engine.New(engine.Options{Plane: p, Paths: p, Links: p,
-			Enforced: func(at wire.Position) { p.enforced = append(p.enforced, at.Revision) }})
+			Enforced: func(at wire.Position) {
+				p.enforced = append(p.enforced, at.Revision)
+				p.mu.Lock()
+				p.before = slices.Clone(p.calls)
+				p.mu.Unlock()
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +127,7 @@ func failing(part string) func(*testing.T, *engine.Engine, *parts) {
 
 func nothing(*testing.T, *engine.Engine, *parts) {}
 
-var everything = []string{"paths", "addresses", "plane", "routes"}
+var everything = []string{"paths", "plane", "addresses", "routes"}
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
@@ -391,6 +397,17 @@ func TestFailedLinkDoesNotHoldTheRules(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever hears that a map is enforced, as `cordon up` does, uses the node's
+// addresses next.
+func TestEnforcedIsReportedWhenTheLinksAreThere(t *testing.T) {
+	drive(t, knowing, func(t *testing.T, e *engine.Engine, p *parts) {
+		synctest.Wait()
+		if !slices.Equal(p.before, everything) {
+			t.Errorf("reported after %v, want %v", p.before, everything)
+		}
+	})
 }
 
 func TestRunAgainTellsEverythingAgain(t *testing.T) {
