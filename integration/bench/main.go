@@ -58,8 +58,12 @@ func run(ctx context.Context, role, bin, out, only string, quick, strict bool) e
 		return playTunnel(ctx, flag.Arg(0))
 	case roleStreams:
 		return playStreams(ctx, flag.Arg(0))
+	case roleUpgraded:
+		return playUpgraded(ctx, flag.Arg(0))
+	case roleCrowd:
+		return playCrowd(ctx, flag.Arg(0))
 	default:
-		return fmt.Errorf("role: %q is not allowed: want %s or %s", role, roleTunnel, roleStreams)
+		return fmt.Errorf("role: %q is not allowed: want %s, %s, %s or %s", role, roleTunnel, roleStreams, roleUpgraded, roleCrowd)
 	}
 	chosen, err := choose(only)
 	if err != nil {
@@ -100,6 +104,7 @@ func measurements() []measurement {
 		{"paths", "for how long a flow is silent when its way changes", (*bench).paths},
 		{"memory", "what a node takes", (*bench).memory},
 		{"swarm", "what many nodes, and a change, cost a coordinator", (*bench).swarm},
+		{"relay", "what a relay carries, adds and weighs", (*bench).relay},
 	}
 }
 
@@ -141,7 +146,7 @@ func newBench(ctx context.Context, bin string, quick bool) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, program := range []string{"cordon", "cordon-coordinator"} {
+	for _, program := range []string{"cordon", "cordon-coordinator", "cordon-relay"} {
 		if _, err := os.Stat(filepath.Join(abs, program)); err != nil {
 			return nil, fmt.Errorf("%w: `make build` makes it", err)
 		}
