@@ -72,8 +72,13 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, take func(http.
 		s.gate.leave(source)
 		return
 	}
-	// The HTTP server's own goroutine ends here, with its buffers and its stack.
-	go s.serve(conn.Conn, conn.greeting, binding, func() { s.gate.leave(source) })
+	c := s.meet(conn.Conn, conn.greeting, binding)
+	s.gate.leave(source)
+	if c != nil {
+		// The HTTP server's own goroutine ends here, with its buffers, and with a
+		// stack on which signatures were verified.
+		go s.attend(c)
+	}
 }
 
 // hijack takes the bare connection. The client says nothing before the relay

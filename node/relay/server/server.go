@@ -134,7 +134,9 @@ func New(cfg Config) (*Server, error) {
 // binding, until the connection ends, and closes it.
 func (s *Server) Serve(conn net.Conn, binding relay.Binding) {
 	if s.enter(conn) {
-		s.serve(conn, nil, binding, func() {})
+		if c := s.meet(conn, nil, binding); c != nil {
+			s.attend(c)
+		}
 	}
 }
 
@@ -151,20 +153,30 @@ func (s *Server) enter(conn io.Closer) bool {
 	return true
 }
 
-// serve runs one connection that was entered. greeting goes out first; admitted
-// is called when the client is a stranger no more.
-func (s *Server) serve(conn net.Conn, greeting []byte, binding relay.Binding, admitted func()) {
-	defer s.running.Done()
-	defer s.forget(conn)
-	defer conn.Close()
+// meet asks a connection that was entered who it is, and gives nil when it has
+// ended with the answer. greeting goes out first.
+func (s *Server) meet(conn net.Conn, greeting []byte, binding relay.Binding) *client {
 	c, err := s.admit(conn, greeting, binding)
-	admitted()
 	if err != nil {
 		s.refuse(conn, err)
-		return
+		s.exit(conn)
+		return nil
 	}
+	return c
+}
+
+// attend serves a client until its connection ends.
+func (s *Server) attend(c *client) {
+	defer s.exit(c.conn)
 	defer s.leave(c)
 	c.finish(c.read())
+}
+
+// exit undoes enter, and closes conn.
+func (s *Server) exit(conn io.Closer) {
+	conn.Close()
+	s.forget(conn)
+	s.running.Done()
 }
 
 func (s *Server) forget(conn io.Closer) {

@@ -1,0 +1,6 @@
+//go:build race
+
+package server_test
+
+// deeper is how much longer stacks are under the race detector.
+const deeper = 2
