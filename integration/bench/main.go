@@ -14,8 +14,8 @@
 //
 // Its invariants: all traffic is on loopback or in the lab's namespaces, every
 // wait has an end, and nothing is left behind. It sees what an operator and a
-// node see (the programs, the admin API, the node API) and no inside; for the
-// costs inside it runs the packages' own benchmarks.
+// node see (the programs, the admin API, the node API, a relay's client) and no
+// inside; for the costs inside it runs the packages' own benchmarks.
 package main
 
 import (
@@ -37,7 +37,7 @@ import (
 func main() {
 	bin := flag.String("bin", "bin", "`DIRECTORY` with the built programs")
 	out := flag.String("o", "bench/results.json", "`FILE` for the results")
-	quick := flag.Bool("quick", false, "fewer samples and smaller meshes: about a minute and a half")
+	quick := flag.Bool("quick", false, "fewer samples and smaller meshes: about two minutes")
 	only := flag.String("only", "", "comma-separated `NAMES` of what to measure: "+names())
 	strict := flag.Bool("strict", false, "a missed gate fails")
 	role := flag.String("role", "", "for its own use: what this process plays for another one")
