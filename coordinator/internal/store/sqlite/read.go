@@ -18,7 +18,7 @@ const maxRange = 10_000
 // Load fulfils registry.Journal.
 func (j *Journal) Load(ctx context.Context) (c registry.Checkpoint, entries []registry.Entry, err error) {
 	err = j.look(ctx, "load", func(tx *sql.Tx) error {
-		h, err := readHead(ctx, tx)
+		h, err := readHead(tx.QueryRowContext(ctx, selectHead))
 		if err != nil {
 			return err
 		}
@@ -34,10 +34,14 @@ func (j *Journal) Load(ctx context.Context) (c registry.Checkpoint, entries []re
 	return c, entries, err
 }
 
-// Tail fulfils registry.Journal.
+// Tail fulfils registry.Journal. Whether there is something after its own last
+// Append, the only handle of a file knows by itself.
 func (j *Journal) Tail(ctx context.Context, since uint64) (entries []registry.Entry, err error) {
+	if since != 0 && since == j.end.Load() && ctx.Err() == nil && j.broken() == nil {
+		return nil, nil
+	}
 	err = j.look(ctx, "tail", func(tx *sql.Tx) error {
-		h, err := readHead(ctx, tx)
+		h, err := readHead(tx.QueryRowContext(ctx, selectHead))
 		if err != nil {
 			return err
 		}
@@ -118,7 +122,7 @@ func (j *Journal) scanEntry(rows *sql.Rows) (registry.Entry, error) {
 
 // AuditHead fulfils registry.Journal.
 func (j *Journal) AuditHead(ctx context.Context) (audit.Head, error) {
-	h, err := readHead(ctx, j.read)
+	h, err := readHead(j.read.QueryRowContext(ctx, selectHead))
 	return h.chain, j.fault("read audit", err)
 }
 

@@ -68,8 +68,11 @@ type Options struct {
 type Journal struct {
 	path   string
 	lock   *os.File
-	write  *sql.DB // one connection
+	shared bool
+	write  *sql.DB      // one connection
+	idle   chan *writer // one slot: the writer while nobody has it; nil: to be made
 	read   *sql.DB
+	end    atomic.Uint64         // revision of the file, if that is known; 0: look
 	failed atomic.Pointer[error] // set for good by the first I/O error of a write
 }
 
@@ -127,7 +130,8 @@ func Open(ctx context.Context, path string, o Options) (*Journal, error) {
 	if err != nil {
 		return nil, &store.Error{Op: "lock", Path: path, Err: err, Hint: "stop the other coordinator first"}
 	}
-	j := &Journal{path: path, lock: lock}
+	j := &Journal{path: path, lock: lock, shared: o.Shared, idle: make(chan *writer, 1)}
+	j.idle <- nil
 	if err := j.connect(ctx); err != nil {
 		return nil, errors.Join(err, j.Close())
 	}
@@ -157,6 +161,11 @@ func dsn(path, more string) string {
 // Close lets go of the file.
 func (j *Journal) Close() error {
 	var errs []error
+	if w := <-j.idle; w != nil {
+		errs = append(errs, w.close())
+	}
+	j.end.Store(0)
+	j.idle <- nil
 	for _, db := range []*sql.DB{j.read, j.write} {
 		if db != nil {
 			errs = append(errs, db.Close())

@@ -62,6 +62,45 @@ func TestContract(t *testing.T) {
 	})
 }
 
+// A coordinator's own handle, which knows by itself what it wrote, is held to the
+// same contract with all its users on it.
+func TestContractOfTheOnlyHandle(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) func() registry.Journal {
+		j, err := sqlite.Open(ctx, written(t, 0), sqlite.Options{})
+		must(t, err)
+		t.Cleanup(func() { must(t, j.Close()) })
+		return func() registry.Journal { return j }
+	})
+}
+
+// A node that reports what is known already costs no question to SQLite.
+func TestTheOnlyHandleKnowsItsEnd(t *testing.T) {
+	j, err := sqlite.Open(ctx, written(t, 3), sqlite.Options{})
+	must(t, err)
+	defer j.Close()
+	must(t, j.Append(ctx, 3, []registry.Entry{entry(4)}, nil))
+	tail := func(since uint64, want int) {
+		t.Helper()
+		if entries, err := j.Tail(ctx, since); err != nil || len(entries) != want {
+			t.Fatalf("after %d there are %d entries, %v; want %d", since, len(entries), err, want)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { tail(4, 0) }); n > 0 {
+		t.Errorf("looking at the known end allocates %v times", n)
+	}
+	tail(3, 1)
+	if err := j.Append(ctx, 3, []registry.Entry{entry(4)}, nil); !errors.Is(err, registry.ErrConflict) {
+		t.Fatalf("an append in the past gives %v", err)
+	}
+	tail(4, 0)
+	must(t, j.Append(ctx, 4, []registry.Entry{entry(5)}, nil))
+	tail(4, 1)
+	must(t, j.Close())
+	if _, err := j.Tail(ctx, 5); err == nil {
+		t.Error("a closed journal answers")
+	}
+}
+
 func TestReopenKeepsAll(t *testing.T) {
 	j, err := sqlite.Open(ctx, written(t, 5), sqlite.Options{})
 	must(t, err)
