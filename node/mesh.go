@@ -103,7 +103,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	m.follower, err = control.NewFollower(control.Options{
 		Dir: m.node.dir, Keys: m.node.keys, Identity: m.identity, Clock: m.node.clock, Listener: m,
 		Facts: m.facts, Version: m.node.cfg.Version, Log: m.log, Control: m.world.beneath(),
-		Resolver: m.resolver(),
+		Resolver: m.resolver(), Line: &m.node.line,
 	}, start)
 	if err != nil {
 		return err

@@ -37,6 +37,7 @@ type Node struct {
 	dir   *control.Dir
 	keys  *control.Keys
 	clock *policytime.Clock
+	line  control.Line // from enrolling to following
 
 	lifecycle sync.Mutex // one Up or Down at a time
 	start     chan *control.Identity
@@ -91,6 +92,7 @@ func (n *Node) load() (err error) {
 // ctx is done. It gives the state directory back at the end.
 func (n *Node) Run(ctx context.Context) error {
 	defer n.dir.Close()
+	defer n.line.Close()
 	n.tidyResolver()
 	g, ctx := errgroup.WithContext(ctx)
 	if n.cfg.Socket != "" {
@@ -208,7 +210,7 @@ func (n *Node) Join(ctx context.Context, enrolment, name string) error {
 		if err != nil {
 			return err
 		}
-		if id, err = control.Enrol(ctx, n.dir, n.keys, e, name, n.cfg.Version); err != nil {
+		if id, err = control.Enrol(ctx, n.dir, n.keys, e, name, n.cfg.Version, &n.line); err != nil {
 			return err
 		}
 	} else if enrolment != "" {

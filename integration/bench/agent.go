@@ -37,7 +37,8 @@ type agent struct {
 	statement *wire.Statement
 	id        string
 	chain     [][]byte
-	client    wire.NodeServiceClient                  // on the stream's connection
+	client    wire.NodeServiceClient                  // on the one connection
+	transport *http.Transport                         // of client; nil: to be dialled
 	acked     atomic.Uint64                           // revision
 	kept      atomic.Pointer[wire.AcknowledgeRequest] // nobody waits for it
 	failed    atomic.Pointer[error]
@@ -50,16 +51,19 @@ func newAgent(name string, e wire.Enrolment, t *traffic) *agent {
 	return a
 }
 
-// dial opens a channel as a node does.
-func (a *agent) dial() (wire.NodeServiceClient, *http.Transport, error) {
+// dial opens a channel as a node does, unless its enrolment left one.
+func (a *agent) dial() error {
+	if a.transport != nil {
+		return nil
+	}
 	cert := wire.NodeCertificate(&a.node, a.chain)
 	if len(a.chain) == 0 {
 		var err error
 		if cert, err = wire.SelfSigned(&a.node); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	t := &http.Transport{
+	a.transport = &http.Transport{
 		ForceAttemptHTTP2: true, DisableCompression: true, TLSHandshakeTimeout: patience,
 		TLSClientConfig: wire.ClientTLS(cert, a.enrolment.Fingerprint, time.Now),
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -70,8 +74,15 @@ func (a *agent) dial() (wire.NodeServiceClient, *http.Transport, error) {
 			return &counted{conn, &a.traffic.bytes}, nil
 		},
 	}
-	return wire.NewNodeServiceClient(&http.Client{Transport: t}, a.enrolment.URL,
-		connect.WithReadMaxBytes(wire.MaxMessage+1<<20), connect.WithAcceptCompression("gzip", nil, nil)), t, nil
+	a.client = wire.NewNodeServiceClient(&http.Client{Transport: a.transport}, a.enrolment.URL,
+		connect.WithReadMaxBytes(wire.MaxMessage+1<<20), connect.WithAcceptCompression("gzip", nil, nil))
+	return nil
+}
+
+// hangUp ends the connection on which nothing is under way.
+func (a *agent) hangUp() {
+	a.transport.CloseIdleConnections()
+	a.transport = nil
 }
 
 // counted counts what is read.
@@ -86,13 +97,13 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// enrol leaves its connection for the stream, as a node does that enrols and
+// then follows.
 func (a *agent) enrol(ctx context.Context) error {
-	c, t, err := a.dial()
-	if err != nil {
+	if err := a.dial(); err != nil {
 		return err
 	}
-	defer t.CloseIdleConnections()
-	resp, err := c.Enrol(ctx, connect.NewRequest(&wire.EnrolRequest{
+	resp, err := a.client.Enrol(ctx, connect.NewRequest(&wire.EnrolRequest{
 		Secret: a.enrolment.Secret, Name: a.name, Statement: a.statement, Os: "linux", Version: "bench", Level: wire.Level,
 	}))
 	if err != nil {
@@ -104,11 +115,11 @@ func (a *agent) enrol(ctx context.Context) error {
 
 // follow opens the stream and returns when the first map is there and
 // acknowledged. What comes afterwards is read until ctx is done.
-func (a *agent) follow(ctx context.Context, g *group) (err error) {
-	var t *http.Transport
-	if a.client, t, err = a.dial(); err != nil {
+func (a *agent) follow(ctx context.Context, g *group) error {
+	if err := a.dial(); err != nil {
 		return err
 	}
+	t := a.transport
 	stream, err := a.client.Follow(ctx, connect.NewRequest(&wire.FollowRequest{Level: wire.Level, Version: "bench", Instance: make([]byte, 16)}))
 	if err != nil {
 		return fmt.Errorf("%s follows: %w", a.name, err)

@@ -133,9 +133,9 @@ func (s *swarm) parts(ctx context.Context, g *group) error {
 		}
 	}
 	s.bench.results.add(
-		enrol.middle("of a server's join: its enrolment, and a Delta to each peer", "ms", nil),
-		follow.middle("of a server's join: its stream, and a hint to each peer", "ms", nil),
-		report.middle("of a server's join: its report, and a hint to each peer", "ms", nil),
+		enrol.middle("of a server's join: its enrolment", "ms", nil),
+		follow.middle("of a server's join: its stream, its map and its acknowledgement", "ms", nil),
+		report.middle("of a server's join: its report, and a Delta with a hint to each peer", "ms", nil),
 	)
 	return nil
 }

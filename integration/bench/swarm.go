@@ -166,7 +166,11 @@ func (s *swarm) populate(ctx context.Context, g *group, count int) error {
 		}
 		s.agents = append(s.agents, s.newcomer(owner))
 	}
-	if err := inParallel(count, func(i int) error { return s.agents[i].enrol(ctx) }); err != nil {
+	err := inParallel(count, func(i int) error {
+		defer s.agents[i].hangUp()
+		return s.agents[i].enrol(ctx)
+	})
+	if err != nil {
 		return err
 	}
 	s.coordinator.end()

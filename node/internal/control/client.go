@@ -28,6 +28,7 @@ const maxChain = 4 // leaf, mesh CA, mesh root, and one to spare
 type channel struct {
 	wire.NodeServiceClient
 	transport *http.Transport
+	sockets   *sockets
 }
 
 func (c *channel) close() { c.transport.CloseIdleConnections() }
@@ -50,13 +51,20 @@ type way struct {
 	known    *known        // nil: nothing is remembered
 }
 
-// machines gives the machine's own way.
-func (w way) machines() Dial {
-	d := w.control.Dialer()
-	if w.resolver != nil {
-		d.Resolver = w.resolver
+// dialer opens connections this way.
+func (w way) dialer() Dial {
+	dial := w.dial
+	if dial == nil {
+		d := w.control.Dialer()
+		if w.resolver != nil {
+			d.Resolver = w.resolver
+		}
+		dial = d.DialContext
 	}
-	return d.DialContext
+	if w.known != nil {
+		dial = w.known.dial(dial)
+	}
+	return dial
 }
 
 // Dialer opens connections the machine's own way.
@@ -85,33 +93,35 @@ func open(w way, url string, k *key.NodePrivate, chain [][]byte, pin key.Fingerp
 			return nil, err
 		}
 	}
-	proxy, dial := http.ProxyFromEnvironment, w.dial
-	if dial == nil {
-		dial = w.machines()
-	} else {
+	proxy := http.ProxyFromEnvironment
+	if w.dial != nil {
 		proxy = nil
 	}
-	if w.known != nil {
-		dial = w.known.dial(dial)
-	}
+	socks := &sockets{dial: w.dialer()}
 	t := &http.Transport{
-		Proxy: proxy, DialContext: dial, TLSClientConfig: wire.ClientTLS(cert, pin, now),
+		Proxy: proxy, DialContext: socks.open, TLSClientConfig: wire.ClientTLS(cert, pin, now),
 		TLSHandshakeTimeout: dialTimeout, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second, DisableCompression: true,
 	}
 	client := wire.NewNodeServiceClient(&http.Client{Transport: t}, url,
 		connect.WithReadMaxBytes(wire.MaxMessage+1<<20), connect.WithAcceptCompression("gzip", nil, nil))
-	return &channel{client, t}, nil
+	return &channel{client, t, socks}, nil
 }
 
 // Enrol spends the enrolment string and saves the identity that it gives.
 // A repetition after a lost answer is safe: the same key with the same token
-// is given the same node.
-func Enrol(ctx context.Context, d *Dir, k *Keys, e wire.Enrolment, name, version string) (*Identity, error) {
+// is given the same node. The connection is left on the line, for the follower.
+func Enrol(ctx context.Context, d *Dir, k *Keys, e wire.Enrolment, name, version string, line *Line) (_ *Identity, err error) {
 	c, err := open(way{}, e.URL, &k.Node, nil, e.Fingerprint, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	defer func() {
+		if err != nil {
+			c.close()
+		} else {
+			line.keep(c)
+		}
+	}()
 	statement, err := d.Statement(k)
 	if err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func TestEnrols(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the answer may have been lost: the same key asks again
-		id, err := control.Enrol(t.Context(), d, k, e, "ward", "test")
+		id, err := control.Enrol(t.Context(), d, k, e, "ward", "test", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestEnrolmentIsPinned(t *testing.T) {
 		if tt.before != nil {
 			tt.before()
 		}
-		_, err = control.Enrol(t.Context(), d, k, e, "ward", "test")
+		_, err = control.Enrol(t.Context(), d, k, e, "ward", "test", nil)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), e.URL) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -98,7 +98,7 @@ func TestEnrolmentIsPinned(t *testing.T) {
 	e, _ := wire.ParseEnrolment(c.Enrolment())
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := control.Enrol(ended, d, k, e, "ward", "test"); err == nil {
+	if _, err := control.Enrol(ended, d, k, e, "ward", "test", nil); err == nil {
 		t.Error("cancelled, and enrolled")
 	}
 }

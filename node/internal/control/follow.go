@@ -64,7 +64,7 @@ type Listener interface {
 	Trouble(what string, err error)
 }
 
-// Options of a Follower. All but Dial, Control and Resolver are needed.
+// Options of a Follower. All but the last four are needed.
 type Options struct {
 	Dir      *Dir
 	Keys     *Keys
@@ -77,6 +77,7 @@ type Options struct {
 	Dial     Dial
 	Control  Control       // of the machine's own way; not asked with Dial
 	Resolver *net.Resolver // finds the coordinator, never through the mesh; nil: this machine's, under Control
+	Line     *Line         // with the connection of a fresh enrolment, if there is one
 }
 
 // Follower keeps a node's state in step with its coordinator.

@@ -21,14 +21,24 @@ const (
 	surrenderAtOnce = 100
 )
 
+func (f *Follower) way() way { return way{f.o.Dial, f.o.Control, f.o.Resolver, f.known} }
+
 func (f *Follower) open() (*channel, error) {
-	return open(way{f.o.Dial, f.o.Control, f.o.Resolver, f.known}, f.id.URL, &f.o.Keys.Node, *f.chain.Load(), f.id.Root.Fingerprint(), f.Now)
+	return open(f.way(), f.id.URL, &f.o.Keys.Node, *f.chain.Load(), f.id.Root.Fingerprint(), f.Now)
+}
+
+// dial opens a session's channel, or takes the one on which the node enrolled.
+func (f *Follower) dial() (*channel, error) {
+	if c := f.o.Line.take(f.way()); c != nil {
+		return c, nil
+	}
+	return f.open()
 }
 
 // session is one connection, and gives the reason of its end.
 func (f *Follower) session(ctx context.Context) error {
 	f.takeRenewed()
-	c, err := f.open()
+	c, err := f.dial()
 	if err != nil {
 		return err
 	}

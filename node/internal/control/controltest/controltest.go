@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,8 @@ type Coordinator struct {
 	t       testing.TB
 	memory  *memory
 	streams chan *Stream
+
+	connections atomic.Int64
 
 	mu         sync.Mutex
 	refuse     error // of unary calls
@@ -79,7 +82,11 @@ func (c *Coordinator) serve(l net.Listener) {
 	mux := http.NewServeMux()
 	path, handler := wire.NewNodeServiceHandler((*service)(c))
 	mux.Handle(path, withCaller(handler))
-	s := &http.Server{Handler: mux, TLSConfig: c.Mesh.ServerTLS(), ErrorLog: discard()}
+	s := &http.Server{Handler: mux, TLSConfig: c.Mesh.ServerTLS(), ErrorLog: discard(), ConnState: func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			c.connections.Add(1)
+		}
+	}}
 	done := make(chan struct{})
 	go func() { defer close(done); s.ServeTLS(l, "", "") }()
 	c.t.Cleanup(func() { s.Close(); <-done })
@@ -127,6 +134,9 @@ func (c *Coordinator) Next() *Stream {
 
 // Waiting tells how many sessions began that Next did not give yet.
 func (c *Coordinator) Waiting() int { return len(c.streams) }
+
+// Connections counts those that were ever opened.
+func (c *Coordinator) Connections() int { return int(c.connections.Load()) }
 
 // Acknowledged, Reports, Surrendered and Enrolled tell what was asked so far.
 func (c *Coordinator) Acknowledged() []wire.Position {
