@@ -225,6 +225,33 @@ func TestCertificateByServerName(t *testing.T) {
 	}
 }
 
+// noTickets fails on the first one that a server offers.
+type noTickets struct{ t *testing.T }
+
+func (n noTickets) Get(string) (*tls.ClientSessionState, bool) { return nil, false }
+func (n noTickets) Put(_ string, s *tls.ClientSessionState) {
+	if s != nil {
+		n.t.Error("a node is offered a session ticket")
+	}
+}
+
+// A node proves its key at each connection, and no ticket stands for that.
+func TestNodesGetNoTickets(t *testing.T) {
+	r := begin(t, nil)
+	_, secret := r.token(enrolToken())
+	m := r.enrol(secret)
+	own, err := wire.SelfSigned(&m.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := wire.ClientTLS(own, r.founded.Fingerprint, time.Now)
+	c.ClientSessionCache = noTickets{t}
+	client := wire.NewNodeServiceClient(r.client(c), "https://"+r.address)
+	if _, err := client.Renew(t.Context(), connect.NewRequest(&wire.RenewRequest{})); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func webCertificate(t *testing.T) (cert, certKey string) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -25,6 +25,7 @@ func (a *assembly) tlsConfig() (*tls.Config, error) {
 	base := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: own, Time: a.Now}
 	nodes, web := base.Clone(), base.Clone()
 	nodes.ClientAuth = tls.RequireAnyClientCert
+	nodes.SessionTicketsDisabled = true    // no node resumes a session, and each would be sealed for it
 	web.DynamicRecordSizingDisabled = true // a relay's frames go out many at a time
 	if a.WebCert != "" {
 		cert, err := tls.LoadX509KeyPair(a.WebCert, a.WebKey)
