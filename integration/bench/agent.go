@@ -127,12 +127,11 @@ func (a *agent) follow(ctx context.Context, g *group) error {
 	g.start(func() {
 		defer t.CloseIdleConnections()
 		defer stream.Close()
-		for stream.Receive() {
-			if err := a.take(ctx, stream.Msg()); err != nil {
-				break
-			}
+		var err error
+		for err == nil && stream.Receive() {
+			err = a.take(ctx, stream.Msg())
 		}
-		if err := stream.Err(); err != nil && ctx.Err() == nil {
+		if err = errors.Join(err, stream.Err()); err != nil && ctx.Err() == nil {
 			a.failed.Store(&err)
 		}
 	})
