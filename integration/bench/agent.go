@@ -201,11 +201,15 @@ func (a *agent) take(ctx context.Context, m *wire.FollowResponse) error {
 }
 
 func (a *agent) acknowledge(ctx context.Context, ack *wire.AcknowledgeRequest) error {
-	_, err := a.client.Acknowledge(ctx, connect.NewRequest(ack))
-	if err == nil {
-		a.acked.Store(ack.Revision)
+	if _, err := a.client.Acknowledge(ctx, connect.NewRequest(ack)); err != nil {
+		return err
 	}
-	return err
+	for { // one that was kept may be answered after a later one
+		was := a.acked.Load()
+		if was >= ack.Revision || a.acked.CompareAndSwap(was, ack.Revision) {
+			return nil
+		}
+	}
 }
 
 // acknowledgeKept tells what can wait no longer: one for all that was added
