@@ -254,6 +254,23 @@ func TestMapsAreMadeAsFastAsTheyAreRead(t *testing.T) {
 	})
 }
 
+// Room is used the moment that a socket makes it, though nothing else happens then.
+func TestRoomInFlightIsUsedAtOnce(t *testing.T) {
+	play(t, twoPairs, func(t *testing.T, w *world) {
+		w.hub.Bound(t.Context(), wire.MaxMessage, 1)
+		all := join(w, "tag:a", "tag:a", "tag:a", "tag:a", "tag:b")
+		defer leaveAll(all)
+		anew(all...)
+		w.do(registry.BeginIncarnation{Reason: "everybody needs a Full"})
+		synctest.Wait() // no time passes
+		for _, n := range all {
+			if n.got("full") != 1 {
+				t.Errorf("%s reads as fast as it can, and got %v", n.id, n.order)
+			}
+		}
+	})
+}
+
 // A map too large for any node must not be followed by leases on the old one.
 func TestMapTooLargeEndsTheStream(t *testing.T) {
 	play(t, twoPairs, func(t *testing.T, w *world) {
