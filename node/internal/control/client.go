@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -127,7 +126,7 @@ func Enrol(ctx context.Context, d *Dir, k *Keys, e wire.Enrolment, name, version
 		return nil, err
 	}
 	resp, err := c.Enrol(ctx, connect.NewRequest(&wire.EnrolRequest{
-		Secret: e.Secret, Name: name, Statement: statement, Os: runtime.GOOS, Version: version, Level: wire.Level,
+		Secret: e.Secret, Name: name, Statement: statement, Os: system(), Version: version, Level: wire.Level,
 	}))
 	if err != nil {
 		return nil, fmt.Errorf("enrolling at %s: %w", e.URL, plain(err))

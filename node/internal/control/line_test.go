@@ -83,6 +83,12 @@ func TestFollowsOnTheConnectionOfItsEnrolment(t *testing.T) {
 		t.Errorf("Control was shown %v before the socket was used again", shown)
 	}
 	mu.Unlock()
+	for len(n.Reports()) == 0 { // it reports once the stream has said something
+		s.Send(controltest.Heartbeat())
+	}
+	if who, _ := n.Enrolled("ward"); who.System == "" || who.System != n.Reports()[0].Os {
+		t.Errorf("it enrolled as %q and reports %q: each join would be two changes", who.System, n.Reports()[0].Os)
+	}
 	s.End(errors.New("again"))
 	if n.Next(); n.Connections() != 2 {
 		t.Errorf("a second session takes no connection of its own: %d in all", n.Connections())

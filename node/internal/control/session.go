@@ -129,5 +129,6 @@ func (f *Follower) surrender(ctx context.Context, c *channel) error {
 	return nil
 }
 
-// system is what the coordinator is told of the machine.
+// system is what the coordinator is told of the machine, at enrolment and in each
+// report: a word that differs is a change, to be written and audited.
 func system() string { return runtime.GOOS + "/" + runtime.GOARCH }

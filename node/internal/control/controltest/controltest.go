@@ -47,6 +47,7 @@ type Coordinator struct {
 type Enrolled struct {
 	Key       key.NodePublic
 	Name      string
+	System    string
 	Statement *wire.Statement
 }
 

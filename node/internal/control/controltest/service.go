@@ -61,7 +61,7 @@ func (s *service) Enrol(ctx context.Context, r *connect.Request[wire.EnrolReques
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}
 	s.mu.Lock()
-	s.enrolled[r.Msg.Name] = Enrolled{Key: k, Name: r.Msg.Name, Statement: r.Msg.Statement}
+	s.enrolled[r.Msg.Name] = Enrolled{Key: k, Name: r.Msg.Name, System: r.Msg.Os, Statement: r.Msg.Statement}
 	s.mu.Unlock()
 	mesh := s.Mesh.ID()
 	return connect.NewResponse(&wire.EnrolResponse{
