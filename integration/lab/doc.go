@@ -18,8 +18,10 @@
 //   - Without root nothing is quietly passed: [Require] names what was not run,
 //     and with CI=true fails.
 //
-// NAT and loss come from nftables text per machine ([Machine.NFT]), partitions
-// from [Host.Cut]. There is no delay and no reordering: the path machine meets
-// those in virtual time. Scenarios, with what they prove, live in the package
-// above. CORDON_KEEP=1 leaves logs and state directories on disk.
+// An [Internet] has every kind of site that a clinic's machines join from, behind
+// NATs and walls of the kernel's own ([NAT], [Wall]); each kind is data that a
+// test holds to RFC 4787, and [CanBeDirect] says which pairs of them could do
+// without a relay. Partitions come from [Host.Cut], other rules from nftables text
+// per machine. Scenarios, with what they prove, live in the package above.
+// CORDON_KEEP=1 leaves logs and state directories on disk.
 package lab

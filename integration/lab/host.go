@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -33,6 +34,20 @@ func (h *Host) Addr4() netip.Addr { h.lab.t.Helper(); return h.addr("IPv4", neti
 // Addr6 is as [Host.Addr4].
 func (h *Host) Addr6() netip.Addr { h.lab.t.Helper(); return h.addr("IPv6", netip.Addr.Is6) }
 
+// OuterAddr4 gives the first IPv4 address of the last link: of a router of an
+// [Internet], the one that the world sees.
+func (h *Host) OuterAddr4() netip.Addr {
+	h.lab.t.Helper()
+	links := h.machine.Links
+	for _, a := range links[len(links)-1].Addresses {
+		if p := netip.MustParsePrefix(a); p.Addr().Is4() {
+			return p.Addr()
+		}
+	}
+	h.lab.t.Fatalf("machine %s has no IPv4 address outside", h.Name)
+	return netip.Addr{}
+}
+
 func (h *Host) addr(family string, is func(netip.Addr) bool) netip.Addr {
 	h.lab.t.Helper()
 	for _, link := range h.machine.Links {
@@ -54,10 +69,23 @@ func (h *Host) Do(f func() error) error { return h.ns.do(f) }
 // Command prepares a command inside the host's network. It dies with the
 // context and with the test process.
 func (h *Host) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "ip", append([]string{"netns", "exec", h.ns.name, name}, args...)...)
+	argv := h.argv(name, args)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), h.machine.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 5 * time.Second
 	return cmd
+}
+
+// argv is the command line that runs a program inside the host's network. Each
+// step of it makes way for the next, so that the program has the process id.
+// ip(8) gives it mounts of its own, in which the lab's names may stand.
+func (h *Host) argv(name string, args []string) []string {
+	argv := []string{"ip", "netns", "exec", h.ns.name}
+	if len(h.lab.top.Names) > 0 {
+		argv = append(argv, "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, h.lab.namesFile())
+	}
+	return append(append(argv, name), args...)
 }
 
 // Run runs a command to its end and gives what it wrote to both outputs.

@@ -96,6 +96,9 @@ func Up(t T, top Topology) *Lab {
 		t.Fatalf("build the lab: %v", err)
 	}
 	t.Cleanup(l.down)
+	if err := l.writeNames(); err != nil {
+		t.Fatalf("build the lab: %v", err)
+	}
 	if err := l.build(); err != nil {
 		t.Fatalf("build the lab: %v", err)
 	}

@@ -30,7 +30,9 @@ func (h *Host) Start(name, program string, args ...string) *Process {
 	p := &Process{Name: name, Host: h, done: make(chan struct{})}
 	// Not the test's context: that ends before the lab draws its picture, and
 	// the processes must still be there to be asked.
-	p.cmd = exec.Command("ip", append([]string{"netns", "exec", h.ns.name, program}, args...)...)
+	argv := h.argv(program, args)
+	p.cmd = exec.Command(argv[0], argv[1:]...)
+	p.cmd.Env = append(os.Environ(), h.machine.Env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.start(); err != nil {
 		h.lab.t.Fatalf("start %s on %s: %v", name, h.Name, err)
@@ -61,7 +63,7 @@ func (p *Process) start() error {
 	return nil
 }
 
-// Pid is the program's process id: ip(8) makes way for what it executes.
+// Pid is the program's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Done is closed when the program has ended.

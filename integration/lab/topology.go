@@ -12,6 +12,9 @@ import (
 type Topology struct {
 	Networks []Network
 	Machines []Machine
+	// Names are what every program of the lab finds in /etc/hosts, with the
+	// addresses of each. Without names it finds the machine's own file.
+	Names map[string][]netip.Addr
 }
 
 // Network is a layer-2 segment: a switch that all machines linked to it share.
@@ -28,6 +31,7 @@ type Machine struct {
 	Forward bool              // forwards IPv4 and IPv6
 	NFT     string            // an nftables script, loaded when the links are up
 	Sysctls map[string]string // such as "net/ipv4/ip_local_port_range": "2000 3000"
+	Env     []string          // what its programs find in their environment besides, such as "HTTPS_PROXY=..."
 }
 
 // Link joins a machine to a network. Addresses are prefixes such as

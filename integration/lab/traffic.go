@@ -75,15 +75,19 @@ func (h *Host) HTTPClient() *http.Client {
 // EchoUDP answers every datagram at the address with itself until the lab ends.
 func (h *Host) EchoUDP(at netip.AddrPort) {
 	h.lab.t.Helper()
-	var conn net.PacketConn
-	err := h.Do(func() error {
-		var err error
-		conn, err = net.ListenPacket("udp", at.String())
-		return err
-	})
-	if err != nil {
-		h.lab.t.Fatalf("listen on %s at %s: %v", h.Name, at, err)
-	}
+	h.answerUDP(at, func(said []byte, _ net.Addr) []byte { return said })
+}
+
+// ReflectUDP answers every datagram with the address and port that it came from,
+// as text: what a NAT on the way made of it.
+func (h *Host) ReflectUDP(at netip.AddrPort) {
+	h.lab.t.Helper()
+	h.answerUDP(at, func(_ []byte, from net.Addr) []byte { return []byte(from.String()) })
+}
+
+func (h *Host) answerUDP(at netip.AddrPort, answer func(said []byte, from net.Addr) []byte) {
+	h.lab.t.Helper()
+	conn := h.ListenUDP(at)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -94,11 +98,27 @@ func (h *Host) EchoUDP(at netip.AddrPort) {
 				return
 			}
 			if err == nil {
-				conn.WriteTo(buf[:n], from)
+				conn.WriteTo(answer(buf[:n], from), from)
 			}
 		}
 	}()
 	h.lab.atEnd(func() { conn.Close(); <-done })
+}
+
+// ListenUDP opens a socket on the host, which closes with the lab.
+func (h *Host) ListenUDP(at netip.AddrPort) *net.UDPConn {
+	h.lab.t.Helper()
+	var conn *net.UDPConn
+	err := h.Do(func() error {
+		var err error
+		conn, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(at))
+		return err
+	})
+	if err != nil {
+		h.lab.t.Fatalf("listen on %s at %s: %v", h.Name, at, err)
+	}
+	h.lab.atEnd(func() { conn.Close() })
+	return conn
 }
 
 // Sink accepts TCP connections, counts what arrives and, if asked to, answers.
