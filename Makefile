@@ -16,10 +16,10 @@ FUZZTIME ?= 10s
 # A released Cordon has no cgo in it; the race detector alone needs it.
 export CGO_ENABLED := 0
 
-.PHONY: help deps build cross demo test lab bench fuzz lint proto clean
+.PHONY: help deps build cross demo test lab lab-nat bench fuzz lint proto clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 deps: ## install the Debian packages that are missing, fetch the Go modules
 	@scripts/deps
@@ -41,6 +41,9 @@ test: ## everything that must hold: vet, staticcheck, layout, unit tests with -r
 
 lab: build ## the built programs in network namespaces (root)
 	@CORDON_BIN=$(CURDIR)/bin go test -p 1 -count=1 -timeout 8m ./integration/...
+
+lab-nat: build ## every pair of kinds of networks, through real NATs, with a table (root, 5 minutes)
+	@go run ./integration/natmatrix -bin bin
 
 bench: build ## the numbers that we promise, side by side with others where installed
 	@go run ./integration/bench -bin bin

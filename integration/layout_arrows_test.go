@@ -109,6 +109,7 @@ func arrows() map[string]row {
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},
 		"integration/demo":                  {may: may("integration/lab", admin, local), why: "sees what an operator sees"},
 		"integration/bench":                 {may: may("integration/lab", admin, local, wire, key, relay), tests: may(relay + "/server"), why: "sees what an operator sees; at a relay it stands as nodes do, by their own client"},
+		"integration/natmatrix":             {may: may("integration/lab"), why: "sees what an operator sees"},
 		"integration/swarm":                 {may: may("integration/lab", admin, wire, key), why: "plays nodes by their contract, without a node's insides"},
 	}
 }

@@ -49,6 +49,22 @@ func (h *Host) Capture(link string, want func(packet []byte) bool) *Capture {
 	return c
 }
 
+// CaptureUnderlay captures on every link of the topology of every machine, nodes
+// and routers alike. Interfaces that programs make are not among them.
+func (l *Lab) CaptureUnderlay(want func(packet []byte) bool) []*Capture {
+	l.t.Helper()
+	var all []*Capture
+	for _, m := range l.top.Machines {
+		for i := range m.Links {
+			all = append(all, l.Host(m.Name).Capture(ethName(i), want))
+		}
+	}
+	return all
+}
+
+// Where names the host and the link.
+func (c *Capture) Where() string { return c.where }
+
 func (c *Capture) open(link string) error {
 	device, err := net.InterfaceByName(link)
 	if err != nil {

@@ -1,0 +1,158 @@
+//go:build linux
+
+package lab
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+// Marker is in every datagram that [Mesh.Meet] sends through the mesh: it must
+// be nowhere on an underlay link.
+const Marker = "blood group of bed nine"
+
+// meetPort is where every node's host answers.
+const meetPort = 5000
+
+// Mesh is a mesh of the built programs on an [Internet], with a node on every
+// machine of every site. Nobody may speak to anybody until [Mesh.Introduce].
+type Mesh struct {
+	*Lab
+	Coordinator *Coordinator
+	Nodes       map[string]*Daemon
+
+	admin *admin.Client
+}
+
+// RaiseMesh builds the internet and the mesh, or fails the test.
+func RaiseMesh(t T, p Programs, sites ...Site) *Mesh {
+	t.Helper()
+	m := &Mesh{Lab: Up(t, Internet(sites...)), Nodes: map[string]*Daemon{}}
+	m.ServeProxies(sites...)
+	hub := m.Host(HubName)
+	m.Coordinator = p.StartNamedCoordinator(hub, CoordinatorName, netip.MustParseAddrPort("[::]:443"))
+	m.admin = admin.NewSocketClient(m.Coordinator.Socket())
+	t.Cleanup(m.admin.Close)
+	var names []string
+	for _, s := range sites {
+		names = append(names, s.NodeNames()...)
+	}
+	m.Coordinator.SetPolicy(meetPolicy(names, ""))
+	for _, name := range names {
+		m.Host(name).EchoUDP(netip.AddrPortFrom(netip.IPv6Unspecified(), meetPort))
+		d := p.StartDaemon(m.Host(name))
+		d.Up(m.Coordinator.Token("tag:" + name))
+		m.Nodes[name] = d
+	}
+	m.Settle()
+	return m
+}
+
+// meetPolicy has a tag for every node, and the grants.
+func meetPolicy(names []string, grants string) string {
+	var tags []string
+	for _, n := range names {
+		tags = append(tags, fmt.Sprintf("%q: []", "tag:"+n))
+	}
+	return `{"tagOwners": {` + strings.Join(tags, ", ") + `}, "grants": [` + grants + `]}`
+}
+
+// Introduce lets a speak to b and answers when both know; all others forget
+// each other.
+func (m *Mesh) Introduce(a, b string) {
+	m.t.Helper()
+	var names []string
+	for n := range m.Nodes {
+		names = append(names, n)
+	}
+	grant := fmt.Sprintf(`{"src": ["tag:%s"], "dst": ["tag:%s"], "ip": ["udp:%d"]}`, a, b, meetPort)
+	m.Coordinator.SetPolicy(meetPolicy(names, grant))
+	m.Settle()
+}
+
+// Settle waits until every node is connected and enforces what it should.
+func (m *Mesh) Settle() {
+	m.t.Helper()
+	Eventually(m.t, patience, "the mesh settles", func() (bool, string) {
+		r, err := m.admin.Status(m.t.Context(), connect.NewRequest(&admin.StatusRequest{}))
+		if err != nil {
+			return false, err.Error()
+		}
+		return int(r.Msg.Connected) >= len(m.Nodes) && r.Msg.Acknowledged == r.Msg.Connected, fmt.Sprint(r.Msg)
+	})
+}
+
+// Meeting is how a first datagram from A to B fared.
+type Meeting struct {
+	A, B string
+	// First is when the first answer came, and Direct when both nodes said that
+	// the other is reached directly, from the first datagram on; negative: never.
+	First, Direct time.Duration
+	// Path is what the nodes said of each other at the end, A's word first.
+	Path string
+}
+
+// Meet introduces two nodes and has one send to the other until answers come,
+// for at most connect, and then until the way is direct, for at most upgrade.
+func (m *Mesh) Meet(a, b string, connect, upgrade time.Duration) Meeting {
+	m.t.Helper()
+	m.Introduce(a, b)
+	out := Meeting{A: a, B: b, First: -1, Direct: -1}
+	conn, err := m.Host(a).Dial(m.t.Context(), "udp", netip.AddrPortFrom(m.Nodes[b].Mesh4(), meetPort))
+	if err != nil {
+		m.t.Errorf("%s to %s: %v", a, b, err)
+		return out
+	}
+	defer conn.Close()
+	began := time.Now()
+	if out.First = firstAnswer(conn, began, connect); out.First < 0 {
+		upgrade = 0
+	}
+	for end := time.Now().Add(upgrade); ; {
+		ab, ba := m.PathOf(a, b), m.PathOf(b, a)
+		if out.Path = ab; ab != ba {
+			out.Path += "/" + ba
+		}
+		if ab == local.PathDirect && ba == local.PathDirect {
+			out.Direct = time.Since(began)
+			return out
+		}
+		if time.Now().After(end) {
+			return out
+		}
+		_, _ = conn.Write([]byte(Marker)) // a path is sought while somebody speaks
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// firstAnswer sends every 20 ms until something comes, and gives when.
+func firstAnswer(conn net.Conn, began time.Time, within time.Duration) time.Duration {
+	buf := make([]byte, 100)
+	for time.Since(began) < within {
+		_, _ = conn.Write([]byte(Marker)) // an earlier refusal may be told here
+		conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if n, err := conn.Read(buf); err == nil && n > 0 {
+			return time.Since(began)
+		}
+	}
+	return -1
+}
+
+// PathOf is what a node says of its way to a peer: [local.PathDirect]
+// and so on, or "unknown" if it does not know the peer.
+func (m *Mesh) PathOf(node, peer string) string {
+	if st, err := m.Nodes[node].Status(); err == nil {
+		if p, ok := FindPeer(st, peer); ok {
+			return p.Path
+		}
+	}
+	return "unknown"
+}
