@@ -28,6 +28,7 @@ func (w Wall) rules() string {
 		chain input { type filter hook input priority 0
 			iifname "eth1" meta l4proto icmpv6 accept
 			iifname "eth1" ct state new drop
+			meta l4proto udp ct state new drop
 		}
 		chain forward { type filter hook forward priority 0
 			` + out + `
