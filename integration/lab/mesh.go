@@ -19,8 +19,8 @@ import (
 // be nowhere on an underlay link.
 const Marker = "blood group of bed nine"
 
-// meetPort is where every node's host answers.
-const meetPort = 5000
+// MeetPort is where every node's host answers.
+const MeetPort = 5000
 
 // Mesh is a mesh of the built programs on an [Internet], with a node on every
 // machine of every site. Nobody may speak to anybody until [Mesh.Introduce].
@@ -35,7 +35,13 @@ type Mesh struct {
 // RaiseMesh builds the internet and the mesh, or fails the test.
 func RaiseMesh(t T, p Programs, sites ...Site) *Mesh {
 	t.Helper()
-	m := &Mesh{Lab: Up(t, Internet(sites...)), Nodes: map[string]*Daemon{}}
+	return RaiseMeshOn(t, p, Internet(sites...), sites...)
+}
+
+// RaiseMeshOn is [RaiseMesh] with more in the topology than the sites say.
+func RaiseMeshOn(t T, p Programs, top Topology, sites ...Site) *Mesh {
+	t.Helper()
+	m := &Mesh{Lab: Up(t, top), Nodes: map[string]*Daemon{}}
 	m.ServeProxies(sites...)
 	hub := m.Host(HubName)
 	m.Coordinator = p.StartNamedCoordinator(hub, CoordinatorName, netip.MustParseAddrPort("[::]:443"))
@@ -47,7 +53,7 @@ func RaiseMesh(t T, p Programs, sites ...Site) *Mesh {
 	}
 	m.Coordinator.SetPolicy(meetPolicy(names, ""))
 	for _, name := range names {
-		m.Host(name).EchoUDP(netip.AddrPortFrom(netip.IPv6Unspecified(), meetPort))
+		m.Host(name).EchoUDP(netip.AddrPortFrom(netip.IPv6Unspecified(), MeetPort))
 		d := p.StartDaemon(m.Host(name))
 		d.Up(m.Coordinator.Token("tag:" + name))
 		m.Nodes[name] = d
@@ -73,7 +79,7 @@ func (m *Mesh) Introduce(a, b string) {
 	for n := range m.Nodes {
 		names = append(names, n)
 	}
-	grant := fmt.Sprintf(`{"src": ["tag:%s"], "dst": ["tag:%s"], "ip": ["udp:%d"]}`, a, b, meetPort)
+	grant := fmt.Sprintf(`{"src": ["tag:%s"], "dst": ["tag:%s"], "ip": ["udp:%d"]}`, a, b, MeetPort)
 	m.Coordinator.SetPolicy(meetPolicy(names, grant))
 	m.Settle()
 }
@@ -106,7 +112,7 @@ func (m *Mesh) Meet(a, b string, connect, upgrade time.Duration) Meeting {
 	m.t.Helper()
 	m.Introduce(a, b)
 	out := Meeting{A: a, B: b, First: -1, Direct: -1}
-	conn, err := m.Host(a).Dial(m.t.Context(), "udp", netip.AddrPortFrom(m.Nodes[b].Mesh4(), meetPort))
+	conn, err := m.Host(a).Dial(m.t.Context(), "udp", netip.AddrPortFrom(m.Nodes[b].Mesh4(), MeetPort))
 	if err != nil {
 		m.t.Errorf("%s to %s: %v", a, b, err)
 		return out
