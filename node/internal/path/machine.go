@@ -117,8 +117,13 @@ func (m *machine) setHome(now time.Time, r Relay) {
 		c.given = false
 		return m.needless(c)
 	})
-	if r != "" {
-		m.give(now, Through(r))
+	if r == "" {
+		return
+	}
+	known := m.relay() != nil
+	m.give(now, Through(r))
+	if !known && m.interested(now) {
+		m.call(now) // the search began before there was a way to call by
 	}
 }
 

@@ -99,8 +99,7 @@ func TestWholeSiteBehindOneAddressIsServed(t *testing.T) {
 
 func TestRelayIsAskedFirstWhenRequestsAreShort(t *testing.T) {
 	w := newWorld(t, 1)
-	w.a.Public("198.51.100.1")
-	w.b.Public("198.51.100.2")
+	w.Connect(w.a.Public("198.51.100.1"), w.b.Public("198.51.100.2"), pathtest.Link{Cut: true})
 	r := w.Relay("r", 25*ms)
 	w.a.SetHome(r)
 	w.b.SetHome(r)

@@ -222,3 +222,28 @@ func TestAddressesThatDieTogetherDoNotTakeTurns(t *testing.T) {
 		}
 	}
 }
+
+// A peer's relay may become known after somebody began to look for the peer: a
+// NAT before it opens only if it is called then, not at the next review.
+func TestPeerWhoseRelayIsToldLateIsCalledAtOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	w.STUN("203.0.113.1")
+	r := w.Relay("r1", 5*ms)
+	a := w.a.Public("198.51.100.1")
+	w.b.Private("home", "192.168.1.2", w.NAT("home", "192.0.2.1", pathtest.HomeRouter()))
+	w.a.SetHome(r)
+	w.b.SetHome(r)
+	w.b.Gather()
+	w.Run(time.Second)
+	told := w.b.Peer(w.b.Own()...)
+	early := told
+	early.Home = ""
+	w.b.Meet(w.a.Peer(a.Addr()))
+	w.a.Meet(early)
+	w.a.Stream("b", 10*ms, 20*time.Second)
+	w.Run(100 * ms)
+	w.a.Meet(told)
+	if !w.RunUntil(time.Second, func() bool { return w.a.At("b").IsValid() && w.b.At("a").IsValid() }) {
+		t.Errorf("after a second: a %v, b %v, want direct paths", w.a.Paths["b"], w.b.Paths["a"])
+	}
+}
