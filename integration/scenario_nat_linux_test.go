@@ -2,6 +2,7 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/integration/lab"
 	"github.com/cordonmesh/cordon/node/local"
@@ -47,6 +48,39 @@ func TestNodesMeetThroughNATsAndWalls(t *testing.T) {
 		})
 	}
 	nothingInClear(t, inClear)
+}
+
+// On links that lose, delay and reorder, both ways, nodes meet as well, directly
+// or at the relay.
+func TestNodesMeetOverBadLinks(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	var sites []lab.Site
+	for _, name := range []string{"home", "port-range", "no-udp"} {
+		s, ok := lab.FindSite(name)
+		if !ok {
+			t.Fatalf("no kind of site is called %s", name)
+		}
+		sites = append(sites, s)
+	}
+	m := lab.RaiseMesh(t, lab.Build(t), sites...)
+	bad := lab.Impairment{Seed: 11, Loss: 0.1, Delay: 20 * time.Millisecond, Jitter: 20 * time.Millisecond}
+	links := []*lab.Impaired{m.Host("home-r").Impair("eth0", bad), m.Host("home-r").Impair("eth1", bad)}
+	for peer, want := range map[string]string{"port-range": local.PathDirect, "no-udp": local.PathRelay} {
+		upgrade := quiet
+		if want == local.PathDirect {
+			upgrade = patience
+		}
+		if got := m.Meet("home", peer, patience, upgrade); got.First < 40*time.Millisecond || got.Path != want {
+			t.Errorf("home and %s: the first answer came after %s, by %q: want two delays at least, and %q", peer, got.First, got.Path, want)
+		}
+	}
+	for i, l := range links {
+		if passed, lost := l.Counts(); passed == 0 || lost == 0 {
+			t.Errorf("eth%d of the router: %d packets passed, %d were lost", i, passed, lost)
+		}
+	}
 }
 
 // nothingInClear ends captures, and fails the test if they have anything.
