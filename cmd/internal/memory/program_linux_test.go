@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // resident is how much of files is mapped, in kilobytes.
@@ -34,9 +36,16 @@ func TestProgramIsLetGoAndComesBack(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
+	size := 0
+	for _, s := range spans { // all of it is mapped: how much the start needed is no matter of this test
+		size += int(s.to-s.from) >> 10
+		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, s.from, s.to-s.from, unix.MADV_POPULATE_READ); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
 	before := resident(t)
 	letGoOfProgram()
-	if after := resident(t); after > before*3/4 {
-		t.Errorf("%d kB of files are resident, were %d", after, before)
+	if after := resident(t); before-after < size/4 {
+		t.Errorf("%d kB of files are resident, were %d, of a program of %d", after, before, size)
 	}
 }
