@@ -90,9 +90,9 @@ func twoPlaces(t *testing.T) (lab.Topology, []lab.Site) {
 }
 
 // What programs send to a peer is on no link of the underlay in clear: not when a
-// daemon starts or is killed, not on a direct path, at a relay, nor on the way
+// daemon starts, is stopped or is killed, not on a direct path, at a relay, nor on the way
 // from one to the other.
-func TestNothingIsInClearThroughStartKillAndRoam(t *testing.T) {
+func TestNothingIsInClearThroughStartStopKillAndRoam(t *testing.T) {
 	if !lab.Require(t) {
 		return
 	}
@@ -115,6 +115,12 @@ func TestNothingIsInClearThroughStartKillAndRoam(t *testing.T) {
 		talk.goesOn(t)
 		d.Start()
 		talk.answered(t, "after "+d.Name+" was killed")
+		if err := d.Process.Stop(patience); err != nil {
+			t.Fatal(err)
+		}
+		talk.goesOn(t)
+		d.Start()
+		talk.answered(t, "after "+d.Name+" was stopped")
 	}
 	home.Wait("is direct again", direct)
 	home.Host.SetLink("eth0", false)

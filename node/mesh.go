@@ -44,6 +44,7 @@ type mesh struct {
 	enforced  chan struct{} // closed when the first map is enforced
 	opened    chan struct{} // the transport has opened its sockets
 	once      sync.Once
+	down      atomic.Bool    // its user has taken it down
 	port      atomic.Uint32  // that the coordinator was told
 	guarded   []netip.Prefix // ranges as noted on disk; run's until the follower runs, then its
 
@@ -87,18 +88,20 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 		OnGather: m.onGather, OnSTUN: m.gatherer.Receive,
 	})
 	if err != nil {
-		return nil, errors.Join(err, m.world.close())
+		return nil, errors.Join(err, m.world.close(true))
 	}
 	m.engine, err = engine.New(engine.Options{Plane: &m.plane, Paths: m, Links: m.world, Enforced: m.isEnforced, Log: n.log})
 	if err != nil {
-		return nil, errors.Join(err, m.world.close())
+		return nil, errors.Join(err, m.world.close(true))
 	}
 	return m, nil
 }
 
-// run is up until ctx is done.
+// run is up until ctx is done. Unless its user has taken it down, what is meant for
+// the mesh stays on this machine after that too: a service is stopped to be started
+// again, as by an upgrade, and programs go on talking meanwhile.
 func (m *mesh) run(ctx context.Context) (err error) {
-	defer func() { err = errors.Join(err, m.world.close()) }()
+	defer func() { err = errors.Join(err, m.world.close(!m.down.Load())) }()
 	start := m.fromDisk()
 	m.follower, err = control.NewFollower(control.Options{
 		Dir: m.node.dir, Keys: m.node.keys, Identity: m.identity, Clock: m.node.clock, Listener: m,

@@ -152,6 +152,7 @@ func (n *Node) runMesh(ctx context.Context, id *control.Identity) (stopped chan 
 	for {
 		select {
 		case stopped = <-n.stop:
+			m.down.Store(true)
 			cancel()
 			return stopped, <-ended
 		case again := <-n.start:

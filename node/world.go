@@ -34,7 +34,9 @@ type world interface {
 	gaps() []string
 	// beneath marks sockets that must never lead into the mesh; nil: none can.
 	beneath() control.Control
-	close() error
+	// close ends it. If it stays guarded, nothing that is meant for the mesh leaves
+	// this machine afterwards.
+	close(guarded bool) error
 }
 
 // tunWorld is the machine's own network.
@@ -137,8 +139,13 @@ func (w *tunWorld) gaps() []string {
 
 func (w *tunWorld) beneath() control.Control { return osnet.Control(w.net.Config().Mark) }
 
-func (w *tunWorld) close() error {
-	return errors.Join(osnet.Restore(w.fwd), w.net.Close())
+func (w *tunWorld) close(guarded bool) error {
+	err := osnet.Restore(w.fwd)
+	if guarded {
+		w.net.Leave()
+		return err
+	}
+	return errors.Join(err, w.net.Close())
 }
 
 // stackWorld is a network stack in this process.
@@ -188,7 +195,7 @@ func (w *stackWorld) gaps() []string { return nil }
 
 func (w *stackWorld) beneath() control.Control { return nil }
 
-func (w *stackWorld) close() error { return w.stack.Close() }
+func (w *stackWorld) close(bool) error { return w.stack.Close() }
 
 // run serves the doors that the configuration names.
 func (w *stackWorld) run(ctx context.Context, changed func()) error {

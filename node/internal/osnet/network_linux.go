@@ -175,6 +175,15 @@ func (n *Network) Close() error {
 	return err
 }
 
+// Leave ends and takes nothing back: what leads nowhere, and the wall, keep the
+// mesh's traffic on this machine, as after a crash, until another daemon adopts
+// them, or closes them.
+func (n *Network) Leave() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.nl.Close()
+}
+
 func (n *Network) families() []int {
 	if n.six {
 		return []int{unix.AF_INET, unix.AF_INET6}

@@ -64,6 +64,9 @@ func (*Network) EnableForwarding([]netip.Prefix) ([]Change, error) {
 // Close does nothing.
 func (*Network) Close() error { return nil }
 
+// Leave has nothing to leave.
+func (*Network) Leave() {}
+
 // Restore has nothing to take back.
 func Restore([]Change) error { return nil }
 
