@@ -82,8 +82,8 @@ func (c *candidate) land(id probe.ID, mapped netip.AddrPort, now time.Time) bool
 	}
 	took := max(now.Sub(c.flights[i].sent), time.Microsecond)
 	c.flights = slices.Delete(c.flights, 0, i+1)
-	if c.rtt == 0 {
-		c.rtt = took
+	if c.rtt == 0 || took < c.rtt/2 {
+		c.rtt = took // one that waited for a neighbour's address, such as the first, is soon forgotten
 	} else {
 		c.rtt += (took - c.rtt) / 8 // RFC 6298 section 2
 	}

@@ -126,13 +126,17 @@ func (m *machine) alarm(now time.Time) (gone bool) {
 }
 
 // best is the other candidate to take over from a suspect path, unasked. An address
-// must have answered since the path did last: else two that died together would
-// take turns.
+// must have answered a request that left after the first which the path did not
+// answer: else two that died together would take turns.
 func (m *machine) best(now time.Time) (best *candidate) {
+	trouble := m.current.answered
+	if len(m.current.flights) > 0 {
+		trouble = m.current.flights[0].sent
+	}
 	for _, c := range m.cands {
 		switch {
 		case c == m.current || !m.recent(c, now):
-		case !c.way.Relayed() && !c.answered.After(m.current.answered):
+		case !c.way.Relayed() && !c.answered.After(trouble):
 		case best == nil, c.better(best), c.way.Relayed() == best.way.Relayed() && c.rtt < best.rtt:
 			best = c
 		}
