@@ -16,7 +16,7 @@ const (
 	// one that it sees.
 	maxTold = 15
 	// settles is how long what changed may go on changing before the coordinator is
-	// told: servers answer one after the other, and each report costs all peers.
+	// told again: servers answer one after the other, and each report costs all peers.
 	settles = 200 * time.Millisecond
 )
 
@@ -57,14 +57,15 @@ func (m *mesh) onGather() {
 	m.transport.SetOwn(m.gatherer.List())
 }
 
-// onGathered is the gatherer's word that we are elsewhere.
+// onGathered is the gatherer's word that we are elsewhere, or have looked again.
 func (m *mesh) onGathered() {
 	m.transport.SetOwn(m.gatherer.List())
 	m.mapPort(false)
 	m.tellSoon()
 }
 
-// tellSoon has the coordinator told where we are, once what changed has settled.
+// tellSoon has the coordinator told where we are: at once, or if it was told just
+// now, when what changed has settled.
 func (m *mesh) tellSoon() {
 	select {
 	case m.elsewhere <- struct{}{}:

@@ -67,6 +67,7 @@ func (m *mesh) onPath(peer string, info transport.PathInfo) {
 // handshake with each peer that is due, once there is a path.
 func (m *mesh) greet(ctx context.Context) error {
 	var settled <-chan time.Time
+	again := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -77,12 +78,14 @@ func (m *mesh) greet(ctx context.Context) error {
 			m.tellPort()
 			m.greetOpen()
 		case <-m.elsewhere:
-			if settled == nil {
+			if again = settled != nil; !again {
+				m.follower.FactsChanged()
 				settled = time.After(settles)
 			}
 		case <-settled:
-			settled = nil
-			m.follower.FactsChanged()
+			if settled = nil; again {
+				m.tellSoon()
+			}
 		}
 	}
 }

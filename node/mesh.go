@@ -268,7 +268,6 @@ func (m *mesh) tellPort() {
 	if m.port.Swap(uint32(port)) == uint32(port) {
 		return
 	}
-	m.tellSoon()
 	if err := m.node.dir.SavePort(port); err != nil {
 		m.log.Warn("noting the UDP port failed: after a restart peers have to look for this node", "error", err)
 	}
@@ -280,7 +279,6 @@ func (m *mesh) networkChanged() {
 	m.gatherer.NetworkChanged()
 	m.mapPort(true)
 	m.exceptLocal()
-	m.tellSoon()
 }
 
 // facts are what the coordinator is told of where this node is.

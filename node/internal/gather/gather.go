@@ -57,7 +57,8 @@ type Config struct {
 	Local func() ([]netip.AddrPort, error)
 	// Given are told as they are.
 	Given []netip.AddrPort
-	// OnChange is called when List says something else, by Run's goroutine. It must
+	// OnChange is called when List says something else, and after each look at this
+	// machine's addresses that NetworkChanged asked for, by Run's goroutine. It must
 	// return soon.
 	OnChange func()
 	Log      *slog.Logger // nil: nowhere
@@ -82,6 +83,7 @@ type Gatherer struct {
 	// Run's.
 	machine  *stun.Machine
 	local    []netip.AddrPort
+	looking  bool     // local was listed anew in this turn
 	resolved []Server // of which addrs are
 	addrs    map[string][]netip.Addr
 	looked   time.Time

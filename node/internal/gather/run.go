@@ -71,7 +71,7 @@ func (g *Gatherer) take(now time.Time) {
 		if err != nil {
 			g.cfg.Log.Warn("listing this machine's addresses failed", "error", err)
 		}
-		g.local = local
+		g.local, g.looking = local, true
 		g.machine.NetworkChanged(now, local)
 	}
 	if !slices.Equal(servers, g.resolved) {
@@ -169,8 +169,8 @@ func (g *Gatherer) publish() {
 	report := g.machine.Report()
 	g.mu.Lock()
 	list := g.compose(report)
-	changed := !slices.Equal(list, g.list)
-	g.list, g.report = list, report
+	changed := g.looking || !slices.Equal(list, g.list)
+	g.list, g.report, g.looking = list, report, false
 	g.mu.Unlock()
 	if changed {
 		g.cfg.OnChange()
