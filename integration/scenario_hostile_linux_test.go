@@ -88,15 +88,7 @@ func TestHostileNetworkGetsNothingInClear_A34(t *testing.T) {
 	if s == nil {
 		return
 	}
-	at := s.at("ehr", 443)
-	s.answered("ward", at[0].Addr())
-	streams := []*download{
-		startDownload(t, s.Host("ehr"), at[0], s.Host("ward")),
-		startDownload(t, s.Host("ehr"), at[1], s.Host("ward")),
-	}
-	for _, a := range at {
-		s.mumble(t, "ward", netip.AddrPortFrom(a.Addr(), 5000))
-	}
+	at, streams := s.talk(t)
 	mesh := []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.PrefixFrom(at[1].Addr(), 48).Masked()}
 	for _, h := range hostiles() {
 		t.Run(h.name, func(t *testing.T) {

@@ -70,6 +70,21 @@ func vandals() []vandal {
 	}
 }
 
+// talk has ward take a download from each of ehr's addresses, and send to each what
+// must leave in the tunnel alone.
+func (s *scene) talk(t *testing.T) (at []netip.AddrPort, streams []*download) {
+	t.Helper()
+	at = s.at("ehr", 443)
+	s.answered("ward", at[0].Addr())
+	for _, a := range at {
+		streams = append(streams, startDownload(t, s.Host("ehr"), a, s.Host("ward")))
+	}
+	for _, a := range at {
+		s.mumble(t, "ward", netip.AddrPortFrom(a.Addr(), 5000))
+	}
+	return at, streams
+}
+
 // F49, F50: whatever another program does to the interface, the routes or the
 // rules, the daemon mends it by itself, connections go on where they were, and
 // nothing that was meant for the tunnel leaves in clear, though the machine has
@@ -79,15 +94,7 @@ func TestVandalisedNetworkMendsItselfAndLeaksNothing_F49_F50(t *testing.T) {
 	if s == nil {
 		return
 	}
-	at := s.at("ehr", 443)
-	s.answered("ward", at[0].Addr())
-	streams := []*download{
-		startDownload(t, s.Host("ehr"), at[0], s.Host("ward")),
-		startDownload(t, s.Host("ehr"), at[1], s.Host("ward")),
-	}
-	for _, a := range at {
-		s.mumble(t, "ward", netip.AddrPortFrom(a.Addr(), 5000))
-	}
+	at, streams := s.talk(t)
 	goOn := func(t *testing.T) {
 		t.Helper()
 		for i, d := range streams {
