@@ -3,8 +3,8 @@
 // that is wrong with it.
 //
 // The dialect is the HuJSON policy file that admins of meshes already know.
-// This package reads groups, tagOwners, hosts, acls, grants, autoApprovers and
-// tests. What it promises:
+// This package reads groups, tagOwners, hosts, ipsets, postures, acls, grants,
+// ssh, nodeAttrs, autoApprovers, tests and sshTests. What it promises:
 //
 //   - A [Policy] comes from [Parse] alone, so it cannot be invalid. The zero
 //     Policy, a nil one, and one whose file has no rule section permit nothing.
@@ -33,9 +33,14 @@ type Policy struct {
 	groups    map[string][]string
 	tagOwners map[string][]Selector
 	hosts     map[string]netip.Prefix
+	ipsets    map[string][]netip.Prefix
+	postures  map[string]Posture
 	rules     []Rule
+	ssh       []SSHRule
+	attrs     []NodeAttr
 	approvers AutoApprovers
 	tests     []Test
+	sshTests  []SSHTest
 }
 
 // Name gives the file's name, as [Parse] was told it.
@@ -53,6 +58,25 @@ func (p *Policy) Group(name string) (logins []string, ok bool) {
 	}
 	logins, ok = p.groups[name]
 	return logins, ok
+}
+
+// IPSet gives the prefixes of an ipset ("ipset:imaging"), sorted, without
+// overlap: what is added less what is removed.
+func (p *Policy) IPSet(name string) (prefixes []netip.Prefix, ok bool) {
+	if p == nil {
+		return nil, false
+	}
+	prefixes, ok = p.ipsets[name]
+	return prefixes, ok
+}
+
+// Posture gives what a posture ("posture:managed") asks of a device.
+func (p *Policy) Posture(name string) (Posture, bool) {
+	if p == nil {
+		return Posture{}, false
+	}
+	posture, ok := p.postures[name]
+	return posture, ok
 }
 
 // TagOwners gives who may put a tag ("tag:ehr") on a node.
@@ -82,6 +106,31 @@ func (p *Policy) Rule(id acl.RuleID) (Rule, bool) {
 		}
 	}
 	return Rule{}, false
+}
+
+// SSH gives the ssh rules in the order in which they are asked: those that check
+// first, each kind in the file's order.
+func (p *Policy) SSH() []SSHRule {
+	if p == nil {
+		return nil
+	}
+	return p.ssh
+}
+
+// NodeAttrs gives which nodes carry which attributes, in the file's order.
+func (p *Policy) NodeAttrs() []NodeAttr {
+	if p == nil {
+		return nil
+	}
+	return p.attrs
+}
+
+// SSHTests gives the policy's own tests of its ssh rules in the file's order.
+func (p *Policy) SSHTests() []SSHTest {
+	if p == nil {
+		return nil
+	}
+	return p.sshTests
 }
 
 // AutoApprovers says whose routes are approved without a person.
@@ -118,13 +167,27 @@ type Rule struct {
 	Pos     Position
 	Text    string // canonical JSON: comments, blanks and the id left out
 	Src     []Selector
+	Via     []string // tags of the routers that it leads through; nil for any
 	Parts   []Part
+
+	// Postures are the postures of which the source's device must have one; nil
+	// asks for none. A rule that says nothing has those of defaultSrcPosture.
+	Postures []string
 }
 
 // Part is what a rule opens at one set of destinations. A rule has several
-// when its destinations differ in ports, or when some are autogroup:self.
+// when its destinations differ in ports, when some are autogroup:self or
+// autogroup:internet, and when it gives capabilities too.
 type Part struct {
-	Dst  []Selector    // empty when Self
-	Self bool          // each person's own untagged nodes
-	Open []acl.Service // sorted, without overlap
+	Dst      []Selector    // empty when Self or Internet
+	Self     bool          // each person's own untagged nodes
+	Internet bool          // public addresses, at exit nodes
+	Open     []acl.Service // sorted, without overlap; empty when App is not
+	App      []Capability  // sorted by name
+}
+
+// Capability is what an application on the destination lets the source do.
+type Capability struct {
+	Name   string   // domain/path
+	Values []string // compact JSON each, in the file's order; perhaps none
 }
