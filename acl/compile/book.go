@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -20,12 +21,16 @@ const unused selector = -1
 type book struct {
 	texts    []string // selector -> its canonical text, sorted
 	byLogin  map[string][]selector
+	byDomain map[string]selector
+	byRole   map[string]selector
 	byTag    map[string]selector
-	literals map[netip.Prefix]selector
+	literals map[netip.Prefix][]selector
+	vias     map[string][]int32 // tag -> numbers of the via lists that name it
 
 	anySrc, anyDst, member, tagged selector // unused when no rule has them
 
 	parts        []*part
+	internet     []int32   // indexes of the parts into autogroup:internet, ascending
 	asSrc, asDst [][]int32 // selector -> indexes of parts, ascending
 	hasSelf      bool
 }
@@ -34,24 +39,36 @@ type book struct {
 type part struct {
 	rule     *policy.Rule
 	words    *policy.Part // the part as written
+	at       int32        // its index in the book
+	via      int32        // number of its via list, or anyWay
 	self     bool
+	internet bool
 	open     []acl.Service
+	app      []policy.Capability
+	needs    [][]acl.Fact // one of these sets; nil: none
 	src, dst []selector
 
 	// Parts with the same selectors share a list: a thousand rules from * have one.
 	srcClasses, dstClasses *classList
 }
 
+// anyWay is the via of a part that does not say which routers to lead through.
+const anyWay int32 = -1
+
 // The texts of * as a source and as a destination: it means different sets.
 const (
-	anySrcText = "src:*"
-	anyDstText = "dst:*"
-	memberText = "autogroup:member"
-	taggedText = "autogroup:tagged"
+	anySrcText   = "src:*"
+	anyDstText   = "dst:*"
+	memberText   = "autogroup:member"
+	taggedText   = "autogroup:tagged"
+	internetText = "autogroup:internet"
 )
 
 func newBook(pol *policy.Policy) *book {
-	b := &book{byLogin: make(map[string][]selector), byTag: make(map[string]selector), literals: make(map[netip.Prefix]selector)}
+	b := &book{
+		byLogin: make(map[string][]selector), byDomain: make(map[string]selector), byRole: make(map[string]selector),
+		byTag: make(map[string]selector), literals: make(map[netip.Prefix][]selector), vias: make(map[string][]int32),
+	}
 	used := make(map[string]policy.Selector)
 	var rough []roughPart
 	for i := range pol.Rules() {
@@ -66,15 +83,35 @@ func newBook(pol *policy.Policy) *book {
 	}
 	b.anySrc, b.anyDst = idOf(ids, anySrcText), idOf(ids, anyDstText)
 	b.member, b.tagged = idOf(ids, memberText), idOf(ids, taggedText)
-	src, dst := make(lists), make(lists)
+	src, dst, ways := make(lists), make(lists), make(map[string]int32)
 	for _, r := range rough {
 		p := b.add(r, ids)
+		p.via = b.way(r.rule.Via, ways)
 		p.srcClasses, p.dstClasses = src.of(p.src), dst.of(p.dst)
 	}
 	for login := range b.byLogin {
 		slices.Sort(b.byLogin[login])
 	}
 	return b
+}
+
+// way numbers a list of tags that a rule leads through. The number is the same
+// for the same tags in another order.
+func (b *book) way(tags []string, known map[string]int32) int32 {
+	if len(tags) == 0 {
+		return anyWay
+	}
+	tags = slices.Compact(slices.Sorted(slices.Values(tags)))
+	key := strings.Join(tags, " ")
+	number, ok := known[key]
+	if !ok {
+		number = int32(len(known))
+		known[key] = number
+		for _, tag := range tags {
+			b.vias[tag] = append(b.vias[tag], number)
+		}
+	}
+	return number
 }
 
 func idOf(ids map[string]selector, text string) selector {
@@ -97,7 +134,7 @@ func roughParts(rule *policy.Rule, used map[string]policy.Selector) []roughPart 
 	var all []roughPart
 	for i := range rule.Parts {
 		p := &rule.Parts[i]
-		if len(rule.Src) == 0 || (len(p.Dst) == 0 && !p.Self) {
+		if len(rule.Src) == 0 || (len(p.Dst) == 0 && !p.Self && !p.Internet) {
 			continue
 		}
 		r := roughPart{rule: rule, part: p}
@@ -120,6 +157,10 @@ func roughParts(rule *policy.Rule, used map[string]policy.Selector) []roughPart 
 			used[text] = s
 			r.dst = append(r.dst, text)
 		}
+		if p.Internet {
+			used[internetText] = policy.Selector{Kind: policy.Internet}
+			r.dst = append(r.dst, internetText)
+		}
 		if p.Self {
 			used[memberText] = policy.Selector{Kind: policy.Member}
 			r.dst = append(r.dst, memberText)
@@ -141,16 +182,28 @@ func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
 				b.byLogin[login] = append(b.byLogin[login], id)
 			}
 		}
+	case policy.Domain:
+		_, domain, _ := strings.Cut(s.Name, "@")
+		b.byDomain[domain] = id
+	case policy.Role:
+		b.byRole[strings.TrimPrefix(s.Name, "autogroup:")] = id
 	case policy.Tag:
 		b.byTag[s.Name] = id
-	case policy.Net:
-		b.literals[s.Prefix] = id
+	default:
+		for _, prefix := range spans(s, pol) {
+			b.literals[prefix] = append(b.literals[prefix], id)
+		}
 	}
 }
 
 func (b *book) add(r roughPart, ids map[string]selector) *part {
-	p := &part{rule: r.rule, words: r.part, self: r.part.Self, open: r.part.Open}
-	at := int32(len(b.parts))
+	p := &part{
+		rule: r.rule, words: r.part, at: int32(len(b.parts)), self: r.part.Self, internet: r.part.Internet,
+		open: r.part.Open, app: r.part.App,
+	}
+	for _, posture := range r.rule.Postures {
+		p.needs = append(p.needs, []acl.Fact{acl.Fact(posture)})
+	}
 	for _, text := range r.src {
 		p.src = append(p.src, ids[text])
 	}
@@ -159,10 +212,13 @@ func (b *book) add(r roughPart, ids map[string]selector) *part {
 	}
 	p.src, p.dst = sortedSet(p.src), sortedSet(p.dst)
 	for _, id := range p.src {
-		b.asSrc[id] = append(b.asSrc[id], at)
+		b.asSrc[id] = append(b.asSrc[id], p.at)
 	}
 	for _, id := range p.dst {
-		b.asDst[id] = append(b.asDst[id], at)
+		b.asDst[id] = append(b.asDst[id], p.at)
+	}
+	if p.internet {
+		b.internet = append(b.internet, p.at)
 	}
 	b.parts = append(b.parts, p)
 	b.hasSelf = b.hasSelf || p.self
@@ -183,12 +239,15 @@ func (l lists) of(ids []selector) *classList {
 // same tells whether two books say the same of every node there could be. Where
 // in the file a rule stands does not matter.
 func (b *book) same(o *book) bool {
-	return slices.Equal(b.texts, o.texts) && maps.Equal(b.literals, o.literals) && maps.Equal(b.byTag, o.byTag) &&
-		maps.EqualFunc(b.byLogin, o.byLogin, slices.Equal[[]selector]) &&
-		slices.EqualFunc(b.parts, o.parts, func(x, y *part) bool {
-			return x.rule.ID == y.rule.ID && x.self == y.self && slices.Equal(x.open, y.open) &&
-				slices.Equal(x.src, y.src) && slices.Equal(x.dst, y.dst)
-		})
+	return slices.Equal(b.texts, o.texts) && maps.Equal(b.byTag, o.byTag) && maps.Equal(b.byDomain, o.byDomain) && maps.Equal(b.byRole, o.byRole) &&
+		maps.EqualFunc(b.literals, o.literals, slices.Equal[[]selector]) && maps.EqualFunc(b.vias, o.vias, slices.Equal[[]int32]) &&
+		maps.EqualFunc(b.byLogin, o.byLogin, slices.Equal[[]selector]) && slices.EqualFunc(b.parts, o.parts, samePart)
+}
+
+func samePart(x, y *part) bool {
+	return x.rule.ID == y.rule.ID && x.self == y.self && x.internet == y.internet && x.via == y.via && slices.Equal(x.open, y.open) &&
+		slices.Equal(x.src, y.src) && slices.Equal(x.dst, y.dst) && slices.EqualFunc(x.needs, y.needs, slices.Equal[[]acl.Fact]) &&
+		slices.EqualFunc(x.app, y.app, func(a, b policy.Capability) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) })
 }
 
 // of gives the selectors that a node's addresses match by what the node is.
@@ -203,7 +262,18 @@ func (b *book) of(n Node) []selector {
 			}
 		}
 	case n.User != "":
+		_, domain, _ := strings.Cut(n.User, "@")
 		all = append(append(all, b.member), b.byLogin[n.User]...)
+		all = append(append(all, idOf(b.byDomain, domain), idOf(b.byRole, n.Role)), b.byLogin[n.UserName+"@"]...)
+	}
+	return sortedSet(all)
+}
+
+// waysOf gives the numbers of the via lists that name one of a node's tags.
+func (b *book) waysOf(n Node) []int32 {
+	var all []int32
+	for _, tag := range n.Tags {
+		all = append(all, b.vias[tag]...)
 	}
 	return sortedSet(all)
 }

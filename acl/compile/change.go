@@ -77,7 +77,7 @@ func (t *turn) tell() Change {
 		if !mv.node.leaving {
 			after = t.m.peersOf(mv.node)
 			own := t.viewOf(mv.node)
-			own.Self = true
+			own.Self = mv.told
 			own.Rules = mv.fresh || !equalRules(mv.rules, t.m.rulesOf(mv.node.profile))
 		}
 		t.tellPeers(mv, id, after)
@@ -95,7 +95,12 @@ func (t *turn) tell() Change {
 			v.upserted, v.removed = tidy(v.upserted), tidy(v.removed)
 		}
 	}
+	t.views = slices.DeleteFunc(t.views, View.empty) // a node's profile may change unseen
 	return Change{Views: t.views}
+}
+
+func (v View) empty() bool {
+	return !v.Self && !v.Rules && len(v.upserted) == 0 && len(v.removed) == 0
 }
 
 // tellPeers tells the peers before and after about a node that moved, and it
@@ -108,15 +113,17 @@ func (t *turn) tellPeers(mv *move, id []string, after []*node) {
 		gained = make([]string, 0, len(after))
 	}
 	for _, peer := range after {
-		if peer.standing != was {
+		if peer.stamped != was {
 			gained = append(gained, peer.ID)
+		} else if !mv.told {
+			continue
 		}
 		v := t.viewOf(peer)
 		v.upserted = join(v.upserted, id)
 	}
 	is := t.m.stamp(after)
 	for _, peer := range mv.peers {
-		if peer.standing == is {
+		if peer.stamped == is {
 			continue
 		}
 		lost = append(lost, peer.ID)
@@ -135,7 +142,7 @@ func (t *turn) tellPeers(mv *move, id []string, after []*node) {
 func (m *Mesh) stamp(nodes []*node) uint64 {
 	m.round++
 	for _, n := range nodes {
-		n.standing = m.round
+		n.stamped = m.round
 	}
 	return m.round
 }

@@ -21,7 +21,9 @@
 //   - A name selects a node's addresses, never the routes behind it, and
 //     an address never opens the node's other one.
 //
-// Default routes are left out as yet: a node's approved 0.0.0.0/0 opens nothing.
+// A default route is no subnet route: * and autogroup:internet lead there, and
+// no literal. Nodes are told of none as yet: what has an approved 0.0.0.0/0 is
+// judged here, and carried by nobody.
 // Who may join, which routes are approved and how maps travel is left to others.
 package compile
 
@@ -46,6 +48,10 @@ type Node struct {
 	Tags   []string
 	Addrs  []netip.Addr
 	Routes []netip.Prefix // approved ones only
+
+	UserName string         // the owner's name, for policies that write NAME@
+	Role     string         // the owner's role: "admin"
+	Elected  []netip.Prefix // those of Routes for which it was elected before others that have them too
 }
 
 // Mesh is a policy compiled for a directory of nodes. It is not safe for
@@ -62,7 +68,8 @@ type Mesh struct {
 	classes  map[string]*class // by signature
 	byNum    map[acl.Class]*class
 	profiles map[string]*profile
-	round    uint64 // stamps marks
+	exits    []*node // that have an approved default route
+	round    uint64  // stamps marks
 }
 
 // New gives a mesh without nodes. The ranges are those from which nodes have
@@ -74,8 +81,8 @@ func New(pol *policy.Policy, ranges []netip.Prefix) *Mesh {
 		nodes: make(map[string]*node), byOwner: make(map[acl.Owner][]*node),
 		classes: make(map[string]*class), byNum: make(map[acl.Class]*class), profiles: make(map[string]*profile),
 	}
-	for prefix, id := range m.book.literals {
-		m.entry(prefix).literal = id
+	for prefix, ids := range m.book.literals {
+		m.entry(prefix).literals = ids
 	}
 	for _, prefix := range m.ranges {
 		if prefix.IsValid() {
@@ -106,7 +113,7 @@ func (m *Mesh) Load(nodes []Node) {
 	}
 	t.signAll()
 	for _, n := range m.nodes {
-		n.settle(m, m.recordOf(n))
+		n.settle(m, m.recordOf(n), m.standingOf(n))
 	}
 	t.link()
 }

@@ -8,11 +8,12 @@ import (
 // entry is one prefix that matters: a node has or routes it, it is one of the
 // mesh's ranges, or the policy names it.
 type entry struct {
-	literal selector // unused unless the policy names it
-	inRange bool
-	hosts   []*node // whose address it is: one, or it is nobody's
-	routers []*node // who routes it
-	class   *class  // nil: no selector matches
+	literals []selector // of the policy's names that hold it as a whole
+	inRange  bool
+	exits    int     // of a default route: the nodes that have it
+	hosts    []*node // whose address it is: one, or it is nobody's
+	routers  []*node // who routes it
+	class    *class  // nil: no selector matches
 }
 
 // entry gives the entry of a prefix and makes it if need be.
@@ -20,23 +21,23 @@ func (m *Mesh) entry(prefix netip.Prefix) *entry {
 	if e, ok := m.table.Get(prefix); ok {
 		return e
 	}
-	e := &entry{literal: unused}
+	e := &entry{}
 	m.table.Insert(prefix, e)
 	return e
 }
 
 func (e *entry) needless() bool {
-	return e.literal == unused && !e.inRange && len(e.hosts) == 0 && len(e.routers) == 0
+	return len(e.literals) == 0 && !e.inRange && len(e.hosts) == 0 && len(e.routers) == 0 && e.exits == 0
 }
 
 // own gives the selectors that match a prefix by itself, whatever is around it.
 // An address that two nodes claim is neither's: who could say whose rights it has?
 func (m *Mesh) own(e *entry) []selector {
-	all := []selector{e.literal}
+	all := slices.Clone(e.literals)
 	if e.inRange || len(e.routers) > 0 {
 		all = append(all, m.book.anySrc)
 	}
-	if len(e.hosts) > 0 || len(e.routers) > 0 {
+	if len(e.hosts) > 0 || len(e.routers) > 0 || e.exits > 0 {
 		all = append(all, m.book.anyDst)
 	}
 	if len(e.hosts) == 1 {

@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -111,19 +112,34 @@ func (n *node) title() string {
 
 // judge gives the first part that allows a flow, or nil.
 func (m *Mesh) judge(from, to place, proto acl.Protocol, port uint16) *part {
+	return m.first(from, to, func(p *part) bool { return opens(p.open, proto, port) })
+}
+
+// first gives the first part from one place to another that is as wanted, or nil.
+func (m *Mesh) first(from, to place, wanted func(*part) bool) *part {
 	if from.class == nil || to.class == nil {
 		return nil
 	}
 	for at := range common(from.class.asSrc, to.class.asDst) {
 		p := m.book.parts[at]
-		if p.self && (from.owner == 0 || from.owner != to.owner) {
-			continue
-		}
-		if opens(p.open, proto, port) {
+		if p.holds(from, to) && wanted(p) {
 			return p
 		}
 	}
 	return nil
+}
+
+// holds tells whether a part whose classes match is in force between two places.
+// Nobody is known to have any posture here.
+func (p *part) holds(from, to place) bool {
+	if p.needs != nil || p.self && (from.owner == 0 || from.owner != to.owner) {
+		return false
+	}
+	answering := to.routers
+	if to.host != nil {
+		answering = []*node{to.host}
+	}
+	return len(answering) == 0 || slices.ContainsFunc(answering, func(n *node) bool { return n.profile.lands(p) })
 }
 
 // opens tells whether services let the first packet of a flow through. An echo
@@ -175,8 +191,12 @@ func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port
 		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), 1
 	case src && dst && !fits:
 		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), 2
-	case src && dst:
+	case src && dst && p.self:
 		n.why, n.miss = "it lets people reach their own nodes only, and these two are not of one person", 2
+	case src && dst && p.needs != nil:
+		n.why, n.miss = fmt.Sprintf("it asks for %s", factsText(p.needs)), 2
+	case src && dst:
+		n.why, n.miss = fmt.Sprintf("it leads through routers with %s only", strings.Join(p.rule.Via, " or ")), 2
 	case dst && fits:
 		n.why, n.miss = fmt.Sprintf("it opens this to %s, and %s is not among them", sourceText(p), from.label), 3
 	case src && fits:
@@ -187,13 +207,6 @@ func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port
 		n.miss = 6
 	}
 	return n
-}
-
-func has(sorted []int32, at int32) bool {
-	for range common(sorted, []int32{at}) {
-		return true
-	}
-	return false
 }
 
 func opensProtocol(open []acl.Service, proto acl.Protocol) bool {

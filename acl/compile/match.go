@@ -3,16 +3,15 @@ package compile
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
-// picker tells of nodes whether a selector picks them by what they are. Tests
-// and approvers ask this way, since they may use names that no rule has.
+// picker tells of nodes whether a selector picks them by what they are, or by an
+// address that they have. Tests, approvers and ssh rules ask this way, since they
+// may use names that no rule has.
 func (m *Mesh) picker(s policy.Selector) func(*Node) bool {
-	person := func(is func(login string) bool) func(*Node) bool {
-		return func(n *Node) bool { return len(n.Tags) == 0 && n.User != "" && is(n.User) }
-	}
 	switch s.Kind {
 	case policy.Any:
 		return func(*Node) bool { return true }
@@ -20,20 +19,41 @@ func (m *Mesh) picker(s policy.Selector) func(*Node) bool {
 		return func(n *Node) bool { return len(n.Tags) > 0 }
 	case policy.Tag:
 		return func(n *Node) bool { return slices.Contains(n.Tags, s.Name) }
+	case policy.Net, policy.Set:
+		prefixes := spans(s, m.pol)
+		return func(n *Node) bool {
+			return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return slices.ContainsFunc(n.Addrs, p.Contains) })
+		}
+	}
+	person := m.personPicker(s)
+	return func(n *Node) bool { return len(n.Tags) == 0 && n.User != "" && person(n) }
+}
+
+// personPicker tells of nodes of people whether a selector picks their owner.
+func (m *Mesh) personPicker(s policy.Selector) func(*Node) bool {
+	switch s.Kind {
 	case policy.Member:
-		return person(func(string) bool { return true })
+		return func(*Node) bool { return true }
 	case policy.User:
-		return person(func(login string) bool { return login == s.Name })
+		return func(n *Node) bool { return is(n, s.Name) }
+	case policy.Role:
+		return func(n *Node) bool { return "autogroup:"+n.Role == s.Name }
+	case policy.Domain:
+		_, domain, _ := strings.Cut(s.Name, "@")
+		return func(n *Node) bool { return strings.HasSuffix(n.User, "@"+domain) }
 	case policy.Group:
 		members := make(map[string]bool)
 		logins, _ := m.pol.Group(s.Name)
 		for _, login := range logins {
 			members[login] = true
 		}
-		return person(func(login string) bool { return members[login] })
+		return func(n *Node) bool { return members[n.User] || members[n.UserName+"@"] }
 	}
 	return func(*Node) bool { return false }
 }
+
+// is tells whether a login, or a name with a bare @ behind it, is a node's owner.
+func is(n *Node, login string) bool { return login == n.User || login == n.UserName+"@" }
 
 // OwnsTag tells whether the policy lets somebody put a tag on a node: a person
 // (a Node with a User alone), or a tagged node. Nobody owns an unknown tag.

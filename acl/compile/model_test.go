@@ -211,7 +211,8 @@ func opensText(name, ports string, proto acl.Protocol, port int) bool {
 }
 
 // points gives addresses that stand for everything a node has or routes: both
-// ends of each prefix that could make a difference.
+// ends of each prefix that could make a difference. What another router carries
+// more precisely counts too: a rule about it lands on both.
 func (w world) points(n compile.Node) []netip.Addr {
 	all := slices.Clone(n.Addrs)
 	for _, route := range n.Routes {
@@ -219,26 +220,12 @@ func (w world) points(n compile.Node) []netip.Addr {
 			continue
 		}
 		for _, a := range w.ends() {
-			if _, hosted := w.hostOf(a); route.Contains(a) && !hosted && route.Bits() == w.mostPrecise(a) {
+			if _, hosted := w.hostOf(a); route.Contains(a) && !hosted {
 				all = append(all, a)
 			}
 		}
 	}
 	return all
-}
-
-// mostPrecise gives the length of the longest route that holds a, whoever
-// carries it: that router stands for a, and a wider one does not.
-func (w world) mostPrecise(a netip.Addr) int {
-	best := 0
-	for _, n := range w.nodes {
-		for _, r := range n.Routes {
-			if r.Contains(a) {
-				best = max(best, r.Bits())
-			}
-		}
-	}
-	return best
 }
 
 // ends gives both ends of every prefix that the world knows.

@@ -5,14 +5,17 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/cordonmesh/cordon/acl"
 )
 
 // node is a node of the directory, with what was last told of it.
 type node struct {
-	Node      // as put; addresses and routes in canonical form
+	Node                     // as put; addresses and routes in canonical form
+	defaults  []netip.Prefix // approved default routes; not among Routes
 	selectors []selector
+	ways      []int32 // numbers of the via lists that name one of its tags
 
 	// What was last told. It lags behind Node until the turn's end.
 	record  record
@@ -20,12 +23,12 @@ type node struct {
 	seat    int      // index in profile.nodes
 
 	// Marks of a turn.
-	touched  uint64 // the turn in which it was touched last
-	changed  uint64 // the turn in which its record changed last
-	viewed   uint64 // the turn in which it got a view
-	view     int    // index of that view
-	leaving  bool
-	standing uint64 // stamp for telling two sets apart
+	touched uint64 // the turn in which it was touched last
+	changed uint64 // the turn in which its record changed last
+	viewed  uint64 // the turn in which it got a view
+	view    int    // index of that view
+	leaving bool
+	stamped uint64 // for telling two sets apart
 }
 
 // record is what others are told of a node.
@@ -39,18 +42,26 @@ func (r record) equal(o record) bool {
 	return r.name == o.name && r.owner == o.owner && slices.Equal(r.prefixes, o.prefixes)
 }
 
-// profile is a set of classes that nodes have. Its nodes share one rule set.
+// profile is what the rules can tell of nodes. Its nodes share one rule set.
 type profile struct {
 	key     string
-	classes []*class
-	nodes   []*node
-	rules   *acl.RuleSet // nil until somebody asks
-	stale   uint64       // the turn in which its rules changed last
-	mark    uint64
+	classes []*class // of addresses and of routes
+	standing
+	nodes []*node
+	rules *acl.RuleSet // nil until somebody asks
+	stale uint64       // the turn in which its rules changed last
+	mark  uint64
 }
 
-// become takes on what the directory says. Invalid and IPv4-mapped addresses
-// and default routes are dropped; what is nobody's stays denied.
+// standing is where a node stands, for the parts that ask for more than a class.
+type standing struct {
+	addrs, routes []*class
+	exit          bool    // it has a default route
+	ways          []int32 // via lists that name one of its tags
+}
+
+// become takes on what the directory says. Invalid and IPv4-mapped addresses are
+// dropped; what is nobody's stays denied.
 func (n *node) become(in Node, b *book) {
 	n.Node = in
 	n.Tags = slices.Clone(in.Tags)
@@ -60,16 +71,21 @@ func (n *node) become(in Node, b *book) {
 			n.Addrs = append(n.Addrs, a)
 		}
 	}
-	n.Routes = make([]netip.Prefix, 0, len(in.Routes))
+	n.Routes, n.defaults = make([]netip.Prefix, 0, len(in.Routes)), nil
 	for _, p := range in.Routes {
-		if p.IsValid() && p.Bits() > 0 && !p.Addr().Is4In6() {
+		switch {
+		case !p.IsValid() || p.Addr().Is4In6():
+		case p.Bits() == 0:
+			n.defaults = append(n.defaults, p.Masked())
+		default:
 			n.Routes = append(n.Routes, p.Masked())
 		}
 	}
 	slices.SortFunc(n.Addrs, netip.Addr.Compare)
 	slices.SortFunc(n.Routes, comparePrefix)
-	n.Addrs, n.Routes = slices.Compact(n.Addrs), slices.Compact(n.Routes)
-	n.selectors = b.of(n.Node)
+	slices.SortFunc(n.defaults, comparePrefix)
+	n.Addrs, n.Routes, n.defaults = slices.Compact(n.Addrs), slices.Compact(n.Routes), slices.Compact(n.defaults)
+	n.selectors, n.ways = b.of(n.Node), b.waysOf(n.Node)
 }
 
 func comparePrefix(a, b netip.Prefix) int {
@@ -137,8 +153,57 @@ type carrier struct {
 	own    bool
 }
 
+// standingOf works out where a node stands. A route brings in every class inside
+// it, also of what another router carries more precisely: a rule about that lands
+// on both.
+func (m *Mesh) standingOf(n *node) standing {
+	s := standing{exit: len(n.defaults) > 0, ways: n.ways}
+	for _, a := range n.Addrs {
+		if e, ok := m.table.Get(single(a)); ok && e.class != nil && len(e.hosts) == 1 {
+			s.addrs = append(s.addrs, e.class)
+		}
+	}
+	for _, route := range n.Routes {
+		s.routes = m.classesIn(s.routes, route)
+	}
+	s.addrs, s.routes = classSet(s.addrs), classSet(s.routes)
+	return s
+}
+
+// classesIn adds the classes of a route and of what is inside it, but for the
+// addresses of nodes: nobody stands in front of those.
+func (m *Mesh) classesIn(all []*class, route netip.Prefix) []*class {
+	for _, e := range m.table.Subnets(route) {
+		if e.class != nil && len(e.hosts) == 0 {
+			all = append(all, e.class)
+		}
+	}
+	return all
+}
+
+// classSet sorts in place and drops duplicates.
+func classSet(all []*class) []*class {
+	slices.SortFunc(all, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
+	return slices.Compact(all)
+}
+
+// key gives a standing as a map's key.
+func (s *standing) key() string {
+	key := make([]byte, 0, 8*(len(s.addrs)+len(s.routes))+4*len(s.ways)+4)
+	for _, classes := range [][]*class{s.addrs, s.routes} {
+		key = binary.AppendUvarint(key, uint64(len(classes)))
+		for _, c := range classes {
+			key = binary.BigEndian.AppendUint64(key, uint64(c.num))
+		}
+	}
+	for _, way := range s.ways {
+		key = binary.AppendUvarint(key, uint64(way))
+	}
+	return string(strconv.AppendBool(key, s.exit))
+}
+
 // settle makes r what viewers hold of the node, and moves it to its profile.
-func (n *node) settle(m *Mesh, r record) {
+func (n *node) settle(m *Mesh, r record, s standing) {
 	if n.record.owner != r.owner || n.profile == nil {
 		m.disown(n)
 		if r.owner != 0 {
@@ -146,7 +211,7 @@ func (n *node) settle(m *Mesh, r record) {
 		}
 	}
 	n.record = r
-	if p := m.profileFor(r.prefixes); p != n.profile {
+	if p := m.profileFor(s); p != n.profile {
 		m.unseat(n)
 		n.profile, n.seat = p, len(p.nodes)
 		p.nodes = append(p.nodes, n)
@@ -186,25 +251,13 @@ func (m *Mesh) unseat(n *node) {
 	}
 }
 
-// profileFor gives the profile of a set of prefixes.
-func (m *Mesh) profileFor(prefixes []acl.PrefixClass) *profile {
-	nums := make([]acl.Class, len(prefixes))
-	for i, pc := range prefixes {
-		nums[i] = pc.Class
-	}
-	slices.Sort(nums)
-	nums = slices.Compact(nums)
-	key := make([]byte, 0, 8*len(nums))
-	for _, num := range nums {
-		key = binary.BigEndian.AppendUint64(key, uint64(num))
-	}
-	if p, ok := m.profiles[string(key)]; ok {
+// profileFor gives the profile of a standing.
+func (m *Mesh) profileFor(s standing) *profile {
+	key := s.key()
+	if p, ok := m.profiles[key]; ok {
 		return p
 	}
-	p := &profile{key: string(key)}
-	for _, num := range nums {
-		p.classes = append(p.classes, m.byNum[num])
-	}
+	p := &profile{key: key, standing: s, classes: classSet(slices.Concat(s.addrs, s.routes))}
 	for _, c := range p.classes {
 		c.profiles = append(c.profiles, p)
 	}

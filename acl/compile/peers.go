@@ -1,6 +1,9 @@
 package compile
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // Peers gives the nodes that a node may talk to in either direction, in no
 // order. The mesh must not change meanwhile.
@@ -32,13 +35,23 @@ func (m *Mesh) reaches(a, b *node) bool {
 	for _, c := range a.profile.classes {
 		for _, d := range b.profile.classes {
 			for at := range common(c.asSrc, d.asDst) {
-				if !m.book.parts[at].self || sameOwner {
+				if part := m.book.parts[at]; (!part.self || sameOwner) && b.profile.lands(part) {
 					return true
 				}
 			}
 		}
+		if m.reachesInternet(c, b.profile) {
+			return true
+		}
 	}
 	return false
+}
+
+// reachesInternet tells whether a rule leads from a class through an exit node.
+func (m *Mesh) reachesInternet(from *class, exit *profile) bool {
+	return exit.exit && slices.ContainsFunc(m.book.internet, func(at int32) bool {
+		return has(from.asSrc, at) && exit.lands(m.book.parts[at])
+	})
 }
 
 // common yields what two ascending lists share.
@@ -96,36 +109,74 @@ func (m *Mesh) appendOwn(peers []*node, n *node, round uint64) []*node {
 // them, itself perhaps among them. It marks them with a round of their own.
 func (m *Mesh) adjacent(p *profile) []*profile {
 	m.round++
-	var found []*profile
-	visit := func(list *classList) {
-		if list.mark == m.round {
-			return
+	v := visit{m: m}
+	for _, c := range p.classes {
+		for _, at := range c.asSrc {
+			v.destinations(m.book.parts[at])
 		}
-		list.mark = m.round
-		for _, c := range list.all {
-			if c.mark == m.round {
-				continue
+		for _, at := range c.asDst {
+			if part := m.book.parts[at]; !part.self && !part.internet && p.lands(part) {
+				v.all(part.srcClasses)
 			}
-			c.mark = m.round
+		}
+	}
+	for _, at := range m.book.internet {
+		if part := m.book.parts[at]; p.lands(part) {
+			v.all(part.srcClasses)
+		}
+	}
+	return v.found
+}
+
+// visit gathers profiles, each once in the mesh's round.
+type visit struct {
+	m     *Mesh
+	found []*profile
+}
+
+// destinations visits the profiles on which a part lands.
+func (v *visit) destinations(part *part) {
+	switch {
+	case part.self:
+	case part.internet:
+		for _, n := range v.m.exits {
+			if n.profile != nil && n.profile.lands(part) {
+				v.one(n.profile)
+			}
+		}
+	case part.via == anyWay && len(part.app) == 0:
+		v.all(part.dstClasses)
+	default:
+		for _, c := range part.dstClasses.all {
 			for _, q := range c.profiles {
-				if q.mark != m.round {
-					q.mark = m.round
-					found = append(found, q)
+				if q.mark != v.m.round && q.lands(part) {
+					v.one(q)
 				}
 			}
 		}
 	}
-	for _, c := range p.classes {
-		for _, at := range c.asSrc {
-			if part := m.book.parts[at]; !part.self {
-				visit(part.dstClasses)
-			}
+}
+
+// all visits every profile with one of the classes.
+func (v *visit) all(list *classList) {
+	if list.mark == v.m.round {
+		return
+	}
+	list.mark = v.m.round
+	for _, c := range list.all {
+		if c.mark == v.m.round {
+			continue
 		}
-		for _, at := range c.asDst {
-			if part := m.book.parts[at]; !part.self {
-				visit(part.srcClasses)
-			}
+		c.mark = v.m.round
+		for _, q := range c.profiles {
+			v.one(q)
 		}
 	}
-	return found
+}
+
+func (v *visit) one(p *profile) {
+	if p.mark != v.m.round {
+		p.mark = v.m.round
+		v.found = append(v.found, p)
+	}
 }

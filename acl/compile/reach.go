@@ -62,7 +62,7 @@ func (m *Mesh) between(src, dst *node) []Access {
 	for _, c := range src.profile.classes {
 		for _, d := range dst.profile.classes {
 			from, to := meet(src.in(c), dst.in(d))
-			open, rules := m.openBetween(c, d, func(p *part) bool { return !p.self || sameOwner })
+			open, rules := m.openBetween(c, d, func(p *part) bool { return (!p.self || sameOwner) && dst.profile.lands(p) })
 			if len(open) > 0 && len(from) > 0 {
 				all = append(all, Access{src.ID, dst.ID, from, to, open, rules})
 			}
@@ -109,7 +109,7 @@ func (n *node) in(c *class) []netip.Prefix {
 func (m *Mesh) openBetween(from, to *class, counts func(*part) bool) (open []acl.Service, rules []acl.RuleID) {
 	for at := range common(from.asSrc, to.asDst) {
 		p := m.book.parts[at]
-		if !counts(p) {
+		if len(p.open) == 0 || !counts(p) {
 			continue
 		}
 		open = append(open, p.open...)
@@ -120,10 +120,15 @@ func (m *Mesh) openBetween(from, to *class, counts func(*part) bool) (open []acl
 	return acl.MergeServices(open), rules
 }
 
+// answers tells whether a part lands on any node that has the class.
+func (c *class) answers(p *part) bool {
+	return slices.ContainsFunc(c.profiles, func(q *profile) bool { return q.lands(p) })
+}
+
 // openOwn gives what a class may reach at nodes of the same owner only.
 func (m *Mesh) openOwn(from *class) (open []acl.Service, rules []acl.RuleID) {
 	for _, at := range from.asSrc {
-		if p := m.book.parts[at]; p.self {
+		if p := m.book.parts[at]; p.self && len(p.open) > 0 {
 			open, rules = append(open, p.open...), append(rules, p.rule.ID)
 		}
 	}
@@ -147,7 +152,7 @@ func (m *Mesh) ReachTable() string {
 		line(from.label, "nodes of the same owner", open, rules)
 		for _, to := range parties {
 			if from.canMeet(to) {
-				open, rules := m.openBetween(from.class, to.class, func(p *part) bool { return !p.self })
+				open, rules := m.openBetween(from.class, to.class, func(p *part) bool { return !p.self && to.class.answers(p) })
 				line(from.label, to.label, open, rules)
 			}
 		}

@@ -18,14 +18,38 @@ func (m *Mesh) Rules(id string) acl.RuleSet {
 }
 
 // rulesOf gives a profile's rules, compiled at the first call.
+//
+// The node's side of a rule is narrowed to its own classes; the other holds all
+// that exist, so that a rule does not change when a node of a known class comes.
 func (m *Mesh) rulesOf(p *profile) acl.RuleSet {
-	if p.rules == nil {
-		p.rules = &acl.RuleSet{
-			In:  m.compileSide(p, func(c *class) []int32 { return c.asDst }, inRule),
-			Out: m.compileSide(p, func(c *class) []int32 { return c.asSrc }, outRule),
-		}
+	if p.rules != nil {
+		return *p.rules
+	}
+	p.rules = &acl.RuleSet{}
+	for _, l := range m.landings(p) {
+		p.rules.In = l.part.appendRules(p.rules.In, slices.Clip(l.part.srcClasses.nums), slices.Clip(l.nums))
+	}
+	for _, l := range m.matching(p, func(c *class) []int32 { return c.asSrc }) {
+		p.rules.Out = l.part.appendRules(p.rules.Out, l.nums, slices.Clip(l.part.dstClasses.nums))
 	}
 	return *p.rules
+}
+
+// appendRules adds the rules that a part makes between two sets of classes: one
+// for each set of facts that is enough, and none if it opens nothing.
+func (p *part) appendRules(rules []acl.Rule, src, dst []acl.Class) []acl.Rule {
+	if len(src) == 0 || len(dst) == 0 || len(p.open) == 0 {
+		return rules
+	}
+	rule := acl.Rule{ID: p.rule.ID, Src: src, Dst: dst, SameOwner: p.self, Open: p.open}
+	if p.needs == nil {
+		return append(rules, rule)
+	}
+	for _, facts := range p.needs {
+		rule.Needs = facts
+		rules = append(rules, rule)
+	}
+	return rules
 }
 
 // hit is a part that one of a profile's classes matches.
@@ -34,41 +58,8 @@ type hit struct {
 	num  acl.Class
 }
 
-// compileSide gives the rules of one direction in the policy's order. The
-// node's side of a rule is narrowed to its own classes; the other holds all
-// that exist, so that a rule does not change when a node of a known class comes.
-func (m *Mesh) compileSide(p *profile, parts func(*class) []int32, rule func(*part, []acl.Class) acl.Rule) []acl.Rule {
-	var hits []hit
-	for _, c := range p.classes {
-		for _, at := range parts(c) {
-			hits = append(hits, hit{at, c.num})
-		}
-	}
-	slices.SortFunc(hits, func(a, b hit) int { return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.num, b.num)) })
-	nums := make([]acl.Class, len(hits))
-	for i := range hits {
-		nums[i] = hits[i].num
-	}
-	var rules []acl.Rule
-	for i := 0; i < len(hits); {
-		j := i
-		for j < len(hits) && hits[j].part == hits[i].part {
-			j++
-		}
-		if r := rule(m.book.parts[hits[i].part], nums[i:j:j]); len(r.Src) > 0 && len(r.Dst) > 0 {
-			rules = append(rules, r)
-		}
-		i = j
-	}
-	return rules
-}
-
-func inRule(p *part, own []acl.Class) acl.Rule {
-	return acl.Rule{ID: p.rule.ID, Src: slices.Clip(p.srcClasses.nums), Dst: own, SameOwner: p.self, Open: p.open}
-}
-
-func outRule(p *part, own []acl.Class) acl.Rule {
-	return acl.Rule{ID: p.rule.ID, Src: own, Dst: slices.Clip(p.dstClasses.nums), SameOwner: p.self, Open: p.open}
+func compareHits(a, b hit) int {
+	return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.num, b.num))
 }
 
 // equalRules tells whether two rule sets are the same to a filter.
@@ -77,5 +68,6 @@ func equalRules(a, b acl.RuleSet) bool {
 }
 
 func equalRule(a, b acl.Rule) bool {
-	return a.ID == b.ID && a.SameOwner == b.SameOwner && slices.Equal(a.Src, b.Src) && slices.Equal(a.Dst, b.Dst) && slices.Equal(a.Open, b.Open)
+	return a.ID == b.ID && a.SameOwner == b.SameOwner && slices.Equal(a.Src, b.Src) && slices.Equal(a.Dst, b.Dst) &&
+		slices.Equal(a.Open, b.Open) && slices.Equal(a.Needs, b.Needs)
 }

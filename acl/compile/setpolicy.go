@@ -32,7 +32,9 @@ func (m *Mesh) With(pol *policy.Policy) *Mesh {
 	next := New(pol, m.ranges)
 	nodes := make([]Node, 0, len(m.nodes))
 	for _, n := range m.nodes {
-		nodes = append(nodes, n.Node)
+		given := n.Node
+		given.Routes = slices.Concat(n.Routes, n.defaults)
+		nodes = append(nodes, given)
 	}
 	next.Load(nodes)
 	return next

@@ -3,6 +3,7 @@ package compile
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -74,10 +75,13 @@ func (j judging) devices(s policy.Selector) []device {
 }
 
 func (m *Mesh) lookUp(s policy.Selector) []device {
-	if s.Kind == policy.Net {
-		return m.netDevices(s)
-	}
 	var all []device
+	if s.Kind == policy.Net || s.Kind == policy.Set {
+		for _, prefix := range spans(s, m.pol) {
+			all = append(all, m.netDevices(s.String(), prefix)...)
+		}
+		return all
+	}
 	picks := m.picker(s)
 	for _, n := range m.nodes {
 		if picks(&n.Node) {
@@ -98,15 +102,15 @@ func (m *Mesh) deviceOf(n *node) device {
 
 // netDevices gives an address as one device, and of a prefix one device for
 // everything in it that the policy can tell apart.
-func (m *Mesh) netDevices(s policy.Selector) []device {
-	first := s.Prefix.Addr()
-	one := device{label: s.String(), places: []devicePlace{{m.locate(first), first.Is4()}}}
+func (m *Mesh) netDevices(label string, prefix netip.Prefix) []device {
+	first := prefix.Addr()
+	one := device{label: label, places: []devicePlace{{m.locate(first), first.Is4()}}}
 	one.owner = one.places[0].owner
 	all := []device{one}
-	if s.Prefix.IsSingleIP() {
+	if prefix.IsSingleIP() {
 		return all
 	}
-	for inner := range m.table.Subnets(s.Prefix) {
+	for inner := range m.table.Subnets(prefix) {
 		p := m.locate(inner.Addr())
 		all = append(all, device{label: inner.String(), owner: p.owner, places: []devicePlace{{p, first.Is4()}}})
 	}
@@ -173,19 +177,9 @@ func (m *Mesh) open(t policy.Test, src device, to []device, port uint16) (*part,
 // opensAny gives a part that opens the port for one of the protocols. That an
 // echo request passes does not count: a test asks for a port.
 func (m *Mesh) opensAny(from, to place, protocols []acl.Protocol, port uint16) *part {
-	if from.class == nil || to.class == nil {
-		return nil
-	}
-	for at := range common(from.class.asSrc, to.class.asDst) {
-		p := m.book.parts[at]
-		if p.self && (from.owner == 0 || from.owner != to.owner) {
-			continue
-		}
-		for _, s := range p.open {
-			if slices.Contains(protocols, s.Protocol) && s.First <= port && port <= s.Last {
-				return p
-			}
-		}
-	}
-	return nil
+	return m.first(from, to, func(p *part) bool {
+		return slices.ContainsFunc(p.open, func(s acl.Service) bool {
+			return slices.Contains(protocols, s.Protocol) && s.First <= port && port <= s.Last
+		})
+	})
 }

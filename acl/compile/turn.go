@@ -33,7 +33,9 @@ type turn struct {
 type move struct {
 	node   *node
 	record record
+	stands standing
 	fresh  bool
+	told   bool    // its record changes, not only what its rules are
 	peers  []*node // before
 	rules  acl.RuleSet
 }
@@ -53,6 +55,10 @@ func (t *turn) withdraw(n *node) {
 	for _, route := range n.Routes {
 		t.leave(route, func(e *entry) { e.routers = without(e.routers, n) })
 	}
+	for _, route := range n.defaults {
+		t.leave(route, func(e *entry) { e.exits-- })
+	}
+	t.m.exits = without(t.m.exits, n)
 }
 
 func (t *turn) leave(prefix netip.Prefix, drop func(*entry)) {
@@ -83,6 +89,13 @@ func (t *turn) claim(n *node) {
 		e := t.m.entry(route)
 		e.routers = append(e.routers, n)
 		t.dirty = append(t.dirty, route)
+	}
+	for _, route := range n.defaults {
+		t.m.entry(route).exits++
+		t.dirty = append(t.dirty, route)
+	}
+	if len(n.defaults) > 0 {
+		t.m.exits = append(t.m.exits, n)
 	}
 }
 
@@ -144,9 +157,10 @@ func (t *turn) finish() Change {
 func (t *turn) weigh(n *node) {
 	mv := move{node: n, fresh: n.profile == nil}
 	if !n.leaving {
-		mv.record = t.m.recordOf(n)
+		mv.record, mv.stands = t.m.recordOf(n), t.m.standingOf(n)
 	}
-	if !mv.fresh && !n.leaving && mv.record.equal(n.record) {
+	mv.told = mv.fresh || n.leaving || !mv.record.equal(n.record)
+	if !mv.told && n.profile.key == mv.stands.key() {
 		return
 	}
 	n.changed = t.at
@@ -163,7 +177,7 @@ func (t *turn) move(mv *move) {
 		delete(t.m.nodes, n.ID)
 		return
 	}
-	mv.node.settle(t.m, mv.record)
+	mv.node.settle(t.m, mv.record, mv.stands)
 }
 
 // link brings the parts' lists of classes up to date, and finds the profiles
@@ -194,6 +208,9 @@ func (t *turn) link() {
 	}
 	for _, c := range slices.Concat(born, dead) {
 		t.stain(c)
+	}
+	if len(born)+len(dead) > 0 {
+		t.stainExits(slices.Concat(born, dead))
 	}
 	t.m.fill(born)
 	t.m.thin(dead)
@@ -246,10 +263,39 @@ func (t *turn) stainAll(list *classList) {
 		}
 		c.stained = t.at
 		for _, p := range c.profiles {
-			if p.stale != t.at {
-				p.stale, p.rules = t.at, nil
-				t.stale = append(t.stale, p)
+			t.stainOne(p)
+		}
+	}
+}
+
+// stainExits marks the profiles of exit nodes on which parts land that a class
+// matches: what is beyond an exit node may be in any class, and into the internet
+// no class of its own leads.
+func (t *turn) stainExits(classes []*class) {
+	for _, n := range t.m.exits {
+		for _, c := range classes {
+			if t.opensBeyond(n.profile, c) {
+				t.stainOne(n.profile)
 			}
 		}
+	}
+}
+
+func (t *turn) opensBeyond(p *profile, c *class) bool {
+	asDst := func(at int32) bool {
+		part := t.m.book.parts[at]
+		return len(part.open) > 0 && len(part.srcClasses.all) > 0 && p.lands(part)
+	}
+	asSrc := func(at int32) bool {
+		part := t.m.book.parts[at]
+		return len(part.open) > 0 && part.internet && p.lands(part)
+	}
+	return slices.ContainsFunc(c.asDst, asDst) || slices.ContainsFunc(c.asSrc, asSrc)
+}
+
+func (t *turn) stainOne(p *profile) {
+	if p.stale != t.at {
+		p.stale, p.rules = t.at, nil
+		t.stale = append(t.stale, p)
 	}
 }

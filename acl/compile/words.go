@@ -73,8 +73,11 @@ func sourceText(p *part) string { return listText(p.rule.Src) }
 
 // targetText names where a part opens something.
 func targetText(p *part) string {
-	if p.self {
+	switch {
+	case p.self:
 		return "one's own nodes"
+	case p.internet:
+		return "the internet"
 	}
 	return listText(p.words.Dst)
 }
@@ -91,4 +94,17 @@ func listText(all []policy.Selector) string {
 		names = append(names, s.String())
 	}
 	return strings.Join(names, ", ")
+}
+
+// factsText names the sets of facts of which one is enough.
+func factsText(needs [][]acl.Fact) string {
+	sets := make([]string, len(needs))
+	for i, facts := range needs {
+		names := make([]string, len(facts))
+		for k, fact := range facts {
+			names[k] = string(fact)
+		}
+		sets[i] = strings.Join(names, " and ")
+	}
+	return strings.Join(sets, ", or ")
 }

@@ -1,0 +1,88 @@
+package compile
+
+import (
+	"slices"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// A part lands on a node when its rule is that node's to enforce: the node has
+// something of the destination, and is what the part asks for besides.
+
+// lands tells whether a part lands on the nodes of a profile.
+func (p *profile) lands(on *part) bool {
+	switch {
+	case on.via != anyWay && !slices.Contains(p.ways, on.via):
+		return false
+	case on.internet:
+		return p.exit
+	case on.via != anyWay:
+		return anyMatches(p.routes, on.at) // a router of something else is not asked
+	case len(on.app) > 0:
+		return anyMatches(p.addrs, on.at) // an application runs on the node itself
+	}
+	return anyMatches(p.classes, on.at)
+}
+
+func anyMatches(classes []*class, part int32) bool {
+	return slices.ContainsFunc(classes, func(c *class) bool { return has(c.asDst, part) })
+}
+
+// has tells whether an ascending list holds a number.
+func has(sorted []int32, at int32) bool {
+	_, ok := slices.BinarySearch(sorted, at)
+	return ok
+}
+
+// landing is a part that lands on a profile, with the profile's classes that it
+// opens.
+type landing struct {
+	part *part
+	nums []acl.Class
+}
+
+// landings gives the parts that land on a profile in the policy's order.
+func (m *Mesh) landings(p *profile) []landing {
+	all := slices.DeleteFunc(m.matching(p, func(c *class) []int32 { return c.asDst }), func(l landing) bool {
+		return l.part.internet || !p.lands(l.part)
+	})
+	if !p.exit {
+		return all
+	}
+	for i := range all {
+		all[i].nums = all[i].part.dstClasses.nums // what is beyond it may be in any class
+	}
+	for _, at := range m.book.internet {
+		if part := m.book.parts[at]; p.lands(part) {
+			all = append(all, landing{part, part.dstClasses.nums})
+		}
+	}
+	slices.SortFunc(all, func(a, b landing) int { return int(a.part.at) - int(b.part.at) })
+	return all
+}
+
+// matching gives the parts that classes of a profile match on one side, in the
+// policy's order, each with those classes.
+func (m *Mesh) matching(p *profile, parts func(*class) []int32) []landing {
+	var hits []hit
+	for _, c := range p.classes {
+		for _, at := range parts(c) {
+			hits = append(hits, hit{at, c.num})
+		}
+	}
+	slices.SortFunc(hits, compareHits)
+	nums := make([]acl.Class, len(hits))
+	for i := range hits {
+		nums[i] = hits[i].num
+	}
+	var all []landing
+	for i := 0; i < len(hits); {
+		j := i
+		for j < len(hits) && hits[j].part == hits[i].part {
+			j++
+		}
+		all = append(all, landing{m.book.parts[hits[i].part], nums[i:j:j]})
+		i = j
+	}
+	return all
+}
