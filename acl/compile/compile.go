@@ -68,8 +68,9 @@ type Mesh struct {
 	classes  map[string]*class // by signature
 	byNum    map[acl.Class]*class
 	profiles map[string]*profile
-	exits    []*node // that have an approved default route
-	round    uint64  // stamps marks
+	ssh      []sshRule // nil until somebody asks
+	exits    []*node   // that have an approved default route
+	round    uint64    // stamps marks
 }
 
 // New gives a mesh without nodes. The ranges are those from which nodes have
@@ -120,6 +121,14 @@ func (m *Mesh) Load(nodes []Node) {
 
 // Policy gives the policy that is compiled.
 func (m *Mesh) Policy() *policy.Policy { return m.pol }
+
+// Node gives a node as it was put, without its default routes.
+func (m *Mesh) Node(id string) Node {
+	if n, ok := m.nodes[id]; ok {
+		return n.Node
+	}
+	return Node{ID: id}
+}
 
 // Prefixes gives a node's prefixes with their classes, sorted: what its peers
 // are told of it, and what it is told of itself. A prefix that no rule knows is

@@ -16,7 +16,7 @@ func (m *Mesh) SetPolicy(pol *policy.Policy) Change {
 		for i, p := range m.book.parts {
 			p.rule, p.words = fresh.parts[i].rule, fresh.parts[i].words // their lines may be others
 		}
-		m.pol = pol
+		m.pol, m.ssh = pol, nil
 		return Change{}
 	}
 	next := m.With(pol)

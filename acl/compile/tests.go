@@ -130,7 +130,7 @@ func (j judging) expect(t policy.Test, target policy.Target, from []device, acce
 		to := all
 		if target.Dst.Kind == policy.Self {
 			if to = j.ownDevices(src); len(to) == 0 {
-				return fail(true, "%s belongs to nobody, so there is no autogroup:self to test with", src.label)
+				return fail(false, "%s belongs to nobody, so there is no autogroup:self to test with", src.label)
 			}
 		}
 		p, dst := j.open(t, src, to, target.Port)

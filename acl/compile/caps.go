@@ -1,0 +1,79 @@
+package compile
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// Capabilities gives what applications on a node let others do: by the id of the
+// source, by the capability's name, its values in the policy's order. A node may
+// be its own source.
+//
+// Sharing a drive works both ways, and so does relaying: whoever may use it is
+// made known to the one that offers it, under a name of its own.
+func (m *Mesh) Capabilities(id string) map[string]map[string][]string {
+	target, ok := m.nodes[id]
+	if !ok {
+		return nil
+	}
+	given := make(map[string]map[string][]string)
+	for _, part := range m.book.parts {
+		if len(part.app) == 0 || part.via != anyWay || part.needs != nil {
+			continue
+		}
+		for _, other := range m.sortedNodes() {
+			if m.mayUse(part, other, target) {
+				grant(given, other.ID, part.app)
+			}
+			if m.mayUse(part, target, other) {
+				grant(given, other.ID, companions(part.app))
+			}
+		}
+	}
+	return given
+}
+
+func grant(given map[string]map[string][]string, to string, capabilities []policy.Capability) {
+	for _, c := range capabilities {
+		if given[to] == nil {
+			given[to] = make(map[string][]string)
+		}
+		given[to][c.Name] = append(given[to][c.Name], c.Values...)
+	}
+}
+
+// companions gives the capabilities that go the other way.
+func companions(capabilities []policy.Capability) []policy.Capability {
+	var all []policy.Capability
+	for _, c := range capabilities {
+		switch c.Name {
+		case "tailscale.com/cap/drive":
+			all = append(all, policy.Capability{Name: "tailscale.com/cap/drive-sharer"})
+		case "tailscale.com/cap/relay":
+			all = append(all, policy.Capability{Name: "tailscale.com/cap/relay-target"})
+		}
+	}
+	return all
+}
+
+// mayUse tells whether a part of capabilities leads from one node's addresses to
+// another's.
+func (m *Mesh) mayUse(part *part, from, to *node) bool {
+	if part.self && (from.record.owner == 0 || from.record.owner != to.record.owner) {
+		return false
+	}
+	asSrc := func(c *class) bool { return has(c.asSrc, part.at) }
+	return to.profile.lands(part) && slices.ContainsFunc(from.profile.addrs, asSrc)
+}
+
+// sortedNodes gives all nodes by their ids.
+func (m *Mesh) sortedNodes() []*node {
+	all := make([]*node, 0, len(m.nodes))
+	for _, n := range m.nodes {
+		all = append(all, n)
+	}
+	slices.SortFunc(all, func(a, b *node) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}

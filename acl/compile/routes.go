@@ -1,0 +1,138 @@
+package compile
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// NextHops gives the routes that a node is given, by the router that it reaches
+// them through: each that the node may send into or be reached from. It holds
+// no addresses of nodes.
+//
+// Of several routers with one prefix, the elected one carries it. Where only
+// rules with a via lead there, the first router that they name does, by its id.
+// A default route stands for itself: whoever has one is one's own choice.
+func (m *Mesh) NextHops(id string) map[string][]netip.Prefix {
+	hops := make(map[string][]netip.Prefix)
+	viewer, ok := m.nodes[id]
+	if !ok {
+		return hops
+	}
+	for _, prefix := range m.routes() {
+		if hop := m.hop(viewer, prefix); hop != nil && hop != viewer {
+			hops[hop.ID] = append(hops[hop.ID], prefix)
+		}
+	}
+	for _, exit := range m.exits {
+		if exit != viewer {
+			hops[exit.ID] = append(hops[exit.ID], m.defaultsFor(viewer, exit)...)
+		}
+	}
+	maps.DeleteFunc(hops, func(_ string, all []netip.Prefix) bool {
+		slices.SortFunc(all, comparePrefix)
+		return len(all) == 0
+	})
+	return hops
+}
+
+// routes gives every route that somebody has, once.
+func (m *Mesh) routes() []netip.Prefix {
+	var all []netip.Prefix
+	for _, n := range m.nodes {
+		all = append(all, n.Routes...)
+	}
+	slices.SortFunc(all, comparePrefix)
+	return slices.Compact(all)
+}
+
+// hop gives the router through which a node reaches a prefix, or nil.
+func (m *Mesh) hop(viewer *node, prefix netip.Prefix) *node {
+	e, ok := m.table.Get(prefix)
+	if !ok {
+		return nil
+	}
+	routers := slices.SortedFunc(slices.Values(e.routers), func(a, b *node) int { return cmp.Compare(a.ID, b.ID) })
+	inside := m.classesIn(nil, prefix)
+	leads, plain := m.leads(viewer, inside)
+	if plain || m.admits(viewer, inside) {
+		if i := slices.IndexFunc(routers, func(n *node) bool { return slices.Contains(n.Elected, prefix) }); i >= 0 {
+			return routers[i]
+		}
+		return routers[0]
+	}
+	for _, router := range routers {
+		if slices.ContainsFunc(leads, router.profile.lands) {
+			return router
+		}
+	}
+	return nil
+}
+
+// leads gives the parts with a via that let a node send into classes, and
+// tells whether one without a via does.
+func (m *Mesh) leads(viewer *node, into []*class) (parts []*part, plain bool) {
+	for _, c := range viewer.profile.classes {
+		for _, d := range into {
+			for at := range common(c.asSrc, d.asDst) {
+				switch p := m.book.parts[at]; {
+				case p.self || p.internet:
+				case p.via != anyWay:
+					parts = append(parts, p)
+				case len(p.app) == 0:
+					return nil, true
+				}
+			}
+		}
+	}
+	return parts, false
+}
+
+// admits tells whether a part that lands on a node lets classes in.
+func (m *Mesh) admits(viewer *node, from []*class) bool {
+	for _, c := range from {
+		for _, d := range viewer.profile.classes {
+			for at := range common(c.asSrc, d.asDst) {
+				if p := m.book.parts[at]; !p.self && viewer.profile.lands(p) {
+					return true
+				}
+			}
+		}
+	}
+	return slices.ContainsFunc(from, func(c *class) bool { return m.reachesInternet(c, viewer.profile) })
+}
+
+// defaultsFor gives the default routes of an exit node that a node may use.
+func (m *Mesh) defaultsFor(viewer, exit *node) []netip.Prefix {
+	var all []netip.Prefix
+	for _, route := range exit.defaults {
+		if m.leadsOut(viewer, exit, route) {
+			all = append(all, route)
+		}
+	}
+	return all
+}
+
+// leadsOut tells whether a part leads a node through a default route: one into
+// autogroup:internet, or one whose destination holds all that there is.
+func (m *Mesh) leadsOut(viewer, exit *node, route netip.Prefix) bool {
+	e, ok := m.table.Get(route)
+	if !ok {
+		return false
+	}
+	for _, c := range viewer.profile.classes {
+		if m.reachesInternet(c, exit.profile) {
+			return true
+		}
+		if e.class == nil {
+			continue
+		}
+		for at := range common(c.asSrc, e.class.asDst) {
+			if p := m.book.parts[at]; len(p.open) > 0 && !p.self && exit.profile.lands(p) {
+				return true
+			}
+		}
+	}
+	return false
+}

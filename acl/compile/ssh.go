@@ -1,0 +1,159 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// SSHVerdict says whether a login over SSH is let in. The zero value refuses.
+type SSHVerdict uint8
+
+const (
+	SSHRefused SSHVerdict = iota
+	SSHChecked            // after the person proved again who they are
+	SSHAccepted
+)
+
+// SSH judges a login from one node to an account of another, and names the rule
+// that decides. Whether a packet comes through to port 22 is not asked here.
+func (m *Mesh) SSH(from, to, login string) (SSHVerdict, policy.Position) {
+	src, okSrc := m.nodes[from]
+	dst, okDst := m.nodes[to]
+	if !okSrc || !okDst {
+		return SSHRefused, policy.Position{}
+	}
+	for _, rule := range m.sshRules() {
+		if rule.from(&src.Node) && rule.to(&src.Node, &dst.Node) && rule.maps(&src.Node, login) {
+			if rule.Check {
+				return SSHChecked, rule.Pos
+			}
+			return SSHAccepted, rule.Pos
+		}
+	}
+	return SSHRefused, policy.Position{}
+}
+
+// sshRule is a rule made ready for asking.
+type sshRule struct {
+	policy.SSHRule
+	from func(*Node) bool
+	dsts []func(src, dst *Node) bool
+}
+
+// sshRules makes the policy's ssh rules ready, once.
+func (m *Mesh) sshRules() []sshRule {
+	if m.ssh != nil {
+		return m.ssh
+	}
+	m.ssh = make([]sshRule, 0, len(m.pol.SSH()))
+	for _, r := range m.pol.SSH() {
+		one := sshRule{SSHRule: r, from: m.anyPicker(r.Src)}
+		for _, s := range r.Dst {
+			one.dsts = append(one.dsts, m.sshTarget(s))
+		}
+		m.ssh = append(m.ssh, one)
+	}
+	return m.ssh
+}
+
+// anyPicker tells of nodes whether one of several selectors picks them.
+func (m *Mesh) anyPicker(all []policy.Selector) func(*Node) bool {
+	picks := make([]func(*Node) bool, len(all))
+	for i, s := range all {
+		picks[i] = m.picker(s)
+	}
+	return func(n *Node) bool {
+		return slices.ContainsFunc(picks, func(pick func(*Node) bool) bool { return pick(n) })
+	}
+}
+
+func (m *Mesh) sshTarget(s policy.Selector) func(src, dst *Node) bool {
+	if s.Kind == policy.Self {
+		return func(src, dst *Node) bool {
+			return len(src.Tags)+len(dst.Tags) == 0 && src.User != "" && src.User == dst.User
+		}
+	}
+	pick := m.picker(s)
+	return func(_, dst *Node) bool { return pick(dst) }
+}
+
+func (r *sshRule) to(src, dst *Node) bool {
+	return slices.ContainsFunc(r.dsts, func(target func(src, dst *Node) bool) bool { return target(src, dst) })
+}
+
+// maps tells whether a rule is about an account.
+func (r *sshRule) maps(src *Node, login string) bool {
+	return slices.ContainsFunc(r.Users, func(u policy.SSHUser) bool {
+		switch u.Kind {
+		case policy.NonRoot:
+			return login != "root"
+		case policy.LocalPart:
+			return len(src.Tags) == 0 && login != "" && src.User == login+"@"+u.Domain
+		}
+		return u.Login == login
+	})
+}
+
+// TestSSH judges the policy's own tests of its ssh rules on the nodes that there
+// are. A source or destination without nodes fails nothing.
+func (m *Mesh) TestSSH() []TestFailure {
+	var failures []TestFailure
+	for _, t := range m.pol.SSHTests() {
+		from := m.picker(t.Src)
+		to := m.anyPicker(t.Dst)
+		for _, src := range m.sortedNodes() {
+			for _, dst := range m.sortedNodes() {
+				if from(&src.Node) && to(&dst.Node) {
+					failures = append(failures, m.expectSSH(t, src, dst)...)
+				}
+			}
+		}
+	}
+	return failures
+}
+
+// expectSSH judges one test on one pair of nodes.
+func (m *Mesh) expectSSH(t policy.SSHTest, src, dst *node) []TestFailure {
+	var failures []TestFailure
+	expect := func(logins []string, wanted string, fits func(SSHVerdict) bool) {
+		for _, login := range logins {
+			if v, _ := m.SSH(src.ID, dst.ID, login); !fits(v) {
+				text := fmt.Sprintf("%s as %s on %s must be %s, but is %s", src.title(), login, dst.title(), wanted, v)
+				failures = append(failures, TestFailure{Pos: t.Pos, Text: text})
+			}
+		}
+	}
+	expect(t.Accept, "let in", func(v SSHVerdict) bool { return v != SSHRefused })
+	expect(t.Check, "let in after a check", func(v SSHVerdict) bool { return v == SSHChecked })
+	expect(t.Deny, "refused", func(v SSHVerdict) bool { return v == SSHRefused })
+	return failures
+}
+
+// String gives the verdict in words.
+func (v SSHVerdict) String() string {
+	switch v {
+	case SSHChecked:
+		return "let in after a check"
+	case SSHAccepted:
+		return "let in"
+	}
+	return "refused"
+}
+
+// Attributes gives the attributes that a node carries, sorted.
+func (m *Mesh) Attributes(id string) []string {
+	n, ok := m.nodes[id]
+	if !ok {
+		return nil
+	}
+	var all []string
+	for _, a := range m.pol.NodeAttrs() {
+		if m.anyPicker(a.Target)(&n.Node) {
+			all = append(all, a.Attrs...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}

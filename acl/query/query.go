@@ -1,0 +1,153 @@
+// Package query answers batches of questions to policies: what would be open in
+// a mesh that the question itself describes. It needs no coordinator, no network
+// and no state, so that people can try a policy where they keep it.
+//
+// It holds no second reading of the language: a policy is parsed by acl/policy,
+// compiled by acl/compile, and reachability judged by the table that acl/filter
+// makes of a node's rules. Every line stands alone; a bad one is answered by an
+// error, and never ends the batch.
+package query
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// maxLine bounds one question in bytes: a policy of the allowed size, and a
+// large mesh.
+const maxLine = 64 << 20
+
+// Serve answers each line of r by one line to w, in the same order, until r ends.
+func Serve(r io.Reader, w io.Writer) error {
+	in := bufio.NewScanner(r)
+	in.Buffer(make([]byte, 0, 1<<16), maxLine)
+	out := bufio.NewWriter(w)
+	for in.Scan() {
+		if len(in.Bytes()) == 0 {
+			continue
+		}
+		if _, err := out.Write(append(Answer(in.Bytes()), '\n')); err != nil {
+			return err
+		}
+		if err := out.Flush(); err != nil { // whoever asks may wait for this answer before asking on
+			return err
+		}
+	}
+	if err := in.Err(); err != nil {
+		return fmt.Errorf("read a question: %w; a line may have %d bytes", err, maxLine)
+	}
+	return out.Flush()
+}
+
+// Answer answers one question set. It always gives one JSON object, without a
+// line's end.
+func Answer(line []byte) []byte {
+	var q question
+	a := answer{Compile: compileOK}
+	if err := json.Unmarshal(line, &q); err != nil {
+		a.refuse(fmt.Errorf("the question is not as it must be: %w", err))
+	}
+	a.ID = q.ID
+	if a.Compile == compileOK {
+		if err := a.fill(&q); err != nil {
+			a = answer{ID: q.ID}
+			a.refuse(err)
+		}
+	}
+	text, err := json.Marshal(a)
+	if err != nil { // capabilities hold what the policy's author wrote, checked to be JSON
+		text, _ = json.Marshal(answer{ID: q.ID, Compile: compileError, Message: err.Error()})
+	}
+	return text
+}
+
+func (a *answer) refuse(err error) {
+	a.Compile, a.Message = compileError, err.Error()
+	var all policy.Errors
+	if errors.As(err, &all) && len(all) > 0 {
+		a.Message = all[0].Error()
+	}
+}
+
+// fill answers what was asked. An error means that the policy is refused.
+func (a *answer) fill(q *question) error {
+	if q.V != 1 {
+		return fmt.Errorf(`"v" is %d: this program answers questions of version 1`, q.V)
+	}
+	pol, _, err := policy.ParseFor(policy.Mesh{Domains: q.Tailnet.Domains}, "policy", []byte(q.Policy))
+	if err != nil {
+		return err
+	}
+	m, err := q.mesh(pol)
+	if err != nil {
+		return err
+	}
+	if len(q.Nodes) > 0 {
+		if err := embedded(m.Mesh); err != nil {
+			return err
+		}
+	}
+	return a.sections(q, m)
+}
+
+// embedded runs the policy's own tests.
+func embedded(m *compile.Mesh) error {
+	for _, failure := range append(m.Test(), m.TestSSH()...) {
+		if !failure.NoDevice {
+			return fmt.Errorf("test(s) failed: %s", failure)
+		}
+	}
+	return nil
+}
+
+// mesh is a compiled mesh with the names that the question gives its nodes.
+type mesh struct {
+	*compile.Mesh
+	names []string          // in the question's order
+	ids   map[string]string // name -> id
+	title map[string]string // id -> name
+}
+
+func (q *question) mesh(pol *policy.Policy) (*mesh, error) {
+	ranges, err := q.ranges()
+	if err != nil {
+		return nil, err
+	}
+	m := &mesh{Mesh: compile.New(pol, ranges), ids: make(map[string]string), title: make(map[string]string)}
+	users := make(map[string]user)
+	for _, u := range q.Users {
+		users[u.Login] = u
+	}
+	nodes := make([]compile.Node, 0, len(q.Nodes))
+	for i, n := range q.Nodes {
+		if _, twice := m.ids[n.Name]; twice {
+			return nil, fmt.Errorf("two nodes have the name %q", n.Name)
+		}
+		id := fmt.Sprintf("%08d", i) // ids sort as the question names the nodes
+		m.ids[n.Name], m.title[id] = id, n.Name
+		m.names = append(m.names, n.Name)
+		nodes = append(nodes, n.compiled(id, users))
+	}
+	m.Load(nodes)
+	return m, nil
+}
+
+func (n *node) compiled(id string, users map[string]user) compile.Node {
+	out := compile.Node{
+		ID: id, Name: n.Name, User: n.User, Tags: n.Tags, Routes: n.Approved, Elected: n.Primary,
+		UserName: users[n.User].Name, Role: users[n.User].Role,
+	}
+	for _, a := range []netip.Addr{n.IPv4, n.IPv6} {
+		if a.IsValid() {
+			out.Addrs = append(out.Addrs, a)
+		}
+	}
+	return out
+}
