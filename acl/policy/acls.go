@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"slices"
+	"fmt"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -9,7 +9,7 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
-// acl reads {"action", "src", "dst", "proto"}: each destination with its ports.
+// acl reads {"action", "src", "dst", "proto", "srcPosture"}: each destination with its ports.
 func (r *ruleReader) acl(v *hujson.Value) Rule {
 	fields := r.keyed(v, "an acl", aclKeys)
 	r.action(v, fields)
@@ -26,21 +26,22 @@ func (r *ruleReader) acl(v *hujson.Value) Rule {
 	if bad != nil {
 		r.failAt(proto.at, "proto", proto.text, bad)
 	}
-	rule := Rule{Src: r.sources(src)}
+	rule := Rule{Src: r.sources(src), Postures: r.srcPosture(fields)}
 	var parts partList
 	for _, it := range dst {
 		s, open, bad := r.names.destination(it.text, protocols)
+		if bad == nil {
+			bad = checkDestination(s)
+		}
 		if bad != nil {
 			r.failAt(it.at, "dst", it.text, bad)
 			continue
 		}
-		parts.add(s, open)
+		parts.add(s, open, nil)
 	}
 	rule.Parts = parts.all
-	if slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
-		r.selfSources(rule.Src, src, true)
-	}
-	r.identify(&rule, fields, canonical{Action: "accept", Proto: proto.text, Src: texts(src), Dst: texts(dst)})
+	r.selfSources(&rule, src, true)
+	r.identify(&rule, fields, canonical{Action: "accept", Proto: proto.text, Src: texts(src), Dst: texts(dst), SrcPosture: rule.Postures})
 	return rule
 }
 
@@ -52,7 +53,7 @@ func (r *ruleReader) action(v *hujson.Value, fields map[string]member) {
 		return
 	}
 	if it, ok := r.text(m.value, `"action"`); ok && it.text != "accept" {
-		r.failAt(it.at, "action", it.text, complain("is not supported", `use "accept"; everything that no rule accepts is denied`))
+		r.failAt(it.at, "action", it.text, complainWhole(fmt.Sprintf("action=%q is not supported", shorten(it.text)), `use "accept"; everything that no rule accepts is denied`))
 	}
 }
 
@@ -94,7 +95,8 @@ func splitPorts(text string) (host, ports string, bad *complaint) {
 		return "", "", complain("has no ports", "write host:22, host:80-443 or host:*")
 	}
 	host, ports = strings.TrimSpace(text[:i]), strings.TrimSpace(text[i+1:])
-	if host == "tag" || host == "group" || host == "autogroup" {
+	switch host {
+	case "tag", "group", "autogroup", "user", "ipset":
 		return "", "", complain("has no ports", "write "+text+":22, or "+text+":* for all")
 	}
 	if !strings.HasPrefix(host, "[") {

@@ -16,7 +16,7 @@ func (r *reader) groups(section member) map[string][]string {
 		}
 		logins := []string{}
 		for _, it := range r.texts(m.value, m.key) {
-			if bad := groupMember(it.text); bad != nil {
+			if bad := groupMember(m.key, it.text); bad != nil {
 				r.fail(it.at, it.text, bad)
 				continue
 			}
@@ -27,11 +27,11 @@ func (r *reader) groups(section member) map[string][]string {
 	return groups
 }
 
-func groupMember(text string) *complaint {
+func groupMember(group, text string) *complaint {
 	kind, _, _ := strings.Cut(text, ":")
 	switch kind {
 	case "group":
-		return complain("group members cannot be recursive", "list the members themselves")
+		return complainWhole(fmt.Sprintf("groups[%q]: %q: group members cannot be recursive", shorten(group), shorten(text)), "list the members themselves")
 	case "scim", "idp":
 		return notYet("groups from an identity provider are")
 	case "tag", "autogroup", "*":
@@ -97,12 +97,8 @@ func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 func (r *reader) people(m member, n *names) []Selector {
 	all := []Selector{}
 	for _, it := range r.texts(m.value, m.key) {
-		if isRole(it.text) {
-			r.warn(it.at, it.text, "roles have no effect here: nobody owns or approves by it")
-			continue
-		}
 		s, bad := n.selector(it.text)
-		if bad == nil && (s.Kind == Net || s.Kind == Any || s.Kind == Self) {
+		if bad == nil && !s.isWho() {
 			bad = complain("cannot own or approve", "name a user, a group or a tag")
 		}
 		if bad != nil {

@@ -12,10 +12,18 @@ type Error struct {
 	Text string // the offending text; empty when there is none
 	Why  string
 	Fix  string // what to do about it
+
+	// Unsupported tells that the language has this, and that we do not obey it.
+	Unsupported bool
+
+	whole bool // Why names key and text itself
 }
 
 // Error gives position, offending text, reason and remedy in one line.
 func (e *Error) Error() string {
+	if e.whole {
+		return e.Pos.String() + ": " + line("", "", e.Why, e.Fix)
+	}
 	return e.Pos.String() + ": " + line(e.Key, e.Text, e.Why, e.Fix)
 }
 
@@ -55,7 +63,7 @@ func (w Warning) String() string { return w.Pos.String() + ": " + line("", w.Tex
 func line(key, text, why, fix string) string {
 	switch {
 	case text != "" && key != "":
-		why = fmt.Sprintf("%s %q: %s", key, shorten(text), why)
+		why = fmt.Sprintf("%s=%q: %s", key, shorten(text), why)
 	case text != "":
 		why = fmt.Sprintf("%q: %s", shorten(text), why)
 	case key != "":
@@ -78,11 +86,16 @@ func shorten(text string) string {
 
 // complaint is an error that does not know its position yet.
 type complaint struct {
-	why, fix string
-	guess    func() string // gives a better fix or ""; may be nil
+	why, fix    string
+	guess       func() string // gives a better fix or ""; may be nil
+	whole       bool          // why names key and text itself, in the words that admins look for
+	unsupported bool
 }
 
 func complain(why, fix string) *complaint { return &complaint{why: why, fix: fix} }
+
+// complainWhole is complain with a reason that is a sentence of its own.
+func complainWhole(why, fix string) *complaint { return &complaint{why: why, fix: fix, whole: true} }
 
 // complainOf is complain about a name that might be a mistyped known one. The
 // search runs only if somebody reads the error: it is slow, and a hostile file
@@ -94,7 +107,7 @@ func complainOf[V any](why, text string, known map[string]V, fix string) *compla
 		}
 		return ""
 	}
-	return &complaint{why, fix, guess}
+	return &complaint{why: why, fix: fix, guess: guess}
 }
 
 // advice gives what to do about it.
@@ -110,7 +123,9 @@ func (c *complaint) advice() string {
 // notYet refuses what belongs to the language but is not obeyed yet. Taking it
 // for absent could make a grant wider than its author meant.
 func notYet(what string) *complaint {
-	return complain(what+" not supported yet", "refusing the policy so that no grant is wider than written")
+	c := complain(what+" not supported yet", "refusing the policy so that no grant is wider than written")
+	c.unsupported = true
+	return c
 }
 
 // nearest gives the known name with the fewest typing errors between, at most

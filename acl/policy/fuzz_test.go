@@ -58,11 +58,11 @@ func checkRules(t *testing.T, p *policy.Policy, src []byte) {
 			t.Fatalf("rule %d: id %q, text %q, with a comment %q", i, r.ID, r.Text, again.Rules()[i].ID)
 		}
 		for _, part := range r.Parts {
-			if len(part.Open) == 0 || part.Self != (len(part.Dst) == 0) {
+			if len(part.Open)+len(part.App) == 0 || (part.Self || part.Internet) != (len(part.Dst) == 0) {
 				t.Fatalf("rule %s opens nothing or nowhere: %+v", r.ID, part)
 			}
 			for _, s := range append(part.Dst, r.Src...) {
-				if s.Kind == policy.None || s.Kind == policy.Self || strings.ContainsAny(s.Key(), " \n") || (s.Kind == policy.Net) != s.Prefix.IsValid() {
+				if s.Kind == policy.None || s.Kind == policy.Self || s.Kind == policy.Internet || strings.ContainsAny(s.Key(), " \n") || (s.Kind == policy.Net) != s.Prefix.IsValid() {
 					t.Fatalf("rule %s has a bad selector: %+v", r.ID, s)
 				}
 			}

@@ -1,7 +1,7 @@
 package policy
 
 import (
-	"slices"
+	"fmt"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -9,47 +9,63 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
-// grant reads {"id", "src", "dst", "ip"}: every destination with every service.
+// grant reads {"id", "src", "dst", "ip", "app", "via", "srcPosture"}: every
+// destination with every service and every capability.
 func (r *ruleReader) grant(v *hujson.Value) Rule {
 	fields := r.keyed(v, "a grant", grantKeys)
-	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
-	r.expand(v.StartOffset, len(src), len(dst), len(ip))
-	r.checkApp(v, fields["app"], len(ip) > 0)
+	src, dst, ip, via := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip"), r.list(fields, "via")
+	app := r.capabilities(fields["app"])
+	r.expand(v.StartOffset, len(src), len(dst), len(ip)+len(app))
+	if m := fields["app"]; len(ip) == 0 && (m.value == nil || isEmpty(m.value)) {
+		r.fail(v.StartOffset, "", complain("ip and app can not both be empty in a grant", `write "ip": ["tcp:443"], or ["*"] for everything`))
+	}
+	rule := Rule{Src: r.sources(src), Via: r.via(via), Postures: r.srcPosture(fields)}
+	rule.Parts = r.grantParts(dst, r.grantServices(ip), app)
+	r.selfSources(&rule, src, false)
+	r.identify(&rule, fields, canonical{
+		Src: texts(src), Dst: texts(dst), IP: texts(ip), Via: rule.Via, App: rawValues(app), SrcPosture: rule.Postures,
+	})
+	return rule
+}
 
-	rule := Rule{Src: r.sources(src)}
+// grantParts reads a grant's destinations.
+func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability) []Part {
 	var parts partList
-	open := r.grantServices(ip)
 	for _, it := range dst {
 		s, bad := r.names.selector(it.text)
-		if bad == nil && s.Kind == Net && s.Prefix.Bits() == 0 {
-			bad = complain("is every address there is", `to allow all addresses of the mesh, use "*"`)
+		switch {
+		case bad != nil:
+		case s.Kind == Net && s.Prefix.Bits() == 0:
+			bad = complainWhole(fmt.Sprintf(`dst %q: to allow all IP addresses, use "*" or "autogroup:internet"`, it.text), "")
+		case s.Kind == Internet && len(app) > 0:
+			bad = complain("cannot use app grants with autogroup:internet", "no node there could obey a capability; write ip alone")
+		default:
+			bad = checkDestination(s)
 		}
 		if bad != nil {
 			r.failAt(it.at, "dst", it.text, bad)
 			continue
 		}
-		parts.add(s, open)
+		parts.add(s, open, app)
 	}
-	rule.Parts = parts.all
-	if slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
-		r.selfSources(rule.Src, src, false)
-	}
-	r.identify(&rule, fields, canonical{Src: texts(src), Dst: texts(dst), IP: texts(ip)})
-	return rule
+	return parts.all
 }
 
-// checkApp deals with application capabilities, which we do not hand out.
-// Next to ip they add to a grant; alone they are all that it says.
-func (r *ruleReader) checkApp(v *hujson.Value, app member, hasIP bool) {
-	hasApp := app.value != nil && !isEmpty(app.value)
-	switch {
-	case hasApp && hasIP:
-		r.warn(app.at, "app", "capabilities have no effect here; the grant opens what its ip says")
-	case hasApp:
-		r.fail(app.at, "app", notYet("a grant of capabilities alone is"))
-	case !hasIP:
-		r.fail(v.StartOffset, "", complain("ip and app can not both be empty in a grant", `write "ip": ["tcp:443"], or ["*"] for everything`))
+// via reads the tags of the routers through which a grant leads.
+func (r *ruleReader) via(items []item) []string {
+	var tags []string
+	for _, it := range items {
+		bad := complain("via can only be a tag", "name the routers by a tag of theirs")
+		if strings.HasPrefix(it.text, "tag:") {
+			_, bad = r.names.selector(it.text)
+		}
+		if bad != nil {
+			r.failAt(it.at, "via", it.text, bad)
+			continue
+		}
+		tags = append(tags, it.text)
 	}
+	return tags
 }
 
 // grantServices reads a grant's "ip" list.

@@ -21,26 +21,27 @@ type keys map[string]status
 func topKeys() keys {
 	return keys{
 		"groups": read, "tagOwners": read, "hosts": read, "acls": read, "grants": read, "autoApprovers": read, "tests": read,
+		"postures": read, "defaultSrcPosture": read,
 
-		"ssh": ignored, "sshTests": ignored, "nodeAttrs": ignored, "postures": ignored, "ipsets": ignored,
+		"ssh": ignored, "sshTests": ignored, "nodeAttrs": ignored, "ipsets": ignored,
 		"derpMap": ignored, "randomizeClientPort": ignored, "disableIPv4": ignored, "OneCGNATRoute": ignored,
 		"extraDNSRecords": ignored, "magicDNS": ignored,
 
-		"defaultSrcPosture": refused, "forbid": refused, "segments": refused, "services": refused, "sites": refused,
+		"forbid": refused, "segments": refused, "services": refused, "sites": refused,
 		"assets": refused, "schedules": refused, "oncall": refused, "approvals": refused, "breakGlass": refused,
 	}
 }
 
 func grantKeys() keys {
 	return keys{
-		"id": read, "src": read, "dst": read, "ip": read, "app": read,
-		"via": refused, "srcPosture": refused, "srcDevice": refused, "when": refused, "approval": refused, "through": refused,
+		"id": read, "src": read, "dst": read, "ip": read, "app": read, "via": read, "srcPosture": read,
+		"srcDevice": refused, "when": refused, "approval": refused, "through": refused,
 		"limit": refused, "log": refused, "recordFailure": refused, "onExpiry": refused, "monitor": refused, "until": refused,
 	}
 }
 
 func aclKeys() keys {
-	return keys{"id": read, "action": read, "src": read, "dst": read, "proto": read, "srcPosture": refused,
+	return keys{"id": read, "action": read, "src": read, "dst": read, "proto": read, "srcPosture": read,
 		"users": read, "ports": read} // the dialect's old names for src and dst
 }
 

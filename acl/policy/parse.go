@@ -20,15 +20,25 @@ const (
 	maxName   = 128       // bytes of a group, tag, host or id
 )
 
+// Options are what a policy is read against besides its own text.
+type Options struct {
+	// Domains are those that the mesh owns: user:*@DOMAIN and localpart:*@DOMAIN
+	// must name one of them. Nil means that nobody said, and any will do.
+	Domains []string
+}
+
+// Parse is Parse of the zero [Options].
+func Parse(name string, src []byte) (*Policy, []Warning, error) { return Options{}.Parse(name, src) }
+
 // Parse reads a policy file. The name is what errors call it. An error is of
 // type [Errors] and holds everything that is wrong, at most 50 entries; the
 // Policy is nil then, and nothing may be permitted by it. Warnings come in both
 // cases.
-func Parse(name string, src []byte) (*Policy, []Warning, error) {
+func (o Options) Parse(name string, src []byte) (*Policy, []Warning, error) {
 	r := newReader(name, src)
 	p := &Policy{name: name}
 	if root, ok := r.tree(); ok {
-		r.policy(p, &root)
+		r.policy(p, &root, &names{autogroups: autogroups(), domains: o.Domains})
 	}
 	slices.SortStableFunc(r.errs, func(a, b *Error) int {
 		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
@@ -40,19 +50,20 @@ func Parse(name string, src []byte) (*Policy, []Warning, error) {
 }
 
 // policy reads the sections. Definitions come first, wherever they stand.
-func (r *reader) policy(p *Policy, root *hujson.Value) {
+func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	if isNull(root) {
 		r.fail(root.StartOffset, "null", complain("a policy must be an object", `write {} to deny all`))
 		return
 	}
 	sections := r.keyed(root, "the policy", topKeys)
-	n := &names{}
 	n.groups = r.groups(sections["groups"])
 	n.hosts = r.hosts(sections["hosts"])
 	n.tagOwners = r.tagOwners(sections["tagOwners"], n)
-	p.groups, p.hosts, p.tagOwners = n.groups, n.hosts, n.tagOwners
+	n.postures = r.postures(sections["postures"])
+	p.groups, p.hosts, p.tagOwners, p.postures = n.groups, n.hosts, n.tagOwners, n.postures
 
 	rules := &ruleReader{reader: r, names: n}
+	rules.defaultPostures = rules.postureNames(sections["defaultSrcPosture"])
 	rules.section(sections["grants"], "grants", rules.grant)
 	rules.section(sections["acls"], "acls", rules.acl)
 	p.rules = rules.rules

@@ -185,9 +185,3 @@ type Part struct {
 	Open     []acl.Service // sorted, without overlap; empty when App is not
 	App      []Capability  // sorted by name
 }
-
-// Capability is what an application on the destination lets the source do.
-type Capability struct {
-	Name   string   // domain/path
-	Values []string // compact JSON each, in the file's order; perhaps none
-}

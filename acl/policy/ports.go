@@ -38,9 +38,13 @@ func portRange(text string) (span, *complaint) {
 	last, ok2 := number(high, 65535)
 	switch {
 	case !ok1 || !ok2:
-		return span{}, complain(fmt.Sprintf("port range %q is no number from 1 to 65535, no range and no *", shorten(text)), "write 22, 80-443 or *")
+		which := "first"
+		if ok1 {
+			which = "last"
+		}
+		return span{}, complain(fmt.Sprintf("port range %q: invalid %s integer", shorten(text), which), "write 22, 80-443 or *; a port is a number from 1 to 65535")
 	case first == 0:
-		return span{}, complain(fmt.Sprintf("port range %q: first port must be >0", text), "use * for all ports")
+		return span{}, complain(fmt.Sprintf("port range %q: first port must be >0, or use '*' for wildcard", text), "use * for all ports")
 	case last < first:
 		return span{}, complain(fmt.Sprintf("port range %q runs backwards", text), "write the lower port first")
 	}

@@ -1,5 +1,7 @@
 package policy
 
+import "fmt"
+
 // Posture is what a rule may ask of a source's device: all of its conditions.
 type Posture struct {
 	Name       string // "posture:managed"
@@ -7,9 +9,68 @@ type Posture struct {
 	Conditions []Condition // never empty
 }
 
-// Condition compares an attribute of a device with a value.
-type Condition struct {
-	Attribute string // "node:os", "custom:mdm"
-	Op        string // "==", "!=", "<", "<=", ">", ">=", "IN", "NOT IN", "IS SET" or "NOT SET"
-	Values    []any  // string, float64 or bool: one; for IN and NOT IN several; for IS SET and NOT SET none
+// maxCondition is how many bytes a condition may have: a list of all countries
+// stays well below.
+const maxCondition = 4 << 10
+
+// postures reads {"posture:x": [conditions]}.
+func (r *reader) postures(section member) map[string]Posture {
+	postures := make(map[string]Posture)
+	for _, m := range r.optional(section, "postures") {
+		if bad := checkName(m.key, "posture:"); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		p := Posture{Name: m.key, Pos: r.pos(m.at)}
+		elements := r.elements(m.value, m.key)
+		if len(elements) == 0 {
+			r.fail(m.at, m.key, complain("has no condition: every device would pass", `write such as "node:os == 'macos'"`))
+		}
+		for i := range elements {
+			it, ok := r.text(&elements[i], "a condition of "+m.key)
+			if !ok {
+				continue
+			}
+			c, at, bad := condition(it.text)
+			if bad != nil {
+				r.fail(inside(&elements[i], at), it.text, bad)
+				continue
+			}
+			p.Conditions = append(p.Conditions, c)
+		}
+		postures[m.key] = p
+	}
+	return postures
+}
+
+// condition reads one condition. At is the byte at which a complaint arises.
+func condition(text string) (c Condition, at int, bad *complaint) {
+	if len(text) > maxCondition {
+		return c, 0, complain(fmt.Sprintf("is longer than %d bytes", maxCondition), "split it into two conditions")
+	}
+	s := scanner{text: text}
+	if c.Attribute, bad = s.attribute(); bad != nil {
+		return c, s.at, bad
+	}
+	if c.Op, bad = s.operator(); bad != nil {
+		return c, s.at, bad
+	}
+	s.blanks()
+	before := s.at
+	switch c.Op {
+	case "IS SET", "NOT SET":
+	case "IN", "NOT IN":
+		c.Values, bad = s.list()
+	default:
+		var value any
+		value, bad = s.value()
+		if _, isBool := value.(bool); isBool && c.Op != "==" && c.Op != "!=" {
+			return c, before, complain("true and false have no order", "compare them with == or !=")
+		}
+		c.Values = []any{value}
+	}
+	if bad == nil && !s.end() {
+		bad = complain("has more behind its end here", "write one condition a string; all of them must hold")
+	}
+	return c, s.at, bad
 }

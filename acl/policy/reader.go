@@ -58,7 +58,9 @@ func (r *reader) fail(offset int, text string, c *complaint) { r.failAt(offset, 
 // failAt is fail for a text that stands under a key.
 func (r *reader) failAt(offset int, key, text string, c *complaint) {
 	if len(r.errs) < maxErrors {
-		r.errs = append(r.errs, &Error{Pos: r.pos(offset), Key: key, Text: text, Why: c.why, Fix: c.advice()})
+		r.errs = append(r.errs, &Error{
+			Pos: r.pos(offset), Key: key, Text: text, Why: c.why, Fix: c.advice(), Unsupported: c.unsupported, whole: c.whole,
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -20,6 +21,8 @@ type ruleReader struct {
 	rules []Rule
 	ids   map[acl.RuleID]Position
 	pairs int
+
+	defaultPostures []string
 }
 
 // section reads a list of rules with the reader of its kind.
@@ -89,8 +92,11 @@ func (r *ruleReader) sources(items []item) []Selector {
 	all := make([]Selector, 0, len(items))
 	for _, it := range items {
 		s, bad := r.names.selector(it.text)
-		if bad == nil && s.Kind == Self {
-			bad = complain(`"autogroup:self" not valid on the src side of a rule`, "use it as a destination")
+		switch {
+		case bad == nil && (s.Kind == Self || s.Kind == Internet):
+			bad = complainWhole(fmt.Sprintf("%q not valid on the src side of a rule", it.text), "use it as a destination")
+		case bad != nil && strings.HasPrefix(bad.why, "tag not found"):
+			bad.why, bad.whole = "src="+bad.why, true
 		}
 		if bad != nil {
 			r.failAt(it.at, "src", it.text, bad)
@@ -101,20 +107,53 @@ func (r *ruleReader) sources(items []item) []Selector {
 	return all
 }
 
+// checkDestination refuses what only makes a source.
+func checkDestination(s Selector) *complaint {
+	if s.Kind == World {
+		return complainWhole(fmt.Sprintf("%q not valid on the dst side of a rule", s.Name), `use "*" for all of the mesh, or "autogroup:internet"`)
+	}
+	return nil
+}
+
 // selfSources checks the sources of a rule into autogroup:self: only people
 // have something of their own. The old acls also take * there.
-func (r *ruleReader) selfSources(sources []Selector, items []item, anyToo bool) {
-	if len(sources) != len(items) {
-		return // reported already
+func (r *ruleReader) selfSources(rule *Rule, items []item, anyToo bool) {
+	if len(rule.Src) != len(items) || !slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
+		return // a source that could not be read was reported already
 	}
-	for i, s := range sources {
+	for i, s := range rule.Src {
 		switch {
-		case s.Kind == User, s.Kind == Group, s.Kind == Member, s.Kind == Any && anyToo:
+		case s.Kind == User, s.Kind == Domain, s.Kind == Group, s.Kind == Member, s.Kind == Any && anyToo:
 		default:
 			r.failAt(items[i].at, "src", items[i].text, complain("autogroup:self cannot be reached from this source",
 				"use users, groups or autogroup:member as sources, or put autogroup:self into a rule of its own"))
 		}
 	}
+}
+
+// srcPosture reads which postures a rule asks for. One that says nothing has
+// the file's default; so has an empty list, which must not be a way around it.
+func (r *ruleReader) srcPosture(fields map[string]member) []string {
+	if m, ok := fields["srcPosture"]; ok && !isEmpty(m.value) {
+		return r.postureNames(m)
+	}
+	return r.defaultPostures
+}
+
+// postureNames reads a list of names of postures.
+func (r *ruleReader) postureNames(m member) []string {
+	if m.value == nil {
+		return nil
+	}
+	var all []string
+	for _, it := range r.texts(m.value, `"`+m.key+`"`) {
+		if _, ok := r.names.postures[it.text]; !ok {
+			r.failAt(it.at, m.key, it.text, complainOf("unknown posture", it.text, r.names.postures, `define it under "postures"`))
+			continue
+		}
+		all = append(all, it.text)
+	}
+	return all
 }
 
 // expand counts what a rule expands to, and stops a policy bomb.
@@ -127,15 +166,15 @@ func (r *ruleReader) expand(at int, sources, destinations, ports int) {
 }
 
 // partList gathers the parts of one rule. Destinations that open the same go
-// together, as the dialect merges them; self stays apart, since it narrows.
+// together, as the dialect merges them; self and the internet stay apart.
 type partList struct {
 	all []Part
-	at  map[string]int // by what is opened
+	at  map[string]int // by where and what is opened
 }
 
-func (l *partList) add(dst Selector, open []acl.Service) {
-	self := dst.Kind == Self
-	key := fmt.Sprint(self, open)
+func (l *partList) add(dst Selector, open []acl.Service, app []Capability) {
+	self, internet := dst.Kind == Self, dst.Kind == Internet
+	key := partKey(self, internet, open)
 	i, ok := l.at[key]
 	if !ok {
 		if l.at == nil {
@@ -143,21 +182,41 @@ func (l *partList) add(dst Selector, open []acl.Service) {
 		}
 		i = len(l.all)
 		l.at[key] = i
-		l.all = append(l.all, Part{Self: self, Open: open})
+		l.all = append(l.all, Part{Self: self, Internet: internet, Open: open, App: app})
 	}
-	if !self {
+	if !self && !internet {
 		l.all[i].Dst = append(l.all[i].Dst, dst)
 	}
 }
 
+func partKey(self, internet bool, open []acl.Service) string {
+	where := byte('d')
+	switch {
+	case self:
+		where = 's'
+	case internet:
+		where = 'i'
+	}
+	key := append(make([]byte, 0, 1+5*len(open)), where)
+	for _, s := range open {
+		key = append(key, byte(s.Protocol), byte(s.First>>8), byte(s.First), byte(s.Last>>8), byte(s.Last))
+	}
+	return string(key)
+}
+
 // canonical is the text by which a rule is hashed: its keys in a fixed order,
-// its words as written but for blanks.
+// its words as written but for blanks. A new key is left out when it is empty,
+// so that rules without it keep their hash.
 type canonical struct {
 	Action string   `json:"action,omitempty"`
 	Proto  string   `json:"proto,omitempty"`
 	Src    []string `json:"src"`
 	Dst    []string `json:"dst"`
 	IP     []string `json:"ip,omitempty"`
+
+	Via        []string                     `json:"via,omitempty"`
+	App        map[string][]json.RawMessage `json:"app,omitempty"`
+	SrcPosture []string                     `json:"srcPosture,omitempty"`
 }
 
 func (c canonical) String() string {
@@ -165,7 +224,7 @@ func (c canonical) String() string {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(c); err != nil {
-		return "" // strings always encode
+		return "" // strings always encode, and so do values that were parsed
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -42,6 +44,8 @@ func (s Selector) Key() string {
 		return "net:" + s.Prefix.String()
 	case User:
 		return "user:" + s.Name
+	case Member:
+		return "autogroup:member"
 	default:
 		return s.Name
 	}
@@ -50,26 +54,44 @@ func (s Selector) Key() string {
 // String gives the selector as the admin wrote it.
 func (s Selector) String() string { return s.Name }
 
+// isWho tells whether a selector picks nodes by who they are, not by addresses,
+// and without asking who asks.
+func (s Selector) isWho() bool {
+	switch s.Kind {
+	case User, Domain, Group, Role, Tag, Member, Tagged, Shared:
+		return true
+	}
+	return false
+}
+
 // names is what the file's definitions say, for looking up what rules use.
 type names struct {
 	groups    map[string][]string
 	tagOwners map[string][]Selector
 	hosts     map[string]netip.Prefix
+	postures  map[string]Posture
+
+	autogroups map[string]Kind
+	domains    []string // as Options says
 }
 
 // selector reads one alias. The error is nil or says what is wrong and what to do.
 func (n *names) selector(text string) (Selector, *complaint) {
+	kind, _, _ := strings.Cut(text, ":")
 	switch {
 	case text == "":
 		return Selector{}, complain("is empty", "name a user, group, tag, host, address or *")
 	case text == "*":
 		return Selector{Kind: Any, Name: text}, nil
-	case strings.HasPrefix(text, "autogroup:"):
-		return autogroup(text)
-	case strings.HasPrefix(text, "group:"):
-		return defined(Group, text, "group", "groups", n.groups)
-	case strings.HasPrefix(text, "tag:"):
-		return defined(Tag, text, "tag", "tagOwners", n.tagOwners)
+	case len(kind) == len(text):
+	case kind == "autogroup":
+		return n.autogroup(text)
+	case kind == "group":
+		return defined(Group, text, "unknown group", "groups", n.groups)
+	case kind == "tag":
+		return defined(Tag, text, fmt.Sprintf("tag not found: %q", shorten(text)), "tagOwners", n.tagOwners)
+	case kind == "user":
+		return n.everyoneOf(text)
 	}
 	if prefix, ok, bad := address(text); ok || bad != nil {
 		return Selector{Kind: Net, Name: text, Prefix: prefix}, bad
@@ -81,7 +103,7 @@ func (n *names) selector(text string) (Selector, *complaint) {
 func (n *names) plain(text string) (Selector, *complaint) {
 	if kind, rest, found := strings.Cut(text, ":"); found {
 		switch kind {
-		case "ipset", "svc", "service", "seg", "host", "posture", "user", "localpart", "scim", "idp", "asset":
+		case "ipset", "svc", "service", "seg", "host", "posture", "localpart", "scim", "idp", "asset":
 			return Selector{}, notYet(kind + ": names are")
 		}
 		if strings.Contains(rest, "@") || strings.Contains(kind, "@") {
@@ -102,40 +124,54 @@ func (n *names) plain(text string) (Selector, *complaint) {
 
 // defined reads a name that must stand in a section of the file. A name that
 // nobody defined would silently match nothing, and a typing error go unseen.
-func defined[V any](kind Kind, text, word, section string, known map[string]V) (Selector, *complaint) {
+func defined[V any](kind Kind, text, unknown, section string, known map[string]V) (Selector, *complaint) {
 	if _, ok := known[text]; !ok {
-		return Selector{}, complainOf("unknown "+word, text, known, `define it under "`+section+`"`)
+		return Selector{}, complainOf(unknown, text, known, `define it under "`+section+`"`)
 	}
 	return Selector{Kind: kind, Name: text}, nil
 }
 
-func autogroup(text string) (Selector, *complaint) {
-	switch text {
-	case "autogroup:member":
-		return Selector{Kind: Member, Name: text}, nil
-	case "autogroup:tagged":
-		return Selector{Kind: Tagged, Name: text}, nil
-	case "autogroup:self":
-		return Selector{Kind: Self, Name: text}, nil
-	case "autogroup:internet", "autogroup:danger-all", "autogroup:shared", "autogroup:members":
-		return Selector{}, notYet(text + " is")
+// autogroups gives what the dialect's own names pick.
+func autogroups() map[string]Kind {
+	return map[string]Kind{
+		"autogroup:member": Member, "autogroup:members": Member, "autogroup:tagged": Tagged, "autogroup:self": Self,
+		"autogroup:internet": Internet, "autogroup:danger-all": World, "autogroup:shared": Shared,
+		"autogroup:admin": Role, "autogroup:owner": Role, "autogroup:it-admin": Role, "autogroup:network-admin": Role,
+		"autogroup:billing-admin": Role, "autogroup:auditor": Role,
 	}
-	if isRole(text) {
-		return Selector{}, notYet(text + " is")
-	}
-	known := map[string]bool{"autogroup:member": true, "autogroup:tagged": true, "autogroup:self": true}
-	return Selector{}, complainOf("unknown autogroup", text, known, "use autogroup:member, autogroup:tagged or autogroup:self")
 }
 
-// isRole tells whether an autogroup picks people by their role in the mesh's
-// administration.
-func isRole(text string) bool {
-	switch text {
-	case "autogroup:admin", "autogroup:owner", "autogroup:it-admin", "autogroup:network-admin",
-		"autogroup:billing-admin", "autogroup:auditor":
-		return true
+func (n *names) autogroup(text string) (Selector, *complaint) {
+	kind, ok := n.autogroups[text]
+	if !ok {
+		return Selector{}, complainOf("unknown autogroup", text, n.autogroups, "use autogroup:member, autogroup:tagged or autogroup:self")
 	}
-	return false
+	return Selector{Kind: kind, Name: text}, nil
+}
+
+// everyoneOf reads user:*@DOMAIN.
+func (n *names) everyoneOf(text string) (Selector, *complaint) {
+	domain, ok := strings.CutPrefix(text, "user:*@")
+	if !ok {
+		return Selector{}, complain("is no pattern of logins", "write user:*@DOMAIN, or the login alone")
+	}
+	return Selector{Kind: Domain, Name: text}, n.checkDomain(domain)
+}
+
+// checkDomain refuses a domain that the mesh does not own: anybody could come
+// with a login of a domain that anybody may register. Its letter case counts.
+func (n *names) checkDomain(domain string) *complaint {
+	switch {
+	case domain == "" || strings.ContainsAny(domain, " *@:,/\"") || !printable(domain):
+		return complain(fmt.Sprintf("%q is no domain", shorten(domain)), "write it as example.com")
+	case n.domains != nil && !slices.Contains(n.domains, domain):
+		known := make(map[string]bool, len(n.domains))
+		for _, d := range n.domains {
+			known[d] = true
+		}
+		return complainOf(fmt.Sprintf("the mesh does not own the domain %q", shorten(domain)), domain, known, "name a domain of the mesh, in its own letter case")
+	}
+	return nil
 }
 
 // login reads a login name. Its letter case counts.
@@ -148,37 +184,6 @@ func login(text string) (Selector, *complaint) {
 		return Selector{}, complain("is no login: it holds two @", "write it as name@domain")
 	}
 	return Selector{Kind: User, Name: text}, nil
-}
-
-// address reads an address or a CIDR. ok is false when text is neither.
-func address(text string) (prefix netip.Prefix, ok bool, bad *complaint) {
-	if strings.Contains(text, "/") {
-		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
-			return prefix, false, complain("is no CIDR", "write it as 10.20.0.0/16 or fd00::/48")
-		}
-		return checkPrefix(prefix)
-	}
-	addr, err := netip.ParseAddr(text)
-	if err != nil {
-		return prefix, false, nil
-	}
-	if addr.Zone() != "" {
-		return prefix, false, complain("has a zone", "a zone has no meaning in a mesh; leave it out")
-	}
-	return checkPrefix(netip.PrefixFrom(addr, addr.BitLen()))
-}
-
-// checkPrefix refuses IPv4 addresses in IPv6's clothes: the same machine under
-// two names would be two different things to the rules.
-func checkPrefix(prefix netip.Prefix) (netip.Prefix, bool, *complaint) {
-	if prefix.Addr().Is4In6() {
-		return prefix, false, complain("is an IPv4 address mapped into IPv6", "write the IPv4 address itself")
-	}
-	if prefix != prefix.Masked() {
-		return prefix, false, complain("has bits behind its prefix length", "write "+prefix.Masked().String())
-	}
-	return prefix, true, nil
 }
 
 // printable tells whether text has no control characters nor odd blanks, which

@@ -50,11 +50,13 @@ func (r *reader) test(v *hujson.Value, n *names) Test {
 	t.Protocols = r.testProtocols(fields["proto"])
 	t.Accept = r.targets(fields["accept"], "accept", n)
 	t.Deny = r.targets(fields["deny"], "deny", n)
-	if fields["accept"].value == nil && fields["deny"].value == nil {
+	if isEmptyList(fields["accept"]) && isEmptyList(fields["deny"]) {
 		r.fail(v.StartOffset, "", complain("a test has neither accept nor deny", `add "accept": ["host:port"] or "deny": [...]`))
 	}
 	return t
 }
+
+func isEmptyList(m member) bool { return m.value == nil || isEmpty(m.value) }
 
 func (r *reader) testSource(v *hujson.Value, m member, n *names) Selector {
 	if m.value == nil {
@@ -66,8 +68,8 @@ func (r *reader) testSource(v *hujson.Value, m member, n *names) Selector {
 		return Selector{}
 	}
 	s, bad := n.selector(it.text)
-	if bad == nil && s.Kind == Self {
-		bad = complain("is no source", "name a user, group, tag, host or address")
+	if bad == nil && (s.Kind == Self || s.Kind == Internet || s.Kind == World) {
+		bad = complain("is no source to test from", "name a user, group, tag, host or address")
 	}
 	if bad != nil {
 		r.failAt(it.at, "src", it.text, bad)
@@ -126,6 +128,8 @@ func (n *names) target(text string) (Selector, uint16, *complaint) {
 	switch {
 	case bad != nil:
 		return s, 0, bad
+	case s.Kind == Internet || s.Kind == World:
+		return s, 0, complain(fmt.Sprintf("%s not valid as a test destination", s.Name), "a test asks for one user, group, tag, host or address")
 	case s.Kind == Any, s.Kind == Net && !s.Prefix.IsSingleIP(), s.Kind == Net && host == s.Prefix.String():
 		return s, 0, complain("is not one host", "a test asks for one user, group, tag, host or address")
 	}

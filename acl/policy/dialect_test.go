@@ -1,0 +1,140 @@
+package policy_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// dialect is a list of things that a policy may or may not say: want is empty
+// for what loads, and else part of the error.
+type dialect []struct{ name, section, want string }
+
+func (d dialect) run(t *testing.T) {
+	t.Helper()
+	for _, tt := range d {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := policy.Parse("p", []byte(world(tt.section)))
+			switch {
+			case tt.want == "" && err != nil:
+				t.Errorf("%s\nis refused: %v", tt.section, err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("%s\n got %v\nwant %s", tt.section, err, tt.want)
+			}
+		})
+	}
+}
+
+func grant(src, dst string) string {
+	return fmt.Sprintf(`"grants": [{"src": [%s], "dst": [%s], "ip": ["tcp:22"]}]`, src, dst)
+}
+
+func accept(src, dst string) string {
+	return fmt.Sprintf(`"acls": [{"action": "accept", "src": [%s], "dst": [%s]}]`, src, dst)
+}
+
+func TestSelectorsOfTheDialect(t *testing.T) {
+	dialect{
+		{"internet is a destination of a grant", grant(`"*"`, `"autogroup:internet"`), ""},
+		{"internet is a destination of an acl", accept(`"*"`, `"autogroup:internet:*"`), ""},
+		{"internet is no source", grant(`"autogroup:internet"`, `"ct"`), `"autogroup:internet" not valid on the src side of a rule`},
+		{"internet is no source of an acl", accept(`"autogroup:internet"`, `"ct:1"`), `"autogroup:internet" not valid on the src side of a rule`},
+		{"internet takes no app", `"grants": [{"src": ["*"], "dst": ["autogroup:internet"], "app": {"h.example/a": [{}]}}]`, "cannot use app grants with autogroup:internet"},
+		{"nor next to ip", `"grants": [{"src": ["*"], "dst": ["ct", "autogroup:internet"], "ip": ["*"], "app": {"h.example/a": []}}]`, "cannot use app grants with autogroup:internet"},
+		{"danger-all is a source", grant(`"autogroup:danger-all"`, `"ct"`), ""},
+		{"danger-all is a source of an acl", accept(`"autogroup:danger-all"`, `"ct:*"`), ""},
+		{"danger-all is no destination", grant(`"*"`, `"autogroup:danger-all"`), `"autogroup:danger-all" not valid on the dst side of a rule`},
+		{"danger-all is no destination of an acl", accept(`"*"`, `"autogroup:danger-all:*"`), `"autogroup:danger-all" not valid on the dst side of a rule`},
+		{"self is no source", grant(`"autogroup:self"`, `"ct"`), `"autogroup:self" not valid on the src side of a rule`},
+		{"self is no source of an acl", accept(`"autogroup:self"`, `"ct:1"`), `"autogroup:self" not valid on the src side of a rule`},
+		{"roles", grant(`"autogroup:admin", "autogroup:owner", "autogroup:it-admin", "autogroup:network-admin", "autogroup:billing-admin", "autogroup:auditor"`, `"autogroup:admin"`), ""},
+		{"an unknown role", grant(`"autogroup:admni"`, `"ct"`), `unknown autogroup; did you mean "autogroup:admin"?`},
+		{"shared", grant(`"autogroup:shared"`, `"ct"`), ""},
+		{"everybody of a domain", grant(`"user:*@h.example"`, `"user:*@h.example"`), ""},
+		{"everybody of a domain, in an acl", accept(`"user:*@h.example"`, `"user:*@h.example:22"`), ""},
+		{"user: without *", grant(`"user:ada@h.example"`, `"ct"`), "is no pattern of logins"},
+		{"user: without a domain", grant(`"user:*@"`, `"ct"`), `"" is no domain`},
+		{"user: with two domains", grant(`"user:*@a@b"`, `"ct"`), `"a@b" is no domain`},
+		{"a login without a domain", grant(`"ada@"`, `"ben@"`), ""},
+		{"a login of nothing", grant(`"@h.example"`, `"ct"`), "is no login"},
+		{"an unknown tag as source", grant(`"tag:x"`, `"ct"`), `src=tag not found: "tag:x"`},
+		{"an unknown tag as destination", grant(`"*"`, `"tag:x"`), `dst="tag:x": tag not found: "tag:x"`},
+		{"an unknown tag as owner", `"autoApprovers": {"exitNode": ["tag:x"]}`, `tag not found: "tag:x"`},
+		{"a grant to every address", grant(`"*"`, `"0.0.0.0/0"`), `dst "0.0.0.0/0": to allow all IP addresses, use "*" or "autogroup:internet"`},
+		{"a grant to every IPv6 address", grant(`"*"`, `"::/0"`), `dst "::/0": to allow all IP addresses, use "*" or "autogroup:internet"`},
+		{"an acl to every address", accept(`"*"`, `"0.0.0.0/0:*", "[::]/0:22"`), ""},
+		{"every address as source", grant(`"0.0.0.0/0", "::/0"`, `"ct"`), ""},
+		{"roles, domains and others may own and approve", `"autoApprovers": {"exitNode": ["autogroup:admin", "autogroup:members", "autogroup:tagged", "user:*@h.example", "ada@", "tag:web"]}`, ""},
+		{"the internet cannot approve", `"autoApprovers": {"exitNode": ["autogroup:internet"]}`, "cannot own or approve"},
+		{"nor can anybody at all", `"autoApprovers": {"routes": {"10.0.0.0/8": ["autogroup:danger-all"]}}`, "cannot own or approve"},
+		{"action", `"acls": [{"action": "deny", "src": ["*"], "dst": ["*:*"]}]`, `action="deny" is not supported`},
+		{"port that is a word", accept(`"*"`, `"ct:ssh"`), `dst="ct:ssh": port range "ssh": invalid first integer`},
+		{"range that ends in a word", accept(`"*"`, `"ct:22-ssh"`), `port range "22-ssh": invalid last integer`},
+		{"port 0", accept(`"*"`, `"ct:0"`), `port range "0": first port must be >0, or use '*' for wildcard`},
+		{"a CIDR in brackets", accept(`"*"`, `"[fd00::/48]:22"`), "is no IPv6 address"},
+		{"ports of a protocol without", `"acls": [{"action": "accept", "proto": "gre", "src": ["*"], "dst": ["ct:22"]}]`, "its protocol has none"},
+		{"all names of protocols", `"acls": [` + eachProtocol(`{"action": "accept", "proto": %q, "src": ["*"], "dst": ["*:*"]},`) + `]`, ""},
+	}.run(t)
+}
+
+func eachProtocol(format string) string {
+	var b strings.Builder
+	for _, name := range strings.Fields("igmp ipv4 ip-in-ip tcp egp igp udp gre esp ah sctp icmp 0 47 255") {
+		fmt.Fprintf(&b, format, name)
+	}
+	return b.String()
+}
+
+// Who may be told apart from whom in a rule into autogroup:self.
+func TestSelfSources(t *testing.T) {
+	const refused = "autogroup:self cannot be reached from this source"
+	grants := map[string]string{
+		"ada@h.example": "", "ada@": "", "group:eng": "", "autogroup:member": "", "autogroup:members": "", "user:*@h.example": "", "*": refused,
+		"tag:web": refused, "autogroup:tagged": refused, "10.0.0.1": refused, "ct": refused, "autogroup:admin": refused, "autogroup:danger-all": refused,
+	}
+	var all dialect
+	for src, want := range grants {
+		all = append(all, dialect{{"grant from " + src, grant(`"ada@h.example", "`+src+`"`, `"autogroup:self"`), want}}...)
+		if src == "*" {
+			want = ""
+		}
+		all = append(all, dialect{{"acl from " + src, accept(`"`+src+`", "group:eng"`, `"tag:db:22", "autogroup:self:*"`), want}}...)
+	}
+	all.run(t)
+}
+
+func TestDomains(t *testing.T) {
+	src := []byte(world(grant(`"user:*@h.example"`, `"ct"`)))
+	for _, tt := range []struct {
+		domains []string
+		want    string
+	}{
+		{nil, ""}, {[]string{"other.example", "h.example"}, ""}, {[]string{"H.example"}, "does not own the domain"},
+		{[]string{"other.example"}, "does not own the domain"}, {[]string{}, "does not own the domain"},
+	} {
+		_, _, err := policy.Options{Domains: tt.domains}.Parse("p", src)
+		if (err == nil) != (tt.want == "") || (err != nil && !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("domains %q: %v, want %q", tt.domains, err, tt.want)
+		}
+	}
+}
+
+// kinds writes what each selector of the first rule's sources was taken for.
+func TestKinds(t *testing.T) {
+	for text, want := range map[string]policy.Kind{
+		"*": policy.Any, "autogroup:member": policy.Member, "autogroup:members": policy.Member, "autogroup:tagged": policy.Tagged,
+		"autogroup:danger-all": policy.World, "autogroup:shared": policy.Shared, "autogroup:admin": policy.Role, "ada@h.example": policy.User,
+		"ada@": policy.User, "user:*@h.example": policy.Domain, "group:eng": policy.Group, "tag:web": policy.Tag, "ct": policy.Net, "fd00::/48": policy.Net,
+	} {
+		s := parse(t, world(grant(`" `+text+` "`, `"ct"`))).Rules()[0].Src[0]
+		if s.Kind != want || s.Name != text || s.String() != text {
+			t.Errorf("%s is taken for %+v, want kind %d", text, s, want)
+		}
+	}
+	rules := parse(t, world(grant(`"autogroup:members"`, `"ct"`)+`, `+accept(`"autogroup:member"`, `"ct:1"`))).Rules()
+	if rules[0].Src[0].Key() != rules[1].Src[0].Key() {
+		t.Error("the old spelling of autogroup:member picks something else")
+	}
+}
