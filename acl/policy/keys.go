@@ -23,7 +23,9 @@ func topKeys() keys {
 		"groups": read, "tagOwners": read, "hosts": read, "acls": read, "grants": read, "autoApprovers": read, "tests": read,
 		"postures": read, "defaultSrcPosture": read,
 
-		"ssh": ignored, "sshTests": ignored, "nodeAttrs": ignored, "ipsets": ignored,
+		"ssh": read, "sshTests": read, "nodeAttrs": read,
+
+		"ipsets":  ignored,
 		"derpMap": ignored, "randomizeClientPort": ignored, "disableIPv4": ignored, "OneCGNATRoute": ignored,
 		"extraDNSRecords": ignored, "magicDNS": ignored,
 
@@ -43,6 +45,19 @@ func grantKeys() keys {
 func aclKeys() keys {
 	return keys{"id": read, "action": read, "src": read, "dst": read, "proto": read, "srcPosture": read,
 		"users": read, "ports": read} // the dialect's old names for src and dst
+}
+
+func sshKeys() keys {
+	return keys{"action": read, "src": read, "dst": read, "users": read, "checkPeriod": read, "acceptEnv": read, "srcPosture": read,
+		"recorder": ignored, "enforceRecorder": read}
+}
+
+func sshTestKeys() keys {
+	return keys{"src": read, "dst": read, "accept": read, "check": read, "deny": read, "srcPostureAttrs": refused}
+}
+
+func attrKeys() keys {
+	return keys{"target": read, "attr": read, "ipPool": read, "app": ignored}
 }
 
 func testKeys() keys {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/tailscale/hujson"
@@ -40,9 +39,8 @@ func (o Options) Parse(name string, src []byte) (*Policy, []Warning, error) {
 	if root, ok := r.tree(); ok {
 		r.policy(p, &root, &names{autogroups: autogroups(), domains: o.Domains})
 	}
-	slices.SortStableFunc(r.errs, func(a, b *Error) int {
-		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Column, b.Pos.Column))
-	})
+	slices.SortStableFunc(r.errs, func(a, b *Error) int { return a.Pos.compare(b.Pos) })
+	slices.SortStableFunc(r.warns, func(a, b Warning) int { return a.Pos.compare(b.Pos) })
 	if len(r.errs) > 0 {
 		return nil, r.warns, r.errs
 	}
@@ -67,8 +65,11 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	rules.section(sections["grants"], "grants", rules.grant)
 	rules.section(sections["acls"], "acls", rules.acl)
 	p.rules = rules.rules
+	p.ssh = rules.sshRules(sections["ssh"])
+	p.attrs = rules.nodeAttrs(sections["nodeAttrs"])
 	p.approvers = r.autoApprovers(sections["autoApprovers"], n)
 	p.tests = r.tests(sections["tests"], n)
+	p.sshTests = rules.sshTests(sections["sshTests"])
 
 	if sections["acls"].value == nil && sections["grants"].value == nil {
 		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)

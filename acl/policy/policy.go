@@ -19,6 +19,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -158,6 +159,10 @@ type Position struct {
 
 // String gives the position as file:line:column.
 func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+
+func (p Position) compare(o Position) int {
+	return cmp.Or(cmp.Compare(p.Line, o.Line), cmp.Compare(p.Column, o.Column))
+}
 
 // Rule is one written rule: what its sources may open at its destinations.
 type Rule struct {

@@ -222,6 +222,24 @@ func (r *reader) elements(v *hujson.Value, what string) []hujson.Value {
 	return list.Elements
 }
 
+// entries gives the elements of a section that is a list, unless they are too
+// many; an absent section has none.
+func (r *reader) entries(section member, name, what string) []hujson.Value {
+	if section.value == nil {
+		return nil
+	}
+	elements := r.elements(section.value, `"`+name+`"`)
+	if len(elements) > maxRules {
+		r.fail(section.at, name, tooMany(what))
+		return nil
+	}
+	return elements
+}
+
+func tooMany(what string) *complaint {
+	return complain(fmt.Sprintf("more than %d %s", maxRules, what), "join those with the same purpose")
+}
+
 // item is one string with its place.
 type item struct {
 	text string

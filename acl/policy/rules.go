@@ -27,12 +27,9 @@ type ruleReader struct {
 
 // section reads a list of rules with the reader of its kind.
 func (r *ruleReader) section(section member, name string, one func(*hujson.Value) Rule) {
-	if section.value == nil {
-		return
-	}
-	elements := r.elements(section.value, `"`+name+`"`)
+	elements := r.entries(section, name, "rules")
 	if len(r.rules)+len(elements) > maxRules {
-		r.fail(section.at, name, complain(fmt.Sprintf("more than %d rules", maxRules), "join rules with the same purpose"))
+		r.fail(section.at, name, tooMany("rules"))
 		return
 	}
 	for i := range elements {

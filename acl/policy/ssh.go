@@ -1,13 +1,18 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/tailscale/hujson"
+)
 
 // SSHRule says who may log in to which accounts of which nodes over SSH. No
 // rule means no login. The filter is asked besides: a rule here opens no port.
 type SSHRule struct {
 	Pos   Position
 	Check bool       // the person has to prove again who they are
-	Src   []Selector // User, Domain, Group, Role, Tag, Member or Tagged
+	Src   []Selector // User, Domain, Group, Role, Tag, Member, Tagged or Shared
 	Dst   []Selector // User, Tag, Self, Member or Tagged
 	Users []SSHUser
 
@@ -15,34 +20,144 @@ type SSHRule struct {
 	// new one, and DefaultCheckPeriod that nothing was written.
 	CheckPeriod time.Duration
 	AcceptEnv   []string // names of environment variables; * and ? stand for any
+	Postures    []string // as in [Rule]
 }
 
 // DefaultCheckPeriod stands for a check period that the file does not name.
 const DefaultCheckPeriod time.Duration = -1
 
-// SSHUser is one entry of a rule's users.
-type SSHUser struct {
-	Kind   SSHUserKind
-	Login  string // of a Literal: the account
-	Domain string // of a LocalPart: example.com
+// sshRules reads a list of {"action", "src", "dst", "users", "checkPeriod",
+// "acceptEnv", "srcPosture"}. Rules that check come first: the dialect asks
+// them first, wherever they stand.
+func (r *ruleReader) sshRules(section member) []SSHRule {
+	var all []SSHRule
+	elements := r.entries(section, "ssh", "rules")
+	for i := range elements {
+		before := len(r.errs)
+		rule := r.sshRule(&elements[i])
+		switch {
+		case len(r.errs) > before:
+		case len(rule.Src) == 0, len(rule.Dst) == 0, len(rule.Users) == 0:
+			r.warn(elements[i].StartOffset, "", "an ssh rule without src, dst or users lets nobody in")
+		default:
+			all = append(all, rule)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b SSHRule) int {
+		switch {
+		case a.Check == b.Check:
+			return 0
+		case a.Check:
+			return -1
+		}
+		return 1
+	})
+	return all
 }
 
-// SSHUserKind says which accounts an [SSHUser] stands for.
-type SSHUserKind uint8
+func (r *ruleReader) sshRule(v *hujson.Value) SSHRule {
+	fields := r.keyed(v, "an ssh rule", sshKeys)
+	rule := SSHRule{Pos: r.pos(v.StartOffset), Check: r.sshAction(v, fields["action"])}
+	src, dst, users := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "users")
+	r.expand(v.StartOffset, len(src), len(dst), len(users))
+	rule.Src = r.sources(src)
+	rule.Dst = r.sshDestinations(dst)
+	r.checkSSHSources(&rule, src)
+	rule.Users = r.sshUsers(users)
+	rule.CheckPeriod = r.checkPeriod(fields["checkPeriod"])
+	for _, it := range r.list(fields, "acceptEnv") {
+		if it.text == "" {
+			r.failAt(it.at, "acceptEnv", "", complain("is empty: a variable has a name", "write it as LANG or GIT_*"))
+		}
+		rule.AcceptEnv = append(rule.AcceptEnv, it.text)
+	}
+	rule.Postures = r.srcPosture(fields)
+	r.enforceRecorder(fields["enforceRecorder"])
+	return rule
+}
 
-// The zero kind is one account.
-const (
-	Literal   SSHUserKind = iota
-	NonRoot               // autogroup:nonroot: every account but root
-	LocalPart             // localpart:*@DOMAIN: for each person of the domain, the part of the login before the @
-)
+func (r *ruleReader) sshAction(v *hujson.Value, m member) (check bool) {
+	if m.value == nil {
+		r.fail(v.StartOffset, "", complain("an ssh rule has no action", `write "action": "accept" or "check"`))
+		return false
+	}
+	it, ok := r.text(m.value, `"action"`)
+	if ok && it.text != "accept" && it.text != "check" {
+		r.failAt(it.at, "action", it.text, complain("is no action of an ssh rule", `use "accept" or "check"; whom no rule lets in stays out`))
+	}
+	return it.text == "check"
+}
 
-// SSHTest is one of the policy's own tests of its ssh rules.
-type SSHTest struct {
-	Pos Position
-	Src Selector // User, Tag or a Net of one address
-	Dst []Selector
-	// Accounts that must be let in without a check or with one, only with one,
-	// and not at all.
-	Accept, Check, Deny []string
+func (r *ruleReader) sshDestinations(items []item) []Selector {
+	var all []Selector
+	for _, it := range items {
+		s, bad := r.names.selector(it.text)
+		if bad == nil {
+			switch s.Kind {
+			case User, Tag, Self, Member, Tagged:
+			default:
+				bad = complain("is not valid as the dst of an ssh rule", "name a user, a tag, autogroup:self, autogroup:member or autogroup:tagged")
+			}
+		}
+		if bad != nil {
+			r.failAt(it.at, "dst", it.text, bad)
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// checkSSHSources refuses sources that are addresses, of which nobody could say
+// who sits there, and machines as sources of a rule into one's own nodes.
+func (r *ruleReader) checkSSHSources(rule *SSHRule, items []item) {
+	if len(rule.Src) != len(items) {
+		return // reported already
+	}
+	self := slices.ContainsFunc(rule.Dst, func(s Selector) bool { return s.Kind == Self })
+	for i, s := range rule.Src {
+		switch {
+		case !s.isWho():
+			r.failAt(items[i].at, "src", items[i].text, complain("is not valid as the src of an ssh rule", "name users, groups, tags or autogroups"))
+		case self && (s.Kind == Tag || s.Kind == Tagged):
+			r.failAt(items[i].at, "src", items[i].text, complain("autogroup:self cannot be reached from this source", "a machine owns no nodes: use users, groups or autogroup:member"))
+		}
+	}
+}
+
+// checkPeriod reads a duration such as 12h, or "always".
+func (r *ruleReader) checkPeriod(m member) time.Duration {
+	const longest = 168 * time.Hour
+	if m.value == nil || isNull(m.value) {
+		return DefaultCheckPeriod
+	}
+	it, ok := r.text(m.value, `"checkPeriod"`)
+	if !ok || it.text == "always" {
+		return 0
+	}
+	period, err := time.ParseDuration(it.text)
+	var bad *complaint
+	switch {
+	case err != nil:
+		bad = complain("is no duration", "write 12h, 30m or always")
+	case period < 0:
+		bad = complain("is below 0", "write 12h, 30m or always")
+	case period > longest:
+		bad = complainWhole("checkPeriod "+period.String()+" is above the max (168h)", "write 168h or less")
+	}
+	if bad != nil {
+		r.failAt(it.at, "checkPeriod", it.text, bad)
+	}
+	return period
+}
+
+// enforceRecorder refuses a rule that lets nobody in unless the session is
+// recorded: nothing here records.
+func (r *ruleReader) enforceRecorder(m member) {
+	if m.value == nil || isEmpty(m.value) {
+		return
+	}
+	if literal, ok := m.value.Value.(hujson.Literal); !ok || literal.String() != "false" {
+		r.fail(m.at, m.key, notYet("recording of ssh sessions is"))
+	}
 }

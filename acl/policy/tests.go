@@ -28,15 +28,8 @@ type Target struct {
 
 // tests reads [{"src", "proto", "accept": ["host:port"], "deny": [...]}].
 func (r *reader) tests(section member, n *names) []Test {
-	if section.value == nil {
-		return nil
-	}
-	elements := r.elements(section.value, `"tests"`)
-	if len(elements) > maxRules {
-		r.fail(section.at, "tests", complain(fmt.Sprintf("more than %d tests", maxRules), "join tests with the same source"))
-		return nil
-	}
 	var all []Test
+	elements := r.entries(section, "tests", "tests")
 	for i := range elements {
 		all = append(all, r.test(&elements[i], n))
 	}

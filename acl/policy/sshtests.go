@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"strings"
+
+	"github.com/tailscale/hujson"
+)
+
+// SSHTest is one of the policy's own tests of its ssh rules.
+type SSHTest struct {
+	Pos Position
+	Src Selector   // picks nodes by who they are, or is a Net of one address
+	Dst []Selector // User, Tag or a Net of one address each; never empty
+	// Accounts that must be let in without a check or with one, only with one,
+	// and not at all.
+	Accept, Check, Deny []string
+}
+
+// sshTests reads a list of {"src", "dst", "accept", "check", "deny"}.
+func (r *ruleReader) sshTests(section member) []SSHTest {
+	var all []SSHTest
+	elements := r.entries(section, "sshTests", "tests")
+	for i := range elements {
+		all = append(all, r.sshTest(&elements[i]))
+	}
+	return all
+}
+
+func (r *ruleReader) sshTest(v *hujson.Value) SSHTest {
+	fields := r.keyed(v, "an ssh test", sshTestKeys)
+	t := SSHTest{Pos: r.pos(v.StartOffset), Src: r.sshTestSource(v, fields["src"])}
+	dst := r.list(fields, "dst")
+	if len(dst) == 0 {
+		r.fail(v.StartOffset, "", complain("an ssh test has no dst", `add "dst": ["tag:server"]`))
+	}
+	for _, it := range dst {
+		s, bad := r.names.selector(it.text)
+		if bad == nil && s.Kind != User && s.Kind != Tag && !s.isAddress() {
+			bad = complain("is not valid as the dst of an ssh test", "name a user, a tag, a host or an address")
+		}
+		if bad != nil {
+			r.failAt(it.at, "dst", it.text, bad)
+			continue
+		}
+		t.Dst = append(t.Dst, s)
+	}
+	t.Accept, t.Check, t.Deny = r.accounts(fields, "accept"), r.accounts(fields, "check"), r.accounts(fields, "deny")
+	r.expand(v.StartOffset, 1, len(dst), len(t.Accept)+len(t.Check)+len(t.Deny))
+	if len(t.Accept)+len(t.Check)+len(t.Deny) == 0 {
+		r.warn(v.StartOffset, "", "an ssh test without accept, check and deny tests nothing")
+	}
+	return t
+}
+
+func (r *ruleReader) sshTestSource(v *hujson.Value, m member) Selector {
+	if m.value == nil {
+		r.fail(v.StartOffset, "", complain("an ssh test has no src", "name a user, a tag or an address"))
+		return Selector{}
+	}
+	it, ok := r.text(m.value, `"src"`)
+	if !ok {
+		return Selector{}
+	}
+	s, bad := r.names.selector(it.text)
+	if bad == nil && !s.isWho() && !s.isAddress() {
+		bad = complain("is not valid as the src of an ssh test", "name a user, a tag or an address")
+	}
+	if bad != nil {
+		r.failAt(it.at, "src", it.text, bad)
+	}
+	return s
+}
+
+// accounts reads a list of accounts by name.
+func (r *ruleReader) accounts(fields map[string]member, name string) []string {
+	items := r.list(fields, name)
+	for _, it := range items {
+		if bad := checkAccount(it.text); bad != nil {
+			r.failAt(it.at, name, it.text, bad)
+		}
+	}
+	return texts(items)
+}
+
+// isAddress tells whether a selector is one address, and written as one.
+func (s Selector) isAddress() bool {
+	return s.Kind == Net && s.Prefix.IsSingleIP() && !strings.Contains(s.Name, "/")
+}
