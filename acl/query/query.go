@@ -81,7 +81,7 @@ func (a *answer) fill(q *question) error {
 	if q.V != 1 {
 		return fmt.Errorf(`"v" is %d: this program answers questions of version 1`, q.V)
 	}
-	pol, _, err := policy.ParseFor(policy.Mesh{Domains: q.Tailnet.Domains}, "policy", []byte(q.Policy))
+	pol, _, err := policy.Options{Domains: q.Tailnet.Domains}.Parse("policy", []byte(q.Policy))
 	if err != nil {
 		return err
 	}

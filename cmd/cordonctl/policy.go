@@ -14,6 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/acl/query"
 	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
@@ -34,6 +35,7 @@ func policyCommands() *cli.Command {
 		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
 		}},
+		{Name: "query", Usage: "answer question sets, one JSON object a line, from standard input to standard output; needs no coordinator", Action: queryPolicy},
 		{Name: "reach", Usage: "the matrix of who can reach what", Action: with(reachPolicy)},
 	}}
 }
@@ -66,6 +68,13 @@ func readPolicy(path string) (text, name string, err error) {
 		err = fmt.Errorf("%s is larger than %d bytes", name, maxPolicy)
 	}
 	return string(b), name, err
+}
+
+func queryPolicy(c *cli.Context) error {
+	if _, err := usage.Args(c); err != nil {
+		return err
+	}
+	return query.Serve(os.Stdin, c.App.Writer)
 }
 
 func setPolicy(c *cli.Context, api *admin.Client) error {
