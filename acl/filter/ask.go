@@ -1,31 +1,65 @@
 package filter
 
 import (
-	"net/netip"
+	"fmt"
 
 	"github.com/cordonmesh/cordon/acl"
-	"github.com/cordonmesh/cordon/acl/packet"
 )
 
-// Pair is two addresses between which flows towards this node may begin.
+// Place is what the rules know of one end of a flow.
+type Place struct {
+	Class acl.Class
+	Owner acl.Owner
+}
+
+// Judge asks a node's rules about flows that nobody sends. It knows no addresses:
+// which place they have, and whether the node answers for them, is seen to
+// before. It is immutable.
+type Judge struct {
+	table *Table
+}
+
+// NewJudge makes a Judge of the rules inwards and of the places that flows may
+// begin and end at. It fails as [Compile] does.
+func NewJudge(rules []acl.Rule, places []Place) (*Judge, error) {
+	t := &Table{lease: never, holders: []holder{{}}}
+	b := &compiler{table: t, classes: map[acl.Class]uint32{0: 0}, facts: map[acl.Fact]uint32{}}
+	holders := map[acl.Owner]int32{0: self}
+	for _, p := range places {
+		index, ok := b.classes[p.Class]
+		if !ok {
+			index = uint32(len(b.classes))
+			b.classes[p.Class] = index
+		}
+		by, ok := holders[p.Owner]
+		if !ok {
+			by = int32(len(t.holders))
+			holders[p.Owner] = by
+			t.holders = append(t.holders, holder{owner: p.Owner})
+		}
+		t.homes = append(t.homes, home{class: p.Class, index: index, holder: by})
+	}
+	if err := b.side(In, rules, nil); err != nil {
+		return nil, fmt.Errorf("compile rules to ask them: %w", err)
+	}
+	return &Judge{t}, nil
+}
+
+// Pair is two places between which flows may begin.
 type Pair struct {
 	table *Table
 	ends  ends
 }
 
-// Between makes a Pair, to ask a table about flows that nobody sends. Which peer
-// has the source does not matter, as long as the table knows its class.
-func (t *Table) Between(src, dst netip.Addr) Pair {
-	return Pair{t, ends{t.home(packet.AddrFrom(src)), t.home(packet.AddrFrom(dst))}}
+// Between gives the pair of two places by their indexes in NewJudge's list.
+func (j *Judge) Between(src, dst int) Pair {
+	return Pair{j.table, ends{&j.table.homes[src], &j.table.homes[dst]}}
 }
 
-// Judge gives the verdict that a [Filter] gives about the first packet of such a
-// flow. Port is that of the destination, without meaning for protocols that have
-// none; ICMP and ICMPv6 stand for the echo request.
+// Judge gives the verdict that a [Filter] gives about the first packet of a flow
+// between the two. Port is that of the destination, without meaning for protocols
+// that have none; ICMP and ICMPv6 stand for the echo request.
 func (p Pair) Judge(proto acl.Protocol, port uint16, now Moment) acl.Verdict {
-	if p.ends.dst.heldBy() != self || p.ends.src.heldBy() < self {
-		return acl.Verdict{Reason: acl.NotOurs}
-	}
 	w := wish{proto: proto}
 	switch {
 	case proto == acl.TCP || proto == acl.UDP || proto == acl.SCTP:

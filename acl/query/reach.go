@@ -2,7 +2,6 @@ package query
 
 import (
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -12,80 +11,74 @@ import (
 // reach judges every combination of the points, those of a destination together,
 // and in them those of a source. Two families never meet.
 func (m *mesh) reach(q *reach) (string, error) {
-	tables := make(map[string]*filter.Table)
+	a := asking{mesh: m, seats: make(map[filter.Place]int), judges: make(map[*acl.Rule]*filter.Judge)}
+	src, dst := a.seatsOf(q.Src), a.seatsOf(q.Dst)
 	now := filter.At(time.Now())
 	answers := make([]byte, 0, len(q.Dst)*len(q.Src)*len(q.Probes))
-	for _, dst := range q.Dst {
-		t, err := m.table(tables, q, dst.Node)
+	for i, to := range q.Dst {
+		judge, err := a.judge(to)
 		if err != nil {
 			return "", err
 		}
-		for _, src := range q.Src {
-			if src.IP.Is4() != dst.IP.Is4() {
+		for k, from := range q.Src {
+			if from.IP.Is4() != to.IP.Is4() {
 				continue
 			}
-			pair := t.Between(src.IP, dst.IP)
 			for _, probe := range q.Probes {
-				answers = append(answers, mark(pair.Judge(acl.Protocol(probe[0]), probe[1], now)))
+				mark := byte('0')
+				if judge != nil && judge.Between(src[k], dst[i]).Judge(acl.Protocol(probe[0]), probe[1], now).Allow {
+					mark = '1'
+				}
+				answers = append(answers, mark)
 			}
 		}
 	}
 	return string(answers), nil
 }
 
-func mark(v acl.Verdict) byte {
-	if v.Allow {
-		return '1'
-	}
-	return '0'
+// asking is one matrix of questions on its way.
+type asking struct {
+	*mesh
+	seats  map[filter.Place]int // index in places
+	places []filter.Place
+	judges map[*acl.Rule]*filter.Judge // by the first rule: nodes share rule sets
 }
 
-// table gives the filter's table of a node, made at the first question about it.
-func (m *mesh) table(known map[string]*filter.Table, q *reach, name string) (*filter.Table, error) {
-	if t, ok := known[name]; ok {
-		return t, nil
+// seatsOf gives where in places each point stands.
+func (a *asking) seatsOf(points []point) []int {
+	all := make([]int, len(points))
+	for i, p := range points {
+		class, owner := a.ClassOf(p.IP)
+		place := filter.Place{Class: class, Owner: owner}
+		seat, ok := a.seats[place]
+		if !ok {
+			seat = len(a.places)
+			a.seats[place] = seat
+			a.places = append(a.places, place)
+		}
+		all[i] = seat
 	}
-	t, err := filter.Compile(m.config(q, name))
+	return all
+}
+
+// judge gives who judges packets that arrive at a point: nobody where the node
+// does not answer for the address, or has no rules.
+func (a *asking) judge(to point) (*filter.Judge, error) {
+	id, known := a.ids[to.Node]
+	if !known || !a.Answers(id, to.IP) {
+		return nil, nil
+	}
+	rules := a.Rules(id).In
+	if len(rules) == 0 {
+		return nil, nil
+	}
+	if judge, ok := a.judges[&rules[0]]; ok {
+		return judge, nil
+	}
+	judge, err := filter.NewJudge(rules, a.places)
 	if err != nil {
-		return nil, fmt.Errorf("node %q: %w", name, err)
+		return nil, fmt.Errorf("node %q: %w", to.Node, err)
 	}
-	known[name] = t
-	return t, nil
-}
-
-// config is the map that the node would have if its peers had all addresses that
-// are asked about.
-func (m *mesh) config(q *reach, name string) filter.Config {
-	id := m.ids[name]
-	c := filter.Config{Rules: m.Rules(id), Self: filter.Party{Owner: m.Owner(id)}}
-	own := make(map[netip.Addr]bool)
-	for _, dst := range q.Dst {
-		if dst.Node == name && !own[dst.IP] && m.Answers(id, dst.IP) {
-			own[dst.IP] = true
-			class, _ := m.ClassOf(dst.IP)
-			c.Self.Prefixes = append(c.Self.Prefixes, classed(dst.IP, class))
-		}
-	}
-	peers := make(map[acl.Owner]*filter.Party)
-	for _, src := range q.Src {
-		if own[src.IP] || !src.IP.IsValid() {
-			continue
-		}
-		class, owner := m.ClassOf(src.IP)
-		p := peers[owner]
-		if p == nil {
-			p = &filter.Party{ID: fmt.Sprint("owner ", owner), Owner: owner}
-			peers[owner] = p
-		}
-		p.Prefixes = append(p.Prefixes, classed(src.IP, class))
-	}
-	for _, p := range peers {
-		c.Peers = append(c.Peers, *p)
-	}
-	c.Rules.Out = nil
-	return c
-}
-
-func classed(a netip.Addr, class acl.Class) acl.PrefixClass {
-	return acl.PrefixClass{Prefix: netip.PrefixFrom(a, a.BitLen()), Class: class}
+	a.judges[&rules[0]] = judge
+	return judge, nil
 }
