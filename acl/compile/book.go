@@ -129,12 +129,8 @@ type roughPart struct {
 }
 
 // roughParts notes which selectors a rule uses. A part without sources or
-// destinations opens nothing and is dropped, and so is a rule that leads through
-// chosen routers or asks for a posture: not obeyed yet, it must not open more.
+// destinations opens nothing and is dropped.
 func roughParts(rule *policy.Rule, used map[string]policy.Selector) []roughPart {
-	if len(rule.Via) > 0 || len(rule.Postures) > 0 {
-		return nil
-	}
 	var all []roughPart
 	for i := range rule.Parts {
 		p := &rule.Parts[i]

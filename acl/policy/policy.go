@@ -22,6 +22,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
 )
@@ -96,6 +97,17 @@ func (p *Policy) Rules() []Rule {
 		return nil
 	}
 	return p.rules
+}
+
+// Unconditional gives the policy as it is where nobody meets any condition: its
+// rules without those that ask for a posture.
+func (p *Policy) Unconditional() *Policy {
+	if p == nil {
+		return nil
+	}
+	bare := *p
+	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Postures != nil })
+	return &bare
 }
 
 // Rule gives the first rule with an id. Two rules with the same words and no

@@ -13,8 +13,9 @@ import (
 
 // What became of the policy.
 const (
-	compileOK    = "ok"
-	compileError = "error"
+	compileOK          = "ok"
+	compileError       = "error"
+	compileUnsupported = "unsupported"
 )
 
 // answer is one line of output. A section that was not asked for is nil.

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -68,12 +69,19 @@ func Answer(line []byte) []byte {
 	return text
 }
 
+// refuse says why a policy is not answered for: what is wrong with it comes
+// before what we do not have.
 func (a *answer) refuse(err error) {
 	a.Compile, a.Message = compileError, err.Error()
 	var all policy.Errors
-	if errors.As(err, &all) && len(all) > 0 {
-		a.Message = all[0].Error()
+	if !errors.As(err, &all) || len(all) == 0 {
+		return
 	}
+	i := slices.IndexFunc(all, func(e *policy.Error) bool { return !e.Unsupported })
+	if i < 0 {
+		a.Compile, i = compileUnsupported, 0
+	}
+	a.Message = all[i].Error()
 }
 
 // fill answers what was asked. An error means that the policy is refused.
@@ -85,7 +93,7 @@ func (a *answer) fill(q *question) error {
 	if err != nil {
 		return err
 	}
-	m, err := q.mesh(pol)
+	m, err := q.mesh(pol.Unconditional()) // the question gives no device any posture
 	if err != nil {
 		return err
 	}

@@ -1,2 +1,0 @@
-// Package query answers questions about a policy, one line of JSON each.
-package query
