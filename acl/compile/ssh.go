@@ -25,7 +25,7 @@ func (m *Mesh) SSH(from, to, login string) (SSHVerdict, policy.Position) {
 		return SSHRefused, policy.Position{}
 	}
 	for _, rule := range m.sshRules() {
-		if rule.from(&src.Node) && rule.to(&src.Node, &dst.Node) && rule.maps(&src.Node, login) {
+		if rule.from(&src.Node) && rule.maps(&src.Node, &dst.Node, login) {
 			if rule.Check {
 				return SSHChecked, rule.Pos
 			}
@@ -71,28 +71,30 @@ func (m *Mesh) anyPicker(all []policy.Selector) func(*Node) bool {
 
 func (m *Mesh) sshTarget(s policy.Selector) func(src, dst *Node) bool {
 	if s.Kind == policy.Self {
-		return func(src, dst *Node) bool {
-			return len(src.Tags)+len(dst.Tags) == 0 && src.User != "" && src.User == dst.User
-		}
+		return samePerson
 	}
 	pick := m.picker(s)
 	return func(_, dst *Node) bool { return pick(dst) }
 }
 
-func (r *sshRule) to(src, dst *Node) bool {
-	return slices.ContainsFunc(r.dsts, func(target func(src, dst *Node) bool) bool { return target(src, dst) })
+func samePerson(a, b *Node) bool {
+	return len(a.Tags)+len(b.Tags) == 0 && a.User != "" && a.User == b.User
 }
 
-// maps tells whether a rule is about an account.
-func (r *sshRule) maps(src *Node, login string) bool {
+// maps tells whether a rule is about an account of a node. A rule that gives
+// people the account of their own name gives it on their own machines too,
+// wherever else it leads: so the dialect has it.
+func (r *sshRule) maps(src, dst *Node, login string) bool {
+	leads := slices.ContainsFunc(r.dsts, func(target func(src, dst *Node) bool) bool { return target(src, dst) })
 	return slices.ContainsFunc(r.Users, func(u policy.SSHUser) bool {
 		switch u.Kind {
 		case policy.NonRoot:
-			return login != "root"
+			return leads && login != "root"
 		case policy.LocalPart:
-			return len(src.Tags) == 0 && login != "" && src.User == login+"@"+u.Domain
+			own := len(src.Tags) == 0 && login != "" && src.User == login+"@"+u.Domain
+			return own && (leads || len(r.dsts) > 0 && samePerson(src, dst))
 		}
-		return u.Login == login
+		return leads && u.Login == login
 	})
 }
 

@@ -10,6 +10,7 @@ package query
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,24 +28,37 @@ const maxLine = 64 << 20
 
 // Serve answers each line of r by one line to w, in the same order, until r ends.
 func Serve(r io.Reader, w io.Writer) error {
-	in := bufio.NewScanner(r)
-	in.Buffer(make([]byte, 0, 1<<16), maxLine)
-	out := bufio.NewWriter(w)
-	for in.Scan() {
-		if len(in.Bytes()) == 0 {
-			continue
+	in := bufio.NewReaderSize(r, 1<<16)
+	for {
+		line, end := readLine(in)
+		if len(bytes.TrimSpace(line)) > 0 {
+			if _, err := w.Write(append(Answer(line), '\n')); err != nil {
+				return err
+			}
 		}
-		if _, err := out.Write(append(Answer(in.Bytes()), '\n')); err != nil {
-			return err
-		}
-		if err := out.Flush(); err != nil { // whoever asks may wait for this answer before asking on
-			return err
+		switch {
+		case end == io.EOF:
+			return nil
+		case end != nil:
+			return fmt.Errorf("read a question: %w", end)
 		}
 	}
-	if err := in.Err(); err != nil {
-		return fmt.Errorf("read a question: %w; a line may have %d bytes", err, maxLine)
+}
+
+// readLine reads one line without its end. Of one that is too long it gives no
+// more than shows that.
+func readLine(in *bufio.Reader) (line []byte, end error) {
+	for {
+		piece, err := in.ReadSlice('\n')
+		if room := maxLine + 1 - len(line); len(piece) <= room {
+			line = append(line, piece...)
+		} else {
+			line = append(line, piece[:room]...)
+		}
+		if err != bufio.ErrBufferFull {
+			return bytes.TrimSuffix(line, []byte("\n")), err
+		}
 	}
-	return out.Flush()
 }
 
 // Answer answers one question set. It always gives one JSON object, without a
@@ -52,7 +66,9 @@ func Serve(r io.Reader, w io.Writer) error {
 func Answer(line []byte) []byte {
 	var q question
 	a := answer{Compile: compileOK}
-	if err := json.Unmarshal(line, &q); err != nil {
+	if len(line) > maxLine {
+		a.refuse(fmt.Errorf("the question is longer than %d bytes", maxLine))
+	} else if err := json.Unmarshal(line, &q); err != nil {
 		a.refuse(fmt.Errorf("the question is not as it must be: %w", err))
 	}
 	a.ID = q.ID

@@ -1,8 +1,11 @@
 package query_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/cordonmesh/cordon/acl/query"
@@ -28,4 +31,43 @@ func TestAnswersTheDialect(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestServeGoesOnAfterABadLine: every line has its answer, whatever the one
+// before was.
+func TestServeGoesOnAfterABadLine(t *testing.T) {
+	good := `{"v":1,"id":7,"policy":"{\"acls\":[]}","ask":{"peers":[]}}`
+	in := strings.Join([]string{good, `{"v":1,"id":"x","policy":"{"}`, "", "no JSON", strings.Repeat("x", 65<<20), `{"v":2}`, good}, "\n")
+	var out strings.Builder
+	if err := query.Serve(strings.NewReader(in), &out); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(out.String()) {
+		var a struct {
+			ID      any
+			Compile string
+		}
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(a.ID, " ", a.Compile))
+	}
+	want := []string{"7 ok", "x error", "<nil> error", "<nil> error", "<nil> error", "7 ok"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("answers %q, want %q", got, want)
+	}
+}
+
+// FuzzAnswer: whatever is asked, there is one JSON object in one line.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte(`{"v":1,"id":"one","policy":"{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"ip\":[\"*\"],\"app\":{\"a.b/c\":[{}]}}]}","nodes":[{"name":"a","user":"a@b","ipv4":"100.64.0.1","approved":["10.0.0.0/8","0.0.0.0/0"]}],"ask":{"reach":{"src":[{"ip":"10.0.0.1"}],"dst":[{"ip":"8.8.8.8","node":"a"}],"probes":[[6,1],[1,0],[47,0]]},"peers":["a"],"routes":["a"],"caps":["a"],"approve":["a"],"attrs":["x"],"ssh":{"nodes":["a"],"logins":["root"]}}}`))
+	f.Add([]byte(`{"v":1,"policy":"{\"ssh\":[{\"action\":\"check\",\"src\":[\"autogroup:member\"],\"dst\":[\"autogroup:self\"],\"users\":[\"localpart:*@b\"]}]}","mesh":{"ipv4":"10.0.0.0/8","ipv6":["fd00::/8"]},"nodes":[{"name":"a"},{"name":"a"}]}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		answer := query.Answer(line)
+		var object map[string]any
+		if err := json.Unmarshal(answer, &object); err != nil || object["compile"] == nil || bytes.ContainsRune(answer, '\n') {
+			t.Fatalf("%s: %v", answer, err)
+		}
+	})
 }
