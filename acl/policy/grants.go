@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -35,7 +36,7 @@ func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability
 		s, bad := r.names.selector(it.text)
 		switch {
 		case bad != nil:
-		case s.Kind == Net && s.Prefix.Bits() == 0:
+		case r.names.holds(s, func(p netip.Prefix) bool { return p.Bits() == 0 }):
 			bad = complainWhole(fmt.Sprintf(`dst %q: to allow all IP addresses, use "*" or "autogroup:internet"`, it.text), "")
 		case s.Kind == Internet && len(app) > 0:
 			bad = complain("cannot use app grants with autogroup:internet", "no node there could obey a capability; write ip alone")

@@ -23,9 +23,8 @@ func topKeys() keys {
 		"groups": read, "tagOwners": read, "hosts": read, "acls": read, "grants": read, "autoApprovers": read, "tests": read,
 		"postures": read, "defaultSrcPosture": read,
 
-		"ssh": read, "sshTests": read, "nodeAttrs": read,
+		"ssh": read, "sshTests": read, "nodeAttrs": read, "ipsets": read,
 
-		"ipsets":  ignored,
 		"derpMap": ignored, "randomizeClientPort": ignored, "disableIPv4": ignored, "OneCGNATRoute": ignored,
 		"extraDNSRecords": ignored, "magicDNS": ignored,
 

@@ -56,9 +56,10 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	sections := r.keyed(root, "the policy", topKeys)
 	n.groups = r.groups(sections["groups"])
 	n.hosts = r.hosts(sections["hosts"])
+	n.ipsets = r.ipsets(sections["ipsets"], n)
 	n.tagOwners = r.tagOwners(sections["tagOwners"], n)
 	n.postures = r.postures(sections["postures"])
-	p.groups, p.hosts, p.tagOwners, p.postures = n.groups, n.hosts, n.tagOwners, n.postures
+	p.groups, p.hosts, p.ipsets, p.tagOwners, p.postures = n.groups, n.hosts, n.ipsets, n.tagOwners, n.postures
 
 	rules := &ruleReader{reader: r, names: n}
 	rules.defaultPostures = rules.postureNames(sections["defaultSrcPosture"])

@@ -63,7 +63,7 @@ func (p *Policy) Group(name string) (logins []string, ok bool) {
 }
 
 // IPSet gives the prefixes of an ipset ("ipset:imaging"), sorted, without
-// overlap: what is added less what is removed.
+// overlap: its entries add and remove in their order.
 func (p *Policy) IPSet(name string) (prefixes []netip.Prefix, ok bool) {
 	if p == nil {
 		return nil, false

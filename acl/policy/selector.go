@@ -69,6 +69,7 @@ type names struct {
 	groups    map[string][]string
 	tagOwners map[string][]Selector
 	hosts     map[string]netip.Prefix
+	ipsets    map[string][]netip.Prefix
 	postures  map[string]Posture
 
 	autogroups map[string]Kind
@@ -90,6 +91,8 @@ func (n *names) selector(text string) (Selector, *complaint) {
 		return defined(Group, text, "unknown group", "groups", n.groups)
 	case kind == "tag":
 		return defined(Tag, text, fmt.Sprintf("tag not found: %q", shorten(text)), "tagOwners", n.tagOwners)
+	case kind == "ipset":
+		return defined(Set, text, "unknown ipset", "ipsets", n.ipsets)
 	case kind == "user":
 		return n.everyoneOf(text)
 	}
@@ -103,7 +106,7 @@ func (n *names) selector(text string) (Selector, *complaint) {
 func (n *names) plain(text string) (Selector, *complaint) {
 	if kind, rest, found := strings.Cut(text, ":"); found {
 		switch kind {
-		case "ipset", "svc", "service", "seg", "host", "posture", "localpart", "scim", "idp", "asset":
+		case "svc", "service", "seg", "host", "posture", "localpart", "scim", "idp", "asset":
 			return Selector{}, notYet(kind + ": names are")
 		}
 		if strings.Contains(rest, "@") || strings.Contains(kind, "@") {
@@ -120,6 +123,17 @@ func (n *names) plain(text string) (Selector, *complaint) {
 		return Selector{Kind: Net, Name: text, Prefix: prefix}, nil
 	}
 	return Selector{}, complainOf("unknown host", text, n.hosts, `define it under "hosts", or write a login with its @`)
+}
+
+// holds tells whether a literal or an ipset has a prefix that is so.
+func (n *names) holds(s Selector, is func(netip.Prefix) bool) bool {
+	switch s.Kind {
+	case Net:
+		return is(s.Prefix)
+	case Set:
+		return slices.ContainsFunc(n.ipsets[s.Name], is)
+	}
+	return false
 }
 
 // defined reads a name that must stand in a section of the file. A name that

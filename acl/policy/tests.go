@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
+	"strings"
 
 	"github.com/tailscale/hujson"
 
@@ -123,7 +125,8 @@ func (n *names) target(text string) (Selector, uint16, *complaint) {
 		return s, 0, bad
 	case s.Kind == Internet || s.Kind == World:
 		return s, 0, complain(fmt.Sprintf("%s not valid as a test destination", s.Name), "a test asks for one user, group, tag, host or address")
-	case s.Kind == Any, s.Kind == Net && !s.Prefix.IsSingleIP(), s.Kind == Net && host == s.Prefix.String():
+	case s.Kind == Any, s.Kind == Net && strings.Contains(host, "/"), s.Kind == Set && len(n.ipsets[host]) != 1,
+		n.holds(s, func(p netip.Prefix) bool { return !p.IsSingleIP() }):
 		return s, 0, complain("is not one host", "a test asks for one user, group, tag, host or address")
 	}
 	port, ok := number(portText, 65535)
