@@ -17,10 +17,21 @@ type dialectCase struct {
 	want []byte // the answer
 }
 
-// TestDialectCases: every case is well formed and has a name of its own.
-func TestDialectCases(t *testing.T) {
-	if n := len(dialectCases(t)); n < 100 {
-		t.Errorf("%d cases: some were lost", n)
+// TestDialect: what was computed by hand from the dialect is what is answered,
+// by the oracle as well.
+func TestDialect(t *testing.T) {
+	for _, who := range []struct {
+		name   string
+		answer func([]byte) []byte
+	}{{"answer", answer}, {"oracle", oracleAnswer}} {
+		for _, c := range dialectCases(t) {
+			t.Run(who.name+"/"+c.name, func(t *testing.T) {
+				have := who.answer(c.line)
+				for _, diff := range differences(have, c.want) {
+					t.Errorf("%s\nquestion %s\nanswer   %s\nwant     %s", diff, c.line, have, c.want)
+				}
+			})
+		}
 	}
 }
 

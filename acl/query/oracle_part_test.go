@@ -1,0 +1,142 @@
+package query_test
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// part is one destination of one rule: of its packets, or of its capabilities.
+type part struct {
+	src      []string
+	dst      string
+	services []service // of a part that opens packets; else of an app
+	app      map[string][]any
+	via      []string
+	acl      bool
+}
+
+func (q part) opens() bool { return q.services != nil }
+
+func (q part) self() bool { return q.dst == "autogroup:self" }
+
+// parts takes the rules of a policy that was checked apart. No device of a
+// question has a posture, so what asks for one is no rule.
+func (w *world) parts() []part {
+	var all []part
+	for _, g := range w.policy.Grants {
+		if len(g.SrcPosture) > 0 {
+			continue
+		}
+		var services []service
+		for _, text := range g.IP {
+			s, _ := parseIP(text)
+			services = append(services, s...)
+		}
+		for _, dst := range trim(g.Dst) {
+			if len(g.IP) > 0 {
+				all = append(all, part{src: trim(g.Src), dst: dst, services: services, via: trim(g.Via)})
+			}
+			if len(g.App) > 0 {
+				all = append(all, part{src: trim(g.Src), dst: dst, app: g.App, via: trim(g.Via)})
+			}
+		}
+	}
+	for _, a := range w.policy.ACLs {
+		if len(a.SrcPosture) > 0 {
+			continue
+		}
+		protos, _ := parseProto(a.Proto)
+		for _, text := range a.Dst {
+			dst, ports, _ := splitDst(text)
+			services, _ := parseServices(protos, ports)
+			all = append(all, part{src: trim(a.Src), dst: dst, services: services, acl: true})
+		}
+	}
+	return all
+}
+
+// admits is the addresses that a part admits where it lands: of a part to
+// autogroup:self those of the same person.
+func (w *world) admits(q part, at *device) space {
+	var s space
+	for _, alias := range q.src {
+		if !q.self() {
+			s = slices.Concat(s, w.source(alias))
+			continue
+		}
+		if alias == "*" {
+			alias = "autogroup:member"
+		}
+		for i := range w.Nodes {
+			from := &w.Nodes[i]
+			if _, yes := w.selects(alias, from); yes && samePerson(from, at) {
+				s = slices.Concat(s, w.addrs(from))
+			}
+		}
+	}
+	return s
+}
+
+// reaches is the addresses that a part opens where it lands.
+func (w *world) reaches(q part, at *device) space {
+	if !q.self() {
+		return w.destination(q.dst)
+	}
+	var s space
+	for i := range w.Nodes {
+		if samePerson(&w.Nodes[i], at) {
+			s = slices.Concat(s, w.addrs(&w.Nodes[i]))
+		}
+	}
+	return s
+}
+
+// lands says whether a part is a rule of a node.
+func (w *world) lands(q part, at *device) bool {
+	if len(q.via) > 0 {
+		return hasAny(at.Tags, q.via) && w.routesInto(q, at)
+	}
+	switch {
+	case q.self():
+		return !at.tagged() && at.User != ""
+	case q.dst == "autogroup:internet":
+		return len(at.exits()) > 0
+	case !q.opens():
+		return w.reaches(q, at).overlaps(w.addrs(at))
+	case q.dst == "*":
+		return true
+	}
+	return w.reaches(q, at).overlaps(w.identity(at))
+}
+
+// routesInto says whether a node routes something that a part with via opens.
+func (w *world) routesInto(q part, at *device) bool {
+	if q.dst == "autogroup:internet" {
+		return len(at.exits()) > 0
+	}
+	return w.reaches(q, at).overlaps(spaceOfPrefixes(at.subnets()))
+}
+
+func hasAny(have, want []string) bool {
+	for _, s := range want {
+		if slices.Contains(have, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// answersFor says whether an address is a node's own or one that it routes.
+// Nobody answers for another node's address, nor for one that two claim.
+func (w *world) answersFor(at *device, a netip.Addr) bool {
+	if w.addrs(at).has(a) {
+		return true
+	}
+	if w.claims[a] > 0 {
+		return false
+	}
+	if spaceOfPrefixes(at.subnets()).has(a) {
+		return true
+	}
+	return spaceOfPrefixes(at.exits()).has(a) && !w.meshSpace().has(a)
+}
