@@ -18,29 +18,49 @@ func (m *Mesh) Capabilities(id string) map[string]map[string][]string {
 	if !ok {
 		return nil
 	}
-	given := make(map[string]map[string][]string)
+	g := giving{all: make(map[string]map[string][]string)}
 	for _, part := range m.book.parts {
 		if len(part.app) == 0 || part.via != anyWay || part.needs != nil {
 			continue
 		}
 		for _, other := range m.sortedNodes() {
 			if m.mayUse(part, other, target) {
-				grant(given, other.ID, part.app)
+				g.give(receipt{part.rule, other.ID, false}, part.app)
 			}
 			if m.mayUse(part, target, other) {
-				grant(given, other.ID, companions(part.app))
+				g.give(receipt{part.rule, other.ID, true}, companions(part.app))
 			}
 		}
 	}
-	return given
+	return g.all
 }
 
-func grant(given map[string]map[string][]string, to string, capabilities []policy.Capability) {
+// giving gathers the capabilities at one node.
+type giving struct {
+	all  map[string]map[string][]string
+	done map[receipt]bool
+}
+
+// receipt is what a rule gives once, however many of its parts lead there.
+type receipt struct {
+	rule *policy.Rule
+	to   string
+	back bool
+}
+
+func (g *giving) give(r receipt, capabilities []policy.Capability) {
+	if g.done[r] || len(capabilities) == 0 {
+		return
+	}
+	if g.done == nil {
+		g.done = make(map[receipt]bool)
+	}
+	g.done[r] = true
+	if g.all[r.to] == nil {
+		g.all[r.to] = make(map[string][]string)
+	}
 	for _, c := range capabilities {
-		if given[to] == nil {
-			given[to] = make(map[string][]string)
-		}
-		given[to][c.Name] = append(given[to][c.Name], c.Values...)
+		g.all[r.to][c.Name] = append(g.all[r.to][c.Name], c.Values...)
 	}
 }
 

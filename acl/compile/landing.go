@@ -46,11 +46,11 @@ func (m *Mesh) landings(p *profile) []landing {
 	all := slices.DeleteFunc(m.matching(p, func(c *class) []int32 { return c.asDst }), func(l landing) bool {
 		return l.part.internet || !p.lands(l.part)
 	})
+	for i := range all {
+		all[i].nums = p.opened(all[i].part, all[i].nums)
+	}
 	if !p.exit {
 		return all
-	}
-	for i := range all {
-		all[i].nums = all[i].part.dstClasses.nums // what is beyond it may be in any class
 	}
 	for _, at := range m.book.internet {
 		if part := m.book.parts[at]; p.lands(part) {
@@ -59,6 +59,42 @@ func (m *Mesh) landings(p *profile) []landing {
 	}
 	slices.SortFunc(all, func(a, b landing) int { return int(a.part.at) - int(b.part.at) })
 	return all
+}
+
+// opened narrows or widens the profile's classes that match a part to those that
+// it opens there. Each destination lands by itself, as if it stood alone in its
+// rule; what is beyond an exit node may be in any class that matches one.
+func (p *profile) opened(part *part, nums []acl.Class) []acl.Class {
+	if !p.exit && part.via == anyWay {
+		return nums
+	}
+	by, among := p.classes, p.classes
+	if part.via != anyWay {
+		by = p.routes
+	}
+	if p.exit {
+		among = part.dstClasses.all
+	}
+	var landed []selector
+	for _, c := range by {
+		landed = append(landed, slices.Collect(common(c.sign, part.dst))...)
+	}
+	landed = sortedSet(landed)
+	nums = nums[:0:0]
+	for _, c := range among {
+		if meets(c.sign, landed) {
+			nums = append(nums, c.num)
+		}
+	}
+	return nums
+}
+
+// meets tells whether two ascending lists share anything.
+func meets(a, b []int32) bool {
+	for range common(a, b) {
+		return true
+	}
+	return false
 }
 
 // matching gives the parts that classes of a profile match on one side, in the

@@ -22,11 +22,19 @@ func (m *Mesh) picker(s policy.Selector) func(*Node) bool {
 	case policy.Net, policy.Set:
 		prefixes := spans(s, m.pol)
 		return func(n *Node) bool {
-			return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return slices.ContainsFunc(n.Addrs, p.Contains) })
+			return slices.ContainsFunc(n.Addrs, func(a netip.Addr) bool {
+				return !m.contested(a) && slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+			})
 		}
 	}
 	person := m.personPicker(s)
 	return func(n *Node) bool { return len(n.Tags) == 0 && n.User != "" && person(n) }
+}
+
+// contested tells whether several nodes claim an address: it is nobody's then.
+func (m *Mesh) contested(a netip.Addr) bool {
+	e, ok := m.table.Get(single(a))
+	return ok && len(e.hosts) > 1
 }
 
 // personPicker tells of nodes of people whether a selector picks their owner.

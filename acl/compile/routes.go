@@ -129,7 +129,8 @@ func (m *Mesh) leadsOut(viewer, exit *node, route netip.Prefix) bool {
 			continue
 		}
 		for at := range common(c.asSrc, e.class.asDst) {
-			if p := m.book.parts[at]; len(p.open) > 0 && !p.self && exit.profile.lands(p) {
+			p := m.book.parts[at]
+			if len(p.open) > 0 && !p.self && exit.profile.lands(p) && slices.Contains(exit.profile.opened(p, nil), e.class.num) {
 				return true
 			}
 		}

@@ -13,6 +13,9 @@ type Error struct {
 	Why  string
 	Fix  string // what to do about it
 
+	// Test tells that one of the policy's own tests is wrong, not what it tests.
+	Test bool
+
 	// Unsupported tells that the language has this, and that we do not obey it.
 	Unsupported bool
 

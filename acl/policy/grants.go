@@ -47,7 +47,12 @@ func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability
 			r.failAt(it.at, "dst", it.text, bad)
 			continue
 		}
-		parts.add(s, open, app)
+		if len(open) > 0 {
+			parts.add(s, open, nil)
+		}
+		if len(app) > 0 {
+			parts.add(s, nil, app)
+		}
 	}
 	return parts.all
 }

@@ -58,11 +58,11 @@ func eachCap() string {
 func TestCapabilities(t *testing.T) {
 	p := parse(t, world(`"grants": [{"src": ["*"], "dst": ["ct", "autogroup:tagged"], "ip": ["tcp:22"],
  "app": {"h.example/b": [{"y": 1.0, /* why */ "x": [true,],}, "a \u003c b", 10000000000000001], "h.example/a": null}}]`))
-	part := p.Rules()[0].Parts[0]
+	ports, part := p.Rules()[0].Parts[0], p.Rules()[0].Parts[1]
 	if got := fmt.Sprintf("%q", part.App); got != `[{"h.example/a" []} {"h.example/b" ["{\"y\":1.0,\"x\":[true]}" "\"a \\u003c b\"" "10000000000000001"]}]` {
 		t.Error(got)
 	}
-	if got := open(part.Open); len(p.Rules()[0].Parts) != 1 || got != "6:22-22" {
+	if got := open(ports.Open); len(p.Rules()[0].Parts) != 2 || got != "6:22-22" || ports.App != nil || part.Open != nil {
 		t.Errorf("opens %s in %d parts", got, len(p.Rules()[0].Parts))
 	}
 	big := world(`"grants": [{"src": ["*"], "dst": ["ct"], "app": {"h.example/a": ["` + strings.Repeat("x", 70_000) + `"]}}]`)

@@ -69,7 +69,11 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	p.ssh = rules.sshRules(sections["ssh"])
 	p.attrs = rules.nodeAttrs(sections["nodeAttrs"])
 	p.approvers = r.autoApprovers(sections["autoApprovers"], n)
+	before := len(r.errs)
 	p.tests = r.tests(sections["tests"], n)
+	for _, e := range r.errs[before:] {
+		e.Test = true
+	}
 	p.sshTests = rules.sshTests(sections["sshTests"])
 
 	if sections["acls"].value == nil && sections["grants"].value == nil {

@@ -27,9 +27,7 @@ func (d *drawer) ask() {
 	}
 	d.q.Ask = ask{Reach: d.askReach(), Peers: names, Caps: names, Attrs: []string{"x", "y", "z"}, Approve: names,
 		SSH: &askSSH{Nodes: names, Logins: []string{"root", "ada", "eve", "tag:foo"}}}
-	if !d.nested { // whether a route is given by an address in it that the router won't answer for is nowhere said
-		d.q.Ask.Routes = names
-	}
+	d.q.Ask.Routes = names
 }
 
 func (d *drawer) askReach() *askReach {

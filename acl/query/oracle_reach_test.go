@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// accepts says whether a node accepts the first packet of a flow.
+// accepts says whether a node accepts the first packet of a flow. A source that
+// two nodes claim has no rights at all: whose would they be?
 func (w *world) accepts(src, dst netip.Addr, at *device, proto, port int) bool {
-	if at == nil || !w.answersFor(at, dst) {
+	if at == nil || w.claims[src] > 1 || !w.answersFor(at, dst) {
 		return false
 	}
 	for _, q := range w.parts() {

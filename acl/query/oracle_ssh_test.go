@@ -22,7 +22,7 @@ func (w *world) sshOne(to, from *device, login string) string {
 	}
 	for _, action := range []string{"check", "accept"} {
 		for _, r := range w.policy.SSH {
-			if strings.TrimSpace(r.Action) == action && w.sshFrom(r, from) && w.sshTo(r, to, from) && w.sshLogin(r, from, login) {
+			if strings.TrimSpace(r.Action) == action && w.sshFrom(r, from) && w.sshLogin(r, to, from, login) {
 				return action[:1]
 			}
 		}
@@ -51,18 +51,18 @@ func (w *world) sshTo(r sshRule, to, from *device) bool {
 	return false
 }
 
-func (w *world) sshLogin(r sshRule, from *device, login string) bool {
+// sshLogin looks for a user of the rule that is about the login. Where the rule
+// does not lead to the destination, only one's own name on one's own machine is.
+func (w *world) sshLogin(r sshRule, to, from *device, login string) bool {
+	leads := w.sshTo(r, to, from)
 	for _, user := range trim(r.Users) {
 		if domain, ok := strings.CutPrefix(user, "localpart:*@"); ok {
-			if !from.tagged() && from.User == login+"@"+domain {
+			if !from.tagged() && from.User == login+"@"+domain && (leads || len(r.Dst) > 0 && samePerson(to, from)) {
 				return true
 			}
 			continue
 		}
-		if user == "autogroup:nonroot" && login != "root" {
-			return true
-		}
-		if user == login {
+		if leads && (user == "autogroup:nonroot" && login != "root" || user == login) {
 			return true
 		}
 	}

@@ -73,30 +73,35 @@ func (w *world) holds(test policyTest) bool {
 	return true
 }
 
+// testEnd is what a name of a test stands for: a node, or an address.
+type testEnd struct {
+	at    *device // who judges, for a destination; nil for an address that nobody answers for
+	self  *device // the node itself; nil for an address
+	addrs []netip.Addr
+}
+
 // opened says whether every source (or any) is let in at some destination. A
 // name without devices gives what the test wants; ok is false for a
 // destination that no test may have.
 func (w *world) opened(test policyTest, text string, protos []int, every bool) (yes, ok bool) {
 	alias, ports, _ := splitDst(text)
 	services, _ := parseServices([]int{protoTCP}, ports)
-	sources := w.testDevices(strings.TrimSpace(test.Src))
+	sources := w.testEnds(strings.TrimSpace(test.Src))
 	self := alias == "autogroup:self"
-	if alias == "autogroup:internet" || self && slices.ContainsFunc(sources, (*device).tagged) {
+	foreign := func(e testEnd) bool { return e.self == nil || e.self.tagged() }
+	if alias == "autogroup:internet" || self && slices.ContainsFunc(sources, foreign) {
 		return false, false
 	}
 	count := 0
 	for _, from := range sources {
-		targets := w.testDevices(alias)
+		targets := w.testEnds(alias)
 		if self {
-			targets = w.testDevices(from.User)
+			targets = w.testEnds(from.self.User)
 		}
 		if len(targets) == 0 {
 			return every, true
 		}
-		in := slices.ContainsFunc(targets, func(to *device) bool {
-			return w.lets(from, to, w.testAddrs(alias, to), protos, services[0].lo)
-		})
-		if in {
+		if slices.ContainsFunc(targets, func(to testEnd) bool { return w.lets(from, to, protos, services[0].lo) }) {
 			count++
 		}
 	}
@@ -106,34 +111,50 @@ func (w *world) opened(test policyTest, text string, protos []int, every bool) (
 	return count > 0, true
 }
 
-// testDevices are the nodes that a name of a test stands for.
-func (w *world) testDevices(alias string) []*device {
-	var out []*device
+// testEnds are the ends that a name of a test stands for. An address stands for
+// itself, whether a node has it or not.
+func (w *world) testEnds(alias string) []testEnd {
+	var out []testEnd
 	literal, isLiteral := w.literal(alias)
 	for i := range w.Nodes {
 		d := &w.Nodes[i]
-		_, yes := w.selects(alias, d)
-		if yes || isLiteral && literal.overlaps(w.addrs(d)) {
-			out = append(out, d)
+		if _, yes := w.selects(alias, d); yes {
+			out = append(out, testEnd{d, d, d.written()})
 		}
+	}
+	if !isLiteral {
+		return out
+	}
+	addr := literal[0].lo
+	for i := range w.Nodes {
+		if d := &w.Nodes[i]; w.answersFor(d, addr) {
+			e := testEnd{at: d, addrs: []netip.Addr{addr}}
+			if slices.Contains(d.written(), addr) {
+				e.self = d
+			}
+			out = append(out, e)
+		}
+	}
+	if len(out) == 0 {
+		out = []testEnd{{addrs: []netip.Addr{addr}}}
 	}
 	return out
 }
 
-// testAddrs are the addresses of a destination that a test means: a literal's
-// one, or all of a node.
-func (w *world) testAddrs(alias string, to *device) []netip.Addr {
-	literal, isLiteral := w.literal(alias)
-	return slices.DeleteFunc(to.written(), func(a netip.Addr) bool { return isLiteral && !literal.has(a) })
-}
-
 // lets is accepts for a port of any of some protocols, also of those that have
-// no ports.
-func (w *world) lets(from, to *device, addrs []netip.Addr, protos []int, port int) bool {
+// no ports. For an address that nobody answers for, the rules' words count.
+func (w *world) lets(from, to testEnd, protos []int, port int) bool {
+	at := to.at
+	if at == nil {
+		at = &device{}
+	}
 	for _, q := range w.parts() {
-		for _, src := range from.written() {
-			for _, dst := range addrs {
-				if src.Is4() != dst.Is4() || !w.answersFor(to, dst) || !w.lands(q, to) || !w.admits(q, to).has(src) || !w.reaches(q, to).has(dst) {
+		if to.at == nil && q.self() || to.at != nil && !w.lands(q, at) {
+			continue
+		}
+		for _, src := range from.addrs {
+			for _, dst := range to.addrs {
+				if src.Is4() != dst.Is4() || w.claims[src] > 1 || w.claims[dst] > 1 || !w.admits(q, at).has(src) || !w.reaches(q, at).has(dst) {
 					continue
 				}
 				for _, s := range q.services {

@@ -98,6 +98,9 @@ func (a *answer) refuse(err error) {
 		a.Compile, i = compileUnsupported, 0
 	}
 	a.Message = all[i].Error()
+	if all[i].Test {
+		a.Message = failedText + a.Message
+	}
 }
 
 // fill answers what was asked. An error means that the policy is refused.
@@ -121,11 +124,15 @@ func (a *answer) fill(q *question) error {
 	return a.sections(q, m)
 }
 
+// failedText is before what is said of a test, be it one that cannot be run or
+// one that fails.
+const failedText = "test(s) failed: "
+
 // embedded runs the policy's own tests.
 func embedded(m *compile.Mesh) error {
 	for _, failure := range append(m.Test(), m.TestSSH()...) {
 		if !failure.NoDevice {
-			return fmt.Errorf("test(s) failed: %s", failure)
+			return errors.New(failedText + failure.String())
 		}
 	}
 	return nil

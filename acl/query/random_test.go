@@ -13,7 +13,9 @@ import (
 func TestRandom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := drawQuestion(t)
-		line, want := render(q), mustJSON(oracle(q))
+		slow := oracle(q)
+		slow.Message = "" // the words are acl/policy's to test
+		line, want := render(q), mustJSON(slow)
 		have := answer(line)
 		for _, diff := range differences(have, want) {
 			t.Errorf("%s", diff)
