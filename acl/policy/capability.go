@@ -35,14 +35,17 @@ func (r *ruleReader) capabilities(m member) []Capability {
 		capability := Capability{Name: c.key}
 		elements := r.elements(c.value, c.key)
 		for i := range elements {
-			text := compact(&elements[i])
+			if size > maxApp {
+				break
+			}
+			text := string(appendCompact(nil, &elements[i]))
 			size += len(text)
 			capability.Values = append(capability.Values, text)
 		}
 		all = append(all, capability)
 	}
 	if size > maxApp {
-		r.fail(m.at, "app", complain(fmt.Sprintf("its values have %d bytes, the limit of one grant is %d", size, maxApp), "keep large settings with the application"))
+		r.fail(m.at, "app", complain(fmt.Sprintf("its values have more than %d bytes, the limit of one grant", maxApp), "keep large settings with the application"))
 	}
 	slices.SortFunc(all, func(a, b Capability) int { return cmp.Compare(a.Name, b.Name) })
 	return all
@@ -66,11 +69,33 @@ func checkCapability(name string) *complaint {
 	return complain("capability name must not be in the tailscale.com domain", "use a domain of your own; of that one, drive, relay, webui, kubernetes, golink, secrets and tsidp under cap/ are known")
 }
 
-// compact writes a value as standard JSON without blanks and comments.
-func compact(v *hujson.Value) string {
-	c := v.Clone()
-	c.Minimize()
-	return c.String()
+// appendCompact writes a value as standard JSON without blanks and comments. It
+// recurses as deep as the file, which is bounded.
+func appendCompact(b []byte, v *hujson.Value) []byte {
+	switch t := v.Value.(type) {
+	case hujson.Literal:
+		return append(b, t...)
+	case *hujson.Array:
+		b = append(b, '[')
+		for i := range t.Elements {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendCompact(b, &t.Elements[i])
+		}
+		return append(b, ']')
+	case *hujson.Object:
+		b = append(b, '{')
+		for i := range t.Members {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(appendCompact(b, &t.Members[i].Name), ':')
+			b = appendCompact(b, &t.Members[i].Value)
+		}
+		return append(b, '}')
+	}
+	return b
 }
 
 // rawValues gives capabilities as the canonical text holds them.

@@ -75,6 +75,15 @@ func TestSelectorsOfTheDialect(t *testing.T) {
 		{"port 0", accept(`"*"`, `"ct:0"`), `port range "0": first port must be >0, or use '*' for wildcard`},
 		{"a CIDR in brackets", accept(`"*"`, `"[fd00::/48]:22"`), "is no IPv6 address"},
 		{"ports of a protocol without", `"acls": [{"action": "accept", "proto": "gre", "src": ["*"], "dst": ["ct:22"]}]`, "its protocol has none"},
+		{"tags that own each other", `"nodeAttrs": [], "autoApprovers": {"exitNode": ["tag:loop", "tag:db"]}`, ""},
+		{"tests of the internet", `"tests": [{"src": "ada@h.example", "deny": ["autogroup:internet:80"]}]`, "autogroup:internet not valid as a test destination"},
+		{"tests from the internet", `"tests": [{"src": "autogroup:internet", "deny": ["ct:80"]}]`, "is no source to test from"},
+		{"tests from everywhere", `"tests": [{"src": "autogroup:danger-all", "deny": ["ct:80"]}]`, "is no source to test from"},
+		{"tests of oneself", `"tests": [{"src": "ada@h.example", "accept": ["autogroup:self:80"]}]`, ""},
+		{"tests by role and domain", `"tests": [{"src": "autogroup:admin", "accept": ["user:*@h.example:80"], "deny": null}]`, ""},
+		{"tests that ask nothing", `"tests": [{"src": "ada@h.example", "accept": [], "deny": []}]`, "neither accept nor deny"},
+		{"tests of a network's alias", `"tests": [{"src": "ada@h.example", "accept": ["vlan:80"]}]`, "is not one host"},
+		{"tests of a CIDR of one", `"tests": [{"src": "ada@h.example", "accept": ["10.0.0.1/32:80"]}]`, "is not one host"},
 		{"all names of protocols", `"acls": [` + eachProtocol(`{"action": "accept", "proto": %q, "src": ["*"], "dst": ["*:*"]},`) + `]`, ""},
 	}.run(t)
 }

@@ -88,8 +88,8 @@ func (r *ruleReader) grantServices(items []item) []acl.Service {
 	return acl.MergeServices(all)
 }
 
-// grantService reads "*", "22", "80-443", "tcp:22" or "icmp:*". A bare number is
-// a port, never a protocol.
+// grantService reads "*", "22", "80-443", "tcp:22,80" or "icmp:*". A bare number
+// is a port, never a protocol.
 func grantService(text string) ([]acl.Service, *complaint) {
 	name, portText, hasProtocol := strings.Cut(text, ":")
 	if !hasProtocol {
@@ -111,9 +111,9 @@ func grantService(text string) ([]acl.Service, *complaint) {
 			return nil, complain("has an empty protocol", "write tcp:22, or 22 for any protocol")
 		}
 	}
-	s, bad := portRange(strings.TrimSpace(portText))
+	spans, bad := ports(strings.TrimSpace(portText))
 	if bad != nil {
 		return nil, bad
 	}
-	return services(protocols, []span{s})
+	return services(protocols, spans)
 }

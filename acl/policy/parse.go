@@ -37,7 +37,7 @@ func (o Options) Parse(name string, src []byte) (*Policy, []Warning, error) {
 	r := newReader(name, src)
 	p := &Policy{name: name}
 	if root, ok := r.tree(); ok {
-		r.policy(p, &root, &names{autogroups: autogroups(), domains: o.Domains})
+		r.policy(p, &root, &names{autogroups: autogroups(), owned: o.owned()})
 	}
 	slices.SortStableFunc(r.errs, func(a, b *Error) int { return a.Pos.compare(b.Pos) })
 	slices.SortStableFunc(r.warns, func(a, b Warning) int { return a.Pos.compare(b.Pos) })
@@ -45,6 +45,18 @@ func (o Options) Parse(name string, src []byte) (*Policy, []Warning, error) {
 		return nil, r.warns, r.errs
 	}
 	return p, r.warns, nil
+}
+
+// owned gives the domains for looking up; nil if nobody said.
+func (o Options) owned() map[string]bool {
+	if o.Domains == nil {
+		return nil
+	}
+	owned := make(map[string]bool, len(o.Domains))
+	for _, d := range o.Domains {
+		owned[d] = true
+	}
+	return owned
 }
 
 // policy reads the sections. Definitions come first, wherever they stand.

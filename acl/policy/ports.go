@@ -13,8 +13,14 @@ type span struct{ first, last uint16 }
 
 func (s span) whole() bool { return s.first == 0 && s.last == 65535 }
 
+// maxPorts is how many ports and ranges one list may have.
+const maxPorts = 1000
+
 // ports reads "*", "22", "80-443" or a list of these.
 func ports(text string) ([]span, *complaint) {
+	if strings.Count(text, ",") >= maxPorts {
+		return nil, complain(fmt.Sprintf("more than %d ports", maxPorts), "use ranges, or *")
+	}
 	var all []span
 	for _, one := range strings.Split(text, ",") {
 		s, bad := portRange(strings.TrimSpace(one))

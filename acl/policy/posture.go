@@ -9,13 +9,17 @@ type Posture struct {
 	Conditions []Condition // never empty
 }
 
-// maxCondition is how many bytes a condition may have: a list of all countries
-// stays well below.
-const maxCondition = 4 << 10
+// Limits on postures. A list of all countries stays well below a condition's.
+const (
+	maxCondition  = 4 << 10   // bytes
+	maxConditions = 256 << 10 // bytes, all together
+	maxPostures   = 16        // names in one srcPosture: a default is part of every rule
+)
 
 // postures reads {"posture:x": [conditions]}.
 func (r *reader) postures(section member) map[string]Posture {
 	postures := make(map[string]Posture)
+	size := 0
 	for _, m := range r.optional(section, "postures") {
 		if bad := checkName(m.key, "posture:"); bad != nil {
 			r.fail(m.at, m.key, bad)
@@ -28,7 +32,7 @@ func (r *reader) postures(section member) map[string]Posture {
 		}
 		for i := range elements {
 			it, ok := r.text(&elements[i], "a condition of "+m.key)
-			if !ok {
+			if size += len(it.text); !ok || size > maxConditions {
 				continue
 			}
 			c, at, bad := condition(it.text)
@@ -39,6 +43,9 @@ func (r *reader) postures(section member) map[string]Posture {
 			p.Conditions = append(p.Conditions, c)
 		}
 		postures[m.key] = p
+	}
+	if size > maxConditions {
+		r.fail(section.at, "postures", complain(fmt.Sprintf("the conditions have %d bytes, the limit is %d", size, maxConditions), "leave out postures that no rule asks for"))
 	}
 	return postures
 }

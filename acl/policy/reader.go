@@ -27,8 +27,11 @@ type reader struct {
 type place struct{ offset, line, column int }
 
 func newReader(name string, src []byte) *reader {
-	lines := make([]int, 1, 1+bytes.Count(src, []byte("\n")))
-	r := &reader{name: name, src: src, lines: lines, known: make(map[string]keyTable)}
+	r := &reader{name: name, src: src, lines: []int{0}, known: make(map[string]keyTable)}
+	if len(src) > maxSize {
+		return r // no place in it will be asked for
+	}
+	r.lines = append(make([]int, 0, 1+bytes.Count(src, []byte("\n"))), 0)
 	for i, b := range src {
 		if b == '\n' {
 			r.lines = append(r.lines, i+1)

@@ -142,8 +142,13 @@ func (r *ruleReader) postureNames(m member) []string {
 	if m.value == nil {
 		return nil
 	}
+	items := r.texts(m.value, `"`+m.key+`"`)
+	if len(items) > maxPostures {
+		r.fail(m.at, m.key, complain(fmt.Sprintf("names more than %d postures", maxPostures), "join them into one"))
+		return nil
+	}
 	var all []string
-	for _, it := range r.texts(m.value, `"`+m.key+`"`) {
+	for _, it := range items {
 		if _, ok := r.names.postures[it.text]; !ok {
 			r.failAt(it.at, m.key, it.text, complainOf("unknown posture", it.text, r.names.postures, `define it under "postures"`))
 			continue

@@ -73,7 +73,7 @@ type names struct {
 	postures  map[string]Posture
 
 	autogroups map[string]Kind
-	domains    []string // as Options says
+	owned      map[string]bool // domains, as Options says; nil if nobody said
 }
 
 // selector reads one alias. The error is nil or says what is wrong and what to do.
@@ -178,12 +178,8 @@ func (n *names) checkDomain(domain string) *complaint {
 	switch {
 	case domain == "" || strings.ContainsAny(domain, " *@:,/\"") || !printable(domain):
 		return complain(fmt.Sprintf("%q is no domain", shorten(domain)), "write it as example.com")
-	case n.domains != nil && !slices.Contains(n.domains, domain):
-		known := make(map[string]bool, len(n.domains))
-		for _, d := range n.domains {
-			known[d] = true
-		}
-		return complainOf(fmt.Sprintf("the mesh does not own the domain %q", shorten(domain)), domain, known, "name a domain of the mesh, in its own letter case")
+	case n.owned != nil && !n.owned[domain]:
+		return complainOf(fmt.Sprintf("the mesh does not own the domain %q", shorten(domain)), domain, n.owned, "name a domain of the mesh, in its own letter case")
 	}
 	return nil
 }

@@ -1,0 +1,82 @@
+package policy_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// bomb is a file that asks for more than it looks: want is empty if it may be
+// read, and else part of the refusal.
+type bomb struct{ name, src, want string }
+
+// many writes unit n times, each with its number if it has a place for it.
+func many(n int, unit string) string {
+	if !strings.Contains(unit, "%") {
+		return strings.Repeat(unit, n)
+	}
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, unit, i)
+	}
+	return b.String()
+}
+
+func bombs() []bomb {
+	grant := func(rest string) string { return `{"grants": [{` + rest + `}]}` }
+	ssh := func(users string) string {
+		return `{"ssh": [{"action": "accept", "src": ["a@b"], "dst": ["a@b"], "users": [` + users + `]}]}`
+	}
+	twenty := many(20, `"a@b",`)
+	return []bomb{
+		{"groups", `{"groups": {` + many(100_000, `"group:g%d":[],`) + `}}`, "more than 250000"},
+		{"groups that just fit", `{"groups": {` + many(80_000, `"group:g%d":[],`) + `}}`, ""},
+		{"tags that own themselves", `{"tagOwners": {` + many(60_000, `"tag:g%[1]d":["tag:g%[1]d"],`) + `}}`, ""},
+		{"hosts", `{"hosts": {` + many(120_000, `"g%d":"10.0.0.1",`) + `}}`, ""},
+		{"50 MB of lines", strings.Repeat("\n", 50<<20), "the limit is"},
+		{"50 MB of members", `{"groups": {"group:a": [` + strings.Repeat(`"a@b",`, 9<<20) + `]}}`, "the limit is"},
+		{"sources", grant(`"src": [` + many(100_001, `"a%d@b",`) + `], "dst": ["*"], "ip": ["*"]`), "100001 entries"},
+		{"combinations", `{"grants": [` + many(9_000, `{"src":[`+twenty+`],"dst":[`+twenty+`],"ip":["1","2"]},`) + `]}`, "more than 250000"},
+		{"combinations that fit", `{"grants": [` + many(2_900, `{"src":[`+twenty+`],"dst":[`+twenty+`],"ip":["1","2"]},`) + `]}`, ""},
+		{"ports of one destination", `{"acls": [{"action": "accept", "src": ["*"], "dst": ["*:1` + many(2_000_000, ",2") + `"]}]}`, "more than 1000 ports"},
+		{"ports of many", `{"acls": [{"action": "accept", "src": ["*"], "dst": [` + many(900, `"*:1`+many(999, ",2")+`",`) + `]}]}`, ""},
+		{"services of a grant", grant(`"src": ["*"], "dst": [` + many(2_000, `"a@b",`) + `], "ip": [` + many(1_990, `"1%d",`) + `]`), ""},
+		{"vias", `{"tagOwners": {"tag:a": []}, "grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"], "via": [` + many(100_000, `"tag:a",`) + `]}]}`, ""},
+		{"capabilities", grant(`"src": ["*"], "dst": ["*"], "app": {` + many(80_000, `"a/b%d":[],`) + `}`), ""},
+		{"values of a capability", grant(`"src": ["*"], "dst": ["*"], "app": {"a/b": [` + many(240_000, `1,`) + `]}`), "more than 65536 bytes"},
+		{"capabilities to many", grant(`"src": [` + many(3_000, `"a@b",`) + `], "dst": ["*"], "app": {` + many(3_000, `"a/b%d":[],`) + `}`), "combinations"},
+		{"postures by default", `{"postures": {"posture:a": ["a:b is set"]}, "defaultSrcPosture": [` + many(90_000, `"posture:a",`) + `], "grants": [` + many(9_000, `{"src":[],"dst":[],"ip":["1"]},`) + `]}`, "names more than 16 postures"},
+		{"conditions", `{"postures": {"posture:a": [` + many(200, `"a:b in [`+many(1_900, "1,")+`1]",`) + `]}}`, "the limit is 262144"},
+		{"escapes", `{"postures": {"posture:a": ["` + many(600_000, `\u0041`) + `"]}}`, "the limit is 262144"},
+		{"ssh rules", `{"ssh": [` + many(10_001, `{},`) + `]}`, "more than 10000 rules"},
+		{"ssh tests", `{"sshTests": [` + many(10_001, `{},`) + `]}`, "more than 10000 tests"},
+		{"attributes", `{"nodeAttrs": [` + many(10_001, `{},`) + `]}`, "more than 10000 entries"},
+		{"tests", `{"tests": [` + many(10_001, `{},`) + `]}`, "more than 10000 tests"},
+		{"accounts", ssh(many(100_000, `"x%d",`)), ""},
+		{"attributes of all", `{"nodeAttrs": [{"target": ["*"], "attr": [` + many(100_000, `"x%d",`) + `]}]}`, ""},
+		{"attributes of many", `{"nodeAttrs": [{"target": [` + many(3_000, `"a@b",`) + `], "attr": [` + many(3_000, `"x%d",`) + `]}]}`, "combinations"},
+		{"foreign domains", `{"groups": {}, "ssh": [{"action": "accept", "src": [` + many(90_000, `"user:*@x",`) + `]}]}`, "does not own"},
+		{"unknown tags", `{"ssh": [{"action": "accept", "src": [` + many(90_000, `"tag:x%d",`) + `]}]}`, "tag not found"},
+		{"nesting", `{"grants": [{"app": {"a/b": ` + strings.Repeat("[", 1_000_000) + `}}]}`, "nested deeper"},
+	}
+}
+
+// Whatever a file asks for, reading it costs a bounded amount of memory: who
+// may ask for a check must not be able to end the coordinator.
+func TestBombs(t *testing.T) {
+	for _, b := range bombs() {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		p, _, err := policy.Options{Domains: []string{"h.example"}}.Parse("p", []byte(b.src))
+		runtime.ReadMemStats(&after)
+		if (b.want == "") != (p != nil) || (err != nil && !strings.Contains(err.Error(), b.want)) {
+			t.Errorf("%s: %.200v, want %q", b.name, err, b.want)
+		}
+		if grown := (after.TotalAlloc - before.TotalAlloc - uint64(len(b.src))) >> 20; grown > 210 {
+			t.Errorf("%s: %d MB were allocated for %d KB", b.name, grown, len(b.src)>>10)
+		}
+	}
+}
