@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -145,5 +146,20 @@ func TestKinds(t *testing.T) {
 	rules := parse(t, world(grant(`"autogroup:members"`, `"ct"`)+`, `+accept(`"autogroup:member"`, `"ct:1"`))).Rules()
 	if rules[0].Src[0].Key() != rules[1].Src[0].Key() {
 		t.Error("the old spelling of autogroup:member picks something else")
+	}
+}
+
+// A caller can tell what is wrong from what belongs to the language and is not
+// obeyed.
+func TestUnsupported(t *testing.T) {
+	for section, want := range map[string]bool{
+		grant(`"svc:web"`, `"ct"`): true, `"forbid": [{"src": ["*"]}]`: true, `"ipsets": {"ipset:a": ["autogroup:internet"]}`: true,
+		grant(`"tag:x"`, `"ct"`): false, `"frobid": []`: false,
+	} {
+		_, _, err := policy.Parse("p", []byte(world(section)))
+		var all policy.Errors
+		if !errors.As(err, &all) || all[0].Unsupported != want {
+			t.Errorf("%s: %v, unsupported should be %v", section, err, want)
+		}
 	}
 }

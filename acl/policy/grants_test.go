@@ -109,6 +109,12 @@ func TestHashes(t *testing.T) {
 		}
 		seen[got] = rest
 	}
+	acl := func(rest string) string {
+		return hash(world(`"postures": {"posture:a": ["node:os IS SET"]}, "acls": [{"action": "accept", "src": ["*"], "dst": ["ct:22"]` + rest + `}]`))
+	}
+	if acl("") == acl(`, "srcPosture": ["posture:a"]`) {
+		t.Error("an acl with a posture has the same hash as one without")
+	}
 	if hash(section("", `"defaultSrcPosture": ["posture:a"], `)) != hash(section(`, "srcPosture": ["posture:a"]`, "")) {
 		t.Error("a posture by default gives another hash than the same posture written out")
 	}

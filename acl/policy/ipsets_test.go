@@ -32,7 +32,7 @@ func TestIPSets(t *testing.T) {
 }
 
 func TestIPSetsOfTheDialect(t *testing.T) {
-	const sets = `"ipsets": {"ipset:a": ["10.0.0.0/8"], "ipset:one": ["10.0.0.1"], "ipset:all": ["0.0.0.0/0"], "ipset:half": ["0.0.0.0/0", "remove 10.0.0.0/8"]}, `
+	const sets = `"ipsets": {"ipset:a": ["10.0.0.0/8"], "ipset:one": ["10.0.0.1"], "ipset:two": ["10.0.0.1", "10.0.0.3"], "ipset:none": [], "ipset:all": ["0.0.0.0/0"], "ipset:half": ["0.0.0.0/0", "remove 10.0.0.0/8"]}, `
 	set := func(entries string) string {
 		return `"ipsets": {"ipset:a": [` + entries + `], "ipset:b": ["ipset:c"], "ipset:c": ["ipset:d"], "ipset:d": []}`
 	}
@@ -48,7 +48,8 @@ func TestIPSetsOfTheDialect(t *testing.T) {
 		{"all addresses as src", sets + grant(`"ipset:all"`, `"ct"`), ""}, {"all addresses as dst", sets + grant(`"*"`, `"ipset:all"`), `dst "ipset:all": to allow all IP addresses`}, {"nearly all", sets + grant(`"*"`, `"ipset:half"`), ""},
 		{"src and dst of an acl", sets + accept(`"ipset:a"`, `"ipset:a:22", "ipset:all:*"`), ""}, {"dst without ports", sets + accept(`"*"`, `"ipset:a"`), "has no ports"},
 		{"src of self", sets + grant(`"ipset:one"`, `"autogroup:self"`), "autogroup:self cannot be reached"},
-		{"src of a test", sets + `"tests": [{"src": "ipset:a", "deny": ["ct:22"]}]`, ""}, {"dst of a test", sets + `"tests": [{"src": "ct", "deny": ["ipset:one:22"]}]`, ""}, {"dst of a test, several", sets + `"tests": [{"src": "ct", "deny": ["ipset:a:22"]}]`, "is not one host"},
+		{"src of a test", sets + `"tests": [{"src": "ipset:a", "deny": ["ct:22"]}]`, ""}, {"dst of a test", sets + `"tests": [{"src": "ct", "deny": ["ipset:one:22"]}]`, ""}, {"dst of a test, two", sets + `"tests": [{"src": "ct", "deny": ["ipset:two:22"]}]`, "is not one host"},
+		{"dst of a test, none", sets + `"tests": [{"src": "ct", "deny": ["ipset:none:22"]}]`, "is not one host"}, {"dst of a test, a network", sets + `"tests": [{"src": "ct", "deny": ["ipset:a:22"]}]`, "is not one host"},
 		{"target of nodeAttrs", sets + `"nodeAttrs": [{"target": ["ipset:a"], "attr": ["x"]}]`, ""},
 		{"src of ssh", sets + sshRule(`"action": "accept", "src": ["ipset:one"], "dst": ["tag:web"], "users": ["a"]`), "is not valid as the src of an ssh rule"},
 		{"dst of ssh", sets + sshRule(`"action": "accept", "src": ["group:eng"], "dst": ["ipset:one"], "users": ["a"]`), "is not valid as the dst of an ssh rule"},
