@@ -35,6 +35,20 @@ func TestDialect(t *testing.T) {
 	}
 }
 
+// TestMalformed: a line that is no question gets an answer too, with its id if
+// that can be read.
+func TestMalformed(t *testing.T) {
+	for _, c := range []struct{ line, id string }{
+		{"", ""}, {"{", ""}, {"[]", ""}, {"7", ""}, {`{"v":1,"id":"one","policy":7}`, "one"}, {`{"v":1,"id":"two","policy":"{"}`, "two"},
+	} {
+		var have struct{ ID, Compile, Message string }
+		text := answer([]byte(c.line))
+		if err := json.Unmarshal(text, &have); err != nil || have.ID != c.id || have.Compile != "error" || have.Message == "" {
+			t.Errorf("%q: answered %s (%v), want an error with id %q and a message", c.line, text, err, c.id)
+		}
+	}
+}
+
 // dialectCases reads all cases, and refuses two of one name.
 func dialectCases(t *testing.T) []dialectCase {
 	t.Helper()

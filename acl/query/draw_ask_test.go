@@ -55,7 +55,7 @@ func (d *drawer) point(dst bool) point {
 	case "route":
 		p.IP, p.Node = d.inRoute(n)
 	case "exit":
-		p.IP, p.Node = one(d, "beyond", addrs("8.8.8.8", "8.8.8.8", "2001:4860::1", "203.0.113.7", "172.16.0.1")...), d.exitNode(n)
+		p.IP, p.Node = one(d, "beyond", addrs("8.8.8.8", "8.8.8.8", "2001:4860::1", "203.0.113.7", "172.16.0.1", "192.168.7.7", "169.254.7.7", "fd00:2::1")...), d.exitNode(n)
 	case "outside":
 		p.IP = one(d, "outside", addrs("192.168.7.7", "8.8.8.8", "2001:db8::1", "100.115.92.7", "172.16.0.1")...)
 	case "literal":

@@ -60,7 +60,7 @@ func (d *drawer) mesh() {
 	if d.chance("domains", 30) {
 		d.q.Tailnet = &tailnet{Domains: []string{"h.example", "lab.example"}}
 	}
-	if d.chance("mesh", 10) {
+	if d.chance("mesh", 20) {
 		d.q.Mesh = &mesh{IPv4: oneOrMany{"100.64.0.0/24"}, IPv6: oneOrMany{"fd7a:115c:a1e0::/64", "fd00:9::/32"}}
 	}
 	for i := range 3 + d.below("nodes", 7) {

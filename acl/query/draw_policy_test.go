@@ -28,7 +28,7 @@ func (d *drawer) policy() {
 		targets := slices.Concat(selectors()[:9], []string{"*", "h1", "h2", "100.64.0.0/30", "10.1.0.0/16", "autogroup:admin", "autogroup:owner"})
 		d.p.NodeAttrs = append(d.p.NodeAttrs, nodeAttr{Target: some(d, "target", 2, targets...), Attr: some(d, "attr", 2, "x", "y")})
 	}
-	if d.chance("autoApprovers", 30) {
+	if d.chance("autoApprovers", 60) {
 		d.p.AutoApprovers = d.approvers()
 	}
 	if d.chance("tests", 10) {
@@ -40,6 +40,10 @@ func (d *drawer) policy() {
 		} else {
 			d.p.Tests[0].Deny = []string{target}
 		}
+	}
+	if d.chance("default posture", 2) {
+		d.p.Postures = map[string][]string{"posture:p": {"node:os == 'linux'"}}
+		d.p.EachPosture = []string{"posture:p"}
 	}
 	if d.chance("defect", 5) {
 		d.defect()
@@ -131,11 +135,17 @@ func (d *drawer) grant() grant {
 			g.App[name] = one(d, "values", []any{}, []any{1.0}, []any{"r", map[string]any{"k": true}})
 		}
 	}
-	if d.chance("posture", 5) {
-		d.p.Postures = map[string][]string{"posture:p": {"node:os == 'linux'"}}
-		g.SrcPosture = []string{"posture:p"}
-	}
+	g.SrcPosture = d.posture()
 	return g
+}
+
+// posture draws one that a rule asks for, mostly none.
+func (d *drawer) posture() []string {
+	if !d.chance("posture", 5) {
+		return nil
+	}
+	d.p.Postures = map[string][]string{"posture:p": {"node:os == 'linux'"}}
+	return []string{"posture:p"}
 }
 
 func (d *drawer) acl() acl {
@@ -152,6 +162,7 @@ func (d *drawer) acl() acl {
 		}
 		a.Dst = append(a.Dst, d.bracketed(alias)+":"+ports)
 	}
+	a.SrcPosture = d.posture()
 	a.Src = d.sources(self)
 	if self && d.chance("own", 30) {
 		a.Src = []string{"*"}
@@ -185,7 +196,7 @@ func (d *drawer) ssh() sshRule {
 
 func (d *drawer) approvers() *approvers {
 	a := &approvers{Routes: map[netip.Prefix][]string{}}
-	by := []string{"tag:a", "tag:r", "tag:b", "group:g", "ada@h.example"}
+	by := []string{"tag:a", "tag:r", "tag:b", "group:g", "ada@h.example", "bob@h.example"}
 	for _, key := range some(d, "keys", 3, "10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "fd00:1::/32", "0.0.0.0/0", "::/0") {
 		a.Routes[netip.MustParsePrefix(key)] = some(d, "approver", 2, by...)
 	}

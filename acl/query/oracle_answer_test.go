@@ -24,7 +24,7 @@ type reply struct {
 func oracleAnswer(line []byte) []byte {
 	var q question
 	if err := json.Unmarshal(line, &q); err != nil {
-		return mustJSON(reply{Compile: "error", Message: "question: " + err.Error()})
+		return mustJSON(reply{ID: q.ID, Compile: "error", Message: "question: " + err.Error()})
 	}
 	return mustJSON(oracle(q))
 }

@@ -49,7 +49,7 @@ func companions() map[string]string {
 func (w *world) capsOf(from, to *device) map[string][]any {
 	caps := map[string][]any{}
 	for _, g := range w.policy.Grants {
-		if len(g.Via) > 0 || len(g.SrcPosture) > 0 {
+		if len(g.Via) > 0 || w.postured(g.SrcPosture) {
 			continue
 		}
 		if w.grantCovers(g, from, to) {

@@ -24,7 +24,7 @@ func (q part) self() bool { return q.dst == "autogroup:self" }
 func (w *world) parts() []part {
 	var all []part
 	for _, g := range w.policy.Grants {
-		if len(g.SrcPosture) > 0 {
+		if w.postured(g.SrcPosture) {
 			continue
 		}
 		var services []service
@@ -42,7 +42,7 @@ func (w *world) parts() []part {
 		}
 	}
 	for _, a := range w.policy.ACLs {
-		if len(a.SrcPosture) > 0 {
+		if w.postured(a.SrcPosture) {
 			continue
 		}
 		protos, _ := parseProto(a.Proto)
@@ -54,6 +54,9 @@ func (w *world) parts() []part {
 	}
 	return all
 }
+
+// postured says whether a rule asks for a posture, its own or the default.
+func (w *world) postured(own []string) bool { return len(own)+len(w.policy.EachPosture) > 0 }
 
 // admits is the addresses that a part admits where it lands: of a part to
 // autogroup:self those of the same person.

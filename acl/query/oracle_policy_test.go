@@ -15,6 +15,7 @@ type policyFile struct {
 	IPSets        map[string][]string `json:"ipsets,omitempty"`
 	TagOwners     map[string][]string `json:"tagOwners,omitempty"`
 	Postures      map[string][]string `json:"postures,omitempty"`
+	EachPosture   []string            `json:"defaultSrcPosture,omitempty"`
 	ACLs          []acl               `json:"acls,omitempty"`
 	Grants        []grant             `json:"grants,omitempty"`
 	SSH           []sshRule           `json:"ssh,omitempty"`
