@@ -127,7 +127,7 @@ func (m *Mesh) expectSSH(t policy.SSHTest, src, dst *node) []TestFailure {
 			}
 		}
 	}
-	expect(t.Accept, "let in", func(v SSHVerdict) bool { return v != SSHRefused })
+	expect(t.Accept, "let in", func(v SSHVerdict) bool { return v == SSHAccepted })
 	expect(t.Check, "let in after a check", func(v SSHVerdict) bool { return v == SSHChecked })
 	expect(t.Deny, "refused", func(v SSHVerdict) bool { return v == SSHRefused })
 	return failures

@@ -1,7 +1,6 @@
 package query_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -127,14 +126,17 @@ func compose(mesh []byte, entry map[string]string) (dialectCase, error) {
 		points(reach["src"].([]any))
 		points(reach["dst"].([]any))
 	}
-	text, err := json.Marshal(policy)
-	question["v"], question["id"], question["policy"], question["ask"] = 1, c.name, string(text), ask
+	text := string(mustJSON(policy))
+	if entry["text"] != "" {
+		text = entry["text"]
+	}
+	question["v"], question["id"], question["policy"], question["ask"] = 1, c.name, text, ask
 	want["id"] = c.name
 	if want["compile"] == nil {
 		want["compile"] = "ok"
 	}
-	c.line, c.want = bytes.TrimSpace(mustJSON(question)), bytes.TrimSpace(mustJSON(want))
-	return c, err
+	c.line, c.want = mustJSON(question), mustJSON(want)
+	return c, nil
 }
 
 // points writes "ip@node" as a point of a question.

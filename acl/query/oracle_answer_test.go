@@ -3,6 +3,8 @@ package query_test
 import (
 	"encoding/json"
 	"net/netip"
+
+	"github.com/tailscale/hujson"
 )
 
 // reply is an answer of POLICY-QUERIES. A section that was not asked is nil.
@@ -31,7 +33,11 @@ func oracleAnswer(line []byte) []byte {
 
 func oracle(q question) reply {
 	var p policyFile
-	if err := json.Unmarshal([]byte(q.Policy), &p); err != nil {
+	text, err := hujson.Standardize([]byte(q.Policy))
+	if err == nil {
+		err = json.Unmarshal(text, &p)
+	}
+	if err != nil {
 		return reply{ID: q.ID, Compile: "error", Message: "policy: " + err.Error()}
 	}
 	w := newWorld(q, p)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,11 @@ func (w *world) check() error {
 			if strings.HasPrefix(member, "group:") {
 				return fmt.Errorf("groups[%q]: %q: group members cannot be recursive", name, member)
 			}
+		}
+	}
+	for tag := range w.policy.TagOwners {
+		if !regexp.MustCompile("^tag:[A-Za-z]").MatchString(tag) {
+			return fmt.Errorf("%q: tag names must start with a letter", tag)
 		}
 	}
 	for _, g := range w.policy.Grants {
@@ -225,6 +231,9 @@ func (w *world) checkSSH(r sshRule) error {
 		if slices.Contains(trim(r.Dst), "autogroup:self") && (kind == "tag" || alias == "autogroup:tagged") {
 			return fmt.Errorf("src=%q not valid with autogroup:self", alias)
 		}
+	}
+	if slices.Contains(r.AcceptEnv, "") {
+		return errors.New("acceptEnv has an empty name")
 	}
 	for _, user := range trim(r.Users) {
 		if user == "*" || user == "" {

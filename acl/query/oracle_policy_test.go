@@ -22,6 +22,7 @@ type policyFile struct {
 	NodeAttrs     []nodeAttr          `json:"nodeAttrs,omitempty"`
 	AutoApprovers *approvers          `json:"autoApprovers,omitempty"`
 	Tests         []policyTest        `json:"tests,omitempty"`
+	SSHTests      []sshTest           `json:"sshTests,omitempty"`
 }
 
 type acl struct {
@@ -47,6 +48,7 @@ type sshRule struct {
 	Dst         []string `json:"dst,omitempty"`
 	Users       []string `json:"users,omitempty"`
 	CheckPeriod *string  `json:"checkPeriod,omitempty"`
+	AcceptEnv   []string `json:"acceptEnv,omitempty"`
 }
 
 type nodeAttr struct {
@@ -63,6 +65,14 @@ type policyTest struct {
 	Src    string   `json:"src"`
 	Proto  string   `json:"proto,omitempty"`
 	Accept []string `json:"accept,omitempty"`
+	Deny   []string `json:"deny,omitempty"`
+}
+
+type sshTest struct {
+	Src    string   `json:"src"`
+	Dst    []string `json:"dst"`
+	Accept []string `json:"accept,omitempty"`
+	Check  []string `json:"check,omitempty"`
 	Deny   []string `json:"deny,omitempty"`
 }
 
@@ -98,24 +108,19 @@ func (s service) passes(proto, port int) bool {
 	return false
 }
 
+func protoNames() map[string]int {
+	return map[string]int{"tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP, "icmp": protoICMP, "gre": protoGRE,
+		"igmp": 2, "ipv4": 4, "ip-in-ip": 4, "egp": 8, "igp": 9, "esp": 50, "ah": 51}
+}
+
 // parseProto reads a protocol's name or number; none is the default list.
 func parseProto(text string) ([]int, error) {
 	text = strings.TrimSpace(text)
-	switch text {
-	case "":
+	if text == "" {
 		return []int{protoTCP, protoUDP, protoICMP, protoICMPv6}, nil
-	case "tcp":
-		return []int{protoTCP}, nil
-	case "udp":
-		return []int{protoUDP}, nil
-	case "icmp":
-		return []int{protoICMP}, nil
-	case "gre":
-		return []int{protoGRE}, nil
-	case "esp":
-		return []int{50}, nil
-	case "sctp":
-		return []int{protoSCTP}, nil
+	}
+	if n, ok := protoNames()[text]; ok {
+		return []int{n}, nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 || n > 255 || strconv.Itoa(n) != text {

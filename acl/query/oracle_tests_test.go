@@ -25,6 +25,9 @@ func (w *world) checkTests() error {
 		}
 		failed = failed || !w.holds(test)
 	}
+	for _, test := range w.policy.SSHTests {
+		failed = failed || !w.sshHolds(test)
+	}
 	if failed && len(w.Nodes) > 0 {
 		return errors.New("test(s) failed")
 	}
@@ -71,6 +74,36 @@ func (w *world) holds(test policyTest) bool {
 		}
 	}
 	return true
+}
+
+// sshHolds says whether each login is treated as an sshTest says, from every
+// source device to every destination device.
+func (w *world) sshHolds(test sshTest) bool {
+	for letter, logins := range map[string][]string{"a": test.Accept, "c": test.Check, "-": test.Deny} {
+		for _, login := range logins {
+			for _, from := range w.devicesOf(strings.TrimSpace(test.Src)) {
+				for _, dst := range trim(test.Dst) {
+					for _, to := range w.devicesOf(dst) {
+						if w.sshOne(to, from, login) != letter {
+							return false
+						}
+					}
+				}
+			}
+		}
+	}
+	return true
+}
+
+// devicesOf are the nodes that a name of a test stands for.
+func (w *world) devicesOf(alias string) []*device {
+	var out []*device
+	for _, e := range w.testEnds(alias) {
+		if e.self != nil {
+			out = append(out, e.self)
+		}
+	}
+	return out
 }
 
 // testEnd is what a name of a test stands for: a node, or an address.
