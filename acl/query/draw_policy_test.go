@@ -197,7 +197,7 @@ func (d *drawer) ssh() sshRule {
 func (d *drawer) approvers() *approvers {
 	a := &approvers{Routes: map[netip.Prefix][]string{}}
 	by := []string{"tag:a", "tag:r", "tag:b", "group:g", "ada@h.example", "bob@h.example"}
-	for _, key := range some(d, "keys", 3, "10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "fd00:1::/32", "0.0.0.0/0", "::/0") {
+	for _, key := range some(d, "keys", 3, "10.0.0.0/8", "10.1.0.0/17", "10.1.0.0/16", "10.1.1.0/24", "fd00:1::/32", "0.0.0.0/0", "::/0") {
 		a.Routes[netip.MustParsePrefix(key)] = some(d, "approver", 2, by...)
 	}
 	if d.chance("exitNode", 50) {
