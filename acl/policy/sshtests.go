@@ -11,8 +11,7 @@ type SSHTest struct {
 	Pos Position
 	Src Selector   // picks nodes by who they are, or is a Net of one address
 	Dst []Selector // User, Tag or a Net of one address each; never empty
-	// Accounts that must be let in without a check or with one, only with one,
-	// and not at all.
+	// Accounts that must be let in without a check, only with one, and not at all.
 	Accept, Check, Deny []string
 }
 

@@ -53,7 +53,7 @@ func reachDifferences(q question, have, want []byte) string {
 // TestRandomMeets: what is drawn is worth asking. Most policies stand, and
 // every section has answers of each kind, often.
 func TestRandomMeets(t *testing.T) {
-	const draws = 200
+	const draws = 400
 	counts := map[string]int{}
 	for seed := range draws {
 		q := rapid.Custom(drawQuestion).Example(seed)
