@@ -169,6 +169,19 @@ func TestSearchBacksOff(t *testing.T) {
 	}
 }
 
+// TestPeerThatHearsOfUsAMomentLateIsReachedSoon: a node that joins speaks before
+// the coordinator has told its peers of it.
+func TestPeerThatHearsOfUsAMomentLateIsReachedSoon(t *testing.T) {
+	w, a, _ := public(t, 1)
+	w.b.Meet()
+	w.a.Stream("b", 5*ms, time.Second)
+	w.Run(20 * ms)
+	w.b.Meet(w.a.Peer(a.Addr()))
+	if !w.RunUntil(79*ms, func() bool { return w.b.Received > 0 }) {
+		t.Errorf("nothing arrived within 100 ms: %+v", w.a.Set.Info("b"))
+	}
+}
+
 func TestNewCandidateIsTriedAtOnce(t *testing.T) {
 	w, _, b := public(t, 1)
 	w.a.Meet(w.b.Peer(nowhere))

@@ -29,9 +29,18 @@ func (m *machine) tick(now time.Time) {
 			if c.tries > 1 {
 				c.gap()
 			}
-			m.ask(c, now, searchWait<<c.tries)
+			m.ask(c, now, m.searchPause(c))
 		}
 	}
+}
+
+// searchPause is how long the answer of a candidate that is asked now may take
+// before it is asked again.
+func (m *machine) searchPause(c *candidate) time.Duration {
+	if m.current == nil {
+		return eagerWait << (2 * c.tries)
+	}
+	return searchWait << c.tries
 }
 
 // plan says when the path is asked next that has missed no answer. Where we send

@@ -115,10 +115,14 @@ const (
 
 // The search.
 const (
-	// A candidate is asked searchTries times, first after searchWait, then after
+	// A candidate is asked searchTries times, again after searchWait, then after
 	// twice that, and so on: 3.75 s in all, as the last one is waited for too.
 	searchTries = 4
 	searchWait  = 250 * time.Millisecond
+	// Without a path it is asked again after eagerWait, then after four times that,
+	// and so on, 3.74 s in all: a node that joins asks a moment before its peers
+	// hear of it, and they drop what a stranger asks.
+	eagerWait = 44 * time.Millisecond
 	// minBackoff doubles up to maxBackoff from one search without answer to the
 	// next, while somebody keeps wanting to send.
 	minBackoff = 500 * time.Millisecond
