@@ -14,6 +14,7 @@ import (
 
 	"github.com/cordonmesh/cordon/node/internal/gather"
 	"github.com/cordonmesh/cordon/node/internal/path/stun"
+	"github.com/cordonmesh/cordon/node/internal/path/stun/stuntest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -62,7 +63,7 @@ func (w *world) send(to netip.AddrPort, datagram []byte) error {
 	defer w.mu.Unlock()
 	w.asked = append(w.asked, to)
 	if at := w.outside(to); at.IsValid() {
-		reply, ok := stun.AppendAnswer(nil, datagram, at)
+		reply, ok := stuntest.AppendAnswer(nil, datagram, at)
 		if !ok {
 			return errors.New("no request")
 		}
@@ -214,7 +215,7 @@ func TestForgedAnswersChangeNothing(t *testing.T) {
 		w.SetServers(servers)
 		time.Sleep(time.Second)
 		request := []byte{0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}
-		forged, ok := stun.AppendAnswer(nil, request, netip.MustParseAddrPort("192.0.2.66:6"))
+		forged, ok := stuntest.AppendAnswer(nil, request, netip.MustParseAddrPort("192.0.2.66:6"))
 		if !ok {
 			t.Fatal("the test's request is none")
 		}

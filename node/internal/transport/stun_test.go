@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/cordonmesh/cordon/node/internal/path/stun"
+	"github.com/cordonmesh/cordon/node/internal/path/stun/stuntest"
 	"github.com/cordonmesh/cordon/node/internal/transport"
 )
 
@@ -31,7 +31,7 @@ func TestSTUNIsAskedFromTheTunnelsSocketAndNoMatterOfWireGuards(t *testing.T) {
 		if sent.from != p.bindA.addr || sent.to != p.bindB.addr || !bytes.Equal(sent.data, request) {
 			t.Errorf("sent %+v", sent)
 		}
-		answer, ok := stun.AppendAnswer(nil, request, p.bindA.addr)
+		answer, ok := stuntest.AppendAnswer(nil, request, p.bindA.addr)
 		if !ok {
 			t.Fatal("no answer")
 		}

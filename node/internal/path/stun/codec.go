@@ -16,12 +16,13 @@ const (
 // Is tells whether datagram b is a success response to a plain Binding request
 // (RFC 8489): one without MESSAGE-INTEGRITY. The answers to path probes, which
 // have it, and WireGuard's messages are not. It does not allocate.
-func Is(b []byte) bool { return header(b, 0x01, 0x01) && !signed(b) }
+func Is(b []byte) bool { return success(b) && !signed(b) }
 
-// header looks at the fixed places of a message (RFC 8489, section 5).
-func header(b []byte, hi, lo byte) bool {
+// success looks at the fixed places of a Binding success response (RFC 8489,
+// section 5).
+func success(b []byte) bool {
 	return len(b) >= headerSize && len(b) <= MaxSize &&
-		b[0] == hi && b[1] == lo &&
+		b[0] == 0x01 && b[1] == 0x01 &&
 		int(b[2])<<8|int(b[3]) == len(b)-headerSize &&
 		b[4] == 0x21 && b[5] == 0x12 && b[6] == 0xA4 && b[7] == 0x42
 }
@@ -91,32 +92,4 @@ func address(m *stun.Message) (netip.AddrPort, bool) {
 func usable(a netip.Addr) bool {
 	return a.IsValid() && !a.Is4In6() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast() &&
 		a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
-}
-
-// AppendAnswer is a STUN server: if datagram is a plain Binding request, it
-// appends to dst the success response to a client seen at from. Whatever is
-// not, or asks for what a server of this kind lacks, gets no answer: an error
-// would only be one more reflected packet.
-func AppendAnswer(dst, datagram []byte, from netip.AddrPort) (out []byte, ok bool) {
-	if !header(datagram, 0, 1) || !from.IsValid() {
-		return dst, false
-	}
-	m := stun.New()
-	if _, err := m.Write(datagram); err != nil {
-		return dst, false
-	}
-	for _, a := range m.Attributes {
-		if a.Type.Required() {
-			return dst, false
-		}
-	}
-	id := m.TransactionID
-	m.Reset()
-	m.Type, m.TransactionID = stun.BindingSuccess, id
-	m.WriteHeader()
-	addr := stun.XORMappedAddress{IP: from.Addr().Unmap().AsSlice(), Port: int(from.Port())}
-	if err := addr.AddTo(m); err != nil {
-		return dst, false
-	}
-	return append(dst, m.Raw...), true
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/node/internal/path/stun"
+	"github.com/cordonmesh/cordon/node/internal/path/stun/stuntest"
 )
 
 func Example() {
@@ -20,7 +21,7 @@ func Example() {
 	m.SetWanted(now, true)
 	for _, a := range m.Take() {
 		if a.Do == stun.Send { // on the wire, to a server, which answers
-			answer, _ := stun.AppendAnswer(nil, a.Datagram, netip.MustParseAddrPort("203.0.113.7:41641"))
+			answer, _ := stuntest.AppendAnswer(nil, a.Datagram, netip.MustParseAddrPort("203.0.113.7:41641"))
 			now = now.Add(20 * time.Millisecond)
 			if stun.Is(answer) {
 				m.Receive(now, a.To, answer)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/node/internal/path/stun"
+	"github.com/cordonmesh/cordon/node/internal/path/stun/stuntest"
 )
 
 // world is a machine behind a NAT, and servers, in virtual time.
@@ -87,7 +88,7 @@ func (w *world) take() {
 		case stun.Send:
 			w.sent = append(w.sent, sending{w.now, a.To, a.Datagram})
 			if src := w.outside(a.To); src.IsValid() {
-				if b, ok := stun.AppendAnswer(nil, a.Datagram, src); ok {
+				if b, ok := stuntest.AppendAnswer(nil, a.Datagram, src); ok {
 					w.way = append(w.way, flying{w.now.Add(w.delay + w.further[a.To]), a.To, b})
 				}
 			}
