@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -48,5 +49,37 @@ func TestHolder(t *testing.T) {
 	second := holders(c, map[string]string{"100.64.0.2": "n-d"})
 	if none == 0 || first == none || second == first {
 		t.Errorf("the versions are %d, %d and %d", none, first, second)
+	}
+}
+
+func TestEachOfManyHostsIsFoundAndNobodyElse(t *testing.T) {
+	var c filter.Config
+	at := func(i int) []netip.Addr {
+		return []netip.Addr{
+			netip.AddrFrom4([4]byte{100, 64, byte(i >> 8), byte(i)}),
+			netip.AddrFrom16([16]byte{0xfd, 6: byte(i >> 8), 7: byte(i), 15: 1}),
+		}
+	}
+	for i := 0; i < 10_000; i += 2 {
+		p := filter.Party{ID: fmt.Sprint(i)}
+		for _, a := range at(i) {
+			p.Prefixes = append(p.Prefixes, acl.PrefixClass{Prefix: netip.PrefixFrom(a, a.BitLen()), Class: 1})
+		}
+		c.Peers = append(c.Peers, p)
+	}
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, c))
+	b := f.Begin(filter.At(noon()))
+	defer b.End()
+	for i := range 10_000 {
+		for _, a := range at(i) {
+			want := ""
+			if i%2 == 0 {
+				want = fmt.Sprint(i)
+			}
+			if got := b.Holder(packet.AddrFrom(a)); got != want {
+				t.Fatalf("%s is of %q, want %q", a, got, want)
+			}
+		}
 	}
 }

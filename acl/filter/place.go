@@ -30,13 +30,8 @@ const (
 // step, and this node's own, which every packet has at one end, in less.
 type places struct {
 	table bart.Table[int32]
-	hosts map[packet.Addr]int32 // of table, the prefixes of one address
-	own   []host                // of hosts, the first few that are this node's
-}
-
-type host struct {
-	addr packet.Addr
-	home int32
+	hosts hosts  // of table, the prefixes of one address
+	own   []host // of hosts, the first few that are this node's
 }
 
 const fewHosts = 4 // looked at one after another
@@ -47,20 +42,20 @@ func (p *places) put(prefix netip.Prefix, home int, holder int32) {
 	if !prefix.IsSingleIP() {
 		return
 	}
-	h := host{packet.AddrFrom(prefix.Addr()), int32(home)}
-	p.hosts[h.addr] = h.home
+	a := packet.AddrFrom(prefix.Addr())
+	p.hosts.put(a, int32(home))
 	if holder == self && len(p.own) < fewHosts {
-		p.own = append(p.own, h)
+		p.own = append(p.own, host{a, int32(home) + 1})
 	}
 }
 
 func (p *places) find(a packet.Addr) (home int32, ok bool) {
 	for i := range p.own {
 		if p.own[i].addr == a {
-			return p.own[i].home, true
+			return p.own[i].home - 1, true
 		}
 	}
-	if home, ok = p.hosts[a]; ok {
+	if home, ok = p.hosts.find(a); ok {
 		return home, true
 	}
 	return p.table.Lookup(a.IP())

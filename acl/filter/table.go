@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
-	"github.com/cordonmesh/cordon/acl/packet"
 )
 
 // Party is one end of flows: this node, or a peer.
@@ -95,7 +94,6 @@ func (b *compiler) compile(c *Config) error {
 	t := b.table
 	t.holders = make([]holder, 0, len(c.Peers)+1)
 	ids := make(map[string]bool, len(c.Peers))
-	t.places.hosts = make(map[packet.Addr]int32, 2*len(c.Peers)) // an address of each family
 	if err := b.party(&c.Self); err != nil {
 		return fmt.Errorf("this node: %w", err)
 	}
