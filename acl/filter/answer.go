@@ -59,7 +59,7 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 // own users, nor make refusals a flood.
 func (f *Filter) limits(d Direction, p *packet.Packet) (limits, bool) {
 	if d == Out {
-		return limits{&f.answers[Out], nil}, true
+		return f.limitsOut(p), true
 	}
 	if f.table == nil || p.Shape == packet.Answer {
 		return limits{}, false
@@ -69,6 +69,17 @@ func (f *Filter) limits(d Direction, p *packet.Packet) (limits, bool) {
 		return limits{}, false
 	}
 	return limits{&f.answers[In], &f.told[f.accountOf[e.src.holder]]}, true
+}
+
+// limitsOut are those of this machine, and of what is behind it. Whom this node
+// fronts hears as its devices do, and within its share, as peers do.
+func (f *Filter) limitsOut(p *packet.Packet) limits {
+	if f.table != nil && f.table.fronts {
+		if h := f.table.home(p.Src).heldBy(); f.table.fronted(h) {
+			return limits{&f.answers[In], &f.told[f.accountOf[h]]}
+		}
+	}
+	return limits{&f.answers[Out], nil}
 }
 
 // limits are the buckets that an answer takes a token from.

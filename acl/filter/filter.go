@@ -279,8 +279,16 @@ func (b Batch) In(p *packet.Packet) acl.Verdict {
 	return b.f.judge(In, p, nil)
 }
 
-// Out judges a packet from this node to the mesh.
+// Out judges a packet from this node to the mesh. Whom this node fronts does not
+// speak by this machine: it has a tunnel.
 func (b Batch) Out(p *packet.Packet) acl.Verdict {
+	if t := b.f.table; t != nil && t.fronts && t.fronted(t.home(p.Src).heldBy()) {
+		return b.f.counted(Out, p, refuse(acl.NotOurs))
+	}
+	return b.out(p)
+}
+
+func (b Batch) out(p *packet.Packet) acl.Verdict {
 	if p.Shape != packet.Ports || p.Frag != packet.Whole {
 		return b.f.judge(Out, p, nil)
 	}

@@ -28,7 +28,7 @@ func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
 	if why != acl.Permitted {
 		return refuse(why)
 	}
-	if f.accountOf[e.peer(d).holder] != fl.account {
+	if e.peer(d).holder != f.table.home(fl.peer).heldBy() || e.own(d).holder != f.table.home(fl.own).heldBy() {
 		return refuse(acl.NoRule)
 	}
 	return decision{reason: acl.Established, rule: fl.rule}

@@ -8,7 +8,11 @@ import (
 // judge looks at a packet from the beginning, and counts the verdict. Whoever
 // knows already that its flow is not in the table gives the flow's key.
 func (f *Filter) judge(d Direction, p *packet.Packet, absent *key) acl.Verdict {
-	dec := f.consider(d, p, absent)
+	return f.counted(d, p, f.consider(d, p, absent))
+}
+
+// counted makes a verdict of a decision, and takes note of it.
+func (f *Filter) counted(d Direction, p *packet.Packet, dec decision) acl.Verdict {
 	f.counts[d&1][dec.reason]++
 	v := acl.Verdict{Reason: dec.reason, Allow: passes(dec.reason)}
 	if dec.rule != noRule {
@@ -111,7 +115,7 @@ func (f *Filter) again(fl *flow, n int32) decision {
 		return dec
 	}
 	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
-	if to := f.accountOf[dec.ends.peer(fl.origin).holder]; to != fl.account {
+	if to := f.accountOf[dec.ends.payer(fl.origin).holder]; to != fl.account {
 		f.unlink(n) // the prefix went over to another peer, such as a standby gateway
 		f.link(n, to)
 	}
@@ -215,7 +219,7 @@ func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32)
 
 // admit puts a permitted flow into the table, and gives its number.
 func (f *Filter) admit(origin Direction, p *packet.Packet, k *key, dec decision, how uint8) (decision, int32) {
-	account := f.accountOf[dec.ends.peer(origin).holder]
+	account := f.accountOf[dec.ends.payer(origin).holder]
 	if !f.room(account) {
 		dec.reason = acl.TableFull
 		return dec, noFlow

@@ -144,18 +144,18 @@ type ends struct {
 
 // locate finds the ends of a new flow, and the reason why they cannot be its
 // ends: a packet from the mesh must come from a peer and be for us, one to the
-// mesh must come from us and be for a peer.
+// mesh must come from us and be for a peer. Whom this node fronts counts as us too.
 func (t *Table) locate(d Direction, src, dst packet.Addr) (ends, acl.Reason) {
 	e := ends{t.home(src), t.home(dst)}
 	from, to := e.src.heldBy(), e.dst.heldBy()
 	if d == In {
-		if from <= self || to != self {
+		if from <= self || !t.ours(to, from) {
 			return e, acl.NotOurs
 		}
 		return e, acl.Permitted
 	}
 	switch {
-	case from != self:
+	case !t.ours(from, to):
 		return e, acl.NotOurs
 	case to == unowned:
 		return e, acl.UnknownPeer
@@ -165,7 +165,7 @@ func (t *Table) locate(d Direction, src, dst packet.Addr) (ends, acl.Reason) {
 	return e, acl.Permitted
 }
 
-// peer gives the end that is not this node.
+// peer gives the end that is not at this node.
 func (e *ends) peer(d Direction) *home {
 	if d == In {
 		return e.src

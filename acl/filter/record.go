@@ -216,7 +216,7 @@ func (f *Filter) place(rec *entry, e ends) {
 	}
 	rec.revision = f.table.revision
 	for _, h := range [...]*home{e.src, e.dst} {
-		if h.heldBy() > self {
+		if h.heldBy() > self && (rec.peer == "" || !f.table.fronted(h.holder)) {
 			rec.peer = f.table.holders[h.holder].id
 		}
 	}

@@ -238,7 +238,7 @@ func (t *Table) opening() []uint64 {
 	s := &t.sides[In]
 	opened := make([]uint64, s.words)
 	for i := range t.homes {
-		if t.homes[i].holder != self {
+		if h := t.homes[i].holder; h != self && !t.fronted(h) {
 			continue
 		}
 		for at, set := range s.own.set(t.homes[i].index, s.words) {

@@ -15,6 +15,10 @@ type Party struct {
 	Prefixes []acl.PrefixClass
 	Owner    acl.Owner
 	Facts    []acl.FactEnd
+
+	// Fronted says that the party is a peer of this node alone, and behind this node
+	// for everybody else. See [Batch.Onward].
+	Fronted bool
 }
 
 // Config is what a map says to the filter.
@@ -51,6 +55,7 @@ type Table struct {
 	sides    [2]side // by Direction
 	rules    []rule  // of both sides: a flow names its rule by one index
 	services services
+	fronts   bool     // a holder is fronted
 	opened   []uint64 // the rules inwards that open anything of this node's, as a set of sides[In]
 	lease    int64
 }
@@ -60,6 +65,7 @@ type holder struct {
 	id, name string
 	owner    acl.Owner
 	facts    []factEnd
+	fronted  bool
 }
 
 type factEnd struct {
@@ -124,7 +130,8 @@ func (b *compiler) compile(c *Config) error {
 }
 
 func (b *compiler) party(p *Party) error {
-	h := holder{id: p.ID, name: p.Name, owner: p.Owner}
+	h := holder{id: p.ID, name: p.Name, owner: p.Owner, fronted: p.Fronted}
+	b.table.fronts = b.table.fronts || p.Fronted
 	for _, f := range p.Facts {
 		if !f.Until.IsZero() {
 			h.facts = append(h.facts, factEnd{b.fact(f.Fact), nanos(f.Until)})

@@ -45,3 +45,6 @@ func addr4(b []byte) Addr { return Addr{0, mapped4 | uint64(binary.BigEndian.Uin
 func addr16(b []byte) Addr {
 	return Addr{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
 }
+
+// Less orders addresses, IPv4 among the IPv6 ones that map it.
+func (a Addr) Less(b Addr) bool { return a.hi < b.hi || a.hi == b.hi && a.lo < b.lo }
