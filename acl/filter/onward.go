@@ -26,6 +26,17 @@ func (b Batch) Onward(p *packet.Packet) (v acl.Verdict, d Direction, on bool) {
 	return b.In(p), d, on
 }
 
+// Again judges a packet once more that is on its way to a peer, and was permitted by
+// other rules than those of now.
+func (b Batch) Again(p *packet.Packet) acl.Verdict {
+	if t := b.f.table; t != nil && t.fronts {
+		if d, on := t.course(p.Src, p.Dst); on && d == In {
+			return b.In(p)
+		}
+	}
+	return b.out(p)
+}
+
 // course gives the direction of a packet that came from a peer, and whether it is
 // for another one.
 func (t *Table) course(src, dst packet.Addr) (d Direction, on bool) {

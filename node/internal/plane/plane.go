@@ -12,6 +12,9 @@
 //   - A packet's identity is its inner source address, and that counts only if
 //     the peer whose key opened the packet owns it.
 //   - Once Done is closed, nothing passes, and nothing leaves in clear.
+//   - A stock peer is a peer to this node and behind it to the others: what they say
+//     to each other passes from tunnel to tunnel, judged once in each direction, and
+//     what this machine sends in its name does not.
 //   - A peer costs something only while there is something to carry: a packet that
 //     the rules permit brings it in, and so does its own handshake; nothing that
 //     they refuse does. Neither coming nor going loses a packet.
@@ -99,6 +102,8 @@ type Peer struct {
 	Prefixes []acl.PrefixClass
 	Owner    acl.Owner
 	Facts    []acl.FactEnd
+
+	Stock *Stock // nil: a node of the mesh
 }
 
 // Endpoint gives the text of the peer's one virtual endpoint, which the
@@ -124,6 +129,11 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("configure plane at revision %d: peer %s has no tunnel key, or that of %q", c.Revision, p.ID, other)
 		}
 		keys[p.TunnelKey] = p.ID
+		if p.Stock != nil {
+			if err := p.Stock.validate(); err != nil {
+				return fmt.Errorf("configure plane at revision %d: stock peer %s: %w", c.Revision, p.ID, err)
+			}
+		}
 		for _, prefix := range p.Allowed {
 			other, ok := owners[prefix]
 			if ok || !prefix.IsValid() || prefix != prefix.Masked() || prefix.Addr().Is4In6() {

@@ -25,6 +25,7 @@ type PeerStats struct {
 	LastHandshake time.Time // wall clock; zero: never
 	Received      uint64    // bytes of sealed packets
 	Sent          uint64
+	Endpoint      netip.AddrPort // of a stock peer, where it is now; zero: not known
 }
 
 // Direction of a packet as this node sees it.

@@ -93,6 +93,9 @@ func (g *guard) answer(ctx context.Context) {
 func (g *guard) nudge(flows []packet.Flow) {
 	buf := make([]byte, answerOffset, answerSize)
 	for i := range flows {
+		if g.nudgeOnward(&flows[i]) {
+			continue
+		}
 		if out, ok := packet.AppendNudge(buf, &flows[i]); ok {
 			if _, err := g.Device.Write([][]byte{out}, answerOffset); err != nil {
 				return // the reader notices a dead TUN too

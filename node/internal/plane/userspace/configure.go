@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -141,7 +142,8 @@ func (p *Plane) narrow(cfg *plane.Config, next *roster, allowed map[*member][]ne
 }
 
 // widen gives the peers that wireguard-go has their new addresses. All others get
-// theirs when they are started, which is now if nothing could start them later.
+// theirs when they are started, which is now if nothing could start them later, or
+// if wireguard-go alone knows where they are.
 func (p *Plane) widen(allowed map[*member][]netip.Prefix) error {
 	var text strings.Builder
 	var come []*member
@@ -151,7 +153,7 @@ func (p *Plane) widen(allowed map[*member][]netip.Prefix) error {
 		switch more := without(now, was); {
 		case m.tunnel != nil && len(more) > 0:
 			update(&text, m.key, "", more)
-		case m.tunnel == nil && p.guard.alarm == nil:
+		case m.tunnel == nil && (p.guard.alarm == nil || m.stock != nil):
 			create(&text, m)
 			come = append(come, m)
 		}
@@ -180,13 +182,26 @@ func (p *Plane) set(step, text string) error {
 }
 
 // create makes a peer. It gets its endpoint in the same breath: one made without
-// would let the first packet choose it.
+// would let the first packet choose it, which is what a stock peer needs to roam.
 func create(to *strings.Builder, m *member) {
 	open(to, m.key)
-	line(to, "endpoint", m.endpoint())
+	if m.stock == nil {
+		line(to, "endpoint", m.endpoint())
+	}
 	for _, prefix := range m.allowed {
 		line(to, "allowed_ip", prefix.String())
 	}
+	if m.stock != nil && m.stock.Endpoint.IsValid() {
+		aim(to, m)
+	}
+}
+
+// aim says where a stock peer is, until it is heard from elsewhere.
+func aim(to *strings.Builder, m *member) {
+	open(to, m.key)
+	line(to, "update_only", "true")
+	line(to, "endpoint", m.stock.Endpoint.String())
+	line(to, "persistent_keepalive_interval", strconv.Itoa(int(m.stock.Keepalive/time.Second)))
 }
 
 func remove(to *strings.Builder, k key.TunnelPublic) {

@@ -41,7 +41,22 @@ func (k Keeping) Configure(ctx context.Context, cfg plane.Config) error {
 		k.bind.keys[cfg.Peers[i].Endpoint()] = cfg.Peers[i].TunnelKey
 	}
 	k.bind.mu.Unlock()
-	return k.Plane.Configure(ctx, cfg)
+	err := k.Plane.Configure(ctx, cfg)
+	for i := range cfg.Peers {
+		if cfg.Peers[i].Stock != nil { // nobody asks for its endpoint
+			Remember(k.device, cfg.Peers[i].TunnelKey)
+		}
+	}
+	return err
+}
+
+// Remember keeps a peer of a device, if it has it.
+func Remember(d *device.Device, k key.TunnelPublic) {
+	if p := d.LookupPeer(device.NoisePublicKey(k.Raw())); p != nil {
+		kept.Lock()
+		defer kept.Unlock()
+		kept.peers = append(kept.peers, p)
+	}
 }
 
 // keepingBind is asked for the endpoint of every peer that is made.
@@ -57,11 +72,7 @@ func (b *keepingBind) ParseEndpoint(text string) (conn.Endpoint, error) {
 	b.mu.Lock()
 	k := b.keys[text]
 	b.mu.Unlock()
-	if p := b.plane.device.LookupPeer(device.NoisePublicKey(k.Raw())); p != nil {
-		kept.Lock()
-		kept.peers = append(kept.peers, p)
-		kept.Unlock()
-	}
+	Remember(b.plane.device, k)
 	return b.Bind.ParseEndpoint(text)
 }
 

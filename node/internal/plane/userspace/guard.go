@@ -31,6 +31,8 @@ type guard struct {
 	peers answers  // through the tunnel, by Read
 	alarm deadline // wakes Read for them; nil: nothing does, so none is made
 
+	onward onward // from peer to peer, by Read
+
 	roster atomic.Pointer[roster]
 	lobby  *lobby // for peers that wireguard-go does not have
 	nearby nearby // Read's own
@@ -49,7 +51,7 @@ type guard struct {
 func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard {
 	g := &guard{
 		Device: dev, filter: f, now: now, local: newAnswers(), peers: newAnswers(), alarm: deadlineOf(dev),
-		in: newFlight(), out: newFlight(), clock: stoppedClock(), lobby: newLobby(),
+		in: newFlight(), out: newFlight(), clock: stoppedClock(), lobby: newLobby(), onward: newOnward(),
 	}
 	g.roster.Store(new(roster))
 	g.views.New = func() any { return new(packet.Packet) }
@@ -59,8 +61,8 @@ func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard
 // Read gives packets of this machine that may leave it. A refused packet stays
 // in the batch with size 0, which wireguard-go passes over: its buffers are tied
 // to their places, so taking one out would cost a copy. Behind them come answers
-// to peers, which wireguard-go takes for packets of this machine as well, and
-// packets that waited for their peer.
+// to peers, which wireguard-go takes for packets of this machine as well, packets
+// from one peer to another, and packets that waited for their peer.
 func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	g.out.await(g.clock)
 	n, err := g.Device.Read(bufs, sizes, offset)
@@ -70,11 +72,14 @@ func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	if err != nil && g.woken(err) {
 		err = nil
 	}
+	if len(g.onward.ready) > 0 {
+		n = g.forward(bufs, sizes, n, offset)
+	}
 	n = g.peers.take(bufs, sizes, n, offset)
 	if g.lobby.ready.Load() > 0 {
 		n = g.usher(bufs, sizes, n, offset)
 	}
-	if n == len(bufs) && (len(g.peers.ready) > 0 || g.lobby.ready.Load() > 0) {
+	if n == len(bufs) && (len(g.peers.ready) > 0 || len(g.onward.ready) > 0 || g.lobby.ready.Load() > 0) {
 		g.wake() // the rest comes with the next batch
 	}
 	if err == nil || errors.Is(err, tun.ErrTooManySegments) {
@@ -114,7 +119,7 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
 		}
 		g.view.Parse(bufs[i][offset : offset+size]) // a fault makes it Invalid, which is refused
 		verdict := batch.Out(&g.view)
-		if verdict.Allow && g.goes(batch, bufs[i][offset:offset+size]) {
+		if verdict.Allow && g.goes(batch, bufs[i][offset:offset+size], &g.local) {
 			allowed++
 			continue
 		}
@@ -134,8 +139,9 @@ type nearby struct {
 }
 
 // goes tells whether a permitted packet, the one in view, may go to wireguard-go
-// now. If its peer is not there yet it waits in the lobby.
-func (g *guard) goes(batch filter.Batch, data []byte) bool {
+// now. If its peer is not there yet it waits in the lobby. The sender is where
+// answers go.
+func (g *guard) goes(batch filter.Batch, data []byte, sender *answers) bool {
 	dst := g.view.Dst
 	if v := batch.Version(); g.nearby.version != v || g.nearby.dst != dst {
 		g.nearby = nearby{dst, v, g.roster.Load().byID[batch.Holder(dst)]}
@@ -144,7 +150,7 @@ func (g *guard) goes(batch filter.Batch, data []byte) bool {
 	if m == nil {
 		return false // it left the map this moment
 	}
-	return g.fits(m, &g.view) && (m.in.Load() || !g.lobby.enter(m, data, batch.Version()))
+	return g.fits(m, &g.view, sender) && (m.in.Load() || !g.lobby.enter(m, data, batch.Version()))
 }
 
 // usher takes packets out of the lobby whose peer is there now. If rules were
@@ -154,19 +160,19 @@ func (g *guard) usher(bufs [][]byte, sizes []int, n, offset int) int {
 	defer batch.End()
 	after := g.lobby.take(bufs, sizes, n, offset, batch, func(data []byte) bool {
 		g.view.Parse(data)
-		return batch.Out(&g.view).Allow
+		return batch.Again(&g.view).Allow
 	})
 	g.out.enter(after - n)
 	return after
 }
 
-// Write takes packets that peers sent to this machine, and passes on those that
-// are permitted, in their order. It closes the gaps in bufs, which wireguard-go
+// Write takes packets that peers sent, and passes on those that are permitted, in
+// their order: to this machine, or to the peer that they are for. It closes the gaps in bufs, which wireguard-go
 // builds anew for each batch.
 func (g *guard) Write(bufs [][]byte, offset int) (int, error) {
 	defer g.in.leave(len(bufs))
-	kept, answered := g.judgeIn(bufs, offset)
-	if answered {
+	kept, more := g.judgeIn(bufs, offset)
+	if more {
 		g.wake()
 	}
 	if len(kept) == 0 {
@@ -175,7 +181,9 @@ func (g *guard) Write(bufs [][]byte, offset int) (int, error) {
 	return g.Device.Write(kept, offset)
 }
 
-func (g *guard) judgeIn(bufs [][]byte, offset int) (kept [][]byte, answered bool) {
+// judgeIn gives the packets that are for this machine, and tells whether there are
+// now more for Read.
+func (g *guard) judgeIn(bufs [][]byte, offset int) (kept [][]byte, more bool) {
 	view := g.views.Get().(*packet.Packet)
 	defer g.views.Put(view)
 	batch := g.filter.Begin(g.now())
@@ -183,21 +191,31 @@ func (g *guard) judgeIn(bufs [][]byte, offset int) (kept [][]byte, answered bool
 	kept = bufs[:0]
 	for _, buf := range bufs {
 		view.Parse(buf[offset:])
-		verdict := batch.In(view)
+		verdict, d, on := batch.Onward(view)
 		if verdict.Allow {
-			if view.Flags&packet.SYN != 0 {
-				if m := g.roster.Load().byID[batch.Holder(view.Src)]; m != nil {
-					fitStream(view, int(m.size.Load()))
-				}
-			}
-			kept = append(kept, buf)
-			continue
+			g.fitSource(batch, view)
 		}
-		if g.alarm != nil && g.peers.refuse(batch, filter.In, view, verdict) {
-			answered = true
+		switch {
+		case verdict.Allow && !on:
+			kept = append(kept, buf)
+		case g.alarm == nil:
+		case verdict.Allow:
+			more = g.onward.put(buf[offset:], batch.Version()) || more
+		default:
+			more = g.peers.refuse(batch, d, view, verdict) || more
 		}
 	}
-	return kept, answered
+	return kept, more
+}
+
+// fitSource fits a stream that a peer begins to the way back to it.
+func (g *guard) fitSource(batch filter.Batch, view *packet.Packet) {
+	if view.Flags&packet.SYN == 0 {
+		return
+	}
+	if m := g.roster.Load().byID[batch.Holder(view.Src)]; m != nil {
+		fitStream(view, int(m.size.Load()))
+	}
 }
 
 // Close closes the real TUN, once: wireguard-go and a dying device may both ask.

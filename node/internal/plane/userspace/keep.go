@@ -138,7 +138,9 @@ func (p *Plane) retire(now time.Time) {
 		return
 	}
 	for m := range p.applied.tunnels {
-		p.review(m, seen[m.key], now)
+		if m.stock == nil {
+			p.review(m, seen[m.key], now)
+		}
 	}
 }
 

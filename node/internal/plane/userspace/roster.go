@@ -24,6 +24,8 @@ type member struct {
 	id  string
 	key key.TunnelPublic
 
+	stock *plane.Stock // nil: a node. A stock peer is in wireguard-go as long as it is here
+
 	// in: wireguard-go has the peer, and packets for it go straight there. Changed
 	// under the lobby's lock, with what follows.
 	in      atomic.Bool
@@ -57,14 +59,16 @@ func (r *roster) enrol(peers []plane.Peer) (next *roster, allowed map[*member][]
 	for i := range peers {
 		p := &peers[i]
 		m := r.byID[p.ID]
-		if m == nil || m.key != p.TunnelKey {
-			m = &member{id: p.ID, key: p.TunnelKey}
+		if m == nil || m.key != p.TunnelKey || !same(m.stock, p.Stock) {
+			m = &member{id: p.ID, key: p.TunnelKey, stock: p.Stock}
 		}
 		next.byID[p.ID], next.byKey[p.TunnelKey] = m, m
 		allowed[m] = sorted(p.Allowed)
 	}
 	return next, allowed
 }
+
+func same(a, b *plane.Stock) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // sorted gives the list itself where it is in order: ten thousand copies count.
 func sorted(list []netip.Prefix) []netip.Prefix {

@@ -15,7 +15,7 @@ func compile(cfg *plane.Config) (*filter.Table, error) {
 	}
 	for i := range cfg.Peers {
 		p := &cfg.Peers[i]
-		c.Peers = append(c.Peers, filter.Party{ID: p.ID, Name: p.Name, Prefixes: p.Prefixes, Owner: p.Owner, Facts: p.Facts})
+		c.Peers = append(c.Peers, filter.Party{ID: p.ID, Name: p.Name, Prefixes: p.Prefixes, Owner: p.Owner, Facts: p.Facts, Fronted: p.Stock != nil})
 	}
 	return filter.Compile(c)
 }

@@ -21,13 +21,14 @@ func (p *Plane) Resized(id string, size int) {
 	}
 }
 
-// fits tells whether a packet may go to m as it is. If not, its sender is told.
-func (g *guard) fits(m *member, p *packet.Packet) bool {
+// fits tells whether a packet may go to m as it is. If not, its sender is told, by
+// way of answers.
+func (g *guard) fits(m *member, p *packet.Packet, sender *answers) bool {
 	size := int(m.size.Load())
 	if p.Flags&packet.SYN != 0 {
 		fitStream(p, size)
 	}
-	return size == 0 || p.Len <= size || !g.local.tooBig(p, size)
+	return size == 0 || p.Len <= size || !sender.tooBig(p, size)
 }
 
 // fitStream lowers the size of a stream's segments. While it is not known what

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -94,6 +95,12 @@ func (t *peerText) line(name, value string) error {
 	p := t.peers[t.at]
 	switch name {
 	case "last_handshake_time_sec", "last_handshake_time_nsec", "rx_bytes", "tx_bytes":
+	case "endpoint":
+		if at, err := netip.ParseAddrPort(value); err == nil { // a node's is virtual
+			p.Endpoint = at
+			t.peers[t.at] = p
+		}
+		return nil
 	default:
 		return nil
 	}
