@@ -22,6 +22,8 @@ type Input struct {
 	// itself. A gateway stands for what is behind it, never for itself: a rule about
 	// a prefix does not open the services of the gateway that has an address in it.
 	Local []netip.Prefix
+
+	Stock Stock // of this machine's admin, not of the map
 }
 
 // Desired is the whole state that follows from an Input. Each slice is sorted.
@@ -43,7 +45,7 @@ func Derive(in *Input) Desired {
 			Revision: m.Revision, TunnelKey: in.TunnelKey, ListenPort: in.ListenPort,
 			Rules: m.Rules, Mesh: m.Self.Ranges, Lease: in.Lease,
 			Self: plane.Self{
-				Prefixes: except(owned(m.Self.Addresses, m.Self.Routes, m.Self.Prefixes), m.Self.Routes, m.Self.Ranges, in.Local),
+				Prefixes: in.reserve(except(owned(m.Self.Addresses, m.Self.Routes, m.Self.Prefixes), m.Self.Routes, m.Self.Ranges, in.Local)),
 				Owner:    m.Self.Owner, Facts: m.Self.Facts,
 			},
 		},
@@ -61,15 +63,17 @@ func Derive(in *Input) Desired {
 			Owner:    p.Owner, Facts: p.Facts,
 		})
 	}
-	d.Routes = routes(m, d.Plane.Peers)
+	d.Routes = routes(m, d.Plane.Peers, in.Stock.Prefixes)
+	d.Plane.Peers = append(d.Plane.Peers, in.stockPeers()...)
 	return d
 }
 
 // routes are the mesh's ranges whole, so that an address that nobody owns
 // reaches the filter and is refused at once, and what lies behind peers. What
-// lies behind this node itself stays its own, whoever else offers it.
-func routes(m *wire.Map, peers []plane.Peer) []netip.Prefix {
-	list := slices.Clone(m.Self.Ranges)
+// lies behind this node itself stays its own, whoever else offers it; but what is
+// kept for stock peers is reached by tunnels alone, whether there is one or not.
+func routes(m *wire.Map, peers []plane.Peer, kept []netip.Prefix) []netip.Prefix {
+	list := slices.Concat(m.Self.Ranges, kept)
 	for i := range peers {
 		for _, route := range m.Peers[peers[i].ID].Routes {
 			if !slices.Contains(m.Self.Routes, route) {

@@ -29,6 +29,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/plane"
+	"github.com/cordonmesh/cordon/node/internal/stock"
 )
 
 const (
@@ -130,6 +131,19 @@ func (e *Engine) SetLocal(own []netip.Prefix) {
 	if !same {
 		e.set(1, func(in *Input) { in.Local = slices.Clone(own) })
 	}
+}
+
+// SetStock gives the stock peers of this node.
+func (e *Engine) SetStock(s Stock) {
+	e.set(1, func(in *Input) { in.Stock = s })
+}
+
+// StockTrouble tells why a stock peer cannot be let in; "" if it can.
+func (e *Engine) StockTrouble(p *stock.Peer) string {
+	e.mu.Lock()
+	in := e.input
+	e.mu.Unlock()
+	return in.StockTrouble(p)
 }
 
 // SetLease gives the signed time of the last verified lease.
