@@ -39,6 +39,12 @@ type Config struct {
 	// approve each before anybody is sent there.
 	Advertise []netip.Prefix
 
+	// StockPeers is the file of the plain WireGuard clients that this node fronts
+	// (package internal/stock has its language); empty: none. StockPrefixes hold
+	// their addresses, are advertised too, and have nothing else behind them.
+	StockPeers    string
+	StockPrefixes []netip.Prefix
+
 	// Names says how this machine's programs find peers by name; the zero Names
 	// answers nothing and changes nothing.
 	Names Names
@@ -78,7 +84,7 @@ func (c *Config) Validate() error {
 		return bad("interface", c.Interface, "at most 15 characters without blanks and slashes")
 	}
 	for _, p := range c.Advertise {
-		if p != p.Masked() || p.Bits() == 0 || p.Addr().Is4In6() || p.Addr().IsLoopback() || p.Addr().IsMulticast() || p.Addr().IsLinkLocalUnicast() {
+		if !isPrefixBehind(p) {
 			return bad("advertise", p.String(), "a prefix without host bits, neither IPv4 written as IPv6, loopback, link-local, multicast nor everything")
 		}
 	}
@@ -89,6 +95,9 @@ func (c *Config) Validate() error {
 		return errors.New("advertise needs a TUN: a rootless node cannot forward for others; leave out --userspace")
 	}
 	if err := c.Names.validate(c.Userspace); err != nil {
+		return err
+	}
+	if err := c.validateStock(); err != nil {
 		return err
 	}
 	if err := c.validateEndpoints(); err != nil {

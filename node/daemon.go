@@ -177,7 +177,11 @@ func (m *mesh) question(r local.ExplainRequest) (q plane.Question, err error) {
 	if !q.Src.IsValid() {
 		return q, fmt.Errorf("%s and %s have no address family in common", r.Src, r.Dst)
 	}
+	_, from := m.stockAt(q.Src)
+	_, to := m.stockAt(q.Dst)
 	switch {
+	case from && !to && m.isOwn(q.Dst):
+		q.Direction = plane.In // it is a peer to this node, and behind it to the others
 	case m.isOwn(q.Src):
 		q.Direction = plane.Out
 	case m.isOwn(q.Dst):
@@ -205,6 +209,9 @@ func (m *mesh) find(text string) ([]netip.Addr, error) {
 	if found := m.resolve(text); len(found) > 0 {
 		return found, nil
 	}
+	if found := m.stockNamed(text); len(found) > 0 {
+		return found, nil
+	}
 	return nil, fmt.Errorf("no peer of this node is called %q: `cordon status` lists them; others the policy hides from it", text)
 }
 
@@ -228,6 +235,9 @@ func (m *mesh) isOwn(a netip.Addr) bool {
 func (m *mesh) title(a netip.Addr) string {
 	if p, ok := m.peerAt(a); ok {
 		return p.Name + " (" + a.String() + ")"
+	}
+	if name, ok := m.stockAt(a); ok {
+		return "stock peer " + name + " (" + a.String() + ")"
 	}
 	if m.isOwn(a) {
 		return "this node (" + a.String() + ")"

@@ -18,7 +18,7 @@ func (m *mesh) Map(next wire.Map) {
 	m.state = next
 	m.mu.Unlock()
 	m.guard(next.Self.Ranges)
-	m.world.forward(next.Self.Routes)
+	m.world.forward(m.node.cfg.networks(next.Self.Routes))
 	m.exceptLocal()
 	m.engine.SetMap(next)
 	m.names.setMap(next)

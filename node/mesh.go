@@ -112,6 +112,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 		return err
 	}
 	m.engine.SetTunnel(m.node.keys.Tunnel, m.node.port())
+	m.node.tellStock(m)
 	m.guarded = m.node.dir.Ranges()
 	if start.Map.IsZero() {
 		m.guard(m.guarded)
@@ -283,7 +284,7 @@ func (m *mesh) networkChanged() {
 
 // facts are what the coordinator is told of where this node is.
 func (m *mesh) facts() control.Facts {
-	f := control.Facts{Advertised: m.node.cfg.Advertise, Relay: m.relays.Home()}
+	f := control.Facts{Advertised: m.node.cfg.advertised(), Relay: m.relays.Home()}
 	if m.node.cfg.Only443 {
 		return f
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/localapi"
 	"github.com/cordonmesh/cordon/node/internal/policytime"
+	"github.com/cordonmesh/cordon/node/internal/stock"
 )
 
 // Node is one machine in one mesh.
@@ -47,6 +48,9 @@ type Node struct {
 	identity *control.Identity // nil: never enrolled
 	mesh     *mesh             // nil: down
 	failed   error             // why the mesh ended by itself, and the daemon with it
+
+	stockMu sync.Mutex // held until the engine was told
+	stock   []stock.Peer
 }
 
 // New takes the state directory and reads or makes the node's keys.
@@ -80,6 +84,9 @@ func (n *Node) load() (err error) {
 	}
 	if own := wire.NodeID(n.keys.Node.Public()); n.identity != nil && n.identity.Node != own {
 		return fmt.Errorf("the state directory %s holds the identity of node %s and the key of node %s: restore both from one copy, or remove the directory and enrol again", n.dir.Path(), n.identity.Node, own)
+	}
+	if err := n.loadStock(); err != nil {
+		return err
 	}
 	n.clock, err = policytime.New(policytime.Options{Store: policytime.File(n.dir.PolicyTimeFile()), Log: n.log})
 	if err != nil {

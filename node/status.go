@@ -9,6 +9,7 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/node/internal/plane"
+	"github.com/cordonmesh/cordon/node/internal/stock"
 	"github.com/cordonmesh/cordon/node/internal/transport"
 	"github.com/cordonmesh/cordon/node/local"
 )
@@ -45,7 +46,7 @@ func (m *mesh) describe(s *local.Status) {
 		s.State = local.StatePending
 	}
 	s.Name, s.User, s.Tags, s.Domain, s.Addresses = self.Name, self.User, self.Tags, self.Domain, self.Addresses
-	s.Port = m.transport.Port()
+	s.Port, s.TunnelKey = m.transport.Port(), stock.KeyText(m.node.keys.Tunnel.Public())
 	s.Map = local.MapStatus{
 		Incarnation: m.state.Incarnation, Revision: m.state.Revision, Epoch: m.state.Epoch,
 		Lease: m.lease, FromDisk: !m.confirmed && !m.state.IsZero(),
@@ -57,7 +58,7 @@ func (m *mesh) describe(s *local.Status) {
 	if m.contact != nil {
 		s.Coordinator.Error = m.contact.Error()
 	}
-	for _, p := range m.node.cfg.Advertise {
+	for _, p := range m.node.cfg.advertised() {
 		s.Routes = append(s.Routes, local.RouteStatus{Prefix: p, Approved: slices.Contains(self.Routes, p)})
 	}
 	for _, key := range slices.Sorted(maps.Keys(m.warnings)) {
@@ -90,6 +91,7 @@ func (m *mesh) describePlane(s *local.Status) {
 	for _, p := range m.state.Peers {
 		s.Peers = append(s.Peers, peerStatus(p, paths[p.ID], byID[p.ID]))
 	}
+	m.describeStock(s, byID)
 	slices.SortFunc(s.Peers, func(a, b local.Peer) int { return cmp.Compare(a.Name, b.Name) })
 	for _, r := range stats.Refusals {
 		s.Refusals = append(s.Refusals, refusal(r))

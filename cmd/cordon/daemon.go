@@ -25,6 +25,8 @@ func daemonCommand() *cli.Command {
 		&cli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router of this network to let peers in (PCP, NAT-PMP, UPnP); it is asked only where the machine is behind a NAT"},
 		&cli.StringSliceFlag{Name: "endpoint", Usage: "`ADDRESS:PORT` at which peers can reach this machine and which it cannot see itself; may be repeated"},
 		&cli.StringSliceFlag{Name: "advertise", Usage: "`PREFIX` behind this node, for which it wants to be the gateway; may be repeated"},
+		&cli.StringFlag{Name: "stock-peers", Usage: "`FILE` with the plain WireGuard clients behind this node: sections [Peer] with Name, PublicKey and AllowedIPs"},
+		&cli.StringSliceFlag{Name: "stock-prefix", Usage: "with --stock-peers: `PREFIX` that holds their addresses, and has nothing else behind it; advertised as by --advertise; may be repeated"},
 		&cli.StringFlag{Name: "dns", Value: "off", Usage: "how programs find peers by NAME.MESHDOMAIN, `HOW`: off (nothing answers, nothing of this machine's resolver is touched), " +
 			"resolved (told to systemd-resolved, for the mesh's names alone), auto (resolved where systemd-resolved runs, else off), " +
 			"file (a line put first in /etc/resolv.conf, for machines without it), serve (answer, and change nothing; `cordon status` tells where)"},
@@ -70,6 +72,10 @@ func daemonConfig(c *cli.Context) (config node.Config, err error) {
 		return config, err
 	}
 	if config.Advertise, err = each(c, "advertise", "a prefix such as 10.20.30.0/24", netip.ParsePrefix); err != nil {
+		return config, err
+	}
+	config.StockPeers = c.String("stock-peers")
+	if config.StockPrefixes, err = each(c, "stock-prefix", "a prefix such as 10.99.0.0/24", netip.ParsePrefix); err != nil {
 		return config, err
 	}
 	config.Names.Mode = c.String("dns")

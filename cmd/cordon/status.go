@@ -66,7 +66,7 @@ func printStatus(s *local.Status) error {
 		fmt.Printf("gateway for %s: %s\n", r.Prefix, state)
 	}
 	printRelays(s.Relays)
-	return errors.Join(printPeers(s.Peers), printRefusals(s.Refusals))
+	return errors.Join(printPeers(s.Peers), printStock(s.StockPeers), printRefusals(s.Refusals))
 }
 
 func printCoordinator(s *local.Status) {

@@ -22,6 +22,9 @@ const (
 	PathPing     = "/v1/ping"
 	PathExplain  = "/v1/explain"
 	PathNetcheck = "/v1/netcheck"
+
+	PathStockConfig = "/v1/stock/config"
+	PathStockReload = "/v1/stock/reload"
 )
 
 // maxAnswer bounds what a daemon may answer: a status of 10,000 peers is 4 MB.
@@ -77,6 +80,17 @@ func (c *Client) Netcheck(ctx context.Context) (*NetcheckResponse, error) {
 // Explain asks for the node's verdict on a flow.
 func (c *Client) Explain(ctx context.Context, r ExplainRequest) (*ExplainResponse, error) {
 	return call[ExplainResponse](ctx, c, PathExplain, r)
+}
+
+// StockConfig asks for the configuration of a stock peer's own end.
+func (c *Client) StockConfig(ctx context.Context, r StockRequest) (*StockResponse, error) {
+	return call[StockResponse](ctx, c, PathStockConfig, r)
+}
+
+// StockReload has the daemon read its file of stock peers again; it returns when
+// what the file says is enforced.
+func (c *Client) StockReload(ctx context.Context) (*StockResponse, error) {
+	return call[StockResponse](ctx, c, PathStockReload, struct{}{})
 }
 
 func call[T any](ctx context.Context, c *Client, path string, in any) (*T, error) {

@@ -38,9 +38,11 @@ type Status struct {
 	Mode        string        `json:"mode"` // "tun" or "userspace"
 	Interface   string        `json:"interface,omitempty"`
 	Port        uint16        `json:"port,omitempty"`
+	TunnelKey   string        `json:"tunnelKey,omitempty"` // public, as wg(8) writes it
 	Map         MapStatus     `json:"map"`
 	Coordinator Coordinator   `json:"coordinator"`
 	Peers       []Peer        `json:"peers,omitempty"`
+	StockPeers  []StockPeer   `json:"stockPeers,omitempty"`
 	Relays      []Relay       `json:"relays,omitempty"`
 	Refusals    []Refusal     `json:"refusals,omitempty"`
 	Routes      []RouteStatus `json:"routes,omitempty"`
@@ -81,6 +83,29 @@ type Peer struct {
 	LastHandshake time.Time      `json:"lastHandshake,omitzero"`
 	Received      uint64         `json:"received"` // bytes
 	Sent          uint64         `json:"sent"`     // bytes
+}
+
+// StockPeer is a plain WireGuard client that this node fronts.
+type StockPeer struct {
+	Name          string         `json:"name"`
+	PublicKey     string         `json:"publicKey"` // as wg(8) writes it
+	Addresses     []netip.Prefix `json:"addresses"`
+	Endpoint      string         `json:"endpoint,omitempty"` // where it is now; empty: not heard from yet
+	Why           string         `json:"why,omitempty"`      // why it is kept out
+	LastHandshake time.Time      `json:"lastHandshake,omitzero"`
+	Received      uint64         `json:"received"` // bytes
+	Sent          uint64         `json:"sent"`     // bytes
+}
+
+// StockRequest names a stock peer.
+type StockRequest struct {
+	Name string `json:"name"`
+}
+
+// StockResponse tells of stock peers.
+type StockResponse struct {
+	Names  []string `json:"names,omitempty"`
+	Config string   `json:"config,omitempty"` // for the client's own end, without its private key
 }
 
 // How a peer is reached.

@@ -24,6 +24,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -85,6 +86,8 @@ type Engine struct {
 	input Input
 	news  uint64 // counts changes of input other than of the lease
 
+	enforces atomic.Uint64 // news that the plane has carried out
+
 	done done // Run's own
 }
 
@@ -133,10 +136,20 @@ func (e *Engine) SetLocal(own []netip.Prefix) {
 	}
 }
 
-// SetStock gives the stock peers of this node.
-func (e *Engine) SetStock(s Stock) {
-	e.set(1, func(in *Input) { in.Stock = s })
+// SetStock gives the stock peers of this node, and a number for [Engine.Enforces].
+func (e *Engine) SetStock(s Stock) (news uint64) {
+	e.mu.Lock()
+	e.input.Stock = s
+	e.news++
+	news = e.news
+	e.mu.Unlock()
+	e.nudge()
+	return news
 }
+
+// Enforces tells whether the plane enforces what was said with that number, or
+// something later.
+func (e *Engine) Enforces(news uint64) bool { return e.enforces.Load() >= news }
 
 // StockTrouble tells why a stock peer cannot be let in; "" if it can.
 func (e *Engine) StockTrouble(p *stock.Peer) string {
@@ -215,7 +228,9 @@ func (e *Engine) apply(ctx context.Context) error {
 	paths := e.done.paths.tell(want.Paths, e.o.Paths.SetPeers)
 	var enforced error
 	if fresh {
-		enforced = e.configure(ctx, &in, want.Plane, news)
+		if enforced = e.configure(ctx, &in, want.Plane, news); enforced == nil {
+			e.enforces.Store(news)
+		}
 	}
 	links := errors.Join(
 		wrap("set the addresses of the interface", e.done.addresses.tell(want.Addresses, func(p []netip.Prefix) error {

@@ -145,8 +145,14 @@ func TestStockPeersAreCarriedOut(t *testing.T) {
 		if why := e.StockTrouble(&in.Stock.Peers[0]); why != "" {
 			t.Error(why)
 		}
-		e.SetStock(engine.Stock{Prefixes: in.Stock.Prefixes})
+		news := e.SetStock(engine.Stock{Prefixes: in.Stock.Prefixes})
+		if e.Enforces(news) {
+			t.Error("enforced before the plane was told")
+		}
 		asked(t, p, "plane")
+		if !e.Enforces(news) || e.Enforces(news+1) {
+			t.Error("not known to be enforced, or more than that")
+		}
 		if n := len(p.config.Peers); n != 2 {
 			t.Errorf("%d peers, want 2", n)
 		}

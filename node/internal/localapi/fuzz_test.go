@@ -49,6 +49,16 @@ func (d *tally) Netcheck(context.Context) (*local.NetcheckResponse, error) {
 	return &local.NetcheckResponse{}, nil
 }
 
+func (d *tally) StockConfig(context.Context, local.StockRequest) (*local.StockResponse, error) {
+	d.read++
+	return &local.StockResponse{}, nil
+}
+
+func (d *tally) StockReload(context.Context) (*local.StockResponse, error) {
+	d.changed++
+	return &local.StockResponse{}, nil
+}
+
 // counted is a body that knows how much of it was read.
 type counted struct {
 	io.Reader

@@ -29,6 +29,8 @@ type Daemon interface {
 	Ping(context.Context, local.PingRequest) (*local.PingResponse, error)
 	Explain(context.Context, local.ExplainRequest) (*local.ExplainResponse, error)
 	Netcheck(context.Context) (*local.NetcheckResponse, error)
+	StockConfig(context.Context, local.StockRequest) (*local.StockResponse, error)
+	StockReload(context.Context) (*local.StockResponse, error)
 }
 
 // Role is what a caller may do.
@@ -50,6 +52,9 @@ func Roles() map[string]Role {
 		local.PathNetcheck: RoleRead,
 		local.PathUp:       RoleControl,
 		local.PathDown:     RoleControl,
+
+		local.PathStockConfig: RoleRead,
+		local.PathStockReload: RoleControl,
 	}
 }
 
@@ -119,6 +124,8 @@ func handler(d Daemon, log *slog.Logger) http.Handler {
 	handle(mux, local.PathPing, d.Ping)
 	handle(mux, local.PathExplain, d.Explain)
 	handle(mux, local.PathNetcheck, func(ctx context.Context, _ struct{}) (*local.NetcheckResponse, error) { return d.Netcheck(ctx) })
+	handle(mux, local.PathStockConfig, d.StockConfig)
+	handle(mux, local.PathStockReload, func(ctx context.Context, _ struct{}) (*local.StockResponse, error) { return d.StockReload(ctx) })
 	roles := Roles()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The escaped path is what the mux goes by: no spelling may have the role of

@@ -75,6 +75,15 @@ func (f *fakeDaemon) Netcheck(context.Context) (*local.NetcheckResponse, error) 
 	return &local.NetcheckResponse{Findings: []local.Finding{{Topic: "UDP"}}}, nil
 }
 
+func (f *fakeDaemon) StockConfig(_ context.Context, r local.StockRequest) (*local.StockResponse, error) {
+	return &local.StockResponse{Config: "for " + r.Name}, nil
+}
+
+func (f *fakeDaemon) StockReload(context.Context) (*local.StockResponse, error) {
+	f.calls = append(f.calls, "reload")
+	return &local.StockResponse{Names: []string{"ct-3"}}, nil
+}
+
 func serve(t *testing.T) (string, *fakeDaemon) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cordon")
@@ -139,6 +148,12 @@ func TestClientReachesDaemon(t *testing.T) {
 	}
 	if n, err := c.Netcheck(t.Context()); err != nil || len(n.Findings) != 1 || n.Findings[0].Topic != "UDP" {
 		t.Fatalf("netcheck: %+v, %v", n, err)
+	}
+	if r, err := c.StockConfig(t.Context(), local.StockRequest{Name: "ct-3"}); err != nil || r.Config != "for ct-3" {
+		t.Fatalf("stock config: %+v, %v", r, err)
+	}
+	if r, err := c.StockReload(t.Context()); err != nil || len(r.Names) != 1 {
+		t.Fatalf("stock reload: %+v, %v", r, err)
 	}
 	_, err = c.Up(t.Context(), local.UpRequest{Name: "ward-3"})
 	if problem := new(local.Problem); !errors.As(err, &problem) || !strings.Contains(problem.Message, "spent") {
