@@ -163,6 +163,28 @@ func TestStockPeerIsUnderThePolicy_A67(t *testing.T) {
 	})
 }
 
+// A prefix for stock peers takes no network from the machine, and no address from
+// the mesh: the start stops.
+func TestPrefixOfStockPeersMustBeFree(t *testing.T) {
+	s := raiseBay(t)
+	if s == nil {
+		return
+	}
+	gw := s.nodes["gw"]
+	if err := gw.Process.Stop(patience); err != nil {
+		t.Fatal(err)
+	}
+	for prefix, want := range map[string]string{
+		"10.77.0.0/28": "10.77.0.0/24 is on eth0", "10.20.0.0/16": "10.20.0.0/24 is on eth1", "100.64.9.0/24": "a prefix outside of the mesh's ranges",
+	} {
+		s.write(t, "# nobody\n")
+		out, err := gw.Host.Run(t.Context(), s.programs.Path("cordon"), "daemon", "--state", gw.State, "--stock-peers", s.file, "--stock-prefix", prefix)
+		if err == nil || !strings.Contains(out, `stock-prefix: "`+prefix+`" is not allowed`) || !strings.Contains(out, want) {
+			t.Errorf("with %s: %s %v, want %q", prefix, out, err, want)
+		}
+	}
+}
+
 // It may be anywhere, on any port, and move while it speaks.
 func TestStockPeerRoams(t *testing.T) {
 	s := raiseBay(t)

@@ -23,6 +23,10 @@ func TestValidateNamesKeyValueAndWhatIsAllowed(t *testing.T) {
 		}
 		return out
 	}
+	stock := node.Config{StateDir: "x", StockPeers: "f", StockPrefixes: prefixes("10.99.0.0/24")}
+	if err := stock.Validate(); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		base   node.Config
 		change func(c *node.Config)
@@ -42,6 +46,13 @@ func TestValidateNamesKeyValueAndWhatIsAllowed(t *testing.T) {
 		{ok, func(c *node.Config) { c.Advertise = prefixes("fe80::/64") }, []string{"advertise", "fe80::/64", "link-local"}},
 		{ok, func(c *node.Config) { c.Advertise = prefixes("10.0.0.0/8", "10.0.0.0/8") }, []string{"advertise", "10.0.0.0/8", "once"}},
 		{rootless, func(c *node.Config) { c.Advertise = prefixes("10.0.0.0/8") }, []string{"advertise", "--userspace"}},
+		{ok, func(c *node.Config) { c.StockPeers = "f" }, []string{"stock-peers", "--stock-prefix"}},
+		{ok, func(c *node.Config) { c.StockPrefixes = prefixes("10.99.0.0/24") }, []string{"stock-prefix", "--stock-peers"}},
+		{stock, func(c *node.Config) { c.Only443 = true }, []string{"stock-peers", "--only-443"}},
+		{stock, func(c *node.Config) { c.StockPrefixes = prefixes("10.99.0.1/24") }, []string{"stock-prefix", "10.99.0.1/24", "host bits"}},
+		{stock, func(c *node.Config) { c.StockPrefixes = prefixes("0.0.0.0/0") }, []string{"stock-prefix", "0.0.0.0/0", "everything"}},
+		{stock, func(c *node.Config) { c.StockPrefixes = prefixes("10.99.0.0/24", "10.99.0.0/28") }, []string{"stock-prefix", "10.99.0.0/28", "overlaps"}},
+		{stock, func(c *node.Config) { c.Advertise = prefixes("10.0.0.0/8") }, []string{"stock-prefix", "10.99.0.0/24", "--advertise"}},
 		{ok, func(c *node.Config) { c.SOCKS5 = "127.0.0.1:1080" }, []string{"socks5", "--userspace"}},
 		{ok, func(c *node.Config) { c.Names.Mode = "resolvconf" }, []string{"dns", "resolvconf", "off, auto, resolved, file or serve"}},
 		{rootless, func(c *node.Config) { c.Names.Mode = "auto" }, []string{"dns", "TUN", "--userspace"}},

@@ -178,7 +178,7 @@ func (m *mesh) stockGateway() stock.Gateway {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g.Name, g.Reach = m.state.Self.Name, slices.Concat(m.state.Self.Ranges, m.ownNetworks())
+	g.Name, g.Reach = m.state.Self.Name, slices.Concat(m.state.Self.Ranges, m.node.cfg.StockPrefixes, m.node.cfg.networks(m.state.Self.Routes))
 	for _, p := range m.state.Peers {
 		g.Reach = append(g.Reach, p.Routes...)
 	}
@@ -186,10 +186,6 @@ func (m *mesh) stockGateway() stock.Gateway {
 	g.Reach = slices.Compact(g.Reach)
 	return g
 }
-
-// ownNetworks are the approved routes that lead to networks of this machine. The
-// caller holds m.mu.
-func (m *mesh) ownNetworks() []netip.Prefix { return m.node.cfg.networks(m.state.Self.Routes) }
 
 // networks gives those of the routes that are not kept for stock peers: for these
 // the machine's kernel forwards nothing.
