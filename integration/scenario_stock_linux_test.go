@@ -207,6 +207,21 @@ func TestStockPeerRoams(t *testing.T) {
 		return at == "10.77.0.205:52000", at
 	})
 	f.carry(t)
+	f.stop()
+	t.Run("and is found there by a gateway that starts again", func(t *testing.T) {
+		s.serve("scanner", 80) // which from now on only answers
+		gw := s.nodes["gw"]
+		lab.Eventually(t, patience, "the gateway notes where it is", func() (bool, string) {
+			b, err := os.ReadFile(filepath.Join(gw.State, "stock.json"))
+			return strings.Contains(string(b), "10.77.0.205:52000"), fmt.Sprint(string(b), err)
+		})
+		if err := gw.Process.Stop(patience); err != nil {
+			t.Fatal(err)
+		}
+		gw.Start()
+		s.settle()
+		s.served("ward", "tcp", scanners(80)[0])
+	})
 }
 
 // Whatever takes its right away ends what is under way: the policy, the route, the

@@ -64,10 +64,17 @@ func (m *mesh) onPath(peer string, info transport.PathInfo) {
 }
 
 // greet says where this node is whenever that is somewhere else, and begins a
-// handshake with each peer that is due, once there is a path.
+// handshake with each peer that is due, once there is a path. It also notes where
+// stock peers are.
 func (m *mesh) greet(ctx context.Context) error {
 	var settled <-chan time.Time
 	again := false
+	var hear <-chan time.Time // nil: there are none
+	if m.node.cfg.StockPeers != "" {
+		tick := time.NewTicker(hearStockEvery)
+		defer tick.Stop()
+		hear = tick.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,6 +89,8 @@ func (m *mesh) greet(ctx context.Context) error {
 				m.follower.FactsChanged()
 				settled = time.After(settles)
 			}
+		case <-hear:
+			m.hearStock()
 		case <-settled:
 			if settled = nil; again {
 				m.tellSoon()
@@ -109,6 +118,7 @@ func (m *mesh) greetOpen() {
 	m.greetings.open = true
 	m.mu.Unlock()
 	m.greetFound()
+	m.greetStock()
 }
 
 // greetFound greets those to whom a path was found before the plane knew them.

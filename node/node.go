@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/localapi"
 	"github.com/cordonmesh/cordon/node/internal/policytime"
@@ -51,6 +52,7 @@ type Node struct {
 
 	stockMu sync.Mutex // held until the engine was told
 	stock   []stock.Peer
+	heard   map[key.TunnelPublic]netip.AddrPort // where they were; never changed, only replaced
 }
 
 // New takes the state directory and reads or makes the node's keys.

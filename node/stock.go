@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/engine"
 	"github.com/cordonmesh/cordon/node/internal/osnet"
 	"github.com/cordonmesh/cordon/node/internal/plane"
@@ -59,7 +62,7 @@ func (n *Node) loadStock() error {
 		return err
 	}
 	peers, err := n.readStock()
-	n.stock = peers
+	n.stock, n.heard = peers, n.dir.Heard()
 	return err
 }
 
@@ -97,13 +100,74 @@ func (n *Node) stockPrefixesAreFree() error {
 func (n *Node) tellStock(m *mesh) uint64 {
 	n.stockMu.Lock()
 	defer n.stockMu.Unlock()
-	return m.engine.SetStock(engine.Stock{Prefixes: n.cfg.StockPrefixes, Peers: n.stock})
+	return m.engine.SetStock(engine.Stock{Prefixes: n.cfg.StockPrefixes, Peers: n.stock, Heard: n.heard})
 }
 
 func (n *Node) stockPeers() []stock.Peer {
 	n.stockMu.Lock()
 	defer n.stockMu.Unlock()
 	return n.stock
+}
+
+// hearStockEvery is how often it is looked where stock peers are.
+const hearStockEvery = 5 * time.Second
+
+// hearStock notes where stock peers are. One without an Endpoint is then found again
+// when its tunnel is made anew, also by the next run: else it would send in a session
+// that is no more for a quarter of a minute.
+func (m *mesh) hearStock() {
+	p := m.plane.now.Load()
+	if p == nil {
+		return
+	}
+	stats, err := p.Stats()
+	if err != nil {
+		return // status shows it
+	}
+	if m.node.heardAt(stats.Peers) {
+		m.node.tellStock(m)
+	}
+}
+
+// heardAt takes note of where the stock peers of the file are, and tells whether one
+// is elsewhere than before. It keeps no others.
+func (n *Node) heardAt(stats []plane.PeerStats) bool {
+	at := make(map[string]netip.AddrPort, len(stats))
+	for _, s := range stats {
+		if s.Endpoint.IsValid() {
+			at[s.ID] = s.Endpoint
+		}
+	}
+	n.stockMu.Lock()
+	defer n.stockMu.Unlock()
+	next := make(map[key.TunnelPublic]netip.AddrPort, len(n.stock))
+	for i := range n.stock {
+		p := &n.stock[i]
+		if now, ok := at[engine.StockID(p)]; ok {
+			next[p.Key] = now
+		} else if before, ok := n.heard[p.Key]; ok {
+			next[p.Key] = before
+		}
+	}
+	if maps.Equal(next, n.heard) {
+		return false
+	}
+	n.heard = next
+	if err := n.dir.SaveHeard(next); err != nil {
+		n.log.Warn("noting where stock peers are failed: after a restart they come back by themselves", "error", err)
+	}
+	return true
+}
+
+// greetStock begins a handshake with the stock peers that can be found.
+func (m *mesh) greetStock() {
+	p := m.plane.now.Load()
+	if p == nil {
+		return
+	}
+	for _, s := range m.node.stockPeers() {
+		p.Greet(engine.StockID(&s))
+	}
 }
 
 // StockReload reads the file of stock peers again, and returns when what it says is

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 	"github.com/cordonmesh/cordon/node/internal/stock"
 )
@@ -18,6 +19,8 @@ import (
 type Stock struct {
 	Prefixes []netip.Prefix // kept for stock peers; nothing else is behind them
 	Peers    []stock.Peer   // whose addresses lie in Prefixes
+
+	Heard map[key.TunnelPublic]netip.AddrPort // where they were last heard
 }
 
 // StockID gives the id by which a plane knows a stock peer. Those of nodes begin
@@ -119,7 +122,7 @@ func (in *Input) stockPeers() (list []plane.Peer) {
 		list = append(list, plane.Peer{
 			ID: StockID(p), Name: p.Name, TunnelKey: p.Key, Allowed: p.Allowed,
 			Prefixes: classesOf(classes, p.Allowed),
-			Stock:    &plane.Stock{Endpoint: p.Endpoint, Keepalive: p.Keepalive},
+			Stock:    &plane.Stock{Endpoint: p.Endpoint, Keepalive: p.Keepalive, Heard: in.Stock.Heard[p.Key]},
 		})
 	}
 	slices.SortFunc(list, func(a, b plane.Peer) int { return cmp.Compare(a.ID, b.ID) })

@@ -46,6 +46,10 @@ func TestStockPeerIsAPeerOfThePlane(t *testing.T) {
 		t.Fatalf("%d peers, want two nodes and the stock peer", len(peers))
 	}
 	p, given := peers[2], in.Stock.Peers[0]
+	in.Stock.Heard = map[key.TunnelPublic]netip.AddrPort{given.Key: netip.MustParseAddrPort("192.0.2.8:1")}
+	if moved := engine.Derive(in).Plane.Peers[2].Stock; moved.Heard != in.Stock.Heard[given.Key] || !moved.Same(p.Stock) || moved.At() != given.Endpoint {
+		t.Errorf("last heard elsewhere: %+v", moved)
+	}
 	if p.ID != "stock:ct-3" || p.ID != engine.StockID(&given) || p.TunnelKey != given.Key || *p.Stock != (plane.Stock{Endpoint: given.Endpoint, Keepalive: given.Keepalive}) || p.Owner != 0 || p.Facts != nil {
 		t.Errorf("the plane was told %+v", p)
 	}

@@ -164,6 +164,7 @@ func (p *Plane) widen(allowed map[*member][]netip.Prefix) error {
 	for _, m := range come {
 		p.applied.begin(m)
 		p.guard.lobby.arrive(m)
+		p.greetStock(m)
 	}
 	return nil
 }
@@ -191,7 +192,7 @@ func create(to *strings.Builder, m *member) {
 	for _, prefix := range m.allowed {
 		line(to, "allowed_ip", prefix.String())
 	}
-	if m.stock != nil && m.stock.Endpoint.IsValid() {
+	if m.stock != nil && m.stock.At().IsValid() {
 		aim(to, m)
 	}
 }
@@ -200,7 +201,7 @@ func create(to *strings.Builder, m *member) {
 func aim(to *strings.Builder, m *member) {
 	open(to, m.key)
 	line(to, "update_only", "true")
-	line(to, "endpoint", m.stock.Endpoint.String())
+	line(to, "endpoint", m.stock.At().String())
 	line(to, "persistent_keepalive_interval", strconv.Itoa(int(m.stock.Keepalive/time.Second)))
 }
 

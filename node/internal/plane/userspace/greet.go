@@ -10,6 +10,21 @@ func (p *Plane) Greet(id string) bool {
 	if m == nil || p.start(m) != nil {
 		return false
 	}
+	if m.stock != nil && !m.stock.At().IsValid() {
+		return false // it calls
+	}
+	return p.greet(m)
+}
+
+// greetStock begins a handshake with a stock peer that was just made, if it is known
+// where it is: it may still send in a session that is no more.
+func (p *Plane) greetStock(m *member) {
+	if m.stock != nil && m.stock.At().IsValid() {
+		p.greet(m)
+	}
+}
+
+func (p *Plane) greet(m *member) bool {
 	peer := p.device.LookupPeer(device.NoisePublicKey(m.key.Raw()))
 	if peer == nil {
 		return false

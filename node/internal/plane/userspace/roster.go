@@ -59,7 +59,7 @@ func (r *roster) enrol(peers []plane.Peer) (next *roster, allowed map[*member][]
 	for i := range peers {
 		p := &peers[i]
 		m := r.byID[p.ID]
-		if m == nil || m.key != p.TunnelKey || !same(m.stock, p.Stock) {
+		if m == nil || m.key != p.TunnelKey || !m.stock.Same(p.Stock) {
 			m = &member{id: p.ID, key: p.TunnelKey, stock: p.Stock}
 		}
 		next.byID[p.ID], next.byKey[p.TunnelKey] = m, m
@@ -67,8 +67,6 @@ func (r *roster) enrol(peers []plane.Peer) (next *roster, allowed map[*member][]
 	}
 	return next, allowed
 }
-
-func same(a, b *plane.Stock) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // sorted gives the list itself where it is in order: ten thousand copies count.
 func sorted(list []netip.Prefix) []netip.Prefix {
