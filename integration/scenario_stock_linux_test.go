@@ -209,7 +209,9 @@ func TestStockPeerRoams(t *testing.T) {
 	f.carry(t)
 	f.stop()
 	t.Run("and is found there by a gateway that starts again", func(t *testing.T) {
-		s.serve("scanner", 80) // which from now on only answers
+		s.serve("scanner", 80)
+		// From now on it only answers: no initiation of its own, by its size, gets out.
+		s.Host("scanner").NFT("table inet quiet { chain out { type filter hook output priority 0; udp length 156 drop; }; }")
 		gw := s.nodes["gw"]
 		lab.Eventually(t, patience, "the gateway notes where it is", func() (bool, string) {
 			b, err := os.ReadFile(filepath.Join(gw.State, "stock.json"))
