@@ -77,8 +77,9 @@ func orDash(text string) string {
 	return text
 }
 
-// printProblems prints what is wrong with a policy, a line each, as compilers do.
-func printProblems(problems []*admin.Problem) {
+// printProblems prints what is wrong with a policy as compilers do: a line each,
+// and below it the place in the source, which may be unknown.
+func printProblems(problems []*admin.Problem, source string) {
 	for _, p := range problems {
 		kind := "error"
 		if p.Warning {
@@ -91,6 +92,6 @@ func printProblems(problems []*admin.Problem) {
 		if p.Hint != "" {
 			fmt.Fprintf(os.Stderr, "; %s", visible(p.Hint))
 		}
-		fmt.Fprintln(os.Stderr)
+		fmt.Fprint(os.Stderr, "\n", excerpt(source, int(p.Line), int(p.Column), p.Text))
 	}
 }

@@ -91,10 +91,10 @@ func setPolicy(c *cli.Context, api *admin.Client) error {
 	}
 	resp, err := api.SetPolicy(c.Context, connect.NewRequest(&admin.SetPolicyRequest{Text: text, ExpectedRevision: c.Uint64("from"), File: name}))
 	if err != nil {
-		printProblems(admin.Problems(err))
+		printProblems(admin.Problems(err), text)
 		return err
 	}
-	printProblems(resp.Msg.Problems)
+	printProblems(resp.Msg.Problems, text)
 	switch {
 	case usage.WantsJSON(c):
 		return printJSON(resp.Msg)
@@ -142,7 +142,7 @@ func checkPolicy(c *cli.Context) error {
 			return jsonErr
 		}
 	} else {
-		printProblems(out.Problems)
+		printProblems(out.Problems, text)
 	}
 	if err != nil {
 		return fmt.Errorf("%s would be refused: %s", name, count(max(1, len(all)), "problem"))
@@ -167,7 +167,7 @@ func testPolicy(c *cli.Context, api *admin.Client) error {
 	}
 	resp, err := api.TestPolicy(c.Context, connect.NewRequest(r))
 	if err != nil {
-		printProblems(admin.Problems(err))
+		printProblems(admin.Problems(err), r.Text)
 		return err
 	}
 	if usage.WantsJSON(c) {
