@@ -31,6 +31,10 @@ func policyCommands() *cli.Command {
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 		}},
 		{Name: "check", Usage: "say what is wrong with a policy file; needs no coordinator", ArgsUsage: "FILE", Action: checkPolicy},
+		{Name: "fmt", Usage: "print a policy file in canonical form; comments stay; needs no coordinator", ArgsUsage: "FILE", Action: formatPolicy, Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "write it back to the file"},
+			&cli.BoolFlag{Name: "check", Usage: "fail if the file is not in canonical form, and print nothing"},
+		}},
 		{Name: "test", Usage: "run a policy's own tests on the real nodes (default: the policy in force)", ArgsUsage: "[FILE]", Action: with(testPolicy)},
 		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
@@ -151,6 +155,33 @@ func checkPolicy(c *cli.Context) error {
 		fmt.Printf("%s is a valid policy\n", name)
 	}
 	return nil
+}
+
+func formatPolicy(c *cli.Context) error {
+	a, err := usage.Args(c, "FILE")
+	if err != nil {
+		return err
+	}
+	text, name, err := readPolicy(a[0])
+	if err != nil {
+		return err
+	}
+	formatted, err := policy.Format(name, []byte(text))
+	switch {
+	case err != nil:
+		return err
+	case c.Bool("check"):
+		if string(formatted) != text {
+			return fmt.Errorf("%s is not in canonical form: see `cordonctl policy fmt %s`", name, a[0])
+		}
+		return nil
+	case c.Bool("write") && a[0] == "-":
+		return errors.New("standard input cannot be written back: leave --write out")
+	case c.Bool("write"):
+		return replaceFile(a[0], formatted)
+	}
+	_, err = c.App.Writer.Write(formatted)
+	return err
 }
 
 func testPolicy(c *cli.Context, api *admin.Client) error {
