@@ -50,6 +50,7 @@ func (m *mesh) greetAgain() {
 // onPath is the transport's word that a path was found, moved or lost, or carries
 // datagrams of another size.
 func (m *mesh) onPath(peer string, info transport.PathInfo) {
+	m.sitePath(peer)
 	if !info.Way().IsValid() {
 		return
 	}

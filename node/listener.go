@@ -22,6 +22,7 @@ func (m *mesh) Map(next wire.Map) {
 	m.exceptLocal()
 	m.engine.SetMap(next)
 	m.names.setMap(next)
+	m.siteChanged()
 }
 
 // guard keeps what is for the mesh from leaving by another way, and notes the

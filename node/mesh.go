@@ -37,6 +37,7 @@ type mesh struct {
 	gatherer  *gather.Gatherer
 	mapper    *portmap.Client
 	elsewhere chan struct{} // the coordinator is to be told where we are
+	site      chan struct{} // whether we are on a gateway's site is to be asked again
 	engine    *engine.Engine
 	follower  *control.Follower
 	names     names
@@ -60,10 +61,11 @@ type mesh struct {
 	warnings  map[string]string
 	greetings greetings
 	network   portmap.Network // as last told to mapper
+	beside    []string        // peers that offer a network of this machine
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
-	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), greetings: newGreetings(),
+	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), site: make(chan struct{}, 1), greetings: newGreetings(),
 		hints: control.Hints{}, warnings: map[string]string{}}
 	var err error
 	if m.names, err = newNames(n.cfg, id); err != nil {
@@ -132,6 +134,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	g.Go(func() error { return m.world.run(ctx, m.networkChanged) })
 	g.Go(func() error { return m.follower.Run(ctx) })
 	g.Go(func() error { return m.names.run(ctx) })
+	g.Go(func() error { return m.stayOnSite(ctx) })
 	return g.Wait()
 }
 
@@ -280,6 +283,7 @@ func (m *mesh) networkChanged() {
 	m.gatherer.NetworkChanged()
 	m.mapPort(true)
 	m.exceptLocal()
+	m.siteChanged()
 }
 
 // facts are what the coordinator is told of where this node is.

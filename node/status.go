@@ -71,6 +71,9 @@ func (m *mesh) describe(s *local.Status) {
 	for _, r := range m.relays.Status() {
 		s.Relays = append(s.Relays, local.Relay{Name: r.Name, URL: r.URL, Home: r.Home, Connected: r.Connected, RTT: r.RTT, Why: r.Why})
 	}
+	if w, ok := m.world.(*tunWorld); ok {
+		s.OnSite = w.direct()
+	}
 	m.names.describe(s)
 	m.describePlane(s)
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -70,6 +71,14 @@ func (w *tunWorld) SetAddresses(_ context.Context, addresses []netip.Prefix) err
 
 func (w *tunWorld) SetRoutes(_ context.Context, routes []netip.Prefix) error {
 	return w.apply(func(want *osnet.Want) { want.Routes = routes })
+}
+
+// direct are the networks that are left to the machine although a gateway offers
+// them.
+func (w *tunWorld) direct() []netip.Prefix {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.want.Direct)
 }
 
 // guard names the ranges of the mesh, which never leave by another interface.

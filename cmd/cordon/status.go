@@ -58,6 +58,9 @@ func printStatus(s *local.Status) error {
 	printCoordinator(s)
 	printMap(s)
 	printNames(s)
+	if len(s.OnSite) > 0 {
+		fmt.Println("on site: this machine is itself in", s.OnSite, "and needs no gateway for it")
+	}
 	for _, r := range s.Routes {
 		state := "waits for approval: `cordonctl route approve " + s.Name + " " + r.Prefix.String() + "`"
 		if r.Approved {

@@ -26,28 +26,31 @@ const (
 
 // Status is everything that `cordon status` shows.
 type Status struct {
-	State       State         `json:"state"`
-	Version     string        `json:"version"`
-	Mesh        string        `json:"mesh,omitempty"`
-	Node        string        `json:"node,omitempty"`
-	Name        string        `json:"name,omitempty"`
-	User        string        `json:"user,omitempty"`
-	Tags        []string      `json:"tags,omitempty"`
-	Domain      string        `json:"domain,omitempty"`
-	Addresses   []netip.Addr  `json:"addresses,omitempty"`
-	Mode        string        `json:"mode"` // "tun" or "userspace"
-	Interface   string        `json:"interface,omitempty"`
-	Port        uint16        `json:"port,omitempty"`
-	TunnelKey   string        `json:"tunnelKey,omitempty"` // public, as wg(8) writes it
-	Map         MapStatus     `json:"map"`
-	Coordinator Coordinator   `json:"coordinator"`
-	Peers       []Peer        `json:"peers,omitempty"`
-	StockPeers  []StockPeer   `json:"stockPeers,omitempty"`
-	Relays      []Relay       `json:"relays,omitempty"`
-	Refusals    []Refusal     `json:"refusals,omitempty"`
-	Routes      []RouteStatus `json:"routes,omitempty"`
-	Names       Names         `json:"names,omitzero"`
-	Warnings    []string      `json:"warnings,omitempty"`
+	State     State        `json:"state"`
+	Version   string       `json:"version"`
+	Mesh      string       `json:"mesh,omitempty"`
+	Node      string       `json:"node,omitempty"`
+	Name      string       `json:"name,omitempty"`
+	User      string       `json:"user,omitempty"`
+	Tags      []string     `json:"tags,omitempty"`
+	Domain    string       `json:"domain,omitempty"`
+	Addresses []netip.Addr `json:"addresses,omitempty"`
+	// OnSite are networks behind gateways that this machine is in itself, as the
+	// gateways prove: what is meant for them does not go through the tunnel.
+	OnSite      []netip.Prefix `json:"onSite,omitempty"`
+	Mode        string         `json:"mode"` // "tun" or "userspace"
+	Interface   string         `json:"interface,omitempty"`
+	Port        uint16         `json:"port,omitempty"`
+	TunnelKey   string         `json:"tunnelKey,omitempty"` // public, as wg(8) writes it
+	Map         MapStatus      `json:"map"`
+	Coordinator Coordinator    `json:"coordinator"`
+	Peers       []Peer         `json:"peers,omitempty"`
+	StockPeers  []StockPeer    `json:"stockPeers,omitempty"`
+	Relays      []Relay        `json:"relays,omitempty"`
+	Refusals    []Refusal      `json:"refusals,omitempty"`
+	Routes      []RouteStatus  `json:"routes,omitempty"`
+	Names       Names          `json:"names,omitzero"`
+	Warnings    []string       `json:"warnings,omitempty"`
 }
 
 // MapStatus tells which map is enforced.

@@ -275,14 +275,14 @@ func (m *machine) next() (t time.Time) {
 
 // info is the machine's part of Info.
 func (m *machine) info() Info {
-	in, seen := Info{Why: m.why}, time.Time{}
+	in := Info{Why: m.why}
 	for _, c := range m.cands {
 		in.LastAnswer = later(in.LastAnswer, c.answered)
 		if c.way.Relayed() {
 			continue
 		}
-		if in.Candidates++; c.answered.After(seen) {
-			in.Mapped, seen = c.mapped, c.answered
+		if in.Candidates++; c.answered.After(in.MappedAt) {
+			in.Mapped, in.MappedAt = c.mapped, c.answered
 		}
 	}
 	if c := m.current; c != nil {
@@ -290,6 +290,8 @@ func (m *machine) info() Info {
 		in.MTU = c.mtu.size
 		if c.way.Relayed() {
 			in.Why = WhyRelayed
+		} else {
+			in.Mapped, in.MappedAt = c.mapped, c.answered
 		}
 	}
 	return in

@@ -66,7 +66,7 @@ func TestWantingToSendFindsThePathInOneRoundTripBothWays(t *testing.T) {
 		t.Errorf("b's path leads to %v: the request of a did not make b ask back", w.b.At("a"))
 	}
 	in := w.a.Set.Info("b")
-	if in.RTT != 20*ms || in.Mapped != a.Addr() || in.Why != "" || in.Endpoint != b.Addr() {
+	if in.RTT != 20*ms || in.Mapped != a.Addr() || in.MappedAt.IsZero() || in.Why != "" || in.Endpoint != b.Addr() {
 		t.Errorf("info = %+v", in)
 	}
 }
