@@ -50,6 +50,25 @@ func TestNodesMeetThroughNATsAndWalls(t *testing.T) {
 	nothingInClear(t, inClear)
 }
 
+// Two nodes in one LAN meet there, neither by their router's outer address nor at
+// the relay. A LAN that lets out TCP 443 alone is a LAN all the same.
+func TestNeighboursMeetOnTheirLAN(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	sites := []lab.Site{
+		{Name: "ward", NATs: []lab.NAT{lab.HomeRouter()}, Nodes: 2},
+		{Name: "closed", NATs: []lab.NAT{lab.HomeRouter()}, Wall: lab.TCP443Only, Nodes: 2},
+	}
+	m := lab.RaiseMesh(t, lab.Build(t), sites...)
+	for _, s := range sites {
+		names := s.NodeNames()
+		if got := m.MeetInside(names[0], names[1], patience, patience); !got.Local {
+			t.Errorf("%s: the first answer came after %s, by %q, at last %+v: want the LAN", s.Name, got.First, got.Path, got)
+		}
+	}
+}
+
 // On links that lose, delay and reorder, both ways, nodes meet as well, directly
 // or at the relay.
 func TestNodesMeetOverBadLinks(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -48,14 +49,20 @@ func (h *Host) OuterAddr4() netip.Addr {
 	return netip.Addr{}
 }
 
-func (h *Host) addr(family string, is func(netip.Addr) bool) netip.Addr {
-	h.lab.t.Helper()
+// addresses are those that the topology gives to the host.
+func (h *Host) addresses() (list []netip.Addr) {
 	for _, link := range h.machine.Links {
 		for _, a := range link.Addresses {
-			if p := netip.MustParsePrefix(a); is(p.Addr()) {
-				return p.Addr()
-			}
+			list = append(list, netip.MustParsePrefix(a).Addr())
 		}
+	}
+	return list
+}
+
+func (h *Host) addr(family string, is func(netip.Addr) bool) netip.Addr {
+	h.lab.t.Helper()
+	if all := h.addresses(); slices.ContainsFunc(all, is) {
+		return all[slices.IndexFunc(all, is)]
 	}
 	h.lab.t.Fatalf("machine %s has no %s address", h.Name, family)
 	return netip.Addr{}

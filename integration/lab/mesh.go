@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,6 +105,10 @@ type Meeting struct {
 	First, Direct time.Duration
 	// Path is what the nodes said of each other at the end, A's word first.
 	Path string
+	// Endpoints are those at which they then reached each other, for people; Local
+	// says that these are the other machine's own: no NAT and no relay is between.
+	Endpoints string
+	Local     bool
 }
 
 // Meet introduces two nodes and has one send to the other until answers come,
@@ -150,6 +155,38 @@ func firstAnswer(conn net.Conn, began time.Time, within time.Duration) time.Dura
 		}
 	}
 	return -1
+}
+
+// MeetInside is [Mesh.Meet] for two of one LAN, who go on until their path is the
+// LAN's own, for at most upgrade.
+func (m *Mesh) MeetInside(a, b string, connect, upgrade time.Duration) Meeting {
+	m.t.Helper()
+	out := m.Meet(a, b, connect, upgrade)
+	conn, err := m.Host(a).Dial(m.t.Context(), "udp", netip.AddrPortFrom(m.Nodes[b].Mesh4(), MeetPort))
+	if err != nil {
+		m.t.Errorf("%s to %s: %v", a, b, err)
+		return out
+	}
+	defer conn.Close()
+	for end := time.Now().Add(upgrade); !out.Local && out.Direct >= 0 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		_, _ = conn.Write([]byte(Marker))
+		atB, ownB := m.endpointOf(a, b)
+		atA, ownA := m.endpointOf(b, a)
+		out.Endpoints, out.Local = atB+" and "+atA, ownB && ownA
+	}
+	return out
+}
+
+// endpointOf is where a node's path to a peer leads, and whether that is an
+// address of the peer's machine.
+func (m *Mesh) endpointOf(node, peer string) (string, bool) {
+	st, err := m.Nodes[node].Status()
+	if err != nil {
+		return err.Error(), false
+	}
+	p, _ := FindPeer(st, peer)
+	at, err := netip.ParseAddrPort(p.Endpoint)
+	return p.Endpoint, err == nil && slices.Contains(m.Host(peer).addresses(), at.Addr())
 }
 
 // PathOf is what a node says of its way to a peer: [local.PathDirect]

@@ -75,6 +75,7 @@ func Sites() []Site {
 func SharedSites() []Site {
 	return []Site{
 		{Name: "one-lan", NATs: []NAT{HomeRouter()}, Nodes: 2},
+		{Name: "one-lan-cone", NATs: []NAT{FullCone()}, Nodes: 2},
 		{Name: "one-lan-443", NATs: []NAT{HomeRouter()}, Wall: TCP443Only, Nodes: 2},
 		{Name: "hairpin", NATs: []NAT{HomeRouter(), FullCone()}, Nodes: 2, Apart: true},
 		{Name: "no-hairpin", NATs: []NAT{HomeRouter(), PortRange()}, Nodes: 2, Apart: true},

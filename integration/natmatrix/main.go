@@ -3,7 +3,7 @@
 // Command natmatrix has nodes meet through every pair of kinds of networks, with
 // real kernels' NATs and walls between the built programs. It prints a table: how
 // long the first datagram took, which way it went, when the way was direct, and
-// whether theory allows that. It fails if a pair does not connect, is slower than
+// whether theory allows that. Two nodes in one LAN must meet there. It fails if a pair does not connect, is slower than
 // we promise, or is relayed where theory allows a direct way; and if one inner
 // packet was to be read on a link between sites. Run it as root.
 package main

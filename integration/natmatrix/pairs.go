@@ -18,6 +18,9 @@ const (
 	// connectPatience is how long a pair may take before it counts as one that
 	// does not connect at all.
 	connectPatience = 15 * time.Second
+	// localBound is how long a pair in one LAN may take to settle on the LAN's own
+	// path where the router turns packets back as well.
+	localBound = 30 * time.Second
 	// settled is how long a pair that must be relayed is watched.
 	settled = time.Second
 )
@@ -27,6 +30,7 @@ type pair struct {
 	name   string // of the kinds
 	a, b   string // nodes
 	direct bool   // theory allows it
+	local  bool   // they are in one LAN, which nothing between them need leave
 }
 
 // plan gives the pairs whose name matches, and the sites that they need.
@@ -46,7 +50,7 @@ func plan(pattern *regexp.Regexp) ([]pair, []lab.Site) {
 		for _, y := range kinds[i:] {
 			name := x.Name + " + " + y.Name
 			if pattern.MatchString(name) {
-				pairs = append(pairs, pair{name, need(x), need(y.Named(y.Name + "-b")), lab.CanBeDirect(x, y)})
+				pairs = append(pairs, pair{name, need(x), need(y.Named(y.Name + "-b")), lab.CanBeDirect(x, y), false})
 			}
 		}
 	}
@@ -54,7 +58,7 @@ func plan(pattern *regexp.Regexp) ([]pair, []lab.Site) {
 		if pattern.MatchString(s.Name) {
 			need(s)
 			names := s.NodeNames()
-			pairs = append(pairs, pair{s.Name, names[0], names[1], lab.CanBeDirectWithin(s)})
+			pairs = append(pairs, pair{s.Name, names[0], names[1], lab.CanBeDirectWithin(s), !s.Apart})
 		}
 	}
 	return pairs, sites
@@ -64,6 +68,9 @@ func (p pair) meet(m *lab.Mesh) result {
 	upgrade := settled
 	if p.direct {
 		upgrade = directBound
+	}
+	if p.local {
+		return result{p, m.MeetInside(p.a, p.b, connectPatience, localBound)}
 	}
 	return result{p, m.Meet(p.a, p.b, connectPatience, upgrade)}
 }
@@ -101,6 +108,8 @@ func (r result) verdict() string {
 	}
 	if r.First >= 0 && r.pair.direct && (r.Meeting.Direct < 0 || r.Meeting.Direct > directBound) {
 		wrong = append(wrong, "NOT DIRECT")
+	} else if r.local && !r.Meeting.Local {
+		wrong = append(wrong, "NOT ON THE LAN")
 	}
 	if len(wrong) == 0 {
 		return "ok"

@@ -16,6 +16,7 @@ func TestVerdicts(t *testing.T) {
 		"SLOW":             {pair{}, lab.Meeting{First: 2001 * time.Millisecond, Direct: -1}},
 		"NOT DIRECT":       {pair{direct: true}, lab.Meeting{First: time.Second, Direct: -1}},
 		"SLOW, NOT DIRECT": {pair{direct: true}, lab.Meeting{First: 3 * time.Second, Direct: 11 * time.Second}},
+		"NOT ON THE LAN":   {pair{direct: true, local: true}, lab.Meeting{First: time.Second, Direct: time.Second}},
 		"ok":               {pair{direct: true}, lab.Meeting{First: time.Second, Direct: 9 * time.Second}},
 	} {
 		if got := r.verdict(); got != want {
