@@ -42,7 +42,7 @@ test: ## everything that must hold: vet, staticcheck, layout, unit tests with -r
 lab: build ## the built programs in network namespaces (root)
 	@CORDON_BIN=$(CURDIR)/bin go test -p 1 -count=1 -timeout 8m ./integration/...
 
-lab-nat: build ## every pair of kinds of networks, through real NATs, with a table (root, 4 minutes)
+lab-nat: build ## every pair of kinds of networks, through real NATs, with a table (root, 5 minutes)
 	@go run ./integration/natmatrix -bin bin
 
 bench: build ## the numbers that we promise, side by side with others where installed

@@ -100,7 +100,7 @@ func TestNothingIsInClearThroughStartStopKillAndRoam(t *testing.T) {
 	m := lab.RaiseMeshOn(t, lab.Build(t), top, sites...)
 	home, peer := m.Nodes["home"], m.Nodes["port-range"]
 	home.Host.SetLink("eth1", false)
-	m.Introduce("home", "port-range")
+	m.Introduce(lab.Pair{A: "home", B: "port-range"})
 	mesh := []netip.Prefix{netip.PrefixFrom(peer.Mesh4(), 32), netip.PrefixFrom(peer.Mesh6(), 128), netip.PrefixFrom(home.Mesh4(), 32), netip.PrefixFrom(home.Mesh6(), 128)}
 	touching := lab.Touching(mesh...)
 	inClear := m.CaptureUnderlay(func(p []byte) bool { return touching(p) || bytes.Contains(p, []byte(lab.Marker)) })

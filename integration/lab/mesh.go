@@ -72,17 +72,35 @@ func meetPolicy(names []string, grants string) string {
 	return `{"tagOwners": {` + strings.Join(tags, ", ") + `}, "grants": [` + grants + `]}`
 }
 
-// Introduce lets a speak to b and answers when both know; all others forget
-// each other.
-func (m *Mesh) Introduce(a, b string) {
+// Pair is two nodes by name, of which A begins.
+type Pair struct{ A, B string }
+
+// Introduce lets each A speak to its B and answers when both know; all others
+// forget each other.
+func (m *Mesh) Introduce(pairs ...Pair) {
 	m.t.Helper()
-	var names []string
+	var names, grants []string
 	for n := range m.Nodes {
 		names = append(names, n)
 	}
-	grant := fmt.Sprintf(`{"src": ["tag:%s"], "dst": ["tag:%s"], "ip": ["udp:%d"]}`, a, b, MeetPort)
-	m.Coordinator.SetPolicy(meetPolicy(names, grant))
+	for _, p := range pairs {
+		grants = append(grants, fmt.Sprintf(`{"src": ["tag:%s"], "dst": ["tag:%s"], "ip": ["udp:%d"]}`, p.A, p.B, MeetPort))
+	}
+	m.Coordinator.SetPolicy(meetPolicy(names, strings.Join(grants, ", ")))
 	m.Settle()
+}
+
+// Speak has a node that was introduced send to another until an answer comes, and
+// gives how long that took; negative: not within the time.
+func (m *Mesh) Speak(a, b string, within time.Duration) time.Duration {
+	m.t.Helper()
+	conn, err := m.Host(a).Dial(m.t.Context(), "udp", netip.AddrPortFrom(m.Nodes[b].Mesh4(), MeetPort))
+	if err != nil {
+		m.t.Errorf("%s to %s: %v", a, b, err)
+		return -1
+	}
+	defer conn.Close()
+	return firstAnswer(conn, time.Now(), within)
 }
 
 // Settle waits until every node is connected and enforces what it should.
@@ -115,7 +133,7 @@ type Meeting struct {
 // for at most connect, and then until the way is direct, for at most upgrade.
 func (m *Mesh) Meet(a, b string, connect, upgrade time.Duration) Meeting {
 	m.t.Helper()
-	m.Introduce(a, b)
+	m.Introduce(Pair{a, b})
 	out := Meeting{A: a, B: b, First: -1, Direct: -1}
 	conn, err := m.Host(a).Dial(m.t.Context(), "udp", netip.AddrPortFrom(m.Nodes[b].Mesh4(), MeetPort))
 	if err != nil {
