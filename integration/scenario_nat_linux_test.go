@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ func TestNodesMeetThroughNATsAndWalls(t *testing.T) {
 		{"home", "double", local.PathDirect},
 		{"dual-stack", "ipv6-only", local.PathDirect},
 		{"home", "symmetric", local.PathRelay},
+		{"home", "phone", local.PathDirect},
 		{"tcp-443", "proxy", local.PathRelay},
 		{"ipv6-only", "proxy", local.PathRelay},
 	}
@@ -48,6 +50,11 @@ func TestNodesMeetThroughNATsAndWalls(t *testing.T) {
 		})
 	}
 	nothingInClear(t, inClear)
+	// The phone's own address is of the mesh's range, which it says.
+	st, err := m.Nodes["phone"].Status()
+	if err != nil || !strings.Contains(strings.Join(st.Warnings, "\n"), "overlaps 100.64.200.0/24") {
+		t.Errorf("the phone says %q, %v", st.Warnings, err)
+	}
 }
 
 // Two nodes in one LAN meet there, neither by their router's outer address nor at

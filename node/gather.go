@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -29,6 +30,7 @@ func (m *mesh) newGatherer() *gather.Gatherer {
 			return resolver.LookupNetIP(ctx, "ip", host)
 		},
 		Local:    m.local,
+		Hidden:   m.inRanges,
 		Given:    m.node.cfg.Endpoints,
 		OnChange: m.onGathered,
 		Log:      m.log,
@@ -41,14 +43,20 @@ func (m *mesh) local() (list []netip.AddrPort, err error) {
 	if port == 0 {
 		return nil, nil
 	}
-	m.mu.Lock()
-	ranges := m.state.Self.Ranges
-	m.mu.Unlock()
-	found, err := osnet.ListCandidates([]string{m.node.cfg.Interface}, ranges)
+	found, err := osnet.ListCandidates([]string{m.node.cfg.Interface})
 	for _, a := range found.Addresses {
 		list = append(list, netip.AddrPortFrom(a, port))
 	}
 	return list, err
+}
+
+// inRanges tells whether an address is one of the mesh's range: another daemon's
+// of this machine, or that of a network which collides with the mesh, such as a
+// phone's carrier.
+func (m *mesh) inRanges(a netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.state.Self.Ranges, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // onGather is the transport's word that a peer is about to be told where we are.

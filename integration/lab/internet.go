@@ -151,6 +151,9 @@ func (s Site) lan4(k, host int) netip.Prefix {
 	if len(s.NATs) == 0 {
 		return route4(k, host)
 	}
+	if s.Shared {
+		return carrier(200, host)
+	}
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 168, 1, byte(host)}), 24)
 }
 

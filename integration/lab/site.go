@@ -19,6 +19,10 @@ type Site struct {
 	// NoIPv4 and IPv6 say which families the site has. IPv6 has no NAT, and the
 	// wall of the nearest router.
 	NoIPv4, IPv6 bool
+	// Shared says that the nodes themselves have addresses of 100.64.0.0/10 (RFC
+	// 6598), as phones do: their router is the carrier's. It is the mesh's own range
+	// too, if nothing else was said to the coordinator.
+	Shared bool
 	// Nodes is how many there are; 0: one. Apart gives each a nearest router of
 	// its own: homes behind one carrier.
 	Nodes int
@@ -62,6 +66,7 @@ func Sites() []Site {
 		behind("carrier", HomeRouter(), PortRange()),
 		behind("symmetric-2", HomeRouter(), Symmetric()),
 		behind("short-lived", ShortLived()),
+		{Name: "phone", NATs: []NAT{PortRange()}, Shared: true},
 		walled("no-udp", UDPBlocked),
 		walled("tcp-443", TCP443Only),
 		walled("proxy", ThroughHTTP),

@@ -55,6 +55,9 @@ type Config struct {
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Local gives the socket's addresses on this machine; none while it is closed.
 	Local func() ([]netip.AddrPort, error)
+	// Hidden tells which of these peers are not told, since to them the address is
+	// another machine's; nil: none. Servers are asked from them all the same.
+	Hidden func(netip.Addr) bool
 	// Given are told as they are.
 	Given []netip.AddrPort
 	// OnChange is called when List says something else, and after each look at this

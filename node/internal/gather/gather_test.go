@@ -35,6 +35,7 @@ type world struct {
 	outside func(to netip.AddrPort) netip.AddrPort // how a server sees the socket; invalid: no answer
 	names   map[string][]netip.Addr
 	local   []netip.AddrPort
+	hidden  netip.Addr
 	asked   []netip.AddrPort
 	changes int
 	stop    func()
@@ -44,6 +45,7 @@ func begin(t *testing.T) *world {
 	w := &world{outside: func(netip.AddrPort) netip.AddrPort { return public }, names: map[string][]netip.Addr{"relay.example": {one}},
 		local: []netip.AddrPort{lan}}
 	w.Gatherer = gather.New(gather.Config{Send: w.send, Lookup: w.lookup, Given: []netip.AddrPort{given},
+		Hidden:   func(a netip.Addr) bool { w.mu.Lock(); defer w.mu.Unlock(); return a == w.hidden },
 		Local:    func() ([]netip.AddrPort, error) { w.mu.Lock(); defer w.mu.Unlock(); return w.local, nil },
 		OnChange: func() { w.mu.Lock(); defer w.mu.Unlock(); w.changes++ }})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -244,5 +246,18 @@ func TestAddressesOfANATThatMapsByDestinationAreBounded(t *testing.T) {
 		if k := w.Report().V4.Kind; k != stun.AddressDependent && k != stun.AddressAndPortDependent {
 			t.Errorf("kind is %v", k)
 		}
+	})
+}
+
+// A machine whose only address is of the mesh's own range, as a phone's may be,
+// asks servers like any other. Peers, to whom that address is another's, hear
+// only where servers see it.
+func TestHiddenAddressesAskAndAreNotTold(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.change(func() { w.hidden = lan.Addr() })
+		w.SetServers(servers)
+		w.NetworkChanged()
+		time.Sleep(time.Second)
+		w.expect(t, given, public)
 	})
 }

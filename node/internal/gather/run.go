@@ -194,7 +194,9 @@ func (g *Gatherer) compose(report stun.Report) (list []netip.AddrPort) {
 		}
 	}
 	for _, at := range g.local {
-		add(at)
+		if g.cfg.Hidden == nil || !g.cfg.Hidden(at.Addr()) {
+			add(at)
+		}
 	}
 	return list
 }

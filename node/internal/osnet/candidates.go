@@ -19,9 +19,8 @@ type Candidates struct {
 }
 
 // ListCandidates reads this machine's addresses, without those of the interfaces
-// named in skip (our TUNs: a tunnel through itself is none) and those in any of
-// the mesh's ranges, which some other daemon may hold.
-func ListCandidates(skip []string, ranges []netip.Prefix) (Candidates, error) {
+// named in skip (our TUNs: a tunnel through itself is none).
+func ListCandidates(skip []string) (Candidates, error) {
 	ifs, err := net.Interfaces()
 	if err != nil {
 		return Candidates{}, fmt.Errorf("osnet: list this machine's interfaces: %w", err)
@@ -36,7 +35,7 @@ func ListCandidates(skip []string, ranges []netip.Prefix) (Candidates, error) {
 			continue // it went while we looked
 		}
 		for _, a := range addrs {
-			c.add(a, i.Flags&net.FlagLoopback != 0, ranges)
+			c.add(a, i.Flags&net.FlagLoopback != 0)
 		}
 	}
 	slices.SortFunc(c.Addresses, netip.Addr.Compare)
@@ -44,16 +43,13 @@ func ListCandidates(skip []string, ranges []netip.Prefix) (Candidates, error) {
 	return c, nil
 }
 
-func (c *Candidates) add(addr net.Addr, loopback bool, ranges []netip.Prefix) {
+func (c *Candidates) add(addr net.Addr, loopback bool) {
 	n, ok := addr.(*net.IPNet)
 	if !ok {
 		return
 	}
 	a, _ := netip.AddrFromSlice(n.IP)
 	a = a.Unmap()
-	if slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(a) }) {
-		return
-	}
 	switch {
 	case !a.IsValid() || a.IsUnspecified() || a.IsLinkLocalUnicast() || a.IsMulticast():
 	case a.IsLoopback():

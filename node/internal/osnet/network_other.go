@@ -78,7 +78,7 @@ func Control(uint32) func(network, address string, c syscall.RawConn) error {
 // WatchUnderlay calls changed after this machine's addresses have changed, those
 // of the interfaces in skip aside. It blocks until ctx ends, and then returns nil.
 func WatchUnderlay(ctx context.Context, skip []string, changed func()) error {
-	last, err := ListCandidates(skip, nil)
+	last, err := ListCandidates(skip)
 	for err == nil {
 		select {
 		case <-ctx.Done():
@@ -86,7 +86,7 @@ func WatchUnderlay(ctx context.Context, skip []string, changed func()) error {
 		case <-time.After(pollEvery):
 		}
 		var now Candidates
-		if now, err = ListCandidates(skip, nil); err == nil && !slices.Equal(now.Addresses, last.Addresses) {
+		if now, err = ListCandidates(skip); err == nil && !slices.Equal(now.Addresses, last.Addresses) {
 			last = now
 			changed()
 		}

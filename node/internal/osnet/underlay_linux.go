@@ -102,7 +102,7 @@ func WatchUnderlay(ctx context.Context, skip []string, changed func()) error {
 
 // underlay writes down what the paths to other nodes depend on.
 func underlay(skip []string) (string, error) {
-	c, err := ListCandidates(skip, nil)
+	c, err := ListCandidates(skip)
 	if err != nil {
 		return "", err
 	}
