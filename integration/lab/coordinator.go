@@ -26,8 +26,10 @@ type Coordinator struct {
 	Metrics  netip.AddrPort
 	Process  *Process
 	Recovery string // the key that opens backups, as init showed it
+	Root     string // fingerprint of the mesh root
 
 	programs Programs
+	args     []string
 }
 
 // StartCoordinator makes a mesh, serves it at the address, and returns when the
@@ -37,15 +39,17 @@ func (p Programs) StartCoordinator(h *Host, at netip.AddrPort) *Coordinator {
 	return p.StartNamedCoordinator(h, "", at)
 }
 
-// StartNamedCoordinator is StartCoordinator for nodes that are told a name.
-func (p Programs) StartNamedCoordinator(h *Host, name string, at netip.AddrPort) *Coordinator {
+// StartNamedCoordinator is StartCoordinator for nodes that are told a name. Args
+// are more flags of `cordon-coordinator serve`.
+func (p Programs) StartNamedCoordinator(h *Host, name string, at netip.AddrPort, args ...string) *Coordinator {
 	h.lab.t.Helper()
 	c := &Coordinator{
-		Host: h, programs: p, Name: name, Address: at, State: h.lab.Dir(h.Name + "-coordinator"),
+		Host: h, programs: p, args: args, Name: name, Address: at, State: h.lab.Dir(h.Name + "-coordinator"),
 		Metrics: netip.AddrPortFrom(at.Addr(), at.Port()+1),
 	}
 	out := h.MustRun(p.Path("cordon-coordinator"), "init", "--state", c.State, "--url", c.URL())
 	c.Recovery = regexp.MustCompile(`AGE-SECRET-KEY-[0-9A-Z]+`).FindString(out)
+	c.Root = regexp.MustCompile(`\b[0-9a-f]{64}\b`).FindString(out)
 	c.Start()
 	return c
 }
@@ -78,8 +82,8 @@ func (c *Coordinator) Start() {
 // Serve is Start that does not wait for an answer.
 func (c *Coordinator) Serve() *Process {
 	c.Host.lab.t.Helper()
-	c.Process = c.Host.Start("coordinator", c.programs.Path("cordon-coordinator"), "serve",
-		"--state", c.State, "--listen", c.Address.String(), "--metrics", c.Metrics.String())
+	args := append([]string{"serve", "--state", c.State, "--listen", c.Address.String(), "--metrics", c.Metrics.String()}, c.args...)
+	c.Process = c.Host.Start("coordinator", c.programs.Path("cordon-coordinator"), args...)
 	return c.Process
 }
 

@@ -28,6 +28,7 @@ const MeetPort = 5000
 type Mesh struct {
 	*Lab
 	Coordinator *Coordinator
+	Relay       *Relay // nil: the coordinator is the relay
 	Nodes       map[string]*Daemon
 
 	admin *admin.Client
@@ -43,9 +44,33 @@ func RaiseMesh(t T, p Programs, sites ...Site) *Mesh {
 func RaiseMeshOn(t T, p Programs, top Topology, sites ...Site) *Mesh {
 	t.Helper()
 	m := &Mesh{Lab: Up(t, top), Nodes: map[string]*Daemon{}}
+	m.raise(p, sites)
+	return m
+}
+
+// RaiseMeshWithRelay is [RaiseMesh] with a relay at the landmark. If alone, the
+// coordinator is none; else both answer STUN: two addresses see each node.
+func RaiseMeshWithRelay(t T, p Programs, alone bool, sites ...Site) *Mesh {
+	t.Helper()
+	m := &Mesh{Lab: Up(t, Internet(sites...)), Nodes: map[string]*Daemon{}}
+	m.Relay = p.Relay(m.Host(MarkName))
+	serve := []string{"--relay", m.Relay.Flag()}
+	if alone {
+		serve = append(serve, "--no-relay")
+	}
+	m.raise(p, sites, serve...)
+	return m
+}
+
+func (m *Mesh) raise(p Programs, sites []Site, serve ...string) {
+	t := m.t
+	t.Helper()
 	m.ServeProxies(sites...)
 	hub := m.Host(HubName)
-	m.Coordinator = p.StartNamedCoordinator(hub, CoordinatorName, netip.MustParseAddrPort("[::]:443"))
+	m.Coordinator = p.StartNamedCoordinator(hub, CoordinatorName, netip.MustParseAddrPort("[::]:443"), serve...)
+	if m.Relay != nil {
+		m.Relay.Start(m.Coordinator)
+	}
 	m.admin = admin.NewSocketClient(m.Coordinator.Socket())
 	t.Cleanup(m.admin.Close)
 	var names []string
@@ -60,7 +85,6 @@ func RaiseMeshOn(t T, p Programs, top Topology, sites ...Site) *Mesh {
 		m.Nodes[name] = d
 	}
 	m.Settle()
-	return m
 }
 
 // meetPolicy has a tag for every node, and the grants.

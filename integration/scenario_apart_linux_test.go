@@ -1,0 +1,79 @@
+package integration
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/cordonmesh/cordon/integration/lab"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+// Peers that need a relay meet at one that stands elsewhere than the coordinator.
+func TestPeersMeetAtARelayApart(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	m := lab.RaiseMeshWithRelay(t, lab.Build(t), true, sitesNamed(t, "home", "symmetric", "tcp-443")...)
+	for _, p := range [][2]string{{"home", "symmetric"}, {"symmetric", "tcp-443"}} {
+		if got := m.Meet(p[0], p[1], patience, quiet); got.First < 0 || got.Path != local.PathRelay {
+			t.Errorf("%v: the first answer came after %s, by %q: want the relay", p, got.First, got.Path)
+		}
+		for i, node := range p {
+			st, err := m.Nodes[node].Status()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if peer, _ := lab.FindPeer(st, p[1-i]); peer.Relay != lab.MarkName {
+				t.Errorf("%s reaches %s through the relay %q, want the one at %s", node, p[1-i], peer.Relay, lab.MarkName)
+			}
+		}
+	}
+}
+
+// Where two addresses see each node, the kind of its NAT is known, and said.
+func TestTwoServersTellTheKindOfNAT(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	m := lab.RaiseMeshWithRelay(t, lab.Build(t), false, sitesNamed(t, "home", "symmetric")...)
+	for node, want := range map[string]string{"home": "endpoint-independent", "symmetric": "maps anew for each destination"} {
+		lab.Eventually(t, patience, node+" knows the kind of its NAT", func() (bool, string) {
+			f := finding(t, m.Nodes[node], "NAT")
+			return strings.Contains(f.Text, want), f.Text
+		})
+	}
+}
+
+// sitesNamed gives kinds of networks by their names.
+func sitesNamed(t *testing.T, names ...string) (sites []lab.Site) {
+	t.Helper()
+	for _, name := range names {
+		s, ok := lab.FindSite(name)
+		if !ok {
+			t.Fatalf("no kind of site is called %s", name)
+		}
+		sites = append(sites, s)
+	}
+	return sites
+}
+
+// finding is what the help desk's page of a node says about a topic.
+func finding(t *testing.T, d *lab.Daemon, topic string) local.Finding {
+	t.Helper()
+	text, err := d.TryCLI("", "netcheck", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page local.NetcheckResponse
+	if err := json.Unmarshal([]byte(text), &page); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range page.Findings {
+		if f.Topic == topic {
+			return f
+		}
+	}
+	t.Fatalf("netcheck says nothing about %q: %+v", topic, page.Findings)
+	return local.Finding{}
+}
