@@ -26,7 +26,9 @@ const (
 // An answer holds XOR-MAPPED-ADDRESS alone. It is at most 24 bytes longer than
 // the shortest request, and a source gets 200 a second: who forges a victim's
 // address sends it nothing that it could not send itself. What is not a plain
-// request is not answered.
+// request is not answered. An answer leaves from the address that was asked: of a
+// machine with several, another's would find no way back through a NAT, and no
+// belief.
 func RespondSTUN(ctx context.Context, conn net.PacketConn) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
@@ -34,8 +36,9 @@ func RespondSTUN(ctx context.Context, conn net.PacketConn) error {
 	in, out := make([]byte, stunLong+1), new(stun.Message)
 	limit := newStunLimit()
 	request := new(stun.Message)
+	socket := newAnswering(conn)
 	for {
-		n, from, err := conn.ReadFrom(in)
+		n, from, err := socket.ReadFrom(in)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -50,7 +53,7 @@ func RespondSTUN(ctx context.Context, conn net.PacketConn) error {
 			continue
 		}
 		if answer(out, request, at) == nil {
-			_, _ = conn.WriteTo(out.Raw, from)
+			_, _ = socket.WriteTo(out.Raw, from)
 		}
 	}
 }
