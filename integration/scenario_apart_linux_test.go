@@ -58,8 +58,8 @@ func sitesNamed(t *testing.T, names ...string) (sites []lab.Site) {
 	return sites
 }
 
-// finding is what the help desk's page of a node says about a topic.
-func finding(t *testing.T, d *lab.Daemon, topic string) local.Finding {
+// findings are the help desk's page of a node.
+func findings(t *testing.T, d *lab.Daemon) []local.Finding {
 	t.Helper()
 	text, err := d.TryCLI("", "netcheck", "--json")
 	if err != nil {
@@ -69,11 +69,18 @@ func finding(t *testing.T, d *lab.Daemon, topic string) local.Finding {
 	if err := json.Unmarshal([]byte(text), &page); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range page.Findings {
+	return page.Findings
+}
+
+// finding is what that page says about a topic.
+func finding(t *testing.T, d *lab.Daemon, topic string) local.Finding {
+	t.Helper()
+	page := findings(t, d)
+	for _, f := range page {
 		if f.Topic == topic {
 			return f
 		}
 	}
-	t.Fatalf("netcheck says nothing about %q: %+v", topic, page.Findings)
+	t.Fatalf("netcheck says nothing about %q: %+v", topic, page)
 	return local.Finding{}
 }

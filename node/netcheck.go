@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/node/internal/netcheck"
+	"github.com/cordonmesh/cordon/node/internal/osnet"
 	"github.com/cordonmesh/cordon/node/internal/path/stun"
 	"github.com/cordonmesh/cordon/node/local"
 )
@@ -44,6 +45,9 @@ func (m *mesh) observe(ctx context.Context) netcheck.Observed {
 	}
 	looks.Wait()
 	o.Local, _ = m.local()
+	if c, err := osnet.ListCandidates([]string{m.node.cfg.Interface}); err == nil {
+		o.Alone = len(c.Addresses) == 0
+	}
 	o.Ahead, o.ClockAlarm = m.node.clock.Alarm()
 	for _, p := range m.transport.Paths() {
 		way := p.Way()

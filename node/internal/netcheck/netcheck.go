@@ -22,6 +22,7 @@ type Observed struct {
 	Only443     bool // UDP is not used, by configuration
 	STUN        stun.Report
 	Local       []netip.AddrPort // of the tunnels' socket on this machine
+	Alone       bool             // this machine has no address but loopback
 	NoMapping   bool             // no router is asked, by configuration
 	Mapping     portmap.Status
 	Relays      []Relay
@@ -70,6 +71,8 @@ func Judge(o Observed) []local.Finding {
 	out := []local.Finding{names(o.Host), coordinator(o.Coordinator), clock(o)}
 	if o.Only443 {
 		out = append(out, local.Finding{Topic: "UDP", State: local.FindingOK, Text: "not used: the daemon was started with --only-443"})
+	} else if o.Alone {
+		out = append(out, alone())
 	} else {
 		out = append(out, udp("UDP over IPv4", o.STUN.V4, hasFamily(o.Local, netip.Addr.Is4), true),
 			udp("UDP over IPv6", o.STUN.V6, hasFamily(o.Local, netip.Addr.Is6), false), nat(o), mapping(o))
@@ -128,6 +131,12 @@ func clock(o Observed) local.Finding {
 	return local.Finding{Topic: "clock", State: local.FindingOK, Text: "agrees with policy time"}
 }
 
+// alone is what there is to say of UDP on a machine that is in no network, as one
+// on which somebody tries everything: nothing is blocked.
+func alone() local.Finding {
+	return local.Finding{Topic: "UDP", State: local.FindingOK, Text: "this machine has no address but loopback: peers on it are reached there, and no others"}
+}
+
 func udp(topic string, f stun.Family, there, needed bool) local.Finding {
 	out := local.Finding{Topic: topic, State: local.FindingOK}
 	switch {
@@ -136,6 +145,8 @@ func udp(topic string, f stun.Family, there, needed bool) local.Finding {
 		if needed {
 			out.State = local.FindingLimited
 		}
+	case len(f.Servers) > 0 && !slices.ContainsFunc(f.Servers, func(s stun.Asked) bool { return !s.Addr.Addr().IsLoopback() }):
+		out.Text = "not known: the only server to ask is on this machine itself, and no network lies in between"
 	case len(f.Servers) == 0:
 		out.State, out.Text = local.FindingLimited, "no server to ask"
 		out.Advice = "let the coordinator answer STUN (its --stun), or run a cordon-relay"

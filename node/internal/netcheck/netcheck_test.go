@@ -110,3 +110,24 @@ func TestEachTroubleIsNamedWithWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+// On a machine that is in no network, or whose only server is on itself, nothing
+// is blocked.
+func TestLoopbackIsNoNetworkThatBlocks(t *testing.T) {
+	alone := well()
+	alone.Alone, alone.Local, alone.STUN = true, nil, stun.Report{V4: family(stun.Unknown), V6: family(stun.Unknown)}
+	own := well()
+	own.STUN.V4 = stun.Family{Kind: stun.Blocked, Servers: []stun.Asked{{Server: "coordinator", Addr: netip.MustParseAddrPort("127.0.0.1:8443")}}}
+	for want, o := range map[string]netcheck.Observed{"no address but loopback": alone, "on this machine itself": own} {
+		said := false
+		for _, f := range netcheck.Judge(o) {
+			said = said || strings.Contains(f.Text, want)
+			if f.State != local.FindingOK || f.Advice != "" {
+				t.Errorf("%s: %+v", want, f)
+			}
+		}
+		if !said {
+			t.Errorf("nothing says %q", want)
+		}
+	}
+}
