@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/node/internal/netcheck"
 	"github.com/cordonmesh/cordon/node/internal/osnet"
 	"github.com/cordonmesh/cordon/node/internal/path/stun"
@@ -55,7 +57,7 @@ func (m *mesh) observe(ctx context.Context) netcheck.Observed {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	o.Coordinator = netcheck.Coordinator{URL: m.identity.URL, Connected: m.connected, Err: m.contact, Heard: m.heard}
+	o.Coordinator = netcheck.Coordinator{URL: m.identity.URL, Connected: m.connected, Impostor: errors.Is(m.contact, wire.ErrCoordinator), Err: m.contact, Heard: m.heard}
 	return o
 }
 

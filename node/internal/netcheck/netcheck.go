@@ -46,6 +46,7 @@ type Relay struct {
 type Coordinator struct {
 	URL       string
 	Connected bool
+	Impostor  bool // what answered is no coordinator of this mesh; Err says what
 	Err       error
 	Heard     time.Time
 }
@@ -114,6 +115,10 @@ func names(h Host) local.Finding {
 func coordinator(c Coordinator) local.Finding {
 	if c.Connected {
 		return local.Finding{Topic: "coordinator", State: local.FindingOK, Text: c.URL + " is connected"}
+	}
+	if c.Impostor {
+		return local.Finding{Topic: "coordinator", State: local.FindingLimited, Text: "something else answers in the coordinator's place, and is not believed: " + c.Err.Error(),
+			Advice: "is this a captive portal: sign in there with a browser; else a box on the way inspects TLS, and the coordinator must be excepted. Tunnels and filter go on with the last map"}
 	}
 	why := "not asked yet"
 	if c.Err != nil {
