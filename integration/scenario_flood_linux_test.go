@@ -95,16 +95,24 @@ func resident(t *testing.T, d *lab.Daemon) int {
 	return kib
 }
 
-// A32: whoever holds no key gets no answer larger than its question, moves no
-// tunnel, fills no memory and slows no stream, whatever it sends.
-func TestOutsiderFloodsInVain_A32(t *testing.T) {
+// flooded is two nodes that speak directly, and an outsider who overheard their
+// handshake.
+type flooded struct {
+	*scene
+	to, peer  netip.AddrPort // of ehr, which is flooded, and of ward
+	at        netip.AddrPort // of a service of ehr, in the mesh
+	sink      *lab.Sink
+	overheard *lab.Capture
+}
+
+func raiseFlooded(t *testing.T) *flooded {
 	top := lab.Segment("hub", "ward", "ehr", "outsider")
 	for i, m := range top.Machines { // one family, so that what is forged is of the path in use
 		top.Machines[i].Links[0].Addresses = m.Links[0].Addresses[:1]
 	}
 	s := raiseOn(t, top, clinic, member{name: "ward", owner: "nina@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
 	if s == nil {
-		return
+		return nil
 	}
 	port := s.underlayPort(t, "ehr")
 	to := netip.AddrPortFrom(s.Host("ehr").Addr4(), port)
@@ -120,6 +128,17 @@ func TestOutsiderFloodsInVain_A32(t *testing.T) {
 	s.nodes["ward"].Start()
 	s.answered("ward", at.Addr())
 	s.Host("ward").Cut()
+	return &flooded{s, to, peer, at, sink, overheard}
+}
+
+// A32: whoever holds no key gets no answer larger than its question, moves no
+// tunnel, fills no memory and slows no stream, whatever it sends.
+func TestOutsiderFloodsInVain_A32(t *testing.T) {
+	f := raiseFlooded(t)
+	if f == nil {
+		return
+	}
+	s, port, to, peer, at, sink := f.scene, f.to.Port(), f.to, f.peer, f.at, f.sink
 	// Slow enough for a busy machine: what the flood takes from it is to be seen,
 	// not what the flood's own sender takes from the processor.
 	pump := s.Host("ward").StartPump(at, 10*time.Millisecond)
@@ -129,7 +148,7 @@ func TestOutsiderFloodsInVain_A32(t *testing.T) {
 		return float64(sink.Received()-before) / time.Since(began).Seconds()
 	}
 	calm := rate()
-	heard := s.heard(t, overheard, port)
+	heard := s.heard(t, f.overheard, port)
 	memory := resident(t, s.nodes["ehr"])
 
 	answers := s.Host("outsider").Capture("eth0", lab.Touching(netip.PrefixFrom(to.Addr(), 32)))
