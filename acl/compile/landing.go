@@ -62,24 +62,16 @@ func (m *Mesh) landings(p *profile) []landing {
 }
 
 // opened narrows or widens the profile's classes that match a part to those that
-// it opens there. Each destination lands by itself, as if it stood alone in its
-// rule; what is beyond an exit node may be in any class that matches one.
+// it opens there. What is beyond an exit node may be in any class.
 func (p *profile) opened(part *part, nums []acl.Class) []acl.Class {
 	if !p.exit && part.via == anyWay {
 		return nums
 	}
-	by, among := p.classes, p.classes
-	if part.via != anyWay {
-		by = p.routes
-	}
+	among := p.classes
 	if p.exit {
 		among = part.dstClasses.all
 	}
-	var landed []selector
-	for _, c := range by {
-		landed = append(landed, slices.Collect(common(c.sign, part.dst))...)
-	}
-	landed = sortedSet(landed)
+	landed := p.landed(part)
 	nums = nums[:0:0]
 	for _, c := range among {
 		if meets(c.sign, landed) {
@@ -87,6 +79,20 @@ func (p *profile) opened(part *part, nums []acl.Class) []acl.Class {
 		}
 	}
 	return nums
+}
+
+// landed gives a part's destinations that land on a profile, each by itself, as
+// if it stood alone in its rule.
+func (p *profile) landed(part *part) []selector {
+	by := p.classes
+	if part.via != anyWay {
+		by = p.routes
+	}
+	var landed []selector
+	for _, c := range by {
+		landed = append(landed, slices.Collect(common(c.sign, part.dst))...)
+	}
+	return sortedSet(landed)
 }
 
 // meets tells whether two ascending lists share anything.

@@ -21,6 +21,7 @@ type model struct {
 	groups map[string][]string
 	hosts  map[string]string
 	rules  []modelRule
+	exotic []string // whole grants that the model cannot judge: only that they change exactly is tested here
 }
 
 type modelRule struct {
@@ -50,6 +51,9 @@ func (m model) text() string {
 		if !r.acl {
 			fmt.Fprintf(&b, "\n{\"src\": [%s], \"dst\": [%s], \"ip\": [%s]},", quoted(r.src), quoted(r.dst), quoted(r.ports))
 		}
+	}
+	for _, grant := range m.exotic {
+		b.WriteString("\n" + grant + ",")
 	}
 	b.WriteString("],\n\"acls\": [")
 	for _, r := range m.rules {
@@ -320,6 +324,20 @@ func drawRule(t *rapid.T, people, all []string) modelRule {
 		r.ports = append(r.ports, ports)
 	}
 	return r
+}
+
+// drawExotic draws grants that land on nodes by more than their classes.
+func drawExotic(t *rapid.T) []string {
+	pool := []string{
+		`{"src": ["*"], "dst": ["10.33.0.0/16"], "ip": ["22"], "via": ["tag:a"]}`,
+		`{"src": ["*"], "dst": ["*"], "ip": ["*"], "via": ["tag:b"]}`,
+		`{"src": ["autogroup:member"], "dst": ["autogroup:internet"], "ip": ["*"]}`,
+		`{"src": ["tag:b"], "dst": ["autogroup:internet"], "ip": ["*"], "via": ["tag:a", "tag:c"]}`,
+		`{"src": ["group:x"], "dst": ["*"], "app": {"h.example/cap/x": [1]}}`,
+		`{"src": ["autogroup:danger-all"], "dst": ["tag:a"], "ip": ["22"]}`,
+		`{"src": ["ada@h"], "dst": ["8.8.8.0/24", "100.64.0.0/29"], "ip": ["22"]}`,
+	}
+	return rapid.SliceOfN(rapid.SampledFrom(pool), 0, 3).Draw(t, "exotic")
 }
 
 func drawNode(t *rapid.T, id string) compile.Node {

@@ -215,6 +215,7 @@ func difference(before, after map[string]seen) map[string]view {
 func TestChangesAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := world{drawModel(t), map[string]compile.Node{}}
+		w.exotic = drawExotic(t)
 		m := compile.New(parse(t, w.text()), ranges())
 		if rapid.Bool().Draw(t, "load") {
 			w.nodes = drawNodes(t)
@@ -227,7 +228,11 @@ func TestChangesAreExact(t *testing.T) {
 			var change compile.Change
 			switch rapid.IntRange(0, 5).Draw(t, "step") {
 			case 0:
-				w.model = editModel(t, w.model)
+				exotic := w.exotic
+				if w.model = editModel(t, w.model); rapid.Bool().Draw(t, "other") {
+					exotic = drawExotic(t)
+				}
+				w.exotic = exotic
 				change = m.SetPolicy(parse(t, w.text()))
 			case 1:
 				change = m.Remove(id)

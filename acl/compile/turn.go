@@ -245,10 +245,29 @@ func (m *Mesh) thin(dead []*class) {
 // at the other side of its parts.
 func (t *turn) stain(c *class) {
 	for _, at := range c.asSrc {
-		t.stainAll(t.m.book.parts[at].dstClasses)
+		switch part := t.m.book.parts[at]; {
+		case len(part.open) == 0 || part.internet: // no rule, or one at exit nodes alone
+		case part.via != anyWay:
+			t.stainLanding(part)
+		default:
+			t.stainAll(part.dstClasses)
+		}
 	}
 	for _, at := range c.asDst {
-		t.stainAll(t.m.book.parts[at].srcClasses)
+		if part := t.m.book.parts[at]; len(part.open) > 0 {
+			t.stainAll(part.srcClasses)
+		}
+	}
+}
+
+// stainLanding marks the profiles on which a part lands.
+func (t *turn) stainLanding(part *part) {
+	for _, c := range part.dstClasses.all {
+		for _, p := range c.profiles {
+			if p.lands(part) {
+				t.stainOne(p)
+			}
+		}
 	}
 }
 
@@ -284,7 +303,7 @@ func (t *turn) stainExits(classes []*class) {
 func (t *turn) opensBeyond(p *profile, c *class) bool {
 	asDst := func(at int32) bool {
 		part := t.m.book.parts[at]
-		return len(part.open) > 0 && len(part.srcClasses.all) > 0 && p.lands(part)
+		return len(part.open) > 0 && len(part.srcClasses.all) > 0 && p.lands(part) && (part.internet || meets(c.sign, p.landed(part)))
 	}
 	asSrc := func(at int32) bool {
 		part := t.m.book.parts[at]
