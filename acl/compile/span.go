@@ -3,6 +3,8 @@ package compile
 import (
 	"net/netip"
 
+	"go4.org/netipx"
+
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -38,25 +40,17 @@ func public() []netip.Prefix {
 	return append(all, netip.MustParsePrefix("2000::/3"))
 }
 
-// Less gives the largest prefixes in p that hold nothing of the holes, in order.
+// Less gives the largest prefixes in a valid p that hold nothing of the holes, in
+// order.
 func Less(p netip.Prefix, holes ...netip.Prefix) []netip.Prefix {
+	var b netipx.IPSetBuilder
+	b.AddPrefix(p)
 	for _, hole := range holes {
-		switch {
-		case covers(hole, p):
-			return nil
-		case covers(p, hole):
-			lower, upper := halves(p)
-			return append(Less(lower, holes...), Less(upper, holes...)...)
-		}
+		b.RemovePrefix(hole)
 	}
-	return []netip.Prefix{p}
-}
-
-// halves cuts a prefix of more than one address in two.
-func halves(p netip.Prefix) (lower, upper netip.Prefix) {
-	bits := p.Bits()
-	raw := p.Addr().AsSlice()
-	raw[bits/8] |= 0x80 >> (bits % 8)
-	addr, _ := netip.AddrFromSlice(raw)
-	return netip.PrefixFrom(p.Addr(), bits+1), netip.PrefixFrom(addr, bits+1)
+	set, err := b.IPSet()
+	if err != nil {
+		return nil // of an invalid prefix nothing is left
+	}
+	return set.Prefixes()
 }
