@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,6 +81,9 @@ func (a *API) TestPolicy(ctx context.Context, req *connect.Request[admin.TestPol
 			out.Results = append(out.Results, result(t, target, "deny", failures))
 		}
 	}
+	for _, t := range pol.SSHTests() {
+		out.Results = append(out.Results, sshResult(t, failures))
+	}
 	for _, r := range out.Results {
 		out.Ok = out.Ok && r.Pass
 	}
@@ -112,6 +116,19 @@ func result(t policy.Test, target policy.Target, wanted string, failures []compi
 	return r
 }
 
+// sshResult tells of one test of the ssh rules, with the first thing that fails.
+func sshResult(t policy.SSHTest, failures []compile.TestFailure) *admin.TestResult {
+	names := make([]string, len(t.Dst))
+	for i, s := range t.Dst {
+		names[i] = s.String()
+	}
+	r := &admin.TestResult{Src: t.Src.String(), Dst: strings.Join(names, ", "), Wanted: "ssh", Pass: true, Line: uint32(t.Pos.Line)}
+	if i := slices.IndexFunc(failures, func(f compile.TestFailure) bool { return f.Pos == t.Pos }); i >= 0 {
+		r.Pass, r.Message = false, failures[i].Text
+	}
+	return r
+}
+
 // test gives the failures of a policy's own tests as problems. A test whose
 // source or destination has no device yet cannot be judged, and is a warning: a
 // new mesh takes its policy before its first node.
@@ -133,11 +150,11 @@ func (a *API) test(ctx context.Context, pol *policy.Policy) ([]*admin.Problem, e
 
 // failures judges a policy's tests on the nodes that there are now.
 func (a *API) failures(_ context.Context, pol *policy.Policy) ([]compile.TestFailure, error) {
-	if len(pol.Tests()) == 0 {
+	if len(pol.Tests())+len(pol.SSHTests()) == 0 {
 		return nil, nil
 	}
 	mesh := compiled(a.Registry.Snapshot(), pol)
-	return mesh.Test(), nil
+	return append(mesh.Test(), mesh.TestSSH()...), nil
 }
 
 // compiled gives a mesh of its own to look at, so that distribution need not wait
