@@ -65,10 +65,16 @@ func TestGatewayIsNotWhatIsBehindIt_A27(t *testing.T) {
 			s.shout("desk", netip.AddrPortFrom(netip.MustParseAddr(to), 5000))
 		}
 	}
-	select {
-	case from := <-heard:
-		t.Errorf("a service of the gateway heard %s", from)
-	case <-time.After(quiet):
+	for still := time.After(quiet); ; {
+		select {
+		case from := <-heard:
+			if !strings.Contains(from, " from 10.77.0.2:") { // in the network that both are in, as its own machine there
+				t.Errorf("a service of the gateway heard %s", from)
+			}
+			continue
+		case <-still:
+		}
+		break
 	}
 	time.Sleep(time.Second) // the gateway answers a peer ten times in a second
 	for _, to := range []string{"10.88.0.1", "fd88::1"} {
