@@ -72,11 +72,11 @@ func (r *reader) testSource(v *hujson.Value, m member, n *names) Selector {
 	return s
 }
 
-// testProtocols reads a test's protocol. Without one, any of the protocols that
-// a rule opens by default will do.
+// testProtocols reads a test's protocol. Without one, TCP or UDP will do: they
+// are what a rule opens by default and has ports for.
 func (r *reader) testProtocols(m member) []acl.Protocol {
 	if m.value == nil || isNull(m.value) {
-		return []acl.Protocol{acl.ICMP, acl.TCP, acl.UDP, acl.ICMPv6}
+		return []acl.Protocol{acl.TCP, acl.UDP}
 	}
 	it, ok := r.text(m.value, `"proto"`)
 	if !ok {

@@ -60,6 +60,9 @@ func (w *world) checkTarget(text string) error {
 // destination device, deny from none to any.
 func (w *world) holds(test policyTest) bool {
 	protos, err := parseProto(test.Proto)
+	if test.Proto == "" {
+		protos = []int{protoTCP, protoUDP}
+	}
 	if err != nil || test.Proto != "" && !hasPorts(protos[0]) {
 		return false
 	}
@@ -174,8 +177,7 @@ func (w *world) testEnds(alias string) []testEnd {
 	return out
 }
 
-// lets is accepts for a port of any of some protocols, also of those that have
-// no ports. For an address that nobody answers for, the rules' words count.
+// lets is accepts for a port of any of some protocols. For an address that nobody answers for, the rules' words count.
 func (w *world) lets(from, to testEnd, protos []int, port int) bool {
 	at := to.at
 	if at == nil {
