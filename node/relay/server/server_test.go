@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,17 +180,18 @@ func TestSilentStrangerEnds_A35(t *testing.T) {
 func TestRelayHasTheLastWord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := relaytest.NewMesh()
-		var removed key.NodePublic
+		var removed atomic.Pointer[key.NodePublic] // the relay asks a second time, once it has told the node that it is in
 		s := relaytest.New(t, server.Config{Admit: func(p wire.RelayPermit) error {
-			if p.Node == removed {
+			if gone := removed.Load(); gone != nil && p.Node == *gone {
 				return errors.New("removed a moment ago")
 			}
 			return nil
 		}}, m)
 		a := m.Connect(t, relaytest.Pipe(s))
 		a.Up(t)
-		removed = a.Public()
-		s.Drop(removed, "removed from the mesh")
+		gone := a.Public()
+		removed.Store(&gone)
+		s.Drop(gone, "removed from the mesh")
 		for range 2 { // once in the connection, once at the door
 			var refused *relay.RefusedError
 			if err := a.Down(t); !errors.As(err, &refused) || refused.Code != relay.Denied {
