@@ -42,13 +42,17 @@ type sshRule struct {
 	dsts []func(src, dst *Node) bool
 }
 
-// sshRules makes the policy's ssh rules ready, once.
+// sshRules makes the policy's ssh rules ready, once. One that asks for a posture
+// lets nobody in: no device is known to have any.
 func (m *Mesh) sshRules() []sshRule {
 	if m.ssh != nil {
 		return m.ssh
 	}
 	m.ssh = make([]sshRule, 0, len(m.pol.SSH()))
 	for _, r := range m.pol.SSH() {
+		if len(r.Postures) > 0 {
+			continue
+		}
 		one := sshRule{SSHRule: r, from: m.anyPicker(r.Src)}
 		for _, s := range r.Dst {
 			one.dsts = append(one.dsts, m.sshTarget(s))

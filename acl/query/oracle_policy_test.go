@@ -49,6 +49,7 @@ type sshRule struct {
 	Users       []string `json:"users,omitempty"`
 	CheckPeriod *string  `json:"checkPeriod,omitempty"`
 	AcceptEnv   []string `json:"acceptEnv,omitempty"`
+	SrcPosture  []string `json:"srcPosture,omitempty"`
 }
 
 type nodeAttr struct {

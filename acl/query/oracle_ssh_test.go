@@ -22,7 +22,7 @@ func (w *world) sshOne(to, from *device, login string) string {
 	}
 	for _, action := range []string{"check", "accept"} {
 		for _, r := range w.policy.SSH {
-			if strings.TrimSpace(r.Action) == action && w.sshFrom(r, from) && w.sshLogin(r, to, from, login) {
+			if strings.TrimSpace(r.Action) == action && !w.postured(r.SrcPosture) && w.sshFrom(r, from) && w.sshLogin(r, to, from, login) {
 				return action[:1]
 			}
 		}
