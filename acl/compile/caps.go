@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -19,11 +18,12 @@ func (m *Mesh) Capabilities(id string) map[string]map[string][]string {
 		return nil
 	}
 	g := giving{all: make(map[string]map[string][]string)}
+	nodes := m.sortedNodes()
 	for _, part := range m.book.parts {
 		if len(part.app) == 0 || part.via != anyWay || part.needs != nil {
 			continue
 		}
-		for _, other := range m.sortedNodes() {
+		for _, other := range nodes {
 			if m.mayUse(part, other, target) {
 				g.give(receipt{part.rule, other.ID, false}, part.app)
 			}
@@ -86,14 +86,4 @@ func (m *Mesh) mayUse(part *part, from, to *node) bool {
 	}
 	asSrc := func(c *class) bool { return has(c.asSrc, part.at) }
 	return to.profile.lands(part) && slices.ContainsFunc(from.profile.addrs, asSrc)
-}
-
-// sortedNodes gives all nodes by their ids.
-func (m *Mesh) sortedNodes() []*node {
-	all := make([]*node, 0, len(m.nodes))
-	for _, n := range m.nodes {
-		all = append(all, n)
-	}
-	slices.SortFunc(all, func(a, b *node) int { return cmp.Compare(a.ID, b.ID) })
-	return all
 }

@@ -26,12 +26,7 @@ type Access struct {
 // destination.
 func (m *Mesh) Reach() iter.Seq[Access] {
 	return func(yield func(Access) bool) {
-		all := make([]*node, 0, len(m.nodes))
-		for _, n := range m.nodes {
-			all = append(all, n)
-		}
-		slices.SortFunc(all, func(a, b *node) int { return cmp.Compare(a.ID, b.ID) })
-		for _, src := range all {
+		for _, src := range m.sortedNodes() {
 			peers := m.peersOf(src)
 			slices.SortFunc(peers, func(a, b *node) int { return cmp.Compare(a.ID, b.ID) })
 			for _, dst := range peers {

@@ -106,11 +106,12 @@ func (r *sshRule) maps(src, dst *Node, login string) bool {
 // are. A source or destination without nodes fails nothing.
 func (m *Mesh) TestSSH() []TestFailure {
 	var failures []TestFailure
+	nodes := m.sortedNodes()
 	for _, t := range m.pol.SSHTests() {
 		from := m.picker(t.Src)
 		to := m.anyPicker(t.Dst)
-		for _, src := range m.sortedNodes() {
-			for _, dst := range m.sortedNodes() {
+		for _, src := range nodes {
+			for _, dst := range nodes {
 				if from(&src.Node) && to(&dst.Node) {
 					failures = append(failures, m.expectSSH(t, src, dst)...)
 				}
@@ -146,20 +147,4 @@ func (v SSHVerdict) String() string {
 		return "let in"
 	}
 	return "refused"
-}
-
-// Attributes gives the attributes that a node carries, sorted.
-func (m *Mesh) Attributes(id string) []string {
-	n, ok := m.nodes[id]
-	if !ok {
-		return nil
-	}
-	var all []string
-	for _, a := range m.pol.NodeAttrs() {
-		if m.anyPicker(a.Target)(&n.Node) {
-			all = append(all, a.Attrs...)
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
 }

@@ -142,18 +142,15 @@ func (m *mesh) ssh(nodes, logins []string) string {
 }
 
 func (m *mesh) attrs(wanted []string) map[string][]string {
-	all := each(wanted, func(string) []string { return []string{} })
-	for _, name := range m.names {
-		for _, attribute := range m.Attributes(m.ids[name]) {
-			if carriers, ok := all[attribute]; ok {
-				all[attribute] = append(carriers, name)
-			}
+	carried := m.Attributes()
+	return each(wanted, func(attribute string) []string {
+		carriers := []string{}
+		for _, id := range carried[attribute] {
+			carriers = append(carriers, m.title[id])
 		}
-	}
-	for _, carriers := range all {
 		slices.Sort(carriers)
-	}
-	return all
+		return carriers
+	})
 }
 
 func (m *mesh) approve(q *question, name string) []netip.Prefix {

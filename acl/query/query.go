@@ -141,7 +141,6 @@ func embedded(m *compile.Mesh) error {
 // mesh is a compiled mesh with the names that the question gives its nodes.
 type mesh struct {
 	*compile.Mesh
-	names []string          // in the question's order
 	ids   map[string]string // name -> id
 	title map[string]string // id -> name
 }
@@ -163,7 +162,6 @@ func (q *question) mesh(pol *policy.Policy) (*mesh, error) {
 		}
 		id := fmt.Sprintf("%08d", i) // ids sort as the question names the nodes
 		m.ids[n.Name], m.title[id] = id, n.Name
-		m.names = append(m.names, n.Name)
 		nodes = append(nodes, n.compiled(id, users))
 	}
 	m.Load(nodes)

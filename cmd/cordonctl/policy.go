@@ -81,16 +81,22 @@ func queryPolicy(c *cli.Context) error {
 	return query.Serve(os.Stdin, c.App.Writer)
 }
 
-func setPolicy(c *cli.Context, api *admin.Client) error {
+// policyArgument reads the file that is a command's one argument.
+func policyArgument(c *cli.Context) (path, text, name string, err error) {
 	a, err := usage.Args(c, "FILE")
 	if err != nil {
-		return err
+		return "", "", "", err
 	}
-	text, name, err := readPolicy(a[0])
+	text, name, err = readPolicy(a[0])
+	return a[0], text, name, err
+}
+
+func setPolicy(c *cli.Context, api *admin.Client) error {
+	path, text, name, err := policyArgument(c)
 	if err != nil {
 		return err
 	}
-	if !c.Bool("yes") && a[0] != "-" && !confirmed(name) {
+	if !c.Bool("yes") && path != "-" && !confirmed(name) {
 		return errors.New("nothing was changed")
 	}
 	resp, err := api.SetPolicy(c.Context, connect.NewRequest(&admin.SetPolicyRequest{Text: text, ExpectedRevision: c.Uint64("from"), File: name}))
@@ -122,11 +128,7 @@ func confirmed(name string) bool {
 }
 
 func checkPolicy(c *cli.Context) error {
-	a, err := usage.Args(c, "FILE")
-	if err != nil {
-		return err
-	}
-	text, name, err := readPolicy(a[0])
+	_, text, name, err := policyArgument(c)
 	if err != nil {
 		return err
 	}
@@ -158,11 +160,7 @@ func checkPolicy(c *cli.Context) error {
 }
 
 func formatPolicy(c *cli.Context) error {
-	a, err := usage.Args(c, "FILE")
-	if err != nil {
-		return err
-	}
-	text, name, err := readPolicy(a[0])
+	path, text, name, err := policyArgument(c)
 	if err != nil {
 		return err
 	}
@@ -172,13 +170,13 @@ func formatPolicy(c *cli.Context) error {
 		return err
 	case c.Bool("check"):
 		if string(formatted) != text {
-			return fmt.Errorf("%s is not in canonical form: see `cordonctl policy fmt %s`", name, a[0])
+			return fmt.Errorf("%s is not in canonical form: see `cordonctl policy fmt %s`", name, path)
 		}
 		return nil
-	case c.Bool("write") && a[0] == "-":
+	case c.Bool("write") && path == "-":
 		return errors.New("standard input cannot be written back: leave --write out")
 	case c.Bool("write"):
-		return replaceFile(a[0], formatted)
+		return replaceFile(path, formatted)
 	}
 	_, err = c.App.Writer.Write(formatted)
 	return err
