@@ -41,19 +41,25 @@ func newAnswers() answers {
 // refuse makes the packet that tells the sender of p that it was refused, and
 // reports whether there is one to be sent.
 func (a *answers) refuse(batch filter.Batch, d filter.Direction, p *packet.Packet, v acl.Verdict) bool {
-	var buf []byte
+	sent, _ := a.send(func(buf []byte) ([]byte, bool) { return batch.AppendAnswer(buf, d, p, v) })
+	return sent
+}
+
+// send has a packet written into a free buffer, behind answerOffset, and queues
+// it. There is room for no more packets than there are buffers.
+func (a *answers) send(write func(buf []byte) (packet []byte, ok bool)) (sent, room bool) {
 	select {
-	case buf = <-a.free:
+	case buf := <-a.free:
+		out, ok := write(buf[:answerOffset])
+		if ok {
+			a.ready <- out
+		} else {
+			a.free <- buf
+		}
+		return ok, true
 	default:
-		return false
+		return false, false
 	}
-	out, ok := batch.AppendAnswer(buf[:answerOffset], d, p, v)
-	if !ok {
-		a.free <- buf
-		return false
-	}
-	a.ready <- out
-	return true
 }
 
 // take moves waiting answers into the places of a batch from n on, and gives how

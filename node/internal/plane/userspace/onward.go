@@ -93,16 +93,6 @@ func (g *guard) nudgeOnward(flow *packet.Flow) bool {
 
 // nudge has a packet sent that makes the own end of a flow speak, if there is room.
 func (a *answers) nudge(flow *packet.Flow) bool {
-	select {
-	case buf := <-a.free:
-		out, ok := packet.AppendNudge(buf[:answerOffset], flow)
-		if ok {
-			a.ready <- out
-		} else {
-			a.free <- buf
-		}
-		return ok
-	default:
-		return false
-	}
+	sent, _ := a.send(func(buf []byte) ([]byte, bool) { return packet.AppendNudge(buf, flow) })
+	return sent
 }

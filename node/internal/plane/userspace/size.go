@@ -46,16 +46,6 @@ func fitStream(p *packet.Packet, size int) {
 // tooBig tells whether p must not pass, and then tells its sender, if there is
 // room for the answer.
 func (a *answers) tooBig(p *packet.Packet, size int) bool {
-	select {
-	case buf := <-a.free:
-		out, ok := packet.AppendTooBig(buf[:answerOffset], p, size)
-		if ok {
-			a.ready <- out
-		} else {
-			a.free <- buf
-		}
-		return ok
-	default:
-		return true
-	}
+	sent, room := a.send(func(buf []byte) ([]byte, bool) { return packet.AppendTooBig(buf, p, size) })
+	return sent || !room
 }

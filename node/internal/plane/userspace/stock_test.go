@@ -95,15 +95,22 @@ func (s *stock) told(t *testing.T, want int) {
 	}
 }
 
-// A stock peer speaks with its gateway and, through it, with others, either of
-// them first, and only as the rules say.
-func TestStockPeerIsFronted(t *testing.T) {
+// fronted plays with a scanner that A fronts, in virtual time.
+func fronted(t *testing.T, play func(*testing.T, *couple, *stock)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCouple(t)
 		defer c.end()
 		s := newStock(c)
 		defer s.device.Close()
 		c.front(s)
+		play(t, c, s)
+	})
+}
+
+// A stock peer speaks with its gateway and, through it, with others, either of
+// them first, and only as the rules say.
+func TestStockPeerIsFronted(t *testing.T) {
+	fronted(t, func(t *testing.T, c *couple, s *stock) {
 		toA, toB := planetest.UDP(scanner, planetest.A4, 5000, 53), planetest.UDP(scanner, planetest.B4, 5000, 53)
 		s.tun.Send(planetest.UDP(scanner, planetest.A4, 5000, 54), toA, planetest.UDP(scanner, planetest.B4, 5000, 54), toB, planetest.UDP(planetest.B4, planetest.A4, 1, 53))
 		c.arrive("to the gateway", c.a, toA)
@@ -137,12 +144,7 @@ func TestStockPeerIsFronted(t *testing.T) {
 
 // It roams, and is kept, in the hours in which a node's tunnel is given up.
 func TestStockPeerRoamsAndStays(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCouple(t)
-		defer c.end()
-		s := newStock(c)
-		defer s.device.Close()
-		c.front(s)
+	fronted(t, func(t *testing.T, c *couple, s *stock) {
 		there, back := planetest.UDP(scanner, planetest.B4, 5000, 53), planetest.UDP(planetest.B4, scanner, 53, 5000)
 		for i := range 4 {
 			s.bind.away.Store(i%2 == 1)
@@ -163,12 +165,7 @@ func TestStockPeerRoamsAndStays(t *testing.T) {
 
 // Whatever takes its right away ends what is under way.
 func TestStockPeerLosesItsFlows(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCouple(t)
-		defer c.end()
-		s := newStock(c)
-		defer s.device.Close()
-		c.front(s)
+	fronted(t, func(t *testing.T, c *couple, s *stock) {
 		there, back := planetest.UDP(scanner, planetest.B4, 5000, 53), planetest.UDP(planetest.B4, scanner, 53, 5000)
 		flows := func(want bool) {
 			t.Helper()
@@ -232,12 +229,7 @@ func TestStrangersKeyIsNotAnswered(t *testing.T) {
 
 // What a listening program of a stock peer's lost is told to it.
 func TestStockPeerThatOnlyListensIsTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCouple(t)
-		defer c.end()
-		s := newStock(c)
-		defer s.device.Close()
-		c.front(s)
+	fronted(t, func(t *testing.T, c *couple, s *stock) {
 		rules := []acl.Rule{{ID: "r", Src: []acl.Class{1}, Dst: []acl.Class{1}, Open: []acl.Service{{Protocol: acl.TCP, First: 80, Last: 80}}}}
 		c.cfgA.Rules, c.cfgB.Rules = acl.RuleSet{In: rules, Out: rules}, acl.RuleSet{In: rules, Out: rules}
 		c.configure(c.a, &c.cfgA)
@@ -261,12 +253,7 @@ func TestStockPeerThatOnlyListensIsTold(t *testing.T) {
 // What a stock peer sent to a node that must first be found is judged again by the
 // rules of the moment when it goes on.
 func TestStockPeersPacketsWaitForAPath(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCouple(t)
-		defer c.end()
-		s := newStock(c)
-		defer s.device.Close()
-		c.front(s)
+	fronted(t, func(t *testing.T, c *couple, s *stock) {
 		c.permit(53, 54)
 		c.ways.lead(false)
 		there, other := planetest.UDP(scanner, planetest.B4, 5000, 53), planetest.UDP(scanner, planetest.B4, 5000, 54)
