@@ -105,7 +105,8 @@ func TestInitiationFloodLeavesServiceUp_A32(t *testing.T) {
 	if flood < 10_000 {
 		t.Errorf("%.0f initiations a second are no flood", flood)
 	}
-	if grown := resident(t, f.nodes["ehr"]) - memory; grown > 32<<10 {
+	// WireGuard's queue for initiations holds 1,024 of them, each in a buffer of 64 KiB.
+	if grown := resident(t, f.nodes["ehr"]) - memory; grown > 96<<10 {
 		t.Errorf("the daemon grew by %d KiB", grown)
 	}
 	if err := pump.Stop(); err != nil {

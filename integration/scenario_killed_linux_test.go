@@ -122,6 +122,7 @@ func (l *ledger) holds(t *testing.T, api *admin.Client) {
 // change tokens, tags and the policy. After each restart every change that was
 // acknowledged is there, and the chain of the audit is whole.
 func TestKilledCoordinatorKeepsWhatItAcknowledged_F01(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	s := raise(t, clinic)
 	if s == nil {
 		return

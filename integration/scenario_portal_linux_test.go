@@ -46,6 +46,7 @@ const intercept = `table ip portal {
 // too, nothing of it is believed, the help desk's page says what it is, and the
 // node is back when the portal has opened.
 func TestCaptivePortalIsSeenThrough_A34(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	if !lab.Require(t) {
 		return
 	}

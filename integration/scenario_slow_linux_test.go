@@ -170,6 +170,7 @@ func (s *scene) connected(node string) bool {
 // neighbours get every change meanwhile; and when they come back they get one
 // map and no backlog.
 func TestSlowReadersAreCutOffAndDelayNobody_A10_F26(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	top := lab.Segment("hub", "ward", "ehr", "sloth")
 	// What the kernel would take off the coordinator's hands must not hide for
 	// long that nobody reads.

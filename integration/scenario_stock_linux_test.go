@@ -229,6 +229,7 @@ func TestStockPeerRoams(t *testing.T) {
 // Whatever takes its right away ends what is under way: the policy, the route, the
 // gateway's file.
 func TestRevocationEndsStockPeersFlows_A31(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	s := raiseBay(t)
 	if s == nil {
 		return

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -149,10 +150,14 @@ func TestStockPeersAreCarriedOut(t *testing.T) {
 		if why := e.StockTrouble(&in.Stock.Peers[0]); why != "" {
 			t.Error(why)
 		}
+		p.setFail("plane", errors.New("busy"))
 		news := e.SetStock(engine.Stock{Prefixes: in.Stock.Prefixes})
+		asked(t, p, "plane")
 		if e.Enforces(news) {
-			t.Error("enforced before the plane was told")
+			t.Error("enforced though the plane refused it")
 		}
+		p.setFail("plane", nil)
+		time.Sleep(time.Minute)
 		asked(t, p, "plane")
 		if !e.Enforces(news) || e.Enforces(news+1) {
 			t.Error("not known to be enforced, or more than that")
