@@ -89,12 +89,18 @@ func MergeServices(open []Service) []Service {
 // LogLevel says how much of a flow under a rule is recorded.
 type LogLevel uint8
 
-// From least to most. Drops are recorded at every level but LogOff.
+// Drops are recorded at every level but LogOff. LogDetail and LogRecord ask for
+// more than flows: what a filter cannot give is told in flows.
 const (
-	LogFlows LogLevel = iota // start, end, bytes: the default
-	LogDrops                 // refused packets only
-	LogOff
+	LogFlows  LogLevel = iota // start, end, bytes: the default
+	LogDrops                  // refused packets only
+	LogOff                    // nothing
+	LogDetail                 // what an application says of itself besides: AE titles, HL7 types, server names
+	LogRecord                 // the session itself
 )
+
+// Flows tells whether the starts and ends of flows are recorded.
+func (l LogLevel) Flows() bool { return l != LogDrops && l != LogOff }
 
 // A Rule permits flows from a source class to a destination class. All of its
 // conditions must hold; a field at its zero value asks for nothing, save Src,
@@ -118,6 +124,14 @@ type Rule struct {
 	// counted from the node's last lease. Zero means for ever.
 	Hold time.Duration
 
+	// Drain is how long a flow lives on when a fact that it needs or the rule's
+	// time has ended; a new one cannot begin. Zero cuts it off at once.
+	Drain time.Duration
+
+	// Monitor marks a rule that permits what the policy else refuses, so that an
+	// admin sees what would be refused. Its flows are recorded as Monitored.
+	Monitor bool
+
 	Log LogLevel
 
 	// Features that are needed to judge the rule. A filter that lacks one takes
@@ -128,9 +142,25 @@ type Rule struct {
 // RuleSet is what one node enforces: In judges flows towards this node and
 // what is behind it, Out flows from them. Rules are in the policy's order; the
 // first that matches names the verdict.
+//
+// A rule that forbids is asked before all others, and one that matches and holds
+// refuses the flow whatever permits it. It holds while each fact that it needs
+// does; of its fields, Drain, Monitor and Hold mean nothing. An echo request is
+// forbidden by a rule that names its protocol only. Permitting rules that stand
+// beside such ones ask for [FeatureForbid]: a filter that would overlook what is
+// forbidden must permit nothing.
 type RuleSet struct {
-	In, Out []Rule
+	In, Out             []Rule
+	ForbidIn, ForbidOut []Rule
 }
+
+// The features that rules may ask for.
+const (
+	FeatureForbid  = "forbid"  // rules that forbid are obeyed
+	FeatureThrough = "through" // a session ends at a node between, and begins again there
+	FeatureRecord  = "record"  // a session that cannot be recorded is refused
+	FeatureLimit   = "limit"   // a flow that has carried too much is cut off
+)
 
 // PrefixClass puts a prefix into a class.
 type PrefixClass struct {
@@ -156,6 +186,8 @@ const (
 	NoFragment                 // a later fragment whose first was not permitted
 	NoMap                      // no verified map: nothing is permitted
 	TableFull                  // this peer holds as many flows as one peer may
+	Forbidden                  // a rule forbids this, whatever permits it
+	Monitored                  // nothing permits this, but the policy lets it pass for now and takes note
 	reasonsCount               // keep last
 )
 
@@ -165,6 +197,7 @@ var reasonText = [reasonsCount]string{
 	Malformed: "malformed packet", FactEnded: "a login or fact has ended", OutsideTime: "outside the rule's time",
 	HoldEnded: "coordinator silent for longer than the rule holds", NoFragment: "fragment without a permitted first fragment",
 	NoMap: "no verified map", TableFull: "too many flows from this peer",
+	Forbidden: "forbidden by rule", Monitored: "no rule allows it, but what it leads to is only monitored",
 }
 
 // String gives the reason in a few words.

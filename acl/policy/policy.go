@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 )
@@ -43,6 +44,17 @@ type Policy struct {
 	approvers AutoApprovers
 	tests     []Test
 	sshTests  []SSHTest
+
+	segments  map[string]Segment
+	services  map[string]Service
+	sites     map[string]Site
+	assets    []Asset
+	schedules map[string]Schedule
+	oncall    map[string]OnCall
+	approvals map[string]Approval
+	glasses   []BreakGlass
+	lockdowns map[string]Lockdown
+	forbids   []Rule
 }
 
 // Name gives the file's name, as [Parse] was told it.
@@ -190,6 +202,26 @@ type Rule struct {
 	// Postures are the postures of which the source's device must have one; nil
 	// asks for none. A rule that says nothing has those of defaultSrcPosture.
 	Postures []string
+
+	// Devices are tags of shared devices. A rule that has any is for the people
+	// in Src, who must sit at a device with one of them; nil is for devices of
+	// their own.
+	Devices  []string
+	When     When
+	Approval string   // name of the approval that it waits for ("approve:vendor")
+	Through  []string // tags of the nodes on which a session ends and begins again
+	OnExpiry OnExpiry
+	Limit    *Limit
+
+	Log        acl.LogLevel
+	LogSet     bool // the admin wrote a level
+	MustRecord bool // what cannot be recorded is refused
+
+	// Monitor is until when its conditions are recorded and not enforced.
+	Monitor time.Time
+
+	Glass string // id of the break-glass that it is; empty: none
+	Level string // name of the lockdown level at which it forbids; empty: always
 }
 
 // Part is what a rule opens at one set of destinations. A rule has several

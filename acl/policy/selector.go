@@ -27,6 +27,7 @@ const (
 	Tag           // nodes with the tag Name
 	Net           // exactly Prefix, whoever owns it
 	Set           // exactly the prefixes of the ipset Name, whoever owns them
+	InSegment     // what the members of the segment Name pick
 )
 
 // Selector is one name in a rule, resolved as far as the file alone can.

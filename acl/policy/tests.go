@@ -18,6 +18,10 @@ type Test struct {
 	Protocols []acl.Protocol // any of them will do; never empty
 	Accept    []Target
 	Deny      []Target
+
+	Name   string // "nurse, fresh tap"
+	Given  *Given // nil: it is judged on the nodes that there are
+	Expect *Expect
 }
 
 // Target is one host and one port.
