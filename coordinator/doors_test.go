@@ -63,7 +63,7 @@ func bomb(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	if _, err := io.Copy(w, &zeros{256 << 20}); err != nil {
+	if _, err := io.Copy(w, &zeros{64 << 20}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
@@ -86,13 +86,13 @@ func TestBodiesThatAreNoMessages(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	for what, status := range map[string]int{
 		"a stranger's bomb":   send(t, stranger.http, base+wire.NodeServiceEnrolProcedure, bytes.NewReader(packed), gz),
-		"a stranger's flood":  send(t, stranger.http, base+wire.NodeServiceEnrolProcedure, &zeros{64 << 20}, nil),
+		"a stranger's flood":  send(t, stranger.http, base+wire.NodeServiceEnrolProcedure, &zeros{32 << 20}, nil),
 		"a stranger's noise":  send(t, stranger.http, base+wire.NodeServiceEnrolProcedure, bytes.NewReader([]byte("\xff\x00{[")), nil),
 		"a node's bomb":       send(t, member.http, base+wire.NodeServiceReportProcedure, bytes.NewReader(packed), gz),
-		"a node's flood":      send(t, member.http, base+wire.NodeServiceSurrenderProcedure, &zeros{64 << 20}, nil),
+		"a node's flood":      send(t, member.http, base+wire.NodeServiceSurrenderProcedure, &zeros{32 << 20}, nil),
 		"an operator's bomb":  send(t, r.operator(admin.ServerName), base+admin.AdminServiceSetPolicyProcedure, bytes.NewReader(packed), gzBearer),
-		"an operator's flood": send(t, r.operator(admin.ServerName), base+admin.AdminServiceSetPolicyProcedure, &zeros{64 << 20}, bearer(all)),
-		"a passer-by's flood": send(t, r.operator("portal.example"), base+admin.AdminServiceSetPolicyProcedure, &zeros{64 << 20}, nil),
+		"an operator's flood": send(t, r.operator(admin.ServerName), base+admin.AdminServiceSetPolicyProcedure, &zeros{32 << 20}, bearer(all)),
+		"a passer-by's flood": send(t, r.operator("portal.example"), base+admin.AdminServiceSetPolicyProcedure, &zeros{32 << 20}, nil),
 		"a passer-by's bomb":  send(t, r.operator("portal.example"), base+"/", bytes.NewReader(packed), gz),
 	} {
 		if status == http.StatusOK || status == http.StatusInternalServerError {
@@ -100,7 +100,7 @@ func TestBodiesThatAreNoMessages(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	if grown := (after.TotalAlloc - before.TotalAlloc) >> 20; grown > 256 {
+	if grown := (after.TotalAlloc - before.TotalAlloc) >> 20; grown > 160 {
 		t.Errorf("nine bad bodies had %d MB allocated, on both sides together", grown)
 	}
 	if got := r.status(); got.Nodes != 1 {
