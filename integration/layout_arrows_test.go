@@ -33,6 +33,7 @@ func arrows() map[string]row {
 	return map[string]row{
 		"acl":                   {why: "compiled rules are what every data plane obeys: they know nobody"},
 		"acl/policy":            {may: may("acl"), why: "the language knows neither nodes nor networks"},
+		"acl/calendar":          {why: "a calendar answers for the moment that it is asked about: it knows no policy, no people and no clock"},
 		"acl/packet":            {may: may("acl"), why: "a packet is bytes, whoever judges it"},
 		"acl/packet/packettest": {may: may("acl", "acl/packet"), why: "makes packets for tests of packet and filter"},
 		"acl/compile":           {may: may("acl", "acl/policy"), why: "people and nodes come in by its own Directory interface"},
