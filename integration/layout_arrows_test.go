@@ -32,11 +32,11 @@ func arrows() map[string]row {
 	)
 	return map[string]row{
 		"acl":                   {why: "compiled rules are what every data plane obeys: they know nobody"},
-		"acl/policy":            {may: may("acl"), why: "the language knows neither nodes nor networks"},
+		"acl/policy":            {may: may("acl", "acl/calendar"), why: "the language knows neither nodes nor networks"},
 		"acl/calendar":          {why: "a calendar answers for the moment that it is asked about: it knows no policy, no people and no clock"},
 		"acl/packet":            {may: may("acl"), why: "a packet is bytes, whoever judges it"},
 		"acl/packet/packettest": {may: may("acl", "acl/packet"), why: "makes packets for tests of packet and filter"},
-		"acl/compile":           {may: may("acl", "acl/policy"), why: "people and nodes come in by its own Directory interface"},
+		"acl/compile":           {may: may("acl", "acl/calendar", "acl/policy"), why: "people and nodes come in by its own Directory interface"},
 		"acl/filter":            {may: may("acl", "acl/packet"), why: "the filter obeys rules, and never sees a policy"},
 		"acl/query": {may: may("acl", "acl/policy", "acl/compile", "acl/packet", "acl/filter"),
 			why: "answers must come from what enforces, and from no third reading of the policy"},

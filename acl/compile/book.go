@@ -23,6 +23,7 @@ type book struct {
 	byLogin  map[string][]selector
 	byDomain map[string]selector
 	byRole   map[string]selector
+	byGroup  map[string][]selector // groups of an identity provider, and the policy's own
 	byTag    map[string]selector
 	literals map[netip.Prefix][]selector
 	vias     map[string][]int32 // tag -> numbers of the via lists that name it
@@ -33,6 +34,13 @@ type book struct {
 	internet     []int32   // indexes of the parts into autogroup:internet, ascending
 	asSrc, asDst [][]int32 // selector -> indexes of parts, ascending
 	hasSelf      bool
+
+	facts      map[acl.Fact]bool          // that some rule may ask for
+	schedules  map[string]policy.Schedule // that some rule keeps
+	segments   []policy.Segment           // by name
+	segmentsOf map[selector][]int32       // selector -> indexes of the segments of which it is a member
+	zones      map[string]*zone           // by those indexes
+	glasses    map[string]policy.BreakGlass
 }
 
 // part is one part of a rule, with the classes that match it now.
@@ -45,7 +53,10 @@ type part struct {
 	internet bool
 	open     []acl.Service
 	app      []policy.Capability
-	needs    [][]acl.Fact // one of these sets; nil: none
+	forbid   bool
+	person   acl.Fact // who sits at the source, a shared device; empty: a source like any other
+	splits   bool     // it asks machines for less than people
+	grounds  map[groundKey][]ground
 	src, dst []selector
 
 	// Parts with the same selectors share a list: a thousand rules from * have one.
@@ -55,25 +66,15 @@ type part struct {
 // anyWay is the via of a part that does not say which routers to lead through.
 const anyWay int32 = -1
 
-// The texts of * as a source and as a destination: it means different sets.
-const (
-	anySrcText   = "src:*"
-	anyDstText   = "dst:*"
-	memberText   = "autogroup:member"
-	taggedText   = "autogroup:tagged"
-	internetText = "autogroup:internet"
-)
-
 func newBook(pol *policy.Policy) *book {
 	b := &book{
 		byLogin: make(map[string][]selector), byDomain: make(map[string]selector), byRole: make(map[string]selector),
+		byGroup: make(map[string][]selector), glasses: make(map[string]policy.BreakGlass), zones: make(map[string]*zone), facts: make(map[acl.Fact]bool),
 		byTag: make(map[string]selector), literals: make(map[netip.Prefix][]selector), vias: make(map[string][]int32),
 	}
-	used := make(map[string]policy.Selector)
-	var rough []roughPart
-	for i := range pol.Rules() {
-		rough = append(rough, roughParts(&pol.Rules()[i], used)...)
-	}
+	d := drafts{pol: pol, used: make(map[string]policy.Selector)}
+	d.all()
+	used := d.used
 	b.texts = slices.Sorted(maps.Keys(used))
 	b.asSrc, b.asDst = make([][]int32, len(b.texts)), make([][]int32, len(b.texts))
 	ids := make(map[string]selector, len(b.texts))
@@ -83,14 +84,18 @@ func newBook(pol *policy.Policy) *book {
 	}
 	b.anySrc, b.anyDst = idOf(ids, anySrcText), idOf(ids, anyDstText)
 	b.member, b.tagged = idOf(ids, memberText), idOf(ids, taggedText)
+	b.schedules = d.schedules
+	b.zone(pol, ids)
 	src, dst, ways := make(lists), make(lists), make(map[string]int32)
-	for _, r := range rough {
+	for _, r := range d.parts {
 		p := b.add(r, ids)
 		p.via = b.way(r.rule.Via, ways)
 		p.srcClasses, p.dstClasses = src.of(p.src), dst.of(p.dst)
 	}
-	for login := range b.byLogin {
-		slices.Sort(b.byLogin[login])
+	for _, by := range []map[string][]selector{b.byLogin, b.byGroup} {
+		for name := range by {
+			slices.Sort(by[name])
+		}
 	}
 	return b
 }
@@ -121,65 +126,20 @@ func idOf(ids map[string]selector, text string) selector {
 	return unused
 }
 
-// roughPart is a part whose selectors are still texts.
-type roughPart struct {
-	rule     *policy.Rule
-	part     *policy.Part
-	src, dst []string
-}
-
-// roughParts notes which selectors a rule uses. A part without sources or
-// destinations opens nothing and is dropped.
-func roughParts(rule *policy.Rule, used map[string]policy.Selector) []roughPart {
-	var all []roughPart
-	for i := range rule.Parts {
-		p := &rule.Parts[i]
-		if len(rule.Src) == 0 || (len(p.Dst) == 0 && !p.Self && !p.Internet) {
-			continue
-		}
-		r := roughPart{rule: rule, part: p}
-		for _, s := range rule.Src {
-			text := s.Key()
-			switch {
-			case s.Kind == policy.Any && p.Self:
-				text, s = memberText, policy.Selector{Kind: policy.Member} // each person to their own
-			case s.Kind == policy.Any:
-				text = anySrcText
-			}
-			used[text] = s
-			r.src = append(r.src, text)
-		}
-		for _, s := range p.Dst {
-			text := s.Key()
-			if s.Kind == policy.Any {
-				text = anyDstText
-			}
-			used[text] = s
-			r.dst = append(r.dst, text)
-		}
-		if p.Internet {
-			used[internetText] = policy.Selector{Kind: policy.Internet}
-			r.dst = append(r.dst, internetText)
-		}
-		if p.Self {
-			used[memberText] = policy.Selector{Kind: policy.Member}
-			r.dst = append(r.dst, memberText)
-		}
-		all = append(all, r)
-	}
-	return all
-}
-
 // index makes a selector findable from what it selects.
 func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
 	switch s.Kind {
 	case policy.User:
 		b.byLogin[s.Name] = append(b.byLogin[s.Name], id)
 	case policy.Group:
-		logins, _ := pol.Group(s.Name)
-		for _, login := range logins {
-			if !slices.Contains(b.byLogin[login], id) {
-				b.byLogin[login] = append(b.byLogin[login], id)
+		members, _ := pol.Group(s.Name)
+		for _, member := range append(slices.Clip(members), s.Name) {
+			by := b.byLogin
+			if strings.Contains(member, ":") {
+				by = b.byGroup
+			}
+			if !slices.Contains(by[member], id) {
+				by[member] = append(by[member], id)
 			}
 		}
 	case policy.Domain:
@@ -196,14 +156,13 @@ func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
 	}
 }
 
-func (b *book) add(r roughPart, ids map[string]selector) *part {
+func (b *book) add(r draft, ids map[string]selector) *part {
 	p := &part{
 		rule: r.rule, words: r.part, at: int32(len(b.parts)), self: r.part.Self, internet: r.part.Internet,
-		open: r.part.Open, app: r.part.App,
+		open: r.part.Open, app: r.part.App, forbid: r.forbid, person: r.person,
 	}
-	for _, posture := range r.rule.Postures {
-		p.needs = append(p.needs, []acl.Fact{acl.Fact(posture)})
-	}
+	b.learn(r.rule, r.person)
+	p.splits = p.person == "" && (len(b.segments) > 0 || aboutPeople(&r.rule.When))
 	for _, text := range r.src {
 		p.src = append(p.src, ids[text])
 	}
@@ -236,17 +195,19 @@ func (l lists) of(ids []selector) *classList {
 	return l[key]
 }
 
-// same tells whether two books say the same of every node there could be. Where
-// in the file a rule stands does not matter.
+// same tells whether two books surely say the same of every node there could be.
+// Where in the file a rule stands does not matter.
 func (b *book) same(o *book) bool {
-	return slices.Equal(b.texts, o.texts) && maps.Equal(b.byTag, o.byTag) && maps.Equal(b.byDomain, o.byDomain) && maps.Equal(b.byRole, o.byRole) &&
+	return slices.EqualFunc(b.segments, o.segments, sameSegment) && maps.EqualFunc(b.glasses, o.glasses, sameGlass) &&
+		maps.EqualFunc(b.schedules, o.schedules, sameSchedule) &&
+		maps.EqualFunc(b.byGroup, o.byGroup, slices.Equal[[]selector]) && slices.Equal(b.texts, o.texts) && maps.Equal(b.byTag, o.byTag) && maps.Equal(b.byDomain, o.byDomain) && maps.Equal(b.byRole, o.byRole) &&
 		maps.EqualFunc(b.literals, o.literals, slices.Equal[[]selector]) && maps.EqualFunc(b.vias, o.vias, slices.Equal[[]int32]) &&
 		maps.EqualFunc(b.byLogin, o.byLogin, slices.Equal[[]selector]) && slices.EqualFunc(b.parts, o.parts, samePart)
 }
 
 func samePart(x, y *part) bool {
 	return x.rule.ID == y.rule.ID && x.self == y.self && x.internet == y.internet && x.via == y.via && slices.Equal(x.open, y.open) &&
-		slices.Equal(x.src, y.src) && slices.Equal(x.dst, y.dst) && slices.EqualFunc(x.needs, y.needs, slices.Equal[[]acl.Fact]) &&
+		slices.Equal(x.src, y.src) && slices.Equal(x.dst, y.dst) && x.forbid == y.forbid && x.person == y.person && sameTerms(x.rule, y.rule) &&
 		slices.EqualFunc(x.app, y.app, func(a, b policy.Capability) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) })
 }
 
@@ -265,6 +226,9 @@ func (b *book) of(n Node) []selector {
 		_, domain, _ := strings.Cut(n.User, "@")
 		all = append(append(all, b.member), b.byLogin[n.User]...)
 		all = append(append(all, idOf(b.byDomain, domain), idOf(b.byRole, n.Role)), b.byLogin[n.UserName+"@"]...)
+		for _, group := range n.Groups {
+			all = append(all, b.byGroup[group]...)
+		}
 	}
 	return sortedSet(all)
 }

@@ -20,7 +20,7 @@ func (m *Mesh) Capabilities(id string) map[string]map[string][]string {
 	g := giving{all: make(map[string]map[string][]string)}
 	nodes := m.sortedNodes()
 	for _, part := range m.book.parts {
-		if len(part.app) == 0 || part.via != anyWay || part.needs != nil {
+		if len(part.app) == 0 || part.via != anyWay || part.rule.Conditional() {
 			continue
 		}
 		for _, other := range nodes {

@@ -17,6 +17,10 @@ type View struct {
 	Self  bool // its own prefixes, owner or name
 	Rules bool // its rule set
 
+	// Ended tells that a fact of the node or of one of its peers ended, or ends
+	// sooner than was told.
+	Ended bool
+
 	upserted, removed []string // may hold Node itself; shared between views
 }
 
@@ -77,7 +81,7 @@ func (t *turn) tell() Change {
 		if !mv.node.leaving {
 			after = t.m.peersOf(mv.node)
 			own := t.viewOf(mv.node)
-			own.Self = mv.told
+			own.Self, own.Ended = mv.told, mv.ended
 			own.Rules = mv.fresh || !equalRules(mv.rules, t.m.rulesOf(mv.node.profile))
 		}
 		t.tellPeers(mv, id, after)
@@ -119,7 +123,7 @@ func (t *turn) tellPeers(mv *move, id []string, after []*node) {
 			continue
 		}
 		v := t.viewOf(peer)
-		v.upserted = join(v.upserted, id)
+		v.upserted, v.Ended = join(v.upserted, id), v.Ended || mv.ended
 	}
 	is := t.m.stamp(after)
 	for _, peer := range mv.peers {

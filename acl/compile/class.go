@@ -14,6 +14,9 @@ type class struct {
 	key  string
 	sign []selector // never empty
 
+	human bool  // devices of people
+	zone  *zone // of the segments that it is in
+
 	asSrc, asDst []int32 // indexes of the parts that it matches, ascending
 
 	entries  int  // prefixes in it
@@ -39,6 +42,7 @@ func (m *Mesh) classFor(sign []selector) *class {
 		c.asSrc = append(c.asSrc, m.book.asSrc[id]...)
 		c.asDst = append(c.asDst, m.book.asDst[id]...)
 	}
+	c.human, c.zone = has(sign, m.book.member), m.book.zoneOf(sign)
 	c.num = acl.Class(hash64(strings.Join(texts, "\n")))
 	c.asSrc, c.asDst = sortedSet(c.asSrc), sortedSet(c.asDst)
 	m.classes[c.key], m.byNum[c.num] = c, c
@@ -62,13 +66,14 @@ type classList struct {
 
 	added, removed *class // the last ones: a class meets its list once for each part
 	mark, stained  uint64
+	cells          []cell // all of them, by what grounds depend on; nil until somebody asks
 }
 
 func (l *classList) add(c *class) {
 	if l.added == c {
 		return
 	}
-	l.added = c
+	l.added, l.cells = c, nil
 	i, _ := slices.BinarySearch(l.nums, c.num)
 	l.all = slices.Insert(l.all, i, c)
 	if i == len(l.nums) {
@@ -82,7 +87,7 @@ func (l *classList) remove(c *class) {
 	if l.removed == c {
 		return
 	}
-	l.removed = c
+	l.removed, l.cells = c, nil
 	i, _ := slices.BinarySearch(l.nums, c.num)
 	l.all = slices.Delete(l.all, i, i+1)
 	l.nums = slices.Concat(l.nums[:i], l.nums[i+1:])

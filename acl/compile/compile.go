@@ -33,6 +33,7 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/gaissmai/bart"
 
@@ -51,7 +52,11 @@ type Node struct {
 
 	UserName string         // the owner's name, for policies that write NAME@
 	Role     string         // the owner's role: "admin"
+	Groups   []string       // the owner's groups at an identity provider: "scim:Nurses"
 	Elected  []netip.Prefix // those of Routes for which it was elected before others that have them too
+
+	Devices []Device      // behind it, without a daemon, that it vouches for
+	Facts   []acl.FactEnd // of the node and of whoever sits at it
 }
 
 // Mesh is a policy compiled for a directory of nodes. It is not safe for
@@ -70,7 +75,10 @@ type Mesh struct {
 	profiles map[string]*profile
 	ssh      []sshRule // nil until somebody asks
 	exits    []*node   // that have an approved default route
-	round    uint64    // stamps marks
+	declared Declared
+	now      time.Time
+	supposed []acl.FactEnd // of whoever asks, besides what is known
+	round    uint64        // stamps marks
 }
 
 // New gives a mesh without nodes. The ranges are those from which nodes have
@@ -146,6 +154,15 @@ func (m *Mesh) Owner(id string) acl.Owner {
 		return n.record.owner
 	}
 	return 0
+}
+
+// Facts gives what is known of a node or of whoever sits at it, of what the policy
+// asks for, sorted: what its peers are told.
+func (m *Mesh) Facts(id string) []acl.FactEnd {
+	if n, ok := m.nodes[id]; ok {
+		return n.record.facts
+	}
+	return nil
 }
 
 // Classes gives every prefix that matters with its class, in no order: the

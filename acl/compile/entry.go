@@ -13,6 +13,7 @@ type entry struct {
 	exits    int     // of a default route: the nodes that have it
 	hosts    []*node // whose address it is: one, or it is nobody's
 	routers  []*node // who routes it
+	vouched  []*node // whose device it is
 	class    *class  // nil: no selector matches
 }
 
@@ -27,12 +28,12 @@ func (m *Mesh) entry(prefix netip.Prefix) *entry {
 }
 
 func (e *entry) needless() bool {
-	return len(e.literals) == 0 && !e.inRange && len(e.hosts) == 0 && len(e.routers) == 0 && e.exits == 0
+	return len(e.literals) == 0 && !e.inRange && len(e.hosts) == 0 && len(e.routers) == 0 && len(e.vouched) == 0 && e.exits == 0
 }
 
 // own gives the selectors that match a prefix by itself, whatever is around it.
 // An address that two nodes claim is neither's: who could say whose rights it has?
-func (m *Mesh) own(e *entry) []selector {
+func (m *Mesh) own(prefix netip.Prefix, e *entry) []selector {
 	all := slices.Clone(e.literals)
 	if e.inRange || len(e.routers) > 0 {
 		all = append(all, m.book.anySrc)
@@ -43,7 +44,22 @@ func (m *Mesh) own(e *entry) []selector {
 	if len(e.hosts) == 1 {
 		all = append(all, e.hosts[0].selectors...)
 	}
+	if len(e.hosts) == 0 {
+		all = append(all, e.agreed(prefix)...)
+	}
 	return sortedSet(all)
+}
+
+// agreed gives what all gateways that vouch for a device say of it.
+func (e *entry) agreed(prefix netip.Prefix) []selector {
+	if len(e.vouched) == 0 {
+		return nil
+	}
+	said := e.vouched[0].tagged[prefix]
+	if slices.ContainsFunc(e.vouched, func(n *node) bool { return !slices.Equal(n.tagged[prefix], said) }) {
+		return nil
+	}
+	return said
 }
 
 // around gives the signature of the nearest entry that encloses prefix.
@@ -92,7 +108,7 @@ func (t *turn) signOne(outer []nest, prefix netip.Prefix, e *entry) []nest {
 	for len(outer) > 1 && !covers(outer[len(outer)-1].prefix, prefix) {
 		outer = outer[:len(outer)-1]
 	}
-	sign := union(outer[len(outer)-1].sign, t.m.own(e))
+	sign := union(outer[len(outer)-1].sign, t.m.own(prefix, e))
 	if c := t.m.classFor(sign); c != e.class {
 		t.reclass(e, c)
 		t.touch(prefix, e)

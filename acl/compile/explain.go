@@ -3,7 +3,6 @@ package compile
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -31,9 +30,19 @@ func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Exp
 		e.Text = fmt.Sprintf("denied: no node has or routes %s", dst)
 		return e
 	}
-	if p := m.judge(from, to, proto, port); p != nil {
-		e.Allow, e.Rule, e.Pos = true, p.rule.ID, p.rule.Pos
-		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s", from.label, to.label, serviceText(proto, port), ruleText(p))
+	j := m.judge(from, to, proto, port)
+	switch {
+	case j.allow && j.ground.monitor:
+		e.Allow, e.Rule, e.Pos = true, j.part.rule.ID, j.part.rule.Pos
+		e.Text = fmt.Sprintf("allowed for now: %s may reach %s on %s, since %s is only monitored", from.label, to.label, serviceText(proto, port), ruleText(j.part))
+		return e
+	case j.allow:
+		e.Allow, e.Rule, e.Pos = true, j.part.rule.ID, j.part.rule.Pos
+		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s", from.label, to.label, serviceText(proto, port), ruleText(j.part))
+		return e
+	case j.part != nil:
+		e.Rule, e.Pos = j.part.rule.ID, j.part.rule.Pos
+		e.Text = fmt.Sprintf("denied: rule %s forbids %s to reach %s on %s", ruleText(j.part), from.label, to.label, serviceText(proto, port))
 		return e
 	}
 	e.Text = fmt.Sprintf("denied: no rule lets %s reach %s on %s", from.label, to.label, serviceText(proto, port))
@@ -47,7 +56,7 @@ func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Exp
 // Allowed is the yes or no of [Mesh.Explain], without its words.
 func (m *Mesh) Allowed(src, dst netip.Addr, proto acl.Protocol, port uint16) bool {
 	from, to := m.locate(src), m.locate(dst)
-	return to.reachable && m.judge(from, to, proto, port) != nil
+	return to.reachable && m.judge(from, to, proto, port).allow
 }
 
 // place is an address as the policy sees it.
@@ -110,38 +119,6 @@ func (n *node) title() string {
 	return n.ID
 }
 
-// judge gives the first part that allows a flow, or nil.
-func (m *Mesh) judge(from, to place, proto acl.Protocol, port uint16) *part {
-	return m.first(from, to, func(p *part) bool { return opens(p.open, proto, port) })
-}
-
-// first gives the first part from one place to another that is as wanted, or nil.
-func (m *Mesh) first(from, to place, wanted func(*part) bool) *part {
-	if from.class == nil || to.class == nil {
-		return nil
-	}
-	for at := range common(from.class.asSrc, to.class.asDst) {
-		p := m.book.parts[at]
-		if p.holds(from, to) && wanted(p) {
-			return p
-		}
-	}
-	return nil
-}
-
-// holds tells whether a part whose classes match is in force between two places.
-// Nobody is known to have any posture here.
-func (p *part) holds(from, to place) bool {
-	if p.needs != nil || p.self && (from.owner == 0 || from.owner != to.owner) {
-		return false
-	}
-	answering := to.routers
-	if to.host != nil {
-		answering = []*node{to.host}
-	}
-	return len(answering) == 0 || slices.ContainsFunc(answering, func(n *node) bool { return n.profile.lands(p) })
-}
-
 // opens tells whether services let the first packet of a flow through. An echo
 // request passes wherever anything is open.
 func opens(open []acl.Service, proto acl.Protocol, port uint16) bool {
@@ -173,6 +150,9 @@ type near struct {
 func (m *Mesh) nearest(from, to place, proto acl.Protocol, port uint16) near {
 	best := near{miss: 6}
 	for at, p := range m.book.parts {
+		if p.forbid || p.rule.Section == "segments" {
+			continue
+		}
 		if n := m.lacks(p, int32(at), from, to, proto, port); n.miss < best.miss {
 			best = n
 		}
@@ -193,8 +173,8 @@ func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port
 		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), 2
 	case src && dst && p.self:
 		n.why, n.miss = "it lets people reach their own nodes only, and these two are not of one person", 2
-	case src && dst && p.needs != nil:
-		n.why, n.miss = fmt.Sprintf("it asks for %s", factsText(p.needs)), 2
+	case src && dst && m.lands(p, to):
+		n.why, n.miss = m.missing(p, from, to), 2
 	case src && dst:
 		n.why, n.miss = fmt.Sprintf("it leads through routers with %s only", strings.Join(p.rule.Via, " or ")), 2
 	case dst && fits:

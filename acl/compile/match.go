@@ -19,6 +19,9 @@ func (m *Mesh) picker(s policy.Selector) func(*Node) bool {
 		return func(n *Node) bool { return len(n.Tags) > 0 }
 	case policy.Tag:
 		return func(n *Node) bool { return slices.Contains(n.Tags, s.Name) }
+	case policy.InSegment:
+		segment, _ := m.pol.Segment(s.Name)
+		return m.anyPicker(segment.Members)
 	case policy.Net, policy.Set:
 		prefixes := spans(s, m.pol)
 		return func(n *Node) bool {
@@ -55,7 +58,10 @@ func (m *Mesh) personPicker(s policy.Selector) func(*Node) bool {
 		for _, login := range logins {
 			members[login] = true
 		}
-		return func(n *Node) bool { return members[n.User] || members[n.UserName+"@"] }
+		group := func(g string) bool { return g == s.Name || members[g] }
+		return func(n *Node) bool {
+			return members[n.User] || members[n.UserName+"@"] || slices.ContainsFunc(n.Groups, group)
+		}
 	}
 	return func(*Node) bool { return false }
 }

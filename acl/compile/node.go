@@ -15,7 +15,8 @@ type node struct {
 	Node                     // as put; addresses and routes in canonical form
 	defaults  []netip.Prefix // approved default routes; not among Routes
 	selectors []selector
-	ways      []int32 // numbers of the via lists that name one of its tags
+	ways      []int32                     // numbers of the via lists that name one of its tags
+	tagged    map[netip.Prefix][]selector // its devices, with those of their tags
 
 	// What was last told. It lags behind Node until the turn's end.
 	record  record
@@ -36,10 +37,11 @@ type record struct {
 	name     string
 	owner    acl.Owner
 	prefixes []acl.PrefixClass
+	facts    []acl.FactEnd // of those that the policy asks for, sorted
 }
 
 func (r record) equal(o record) bool {
-	return r.name == o.name && r.owner == o.owner && slices.Equal(r.prefixes, o.prefixes)
+	return r.name == o.name && r.owner == o.owner && slices.Equal(r.prefixes, o.prefixes) && slices.EqualFunc(r.facts, o.facts, sameEnd)
 }
 
 // profile is what the rules can tell of nodes. Its nodes share one rule set.
@@ -85,7 +87,7 @@ func (n *node) become(in Node, b *book) {
 	slices.SortFunc(n.Routes, comparePrefix)
 	slices.SortFunc(n.defaults, comparePrefix)
 	n.Addrs, n.Routes, n.defaults = slices.Compact(n.Addrs), slices.Compact(n.Routes), slices.Compact(n.defaults)
-	n.selectors, n.ways = b.of(n.Node), b.waysOf(n.Node)
+	n.selectors, n.ways, n.tagged = b.of(n.Node), b.waysOf(n.Node), b.devicesOf(n.Node)
 }
 
 func comparePrefix(a, b netip.Prefix) int {
@@ -96,7 +98,7 @@ func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) 
 
 // recordOf works out what viewers should hold of a node.
 func (m *Mesh) recordOf(n *node) record {
-	r := record{name: n.Name}
+	r := record{name: n.Name, facts: m.book.wanted(n.Facts)}
 	if n.User != "" && len(n.Tags) == 0 {
 		r.owner = ownerOf(n.User)
 	}

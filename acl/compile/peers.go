@@ -35,7 +35,7 @@ func (m *Mesh) reaches(a, b *node) bool {
 	for _, c := range a.profile.classes {
 		for _, d := range b.profile.classes {
 			for at := range common(c.asSrc, d.asDst) {
-				if part := m.book.parts[at]; (!part.self || sameOwner) && b.profile.lands(part) {
+				if part := m.book.parts[at]; !part.forbid && (!part.self || sameOwner) && b.profile.lands(part) {
 					return true
 				}
 			}
@@ -50,7 +50,8 @@ func (m *Mesh) reaches(a, b *node) bool {
 // reachesInternet tells whether a rule leads from a class through an exit node.
 func (m *Mesh) reachesInternet(from *class, exit *profile) bool {
 	return exit.exit && slices.ContainsFunc(m.book.internet, func(at int32) bool {
-		return has(from.asSrc, at) && exit.lands(m.book.parts[at])
+		part := m.book.parts[at]
+		return !part.forbid && has(from.asSrc, at) && exit.lands(part)
 	})
 }
 
@@ -115,13 +116,13 @@ func (m *Mesh) adjacent(p *profile) []*profile {
 			v.destinations(m.book.parts[at])
 		}
 		for _, at := range c.asDst {
-			if part := m.book.parts[at]; !part.self && !part.internet && p.lands(part) {
+			if part := m.book.parts[at]; !part.forbid && !part.self && !part.internet && p.lands(part) {
 				v.all(part.srcClasses)
 			}
 		}
 	}
 	for _, at := range m.book.internet {
-		if part := m.book.parts[at]; p.lands(part) {
+		if part := m.book.parts[at]; !part.forbid && p.lands(part) {
 			v.all(part.srcClasses)
 		}
 	}
@@ -137,7 +138,7 @@ type visit struct {
 // destinations visits the profiles on which a part lands.
 func (v *visit) destinations(part *part) {
 	switch {
-	case part.self:
+	case part.self || part.forbid:
 	case part.internet:
 		for _, n := range v.m.exits {
 			if n.profile != nil && n.profile.lands(part) {

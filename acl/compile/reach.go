@@ -104,7 +104,7 @@ func (n *node) in(c *class) []netip.Prefix {
 func (m *Mesh) openBetween(from, to *class, counts func(*part) bool) (open []acl.Service, rules []acl.RuleID) {
 	for at := range common(from.asSrc, to.asDst) {
 		p := m.book.parts[at]
-		if len(p.open) == 0 || !counts(p) {
+		if len(p.open) == 0 || p.forbid || !counts(p) {
 			continue
 		}
 		open = append(open, p.open...)
@@ -123,7 +123,7 @@ func (c *class) answers(p *part) bool {
 // openOwn gives what a class may reach at nodes of the same owner only.
 func (m *Mesh) openOwn(from *class) (open []acl.Service, rules []acl.RuleID) {
 	for _, at := range from.asSrc {
-		if p := m.book.parts[at]; p.self && len(p.open) > 0 {
+		if p := m.book.parts[at]; p.self && !p.forbid && len(p.open) > 0 {
 			open, rules = append(open, p.open...), append(rules, p.rule.ID)
 		}
 	}

@@ -3,8 +3,10 @@ package compile
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -20,35 +22,100 @@ type TestFailure struct {
 // String gives position and text in one line.
 func (f TestFailure) String() string { return f.Pos.String() + ": " + f.Text }
 
-// Test judges the policy's own tests on the nodes that there are. None failed
-// when it returns nil.
+// Test judges the policy's own tests. None failed when it returns nil.
 //
-// What a test accepts must be open from every device of its source to at least
-// one device of the destination; what it denies must be open from none to any.
-// Source and destination must have devices; an address is one, whoever has it.
+// A test that supposes nothing is judged on the nodes that there are: what it
+// accepts must be open from every device of its source to at least one device of
+// the destination; what it denies must be open from none to any. Source and
+// destination must have devices; an address is one, whoever has it. A test with a
+// name or with something given is judged so in a world that is made up for it.
 func (m *Mesh) Test() []TestFailure {
-	j := judging{m, make(map[string][]device)}
+	real := &judging{Mesh: m, lookUp: m.lookUp, known: make(map[string][]device)}
+	var madeUp *world
 	var failures []TestFailure
 	for _, t := range m.pol.Tests() {
-		from := j.devices(t.Src)
-		if len(from) == 0 {
-			failures = append(failures, TestFailure{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true})
+		if t.Given == nil {
+			failures = append(failures, real.test(t)...)
 			continue
 		}
-		for _, target := range t.Accept {
-			failures = append(failures, j.expect(t, target, from, true)...)
+		if madeUp == nil {
+			madeUp = m.madeUp()
 		}
-		for _, target := range t.Deny {
-			failures = append(failures, j.expect(t, target, from, false)...)
+		failures = append(failures, madeUp.test(t)...)
+	}
+	return failures
+}
+
+// test judges a test that supposes something.
+func (w *world) test(t policy.Test) []TestFailure {
+	now := t.Given.At
+	if now.IsZero() {
+		now = w.now
+	}
+	defer func(before time.Time) { w.now, w.supposed = before, nil }(w.now)
+	w.now = now
+	w.suppose(t.Given, w.FactsOf(evidence(t.Given, t.Src, w.pol, now), now))
+	j := &judging{Mesh: w.Mesh, lookUp: w.lookUp, known: make(map[string][]device)}
+	src := t.Src
+	if t.Given.Device != "" {
+		src = policy.Selector{Kind: policy.Tag, Name: t.Given.Device}
+	}
+	for _, target := range slices.Concat(t.Accept, t.Deny) {
+		j.devices(target.Dst) // who is made up for a test is there before it is judged
+	}
+	failures := j.judged(t, j.devices(src))
+	for i := range failures {
+		if t.Name != "" {
+			failures[i].Text = t.Name + ": " + failures[i].Text
 		}
 	}
 	return failures
 }
 
-// judging runs one set of tests. It looks each name up once.
+// suppose has what a test gives hold in its world.
+func (w *world) suppose(g *policy.Given, facts []acl.FactEnd) {
+	w.declared = Declared{Levels: g.Lockdown, Glass: endless(g.BreakGlass)}
+	w.supposed = facts
+	w.forget()
+}
+
+// judging runs tests. It looks each name up once.
 type judging struct {
 	*Mesh
-	known map[string][]device
+	lookUp func(policy.Selector) []device
+	known  map[string][]device
+}
+
+// test judges a test on the nodes that there are, whose devices have the
+// attributes that it says besides.
+func (j *judging) test(t policy.Test) []TestFailure {
+	e := Evidence{Attributes: make(map[string]Attribute)}
+	for name, value := range t.Attributes {
+		e.Attributes[name] = Attribute{value, Forever()}
+	}
+	if len(t.Attributes) > 0 {
+		defer func(before time.Time) { j.supposed, j.now = nil, before }(j.now)
+		if j.now.IsZero() {
+			j.now = time.Unix(0, 0) // what is supposed holds at any time
+		}
+		j.supposed = j.FactsOf(&e, j.now)
+	}
+	return j.judged(t, j.devices(t.Src))
+}
+
+// judged judges each expectation of a test from some devices.
+func (j *judging) judged(t policy.Test, from []device) []TestFailure {
+	if len(from) == 0 {
+		return []TestFailure{{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true}}
+	}
+	var failures []TestFailure
+	for _, target := range t.Accept {
+		failures = append(failures, j.expect(t, target, from, true)...)
+	}
+	for _, target := range t.Deny {
+		failures = append(failures, j.expect(t, target, from, false)...)
+	}
+	return failures
 }
 
 // device is what a test's source or destination stands for: a node with its
@@ -65,7 +132,7 @@ type devicePlace struct {
 }
 
 // devices gives what a selector stands for in a test, by label.
-func (j judging) devices(s policy.Selector) []device {
+func (j *judging) devices(s policy.Selector) []device {
 	all, ok := j.known[s.Key()]
 	if !ok {
 		all = j.lookUp(s)
@@ -118,7 +185,7 @@ func (m *Mesh) netDevices(label string, prefix netip.Prefix) []device {
 }
 
 // expect judges one expectation.
-func (j judging) expect(t policy.Test, target policy.Target, from []device, accept bool) []TestFailure {
+func (j *judging) expect(t policy.Test, target policy.Target, from []device, accept bool) []TestFailure {
 	fail := func(noDevice bool, format string, args ...any) []TestFailure {
 		return []TestFailure{{target.Pos, fmt.Sprintf(format, args...), noDevice}}
 	}
@@ -133,12 +200,18 @@ func (j judging) expect(t policy.Test, target policy.Target, from []device, acce
 				return fail(false, "%s belongs to nobody, so there is no autogroup:self to test with", src.label)
 			}
 		}
-		p, dst := j.open(t, src, to, target.Port)
+		got, dst := j.open(t, src, to, target.Port)
 		switch {
-		case accept && p == nil:
-			return fail(false, "%s must reach %s, but no rule lets it", src.label, target.Text)
-		case !accept && p != nil:
-			return fail(false, "%s must not reach %s, but rule %s lets it reach %s", src.label, target.Text, ruleText(p), dst)
+		case accept && !got.allow && got.part != nil:
+			return fail(false, "%s must reach %s, but rule %s forbids it", src.label, target.Text, ruleText(got.part))
+		case accept && !got.allow:
+			return fail(false, "%s must reach %s, but no rule lets it%s", src.label, target.Text, j.hint(t, src, to, target.Port))
+		case !accept && got.allow:
+			return fail(false, "%s must not reach %s, but rule %s lets it reach %s", src.label, target.Text, ruleText(got.part), dst)
+		case accept:
+			if why := j.unexpected(t.Expect, got); why != "" {
+				return fail(false, "%s reaches %s by rule %s, but %s", src.label, target.Text, ruleText(got.part), why)
+			}
 		}
 	}
 	return nil
@@ -156,30 +229,74 @@ func (m *Mesh) ownDevices(d device) []device {
 	return all
 }
 
-// open gives a part that opens the port from src to one of the devices, and
-// which device that is.
-func (m *Mesh) open(t policy.Test, src device, to []device, port uint16) (*part, string) {
+// open judges whether src reaches the port of one of the devices, and tells which:
+// the first that it reaches, or else one that it must not.
+func (m *Mesh) open(t policy.Test, src device, to []device, port uint16) (judgement, string) {
+	var denied judgement
 	for _, dst := range to {
-		for _, x := range src.places {
-			for _, y := range dst.places {
-				if x.is4 != y.is4 {
-					continue
+		for x, y := range src.pairs(dst) {
+			for _, proto := range t.Protocols {
+				j := m.judge(x, y, proto, port)
+				if j.allow {
+					return j, dst.label
 				}
-				if p := m.opensAny(x.place, y.place, t.Protocols, port); p != nil {
-					return p, dst.label
+				if denied.part == nil {
+					denied = j
 				}
 			}
 		}
 	}
-	return nil, ""
+	return denied, ""
 }
 
-// opensAny gives a part that opens the port for one of the protocols. That an
-// echo request passes does not count: a test asks for a port.
-func (m *Mesh) opensAny(from, to place, protocols []acl.Protocol, port uint16) *part {
-	return m.first(from, to, func(p *part) bool {
-		return slices.ContainsFunc(p.open, func(s acl.Service) bool {
-			return slices.Contains(protocols, s.Protocol) && s.First <= port && port <= s.Last
-		})
-	})
+// pairs yields the places of two devices between which something can go: nothing
+// goes from IPv4 to IPv6.
+func (d *device) pairs(to device) iter.Seq2[place, place] {
+	return func(yield func(place, place) bool) {
+		for _, x := range d.places {
+			for _, y := range to.places {
+				if x.is4 == y.is4 && !yield(x.place, y.place) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// hint says which rule comes nearest.
+func (m *Mesh) hint(t policy.Test, src device, to []device, port uint16) string {
+	for _, dst := range to {
+		for x, y := range src.pairs(dst) {
+			x.label, y.label = src.label, dst.label
+			if near := m.nearest(x, y, t.Protocols[0], port); near.part != nil {
+				return fmt.Sprintf("; the nearest is %s: %s", ruleText(near.part), near.why)
+			}
+		}
+	}
+	return ""
+}
+
+// unexpected says what of a judgement is not as expected.
+func (m *Mesh) unexpected(e *policy.Expect, j judgement) string {
+	if e == nil {
+		return ""
+	}
+	glass := m.book.glasses[j.part.rule.Glass]
+	approval, _ := m.pol.Approval(j.part.rule.Approval)
+	longest := glass.MaxDuration
+	if longest == 0 {
+		longest = approval.MaxDuration
+	}
+	told := func(s policy.Selector) bool { return s.String() == e.Alert }
+	switch {
+	case e.Rule != "" && e.Rule != j.part.rule.ID:
+		return fmt.Sprintf("rule %q was expected", e.Rule)
+	case e.Log != "" && e.Log != levelText(j.ground.log):
+		return fmt.Sprintf("it logs %s, not %s", levelText(j.ground.log), e.Log)
+	case e.Alert != "" && !slices.ContainsFunc(glass.Alert, told):
+		return fmt.Sprintf("%s is not alerted", e.Alert)
+	case e.MaxDuration != 0 && e.MaxDuration != longest:
+		return fmt.Sprintf("it lasts %s at most, not %s", longest, e.MaxDuration)
+	}
+	return ""
 }

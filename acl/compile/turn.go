@@ -36,6 +36,7 @@ type move struct {
 	stands standing
 	fresh  bool
 	told   bool    // its record changes, not only what its rules are
+	ended  bool    // a fact of it ends sooner than was told
 	peers  []*node // before
 	rules  acl.RuleSet
 }
@@ -54,6 +55,9 @@ func (t *turn) withdraw(n *node) {
 	}
 	for _, route := range n.Routes {
 		t.leave(route, func(e *entry) { e.routers = without(e.routers, n) })
+	}
+	for prefix := range n.tagged {
+		t.leave(prefix, func(e *entry) { e.vouched = without(e.vouched, n) })
 	}
 	for _, route := range n.defaults {
 		t.leave(route, func(e *entry) { e.exits-- })
@@ -89,6 +93,11 @@ func (t *turn) claim(n *node) {
 		e := t.m.entry(route)
 		e.routers = append(e.routers, n)
 		t.dirty = append(t.dirty, route)
+	}
+	for prefix := range n.tagged {
+		e := t.m.entry(prefix)
+		e.vouched = append(e.vouched, n)
+		t.dirty = append(t.dirty, prefix)
 	}
 	for _, route := range n.defaults {
 		t.m.entry(route).exits++
@@ -164,6 +173,7 @@ func (t *turn) weigh(n *node) {
 		return
 	}
 	n.changed = t.at
+	mv.ended = !n.leaving && shorter(n.record.facts, mv.record.facts)
 	if !mv.fresh {
 		mv.peers, mv.rules = t.m.peersOf(n), t.m.rulesOf(n.profile)
 	}

@@ -96,15 +96,17 @@ func listText(all []policy.Selector) string {
 	return strings.Join(names, ", ")
 }
 
-// factsText names the sets of facts of which one is enough.
-func factsText(needs [][]acl.Fact) string {
-	sets := make([]string, len(needs))
-	for i, facts := range needs {
-		names := make([]string, len(facts))
-		for k, fact := range facts {
-			names[k] = string(fact)
-		}
-		sets[i] = strings.Join(names, " and ")
+// levelText is a level of logging as an admin writes it.
+func levelText(l acl.LogLevel) string {
+	switch l {
+	case acl.LogOff:
+		return "off"
+	case acl.LogDrops:
+		return "drops"
+	case acl.LogDetail:
+		return "detail"
+	case acl.LogRecord:
+		return "record"
 	}
-	return strings.Join(sets, ", or ")
+	return "flows"
 }

@@ -22,7 +22,7 @@ type Judge struct {
 // NewJudge makes a Judge of the rules inwards and of the places that flows may
 // begin and end at. It fails as [Compile] does.
 func NewJudge(rules []acl.Rule, places []Place) (*Judge, error) {
-	t := &Table{lease: never, holders: []holder{{}}}
+	t := &Table{lease: forever, holders: []holder{{}}}
 	b := &compiler{table: t, classes: map[acl.Class]uint32{0: 0}, facts: map[acl.Fact]uint32{}}
 	holders := map[acl.Owner]int32{0: self}
 	for _, p := range places {

@@ -112,14 +112,22 @@ func (p *Policy) Rules() []Rule {
 }
 
 // Unconditional gives the policy as it is where nobody meets any condition: its
-// rules without those that ask for a posture.
+// rules without those that ask for more than who asks. A schedule is no such
+// condition.
 func (p *Policy) Unconditional() *Policy {
 	if p == nil {
 		return nil
 	}
 	bare := *p
-	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Postures != nil })
+	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Conditional() })
 	return &bare
+}
+
+// Conditional tells whether a rule asks for more than who asks and when.
+func (r *Rule) Conditional() bool {
+	w := &r.When
+	return r.Postures != nil || r.Devices != nil || r.Approval != "" || r.Glass != "" ||
+		w.MFA != nil || w.Postures != nil || w.OnCall != "" || w.Risk != nil || w.Session != nil
 }
 
 // Rule gives the first rule with an id. Two rules with the same words and no

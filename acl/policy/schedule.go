@@ -1,13 +1,12 @@
 package policy
 
-import "time"
+import "github.com/cordonmesh/cordon/acl/calendar"
 
 // Schedule is when something holds, week for week.
 type Schedule struct {
 	Name   string
 	Pos    Position
-	Zone   *time.Location
-	Weekly []string // spans of the week by that zone's clock: "Mon-Fri 07:00-19:00"
+	Weekly calendar.Weekly
 }
 
 // OnCall is a roster that another system keeps, an iCalendar file (RFC 5545).

@@ -12,22 +12,22 @@ type Kind uint8
 
 // The zero Kind picks nothing.
 const (
-	None     Kind = iota
-	Any           // *: its meaning differs between source and destination
-	Member        // autogroup:member: nodes of people
-	Tagged        // autogroup:tagged: nodes with any tag
-	Self          // autogroup:self: the asking person's own nodes; a destination only
-	Internet      // autogroup:internet: public addresses, at exit nodes; a destination only
-	World         // autogroup:danger-all: every address there is; a source only
-	Shared        // autogroup:shared: people of other meshes, of whom there are none
-	Role          // autogroup:admin and its like: nodes of people with that role
-	User          // nodes of the login Name, or, if that ends in @, of the person so named
-	Domain        // user:*@DOMAIN: nodes of people whose login is of that domain
-	Group         // nodes of the members of the group Name
-	Tag           // nodes with the tag Name
-	Net           // exactly Prefix, whoever owns it
-	Set           // exactly the prefixes of the ipset Name, whoever owns them
-	InSegment     // what the members of the segment Name pick
+	None      Kind = iota
+	Any            // *: its meaning differs between source and destination
+	Member         // autogroup:member: nodes of people
+	Tagged         // autogroup:tagged: nodes with any tag
+	Self           // autogroup:self: the asking person's own nodes; a destination only
+	Internet       // autogroup:internet: public addresses, at exit nodes; a destination only
+	World          // autogroup:danger-all: every address there is; a source only
+	Shared         // autogroup:shared: people of other meshes, of whom there are none
+	Role           // autogroup:admin and its like: nodes of people with that role
+	User           // nodes of the login Name, or, if that ends in @, of the person so named
+	Domain         // user:*@DOMAIN: nodes of people whose login is of that domain
+	Group          // nodes of the members of the group Name
+	Tag            // nodes with the tag Name
+	Net            // exactly Prefix, whoever owns it
+	Set            // exactly the prefixes of the ipset Name, whoever owns them
+	InSegment      // what the members of the segment Name pick
 )
 
 // Selector is one name in a rule, resolved as far as the file alone can.

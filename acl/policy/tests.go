@@ -19,6 +19,8 @@ type Test struct {
 	Accept    []Target
 	Deny      []Target
 
+	Attributes map[string]any // of the source's devices: string, float64 or bool
+
 	Name   string // "nurse, fresh tap"
 	Given  *Given // nil: it is judged on the nodes that there are
 	Expect *Expect

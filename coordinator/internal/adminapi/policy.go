@@ -154,6 +154,7 @@ func (a *API) failures(_ context.Context, pol *policy.Policy) ([]compile.TestFai
 		return nil, nil
 	}
 	mesh := compiled(a.Registry.Snapshot(), pol)
+	mesh.Advance(a.Now())
 	return append(mesh.Test(), mesh.TestSSH()...), nil
 }
 

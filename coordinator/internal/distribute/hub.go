@@ -153,6 +153,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-h.flight.lapse:
 			h.flight.forget()
 		case <-lease.C:
+			h.advance()
 			h.lease()
 		case <-heartbeat.C:
 			h.heartbeat()

@@ -54,6 +54,7 @@ func (h *Hub) recordOf(s *subject) *record {
 	p := wire.PeerRecord{
 		ID: n.ID, Name: n.Name, NodeKey: n.Key, Statement: n.Statement, TunnelKey: n.TunnelKey, PathKey: n.PathKey,
 		Addresses: n.Addresses, Routes: n.Routes(), Prefixes: h.mesh.Prefixes(s.id), Owner: h.mesh.Owner(s.id),
+		Facts: h.mesh.Facts(s.id),
 	}
 	s.record = &record{bytes: serialised(p.Proto()), digest: wire.PeerDigest(p)}
 	return s.record
@@ -67,7 +68,7 @@ func (h *Hub) selfRecord(id string) wire.SelfRecord {
 	return wire.SelfRecord{
 		ID: n.ID, Name: n.Name, NodeKey: n.Key, Addresses: n.Addresses, Routes: n.Routes(),
 		Prefixes: h.mesh.Prefixes(id), Owner: h.mesh.Owner(id), Ranges: h.state.Ranges(), Domain: h.state.Domain,
-		Pending: !n.Approved, Tags: n.Tags, User: n.User,
+		Facts: h.mesh.Facts(id), Pending: !n.Approved, Tags: n.Tags, User: n.User,
 	}
 }
 
@@ -80,18 +81,17 @@ type rules struct {
 // rulesKey tells rule sets apart: the compiler gives nodes of one profile the
 // same slices, and never changes them.
 type rulesKey struct {
-	in, out   *acl.Rule
-	ins, outs int
+	first [4]*acl.Rule
+	count [4]int
 }
 
 func (h *Hub) rulesOf(node string) *rules {
 	set := h.mesh.Rules(node)
-	k := rulesKey{ins: len(set.In), outs: len(set.Out)}
-	if k.ins > 0 {
-		k.in = &set.In[0]
-	}
-	if k.outs > 0 {
-		k.out = &set.Out[0]
+	var k rulesKey
+	for i, list := range [...][]acl.Rule{set.In, set.Out, set.ForbidIn, set.ForbidOut} {
+		if k.count[i] = len(list); len(list) > 0 {
+			k.first[i] = &list[0]
+		}
 	}
 	r, ok := h.rules[k]
 	if !ok {

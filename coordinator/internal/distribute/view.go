@@ -15,6 +15,7 @@ func (h *Hub) rebuild(state *registry.State) {
 		h.cfg.Log.Error("the policy in force cannot be read: everything is denied", "error", err)
 	}
 	h.mesh = compile.New(pol, state.Ranges())
+	h.mesh.Advance(h.cfg.Now())
 	var nodes []compile.Node
 	for n := range state.Nodes() {
 		if n.Approved {
@@ -111,6 +112,14 @@ func (h *Hub) edit() {
 	}
 }
 
+// advance tells the compiler the time: nodes know schedules some days ahead, and
+// are told of one day more when a day ends.
+func (h *Hub) advance() {
+	for _, s := range h.apply(h.mesh.Advance(h.cfg.Now())) {
+		h.touch(s)
+	}
+}
+
 // update takes over what became of one node. The compiler says who sees it
 // differently; of what it does not know, such as a tunnel key, everybody who
 // sees the node is told if its record is another. A newcomer is told of with its
@@ -185,7 +194,7 @@ func (h *Hub) apply(c compile.Change) (due []*stream) {
 		}
 		s.self = s.self || v.Self
 		s.rules = s.rules || v.Rules
-		s.narrow = s.narrow || v.Rules
+		s.narrow = s.narrow || v.Rules || v.Ended
 		for id := range v.Upserted() {
 			s.owePeer(h.subject(id))
 		}

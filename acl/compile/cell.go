@@ -1,0 +1,66 @@
+package compile
+
+import "github.com/cordonmesh/cordon/acl"
+
+// cell is some of the classes at one side of a part: those for which it has the
+// same grounds.
+type cell struct {
+	groundKey // of which a source knows human, and a destination into
+	nums      []acl.Class
+}
+
+// split sorts classes into cells.
+func split(nums []acl.Class, keyOf func(acl.Class) groundKey) []cell {
+	var cells []cell
+	at := make(map[groundKey]int)
+	for _, num := range nums {
+		key := keyOf(num)
+		i, ok := at[key]
+		if !ok {
+			i = len(cells)
+			at[key] = i
+			cells = append(cells, cell{groundKey: key})
+		}
+		cells[i].nums = append(cells[i].nums, num)
+	}
+	return cells
+}
+
+// sources splits classes at the source of a part.
+func (m *Mesh) sources(p *part, nums []acl.Class) []cell {
+	if !p.splits {
+		return []cell{{groundKey{human: p.person != ""}, nums}}
+	}
+	return split(nums, func(num acl.Class) groundKey { return groundKey{human: m.byNum[num].human} })
+}
+
+// destinations splits classes at the destination of a part.
+func (m *Mesh) destinations(nums []acl.Class) []cell {
+	if len(m.book.segments) == 0 {
+		return []cell{{nums: nums}}
+	}
+	return split(nums, func(num acl.Class) groundKey { return groundKey{into: m.byNum[num].zone} })
+}
+
+// allSources and allDestinations split all classes that match a part now.
+func (m *Mesh) allSources(p *part) []cell {
+	list := p.srcClasses
+	if !p.splits {
+		return m.sources(p, list.nums)
+	}
+	if list.cells == nil {
+		list.cells = m.sources(p, list.nums)
+	}
+	return list.cells
+}
+
+func (m *Mesh) allDestinations(p *part) []cell {
+	list := p.dstClasses
+	if len(m.book.segments) == 0 {
+		return m.destinations(list.nums)
+	}
+	if list.cells == nil {
+		list.cells = m.destinations(list.nums)
+	}
+	return list.cells
+}

@@ -1,0 +1,63 @@
+package compile
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// Declared is what people have declared for the whole mesh.
+type Declared struct {
+	Levels []string             // of lockdown, each by its name
+	Glass  map[string]time.Time // ids of break-glasses that lift conditions, and until when
+}
+
+func (d *Declared) level(name string) bool { return slices.Contains(d.Levels, name) }
+
+// Declare puts what is declared in the place of what was.
+func (m *Mesh) Declare(d Declared) Change {
+	return m.turnTo(func() { m.declared = Declared{slices.Clone(d.Levels), maps.Clone(d.Glass)} })
+}
+
+// Advance tells the mesh the time, in policy time. A mesh that was never told it
+// keeps every schedule shut, and takes no fact for true. Nodes know schedules
+// ahead of time, so only a new day changes what they are told.
+func (m *Mesh) Advance(now time.Time) Change {
+	if len(m.book.schedules) == 0 || dayOf(now).Equal(dayOf(m.now)) {
+		m.now = now
+		return Change{}
+	}
+	return m.turnTo(func() { m.now = now })
+}
+
+func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
+
+// turnTo changes what all rules depend on, and tells whose rules that changes.
+func (m *Mesh) turnTo(change func()) Change {
+	before := make(map[*profile]acl.RuleSet, len(m.profiles))
+	for _, p := range m.profiles {
+		before[p] = m.rulesOf(p)
+	}
+	change()
+	m.forget()
+	var views []View
+	for p, was := range before {
+		p.rules = nil
+		if equalRules(was, m.rulesOf(p)) {
+			continue
+		}
+		for _, n := range p.nodes {
+			views = append(views, View{Node: n.ID, Rules: true})
+		}
+	}
+	return Change{Views: views}
+}
+
+// forget forgets on what grounds parts stand.
+func (m *Mesh) forget() {
+	for _, part := range m.book.parts {
+		part.grounds = nil
+	}
+}

@@ -1,0 +1,35 @@
+package compile
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Device is what a gateway observed behind itself, and was believed.
+type Device struct {
+	Prefix netip.Prefix // inside one of its Routes
+	Tags   []string     // that the policy's assets give to such a device
+}
+
+// devicesOf gives the devices that a node vouches for, each with the selectors of
+// its tags. What is not behind the node is none of its devices; nor is a whole
+// route, in which others may be. It is not autogroup:tagged either, which is for
+// nodes: a camera must not reach what every server may.
+func (b *book) devicesOf(n Node) map[netip.Prefix][]selector {
+	var all map[netip.Prefix][]selector
+	for _, d := range n.Devices {
+		p := d.Prefix
+		behind := func(route netip.Prefix) bool { return route.Bits() > 0 && covers(route, p) }
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || !slices.ContainsFunc(n.Routes, behind) {
+			continue
+		}
+		if all == nil {
+			all = make(map[netip.Prefix][]selector)
+		}
+		for _, tag := range d.Tags {
+			all[p] = append(all[p], idOf(b.byTag, tag))
+		}
+		all[p] = sortedSet(all[p])
+	}
+	return all
+}

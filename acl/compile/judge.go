@@ -1,0 +1,126 @@
+package compile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// judgement is what becomes of a flow. Without a part, no rule has anything to
+// say of it.
+type judgement struct {
+	allow  bool
+	part   *part // that permits or forbids it
+	ground *ground
+}
+
+// judge judges a flow in the order in which a filter does: what is forbidden,
+// what is permitted, what is only monitored.
+func (m *Mesh) judge(from, to place, proto acl.Protocol, port uint16) judgement {
+	if p, g := m.first(from, to, func(p *part, _ *ground) bool { return p.forbid && forbids(p.open, proto, port) }); p != nil {
+		return judgement{false, p, g}
+	}
+	for _, monitored := range []bool{false, true} {
+		p, g := m.first(from, to, func(p *part, g *ground) bool {
+			return !p.forbid && g.monitor == monitored && opens(p.open, proto, port)
+		})
+		if p != nil {
+			return judgement{true, p, g}
+		}
+	}
+	return judgement{}
+}
+
+// forbids tells whether services that a rule forbids have the first packet of a
+// flow among them. An echo request is one only if its protocol is.
+func forbids(open []acl.Service, proto acl.Protocol, port uint16) bool {
+	if proto == acl.ICMP || proto == acl.ICMPv6 {
+		return opensProtocol(open, proto)
+	}
+	return opens(open, proto, port)
+}
+
+// first gives the first part from one place to another that is as wanted on a
+// ground that is met now, or nil.
+func (m *Mesh) first(from, to place, wanted func(*part, *ground) bool) (*part, *ground) {
+	if from.class == nil || to.class == nil {
+		return nil, nil
+	}
+	for at := range common(from.class.asSrc, to.class.asDst) {
+		p := m.book.parts[at]
+		if p.self && (from.owner == 0 || from.owner != to.owner) || !m.lands(p, to) {
+			continue
+		}
+		grounds := m.groundsBetween(p, from, to)
+		for i := range grounds {
+			if g := &grounds[i]; wanted(p, g) && m.met(g, from) {
+				return p, g
+			}
+		}
+	}
+	return nil, nil
+}
+
+// lands tells whether a part whose classes match a place is for who answers there.
+func (m *Mesh) lands(p *part, to place) bool {
+	answering := to.routers
+	if to.host != nil {
+		answering = []*node{to.host}
+	}
+	return len(answering) == 0 || slices.ContainsFunc(answering, func(n *node) bool { return n.profile.lands(p) })
+}
+
+func (m *Mesh) groundsBetween(p *part, from, to place) []ground {
+	return m.groundsOf(p, groundKey{p.person != "" || p.splits && from.class.human, to.class.zone})
+}
+
+// met tells whether a ground holds now for who is at a place.
+func (m *Mesh) met(g *ground, from place) bool {
+	return m.timely(g) && !slices.ContainsFunc(g.needs, func(f acl.Fact) bool { return !m.known(f, from) })
+}
+
+// known tells whether a fact holds now of who is at a place. What is behind a
+// gateway has the facts of that.
+func (m *Mesh) known(f acl.Fact, from place) bool {
+	holding := func(e acl.FactEnd) bool { return e.Fact == f && !m.now.IsZero() && m.now.Before(e.Until) }
+	if slices.ContainsFunc(m.supposed, holding) {
+		return true
+	}
+	holds := func(n *node) bool { return slices.ContainsFunc(n.record.facts, holding) }
+	if from.host != nil {
+		return holds(from.host)
+	}
+	return slices.ContainsFunc(from.routers, holds)
+}
+
+// missing says what a part asks for that is not so now.
+func (m *Mesh) missing(p *part, from, to place) string {
+	var ways []string
+	grounds := m.groundsBetween(p, from, to)
+	for i := range grounds {
+		var lacks []string
+		for _, f := range grounds[i].needs {
+			if !m.known(f, from) {
+				lacks = append(lacks, string(f))
+			}
+		}
+		if len(lacks) == 0 && !m.timely(&grounds[i]) {
+			lacks = append(lacks, m.shut(&grounds[i]))
+		}
+		ways = append(ways, strings.Join(lacks, " and "))
+	}
+	if len(ways) == 0 {
+		return "it is not in force"
+	}
+	return "it asks for " + strings.Join(ways, ", or ")
+}
+
+// shut says when a ground that is not open now will be.
+func (m *Mesh) shut(g *ground) string {
+	if !g.until.IsZero() && !m.now.Before(g.until) {
+		return fmt.Sprintf("a time before %s", g.until.UTC().Format("2006-01-02 15:04 MST"))
+	}
+	return fmt.Sprintf("a time within the schedule %s", strings.Join(g.schedules, " and "))
+}

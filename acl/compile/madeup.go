@@ -1,0 +1,172 @@
+package compile
+
+import (
+	"encoding/binary"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// A test that says what is given is judged in a world that is made up: one node
+// for each tag, one device for each tag of assets and for each host that assets
+// match, behind gateways with the tags that rules lead through, and one person.
+// So it says the same before the first machine has joined and after the last.
+
+// madeUpRanges are those of RFC 2544 and of RFC 5180: no hospital routes them.
+func madeUpRanges() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("2001:2::/48")}
+}
+
+// world is a mesh for tests.
+type world struct {
+	*Mesh
+	next    uint32
+	devices map[string][]policy.Selector // by the tag or the host's name: where they are
+}
+
+// madeUp makes the world of a policy.
+func (m *Mesh) madeUp() *world {
+	w := &world{Mesh: New(m.pol, madeUpRanges()), devices: make(map[string][]policy.Selector)}
+	w.now = m.now
+	behind := w.assets()
+	gates := make(map[string]bool)
+	for _, a := range m.pol.Assets() {
+		gates[a.Behind] = true
+	}
+	for _, r := range m.pol.Rules() {
+		for _, tag := range r.Via {
+			gates[tag] = true
+		}
+	}
+	var nodes []Node
+	for _, tag := range m.pol.Tags() {
+		if w.devices[tag] != nil {
+			continue // nothing with it has a daemon
+		}
+		n := Node{ID: tag, Name: tag, Tags: []string{tag}, Addrs: w.addresses()}
+		if gates[tag] {
+			n.Devices = behind
+			for _, d := range behind {
+				n.Routes = append(n.Routes, d.Prefix)
+			}
+		}
+		nodes = append(nodes, n)
+	}
+	w.Load(nodes)
+	return w
+}
+
+// addresses gives two that nobody has.
+func (w *world) addresses() []netip.Addr {
+	w.next++
+	four, six := madeUpRanges()[0].Addr().As4(), madeUpRanges()[1].Addr().As16()
+	binary.BigEndian.PutUint32(four[:], binary.BigEndian.Uint32(four[:])+w.next)
+	binary.BigEndian.PutUint32(six[12:], w.next)
+	return []netip.Addr{netip.AddrFrom4(four), netip.AddrFrom16(six)}
+}
+
+// assets makes the devices without a daemon: for each tag one, and each host in
+// an ipset by which it is earned.
+func (w *world) assets() []Device {
+	tags := make(map[netip.Prefix][]string)
+	for _, a := range w.pol.Assets() {
+		if w.devices[a.Tag] == nil {
+			for _, addr := range w.addresses() {
+				tags[single(addr)] = []string{a.Tag}
+				w.devices[a.Tag] = append(w.devices[a.Tag], policy.Selector{Kind: policy.Net, Name: a.Tag, Prefix: single(addr)})
+			}
+		}
+		set, _ := w.pol.IPSet(a.Match.Set)
+		for host := range w.pol.Hosts() {
+			if slices.ContainsFunc(set, func(p netip.Prefix) bool { return covers(p, host) }) {
+				tags[host] = append(tags[host], a.Tag)
+			}
+		}
+	}
+	var all []Device
+	for _, p := range slices.SortedFunc(maps.Keys(tags), comparePrefix) {
+		all = append(all, Device{p, tags[p]})
+	}
+	return all
+}
+
+// lookUp gives what a selector stands for in this world.
+func (w *world) lookUp(s policy.Selector) []device {
+	if s.Kind == policy.Tag && w.devices[s.Name] != nil {
+		d := device{label: s.Name}
+		for _, at := range w.devices[s.Name] {
+			d.places = append(d.places, devicePlace{w.locate(at.Prefix.Addr()), at.Prefix.Addr().Is4()})
+		}
+		return []device{d}
+	}
+	if person, ok := madeUpPerson(s); ok {
+		person.ID, person.Name = "person "+s.Key(), s.Name
+		if old, known := w.nodes[person.ID]; known {
+			return []device{w.deviceOf(old)}
+		}
+		person.Addrs = w.addresses()
+		w.Put(person)
+		return []device{w.deviceOf(w.nodes[person.ID])}
+	}
+	return w.Mesh.lookUp(s)
+}
+
+// madeUpPerson gives a person whom a selector picks, if it picks people.
+func madeUpPerson(s policy.Selector) (Node, bool) {
+	n := Node{User: "somebody@made-up.invalid"}
+	switch s.Kind {
+	case policy.User:
+		n.User = s.Name
+		if name, found := strings.CutSuffix(s.Name, "@"); found {
+			n.User, n.UserName = n.User+"made-up.invalid", name
+		}
+	case policy.Group:
+		n.Groups = []string{s.Name}
+	case policy.Domain:
+		_, domain, _ := strings.Cut(s.Name, "@")
+		n.User = "somebody@" + domain
+	case policy.Role:
+		n.Role = strings.TrimPrefix(s.Name, "autogroup:")
+	case policy.Member:
+	default:
+		return Node{}, false
+	}
+	return n, true
+}
+
+// evidence makes of what a test supposes what would be known then.
+func evidence(g *policy.Given, src policy.Selector, pol *policy.Policy, now time.Time) *Evidence {
+	e := &Evidence{
+		Risk: g.Risk, Attributes: make(map[string]Attribute), Postures: endless(g.Postures), OnDuty: endless(g.OnCall), Glass: endless(g.BreakGlass),
+		Approved: make(map[acl.RuleID]Approved),
+	}
+	for name, value := range g.Attributes {
+		e.Attributes[name] = Attribute{value, Forever()}
+	}
+	if g.LoggedIn || len(g.AMR) > 0 || g.ACR != "" {
+		e.Logins = []Login{{At: now.Add(-g.MFAAge), Until: Forever(), AMR: g.AMR, ACR: g.ACR}}
+	}
+	if g.Device != "" || g.Session != "" {
+		e.Person, _ = madeUpPerson(src)
+		e.Presence = &Presence{Kind: g.Session, Idle: g.Idle, Until: Forever()}
+	}
+	for _, r := range pol.Rules() {
+		if r.Approval != "" {
+			e.Approved[r.ID] = Approved{g.ApprovedBy, Forever()}
+		}
+	}
+	return e
+}
+
+func endless(names []string) map[string]time.Time {
+	all := make(map[string]time.Time, len(names))
+	for _, name := range names {
+		all[name] = Forever()
+	}
+	return all
+}

@@ -1,0 +1,66 @@
+package compile
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// terms is what a rule says besides who, where and what.
+type terms struct {
+	postures, devices, through []string
+	when                       policy.When
+	approval                   string
+	drain                      time.Duration
+	limit                      *policy.Limit
+	log                        acl.LogLevel
+	logSet, mustRecord         bool
+	monitor                    time.Time
+	glass, level               string
+}
+
+func termsOf(r *policy.Rule) terms {
+	return terms{
+		postures: r.Postures, devices: r.Devices, through: r.Through, when: r.When, approval: r.Approval, drain: r.OnExpiry.Drain,
+		limit: r.Limit, log: r.Log, logSet: r.LogSet, mustRecord: r.MustRecord, monitor: r.Monitor, glass: r.Glass, level: r.Level,
+	}
+}
+
+func sameTerms(a, b *policy.Rule) bool { return reflect.DeepEqual(termsOf(a), termsOf(b)) }
+
+func sameSegment(a, b policy.Segment) bool {
+	a.Pos, b.Pos = policy.Position{}, policy.Position{}
+	return reflect.DeepEqual(a, b)
+}
+
+func sameGlass(a, b policy.BreakGlass) bool {
+	a.Pos, b.Pos = policy.Position{}, policy.Position{}
+	return reflect.DeepEqual(a, b)
+}
+
+func sameSchedule(a, b policy.Schedule) bool { return a.Weekly.Equal(b.Weekly) }
+
+// learn takes on the facts that a rule may ask for.
+func (b *book) learn(r *policy.Rule, person acl.Fact) {
+	a := asked{}
+	a.when(&r.When, true, nil)
+	a.fact(person)
+	if r.Approval != "" {
+		a.fact(policy.ApprovalFact(r.ID))
+	}
+	if r.Glass != "" {
+		a.fact(policy.GlassFact(r.Glass))
+	}
+	for _, posture := range r.Postures {
+		a.fact(acl.Fact(posture))
+	}
+	b.note(&a)
+}
+
+func (b *book) note(a *asked) {
+	for _, f := range a.needs {
+		b.facts[f] = true
+	}
+}

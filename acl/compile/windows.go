@@ -1,0 +1,60 @@
+package compile
+
+import (
+	"time"
+
+	"github.com/cordonmesh/cordon/acl/calendar"
+)
+
+// ahead is for how long nodes are told when schedules open: so long a schedule
+// is kept without a coordinator.
+const ahead = 8 * 24 * time.Hour
+
+// windows gives when a ground may hold, as nodes are told it: nothing of a
+// schedule before the day of now, nor later than ahead after that. A ground
+// without schedules and without an end has one window without bounds.
+func (m *Mesh) windows(g *ground) []calendar.Window {
+	all := []calendar.Window{{Until: g.until}}
+	for _, name := range g.schedules {
+		s, _ := m.pol.Schedule(name)
+		from := m.now.UTC().Truncate(24 * time.Hour)
+		all = meetWindows(all, s.Weekly.Windows(from, from.Add(ahead)))
+	}
+	return all
+}
+
+// meetWindows gives what two sorted lists have in common. The zero time is
+// without bound.
+func meetWindows(a, b []calendar.Window) []calendar.Window {
+	var all []calendar.Window
+	for _, x := range a {
+		for _, y := range b {
+			w := calendar.Window{From: later(x.From, y.From), Until: earlier(x.Until, y.Until)}
+			if w.Until.IsZero() || w.From.Before(w.Until) {
+				all = append(all, w)
+			}
+		}
+	}
+	return all
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// timely tells whether a ground may hold now.
+func (m *Mesh) timely(g *ground) bool {
+	if !g.until.IsZero() && !m.now.Before(g.until) {
+		return false
+	}
+	for _, name := range g.schedules {
+		s, _ := m.pol.Schedule(name)
+		if open, _ := s.Weekly.At(m.now); !open {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,99 @@
+package compile
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// zone is the segments that a class is in. A nil zone is that of a class in none.
+type zone struct {
+	segments []policy.Segment // by name
+}
+
+func (z *zone) list() []policy.Segment {
+	if z == nil {
+		return nil
+	}
+	return z.segments
+}
+
+// hold gives how long rules into a zone live on without a word from the
+// coordinator: as its most impatient segment says.
+func (z *zone) hold() time.Duration {
+	hold := defaultHold
+	for _, s := range z.list() {
+		if s.Offline > 0 {
+			hold = min(hold, s.Offline)
+		}
+	}
+	return hold
+}
+
+// zone takes on the policy's segments, and its break-glasses that are rules.
+func (b *book) zone(pol *policy.Policy, ids map[string]selector) {
+	b.segmentsOf = make(map[selector][]int32)
+	for _, name := range pol.Segments() {
+		s, _ := pol.Segment(name)
+		for _, member := range s.Members {
+			id := ids[member.Key()]
+			b.segmentsOf[id] = append(b.segmentsOf[id], int32(len(b.segments)))
+		}
+		b.segments = append(b.segments, s)
+		a := asked{}
+		a.when(&s.Requires, true, nil)
+		b.note(&a)
+	}
+	for _, g := range pol.BreakGlass() {
+		b.glasses[g.ID] = g
+	}
+}
+
+// zoneOf gives the zone of a class's selectors: one for the same segments.
+func (b *book) zoneOf(sign []selector) *zone {
+	if len(b.segmentsOf) == 0 {
+		return nil
+	}
+	var in []selector
+	for _, id := range sign {
+		in = append(in, b.segmentsOf[id]...)
+	}
+	if len(in) == 0 {
+		return nil
+	}
+	in = sortedSet(in)
+	key := signKey(in)
+	if z, ok := b.zones[key]; ok {
+		return z
+	}
+	z := &zone{}
+	for _, i := range in {
+		z.segments = append(z.segments, b.segments[i])
+	}
+	b.zones[key] = z
+	return z
+}
+
+// lift is a break-glass that is declared now.
+type lift struct {
+	policy.BreakGlass
+	until time.Time
+}
+
+// lifts gives the break-glasses that lift conditions into a zone now: those that
+// name all of its segments.
+func (m *Mesh) lifts(into *zone) []lift {
+	var all []lift
+	if len(into.list()) == 0 {
+		return nil
+	}
+	for _, g := range m.pol.BreakGlass() {
+		until, ok := m.declared.Glass[g.ID]
+		if !ok || slices.ContainsFunc(into.list(), func(s policy.Segment) bool { return !slices.Contains(g.Segments, s.Name) }) {
+			continue
+		}
+		all = append(all, lift{g, until})
+	}
+	return all
+}
