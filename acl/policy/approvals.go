@@ -80,7 +80,7 @@ func (r *ruleReader) waived(fields map[string]member) []string {
 		known[kind] = true
 	}
 	var all []string
-	for _, it := range r.list(fields, "waives") {
+	for _, it := range r.oneOrMore(fields, "waives") {
 		if !known[it.text] {
 			r.failAt(it.at, "waives", it.text, complainOf("is no condition that can be waived", it.text, known, "use mfa, posture, schedule, session, oncall, risk or approval"))
 			continue

@@ -51,6 +51,9 @@ func (r *reader) methods(fields map[string]member) []string {
 		return nil
 	}
 	known := make(map[string]bool)
+	if len(items) == 0 {
+		return nil
+	}
 	for _, name := range strings.Fields("face fpt geo hwk iris kba mca mfa otp pin pop pwd rba retina sc sms swk tel user vbm wia") {
 		known[name] = true
 	}
@@ -60,7 +63,7 @@ func (r *reader) methods(fields map[string]member) []string {
 			r.failAt(it.at, "amr", it.text, bad)
 			continue
 		}
-		if !known[it.text] {
+		if !known[it.text] && len(r.warns) < maxErrors {
 			why := "is no method that RFC 8176 lists; it holds only if your identity provider says it"
 			if near := nearest(it.text, known); near != "" {
 				why += fmt.Sprintf("; did you mean %q?", near)

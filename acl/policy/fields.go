@@ -80,7 +80,12 @@ func (r *reader) oneOrMore(fields map[string]member, name string) []item {
 		it, _ := r.text(m.value, name)
 		return []item{it}
 	}
-	return r.list(fields, name)
+	items := r.list(fields, name)
+	if len(items) > maxNamed {
+		r.fail(m.at, name, complain(fmt.Sprintf("lists more than %d", maxNamed), "name a group"))
+		return nil
+	}
+	return items
 }
 
 // integer reads a whole number from low to high. ok is false when it is absent
@@ -93,7 +98,7 @@ func (r *reader) integer(fields map[string]member, key string, low, high int) (n
 	literal, isLiteral := m.value.Value.(hujson.Literal)
 	n, err := strconv.Atoi(string(literal))
 	if !isLiteral || err != nil || n < low || n > high {
-		r.fail(m.value.StartOffset, key, complain(fmt.Sprintf("must be a whole number from %d to %d", low, high), "write it without quotes"))
+		r.failAt(m.value.StartOffset, key, written(m.value), complain(fmt.Sprintf("must be a whole number from %d to %d", low, high), "write it without quotes"))
 		return 0, false
 	}
 	return n, true
@@ -110,9 +115,12 @@ func (r *reader) flag(fields map[string]member, key string) bool {
 	case "true", "false":
 		return string(literal) == "true"
 	}
-	r.fail(m.value.StartOffset, key, complain("must be true or false", "write it without quotes"))
+	r.failAt(m.value.StartOffset, key, written(m.value), complain("must be true or false", "write it without quotes"))
 	return false
 }
+
+// written gives a value as it stands in the file, but for comments and blanks.
+func written(v *hujson.Value) string { return string(appendCompact(nil, v)) }
 
 // values reads {"NAMESPACE:NAME": value}, what is so of a device.
 func (r *reader) values(fields map[string]member, key string) map[string]any {

@@ -8,13 +8,13 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
-// floorsOf gives the segments that ask for something of the people who come in,
-// by the key of each selector that leads into them.
-func floorsOf(segments map[string]Segment) map[string][]Segment {
-	all := make(map[string][]Segment)
+// floorsOf gives the segments that ask for something of the people who come in, or
+// of how much is recorded, by the key of each selector that leads into them.
+func floorsOf(segments map[string]Segment) map[string][]*Segment {
+	all := make(map[string][]*Segment)
 	for name, s := range segments {
-		if w := s.Requires; w.MFA == nil && w.Risk == nil && w.Session == nil {
-			continue // nothing that could be more or less
+		if w := s.Requires; w.MFA == nil && w.Risk == nil && w.Session == nil && s.Impact != "life" {
+			continue // nothing that a rule could fall short of
 		}
 		keys := []string{name}
 		for _, m := range s.Members {
@@ -22,11 +22,11 @@ func floorsOf(segments map[string]Segment) map[string][]Segment {
 		}
 		slices.Sort(keys)
 		for _, key := range slices.Compact(keys) {
-			all[key] = append(all[key], s)
+			all[key] = append(all[key], &s)
 		}
 	}
 	for _, segments := range all {
-		slices.SortFunc(segments, func(a, b Segment) int { return strings.Compare(a.Name, b.Name) })
+		slices.SortFunc(segments, func(a, b *Segment) int { return strings.Compare(a.Name, b.Name) })
 	}
 	return all
 }
@@ -36,26 +36,38 @@ func floorsOf(segments map[string]Segment) map[string][]Segment {
 // rule would believe what it says.
 func (r *ruleReader) checkFloors(rule *Rule, at int, fields map[string]member) {
 	machine := func(s Selector) bool { return s.Kind == Tag || s.Kind == Tagged }
-	if !slices.ContainsFunc(rule.Src, func(s Selector) bool { return !machine(s) }) {
-		return
-	}
+	people := slices.ContainsFunc(rule.Src, func(s Selector) bool { return !machine(s) })
 	told := make(map[string]bool)
 	for _, part := range rule.Parts {
 		for _, dst := range part.Dst {
 			floors := r.floors[dst.Key()]
 			r.expand(at, 1, 1, len(floors))
 			if r.pairs > maxPairs {
-				return
+				return // reported
 			}
 			for _, s := range floors {
-				if why := rule.When.weaker(s.Requires); why != "" && !told[s.Name] {
+				if !told[s.Name] && r.fallsShort(rule, people, s, fields) {
 					told[s.Name] = true
-					r.fail(fields["when"].at, "when", complain(fmt.Sprintf("is weaker than what %s requires in line %d: %s", s.Name, s.Pos.Line, why),
-						"ask for as much, or leave it out: then the segment's own holds"))
 				}
 			}
 		}
 	}
+}
+
+// fallsShort reports where a rule asks for less, or records less, than a segment
+// needs.
+func (r *ruleReader) fallsShort(rule *Rule, people bool, s *Segment, fields map[string]member) (short bool) {
+	if s.Impact == "life" && !rule.Log.Flows() {
+		short = true
+		r.fail(fields["log"].at, "log", complain(fmt.Sprintf("is too little for %s in line %d: lives hang on it", s.Name, s.Pos.Line),
+			`write "flows", "detail" or "record", or leave it out`))
+	}
+	if why := rule.When.weaker(s.Requires); people && why != "" {
+		short = true
+		r.fail(fields["when"].at, "when", complain(fmt.Sprintf("is weaker than what %s requires in line %d: %s", s.Name, s.Pos.Line, why),
+			"ask for as much, or leave it out: then the segment's own holds"))
+	}
+	return short
 }
 
 // weaker tells which written condition asks for less than a floor; "" if none.

@@ -93,14 +93,16 @@ func (r *ruleReader) expectation(fields map[string]member) *Expect {
 	return e
 }
 
-// ruleNames gives the ids that rules have in writing.
+// ruleNames gives the ids that rules have in writing, once all are read.
 func (r *ruleReader) ruleNames() map[string]bool {
-	known := make(map[string]bool, len(r.ids))
-	for id := range r.ids {
-		known[string(id)] = true
+	if r.written == nil {
+		r.written = make(map[string]bool, len(r.ids))
+		for id := range r.ids {
+			r.written[string(id)] = true
+		}
+		for name := range r.names.segments {
+			r.written[name] = true
+		}
 	}
-	for name := range r.names.segments {
-		known[name] = true
-	}
-	return known
+	return r.written
 }

@@ -85,6 +85,7 @@ func (r *ruleReader) glassRule(v *hujson.Value, fields map[string]member, g *Bre
 	rule.Parts = r.grantParts(dst, r.grantServices(ip), nil)
 	r.selfSources(rule, src, false)
 	rule.Log, rule.LogSet = r.logLevel(fields)
+	r.checkFloors(rule, v.StartOffset, fields)
 	if !slices.Contains(g.Waives, "posture") {
 		rule.Postures = r.defaultPostures
 	}

@@ -11,7 +11,9 @@ import (
 
 // narrow reads what a grant says beside who may open what where.
 func (r *ruleReader) narrow(rule *Rule, at int, fields map[string]member, src []item) {
-	rule.Devices = r.onlyTags(r.list(fields, "srcDevice"), "srcDevice")
+	devices := r.list(fields, "srcDevice")
+	r.expand(at, len(src), len(devices), 1)
+	rule.Devices = r.onlyTags(devices, "srcDevice")
 	r.deviceSources(rule, src)
 	rule.When = r.when(fields, "when")
 	r.machineSources(rule, fields["when"])

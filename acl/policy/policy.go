@@ -222,7 +222,7 @@ type Rule struct {
 	When     When
 	Approval string   // name of the approval that it waits for ("approve:vendor")
 	Through  []string // tags of the nodes on which a session ends and begins again
-	OnExpiry OnExpiry
+	OnExpiry OnExpiry // its own, or else its approval's
 	Limit    *Limit
 
 	Log        acl.LogLevel

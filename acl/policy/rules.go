@@ -22,9 +22,10 @@ type ruleReader struct {
 	ids   map[acl.RuleID]Position
 	pairs int
 
-	floors    map[string][]Segment // as floorsOf gives them
-	opens     []acl.Protocol       // that any rule opens
-	forbidden int                  // rules that forbid, so far
+	floors    map[string][]*Segment // as floorsOf gives them
+	opens     []acl.Protocol        // that any rule opens
+	forbidden int                   // rules that forbid, so far
+	written   map[string]bool       // ids; as ruleNames gives them
 
 	defaultPostures []string
 }
