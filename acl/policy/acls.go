@@ -16,7 +16,7 @@ func (r *ruleReader) acl(v *hujson.Value) Rule {
 	r.oldName(fields, "users", "src")
 	r.oldName(fields, "ports", "dst")
 	src, dst := r.list(fields, "src"), r.list(fields, "dst")
-	r.expand(v.StartOffset, len(src), len(dst), 1)
+	r.expand(v.StartOffset, r.weight(src), r.weight(dst), 1)
 
 	var proto item
 	if m, ok := fields["proto"]; ok && !isNull(m.value) {

@@ -27,7 +27,7 @@ func (r *reader) autoApprovers(section member, n *names) AutoApprovers {
 	}
 	fields := r.keyed(section.value, `"autoApprovers"`, approverKeys)
 	for _, m := range r.optional(fields["routes"], "routes") {
-		prefix, ok, bad := address(m.key)
+		prefix, ok, bad := n.network(m.key)
 		if !ok {
 			if bad == nil {
 				bad = complain("is no CIDR", "write it as 10.20.0.0/16 or fd00::/48")

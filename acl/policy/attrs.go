@@ -34,7 +34,7 @@ func (r *ruleReader) nodeAttr(v *hujson.Value) NodeAttr {
 	r.expand(v.StartOffset, len(targets), 1, len(attrs))
 	for _, it := range targets {
 		s, bad := r.names.selector(it.text)
-		if bad == nil && (s.Kind == Self || s.Kind == Internet || s.Kind == World) {
+		if bad == nil && (s.Kind == Self || s.Kind == Internet || s.Kind == World || s.Kind == InSegment) {
 			bad = complain("is no target of nodeAttrs", "name users, groups, tags, hosts, addresses or *")
 		}
 		if bad != nil {

@@ -60,6 +60,23 @@ func bombs() []bomb {
 		{"attributes of many", `{"nodeAttrs": [{"target": [` + many(3_000, `"a@b",`) + `], "attr": [` + many(3_000, `"x%d",`) + `]}]}`, "combinations"},
 		{"foreign domains", `{"groups": {}, "ssh": [{"action": "accept", "src": [` + many(30_000, `"user:*@x",`) + `]}]}`, "does not own"},
 		{"unknown tags", `{"ssh": [{"action": "accept", "src": [` + many(30_000, `"tag:x%d",`) + `]}]}`, "tag not found"},
+		{"sites", `{"sites": {` + many(1_001, `"s%d": {},`) + `}}`, "defines more than 1000"},
+		{"nets of a site", `{"sites": {"a": {"id": 1, "nets": [` + many(1_001, `"10.0.0.%d",`) + `]}}}`, "more than 1000 nets"},
+		{"ports behind a word", `{"services": {"a": [` + many(1_000, `"tcp:2%03d7",`) + `]}, "grants": [` + many(100, `{"src":["*"],"dst":["*"],"ip":[`+many(1_000, `"service:a",`)+`]},`) + `]}`, "combinations"},
+		{"ports of a service", `{"services": {"a": [` + many(1_001, `"tcp:1%03d",`) + `]}}`, "more than 1000 ports"},
+		{"segments of one tag", `{"tagOwners": {"tag:a": []}, "groups": {"group:a": []}, "segments": {` + many(900, `"seg:s%d": {"members": ["tag:a"], "owner": "group:a", "requires": {"risk": "<9"}},`) + `}, "grants": [` +
+			many(9_000, `{"src":["*"],"dst":["tag:a"],"ip":["1"],"when":{"risk":"<9"}},`) + `]}`, "combinations"},
+		{"a segment of many", `{"tagOwners": {` + many(20_000, `"tag:g%d":[],`) + `}, "segments": {"seg:a": {"members": [` + many(20_000, `"tag:g%d",`) + `], "owner": "a@b"}}, "grants": [` + many(201, `{"src":["*"],"dst":["seg:a"],"ip":["1"]},`) + `]}`, "combinations"},
+		{"forbids", `{"forbid": [` + many(1_001, `{},`) + `]}`, "more than 1000 rules that forbid"},
+		{"forbids of all levels", `{"lockdown": {` + many(11, `"l%d": {"by": "a@b", "forbid": [`+many(100, `{"src":["*"],"dst":["*"]},`)+`]},`) + `}}`, "more than 1000 rules that forbid"},
+		{"forbids and rules", `{"forbid": [` + many(1_000, `{"src":["*"],"dst":["*"],"ip":["2"]},`) + `], "grants": [` + many(9_000, `{"src":["*"],"dst":["*"],"ip":["1"]},`) + `]}`, ""},
+		{"break-glass", `{"breakGlass": [` + many(1_001, `{},`) + `]}`, "more than 1000 ways"},
+		{"assets", `{"assets": [` + many(10_001, `{},`) + `]}`, "more than 10000 assets"},
+		{"a regular expression", `{"approvals": {"approve:a": {"ticket": "` + many(300, "a") + `"}}}`, "longer than 256 bytes"},
+		{"regular expressions", `{"approvals": {` + many(900, `"approve:a%d": {"ticket": "(a{99}b{99}c{99}d{99}e{99}f{99}){9}"},`) + `}}`, "up to here are too large"},
+		{"methods of a login", `{"grants": [{"src":["*"],"dst":["*"],"ip":["*"],"when":{"mfa":{"amr":[` + many(17, `"hwk",`) + `]}}}]}`, "more than 16 methods"},
+		{"a long duration", `{"breakGlass": [{"maxDuration": "` + many(1_000_000, "1h") + `"}]}`, "is no duration"},
+		{"attributes of a test", `{"tests": [{"src": "a@b", "srcPostureAttrs": {` + many(1_001, `"a:b%d": 1,`) + `}}]}`, "defines more than 1000"},
 		{"nesting", `{"grants": [{"app": {"a/b": ` + strings.Repeat("[", 1_000_000) + `}}]}`, "nested deeper"},
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// groups reads {"group:x": [logins]}.
+// groups reads {"group:x": [logins]}. A group of an identity provider ("scim:x",
+// "idp:x") stands among them as it is written: who is in it is known elsewhere.
 func (r *reader) groups(section member) map[string][]string {
 	groups := make(map[string][]string)
 	for _, m := range r.optional(section, "groups") {
@@ -33,7 +34,10 @@ func groupMember(group, text string) *complaint {
 	case "group":
 		return complainWhole(fmt.Sprintf("groups[%q]: %q: group members cannot be recursive", shorten(group), shorten(text)), "list the members themselves")
 	case "scim", "idp":
-		return notYet("groups from an identity provider are")
+		if _, name, _ := strings.Cut(text, ":"); name == "" || len(text) > maxName || !printable(strings.ReplaceAll(name, " ", "")) {
+			return complain("names no group of an identity provider", "write it as "+kind+":NAME")
+		}
+		return nil
 	case "tag", "autogroup", "*":
 		return complain("is no user", "a group holds logins only; name this one in the rules instead")
 	}
@@ -44,8 +48,8 @@ func groupMember(group, text string) *complaint {
 	return bad
 }
 
-// hosts reads {"name": "address or CIDR"}.
-func (r *reader) hosts(section member) map[string]netip.Prefix {
+// hosts reads {"name": "address or CIDR"}, perhaps at a site.
+func (r *reader) hosts(section member, n *names) map[string]netip.Prefix {
 	hosts := make(map[string]netip.Prefix)
 	for _, m := range r.optional(section, "hosts") {
 		if bad := checkHost(m.key); bad != nil {
@@ -56,11 +60,7 @@ func (r *reader) hosts(section member) map[string]netip.Prefix {
 		if !ok {
 			continue
 		}
-		if strings.Contains(it.text, "@") {
-			r.fail(it.at, it.text, notYet("addresses at a site are"))
-			continue
-		}
-		prefix, ok, bad := address(it.text)
+		prefix, ok, bad := n.network(it.text)
 		if !ok {
 			if bad == nil {
 				bad = complain("is no address", "write an IPv4 or IPv6 address, or a CIDR")
@@ -84,7 +84,10 @@ func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 		}
 		owners[m.key] = nil
 	}
-	n.tagOwners = owners
+	n.tagOwners, n.tags = owners, make(map[string]bool, len(owners))
+	for tag := range owners {
+		n.tags[tag] = true
+	}
 	for _, m := range all {
 		if _, ok := owners[m.key]; ok {
 			owners[m.key] = r.people(m, n)

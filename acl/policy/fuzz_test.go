@@ -16,6 +16,7 @@ import (
 // rule is complete.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(policy.Starter()))
+	seeds(f)
 	for _, file := range []string{"testdata/errors.txt", "testdata/warnings.txt"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -49,6 +50,7 @@ func FuzzParse(f *testing.F) {
 		if p != nil {
 			checkRules(t, p, src)
 			checkOthers(t, p)
+			checkWard(t, p)
 		}
 	})
 }
@@ -66,7 +68,7 @@ func checkRules(t *testing.T, p *policy.Policy, src []byte) {
 			if len(part.Open)+len(part.App) == 0 || (part.Self || part.Internet) != (len(part.Dst) == 0) {
 				t.Fatalf("rule %s opens nothing or nowhere: %+v", r.ID, part)
 			}
-			for _, s := range append(part.Dst, r.Src...) {
+			for _, s := range slices.Concat(part.Dst, r.Src) {
 				if s.Kind == policy.None || s.Kind == policy.Self || s.Kind == policy.Internet || strings.ContainsAny(s.Key(), " \n") || (s.Kind == policy.Net) != s.Prefix.IsValid() {
 					t.Fatalf("rule %s has a bad selector: %+v", r.ID, s)
 				}

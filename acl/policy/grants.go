@@ -10,21 +10,27 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
-// grant reads {"id", "src", "dst", "ip", "app", "via", "srcPosture"}: every
-// destination with every service and every capability.
+// grant reads {"id", "src", "dst", "ip", "app", "via", "srcPosture"} and what
+// [ruleReader.narrow] does: every destination with every service and every
+// capability.
 func (r *ruleReader) grant(v *hujson.Value) Rule {
 	fields := r.keyed(v, "a grant", grantKeys)
-	src, dst, ip, via := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip"), r.list(fields, "via")
+	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
 	app := r.capabilities(fields["app"])
-	r.expand(v.StartOffset, len(src), len(dst), len(ip)+len(app))
+	r.expand(v.StartOffset, r.weight(src), r.weight(dst), len(ip)+len(app))
 	if m := fields["app"]; len(ip) == 0 && (m.value == nil || isEmpty(m.value)) {
 		r.fail(v.StartOffset, "", complain("ip and app can not both be empty in a grant", `write "ip": ["tcp:443"], or ["*"] for everything`))
 	}
-	rule := Rule{Src: r.sources(src), Via: r.via(via), Postures: r.srcPosture(fields)}
+	rule := Rule{Src: r.sources(src), Via: r.onlyTags(r.list(fields, "via"), "via"), Postures: r.srcPosture(fields)}
 	rule.Parts = r.grantParts(dst, r.grantServices(ip), app)
 	r.selfSources(&rule, src, false)
+	r.narrow(&rule, v.StartOffset, fields, src)
+	r.checkFloors(&rule, v.StartOffset, fields)
 	r.identify(&rule, fields, canonical{
 		Src: texts(src), Dst: texts(dst), IP: texts(ip), Via: rule.Via, App: rawValues(app), SrcPosture: rule.Postures,
+		SrcDevice: rule.Devices, When: raw(fields, "when"), Approval: rule.Approval, Through: rule.Through,
+		OnExpiry: raw(fields, "onExpiry"), Limit: raw(fields, "limit"), Log: raw(fields, "log"), RecordFailure: raw(fields, "recordFailure"),
+		Monitor: raw(fields, "monitor"), Until: raw(fields, "until"),
 	})
 	return rule
 }
@@ -57,37 +63,6 @@ func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability
 	return parts.all
 }
 
-// via reads the tags of the routers through which a grant leads.
-func (r *ruleReader) via(items []item) []string {
-	var tags []string
-	for _, it := range items {
-		bad := complain("via can only be a tag", "name the routers by a tag of theirs")
-		if strings.HasPrefix(it.text, "tag:") {
-			_, bad = r.names.selector(it.text)
-		}
-		if bad != nil {
-			r.failAt(it.at, "via", it.text, bad)
-			continue
-		}
-		tags = append(tags, it.text)
-	}
-	return tags
-}
-
-// grantServices reads a grant's "ip" list.
-func (r *ruleReader) grantServices(items []item) []acl.Service {
-	var all []acl.Service
-	for _, it := range items {
-		open, bad := grantService(it.text)
-		if bad != nil {
-			r.failAt(it.at, "ip", it.text, bad)
-			continue
-		}
-		all = append(all, open...)
-	}
-	return acl.MergeServices(all)
-}
-
 // grantService reads "*", "22", "80-443", "tcp:22,80" or "icmp:*". A bare number
 // is a port, never a protocol.
 func grantService(text string) ([]acl.Service, *complaint) {
@@ -97,9 +72,6 @@ func grantService(text string) ([]acl.Service, *complaint) {
 		if p, bad := protocol(text); bad == nil && p != nil && strings.Trim(text, "0123456789") != "" {
 			return nil, complain("names a protocol without ports", "write "+text+":*")
 		}
-	}
-	if name == "service" {
-		return nil, notYet("service: names are")
 	}
 	var protocols []acl.Protocol
 	if hasProtocol {

@@ -16,6 +16,17 @@ func (p *Policy) Segments() []string {
 	return sortedKeys(p, func(p *Policy) map[string]Segment { return p.segments })
 }
 
+// Service gives a service ("dicom"): the file's own, or of the catalogue that every
+// file has.
+func (p *Policy) Service(name string) (Service, bool) {
+	return of(p, name, func(p *Policy) map[string]Service { return p.services })
+}
+
+// Services gives the names of all services, sorted.
+func (p *Policy) Services() []string {
+	return sortedKeys(p, func(p *Policy) map[string]Service { return p.services })
+}
+
 // Site gives a site ("main").
 func (p *Policy) Site(name string) (Site, bool) {
 	return of(p, name, func(p *Policy) map[string]Site { return p.sites })

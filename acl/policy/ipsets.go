@@ -100,7 +100,7 @@ func (n *names) setTarget(text string) (netip.Prefix, *complaint) {
 	if text == "autogroup:internet" {
 		return netip.Prefix{}, notYet("autogroup:internet in an ipset is")
 	}
-	if prefix, ok, bad := address(text); ok || bad != nil {
+	if prefix, ok, bad := n.network(text); ok || bad != nil {
 		return prefix, bad
 	}
 	name := strings.TrimPrefix(text, "host:")

@@ -28,16 +28,16 @@ func topKeys() keys {
 		"derpMap": ignored, "randomizeClientPort": ignored, "disableIPv4": ignored, "OneCGNATRoute": ignored,
 		"extraDNSRecords": ignored, "magicDNS": ignored,
 
-		"forbid": refused, "segments": refused, "services": refused, "sites": refused,
-		"assets": refused, "schedules": refused, "oncall": refused, "approvals": refused, "breakGlass": refused,
+		"forbid": read, "segments": read, "services": read, "sites": read, "assets": read, "schedules": read, "oncall": read,
+		"approvals": read, "breakGlass": read, "lockdown": read,
 	}
 }
 
 func grantKeys() keys {
 	return keys{
 		"id": read, "src": read, "dst": read, "ip": read, "app": read, "via": read, "srcPosture": read,
-		"srcDevice": refused, "when": refused, "approval": refused, "through": refused,
-		"limit": refused, "log": refused, "recordFailure": refused, "onExpiry": refused, "monitor": refused, "until": refused,
+		"srcDevice": read, "when": read, "approval": read, "through": read,
+		"limit": read, "log": read, "recordFailure": read, "onExpiry": read, "monitor": read, "until": read,
 	}
 }
 
@@ -52,7 +52,7 @@ func sshKeys() keys {
 }
 
 func sshTestKeys() keys {
-	return keys{"src": read, "dst": read, "accept": read, "check": read, "deny": read, "srcPostureAttrs": refused}
+	return keys{"src": read, "dst": read, "accept": read, "check": read, "deny": read, "srcPostureAttrs": read}
 }
 
 func attrKeys() keys {
@@ -61,11 +61,63 @@ func attrKeys() keys {
 
 func testKeys() keys {
 	return keys{"src": read, "proto": read, "accept": read, "deny": read,
-		"srcPostureAttrs": refused, "name": refused, "given": refused, "expect": refused}
+		"srcPostureAttrs": read, "name": read, "given": read, "expect": read}
 }
 
 func approverKeys() keys {
 	return keys{"routes": read, "exitNode": read, "services": ignored}
+}
+
+func siteKeys() keys { return allRead("id nets") }
+
+func assetKeys() keys { return allRead("tag behind match bind isolate") }
+
+func matchKeys() keys { return allRead("ipset dhcp vlan oui") }
+
+func segmentKeys() keys {
+	return allRead("members class impact owner requires offline log mode until inTransit")
+}
+
+func offlineKeys() keys { return allRead("hold lapse") }
+
+func whenKeys() keys { return allRead("mfa posture schedule oncall risk session idle") }
+
+func mfaKeys() keys { return allRead("within amr acr") }
+
+func limitKeys() keys { return allRead("bytes flows onExceed") }
+
+func approvalKeys() keys {
+	return allRead("by count notRequester maxDuration ticket onExpiry")
+}
+
+func scheduleKeys() keys { return allRead("tz weekly") }
+
+func onCallKeys() keys { return allRead("ics") }
+
+func forbidKeys() keys { return allRead("id src dst ip when srcPosture") }
+
+func lockdownKeys() keys { return allRead("by count forbid") }
+
+func glassKeys() keys {
+	return allRead("id src dst ip log segments declare waives reason maxDuration cooldown alert review offline")
+}
+
+func declareKeys() keys { return allRead("by count") }
+
+func reviewKeys() keys { return allRead("by within") }
+
+func givenKeys() keys {
+	return allRead("at device session idle mfaAge amr acr managed postures attrs risk oncall approvedBy breakGlass lockdown")
+}
+
+func expectKeys() keys { return allRead("log alert maxDuration rule") }
+
+func allRead(names string) keys {
+	all := make(keys)
+	for _, name := range strings.Fields(names) {
+		all[name] = read
+	}
+	return all
 }
 
 // keyed sorts the members of an object of ours by key. The dialect's own

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tailscale/hujson"
 )
@@ -24,6 +25,9 @@ type Options struct {
 	// Domains are those that the mesh owns: user:*@DOMAIN and localpart:*@DOMAIN
 	// must name one of them. Nil means that nobody said, and any will do.
 	Domains []string
+
+	// Now is when it is read, which tells what has expired. Zero is the clock's.
+	Now time.Time
 }
 
 // Parse is Parse of the zero [Options].
@@ -35,6 +39,9 @@ func Parse(name string, src []byte) (*Policy, []Warning, error) { return Options
 // cases.
 func (o Options) Parse(name string, src []byte) (*Policy, []Warning, error) {
 	r := newReader(name, src)
+	if r.now = o.Now; r.now.IsZero() {
+		r.now = time.Now()
+	}
 	p := &Policy{name: name}
 	if root, ok := r.tree(); ok {
 		r.policy(p, &root, &names{autogroups: autogroups(), owned: o.owned()})
@@ -66,23 +73,16 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 		return
 	}
 	sections := r.keyed(root, "the policy", topKeys)
-	n.groups = r.groups(sections["groups"])
-	n.hosts = r.hosts(sections["hosts"])
-	n.ipsets = r.ipsets(sections["ipsets"], n)
-	n.tagOwners = r.tagOwners(sections["tagOwners"], n)
-	n.postures = r.postures(sections["postures"])
-	p.groups, p.hosts, p.ipsets, p.tagOwners, p.postures = n.groups, n.hosts, n.ipsets, n.tagOwners, n.postures
-
 	rules := &ruleReader{reader: r, names: n}
-	rules.defaultPostures = rules.postureNames(sections["defaultSrcPosture"])
-	rules.section(sections["grants"], "grants", rules.grant)
-	rules.section(sections["acls"], "acls", rules.acl)
-	p.rules = rules.rules
+	rules.definitions(p, sections)
+	rules.opening(p, sections)
+	rules.forbidding(p, sections)
+
 	p.ssh = rules.sshRules(sections["ssh"])
 	p.attrs = rules.nodeAttrs(sections["nodeAttrs"])
 	p.approvers = r.autoApprovers(sections["autoApprovers"], n)
 	before := len(r.errs)
-	p.tests = r.tests(sections["tests"], n)
+	p.tests = rules.tests(sections["tests"])
 	for _, e := range r.errs[before:] {
 		e.Test = true
 	}
@@ -91,4 +91,48 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	if sections["acls"].value == nil && sections["grants"].value == nil {
 		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)
 	}
+	if len(r.errs) == 0 {
+		rules.warnOfDeadRules(p)
+	}
+}
+
+// definitions reads what rules name. Each needs those before it.
+func (r *ruleReader) definitions(p *Policy, sections map[string]member) {
+	n := r.names
+	n.sites = r.sites(sections["sites"])
+	n.groups = r.groups(sections["groups"])
+	n.hosts = r.hosts(sections["hosts"], n)
+	n.ipsets = r.ipsets(sections["ipsets"], n)
+	n.tagOwners = r.tagOwners(sections["tagOwners"], n)
+	p.assets = r.assets(sections["assets"])
+	n.postures = r.postures(sections["postures"])
+	n.services = r.services(sections["services"])
+	n.schedules = r.schedules(sections["schedules"])
+	n.oncall = r.rosters(sections["oncall"])
+	n.approvals = r.approvals(sections["approvals"])
+	n.segments = r.segments(sections["segments"])
+	r.floors = floorsOf(n.segments)
+	p.sites, p.groups, p.hosts, p.ipsets, p.tagOwners, p.postures = n.sites, n.groups, n.hosts, n.ipsets, n.tagOwners, n.postures
+	p.services, p.schedules, p.oncall, p.approvals, p.segments = n.services, n.schedules, n.oncall, n.approvals, n.segments
+}
+
+// opening reads the rules that open something, in the order in which they are asked.
+func (r *ruleReader) opening(p *Policy, sections map[string]member) {
+	r.defaultPostures = r.postureNames(sections["defaultSrcPosture"])
+	p.glasses = r.breakGlass(sections["breakGlass"])
+	r.names.glasses = make(map[string]bool, len(p.glasses))
+	for _, g := range p.glasses {
+		r.names.glasses[g.ID] = true
+	}
+	r.section(sections["grants"], "grants", r.grant)
+	r.section(sections["acls"], "acls", r.acl)
+	p.rules = append(r.rules, r.monitoredSegments(p)...)
+}
+
+// forbidding reads the rules that forbid, which comes after all that is opened.
+func (r *ruleReader) forbidding(p *Policy, sections map[string]member) {
+	r.opens = protocols(p.rules)
+	p.forbids = r.forbids(sections["forbid"], "forbid")
+	p.lockdowns = r.lockdowns(sections["lockdown"])
+	r.names.lockdowns = p.lockdowns
 }

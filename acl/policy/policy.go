@@ -4,7 +4,9 @@
 //
 // The dialect is the HuJSON policy file that admins of meshes already know.
 // This package reads groups, tagOwners, hosts, ipsets, postures, acls, grants,
-// ssh, nodeAttrs, autoApprovers, tests and sshTests. What it promises:
+// ssh, nodeAttrs, autoApprovers, tests and sshTests; and what a hospital needs
+// besides: sites, services, assets, segments, schedules, oncall, approvals,
+// breakGlass, forbid and lockdown. What it promises:
 //
 //   - A [Policy] comes from [Parse] alone, so it cannot be invalid. The zero
 //     Policy, a nil one, and one whose file has no rule section permit nothing.
@@ -65,7 +67,8 @@ func (p *Policy) Name() string {
 	return p.name
 }
 
-// Group gives the logins of a group ("group:nurses").
+// Group gives the logins of a group ("group:nurses"). Among them stand groups of
+// an identity provider, as "scim:NAME" and "idp:NAME".
 func (p *Policy) Group(name string) (logins []string, ok bool) {
 	if p == nil {
 		return nil, false
@@ -102,8 +105,10 @@ func (p *Policy) TagOwners(tag string) (owners []Selector, ok bool) {
 	return owners, ok
 }
 
-// Rules gives the rules in the order in which they are asked: those of grants,
-// then those of acls, each in the file's order.
+// Rules gives the rules in the order in which they are asked: those of breakGlass,
+// then those of grants, then those of acls, each in the file's order; then one for
+// each segment that is only monitored. Those that forbid are asked before all:
+// [Policy.Forbids].
 func (p *Policy) Rules() []Rule {
 	if p == nil {
 		return nil
@@ -112,22 +117,22 @@ func (p *Policy) Rules() []Rule {
 }
 
 // Unconditional gives the policy as it is where nobody meets any condition: its
-// rules without those that ask for more than who asks. A schedule is no such
-// condition.
+// rules without those that ask for something of a device, a person or the time, and
+// without a level of lockdown. A rule that is only monitored stays.
 func (p *Policy) Unconditional() *Policy {
 	if p == nil {
 		return nil
 	}
 	bare := *p
-	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Conditional() })
+	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Monitor.IsZero() && r.Conditional() })
+	bare.forbids = slices.DeleteFunc(slices.Clone(p.forbids), func(r Rule) bool { return r.Conditional() })
+	bare.lockdowns = nil
 	return &bare
 }
 
-// Conditional tells whether a rule asks for more than who asks and when.
+// Conditional tells whether a rule asks for more than who asks.
 func (r *Rule) Conditional() bool {
-	w := &r.When
-	return r.Postures != nil || r.Devices != nil || r.Approval != "" || r.Glass != "" ||
-		w.MFA != nil || w.Postures != nil || w.OnCall != "" || w.Risk != nil || w.Session != nil
+	return r.Postures != nil || r.When.conditional() || r.Devices != nil || r.Approval != "" || r.Glass != ""
 }
 
 // Rule gives the first rule with an id. Two rules with the same words and no
@@ -200,7 +205,7 @@ func (p Position) compare(o Position) int {
 type Rule struct {
 	ID      acl.RuleID // as acl.RuleID says
 	Written bool       // the admin wrote the id
-	Section string     // "grants" or "acls"
+	Section string     // "breakGlass", "grants", "acls", "segments", "forbid" or "lockdown"
 	Pos     Position
 	Text    string // canonical JSON: comments, blanks and the id left out
 	Src     []Selector
@@ -218,7 +223,7 @@ type Rule struct {
 	When     When
 	Approval string   // name of the approval that it waits for ("approve:vendor")
 	Through  []string // tags of the nodes on which a session ends and begins again
-	OnExpiry OnExpiry
+	OnExpiry OnExpiry // its own, or else its approval's
 	Limit    *Limit
 
 	Log        acl.LogLevel

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tailscale/hujson"
@@ -21,6 +22,9 @@ type reader struct {
 	known map[string]keyTable
 	errs  Errors
 	warns []Warning
+
+	now      time.Time
+	patterns int // steps of the regular expressions so far
 }
 
 // place is an offset whose column is known.
@@ -69,7 +73,13 @@ func (r *reader) failAt(offset int, key, text string, c *complaint) {
 
 func (r *reader) warn(offset int, text, why string) {
 	if len(r.warns) < maxErrors {
-		r.warns = append(r.warns, Warning{Pos: r.pos(offset), Text: text, Why: why})
+		r.warnAt(r.pos(offset), text, why)
+	}
+}
+
+func (r *reader) warnAt(pos Position, text, why string) {
+	if len(r.warns) < maxErrors {
+		r.warns = append(r.warns, Warning{Pos: pos, Text: text, Why: why})
 	}
 }
 

@@ -22,6 +22,11 @@ type ruleReader struct {
 	ids   map[acl.RuleID]Position
 	pairs int
 
+	floors    map[string][]*Segment // as floorsOf gives them
+	opens     []acl.Protocol        // that any rule opens
+	forbidden int                   // rules that forbid, so far
+	written   map[string]bool       // ids; as ruleNames gives them
+
 	defaultPostures []string
 }
 
@@ -76,8 +81,9 @@ func checkID(id string) *complaint {
 	switch {
 	case id == "" || len(id) > maxName:
 		return complain(fmt.Sprintf("an id has 1 to %d characters", maxName), "change it, or leave the id out")
-	case strings.HasPrefix(id, "sha256:"):
-		return complain("an id cannot begin with sha256:", "choose a word, such as ward-to-ehr")
+	case strings.HasPrefix(id, "sha256:"), strings.HasPrefix(id, "seg:"):
+		kind, _, _ := strings.Cut(id, ":")
+		return complain("an id cannot begin with "+kind+":", "choose a word, such as ward-to-ehr")
 	case strings.ContainsAny(id, "\"'`\\") || !printable(id):
 		return complain("holds a character that ids cannot have", "use letters, digits, - and _")
 	}
@@ -142,7 +148,10 @@ func (r *ruleReader) postureNames(m member) []string {
 	if m.value == nil {
 		return nil
 	}
-	items := r.texts(m.value, `"`+m.key+`"`)
+	return r.knownPostures(m, r.texts(m.value, `"`+m.key+`"`))
+}
+
+func (r *ruleReader) knownPostures(m member, items []item) []string {
 	if len(items) > maxPostures {
 		r.fail(m.at, m.key, complain(fmt.Sprintf("names more than %d postures", maxPostures), "join them into one"))
 		return nil
@@ -165,6 +174,15 @@ func (r *ruleReader) expand(at int, sources, destinations, ports int) {
 	if before <= maxPairs && r.pairs > maxPairs {
 		r.fail(at, "", complain(fmt.Sprintf("the rules up to here expand to more than %d combinations", maxPairs), "use groups, tags or CIDRs instead of long lists"))
 	}
+}
+
+// weight counts names for [ruleReader.expand]: a segment as what is in it.
+func (r *ruleReader) weight(items []item) int {
+	n := 0
+	for _, it := range items {
+		n += max(1, len(r.names.segments[it.text].Members))
+	}
+	return n
 }
 
 // partList gathers the parts of one rule. Destinations that open the same go
@@ -219,6 +237,17 @@ type canonical struct {
 	Via        []string                     `json:"via,omitempty"`
 	App        map[string][]json.RawMessage `json:"app,omitempty"`
 	SrcPosture []string                     `json:"srcPosture,omitempty"`
+
+	SrcDevice     []string        `json:"srcDevice,omitempty"`
+	When          json.RawMessage `json:"when,omitempty"`
+	Approval      string          `json:"approval,omitempty"`
+	Through       []string        `json:"through,omitempty"`
+	OnExpiry      json.RawMessage `json:"onExpiry,omitempty"`
+	Limit         json.RawMessage `json:"limit,omitempty"`
+	Log           json.RawMessage `json:"log,omitempty"`
+	RecordFailure json.RawMessage `json:"recordFailure,omitempty"`
+	Monitor       json.RawMessage `json:"monitor,omitempty"`
+	Until         json.RawMessage `json:"until,omitempty"`
 }
 
 func (c canonical) String() string {
@@ -237,12 +266,4 @@ func texts(items []item) []string {
 		all[i] = it.text
 	}
 	return all
-}
-
-// list reads a field of a rule that is a list of strings.
-func (r *ruleReader) list(fields map[string]member, name string) []item {
-	if m, ok := fields[name]; ok {
-		return r.texts(m.value, `"`+name+`"`)
-	}
-	return nil
 }

@@ -69,9 +69,18 @@ func (s Selector) isWho() bool {
 type names struct {
 	groups    map[string][]string
 	tagOwners map[string][]Selector
+	tags      map[string]bool // those of tagOwners, and those that assets earn
 	hosts     map[string]netip.Prefix
 	ipsets    map[string][]netip.Prefix
 	postures  map[string]Posture
+	sites     map[string]Site
+	services  map[string]Service
+	segments  map[string]Segment
+	schedules map[string]Schedule
+	oncall    map[string]OnCall
+	approvals map[string]Approval
+	glasses   map[string]bool
+	lockdowns map[string]Lockdown
 
 	autogroups map[string]Kind
 	owned      map[string]bool // domains, as Options says; nil if nobody said
@@ -91,13 +100,15 @@ func (n *names) selector(text string) (Selector, *complaint) {
 	case kind == "group":
 		return defined(Group, text, "unknown group", "groups", n.groups)
 	case kind == "tag":
-		return defined(Tag, text, fmt.Sprintf("tag not found: %q", shorten(text)), "tagOwners", n.tagOwners)
+		return defined(Tag, text, fmt.Sprintf("tag not found: %q", shorten(text)), "tagOwners", n.tags)
+	case kind == "seg":
+		return defined(InSegment, text, "unknown segment", "segments", n.segments)
 	case kind == "ipset":
 		return defined(Set, text, "unknown ipset", "ipsets", n.ipsets)
 	case kind == "user":
 		return n.everyoneOf(text)
 	}
-	if prefix, ok, bad := address(text); ok || bad != nil {
+	if prefix, ok, bad := n.network(text); ok || bad != nil {
 		return Selector{Kind: Net, Name: text, Prefix: prefix}, bad
 	}
 	return n.plain(text)
@@ -107,17 +118,14 @@ func (n *names) selector(text string) (Selector, *complaint) {
 func (n *names) plain(text string) (Selector, *complaint) {
 	if kind, rest, found := strings.Cut(text, ":"); found {
 		switch kind {
-		case "svc", "service", "seg", "host", "posture", "localpart", "scim", "idp", "asset":
+		case "svc", "service", "host", "posture", "localpart", "scim", "idp", "asset":
 			return Selector{}, notYet(kind + ": names are")
 		}
 		if strings.Contains(rest, "@") || strings.Contains(kind, "@") {
 			return Selector{}, complain("is no login: it holds a colon", "write the login as name@domain")
 		}
 	}
-	if left, _, found := strings.Cut(text, "@"); found {
-		if _, isNet, bad := address(left); isNet || bad != nil {
-			return Selector{}, notYet("addresses at a site are")
-		}
+	if strings.Contains(text, "@") {
 		return login(text)
 	}
 	if prefix, ok := n.hosts[text]; ok {

@@ -13,6 +13,7 @@ type SSHTest struct {
 	Dst []Selector // User, Tag or a Net of one address each; never empty
 	// Accounts that must be let in without a check, only with one, and not at all.
 	Accept, Check, Deny []string
+	Attributes          map[string]any // as in [Test]
 }
 
 // sshTests reads a list of {"src", "dst", "accept", "check", "deny"}.
@@ -44,6 +45,7 @@ func (r *ruleReader) sshTest(v *hujson.Value) SSHTest {
 		t.Dst = append(t.Dst, s)
 	}
 	t.Accept, t.Check, t.Deny = r.accounts(fields, "accept"), r.accounts(fields, "check"), r.accounts(fields, "deny")
+	t.Attributes = r.values(fields, "srcPostureAttrs")
 	r.expand(v.StartOffset, 1, len(dst), len(t.Accept)+len(t.Check)+len(t.Deny))
 	if len(t.Accept)+len(t.Check)+len(t.Deny) == 0 {
 		r.warn(v.StartOffset, "", "an ssh test without accept, check and deny tests nothing")

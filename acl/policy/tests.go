@@ -19,7 +19,9 @@ type Test struct {
 	Accept    []Target
 	Deny      []Target
 
-	Attributes map[string]any // of the source's devices: string, float64 or bool
+	// Attributes are what it supposes of the source's device ("srcPostureAttrs"):
+	// string, float64 or bool each.
+	Attributes map[string]any
 
 	Name   string // "nurse, fresh tap"
 	Given  *Given // nil: it is judged on the nodes that there are
@@ -34,26 +36,28 @@ type Target struct {
 	Port uint16
 }
 
-// tests reads [{"src", "proto", "accept": ["host:port"], "deny": [...]}].
-func (r *reader) tests(section member, n *names) []Test {
+// tests reads [{"src", "proto", "accept": ["host:port"], "deny": [...]}], and what
+// [ruleReader.supposed] does.
+func (r *ruleReader) tests(section member) []Test {
 	var all []Test
 	elements := r.entries(section, "tests", "tests")
 	for i := range elements {
-		all = append(all, r.test(&elements[i], n))
+		all = append(all, r.test(&elements[i]))
 	}
 	return all
 }
 
-func (r *reader) test(v *hujson.Value, n *names) Test {
+func (r *ruleReader) test(v *hujson.Value) Test {
 	t := Test{Pos: r.pos(v.StartOffset)}
 	fields := r.keyed(v, "a test", testKeys)
-	t.Src = r.testSource(v, fields["src"], n)
+	t.Src = r.testSource(v, fields["src"], r.names)
 	t.Protocols = r.testProtocols(fields["proto"])
-	t.Accept = r.targets(fields["accept"], "accept", n)
-	t.Deny = r.targets(fields["deny"], "deny", n)
+	t.Accept = r.targets(fields["accept"], "accept", r.names)
+	t.Deny = r.targets(fields["deny"], "deny", r.names)
 	if isEmptyList(fields["accept"]) && isEmptyList(fields["deny"]) {
 		r.fail(v.StartOffset, "", complain("a test has neither accept nor deny", `add "accept": ["host:port"] or "deny": [...]`))
 	}
+	r.supposed(&t, v, fields)
 	return t
 }
 
@@ -69,7 +73,7 @@ func (r *reader) testSource(v *hujson.Value, m member, n *names) Selector {
 		return Selector{}
 	}
 	s, bad := n.selector(it.text)
-	if bad == nil && (s.Kind == Self || s.Kind == Internet || s.Kind == World) {
+	if bad == nil && (s.Kind == Self || s.Kind == Internet || s.Kind == World || s.Kind == InSegment) {
 		bad = complain("is no source to test from", "name a user, group, tag, host or address")
 	}
 	if bad != nil {
@@ -131,7 +135,7 @@ func (n *names) target(text string) (Selector, uint16, *complaint) {
 		return s, 0, bad
 	case s.Kind == Internet || s.Kind == World:
 		return s, 0, complain(fmt.Sprintf("%s not valid as a test destination", s.Name), "a test asks for one user, group, tag, host or address")
-	case s.Kind == Any, s.Kind == Net && strings.Contains(host, "/"), s.Kind == Set && len(n.ipsets[host]) != 1,
+	case s.Kind == Any, s.Kind == InSegment, s.Kind == Net && strings.Contains(host, "/"), s.Kind == Set && len(n.ipsets[host]) != 1,
 		n.holds(s, func(p netip.Prefix) bool { return !p.IsSingleIP() }):
 		return s, 0, complain("is not one host", "a test asks for one user, group, tag, host or address")
 	}

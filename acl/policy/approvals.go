@@ -1,0 +1,91 @@
+package policy
+
+import "strings"
+
+// most is how many people one thing may ask for together.
+const mostPeople = 20
+
+// approvals reads {"approve:NAME": {"by", "count", "notRequester", "maxDuration",
+// "ticket", "onExpiry"}}.
+func (r *ruleReader) approvals(section member) map[string]Approval {
+	all := make(map[string]Approval)
+	for _, m := range r.named(section, "approvals") {
+		if bad := checkName(m.key, "approve:"); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		fields := r.keyed(m.value, "an approval", approvalKeys)
+		a := Approval{Name: m.key, Pos: r.pos(m.at), NotRequester: r.flag(fields, "notRequester"), MaxDuration: r.period(fields, "maxDuration")}
+		a.By, a.Count = r.quorum(m.at, m.key, fields)
+		a.OnExpiry, a.OnExpirySet = r.onExpiry(fields)
+		if _, written := fields["maxDuration"]; !written {
+			r.fail(m.at, m.key, complain("has no maxDuration: what is approved once would be open for ever", `add "maxDuration": "4h"`))
+		}
+		if it, ok := r.word(fields, "ticket"); ok {
+			var bad *complaint
+			if a.Ticket, bad = r.pattern(it.text); bad != nil {
+				r.failAt(it.at, "ticket", it.text, bad)
+			}
+		}
+		all[m.key] = a
+	}
+	return all
+}
+
+// quorum reads "by", who may agree or declare, and "count", how many of them must.
+func (r *ruleReader) quorum(at int, name string, fields map[string]member) (by []Selector, count int) {
+	items := r.oneOrMore(fields, "by")
+	if len(items) == 0 {
+		r.fail(at, name, complain("names nobody", `add "by": ["group:..."]`))
+	}
+	for _, it := range items {
+		s, bad := r.names.selector(it.text)
+		if bad == nil && (!s.isWho() || s.Kind == Tag || s.Kind == Tagged) {
+			bad = complain("is nobody who could agree", "name users, groups or roles")
+		}
+		if bad != nil {
+			r.failAt(it.at, "by", it.text, bad)
+			continue
+		}
+		by = append(by, s)
+	}
+	if _, written := fields["count"]; !written {
+		return by, 1
+	}
+	count, _ = r.integer(fields, "count", 1, mostPeople)
+	return by, count
+}
+
+// told reads who is told of something: people, or tags of machines that listen.
+func (r *ruleReader) told(fields map[string]member, key string) []Selector {
+	var all []Selector
+	for _, it := range r.oneOrMore(fields, key) {
+		s, bad := r.names.selector(it.text)
+		if bad == nil && !s.isWho() {
+			bad = complain("cannot be told anything", "name users, groups or tags")
+		}
+		if bad != nil {
+			r.failAt(it.at, key, it.text, bad)
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// waived reads which conditions need not hold.
+func (r *ruleReader) waived(fields map[string]member) []string {
+	known := make(map[string]bool)
+	for _, kind := range strings.Fields("mfa posture schedule session oncall risk approval") {
+		known[kind] = true
+	}
+	var all []string
+	for _, it := range r.oneOrMore(fields, "waives") {
+		if !known[it.text] {
+			r.failAt(it.at, "waives", it.text, complainOf("is no condition that can be waived", it.text, known, "use mfa, posture, schedule, session, oncall, risk or approval"))
+			continue
+		}
+		all = append(all, it.text)
+	}
+	return all
+}

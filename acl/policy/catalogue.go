@@ -1,0 +1,118 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// catalogue gives the services that every policy knows: what hospitals speak, by
+// the ports that IANA registered or that makers document. A file's own "services"
+// say what a name means there.
+func catalogue() map[string]string {
+	return map[string]string{
+		// Imaging: DICOM PS3.8 section 9.1.2 and its TLS and ISCL profiles.
+		"dicom": "tcp:104 tcp:11112 tcp:2762", "dicom-tls": "tcp:2762", "dicom-iscl": "tcp:2761", "dicomweb": "tcp:443",
+		// Interfaces between clinical systems: MLLP, and IHE's audit trail over syslog (RFC 5425).
+		"hl7": "tcp:2575", "hl7-tls": "tcp:12575", "fhir": "tcp:443", "atna": "tcp:6514", "audit": "tcp:6514", "iris": "tcp:1972",
+		// Devices.
+		"pump": "tcp:3613", "monitor-export": "udp:24105", "sdc-discovery": "udp:3702",
+		// Telephones and nurse call.
+		"sip": "tcp:5060-5061 udp:5060", "nurse-call": "tcp:2575 tcp:5060-5061 udp:5060",
+		// Buildings.
+		"bacnet": "udp:47808", "bacnet-sc": "tcp:443", "modbus": "tcp:502", "modbus-tls": "tcp:802", "snmp": "udp:161", "snmp-trap": "udp:162",
+		// Cameras.
+		"rtsp": "tcp:554 udp:554", "onvif": "tcp:80 tcp:443 udp:3702",
+		// Printing.
+		"print": "tcp:9100 tcp:631 tcp:515", "printing": "tcp:9100 tcp:631 tcp:515", "ipp": "tcp:631",
+		// Screens from afar.
+		"rdp": "tcp:3389 udp:3389", "ica": "tcp:1494 tcp:2598 udp:1494 udp:2598", "pcoip": "tcp:4172 udp:4172", "blast": "tcp:8443 tcp:22443 udp:8443 udp:22443",
+		"vdi": "tcp:443 tcp:1494 tcp:2598 udp:1494 udp:2598",
+		"ssh": "tcp:22", "admin": "tcp:22 tcp:3389",
+		// The web, names and time.
+		"http": "tcp:80", "https": "tcp:443", "dns": "tcp:53 udp:53", "ntp": "udp:123", "dhcp": "udp:67-68", "syslog": "udp:514 tcp:514", "syslog-tls": "tcp:6514",
+		// A directory of Windows.
+		"kerberos": "tcp:88 udp:88 tcp:464 udp:464", "ldap": "tcp:389 udp:389", "ldaps": "tcp:636", "smb": "tcp:445",
+		"ad": directoryPorts, "directory": directoryPorts,
+	}
+}
+
+const directoryPorts = "tcp:53 udp:53 tcp:88 udp:88 udp:123 tcp:135 tcp:389 udp:389 tcp:445 tcp:464 udp:464 tcp:636 tcp:3268-3269 tcp:49152-65535"
+
+// services reads {"NAME": ["tcp:104", "udp:6000-6099"]} over the catalogue.
+func (r *reader) services(section member) map[string]Service {
+	all := make(map[string]Service)
+	for name, text := range catalogue() {
+		var open []acl.Service
+		for _, one := range strings.Fields(text) {
+			each, _ := grantService(one)
+			open = append(open, each...)
+		}
+		all[name] = Service{Name: name, Open: acl.MergeServices(open)}
+	}
+	for _, m := range r.named(section, "services") {
+		if bad := checkWord(m.key); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		all[m.key] = Service{Name: m.key, Open: r.serviceEntries(m)}
+	}
+	return all
+}
+
+func (r *reader) serviceEntries(m member) []acl.Service {
+	items := r.texts(m.value, m.key)
+	if len(items) == 0 {
+		r.fail(m.at, m.key, complain("opens nothing", `write such as ["tcp:443"]`))
+	}
+	var all []acl.Service
+	for _, it := range items {
+		open, bad := grantService(it.text)
+		if strings.HasPrefix(it.text, "service:") {
+			bad = complain("a service cannot hold another", "list its ports")
+		}
+		if bad != nil {
+			r.failAt(it.at, m.key, it.text, bad)
+			continue
+		}
+		if all = append(all, open...); len(all) > maxPorts {
+			r.fail(m.at, m.key, complain(fmt.Sprintf("more than %d ports", maxPorts), "use ranges, or *"))
+			return nil
+		}
+	}
+	return acl.MergeServices(all)
+}
+
+// grantServices reads a grant's "ip" list.
+func (r *ruleReader) grantServices(items []item) []acl.Service {
+	var all []acl.Service
+	for _, it := range items {
+		open, bad := r.opened(it)
+		if bad != nil {
+			r.failAt(it.at, "ip", it.text, bad)
+			continue
+		}
+		all = append(all, open...)
+	}
+	return acl.MergeServices(all)
+}
+
+// opened gives what one entry of "ip" opens. What a service stands for counts as
+// if it were written out: a thousand ports behind one word, ten thousand times in
+// one file, are a bomb.
+func (r *ruleReader) opened(it item) ([]acl.Service, *complaint) {
+	name, ok := strings.CutPrefix(it.text, "service:")
+	if !ok {
+		return grantService(it.text)
+	}
+	service, known := r.names.services[name]
+	if !known {
+		return nil, complainOf("unknown service", name, r.names.services, `define it under "services", or write its ports`)
+	}
+	r.expand(it.at, 1, 1, len(service.Open))
+	if r.pairs > maxPairs {
+		return nil, nil // reported
+	}
+	return service.Open, nil
+}

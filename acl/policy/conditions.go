@@ -1,0 +1,114 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+)
+
+// when reads what a rule asks for beside who asks for what, or the floor of a
+// segment: {"mfa", "posture", "schedule", "oncall", "risk", "session", "idle"}.
+func (r *ruleReader) when(fields map[string]member, key string) When {
+	inner, ok := r.within(fields, key, whenKeys)
+	if !ok {
+		return When{}
+	}
+	w := When{
+		MFA:      r.mfa(inner),
+		Postures: r.knownPostures(inner["posture"], r.oneOrMore(inner, "posture")),
+		Schedule: lookup(r.reader, inner, "schedule", "schedules", r.names.schedules),
+		OnCall:   lookup(r.reader, inner, "oncall", "oncall", r.names.oncall),
+		Risk:     r.risk(inner),
+	}
+	kind, idle := r.token(inner, "session"), r.period(inner, "idle")
+	if kind != "" || idle > 0 {
+		w.Session = &Session{Kind: kind, Idle: idle}
+	}
+	return w
+}
+
+// mfa reads {"within", "amr", "acr"}.
+func (r *ruleReader) mfa(fields map[string]member) *MFA {
+	inner, ok := r.within(fields, "mfa", mfaKeys)
+	if !ok {
+		return nil
+	}
+	m := &MFA{Within: r.period(inner, "within"), AMR: r.methods(inner), ACR: r.token(inner, "acr")}
+	if len(inner) == 0 {
+		r.fail(fields["mfa"].at, "mfa", complain("asks for nothing", `write such as {"within": "12h"}`))
+	}
+	return m
+}
+
+// maxMethods is how many methods of a login one rule may list.
+const maxMethods = 16
+
+// methods reads the methods of which one must have been used. One that nobody
+// registered may be an identity provider's own, or mistyped: then nobody comes in.
+func (r *reader) methods(fields map[string]member) []string {
+	items := r.list(fields, "amr")
+	if len(items) > maxMethods {
+		r.fail(fields["amr"].at, "amr", complain(fmt.Sprintf("lists more than %d methods", maxMethods), "leave out the weaker ones"))
+		return nil
+	}
+	known := make(map[string]bool)
+	if len(items) == 0 {
+		return nil
+	}
+	for _, name := range strings.Fields("face fpt geo hwk iris kba mca mfa otp pin pop pwd rba retina sc sms swk tel user vbm wia") {
+		known[name] = true
+	}
+	var all []string
+	for _, it := range items {
+		if bad := checkToken(it.text); bad != nil {
+			r.failAt(it.at, "amr", it.text, bad)
+			continue
+		}
+		if !known[it.text] && len(r.warns) < maxErrors {
+			why := "is no method that RFC 8176 lists; it holds only if your identity provider says it"
+			if near := nearest(it.text, known); near != "" {
+				why += fmt.Sprintf("; did you mean %q?", near)
+			}
+			r.warn(it.at, it.text, why)
+		}
+		all = append(all, it.text)
+	}
+	return all
+}
+
+// token reads a word that comes from another system.
+func (r *reader) token(fields map[string]member, key string) string {
+	it, ok := r.word(fields, key)
+	if !ok {
+		return ""
+	}
+	if bad := checkToken(it.text); bad != nil {
+		r.failAt(it.at, key, it.text, bad)
+	}
+	return it.text
+}
+
+// checkToken keeps words apart from the signs between them in a fact.
+func checkToken(text string) *complaint {
+	if text == "" || len(text) > maxName || strings.Contains(text, "|") || !printable(text) {
+		return complain(fmt.Sprintf("is no word of 1 to %d characters without blanks and |", maxName), "write it as your identity provider does")
+	}
+	return nil
+}
+
+// risk reads "<70".
+func (r *reader) risk(fields map[string]member) *int {
+	it, ok := r.word(fields, "risk")
+	if !ok {
+		return nil
+	}
+	bound, isBelow := strings.CutPrefix(it.text, "<")
+	n, isNumber := number(strings.TrimSpace(bound), 100)
+	if !isBelow || !isNumber || n == 0 {
+		r.failAt(it.at, "risk", it.text, complain("is no bound of a risk from 0 to 100", `write "<70"`))
+		return nil
+	}
+	return &n
+}
+
+// asksPeople tells whether a condition is about people, which binds no machine.
+func (w When) asksPeople() bool { return w.MFA != nil || w.OnCall != "" || w.Session != nil }

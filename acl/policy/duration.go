@@ -1,0 +1,128 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// longest bounds every duration of a policy: what is meant to last longer is
+// meant to last for ever.
+const longest = 3650 * 24 * time.Hour
+
+// duration reads a span of time above 0: what Go writes ("90m", "1h30m"), and
+// days of 24 hours and weeks of seven ("30d", "1w").
+func duration(text string) (time.Duration, *complaint) {
+	d, ok := anyDuration(text)
+	switch {
+	case !ok:
+		return 0, complain("is no duration", "write 90m, 12h, 30d or 1w")
+	case d <= 0:
+		return 0, complain("is not above 0", "write 90m, 12h, 30d or 1w")
+	case d > longest:
+		return 0, complain("is longer than ten years", "write 3650d or less")
+	}
+	return d, nil
+}
+
+// anyDuration is duration without bounds. What is longer than [longest] may come
+// out shorter than it is written, yet longer than that.
+func anyDuration(text string) (total time.Duration, ok bool) {
+	if text == "" || len(text) > 40 {
+		return 0, false
+	}
+	for text != "" {
+		unit := strings.TrimLeft(text, digits+".")
+		rest := strings.TrimLeft(unit, letters+"µ")
+		one, ok := quantity(text[:len(text)-len(unit)], unit[:len(unit)-len(rest)])
+		if !ok {
+			return 0, false
+		}
+		total, text = min(total+min(one, longest+1), longest+1), rest
+	}
+	return total, true
+}
+
+func quantity(number, unit string) (time.Duration, bool) {
+	day := 24 * time.Hour
+	switch unit {
+	case "w":
+		day *= 7
+	case "d":
+	default:
+		d, err := time.ParseDuration(number + unit)
+		return d, err == nil
+	}
+	n, err := strconv.ParseUint(number, 10, 32)
+	return day * time.Duration(min(n, uint64(longest/day)+1)), err == nil
+}
+
+// period reads a duration that may be left out.
+func (r *reader) period(fields map[string]member, key string) time.Duration {
+	it, ok := r.word(fields, key)
+	if !ok {
+		return 0
+	}
+	d, bad := duration(it.text)
+	if bad != nil {
+		r.failAt(it.at, key, it.text, bad)
+	}
+	return d
+}
+
+// onExpiry reads "cut", or "drain" with how long.
+func (r *reader) onExpiry(fields map[string]member) (e OnExpiry, written bool) {
+	it, ok := r.word(fields, "onExpiry")
+	if !ok {
+		return e, false
+	}
+	verb, rest, _ := strings.Cut(it.text, " ")
+	var bad *complaint
+	switch {
+	case verb == "drain" && rest != "":
+		e.Drain, bad = duration(strings.TrimSpace(rest))
+	case it.text != "cut":
+		bad = complain("says not what becomes of a flow", `write "cut", or "drain 15m"`)
+	}
+	if bad != nil {
+		r.failAt(it.at, "onExpiry", it.text, bad)
+	}
+	return e, true
+}
+
+// monitored reads until when something is watched and not enforced. It must end
+// some day, or nobody would ever enforce it.
+func (r *reader) monitored(on bool, at int, fields map[string]member) time.Time {
+	it, written := r.word(fields, "until")
+	switch {
+	case on && !written:
+		r.fail(at, "", complain("monitoring needs an end", `add "until": "2027-03-31", the last day`))
+		return time.Time{}
+	case !on && written:
+		r.failAt(it.at, "until", it.text, complain("ends nothing: nothing is monitored here", "take it out, or turn monitoring on"))
+		return time.Time{}
+	case !on:
+		return time.Time{}
+	}
+	end, bad := until(it.text)
+	switch {
+	case bad != nil:
+		r.failAt(it.at, "until", it.text, bad)
+	case !end.After(r.now):
+		r.warn(it.at, it.text, "is past: what was monitored is enforced")
+		return time.Time{}
+	}
+	return end
+}
+
+// until reads a day, through which it lasts by UTC, or a moment.
+func until(text string) (time.Time, *complaint) {
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return day.AddDate(0, 0, 1), nil
+	}
+	moment, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, complain("is no day and no moment", "write 2027-03-31, or 2027-03-31T18:00:00Z")
+	}
+	return moment, nil
+}

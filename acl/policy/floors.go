@@ -1,0 +1,111 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// floorsOf gives the segments that ask for something of the people who come in, or
+// of how much is recorded, by the key of each selector that leads into them.
+func floorsOf(segments map[string]Segment) map[string][]*Segment {
+	all := make(map[string][]*Segment)
+	for name, s := range segments {
+		if w := s.Requires; w.MFA == nil && w.Risk == nil && w.Session == nil && s.Impact != "life" {
+			continue // nothing that a rule could fall short of
+		}
+		keys := []string{name}
+		for _, m := range s.Members {
+			keys = append(keys, m.Key())
+		}
+		slices.Sort(keys)
+		for _, key := range slices.Compact(keys) {
+			all[key] = append(all[key], &s)
+		}
+	}
+	for _, segments := range all {
+		slices.SortFunc(segments, func(a, b *Segment) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return all
+}
+
+// checkFloors refuses a rule whose written condition is weaker than the floor of
+// a segment that it leads into. The floor would hold anyway: but whoever reads the
+// rule would believe what it says.
+func (r *ruleReader) checkFloors(rule *Rule, at int, fields map[string]member) {
+	machine := func(s Selector) bool { return s.Kind == Tag || s.Kind == Tagged }
+	people := slices.ContainsFunc(rule.Src, func(s Selector) bool { return !machine(s) })
+	told := make(map[string]bool)
+	for _, part := range rule.Parts {
+		for _, dst := range part.Dst {
+			floors := r.floors[dst.Key()]
+			r.expand(at, 1, 1, len(floors))
+			if r.pairs > maxPairs {
+				return // reported
+			}
+			for _, s := range floors {
+				if !told[s.Name] && r.fallsShort(rule, people, s, fields) {
+					told[s.Name] = true
+				}
+			}
+		}
+	}
+}
+
+// fallsShort reports where a rule asks for less, or records less, than a segment
+// needs.
+func (r *ruleReader) fallsShort(rule *Rule, people bool, s *Segment, fields map[string]member) (short bool) {
+	if s.Impact == "life" && !rule.Log.Flows() {
+		short = true
+		r.fail(fields["log"].at, "log", complain(fmt.Sprintf("is too little for %s in line %d: lives hang on it", s.Name, s.Pos.Line),
+			`write "flows", "detail" or "record", or leave it out`))
+	}
+	if why := rule.When.weaker(s.Requires); people && why != "" {
+		short = true
+		r.fail(fields["when"].at, "when", complain(fmt.Sprintf("is weaker than what %s requires in line %d: %s", s.Name, s.Pos.Line, why),
+			"ask for as much, or leave it out: then the segment's own holds"))
+	}
+	return short
+}
+
+// weaker tells which written condition asks for less than a floor; "" if none.
+func (w When) weaker(floor When) string {
+	if w.MFA != nil && floor.MFA != nil {
+		if floor.MFA.Within > 0 && w.MFA.Within > floor.MFA.Within {
+			return fmt.Sprintf("mfa within %s, and the floor is %s", w.MFA.Within, floor.MFA.Within)
+		}
+		for _, method := range w.MFA.AMR {
+			if len(floor.MFA.AMR) > 0 && !slices.Contains(floor.MFA.AMR, method) {
+				return fmt.Sprintf("amr %s, and the floor lists %s", method, strings.Join(floor.MFA.AMR, ", "))
+			}
+		}
+	}
+	if w.Risk != nil && floor.Risk != nil && *w.Risk > *floor.Risk {
+		return fmt.Sprintf("risk <%d, and the floor is <%d", *w.Risk, *floor.Risk)
+	}
+	if w.Session != nil && floor.Session != nil && floor.Session.Idle > 0 && w.Session.Idle > floor.Session.Idle {
+		return fmt.Sprintf("idle %s, and the floor is %s", w.Session.Idle, floor.Session.Idle)
+	}
+	return ""
+}
+
+// protocols gives those that any rule opens.
+func protocols(rules []Rule) []acl.Protocol {
+	var all [256]bool
+	for _, rule := range rules {
+		for _, part := range rule.Parts {
+			for _, s := range part.Open {
+				all[s.Protocol] = true
+			}
+		}
+	}
+	var named []acl.Protocol
+	for p, in := range all {
+		if in {
+			named = append(named, acl.Protocol(p))
+		}
+	}
+	return named
+}

@@ -1,0 +1,73 @@
+package policy
+
+import (
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl/calendar"
+)
+
+// schedules reads {"NAME": {"tz": "America/Chicago", "weekly": ["Mon-Fri 07:00-19:00"]}}.
+func (r *reader) schedules(section member) map[string]Schedule {
+	all := make(map[string]Schedule)
+	for _, m := range r.named(section, "schedules") {
+		if bad := checkWord(m.key); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		fields := r.keyed(m.value, "a schedule", scheduleKeys)
+		s := Schedule{Name: m.key, Pos: r.pos(m.at)}
+		spans := r.list(fields, "weekly")
+		tz, ok := r.word(fields, "tz")
+		switch {
+		case !ok:
+			r.fail(m.at, m.key, complain("has no time zone", `add "tz": "America/Chicago"`))
+		case len(spans) == 0:
+			r.fail(m.at, m.key, complain("never holds", `add "weekly": ["Mon-Fri 07:00-19:00"]`))
+		case len(spans) > maxPorts:
+			r.fail(m.at, m.key, complain("has too many spans of the week", "join those that touch"))
+		default:
+			s.Weekly = r.weekly(tz, spans)
+		}
+		all[m.key] = s
+	}
+	return all
+}
+
+// weekly reads the spans of a schedule, and complains at the span that is wrong.
+func (r *reader) weekly(tz item, spans []item) calendar.Weekly {
+	w, err := calendar.ParseWeekly(tz.text, texts(spans))
+	var zone *calendar.ZoneError
+	var span *calendar.SpanError
+	switch {
+	case errors.As(err, &zone):
+		r.failAt(tz.at, "tz", tz.text, complain(zone.Reason, zone.Fix))
+	case errors.As(err, &span):
+		it := spans[span.Index]
+		r.failAt(it.at, "weekly", it.text, complain(span.Reason, span.Fix))
+	}
+	return w
+}
+
+// rosters reads {"NAME": {"ics": "oncall/icu.ics"}}. The file lies beside the
+// policy: who may write a policy must not read other files of the coordinator.
+func (r *reader) rosters(section member) map[string]OnCall {
+	all := make(map[string]OnCall)
+	for _, m := range r.named(section, "oncall") {
+		if bad := checkWord(m.key); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		fields := r.keyed(m.value, "a roster", onCallKeys)
+		it, ok := r.word(fields, "ics")
+		switch {
+		case !ok:
+			r.fail(m.at, m.key, complain("has no roster", `add "ics": "oncall/icu.ics"`))
+		case !fs.ValidPath(it.text) || it.text == "." || strings.ContainsAny(it.text, `\:`) || strings.ContainsFunc(it.text, func(c rune) bool { return c < ' ' }):
+			r.failAt(it.at, "ics", it.text, complain("is no path below the policy's folder", `write it with slashes, without ".." and not from the root, as oncall/icu.ics`))
+		}
+		all[m.key] = OnCall{Name: m.key, Pos: r.pos(m.at), File: it.text}
+	}
+	return all
+}

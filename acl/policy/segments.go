@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// segments reads {"seg:NAME": {"members", "class", "impact", "owner", "requires",
+// "offline", "log", "mode", "until", "inTransit"}}.
+func (r *ruleReader) segments(section member) map[string]Segment {
+	all := make(map[string]Segment)
+	for _, m := range r.named(section, "segments") {
+		if bad := checkName(m.key, "seg:"); bad != nil {
+			r.fail(m.at, m.key, bad)
+			continue
+		}
+		all[m.key] = r.segment(m)
+	}
+	return all
+}
+
+func (r *ruleReader) segment(m member) Segment {
+	fields := r.keyed(m.value, "a segment", segmentKeys)
+	s := Segment{
+		Name: m.key, Pos: r.pos(m.at), Members: r.segmentMembers(m, fields), Owner: r.segmentOwner(m, fields),
+		Class: r.token(fields, "class"), Impact: r.choice(fields, "impact", "life", "clinical", "business", "none"),
+		Requires: r.when(fields, "requires"),
+	}
+	s.Offline, s.Lapses = r.offline(fields)
+	s.Log, s.LogSet = r.logLevel(fields)
+	if s.Impact == "life" && !s.Log.Flows() {
+		r.fail(fields["log"].at, "log", complain("is too little where lives hang on it", `write "flows", "detail" or "record"`))
+	}
+	mode := r.choice(fields, "mode", "enforce", "monitor")
+	s.Monitor = r.monitored(mode == "monitor", m.at, fields)
+	if it, ok := r.word(fields, "inTransit"); ok {
+		r.warn(it.at, it.text, "has no effect here: everything is encrypted in transit")
+	}
+	return s
+}
+
+// segmentMembers reads what belongs to a segment, all of it in this file: not
+// people, who come and go, and no other segment, which has an owner of its own.
+func (r *ruleReader) segmentMembers(m member, fields map[string]member) []Selector {
+	var all []Selector
+	items := r.list(fields, "members")
+	if len(items) == 0 {
+		r.fail(m.at, m.key, complain("has no members", `add "members": ["tag:ehr"]`))
+	}
+	for _, it := range items {
+		s, bad := Selector{}, complain("a segment cannot hold another", "list its members")
+		if !strings.HasPrefix(it.text, "seg:") {
+			s, bad = r.names.selector(it.text)
+		}
+		switch {
+		case bad != nil:
+		case s.Kind != Tag && s.Kind != Net && s.Kind != Set:
+			bad = complain("cannot belong to a segment", "name tags, hosts, addresses and ipsets")
+		case r.names.holds(s, func(p netip.Prefix) bool { return p.Bits() == 0 }):
+			bad = complain("is every address there is", "name what is worth protecting")
+		}
+		if bad != nil {
+			r.failAt(it.at, "members", it.text, bad)
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func (r *ruleReader) segmentOwner(m member, fields map[string]member) Selector {
+	it, ok := r.word(fields, "owner")
+	if !ok {
+		r.fail(m.at, m.key, complain("has no owner", `add "owner": "group:...": who answers for it`))
+		return Selector{}
+	}
+	return r.somebody(it, "owner")
+}
+
+// somebody reads a group, a user or a role: people who can be called.
+func (r *ruleReader) somebody(it item, key string) Selector {
+	s, bad := r.names.selector(it.text)
+	if bad == nil && s.Kind != Group && s.Kind != User && s.Kind != Role {
+		bad = complain("is nobody who could answer for it", "name a group, a user or a role")
+	}
+	if bad != nil {
+		r.failAt(it.at, key, it.text, bad)
+		return Selector{}
+	}
+	return s
+}
+
+// offline reads {"hold": "30d"} or {"lapse": "1h"}.
+func (r *ruleReader) offline(fields map[string]member) (lasts time.Duration, lapses bool) {
+	inner, ok := r.within(fields, "offline", offlineKeys)
+	if !ok {
+		return 0, false
+	}
+	if len(inner) != 1 {
+		r.fail(fields["offline"].at, "offline", complain("takes one of hold and lapse", `write {"hold": "30d"}, or {"lapse": "1h"} to end all rules by then`))
+		return 0, false
+	}
+	_, lapses = inner["lapse"]
+	return r.period(inner, "hold") + r.period(inner, "lapse"), lapses
+}
+
+// monitoredSegments gives the rules by which segments in monitor mode are open.
+// They come last: what a written rule permits is not what is being looked for.
+func (r *ruleReader) monitoredSegments(p *Policy) []Rule {
+	var all []Rule
+	everything, _ := grantService("*")
+	for _, name := range p.Segments() {
+		s := p.segments[name]
+		if s.Monitor.IsZero() || len(s.Members) == 0 {
+			continue
+		}
+		members := make([]string, len(s.Members))
+		for i, m := range s.Members {
+			members[i] = m.Name
+		}
+		all = append(all, Rule{
+			ID: acl.RuleID(name), Written: true, Section: "segments", Pos: s.Pos,
+			Text:  canonical{Action: "monitor", Src: []string{"*"}, Dst: members, IP: []string{"*"}}.String(),
+			Src:   []Selector{{Kind: Any, Name: "*"}},
+			Parts: []Part{{Dst: s.Members, Open: everything}},
+			Log:   s.Log, LogSet: s.LogSet, Monitor: s.Monitor,
+		})
+	}
+	return all
+}
