@@ -36,9 +36,13 @@ const (
 
 func mustRoster(t *testing.T, text string) (calendar.Roster, []calendar.Warning) {
 	t.Helper()
-	r, warnings, err := calendar.ParseRoster([]byte(text))
+	bytes := []byte(text)
+	r, warnings, err := calendar.ParseRoster(bytes)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
+	}
+	if string(bytes) != text {
+		t.Fatalf("the caller's text is changed to\n%s", bytes)
 	}
 	return r, warnings
 }
@@ -58,6 +62,10 @@ const chicago = "TZID=America/Chicago:"
 // outlook is a VTIMEZONE under a name of Windows, with its begin in 1601.
 const outlook = "=BEGIN:VTIMEZONE|TZID:Central Standard Time|BEGIN:STANDARD|DTSTART:16010101T020000|TZOFFSETFROM:-0500|TZOFFSETTO:-0600|RRULE:FREQ=YEARLY;BYDAY=1SU;BYMONTH=11|END:STANDARD|" +
 	"BEGIN:DAYLIGHT|DTSTART:16010101T020000|TZOFFSETFROM:-0600|TZOFFSETTO:-0500|RRULE:FREQ=YEARLY;BYDAY=2SU;BYMONTH=3|END:DAYLIGHT|END:VTIMEZONE"
+
+// ward is a VTIMEZONE whose clock was changed in 2024 and 2025 alone.
+const ward = "=BEGIN:VTIMEZONE|TZID:Ward|BEGIN:DAYLIGHT|DTSTART:20240401T020000|TZOFFSETFROM:+0200|TZOFFSETTO:+0300|RRULE:FREQ=YEARLY;UNTIL=20260331T235959Z|END:DAYLIGHT|" +
+	"BEGIN:STANDARD|DTSTART:20241001T030000|TZOFFSETFROM:+0300|TZOFFSETTO:+0200|RDATE:20251001T030000|END:STANDARD|END:VTIMEZONE"
 
 func TestOnDuty(t *testing.T) {
 	day := "DTSTART;" + chicago + "20260601T070000|DTEND;" + chicago + "20260601T190000"
@@ -122,6 +130,13 @@ func TestOnDuty(t *testing.T) {
 		{"a turn's begin is missing", ics("DTSTART;" + chicago + "20260308T023000|DTEND;" + chicago + "20260308T031500" + ann), "2026-03-08T03:05:00-05:00", "ann 08T03:00-08T03:15"},
 		{"a turn of elapsed time over the change", ics("DTSTART;" + chicago + "20260307T190000|DURATION:PT12H" + ann), "2026-03-08T07:30:00-05:00", "ann 07T20:00-08T08:00"},
 		{"a handover in the hour that comes twice", ics("DTSTART;"+chicago+"20261101T000000|DTEND;"+chicago+"20261101T013000"+ann, "DTSTART;"+chicago+"20261101T013000|DTEND;"+chicago+"20261101T060000"+bob), "2026-11-01T01:30:00-05:00", "bob 01T01:30-01T07:00"},
+		{"an RDATE in the second of two hours", ics("DTSTART;" + chicago + "20261018T013000|DTEND;" + chicago + "20261018T014500|RDATE:20261101T073000Z" + ann), "2026-11-01T01:30:00-06:00", "ann 01T01:30-01T01:45"},
+		{"an RDATE of another zone's clock", ics(weekly + "|RDATE;TZID=Europe/Berlin:20260610T150000" + ann), "2026-06-10T12:00:00-05:00", "ann 10T08:00-10T20:00"},
+		{"a swap of a turn that a gap moves to the next day", ics("UID:w|DTSTART;TZID=America/Nuuk:20250301T233000|DURATION:PT1H|RRULE:FREQ=DAILY"+ann, "UID:w|RECURRENCE-ID;TZID=America/Nuuk:20250329T233000|DTSTART;TZID=America/Nuuk:20250330T000000|DURATION:PT2H"+bob),
+			"2025-03-30T00:30:00-01:00", "bob 30T00:00-30T02:00"},
+		{"a VTIMEZONE before its first change", ics(ward, "DTSTART;TZID=Ward:20200701T070000|DURATION:PT12H"+ann), "2020-07-01T08:00:00+02:00", "ann 01T07:00-01T19:00"},
+		{"a VTIMEZONE while it changes", ics(ward, "DTSTART;TZID=Ward:20250701T070000|DURATION:PT12H"+ann), "2025-07-01T08:00:00+03:00", "ann 01T07:00-01T19:00"},
+		{"a VTIMEZONE after its last change", ics(ward, "DTSTART;TZID=Ward:20260701T070000|DURATION:PT12H"+ann), "2026-07-01T08:00:00+02:00", "ann 01T07:00-01T19:00"},
 		{"begins here, ends there", ics("DTSTART;" + chicago + "20260601T070000|DTEND;TZID=Europe/Berlin:20260601T190000" + ann), "2026-06-01T11:00:00-05:00", "ann 01T07:00-01T12:00"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -142,6 +157,7 @@ func TestWarnings(t *testing.T) {
 		{turn + "|ORGANIZER:mailto:a@h", "line 4: the event puts nobody on duty"},
 		{turn + "|ATTENDEE;PARTSTAT=DECLINED:mailto:a@h", "line 4: the event puts nobody on duty"},
 		{turn + ann + "|ATTENDEE:tel:+1234", `line 9: ATTENDEE "tel:+1234" names nobody`},
+		{turn + ann + "|ATTENDEE:sip:a@h", "names nobody"},
 		{turn + ann + "|ATTENDEE:mailto:a@h?subject=x", "names nobody"},
 		{turn + ann + "|ATTENDEE:mailto:a@h,b@h", "names nobody"},
 		{turn + ann + "|ATTENDEE:mailto:%ff%00@h", "names nobody"},
@@ -153,7 +169,8 @@ func TestWarnings(t *testing.T) {
 		{"DTSTART:20260601T120000Z|DTEND:20260601T120000Z" + ann, "takes no time"},
 		{turn + ann + "|EXDATE:20260602T120000Z", "an EXDATE excludes no turn"},
 		{turn + ann + "|STATUS:CANCELLED", ""},
-		{turn + ann + "|ATTENDEE;PARTSTAT=DECLINED:mailto:a@h", ""},
+		{"DTSTART:20260601T120000Z" + ann + "|STATUS:CANCELLED", ""},
+		{turn + ann + "|ATTENDEE;PARTSTAT=DECLINED:mailto:a@h|ATTENDEE;PARTSTAT=DELEGATED;DELEGATED-TO=\"mailto:b@h\":mailto:a@h|ATTENDEE;CUTYPE=ROOM:mailto:a@h", ""},
 	} {
 		_, warnings := mustRoster(t, ics(c.event))
 		var all []string

@@ -95,8 +95,8 @@ func (b *budget) spend(days int64) bool {
 // nil, was enough.
 func (r *rule) each(from, to int64, b *budget, yield func(int64) bool) bool {
 	from, to = max(from, r.first), min(to, r.last)
-	base := r.period(r.first)
-	period := base + -floorDiv(-(r.period(from)-base), r.interval)*r.interval
+	period := r.period(from)
+	period -= floorMod(period-r.period(r.first), r.interval)
 	for ; ; period += r.interval {
 		first, last := r.days(period)
 		if first > to {

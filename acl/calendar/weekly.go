@@ -48,15 +48,13 @@ func (w Weekly) Windows(from, until time.Time) []Window {
 
 func (w Weekly) time(at int64) time.Time { return time.Unix(at, 0).In(w.zone.location) }
 
-// open gives all spans that touch [from, until], and some around it, sorted.
+// open gives all spans that touch [from, until], and some around it, sorted; one
+// that a gap leaves out is empty.
 func (w Weekly) open(from, until int64) []span {
 	var all []span
 	for monday := wallWeek(from-reach) - week; monday <= until+reach; monday += week {
 		for _, s := range w.spans {
-			one := span{w.zone.begin(monday + s.from), w.zone.end(monday + s.until)}
-			if one.from < one.until {
-				all = append(all, one)
-			}
+			all = append(all, span{w.zone.begin(monday + s.from), w.zone.end(monday + s.until)})
 		}
 	}
 	return all
