@@ -12,7 +12,7 @@ import (
 
 // many makes a file of the same event, many times.
 func many(event string) string {
-	all := make([]string, 300)
+	all := make([]string, 200)
 	for n := range all {
 		all[n] = event
 	}

@@ -14,7 +14,7 @@ const (
 	MostText   = 1 << 20 // bytes
 	MostEvents = 10_000
 
-	mostDays = 1_000_000 // looked at while COUNTs, EXDATEs and time zones are read: 100 for each event
+	mostDays = 500_000 // looked at while COUNTs, EXDATEs and time zones are read: 50 for each event
 )
 
 // Roster says who is on duty when. The zero value has nobody on duty, ever.
