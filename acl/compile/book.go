@@ -35,7 +35,7 @@ type book struct {
 	asSrc, asDst [][]int32 // selector -> indexes of parts, ascending
 	hasSelf      bool
 
-	facts      map[acl.Fact]bool          // that some rule may ask for
+	needs      map[acl.Fact]need          // that some rule may ask for
 	schedules  map[string]policy.Schedule // that some rule keeps
 	segments   []policy.Segment           // by name
 	segmentsOf map[selector][]int32       // selector -> indexes of the segments of which it is a member
@@ -54,8 +54,9 @@ type part struct {
 	open     []acl.Service
 	app      []policy.Capability
 	forbid   bool
-	person   acl.Fact // who sits at the source, a shared device; empty: a source like any other
-	splits   bool     // it asks machines for less than people
+	people   []policy.Selector // of a shared device: for whom it is
+	person   acl.Fact          // who sits at the source, a shared device; empty: a source like any other
+	splits   bool              // it asks machines for less than people
 	grounds  map[groundKey][]ground
 	src, dst []selector
 
@@ -69,7 +70,7 @@ const anyWay int32 = -1
 func newBook(pol *policy.Policy) *book {
 	b := &book{
 		byLogin: make(map[string][]selector), byDomain: make(map[string]selector), byRole: make(map[string]selector),
-		byGroup: make(map[string][]selector), glasses: make(map[string]policy.BreakGlass), zones: make(map[string]*zone), facts: make(map[acl.Fact]bool),
+		byGroup: make(map[string][]selector), glasses: make(map[string]policy.BreakGlass), zones: make(map[string]*zone), needs: make(map[acl.Fact]need),
 		byTag: make(map[string]selector), literals: make(map[netip.Prefix][]selector), vias: make(map[string][]int32),
 	}
 	d := drafts{pol: pol, used: make(map[string]policy.Selector)}
@@ -159,9 +160,9 @@ func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
 func (b *book) add(r draft, ids map[string]selector) *part {
 	p := &part{
 		rule: r.rule, words: r.part, at: int32(len(b.parts)), self: r.part.Self, internet: r.part.Internet,
-		open: r.part.Open, app: r.part.App, forbid: r.forbid, person: r.person,
+		open: r.part.Open, app: r.part.App, forbid: r.forbid, people: r.people, person: r.person,
 	}
-	b.learn(r.rule, r.person)
+	b.learn(p)
 	p.splits = p.person == "" && (len(b.segments) > 0 || aboutPeople(&r.rule.When))
 	for _, text := range r.src {
 		p.src = append(p.src, ids[text])

@@ -21,7 +21,8 @@ type draft struct {
 	rule     *policy.Rule
 	part     *policy.Part
 	forbid   bool
-	person   acl.Fact
+	people   []policy.Selector // who must sit at the source, a shared device
+	person   acl.Fact          // that they do
 	src, dst []string
 }
 
@@ -43,20 +44,20 @@ func (d *drafts) all() {
 		}
 	}
 	for r := range d.pol.Forbids() {
-		d.rule(r, r.Src, "", true)
+		d.rule(r, r.Src, nil, true)
 		d.sitting(r, shared)
 	}
 	for i := range d.pol.Rules() {
 		r := &d.pol.Rules()[i]
 		if len(r.Devices) == 0 {
-			d.rule(r, r.Src, "", false)
+			d.rule(r, r.Src, nil, false)
 			continue
 		}
 		var devices []policy.Selector
 		for _, tag := range r.Devices {
 			devices = append(devices, policy.Selector{Kind: policy.Tag, Name: tag})
 		}
-		d.rule(r, devices, policy.PersonFact(r.Src), false)
+		d.rule(r, devices, r.Src, false)
 	}
 	d.segments()
 }
@@ -71,19 +72,22 @@ func (d *drafts) sitting(r *policy.Rule, shared []policy.Selector) {
 		}
 	}
 	if len(people) > 0 && len(shared) > 0 {
-		d.rule(r, shared, policy.PersonFact(people), true)
+		d.rule(r, shared, people, true)
 	}
 }
 
 // rule drafts a rule's parts. One without sources or destinations opens nothing
 // and is dropped.
-func (d *drafts) rule(r *policy.Rule, src []policy.Selector, person acl.Fact, forbid bool) {
+func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool) {
 	for i := range r.Parts {
 		p := &r.Parts[i]
 		if len(src) == 0 || (len(p.Dst) == 0 && !p.Self && !p.Internet) {
 			continue
 		}
-		one := draft{rule: r, part: p, forbid: forbid, person: person}
+		one := draft{rule: r, part: p, forbid: forbid, people: people}
+		if people != nil {
+			one.person = policy.PersonFact(people)
+		}
 		for _, s := range d.members(src) {
 			text := s.Key()
 			switch {

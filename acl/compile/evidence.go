@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -60,19 +62,11 @@ func Forever() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UT
 // policy asks for, sorted: a Node's Facts.
 func (m *Mesh) FactsOf(e *Evidence, now time.Time) []acl.FactEnd {
 	w := weighing{m: m, e: e, now: now}
-	for i := range m.pol.Rules() {
-		w.rule(&m.pol.Rules()[i])
+	for fact, n := range m.book.needs {
+		w.weigh(fact, n)
 	}
-	for r := range m.pol.Forbids() {
-		w.rule(r)
-	}
-	for _, s := range m.book.segments {
-		w.when(&s.Requires)
-	}
-	for _, part := range m.book.parts {
-		w.person(part)
-	}
-	return m.book.wanted(w.facts)
+	slices.SortFunc(w.facts, func(a, b acl.FactEnd) int { return cmp.Compare(a.Fact, b.Fact) })
+	return w.facts
 }
 
 // weighing turns evidence into facts.
@@ -89,99 +83,92 @@ func (w *weighing) add(f acl.Fact, until time.Time) {
 	}
 }
 
-func (w *weighing) rule(r *policy.Rule) {
-	w.when(&r.When)
-	for _, posture := range r.Postures {
-		w.posture(posture)
-	}
-	if approval, ok := w.m.pol.Approval(r.Approval); ok {
-		if a := w.e.Approved[r.ID]; a.People >= approval.Count {
-			w.add(policy.ApprovalFact(r.ID), a.Until)
-		}
-	}
-	if r.Glass != "" {
-		w.add(policy.GlassFact(r.Glass), w.e.Glass[r.Glass])
-	}
-}
-
-func (w *weighing) when(when *policy.When) {
-	if when.MFA != nil {
-		w.login(when.MFA)
-	}
-	if when.Session != nil {
-		w.session(when.Session)
-	}
-	if when.OnCall != "" {
-		w.add(policy.OnCallFact(when.OnCall), w.e.OnDuty[when.OnCall])
-	}
-	if when.Risk != nil && w.e.Risk < *when.Risk {
-		w.add(policy.RiskFact(*when.Risk), Forever())
-	}
-	for _, posture := range when.Postures {
-		w.posture(posture)
+func (w *weighing) weigh(fact acl.Fact, n need) {
+	switch {
+	case n.mfa != nil:
+		w.add(fact, w.login(n.mfa))
+	case n.session != nil:
+		w.add(fact, w.session(n.session))
+	case n.onCall != "":
+		w.add(fact, w.e.OnDuty[n.onCall])
+	case n.risk != nil && w.e.Risk < *n.risk:
+		w.add(fact, Forever())
+	case n.posture != "":
+		w.add(fact, w.posture(n.posture))
+	case n.approval != nil:
+		w.add(fact, w.approval(n.approval))
+	case n.glass != "":
+		w.add(fact, w.e.Glass[n.glass])
+	case n.person != nil:
+		w.add(fact, w.person(n.person))
 	}
 }
 
-// login adds that there was a login as wanted, until the last of them is too old.
-func (w *weighing) login(wanted *policy.MFA) {
-	var until time.Time
+// login gives until when there was a login as wanted: until the last of them is too
+// old.
+func (w *weighing) login(wanted *policy.MFA) (until time.Time) {
 	for _, l := range w.e.Logins {
+		if !wanted.Met(l.AMR, l.ACR) || l.Until.IsZero() || l.At.After(w.now) {
+			continue
+		}
 		end := l.Until
 		if wanted.Within > 0 {
 			end = earlier(end, l.At.Add(wanted.Within))
 		}
-		if wanted.Met(l.AMR, l.ACR) && !l.Until.IsZero() && !l.At.After(w.now) {
-			until = later(until, end)
-		}
+		until = later(until, end)
 	}
-	w.add(wanted.Fact(), until)
+	return until
 }
 
-func (w *weighing) session(wanted *policy.Session) {
+func (w *weighing) session(wanted *policy.Session) (until time.Time) {
 	p := w.e.Presence
-	if p == nil || wanted.Kind != "" && wanted.Kind != p.Kind {
-		return
+	if p == nil || p.Until.IsZero() || wanted.Kind != "" && wanted.Kind != p.Kind {
+		return until
 	}
-	until := p.Until
 	if wanted.Idle > 0 {
-		until = earlier(until, w.now.Add(wanted.Idle-p.Idle))
+		return earlier(p.Until, w.now.Add(wanted.Idle-p.Idle))
 	}
-	w.add(wanted.Fact(), until)
+	return p.Until
 }
 
-// posture adds that a device has a posture: since somebody vouches for it, or
-// since all of its conditions hold, as long as what they are judged by does.
-func (w *weighing) posture(name string) {
-	w.add(acl.Fact(name), w.e.Postures[name])
+// posture gives until when a device has a posture: as long as somebody vouches for
+// it, or as long as all of its conditions hold by what they are judged by.
+func (w *weighing) posture(name string) (until time.Time) {
 	p, ok := w.m.pol.Posture(name)
 	if !ok {
-		return
+		return until
 	}
-	until := Forever()
+	until = Forever()
 	for _, c := range p.Conditions {
 		a, known := w.e.Attributes[c.Attribute]
 		known = known && w.now.Before(a.Until)
 		if !c.Met(a.Value, known) {
-			return
+			return w.e.Postures[name]
 		}
 		if known {
 			until = earlier(until, a.Until)
 		}
 	}
-	w.add(acl.Fact(name), until)
+	return later(until, w.e.Postures[name])
 }
 
-// person adds that whoever sits at a shared device is one for whom a part is.
-func (w *weighing) person(p *part) {
-	if p.person == "" || w.e.Person.User == "" || w.e.Presence == nil {
-		return
+func (w *weighing) approval(r *policy.Rule) (until time.Time) {
+	wanted, _ := w.m.pol.Approval(r.Approval)
+	if a := w.e.Approved[r.ID]; a.People >= max(1, wanted.Count) {
+		return a.Until
 	}
+	return until
+}
+
+// person gives until when somebody sits at a shared device for whom a part is.
+func (w *weighing) person(p *part) (until time.Time) {
 	sitting := w.e.Person
-	sitting.Tags = nil
-	for _, s := range p.rule.Src {
-		if w.m.picker(s)(&sitting) {
-			w.add(p.person, w.e.Presence.Until)
-			return
-		}
+	if sitting.User == "" || w.e.Presence == nil {
+		return until
 	}
+	sitting.Tags = nil
+	if slices.ContainsFunc(p.people, func(s policy.Selector) bool { return w.m.picker(s)(&sitting) }) {
+		return w.e.Presence.Until
+	}
+	return until
 }

@@ -41,26 +41,3 @@ func sameGlass(a, b policy.BreakGlass) bool {
 }
 
 func sameSchedule(a, b policy.Schedule) bool { return a.Weekly.Equal(b.Weekly) }
-
-// learn takes on the facts that a rule may ask for.
-func (b *book) learn(r *policy.Rule, person acl.Fact) {
-	a := asked{}
-	a.when(&r.When, true, nil)
-	a.fact(person)
-	if r.Approval != "" {
-		a.fact(policy.ApprovalFact(r.ID))
-	}
-	if r.Glass != "" {
-		a.fact(policy.GlassFact(r.Glass))
-	}
-	for _, posture := range r.Postures {
-		a.fact(acl.Fact(posture))
-	}
-	b.note(&a)
-}
-
-func (b *book) note(a *asked) {
-	for _, f := range a.needs {
-		b.facts[f] = true
-	}
-}

@@ -41,9 +41,7 @@ func (b *book) zone(pol *policy.Policy, ids map[string]selector) {
 			b.segmentsOf[id] = append(b.segmentsOf[id], int32(len(b.segments)))
 		}
 		b.segments = append(b.segments, s)
-		a := asked{}
-		a.when(&s.Requires, true, nil)
-		b.note(&a)
+		b.learnWhen(&s.Requires)
 	}
 	for _, g := range pol.BreakGlass() {
 		b.glasses[g.ID] = g
