@@ -60,10 +60,11 @@ type settings struct {
 }
 
 const (
-	fileSettings = "coordinator.json"
-	fileStore    = "cordon.db"
-	folderKeys   = "keys"
-	fileSocket   = "admin.sock"
+	fileSettings  = "coordinator.json"
+	fileStore     = "cordon.db"
+	folderKeys    = "keys"
+	folderRosters = "rosters"
+	fileSocket    = "admin.sock"
 )
 
 // Validate names the first key with a bad value, the value, and what is allowed.

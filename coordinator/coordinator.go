@@ -204,6 +204,7 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.hub.Run(ctx) })
 	g.Go(func() error { return a.renewKeys(ctx) })
+	g.Go(func() error { return a.observe(ctx) })
 	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
 	if a.relay != nil {

@@ -56,6 +56,7 @@ func arrows() map[string]row {
 		store + "/storetest":            {may: may(registry, audit, ipam, wire, key), why: "one suite for every store: it must know none of them"},
 		"coordinator/internal/auth":     {may: may(registry, wire, key), tests: may(ipam, audit), why: "keys and secrets stay apart from who may do what; it never sees the store"},
 		"coordinator/internal/auth/...": {may: may(registry, wire, key, admin, "coordinator/internal/auth"), why: "a login proves who somebody is, and decides nothing"},
+		"coordinator/internal/rosters":  {may: may("acl/calendar", "acl/policy"), why: "it reads files for whoever weighs evidence: it knows no node and no mesh"},
 		"coordinator/internal/distribute": {may: may("acl/...", registry, wire, key),
 			why: "maps are made from snapshots; distribution cannot write"},
 		"coordinator/internal/nodeapi": {may: may(registry, wire, key, "coordinator/internal/auth", "coordinator/internal/distribute"),

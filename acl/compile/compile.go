@@ -76,7 +76,8 @@ type Mesh struct {
 	ssh      []sshRule // nil until somebody asks
 	exits    []*node   // that have an approved default route
 	declared Declared
-	now      time.Time
+	day      time.Time     // from which on nodes know schedules
+	now      time.Time     // at which it judges
 	supposed []acl.FactEnd // of whoever asks, besides what is known
 	round    uint64        // stamps marks
 }

@@ -21,16 +21,23 @@ func (m *Mesh) Declare(d Declared) Change {
 	return m.turnTo(func() { m.declared = Declared{slices.Clone(d.Levels), maps.Clone(d.Glass)} })
 }
 
-// Advance tells the mesh the time, in policy time. A mesh that was never told it
-// keeps every schedule shut, and takes no fact for true. Nodes know schedules
-// ahead of time, so only a new day changes what they are told.
+// Advance tells the mesh from which day on nodes are to know schedules, and the
+// time as [Mesh.At] does. They know them ahead, so only another day changes what
+// they are told.
 func (m *Mesh) Advance(now time.Time) Change {
-	if len(m.book.schedules) == 0 || dayOf(now).Equal(dayOf(m.now)) {
-		m.now = now
-		return Change{}
+	m.At(now)
+	if day := dayOf(now); !day.Equal(m.day) {
+		if len(m.book.schedules) > 0 {
+			return m.turnTo(func() { m.day = day })
+		}
+		m.day = day
 	}
-	return m.turnTo(func() { m.now = now })
+	return Change{}
 }
+
+// At tells the mesh at which time it is to judge and to explain. A mesh that was
+// never told it keeps every schedule shut, and takes no fact for true.
+func (m *Mesh) At(now time.Time) { m.now = now }
 
 func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 

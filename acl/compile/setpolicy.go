@@ -30,7 +30,7 @@ func (m *Mesh) SetPolicy(pol *policy.Policy) Change {
 // explain an edit before it counts.
 func (m *Mesh) With(pol *policy.Policy) *Mesh {
 	next := New(pol, m.ranges)
-	next.now, next.declared = m.now, m.declared
+	next.day, next.now, next.declared = m.day, m.now, m.declared
 	nodes := make([]Node, 0, len(m.nodes))
 	for _, n := range m.nodes {
 		given := n.Node

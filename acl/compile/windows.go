@@ -17,8 +17,7 @@ func (m *Mesh) windows(g *ground) []calendar.Window {
 	all := []calendar.Window{{Until: g.until}}
 	for _, name := range g.schedules {
 		s, _ := m.pol.Schedule(name)
-		from := m.now.UTC().Truncate(24 * time.Hour)
-		all = meetWindows(all, s.Weekly.Windows(from, from.Add(ahead)))
+		all = meetWindows(all, s.Weekly.Windows(m.day, m.day.Add(ahead)))
 	}
 	return all
 }

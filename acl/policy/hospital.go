@@ -42,6 +42,14 @@ func (p *Policy) OnCall(name string) (OnCall, bool) {
 	return of(p, name, func(p *Policy) map[string]OnCall { return p.oncall })
 }
 
+// Timely tells whether what the policy says depends on the time or on rosters.
+func (p *Policy) Timely() bool { return p != nil && len(p.schedules)+len(p.oncall) > 0 }
+
+// OnCalls gives the names of all rosters, sorted.
+func (p *Policy) OnCalls() []string {
+	return sortedKeys(p, func(p *Policy) map[string]OnCall { return p.oncall })
+}
+
 // Approval gives an approval ("approve:vendor").
 func (p *Policy) Approval(name string) (Approval, bool) {
 	return of(p, name, func(p *Policy) map[string]Approval { return p.approvals })

@@ -17,6 +17,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -165,6 +166,7 @@ func (q *question) mesh(pol *policy.Policy) (*mesh, error) {
 		nodes = append(nodes, n.compiled(id, users))
 	}
 	m.Load(nodes)
+	m.Advance(time.Now())
 	return m, nil
 }
 

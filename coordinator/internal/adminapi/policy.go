@@ -153,23 +153,9 @@ func (a *API) failures(_ context.Context, pol *policy.Policy) ([]compile.TestFai
 	if len(pol.Tests())+len(pol.SSHTests()) == 0 {
 		return nil, nil
 	}
-	mesh := compiled(a.Registry.Snapshot(), pol)
-	mesh.Advance(a.Now())
+	mesh := distribute.Compiled(a.Registry.Snapshot(), pol)
+	mesh.At(a.Now())
 	return append(mesh.Test(), mesh.TestSSH()...), nil
-}
-
-// compiled gives a mesh of its own to look at, so that distribution need not wait
-// for a long look.
-func compiled(state *registry.State, pol *policy.Policy) *compile.Mesh {
-	mesh := compile.New(pol, state.Ranges())
-	var nodes []compile.Node
-	for n := range state.Nodes() {
-		if n.Approved {
-			nodes = append(nodes, distribute.CompileNode(n))
-		}
-	}
-	mesh.Load(nodes)
-	return mesh
 }
 
 // ExplainPolicy names the rule that decides about a flow.
@@ -229,7 +215,7 @@ func (a *API) ReachPolicy(_ context.Context, _ *connect.Request[admin.ReachPolic
 	if err != nil {
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
-	mesh, out := compiled(state, pol), new(admin.ReachPolicyResponse)
+	mesh, out := distribute.Compiled(state, pol), new(admin.ReachPolicyResponse)
 	for _, n := range state.SortedNodes() {
 		out.Nodes = append(out.Nodes, n.Name)
 	}

@@ -153,7 +153,6 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-h.flight.lapse:
 			h.flight.forget()
 		case <-lease.C:
-			h.advance()
 			h.lease()
 		case <-heartbeat.C:
 			h.heartbeat()
@@ -205,6 +204,7 @@ func (h *Hub) do(ctx context.Context, f func()) error {
 func (h *Hub) Ask(ctx context.Context, f func(*compile.Mesh, *registry.State)) error {
 	return h.do(ctx, func() {
 		h.catchUp()
+		h.mesh.At(h.cfg.Now())
 		f(h.mesh, h.state)
 	})
 }

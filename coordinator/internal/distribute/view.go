@@ -14,15 +14,7 @@ func (h *Hub) rebuild(state *registry.State) {
 	if err != nil {
 		h.cfg.Log.Error("the policy in force cannot be read: everything is denied", "error", err)
 	}
-	h.mesh = compile.New(pol, state.Ranges())
-	h.mesh.Advance(h.cfg.Now())
-	var nodes []compile.Node
-	for n := range state.Nodes() {
-		if n.Approved {
-			nodes = append(nodes, CompileNode(n))
-		}
-	}
-	h.mesh.Load(nodes)
+	h.mesh = Compiled(state, pol)
 	clear(h.rules)
 	h.forgetMissing()
 	for _, s := range h.streams {
@@ -70,7 +62,7 @@ func (h *Hub) catchUp() {
 		return
 	}
 	h.state = state
-	nodes, edited := map[string]bool{}, false // whether it is new
+	nodes, edited, observed := map[string]bool{}, false, false // whether it is new
 	for _, e := range entries {
 		if e.Revision > state.Revision {
 			break // heard of in the next turn, with its state
@@ -87,6 +79,8 @@ func (h *Hub) catchUp() {
 			h.revoke(v.Revocation, e.Revision)
 		case registry.PolicySet:
 			edited = true
+		case registry.Observed:
+			observed = true
 		case registry.Initialised, registry.IncarnationBegun:
 			h.rebuild(state)
 			return
@@ -94,6 +88,9 @@ func (h *Hub) catchUp() {
 	}
 	if edited {
 		h.edit()
+	}
+	if observed {
+		h.observe()
 	}
 	for id, fresh := range nodes {
 		h.update(id, fresh)
@@ -106,16 +103,16 @@ func (h *Hub) edit() {
 	if err != nil {
 		h.cfg.Log.Error("the policy in force cannot be read: everything is denied", "error", err)
 	}
-	for _, s := range h.apply(h.mesh.SetPolicy(pol)) {
+	for _, s := range append(h.apply(h.mesh.SetPolicy(pol)), h.weigh()...) {
 		s.watched = true
 		h.touch(s)
 	}
 }
 
-// advance tells the compiler the time: nodes know schedules some days ahead, and
-// are told of one day more when a day ends.
-func (h *Hub) advance() {
-	for _, s := range h.apply(h.mesh.Advance(h.cfg.Now())) {
+// observe takes over what the coordinator saw: the day from which schedules are
+// told, and who is on duty.
+func (h *Hub) observe() {
+	for _, s := range append(h.apply(h.mesh.Advance(h.state.Observed().Time)), h.weigh()...) {
 		h.touch(s)
 	}
 }
@@ -134,7 +131,7 @@ func (h *Hub) update(id string, fresh bool) {
 	subject.record = nil
 	var due []*stream
 	if n.Approved {
-		due = h.apply(h.mesh.Put(CompileNode(n)))
+		due = h.apply(h.mesh.Put(h.weighed(n)))
 	} else {
 		due = h.apply(h.mesh.Remove(id))
 	}

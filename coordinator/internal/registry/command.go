@@ -117,6 +117,12 @@ type (
 		Expected uint64
 	}
 
+	// Observe tells what is seen outside of the mesh: who is on duty, and that a new
+	// day has begun. What is as it was changes nothing.
+	Observe struct {
+		Duty map[string]map[string]time.Time // roster, login, until when
+	}
+
 	// TakeRevocations takes over revocations that nodes kept and this state lacks.
 	// The caller has verified their signatures.
 	TakeRevocations struct{ Revocations []Revocation }

@@ -57,6 +57,9 @@ func (c SetPolicy) decide(d *decision) error {
 	d.record("policy.set", c.File, "%d bytes, replaces revision %d", len(c.Text), current.revision())
 	d.result.Policy = d.state.Policy()
 	d.settleAll()
+	if parsed.Timely() && !sameDay(d.state.Observed().Time, d.now) {
+		d.emit(Observed{Duty: d.state.Observed().Duty}) // its schedules hold from now on, not from the next look on
+	}
 	return nil
 }
 

@@ -32,6 +32,7 @@ type document struct {
 	Tokens      []*Token         `json:"tokens"`
 	Revocations []Revocation     `json:"revocations"`
 	Policies    []*PolicyVersion `json:"policies"`
+	Observed    *Observation     `json:"observed,omitempty"`
 }
 
 // EncodeState gives the bytes of a state. Equal states give equal bytes.
@@ -43,6 +44,7 @@ func EncodeState(s *State) ([]byte, error) {
 		Tokens:      slices.SortedFunc(s.tokens.Values(), func(a, b *Token) int { return strings.Compare(a.ID, b.ID) }),
 		Revocations: slices.SortedFunc(s.revoked.Values(), compareRevocations),
 		Policies:    s.policies,
+		Observed:    s.observed,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state of revision %d: %w", s.Revision, err)
@@ -72,7 +74,7 @@ func DecodeState(b []byte) (*State, error) {
 		return nil, fmt.Errorf("checkpoint of revision %d: null stands where a node, token or policy should", d.Revision)
 	}
 	s := &State{Mesh: d.Mesh, Domain: d.Domain, IPv4: d.IPv4, IPv6: d.IPv6,
-		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies}
+		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies, observed: d.Observed}
 	for _, t := range d.Tokens {
 		s.putToken(t)
 	}

@@ -69,6 +69,10 @@ type (
 
 		parsed *policy.Policy // from the decision, to parse only once; nil when read back
 	}
+	// Observed replaces what was seen outside of the mesh.
+	Observed struct {
+		Duty map[string]map[string]time.Time `json:"duty,omitempty"`
+	}
 	// IncarnationBegun follows a restore.
 	IncarnationBegun struct {
 		Incarnation uint64    `json:"incarnation"`
@@ -144,6 +148,8 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[TokenRevoked](data)
 	case PolicySet{}.kind():
 		return decodeAs[PolicySet](data)
+	case Observed{}.kind():
+		return decodeAs[Observed](data)
 	case IncarnationBegun{}.kind():
 		return decodeAs[IncarnationBegun](data)
 	}

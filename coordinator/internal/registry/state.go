@@ -34,6 +34,7 @@ type State struct {
 	bySecret table[SecretHash, string]
 	revoked  table[key.NodePublic, Revocation]
 	policies []*PolicyVersion // oldest first; the last is in force
+	observed *Observation     // nil before the first
 }
 
 // Initialised tells whether Init has happened.
