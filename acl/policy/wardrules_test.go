@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -129,6 +130,19 @@ func TestServices(t *testing.T) {
 		if s, ok := p.Service(name); !ok || s.Name != name || len(s.Open) == 0 {
 			t.Errorf("service %s opens %v", name, s.Open)
 		}
+	}
+}
+
+// The page lists the catalogue, neither more nor less.
+func TestDocumentedCatalogue(t *testing.T) {
+	page, err := os.ReadFile("../../docs/POLICY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "the one of the catalogue, which every file has:")
+	list, _, _ := strings.Cut(rest, "\n\n")
+	if got, want := strings.Fields(strings.Trim(strings.ReplaceAll(list, "`", ""), ".\n ")), parse(t, `{}`).Services(); !slices.Equal(got, want) {
+		t.Errorf("the page lists %v, and the catalogue has %v", got, want)
 	}
 }
 
