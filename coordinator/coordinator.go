@@ -203,8 +203,7 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.hub.Run(ctx) })
-	g.Go(func() error { return a.renewKeys(ctx) })
-	g.Go(func() error { return a.observe(ctx) })
+	g.Go(func() error { return a.watch(ctx) })
 	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
 	if a.relay != nil {
@@ -230,24 +229,6 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	stopWriting()
 	<-written
 	return errors.Join(err, writeErr)
-}
-
-// renewKeys replaces map key and CA before they end.
-func (a *assembly) renewKeys(ctx context.Context) error {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-			if renewed, err := a.authority.Renew(a.Now()); err != nil {
-				a.Log.Error("a key of the mesh nears its end and cannot be renewed", "error", err)
-			} else if renewed {
-				a.Log.Info("a key of the mesh was renewed")
-			}
-		}
-	}
 }
 
 func serveHTTP(ctx context.Context, s *http.Server, l net.Listener) error {

@@ -73,7 +73,8 @@ func begin(t tester) *world {
 	w.run()
 	w.do(registry.Init{Mesh: wire.MeshIDOf(w.root.Public()), Domain: "mesh.example",
 		IPv4: netip.MustParsePrefix("100.64.0.0/10"), IPv6: netip.MustParsePrefix("fd12:3456:789a::/48")})
-	w.do(registry.CreateToken{ID: "t", Secret: registry.HashSecret(secret), Kind: registry.EnrolToken, User: "ana@clinic.example", Uses: 100_000})
+	w.do(registry.CreateToken{ID: "t", Secret: registry.HashSecret(secret), Kind: registry.EnrolToken, User: "ana@clinic.example", Uses: 100_000,
+		Lifetime: registry.MaxTokenLifetime})
 	return w
 }
 
@@ -103,6 +104,14 @@ func (w *world) renew() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mapKeys = append([]wireKey{{k, cert}}, w.mapKeys...)
+}
+
+// day lets a day pass by, in which the map key is renewed in time.
+func (w *world) day() {
+	for range 2 {
+		time.Sleep(12 * time.Hour)
+		w.renew()
+	}
 }
 
 func (w *world) sign(payloads [][]byte) []*wire.Signed {
@@ -168,21 +177,25 @@ func wanted(s *registry.State, id string) wire.Map {
 		panic(err)
 	}
 	mesh := compile.New(pol, s.Ranges())
+	mesh.Advance(s.Observed().Time)
 	var all []compile.Node
 	for n := range s.Nodes() {
 		if n.Approved {
-			all = append(all, compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes()})
+			e := compile.Evidence{OnDuty: map[string]time.Time{"icu": s.Observed().Duty["icu"][n.Owner()]}}
+			all = append(all, compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes(),
+				Facts: mesh.FactsOf(&e, s.Observed().Time)})
 		}
 	}
 	mesh.Load(all)
 	n, _ := s.Node(id)
 	m := wire.Map{Incarnation: s.Incarnation, Revision: s.Revision, Epoch: s.Epoch, Peers: map[string]wire.PeerRecord{}, Rules: mesh.Rules(id)}
 	m.Self = wire.SelfRecord{ID: n.ID, Name: n.Name, NodeKey: n.Key, Addresses: n.Addresses, Routes: n.Routes(),
-		Prefixes: mesh.Prefixes(id), Owner: mesh.Owner(id), Ranges: s.Ranges(), Domain: s.Domain, Pending: !n.Approved, Tags: n.Tags, User: n.User}
+		Prefixes: mesh.Prefixes(id), Owner: mesh.Owner(id), Ranges: s.Ranges(), Domain: s.Domain, Pending: !n.Approved, Tags: n.Tags, User: n.User,
+		Facts: mesh.Facts(id)}
 	for peer := range mesh.Peers(id) {
 		p, _ := s.Node(peer)
 		m.Peers[peer] = wire.PeerRecord{ID: p.ID, Name: p.Name, NodeKey: p.Key, Statement: p.Statement, TunnelKey: p.TunnelKey, PathKey: p.PathKey,
-			Addresses: p.Addresses, Routes: p.Routes(), Prefixes: mesh.Prefixes(peer), Owner: mesh.Owner(peer)}
+			Addresses: p.Addresses, Routes: p.Routes(), Prefixes: mesh.Prefixes(peer), Owner: mesh.Owner(peer), Facts: mesh.Facts(peer)}
 	}
 	return m
 }

@@ -24,6 +24,10 @@ func policies() []string {
 		`{` + owners + `, "acls": [{"action": "accept", "src": ["tag:a"], "dst": ["tag:b:22,23"]}, {"action": "accept", "src": ["ana@clinic.example"], "dst": ["10.0.0.0/8:443"]}]}`,
 		`{` + owners + `, "acls": [{"action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self:*"]}]}`,
 		`{` + owners + `, "acls": [{"action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self:*"]}]} // the same` + "\n",
+		`{` + owners + `, "schedules": {"day": {"tz": "UTC", "weekly": ["daily 08:00-20:00"]}}, "oncall": {"icu": {"ics": "icu.ics"}}, "grants": [
+  {"src": ["ana@clinic.example"], "dst": ["tag:b"], "ip": ["443"], "when": {"oncall": "icu"}},
+  {"src": ["tag:a"], "dst": ["tag:b"], "ip": ["22"], "when": {"schedule": "day", "risk": "<50"}}],
+ "forbid": [{"src": ["tag:b"], "dst": ["tag:c"]}]}`,
 	}
 }
 
@@ -75,7 +79,7 @@ func (d *drama) pause() {
 
 func (d *drama) step() {
 	steps := []func(){d.enrol, d.enrolPending, d.remove, d.tag, d.rekey, d.route, d.edit, d.edit, d.connect, d.connect, d.connect,
-		d.disconnect, d.stall, d.resume, d.forget, d.lie, d.report, d.incarnation, d.newMapKey, d.burst, d.twin}
+		d.disconnect, d.stall, d.resume, d.forget, d.lie, d.report, d.incarnation, d.newMapKey, d.burst, d.twin, d.observe}
 	steps[rapid.IntRange(0, len(steps)-1).Draw(d.T, "step")]()
 }
 
@@ -119,6 +123,18 @@ func (d *drama) remove() {
 	d.w.do(registry.RemoveNode{Node: n.id})
 	d.nodes = slices.DeleteFunc(d.nodes, func(m *node) bool { return m == n })
 	d.removed = append(d.removed, n)
+}
+
+// observe changes who is on duty, or lets a day pass by.
+func (d *drama) observe() {
+	if rapid.IntRange(0, 3).Draw(d.T, "a day passes") == 0 {
+		d.w.day()
+	}
+	duty := map[string]map[string]time.Time{"icu": {}}
+	for _, login := range rapid.SampledFrom([][]string{nil, {"ana@clinic.example"}, {"ana@clinic.example", "ben@clinic.example"}}).Draw(d.T, "on duty") {
+		duty["icu"][login] = time.Now().Add(time.Duration(rapid.IntRange(1, 3).Draw(d.T, "hours")) * time.Hour).UTC().Truncate(time.Second)
+	}
+	d.w.do(registry.Observe{Duty: duty})
 }
 
 func (d *drama) tag()   { d.w.do(registry.TagNode{Node: d.some().id, Tags: d.tags()}) }
