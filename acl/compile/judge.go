@@ -103,7 +103,7 @@ func (m *Mesh) missing(p *part, from, to place) string {
 		var lacks []string
 		for _, f := range grounds[i].needs {
 			if !m.known(f, from) {
-				lacks = append(lacks, string(f))
+				lacks = append(lacks, m.factText(f))
 			}
 		}
 		if len(lacks) == 0 && !m.timely(&grounds[i]) {
@@ -122,5 +122,14 @@ func (m *Mesh) shut(g *ground) string {
 	if !g.until.IsZero() && !m.now.Before(g.until) {
 		return fmt.Sprintf("a time before %s", g.until.UTC().Format("2006-01-02 15:04 MST"))
 	}
-	return fmt.Sprintf("a time within the schedule %s", strings.Join(g.schedules, " and "))
+	var all []string
+	for _, name := range g.schedules {
+		s, _ := m.pol.Schedule(name)
+		text := fmt.Sprintf("a time within the schedule %s (%s)", name, s.Weekly)
+		if open, next := s.Weekly.At(m.now); !open && !next.IsZero() {
+			text += next.UTC().Format(", which opens at 2006-01-02 15:04 MST")
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, " and ")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -109,4 +110,66 @@ func levelText(l acl.LogLevel) string {
 		return "record"
 	}
 	return "flows"
+}
+
+// factText says of a fact what would make it so.
+func (m *Mesh) factText(f acl.Fact) string {
+	switch n := m.book.needs[f]; {
+	case n.mfa != nil:
+		return loginText(n.mfa)
+	case n.session != nil:
+		return sessionText(n.session)
+	case n.onCall != "":
+		return "being on duty by the roster " + n.onCall
+	case n.risk != nil:
+		return fmt.Sprintf("a device whose risk is below %d", *n.risk)
+	case n.approval != nil:
+		a, _ := m.pol.Approval(n.approval.Approval)
+		return fmt.Sprintf("approval by %d of %s (%s)", max(1, a.Count), listText(a.By), a.Name)
+	case n.glass != "":
+		return fmt.Sprintf("breaking the glass %q", n.glass)
+	case n.person != nil:
+		return fmt.Sprintf("somebody of %s who sits at the device", listText(n.person.people))
+	}
+	if p, ok := m.pol.Posture(string(f)); ok {
+		return fmt.Sprintf("a device with %s (%s:%d)", f, p.Pos.File, p.Pos.Line)
+	}
+	return string(f)
+}
+
+func loginText(w *policy.MFA) string {
+	text := "a login"
+	if len(w.AMR) > 0 {
+		text += " by " + strings.Join(w.AMR, " or ")
+	}
+	if w.ACR != "" {
+		text += " of class " + w.ACR
+	}
+	if w.Within > 0 {
+		text += " within the last " + spanText(w.Within)
+	}
+	return text
+}
+
+func sessionText(w *policy.Session) string {
+	text := "a session at the device"
+	if w.Kind != "" {
+		text += " begun by " + w.Kind
+	}
+	if w.Idle > 0 {
+		text += ", with input in the last " + spanText(w.Idle)
+	}
+	return text
+}
+
+// spanText is a span without its zeros: 12h, not 12h0m0s.
+func spanText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
