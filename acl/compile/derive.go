@@ -1,0 +1,148 @@
+package compile
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// Derivation is how a verdict comes about: who the two ends are, and what each
+// rule that concerns them says of it.
+type Derivation struct {
+	Explanation
+	Who, Whom  []string     // what the policy knows of the source and of the destination
+	Considered []Considered // in the order in which they were asked; then those that come near
+	Others     int          // rules that are left out: they concern neither end, or come less near
+}
+
+// Considered is one rule and what it says of a flow.
+type Considered struct {
+	Rule acl.RuleID
+	Pos  policy.Position
+	Why  string // "allows it", or what it lacks
+	Met  bool   // it allows, forbids or monitors the flow
+}
+
+// maxNear bounds how many rules are told of that do not concern both ends.
+const maxNear = 5
+
+// Derive explains like [Mesh.Explain], with the whole way to the verdict.
+func (m *Mesh) Derive(src, dst netip.Addr, proto acl.Protocol, port uint16) Derivation {
+	from, to := m.find(src), m.find(dst)
+	d := Derivation{Explanation: m.Explain(src, dst, proto, port), Who: m.identity(from), Whom: m.identity(to)}
+	var matching, near []weighed
+	rules := make(map[*policy.Rule]bool)
+	for at, p := range m.book.parts {
+		w := m.consider(p, int32(at), from, to, proto, port)
+		switch {
+		case rules[p.rule] && !w.Met:
+		case w.miss <= 2:
+			matching = append(matching, w)
+			rules[p.rule] = true
+		case w.Why != "":
+			near = append(near, w)
+			rules[p.rule] = true
+		default:
+			d.Others++
+		}
+	}
+	slices.SortStableFunc(near, func(a, b weighed) int { return cmp.Compare(a.miss, b.miss) })
+	d.Others += max(0, len(near)-maxNear)
+	for _, w := range append(matching, near[:min(maxNear, len(near))]...) {
+		d.Considered = append(d.Considered, w.Considered)
+	}
+	return d
+}
+
+// weighed is a rule with how much it lacks.
+type weighed struct {
+	Considered
+	miss int
+}
+
+// consider says what a part says of a flow.
+func (m *Mesh) consider(p *part, at int32, from, to place, proto acl.Protocol, port uint16) weighed {
+	w := weighed{Considered: Considered{Rule: p.rule.ID, Pos: p.rule.Pos}}
+	between := from.class != nil && to.class != nil && has(from.class.asSrc, at) && has(to.class.asDst, at)
+	named := opens(p.open, proto, port)
+	if p.forbid {
+		named = forbids(p.open, proto, port)
+	}
+	if between && named && m.standsBetween(p, from, to) {
+		w.Met, w.Why = true, "allows it"
+		switch {
+		case p.forbid:
+			w.Why = "forbids it"
+		case p.rule.Section == "segments":
+			w.Why = "lets it pass, and takes note: the segment is only monitored"
+		case p.rule.Glass != "":
+			w.Why = "allows it: the glass is broken"
+		}
+		return w
+	}
+	n := m.lacks(p, at, from, to, proto, port)
+	w.Why, w.miss = n.why, n.miss
+	if p.forbid && n.miss > 1 {
+		w.Why = "" // what does not forbid this is no news
+		if between && named {
+			w.Why = "does not forbid it: " + n.why
+		}
+	}
+	return w
+}
+
+func (m *Mesh) standsBetween(p *part, from, to place) bool {
+	if p.self && (from.owner == 0 || from.owner != to.owner) || !m.lands(p, to) {
+		return false
+	}
+	grounds := m.groundsBetween(p, from, to)
+	return slices.ContainsFunc(grounds, func(g ground) bool { return m.met(&g, from) })
+}
+
+// identity says what the policy knows of one end.
+func (m *Mesh) identity(p place) []string {
+	var all []string
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	switch {
+	case p.host != nil && len(p.host.Tags) > 0:
+		say("node %s, tagged %s", p.host.title(), strings.Join(p.host.Tags, ", "))
+	case p.host != nil && p.host.User != "":
+		say("node %s of %s", p.host.title(), p.host.User)
+	case p.host != nil:
+		say("node %s, of nobody", p.host.title())
+	default:
+		say("%s", p.label)
+	}
+	if p.class == nil {
+		say("no rule knows it")
+		return all
+	}
+	names := make([]string, len(p.class.sign))
+	for i, id := range p.class.sign {
+		names[i] = strings.TrimPrefix(strings.TrimPrefix(m.book.texts[id], "src:"), "dst:")
+	}
+	say("rules know it as %s", strings.Join(slices.Compact(names), ", "))
+	for _, s := range p.class.zone.list() {
+		say("in %s (%s, impact %s)", s.Name, s.Class, s.Impact)
+	}
+	if p.host != nil {
+		for _, f := range p.host.record.facts {
+			if m.known(f.Fact, p) {
+				say("known: %s, until %s", m.factText(f.Fact), f.Until.UTC().Format("2006-01-02 15:04 MST"))
+			}
+		}
+	}
+	for _, f := range m.supposed {
+		say("supposed: %s", m.factText(f.Fact))
+	}
+	return all
+}
+
+// Suppose has facts hold of whoever asks, besides what is known, until it is told
+// otherwise: to try what would be.
+func (m *Mesh) Suppose(facts []acl.FactEnd) { m.supposed = facts }
