@@ -142,7 +142,3 @@ func (m *Mesh) identity(p place) []string {
 	}
 	return all
 }
-
-// Suppose has facts hold of whoever asks, besides what is known, until it is told
-// otherwise: to try what would be.
-func (m *Mesh) Suppose(facts []acl.FactEnd) { m.supposed = facts }

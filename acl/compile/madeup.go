@@ -6,9 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -137,36 +135,4 @@ func madeUpPerson(s policy.Selector) (Node, bool) {
 		return Node{}, false
 	}
 	return n, true
-}
-
-// evidence makes of what a test supposes what would be known then.
-func evidence(g *policy.Given, src policy.Selector, pol *policy.Policy, now time.Time) *Evidence {
-	e := &Evidence{
-		Risk: g.Risk, Attributes: make(map[string]Attribute), Postures: endless(g.Postures), OnDuty: endless(g.OnCall), Glass: endless(g.BreakGlass),
-		Approved: make(map[acl.RuleID]Approved),
-	}
-	for name, value := range g.Attributes {
-		e.Attributes[name] = Attribute{value, Forever()}
-	}
-	if g.LoggedIn || len(g.AMR) > 0 || g.ACR != "" {
-		e.Logins = []Login{{At: now.Add(-g.MFAAge), Until: Forever(), AMR: g.AMR, ACR: g.ACR}}
-	}
-	if g.Device != "" || g.Session != "" {
-		e.Person, _ = madeUpPerson(src)
-		e.Presence = &Presence{Kind: g.Session, Idle: g.Idle, Until: Forever()}
-	}
-	for _, r := range pol.Rules() {
-		if r.Approval != "" {
-			e.Approved[r.ID] = Approved{g.ApprovedBy, Forever()}
-		}
-	}
-	return e
-}
-
-func endless(names []string) map[string]time.Time {
-	all := make(map[string]time.Time, len(names))
-	for _, name := range names {
-		all[name] = Forever()
-	}
-	return all
 }

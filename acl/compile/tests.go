@@ -48,13 +48,9 @@ func (m *Mesh) Test() []TestFailure {
 
 // test judges a test that supposes something.
 func (w *world) test(t policy.Test) []TestFailure {
-	now := t.Given.At
-	if now.IsZero() {
-		now = w.now
-	}
-	defer func(before time.Time) { w.now, w.supposed = before, nil }(w.now)
-	w.now = now
-	w.suppose(t.Given, w.FactsOf(evidence(t.Given, t.Src, w.pol, now), now))
+	defer w.Suppose(nil, Node{}, w.now)
+	who, _ := madeUpPerson(t.Src)
+	w.Suppose(t.Given, who, w.now)
 	j := &judging{Mesh: w.Mesh, lookUp: w.lookUp, known: make(map[string][]device)}
 	src := t.Src
 	if t.Given.Device != "" {
@@ -70,13 +66,6 @@ func (w *world) test(t policy.Test) []TestFailure {
 		}
 	}
 	return failures
-}
-
-// suppose has what a test gives hold in its world.
-func (w *world) suppose(g *policy.Given, facts []acl.FactEnd) {
-	w.declared = Declared{Levels: g.Lockdown, Glass: endless(g.BreakGlass)}
-	w.supposed = facts
-	w.forget()
 }
 
 // judging runs tests. It looks each name up once.

@@ -25,6 +25,21 @@ func (r *ruleReader) supposed(t *Test, v *hujson.Value, fields map[string]member
 	}
 }
 
+// ParseGiven reads what a test's "given" may hold, to try it on the policy whose
+// names it uses. An error is of type [Errors]; name is what it calls the text.
+func (p *Policy) ParseGiven(name string, src []byte) (*Given, error) {
+	r := newReader(name, src)
+	var g *Given
+	if root, ok := r.tree(); ok {
+		rules := &ruleReader{reader: r, names: p.names}
+		g = rules.given(r.keyed(&root, "given", givenKeys))
+	}
+	if len(r.errs) > 0 {
+		return nil, r.errs
+	}
+	return g, nil
+}
+
 func (r *ruleReader) given(fields map[string]member) *Given {
 	g := &Given{
 		At: r.moment(fields), Session: r.token(fields, "session"), Idle: r.period(fields, "idle"), ACR: r.token(fields, "acr"), AMR: r.methods(fields),

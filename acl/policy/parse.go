@@ -74,6 +74,7 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	}
 	sections := r.keyed(root, "the policy", topKeys)
 	rules := &ruleReader{reader: r, names: n}
+	p.names = n
 	rules.definitions(p, sections)
 	rules.opening(p, sections)
 	rules.forbidding(p, sections)

@@ -57,6 +57,8 @@ type Policy struct {
 	glasses   []BreakGlass
 	lockdowns map[string]Lockdown
 	forbids   []Rule
+
+	names *names // for reading what is said of it later
 }
 
 // Name gives the file's name, as [Parse] was told it.
