@@ -1,8 +1,10 @@
 package query_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -25,6 +27,18 @@ func BenchmarkReach(b *testing.B) {
 			b.ReportMetric(float64(questions*b.N)/b.Elapsed().Seconds(), "questions/s")
 		})
 	}
+}
+
+// BenchmarkServe asks so a hundred times in one batch, as a suite of checks does.
+func BenchmarkServe(b *testing.B) {
+	line, questions := hospital(b, 30)
+	batch := bytes.Repeat(append(line, '\n'), 100)
+	for b.Loop() {
+		if err := query.Serve(bytes.NewReader(batch), io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(100*float64(questions*b.N)/b.Elapsed().Seconds(), "questions/s")
 }
 
 // hospital gives a question set over a policy of 500 rules, and its number of

@@ -30,10 +30,11 @@ const maxLine = 64 << 20
 // Serve answers each line of r by one line to w, in the same order, until r ends.
 func Serve(r io.Reader, w io.Writer) error {
 	in := bufio.NewReaderSize(r, 1<<16)
+	var last parsed
 	for {
 		line, end := readLine(in)
 		if len(bytes.TrimSpace(line)) > 0 {
-			if _, err := w.Write(append(Answer(line), '\n')); err != nil {
+			if _, err := w.Write(append(last.answer(line), '\n')); err != nil {
 				return err
 			}
 		}
@@ -64,7 +65,26 @@ func readLine(in *bufio.Reader) (line []byte, end error) {
 
 // Answer answers one question set. It always gives one JSON object, without a
 // line's end.
-func Answer(line []byte) []byte {
+func Answer(line []byte) []byte { return new(parsed).answer(line) }
+
+// parsed is the policy that was read last: batches ask much of few policies.
+type parsed struct {
+	text    string
+	domains []string
+	pol     *policy.Policy // nil: none was read, or it was refused
+}
+
+// read gives the policy of a question.
+func (p *parsed) read(q *question) (*policy.Policy, error) {
+	if p.pol != nil && p.text == q.Policy && slices.Equal(p.domains, q.Tailnet.Domains) && (p.domains == nil) == (q.Tailnet.Domains == nil) {
+		return p.pol, nil
+	}
+	pol, _, err := policy.Options{Domains: q.Tailnet.Domains}.Parse("policy", []byte(q.Policy))
+	*p = parsed{q.Policy, q.Tailnet.Domains, pol}
+	return pol, err
+}
+
+func (p *parsed) answer(line []byte) []byte {
 	var q question
 	a := answer{Compile: compileOK}
 	if len(line) > maxLine {
@@ -74,7 +94,7 @@ func Answer(line []byte) []byte {
 	}
 	a.ID = q.ID
 	if a.Compile == compileOK {
-		if err := a.fill(&q); err != nil {
+		if err := a.fill(&q, p); err != nil {
 			a = answer{ID: q.ID}
 			a.refuse(err)
 		}
@@ -105,11 +125,11 @@ func (a *answer) refuse(err error) {
 }
 
 // fill answers what was asked. An error means that the policy is refused.
-func (a *answer) fill(q *question) error {
+func (a *answer) fill(q *question, p *parsed) error {
 	if q.V != 1 {
 		return fmt.Errorf(`"v" is %d: this program answers questions of version 1`, q.V)
 	}
-	pol, _, err := policy.Options{Domains: q.Tailnet.Domains}.Parse("policy", []byte(q.Policy))
+	pol, err := p.read(q)
 	if err != nil {
 		return err
 	}

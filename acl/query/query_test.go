@@ -37,6 +37,27 @@ func TestServeGoesOnAfterABadLine(t *testing.T) {
 	}
 }
 
+// A batch answers each line as if it stood alone, though what it read last it need
+// not read again.
+func TestServeAnswersEachLineByItself(t *testing.T) {
+	line := func(policy, domains string) string {
+		return fmt.Sprintf(`{"v":1,"tailnet":{"domains":%s},"policy":%q,"nodes":[{"name":"a","user":"ada@h.example","ipv4":"100.64.0.1"},{"name":"b","user":"bob@h.example","ipv4":"100.64.0.2"}],"ask":{"peers":["a"]}}`, domains, policy)
+	}
+	everyone, nobody := `{"grants":[{"src":["user:*@h.example"],"dst":["*"],"ip":["*"]}]}`, `{"grants":[]}`
+	lines := []string{line(everyone, "null"), line(everyone, "null"), line(everyone, `["other.example"]`), line(everyone, `["h.example"]`),
+		line(nobody, `["h.example"]`), line(everyone, `["h.example"]`), line("{", "null"), line(everyone, "[]"), line(everyone, "null")}
+	var want, got strings.Builder
+	for _, one := range lines {
+		want.Write(append(query.Answer([]byte(one)), '\n'))
+	}
+	if err := query.Serve(strings.NewReader(strings.Join(lines, "\n")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want.String() || !strings.Contains(got.String(), `"peers":{"a":["b"]}`) || !strings.Contains(got.String(), "does not own") {
+		t.Errorf("\n%s, each by itself\n%s", got.String(), want.String())
+	}
+}
+
 // FuzzAnswer: whatever is asked, there is one JSON object in one line.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"v":1,"id":"one","policy":"{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"ip\":[\"*\"],\"app\":{\"a.b/c\":[{}]}}]}","nodes":[{"name":"a","user":"a@b","ipv4":"100.64.0.1","approved":["10.0.0.0/8","0.0.0.0/0"]}],"ask":{"reach":{"src":[{"ip":"10.0.0.1"}],"dst":[{"ip":"8.8.8.8","node":"a"}],"probes":[[6,1],[1,0],[47,0]]},"peers":["a"],"routes":["a"],"caps":["a"],"approve":["a"],"attrs":["x"],"ssh":{"nodes":["a"],"logins":["root"]}}}`))
