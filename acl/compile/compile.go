@@ -78,6 +78,7 @@ type Mesh struct {
 	declared Declared
 	day      time.Time     // from which on nodes know schedules
 	now      time.Time     // at which it judges
+	tried    *Evidence     // of the source's device, in a test of ssh rules that says something of it
 	supposed []acl.FactEnd // of whoever asks, besides what is known
 	round    uint64        // stamps marks
 }

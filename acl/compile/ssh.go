@@ -43,17 +43,19 @@ type sshRule struct {
 }
 
 // sshRules makes the policy's ssh rules ready, once. One that asks for a posture
-// lets nobody in: no device is known to have any.
+// lets nobody in but in a test that says what the source's device is like: of no
+// other is anything known here.
 func (m *Mesh) sshRules() []sshRule {
 	if m.ssh != nil {
 		return m.ssh
 	}
 	m.ssh = make([]sshRule, 0, len(m.pol.SSH()))
 	for _, r := range m.pol.SSH() {
-		if len(r.Postures) > 0 {
-			continue
-		}
 		one := sshRule{SSHRule: r, from: m.anyPicker(r.Src)}
+		if len(r.Postures) > 0 {
+			picks := one.from
+			one.from = func(n *Node) bool { return m.tried.has(m, r.Postures) && picks(n) }
+		}
 		for _, s := range r.Dst {
 			one.dsts = append(one.dsts, m.sshTarget(s))
 		}
@@ -110,6 +112,7 @@ func (m *Mesh) TestSSH() []TestFailure {
 	for _, t := range m.pol.SSHTests() {
 		from := m.picker(t.Src)
 		to := m.anyPicker(t.Dst)
+		m.tried = trial(t.Attributes)
 		for _, src := range nodes {
 			for _, dst := range nodes {
 				if from(&src.Node) && to(&dst.Node) {
@@ -118,7 +121,29 @@ func (m *Mesh) TestSSH() []TestFailure {
 			}
 		}
 	}
+	m.tried = nil
 	return failures
+}
+
+// trial is what a test says of the source's devices; nil for one that says nothing.
+func trial(attributes map[string]any) *Evidence {
+	if attributes == nil {
+		return nil
+	}
+	e := &Evidence{Attributes: make(map[string]Attribute, len(attributes))}
+	for name, value := range attributes {
+		e.Attributes[name] = Attribute{value, Forever()}
+	}
+	return e
+}
+
+// has tells whether a device has one of some postures.
+func (e *Evidence) has(m *Mesh, postures []string) bool {
+	if e == nil {
+		return false
+	}
+	w := weighing{m: m, e: e}
+	return slices.ContainsFunc(postures, func(name string) bool { return !w.posture(name).IsZero() })
 }
 
 // expectSSH judges one test on one pair of nodes.

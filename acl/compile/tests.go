@@ -78,16 +78,12 @@ type judging struct {
 // test judges a test on the nodes that there are, whose devices have the
 // attributes that it says besides.
 func (j *judging) test(t policy.Test) []TestFailure {
-	e := Evidence{Attributes: make(map[string]Attribute)}
-	for name, value := range t.Attributes {
-		e.Attributes[name] = Attribute{value, Forever()}
-	}
-	if len(t.Attributes) > 0 {
+	if e := trial(t.Attributes); e != nil {
 		defer func(before time.Time) { j.supposed, j.now = nil, before }(j.now)
 		if j.now.IsZero() {
 			j.now = time.Unix(0, 0) // what is supposed holds at any time
 		}
-		j.supposed = j.FactsOf(&e, j.now)
+		j.supposed = j.FactsOf(e, j.now)
 	}
 	return j.judged(t, j.devices(t.Src))
 }

@@ -132,6 +132,12 @@ func (p *Policy) Unconditional() *Policy {
 	return &bare
 }
 
+// Conditional tells whether any rule asks for more than who asks.
+func (p *Policy) Conditional() bool {
+	asks := func(r Rule) bool { return r.Conditional() }
+	return p != nil && (slices.ContainsFunc(p.rules, asks) || slices.ContainsFunc(p.forbids, asks) || len(p.lockdowns) > 0)
+}
+
 // Conditional tells whether a rule asks for more than who asks.
 func (r *Rule) Conditional() bool {
 	return r.Postures != nil || r.When.conditional() || r.Devices != nil || r.Approval != "" || r.Glass != ""

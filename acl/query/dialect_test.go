@@ -14,6 +14,8 @@ type dialectCase struct {
 	name string
 	line []byte // the question
 	want []byte // the answer
+
+	devices bool // it says what devices are like, of which the oracle knows nothing
 }
 
 // TestDialect: what was computed by hand from the dialect is what is answered,
@@ -24,6 +26,9 @@ func TestDialect(t *testing.T) {
 		answer func([]byte) []byte
 	}{{"answer", answer}, {"oracle", oracleAnswer}} {
 		for _, c := range dialectCases(t) {
+			if c.devices && who.name == "oracle" {
+				continue
+			}
 			t.Run(who.name+"/"+c.name, func(t *testing.T) {
 				have := who.answer(c.line)
 				for _, diff := range differences(have, c.want) {
@@ -68,6 +73,7 @@ func dialectCases(t *testing.T) []dialectCase {
 				t.Fatalf("%s: case %d, %q: %v, its name was there: %v", file, i+1, c.name, err, seen[c.name])
 			}
 			seen[c.name] = true
+			c.devices = filepath.Base(file) == "devices.txt"
 			all = append(all, c)
 		}
 	}

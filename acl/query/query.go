@@ -138,7 +138,11 @@ func (a *answer) fill(q *question, p *parsed) error {
 		return err
 	}
 	if len(q.Nodes) > 0 {
-		if err := embedded(m.Mesh); err != nil {
+		tested := m.Mesh
+		if pol.Conditional() {
+			tested = tested.With(pol) // its tests may say what a device is like
+		}
+		if err := embedded(tested); err != nil {
 			return err
 		}
 	}
