@@ -20,7 +20,7 @@ func spans(s policy.Selector, pol *policy.Policy) []netip.Prefix {
 	case policy.World:
 		return everything()
 	case policy.Internet:
-		return public()
+		return policy.Public()
 	}
 	return nil
 }
@@ -28,16 +28,6 @@ func spans(s policy.Selector, pol *policy.Policy) []netip.Prefix {
 // everything is the two default routes.
 func everything() []netip.Prefix {
 	return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
-}
-
-// public is what autogroup:internet means: all of IPv4 but the private ranges
-// (RFC 1918), the carriers' (RFC 6598) and the link's (RFC 3927), and the global
-// unicast addresses of IPv6 (RFC 4291 section 2.4).
-func public() []netip.Prefix {
-	all := Less(everything()[0],
-		netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("169.254.0.0/16"),
-		netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"))
-	return append(all, netip.MustParsePrefix("2000::/3"))
 }
 
 // Less gives the largest prefixes in a valid p that hold nothing of the holes, in

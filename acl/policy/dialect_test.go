@@ -3,6 +3,8 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,7 +155,7 @@ func TestKinds(t *testing.T) {
 // obeyed.
 func TestUnsupported(t *testing.T) {
 	for section, want := range map[string]bool{
-		grant(`"svc:web"`, `"ct"`): true, `"ssh": [{"enforceRecorder": true}]`: true, `"ipsets": {"ipset:a": ["autogroup:internet"]}`: true,
+		grant(`"svc:web"`, `"ct"`): true, grant(`"posture:x"`, `"ct"`): true,
 		grant(`"tag:x"`, `"ct"`): false, `"frobid": []`: false,
 	} {
 		_, _, err := policy.Parse("p", []byte(world(section)))
@@ -161,5 +163,27 @@ func TestUnsupported(t *testing.T) {
 		if !errors.As(err, &all) || all[len(all)-1].Unsupported != want {
 			t.Errorf("%s: %v, unsupported should be %v", section, err, want)
 		}
+	}
+}
+
+// An ipset may hold the internet, and lose a part of it.
+func TestIPSetOfTheInternet(t *testing.T) {
+	p := parse(t, world(`"ipsets": {"ipset:web": ["autogroup:internet", "remove 8.8.8.0/24"]}`))
+	set, _ := p.IPSet("ipset:web")
+	for text, want := range map[string]bool{"1.1.1.1": true, "8.8.8.8": false, "8.8.9.1": true, "10.1.2.3": false, "100.64.0.1": false, "2001:db8::1": true, "fd00::1": false} {
+		if got := slices.ContainsFunc(set, func(q netip.Prefix) bool { return q.Contains(netip.MustParseAddr(text)) }); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}
+
+// A file with virtual services loads; what leads to one leads nowhere.
+func TestVirtualServicesLeadNowhere(t *testing.T) {
+	p, warnings, err := policy.Parse("p", []byte(world(grant(`"ada@h.example"`, `"svc:web", "ct"`)+`, `+grant(`"ada@h.example"`, `"svc:web"`))))
+	if err != nil || len(warnings) < 2 || !strings.Contains(warnings[0].Why, "leads nowhere") {
+		t.Fatalf("%v, %v", warnings, err)
+	}
+	if rules := p.Rules(); len(rules[0].Parts) != 1 || len(rules[0].Parts[0].Dst) != 1 || len(rules[1].Parts) != 0 {
+		t.Errorf("%+v", rules)
 	}
 }

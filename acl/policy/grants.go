@@ -39,6 +39,10 @@ func (r *ruleReader) grant(v *hujson.Value) Rule {
 func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability) []Part {
 	var parts partList
 	for _, it := range dst {
+		if strings.HasPrefix(it.text, "svc:") {
+			r.warn(it.at, it.text, "leads nowhere: there are no virtual services here")
+			continue
+		}
 		s, bad := r.names.selector(it.text)
 		switch {
 		case bad != nil:

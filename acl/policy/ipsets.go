@@ -39,7 +39,7 @@ type ipset struct {
 }
 
 // ipsets reads {"ipset:x": ["add X", "remove X", "X"]}, where X is an address, a
-// CIDR, a host or another ipset. Entries count in their order.
+// CIDR, a host, another ipset or autogroup:internet. Entries count in their order.
 func (r *reader) ipsets(section member, n *names) map[string][]netip.Prefix {
 	all := r.optional(section, "ipsets")
 	s := &setReader{reader: r, names: n, written: make(map[string][]setEntry, len(all)), done: make(map[string]*ipset)}
@@ -79,10 +79,13 @@ func (s *setReader) entriesOf(m member) []setEntry {
 			e.remove, target = verb == "remove", strings.TrimSpace(rest)
 		}
 		var bad *complaint
-		if strings.HasPrefix(target, "ipset:") {
+		switch {
+		case target == internetSet:
+			e.set = target
+		case strings.HasPrefix(target, "ipset:"):
 			_, bad = defined(Set, target, "unknown ipset", "ipsets", s.written)
 			e.set = target
-		} else {
+		default:
 			e.prefix, bad = s.names.setTarget(target)
 		}
 		if bad != nil {
@@ -97,9 +100,6 @@ func (s *setReader) entriesOf(m member) []setEntry {
 // setTarget reads an address, a CIDR or a host. Nobody's machines are looked up
 // by who they are: a set is the same whoever joins.
 func (n *names) setTarget(text string) (netip.Prefix, *complaint) {
-	if text == "autogroup:internet" {
-		return netip.Prefix{}, notYet("autogroup:internet in an ipset is")
-	}
 	if prefix, ok, bad := n.network(text); ok || bad != nil {
 		return prefix, bad
 	}
@@ -121,6 +121,11 @@ func (s *setReader) resolve(name string, depth int) *ipset {
 	set := &ipset{depth: 1}
 	s.done[name] = set
 	var b netipx.IPSetBuilder
+	if name == internetSet {
+		for _, p := range Public() {
+			b.AddPrefix(p)
+		}
+	}
 	in, removed := 0, false
 	for _, e := range s.written[name] {
 		if removed && !e.remove {
@@ -184,4 +189,21 @@ func (s *setReader) prefixes(set *netipx.IPSet) []netip.Prefix {
 		}
 	}
 	return all
+}
+
+// internetSet is the set of all public addresses, which nobody need define.
+const internetSet = "autogroup:internet"
+
+// Public gives what autogroup:internet means: all of IPv4 but the private ranges
+// (RFC 1918), the carriers' (RFC 6598) and the link's (RFC 3927), and the global
+// unicast addresses of IPv6 (RFC 4291 section 2.4).
+func Public() []netip.Prefix {
+	var b netipx.IPSetBuilder
+	b.AddPrefix(netip.PrefixFrom(netip.IPv4Unspecified(), 0))
+	b.AddPrefix(netip.MustParsePrefix("2000::/3"))
+	for _, private := range []string{"10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} {
+		b.RemovePrefix(netip.MustParsePrefix(private))
+	}
+	set, _ := b.IPSet() // it errs on invalid prefixes, of which there are none
+	return set.Prefixes()
 }

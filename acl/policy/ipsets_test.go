@@ -43,7 +43,7 @@ func TestIPSetsOfTheDialect(t *testing.T) {
 		{"itself", set(`"ipset:a"`), "an ipset cannot contain itself"}, {"itself, removed", set(`"remove ipset:a"`), "an ipset cannot contain itself"},
 		{"a circle", `"ipsets": {"ipset:a": ["ipset:b"], "ipset:b": ["ipset:c"], "ipset:c": ["remove ipset:a"]}`, "an ipset cannot contain itself"},
 		{"a login", set(`"ada@h.example"`), "is no address"}, {"a tag", set(`"tag:web"`), "is no address"}, {"a group", set(`"add group:eng"`), "is no address"}, {"*", set(`"*"`), "is no address"}, {"nothing", set(`""`), "is no address"},
-		{"host bits", set(`"10.0.0.1/8"`), "has bits behind"}, {"the internet", set(`"autogroup:internet"`), "not supported yet"},
+		{"host bits", set(`"10.0.0.1/8"`), "has bits behind"}, {"the internet", set(`"autogroup:internet"`), ""},
 		{"src of a grant", sets + grant(`"ipset:a"`, `"ct"`), ""}, {"dst of a grant", sets + grant(`"*"`, `"ipset:a"`), ""}, {"an unknown one", sets + grant(`"*"`, `"ipset:x"`), `dst="ipset:x": unknown ipset; did you mean "ipset:a"?`},
 		{"all addresses as src", sets + grant(`"ipset:all"`, `"ct"`), ""}, {"all addresses as dst", sets + grant(`"*"`, `"ipset:all"`), `dst "ipset:all": to allow all IP addresses`}, {"nearly all", sets + grant(`"*"`, `"ipset:half"`), ""},
 		{"src and dst of an acl", sets + accept(`"ipset:a"`, `"ipset:a:22", "ipset:all:*"`), ""}, {"dst without ports", sets + accept(`"*"`, `"ipset:a"`), "has no ports"},

@@ -48,7 +48,7 @@ func aclKeys() keys {
 
 func sshKeys() keys {
 	return keys{"action": read, "src": read, "dst": read, "users": read, "checkPeriod": read, "acceptEnv": read, "srcPosture": read,
-		"recorder": ignored, "enforceRecorder": read}
+		"recorder": ignored, "enforceRecorder": ignored}
 }
 
 func sshTestKeys() keys {

@@ -72,7 +72,6 @@ func (r *ruleReader) sshRule(v *hujson.Value) SSHRule {
 		rule.AcceptEnv = append(rule.AcceptEnv, it.text)
 	}
 	rule.Postures = r.srcPosture(fields)
-	r.enforceRecorder(fields["enforceRecorder"])
 	return rule
 }
 
@@ -149,15 +148,4 @@ func (r *ruleReader) checkPeriod(m member) time.Duration {
 		r.failAt(it.at, "checkPeriod", it.text, bad)
 	}
 	return period
-}
-
-// enforceRecorder refuses a rule that lets nobody in unless the session is
-// recorded: nothing here records.
-func (r *ruleReader) enforceRecorder(m member) {
-	if m.value == nil || isEmpty(m.value) {
-		return
-	}
-	if literal, ok := m.value.Value.(hujson.Literal); !ok || literal.String() != "false" {
-		r.fail(m.at, m.key, notYet("recording of ssh sessions is"))
-	}
 }
