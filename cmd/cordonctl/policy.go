@@ -31,6 +31,7 @@ func policyCommands() *cli.Command {
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 		}},
 		{Name: "check", Usage: "say what is wrong with a policy file; needs no coordinator", ArgsUsage: "FILE", Action: checkPolicy},
+		diffCommand(),
 		{Name: "fmt", Usage: "print a policy file in canonical form; comments stay; needs no coordinator", ArgsUsage: "FILE", Action: formatPolicy, Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "write it back to the file"},
 			&cli.BoolFlag{Name: "check", Usage: "fail if the file is not in canonical form, and print nothing"},
@@ -125,38 +126,6 @@ func confirmed(name string) bool {
 	var answer string
 	fmt.Scanln(&answer)
 	return answer == "y" || answer == "yes"
-}
-
-func checkPolicy(c *cli.Context) error {
-	_, text, name, err := policyArgument(c)
-	if err != nil {
-		return err
-	}
-	_, warnings, err := policy.Parse(name, []byte(text))
-	out := &admin.CheckPolicyResponse{Ok: err == nil}
-	for _, w := range warnings {
-		out.Problems = append(out.Problems, &admin.Problem{File: w.Pos.File, Line: uint32(w.Pos.Line), Column: uint32(w.Pos.Column), Text: w.Text, Message: w.Why, Warning: true})
-	}
-	var all policy.Errors
-	if errors.As(err, &all) {
-		for _, e := range all {
-			out.Problems = append(out.Problems, &admin.Problem{File: e.Pos.File, Line: uint32(e.Pos.Line), Column: uint32(e.Pos.Column), Text: e.Text, Message: e.Why, Hint: e.Fix})
-		}
-	}
-	if usage.WantsJSON(c) {
-		if jsonErr := printJSON(out); jsonErr != nil {
-			return jsonErr
-		}
-	} else {
-		printProblems(out.Problems, text)
-	}
-	if err != nil {
-		return fmt.Errorf("%s would be refused: %s", name, count(max(1, len(all)), "problem"))
-	}
-	if !usage.WantsJSON(c) {
-		fmt.Printf("%s is a valid policy\n", name)
-	}
-	return nil
 }
 
 func formatPolicy(c *cli.Context) error {

@@ -74,6 +74,8 @@ const (
 	// AdminServiceReachPolicyProcedure is the fully-qualified name of the AdminService's ReachPolicy
 	// RPC.
 	AdminServiceReachPolicyProcedure = "/cordon.admin.v1.AdminService/ReachPolicy"
+	// AdminServiceDiffPolicyProcedure is the fully-qualified name of the AdminService's DiffPolicy RPC.
+	AdminServiceDiffPolicyProcedure = "/cordon.admin.v1.AdminService/DiffPolicy"
 	// AdminServiceListAuditProcedure is the fully-qualified name of the AdminService's ListAudit RPC.
 	AdminServiceListAuditProcedure = "/cordon.admin.v1.AdminService/ListAudit"
 	// AdminServiceVerifyAuditProcedure is the fully-qualified name of the AdminService's VerifyAudit
@@ -105,6 +107,7 @@ type AdminServiceClient interface {
 	TestPolicy(context.Context, *connect.Request[TestPolicyRequest]) (*connect.Response[TestPolicyResponse], error)
 	ExplainPolicy(context.Context, *connect.Request[ExplainPolicyRequest]) (*connect.Response[ExplainPolicyResponse], error)
 	ReachPolicy(context.Context, *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error)
+	DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error)
 	ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error)
 	VerifyAudit(context.Context, *connect.Request[VerifyAuditRequest]) (*connect.Response[VerifyAuditResponse], error)
 	ExportAudit(context.Context, *connect.Request[ExportAuditRequest]) (*connect.ServerStreamForClient[AuditRecord], error)
@@ -225,6 +228,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("ReachPolicy")),
 			connect.WithClientOptions(opts...),
 		),
+		diffPolicy: connect.NewClient[DiffPolicyRequest, DiffPolicyResponse](
+			httpClient,
+			baseURL+AdminServiceDiffPolicyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DiffPolicy")),
+			connect.WithClientOptions(opts...),
+		),
 		listAudit: connect.NewClient[ListAuditRequest, ListAuditResponse](
 			httpClient,
 			baseURL+AdminServiceListAuditProcedure,
@@ -271,6 +280,7 @@ type adminServiceClient struct {
 	testPolicy    *connect.Client[TestPolicyRequest, TestPolicyResponse]
 	explainPolicy *connect.Client[ExplainPolicyRequest, ExplainPolicyResponse]
 	reachPolicy   *connect.Client[ReachPolicyRequest, ReachPolicyResponse]
+	diffPolicy    *connect.Client[DiffPolicyRequest, DiffPolicyResponse]
 	listAudit     *connect.Client[ListAuditRequest, ListAuditResponse]
 	verifyAudit   *connect.Client[VerifyAuditRequest, VerifyAuditResponse]
 	exportAudit   *connect.Client[ExportAuditRequest, AuditRecord]
@@ -362,6 +372,11 @@ func (c *adminServiceClient) ReachPolicy(ctx context.Context, req *connect.Reque
 	return c.reachPolicy.CallUnary(ctx, req)
 }
 
+// DiffPolicy calls cordon.admin.v1.AdminService.DiffPolicy.
+func (c *adminServiceClient) DiffPolicy(ctx context.Context, req *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error) {
+	return c.diffPolicy.CallUnary(ctx, req)
+}
+
 // ListAudit calls cordon.admin.v1.AdminService.ListAudit.
 func (c *adminServiceClient) ListAudit(ctx context.Context, req *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error) {
 	return c.listAudit.CallUnary(ctx, req)
@@ -401,6 +416,7 @@ type AdminServiceHandler interface {
 	TestPolicy(context.Context, *connect.Request[TestPolicyRequest]) (*connect.Response[TestPolicyResponse], error)
 	ExplainPolicy(context.Context, *connect.Request[ExplainPolicyRequest]) (*connect.Response[ExplainPolicyResponse], error)
 	ReachPolicy(context.Context, *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error)
+	DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error)
 	ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error)
 	VerifyAudit(context.Context, *connect.Request[VerifyAuditRequest]) (*connect.Response[VerifyAuditResponse], error)
 	ExportAudit(context.Context, *connect.Request[ExportAuditRequest], *connect.ServerStream[AuditRecord]) error
@@ -517,6 +533,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("ReachPolicy")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceDiffPolicyHandler := connect.NewUnaryHandler(
+		AdminServiceDiffPolicyProcedure,
+		svc.DiffPolicy,
+		connect.WithSchema(adminServiceMethods.ByName("DiffPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceListAuditHandler := connect.NewUnaryHandler(
 		AdminServiceListAuditProcedure,
 		svc.ListAudit,
@@ -577,6 +599,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceExplainPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceReachPolicyProcedure:
 			adminServiceReachPolicyHandler.ServeHTTP(w, r)
+		case AdminServiceDiffPolicyProcedure:
+			adminServiceDiffPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceListAuditProcedure:
 			adminServiceListAuditHandler.ServeHTTP(w, r)
 		case AdminServiceVerifyAuditProcedure:
@@ -660,6 +684,10 @@ func (UnimplementedAdminServiceHandler) ExplainPolicy(context.Context, *connect.
 
 func (UnimplementedAdminServiceHandler) ReachPolicy(context.Context, *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ReachPolicy is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.DiffPolicy is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error) {

@@ -53,6 +53,7 @@ func routes() map[string]Scope {
 		AdminServiceTestPolicyProcedure:    ScopeRead,
 		AdminServiceExplainPolicyProcedure: ScopeRead,
 		AdminServiceReachPolicyProcedure:   ScopeRead,
+		AdminServiceDiffPolicyProcedure:    ScopeRead,
 		AdminServiceListAuditProcedure:     ScopeAudit,
 		AdminServiceVerifyAuditProcedure:   ScopeAudit,
 		AdminServiceExportAuditProcedure:   ScopeAudit,

@@ -1,0 +1,74 @@
+package adminapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"connectrpc.com/connect"
+
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/diff"
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// DiffPolicy says what an edit would do to who reaches what, on the real nodes.
+// Each policy is judged with the routes that it would approve.
+func (a *API) DiffPolicy(_ context.Context, req *connect.Request[admin.DiffPolicyRequest]) (*connect.Response[admin.DiffPolicyResponse], error) {
+	state := a.Registry.Snapshot()
+	before, _, err := a.under(state, req.Msg.Before)
+	if err != nil {
+		return nil, err
+	}
+	after, problems, err := a.under(state, req.Msg.After)
+	if err != nil {
+		return nil, err
+	}
+	d := diff.Meshes(before, after)
+	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Problems: problems}
+	for range after.Nodes() {
+		out.Nodes++
+	}
+	if v := state.Policy(); v != nil {
+		out.Revision = v.Revision
+	}
+	return connect.NewResponse(out), nil
+}
+
+// under compiles the mesh as it would be under a policy; nil is the one in force.
+func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mesh, []*admin.Problem, error) {
+	if v == nil {
+		pol, _ := state.Policy().Parsed() // an unreadable one is nil, and denies all
+		return compiled(state, pol), nil, nil
+	}
+	text, file := v.Text, v.File
+	if v.Revision != 0 {
+		kept, ok := state.PolicyAt(v.Revision)
+		if !ok {
+			return nil, nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no policy was in force at revision %d, or it is older than the history that is kept", v.Revision))
+		}
+		text, file = kept.Text, kept.File
+	}
+	problems, pol := check(file, text)
+	if pol == nil {
+		return nil, nil, refused(problems)
+	}
+	next, err := a.Registry.Preview(state, registry.SetPolicy{Text: text, File: fileName(file)})
+	if err != nil {
+		return nil, nil, refusal(errors.Join(errors.New("the policy cannot be tried"), err))
+	}
+	return compiled(next, pol), problems, nil
+}
+
+func changes(all []diff.Change) []*admin.ReachChange {
+	out := make([]*admin.ReachChange, len(all))
+	for i, c := range all {
+		out[i] = &admin.ReachChange{Who: reachSet(c.Who), Where: reachSet(c.Where), Services: c.Services, With: c.With, Without: c.Without, Text: c.Text}
+	}
+	return out
+}
+
+func reachSet(s diff.Set) *admin.ReachSet {
+	return &admin.ReachSet{Text: s.Text, People: s.People, Nodes: s.Nodes, Networks: s.Networks, Own: s.Own}
+}
