@@ -11,7 +11,6 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/acl/query"
@@ -26,10 +25,7 @@ func policyCommands() *cli.Command {
 		{Name: "get", Usage: "print the policy in force", Action: with(getPolicy), Flags: []cli.Flag{
 			&cli.Uint64Flag{Name: "revision", Usage: "the one that was in force at `REVISION`"},
 		}},
-		{Name: "set", Usage: "put a policy in force; - reads standard input", ArgsUsage: "FILE", Action: with(setPolicy), Flags: []cli.Flag{
-			&cli.Uint64Flag{Name: "from", Usage: "refuse if the policy in force is not that of this `REVISION`, which the edit started from"},
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
-		}},
+		setCommand(),
 		{Name: "check", Usage: "say what is wrong with a policy file; needs no coordinator", ArgsUsage: "FILE", Action: checkPolicy},
 		diffCommand(),
 		{Name: "fmt", Usage: "print a policy file in canonical form; comments stay; needs no coordinator", ArgsUsage: "FILE", Action: formatPolicy, Flags: []cli.Flag{
@@ -90,42 +86,6 @@ func policyArgument(c *cli.Context) (path, text, name string, err error) {
 	}
 	text, name, err = readPolicy(a[0])
 	return a[0], text, name, err
-}
-
-func setPolicy(c *cli.Context, api *admin.Client) error {
-	path, text, name, err := policyArgument(c)
-	if err != nil {
-		return err
-	}
-	if !c.Bool("yes") && path != "-" && !confirmed(name) {
-		return errors.New("nothing was changed")
-	}
-	resp, err := api.SetPolicy(c.Context, connect.NewRequest(&admin.SetPolicyRequest{Text: text, ExpectedRevision: c.Uint64("from"), File: name}))
-	if err != nil {
-		printProblems(admin.Problems(err), text)
-		return err
-	}
-	printProblems(resp.Msg.Problems, text)
-	switch {
-	case usage.WantsJSON(c):
-		return printJSON(resp.Msg)
-	case !resp.Msg.Changed:
-		fmt.Printf("this policy is in force already, since revision %d\n", resp.Msg.Revision)
-	default:
-		fmt.Printf("the policy is in force, as revision %d\n", resp.Msg.Revision)
-	}
-	return nil
-}
-
-// confirmed asks, if there is somebody to ask.
-func confirmed(name string) bool {
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return true // a script said what it wants
-	}
-	fmt.Fprintf(os.Stderr, "put %s in force? [y/N] ", name)
-	var answer string
-	fmt.Scanln(&answer)
-	return answer == "y" || answer == "yes"
 }
 
 func formatPolicy(c *cli.Context) error {

@@ -130,8 +130,11 @@ func liveDiff(c *cli.Context, api *admin.Client, sources [2]source) (differences
 		printProblems(admin.Problems(err), sources[1].text)
 		return differences{}, err
 	}
-	m := resp.Msg
-	return found(diff.Diff{Gained: received(m.Gained), Lost: received(m.Lost)}, "real nodes", int(m.Nodes)), nil
+	return receivedDiff(resp.Msg), nil
+}
+
+func receivedDiff(m *admin.DiffPolicyResponse) differences {
+	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost())}, "real nodes", int(m.GetNodes()))
 }
 
 func found(d diff.Diff, over string, nodes int) differences {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/diff"
+	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
@@ -25,15 +26,40 @@ func (a *API) DiffPolicy(_ context.Context, req *connect.Request[admin.DiffPolic
 	if err != nil {
 		return nil, err
 	}
+	return connect.NewResponse(difference(state, before, after, problems)), nil
+}
+
+func difference(state *registry.State, before, after *compile.Mesh, problems []*admin.Problem) *admin.DiffPolicyResponse {
 	d := diff.Meshes(before, after)
-	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Problems: problems}
+	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Problems: problems, Revision: revisionOf(state.Policy())}
 	for range after.Nodes() {
 		out.Nodes++
 	}
-	if v := state.Policy(); v != nil {
-		out.Revision = v.Revision
+	return out
+}
+
+func revisionOf(v *registry.PolicyVersion) uint64 {
+	if v == nil {
+		return 0
 	}
-	return connect.NewResponse(out), nil
+	return v.Revision
+}
+
+// tryPolicy tells what a command would do, and does nothing.
+func (a *API) tryPolicy(c registry.SetPolicy, pol *policy.Policy) (*admin.SetPolicyResponse, error) {
+	state := a.Registry.Snapshot()
+	next, err := a.Registry.Preview(state, c)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	before, _, err := a.under(state, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &admin.SetPolicyResponse{
+		Revision: revisionOf(state.Policy()), Changed: next.Revision != state.Revision,
+		Diff: difference(state, before, compiled(next, pol), nil),
+	}, nil
 }
 
 // under compiles the mesh as it would be under a policy; nil is the one in force.

@@ -33,7 +33,8 @@ func (a *API) GetPolicy(_ context.Context, req *connect.Request[admin.GetPolicyR
 }
 
 // SetPolicy checks a policy, runs its tests on the real nodes, and puts it in
-// force. A policy with an error, or one of whose tests fails, changes nothing.
+// force. A policy with an error, or one of whose tests fails, changes nothing,
+// and neither does a dry run.
 func (a *API) SetPolicy(ctx context.Context, req *connect.Request[admin.SetPolicyRequest]) (*connect.Response[admin.SetPolicyResponse], error) {
 	m := req.Msg
 	problems, pol := check(m.File, m.Text)
@@ -48,7 +49,16 @@ func (a *API) SetPolicy(ctx context.Context, req *connect.Request[admin.SetPolic
 	if !acceptable(problems) {
 		return nil, refused(problems)
 	}
-	result, err := a.do(ctx, registry.SetPolicy{Text: m.Text, File: fileName(m.File), Expected: m.ExpectedRevision})
+	command := registry.SetPolicy{Text: m.Text, File: fileName(m.File), Expected: m.ExpectedRevision}
+	if m.DryRun {
+		out, err := a.tryPolicy(command, pol)
+		if err != nil {
+			return nil, err
+		}
+		out.Problems = problems
+		return connect.NewResponse(out), nil
+	}
+	result, err := a.do(ctx, command)
 	if err != nil {
 		return nil, err
 	}
