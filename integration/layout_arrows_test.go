@@ -27,7 +27,7 @@ func arrows() map[string]row {
 		audit, ipam      = "coordinator/internal/audit", "coordinator/internal/ipam"
 		plane, local     = "node/internal/plane", "node/local"
 		usage            = "cmd/internal/usage"
-		memory           = "cmd/internal/memory"
+		memory, editor   = "cmd/internal/memory", "cmd/internal/editor"
 		path, relay      = "node/internal/path", "node/relay"
 	)
 	return map[string]row{
@@ -105,10 +105,11 @@ func arrows() map[string]row {
 		"node":                              {may: may("acl/...", "node/...", wire, key, "netstack"), why: "it assembles the agent; the insides of a coordinator are not its business"},
 		usage:                               {why: "what command lines have in common knows no program's commands"},
 		memory:                              {why: "what keeps a program small knows nothing of what it does"},
+		editor:                              {why: "runs what a person's own environment names, on a path of its own choice: it knows nothing that others chose"},
 		"cmd/cordon":                        {may: may("node", local, key, usage, memory), why: "flags and wiring: public doors only"},
 		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
 		"cmd/cordon-relay":                  {may: may(relay, relay+"/server", key, usage), why: "flags and wiring: public doors only"},
-		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", usage), why: "flags and wiring: public doors only"},
+		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", usage, editor), why: "flags and wiring: public doors only"},
 		"integration":                       {may: may("integration/lab", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},
@@ -133,7 +134,7 @@ func outside() map[string]row {
 		"C":                          {why: "what ships has no cgo in it"},
 		"net/http/pprof":             {why: "it hangs itself on every listener of the default mux"},
 		"expvar":                     {why: "it hangs itself on every listener of the default mux"},
-		"os/exec":                    {may: may("integration/..."), tests: may("..."), why: "names that others chose must never reach a program's arguments"},
+		"os/exec":                    {may: may("integration/...", "cmd/internal/editor"), tests: may("..."), why: "names that others chose must never reach a program's arguments"},
 		"plugin":                     {why: "code comes with the binary or not at all"},
 		"encoding/gob":               {why: "made for friends: it does not bound what foreign bytes cost"},
 		"golang.org/x/net/websocket": {why: "no listener of ours speaks to a browser's scripts"},

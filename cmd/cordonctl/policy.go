@@ -26,6 +26,7 @@ func policyCommands() *cli.Command {
 			&cli.Uint64Flag{Name: "revision", Usage: "the one that was in force at `REVISION`"},
 		}},
 		setCommand(),
+		editCommand(),
 		{Name: "check", Usage: "say what is wrong with a policy file; needs no coordinator", ArgsUsage: "FILE", Action: checkPolicy},
 		diffCommand(),
 		{Name: "fmt", Usage: "print a policy file in canonical form; comments stay; needs no coordinator", ArgsUsage: "FILE", Action: formatPolicy, Flags: []cli.Flag{

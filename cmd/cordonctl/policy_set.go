@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -33,7 +34,7 @@ func setPolicy(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	e := edit{api: api, text: text, name: name, from: c.Uint64("from"), yes: c.Bool("yes"), fromStdin: path == "-", json: usage.WantsJSON(c)}
+	e := edit{api: api, text: text, name: name, path: path, from: c.Uint64("from"), yes: c.Bool("yes"), json: usage.WantsJSON(c)}
 	return e.set(c)
 }
 
@@ -41,41 +42,59 @@ func setPolicy(c *cli.Context, api *admin.Client) error {
 type edit struct {
 	api        *admin.Client
 	text, name string
+	path       string // where the text is
 	from       uint64 // revision that it started from; 0: whatever is in force
 	yes        bool   // nobody need be asked
-	fromStdin  bool   // nobody can be asked
 	json       bool
 }
 
 // set tries the edit, shows what it would do, asks, and puts it in force.
 func (e *edit) set(c *cli.Context) error {
+	tried, err := e.try(c)
+	if err != nil {
+		return err
+	}
+	if tried.Changed {
+		if err := e.ask(); err != nil {
+			return err
+		}
+	}
+	return e.put(c, tried)
+}
+
+// try has the edit checked and tested, and shows what it would do.
+func (e *edit) try(c *cli.Context) (*admin.SetPolicyResponse, error) {
 	tried, err := e.send(c, true)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	printProblems(tried.Problems, e.text)
-	d := receivedDiff(tried.Diff)
+	if tried.Changed && !e.json {
+		printDiff(os.Stdout, receivedDiff(tried.Diff))
+	}
+	return tried, nil
+}
+
+// put puts in force what was tried, if what is in force is still what it was
+// tried against.
+func (e *edit) put(c *cli.Context, tried *admin.SetPolicyResponse) error {
+	done := tried
+	if tried.Changed {
+		var err error
+		e.from = tried.Revision
+		if done, err = e.send(c, false); err != nil {
+			return err
+		}
+		done.Diff = tried.Diff
+	}
 	switch {
-	case !tried.Changed && e.json:
-		return printJSON(tried)
+	case e.json:
+		return printJSON(done)
 	case !tried.Changed:
 		fmt.Printf("this policy is in force already, since revision %d\n", tried.Revision)
-		return nil
-	case !e.json:
-		printDiff(os.Stdout, d)
+	default:
+		fmt.Printf("the policy is in force, as revision %d\n", done.Revision)
 	}
-	if err := e.ask(); err != nil {
-		return err
-	}
-	e.from = tried.Revision
-	done, err := e.send(c, false)
-	if err != nil {
-		return err
-	}
-	if done.Diff = tried.Diff; e.json {
-		return printJSON(done)
-	}
-	fmt.Printf("the policy is in force, as revision %d\n", done.Revision)
 	return nil
 }
 
@@ -97,7 +116,7 @@ func (e *edit) ask() error {
 	switch {
 	case e.yes:
 		return nil
-	case e.fromStdin || !term.IsTerminal(int(os.Stdin.Fd())):
+	case !e.canAsk():
 		return errors.New("nothing was changed: there is no terminal to ask on; look at `cordonctl policy diff FILE`, then add --yes")
 	case !agreed(fmt.Sprintf("put %s in force?", e.name)):
 		return errors.New("nothing was changed")
@@ -105,8 +124,12 @@ func (e *edit) ask() error {
 	return nil
 }
 
-// agreed asks a question on the terminal. Whatever is no yes is a no.
+func (e *edit) canAsk() bool { return e.path != "-" && term.IsTerminal(int(os.Stdin.Fd())) }
+
+// agreed asks a question on the terminal. Whatever is no yes is a no. From here on
+// an interrupt ends the program at once: nothing has happened yet.
 func agreed(question string) bool {
+	signal.Reset(os.Interrupt)
 	fmt.Fprintf(os.Stderr, "%s [y/N] ", question)
 	var answer string
 	fmt.Scanln(&answer)
@@ -127,7 +150,7 @@ func (e *edit) stale(c *cli.Context, w io.Writer) {
 		fmt.Fprintf(w, "%s changed the policy at %s; since you began:\n", visible(now.Msg.Author), moment(now.Msg.Time))
 		printTexts(w, began.Msg, now.Msg)
 	}
-	fmt.Fprintf(w, "your edit is as it was. To go on: bring these changes into it, then `cordonctl policy set --from %d FILE`\n", now.Msg.Revision)
+	fmt.Fprintf(w, "your edit is as it was. To go on: bring these changes into it, then `cordonctl policy set --from %d %s`\n", now.Msg.Revision, e.path)
 }
 
 // printTexts shows the lines in which two policies differ.
