@@ -27,6 +27,10 @@ func policyCommands() *cli.Command {
 		}},
 		setCommand(),
 		editCommand(),
+		{Name: "confirm", Usage: "let a policy stay that was set with --confirm-within", Action: with(confirmPolicy), Flags: []cli.Flag{
+			&cli.Uint64Flag{Name: "revision", Usage: "only if it is the policy of this `REVISION`"},
+		}},
+		{Name: "rollback", Usage: "put the policy before back, at once, instead of one that awaits confirmation", Action: with(rollBackPolicy)},
 		{Name: "check", Usage: "say what is wrong with a policy file; needs no coordinator", ArgsUsage: "FILE", Action: checkPolicy},
 		diffCommand(),
 		{Name: "fmt", Usage: "print a policy file in canonical form; comments stay; needs no coordinator", ArgsUsage: "FILE", Action: formatPolicy, Flags: []cli.Flag{
@@ -49,6 +53,9 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 	}
 	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
+	}
+	if resp.Msg.Until != 0 {
+		fmt.Fprintf(os.Stderr, "revision %d awaits `cordonctl policy confirm`: the policy before comes back at %s\n", resp.Msg.Revision, moment(resp.Msg.Until))
 	}
 	fmt.Print(resp.Msg.Text)
 	return nil

@@ -18,7 +18,7 @@ func editCommand() *cli.Command {
 		Name: "edit", Usage: "edit the policy in force, in $VISUAL or $EDITOR", Action: with(editPolicy),
 		Description: "What is saved is checked, tested and shown as by `policy set`, and may be edited again. An unchanged text does\n" +
 			"nothing. Until it is in force, the draft stays where the command says.",
-		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}},
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}, confirmFlag()},
 	}
 }
 
@@ -30,11 +30,17 @@ func editPolicy(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
+	if began.Msg.Until != 0 {
+		return fmt.Errorf("the policy of revision %d awaits confirmation until %s: `cordonctl policy confirm` or `policy rollback` comes first", began.Msg.Revision, moment(began.Msg.Until))
+	}
 	draft, err := editor.NewDraft(policyFile, began.Msg.Text)
 	if err != nil {
 		return err
 	}
-	e := edit{api: api, name: policyFile, path: draft.Path(), from: began.Msg.Revision, yes: c.Bool("yes"), json: usage.WantsJSON(c)}
+	e := edit{api: api, name: policyFile, path: draft.Path(), from: began.Msg.Revision, yes: c.Bool("yes"), json: usage.WantsJSON(c), within: c.Duration("confirm-within")}
+	if err := e.checkWithin(c); err != nil {
+		return errors.Join(err, draft.Remove())
+	}
 	if err := e.interactively(c, draft, began.Msg.Text); err != nil {
 		return fmt.Errorf("%w; your draft stays in %s", plain(err), draft.Path())
 	}

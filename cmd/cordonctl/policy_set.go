@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/rogpeppe/go-internal/diff"
@@ -25,6 +26,7 @@ func setCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.Uint64Flag{Name: "from", Usage: "refuse if the policy in force is not that of this `REVISION`, which the edit started from"},
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			confirmFlag(),
 		},
 	}
 }
@@ -34,7 +36,10 @@ func setPolicy(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	e := edit{api: api, text: text, name: name, path: path, from: c.Uint64("from"), yes: c.Bool("yes"), json: usage.WantsJSON(c)}
+	e := edit{api: api, text: text, name: name, path: path, from: c.Uint64("from"), yes: c.Bool("yes"), json: usage.WantsJSON(c), within: c.Duration("confirm-within")}
+	if err := e.checkWithin(c); err != nil {
+		return err
+	}
 	return e.set(c)
 }
 
@@ -46,6 +51,15 @@ type edit struct {
 	from       uint64 // revision that it started from; 0: whatever is in force
 	yes        bool   // nobody need be asked
 	json       bool
+	within     time.Duration // for somebody to confirm it in; 0: it stays
+}
+
+// checkWithin keeps what is no whole second from being rounded to none.
+func (e *edit) checkWithin(c *cli.Context) error {
+	if c.IsSet("confirm-within") && (e.within < time.Second || e.within%time.Second != 0) {
+		return usage.Bad("confirm-within", e.within.String(), "whole seconds, 1s to 168h")
+	}
+	return nil
 }
 
 // set tries the edit, shows what it would do, asks, and puts it in force.
@@ -94,13 +108,16 @@ func (e *edit) put(c *cli.Context, tried *admin.SetPolicyResponse) error {
 		fmt.Printf("this policy is in force already, since revision %d\n", tried.Revision)
 	default:
 		fmt.Printf("the policy is in force, as revision %d\n", done.Revision)
+		if done.Until != 0 {
+			fmt.Printf("the one before comes back at %s, unless `cordonctl policy confirm` comes first\n", moment(done.Until))
+		}
 	}
 	return nil
 }
 
 // send has the coordinator try the edit, or put it in force.
 func (e *edit) send(c *cli.Context, dry bool) (*admin.SetPolicyResponse, error) {
-	resp, err := e.api.SetPolicy(c.Context, connect.NewRequest(&admin.SetPolicyRequest{Text: e.text, ExpectedRevision: e.from, File: e.name, DryRun: dry}))
+	resp, err := e.api.SetPolicy(c.Context, connect.NewRequest(&admin.SetPolicyRequest{Text: e.text, ExpectedRevision: e.from, File: e.name, DryRun: dry, ConfirmWithin: int64(e.within / time.Second)}))
 	if err == nil {
 		return resp.Msg, nil
 	}

@@ -63,6 +63,12 @@ const (
 	AdminServiceGetPolicyProcedure = "/cordon.admin.v1.AdminService/GetPolicy"
 	// AdminServiceSetPolicyProcedure is the fully-qualified name of the AdminService's SetPolicy RPC.
 	AdminServiceSetPolicyProcedure = "/cordon.admin.v1.AdminService/SetPolicy"
+	// AdminServiceConfirmPolicyProcedure is the fully-qualified name of the AdminService's
+	// ConfirmPolicy RPC.
+	AdminServiceConfirmPolicyProcedure = "/cordon.admin.v1.AdminService/ConfirmPolicy"
+	// AdminServiceRollBackPolicyProcedure is the fully-qualified name of the AdminService's
+	// RollBackPolicy RPC.
+	AdminServiceRollBackPolicyProcedure = "/cordon.admin.v1.AdminService/RollBackPolicy"
 	// AdminServiceCheckPolicyProcedure is the fully-qualified name of the AdminService's CheckPolicy
 	// RPC.
 	AdminServiceCheckPolicyProcedure = "/cordon.admin.v1.AdminService/CheckPolicy"
@@ -103,6 +109,8 @@ type AdminServiceClient interface {
 	ApproveRoute(context.Context, *connect.Request[ApproveRouteRequest]) (*connect.Response[ApproveRouteResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
+	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
+	RollBackPolicy(context.Context, *connect.Request[RollBackPolicyRequest]) (*connect.Response[RollBackPolicyResponse], error)
 	CheckPolicy(context.Context, *connect.Request[CheckPolicyRequest]) (*connect.Response[CheckPolicyResponse], error)
 	TestPolicy(context.Context, *connect.Request[TestPolicyRequest]) (*connect.Response[TestPolicyResponse], error)
 	ExplainPolicy(context.Context, *connect.Request[ExplainPolicyRequest]) (*connect.Response[ExplainPolicyResponse], error)
@@ -204,6 +212,18 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("SetPolicy")),
 			connect.WithClientOptions(opts...),
 		),
+		confirmPolicy: connect.NewClient[ConfirmPolicyRequest, ConfirmPolicyResponse](
+			httpClient,
+			baseURL+AdminServiceConfirmPolicyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ConfirmPolicy")),
+			connect.WithClientOptions(opts...),
+		),
+		rollBackPolicy: connect.NewClient[RollBackPolicyRequest, RollBackPolicyResponse](
+			httpClient,
+			baseURL+AdminServiceRollBackPolicyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RollBackPolicy")),
+			connect.WithClientOptions(opts...),
+		),
 		checkPolicy: connect.NewClient[CheckPolicyRequest, CheckPolicyResponse](
 			httpClient,
 			baseURL+AdminServiceCheckPolicyProcedure,
@@ -263,28 +283,30 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
-	status        *connect.Client[StatusRequest, StatusResponse]
-	createToken   *connect.Client[CreateTokenRequest, CreateTokenResponse]
-	listTokens    *connect.Client[ListTokensRequest, ListTokensResponse]
-	revokeToken   *connect.Client[RevokeTokenRequest, RevokeTokenResponse]
-	listNodes     *connect.Client[ListNodesRequest, ListNodesResponse]
-	getNode       *connect.Client[GetNodeRequest, GetNodeResponse]
-	approveNode   *connect.Client[ApproveNodeRequest, ApproveNodeResponse]
-	removeNode    *connect.Client[RemoveNodeRequest, RemoveNodeResponse]
-	tagNode       *connect.Client[TagNodeRequest, TagNodeResponse]
-	listRoutes    *connect.Client[ListRoutesRequest, ListRoutesResponse]
-	approveRoute  *connect.Client[ApproveRouteRequest, ApproveRouteResponse]
-	getPolicy     *connect.Client[GetPolicyRequest, GetPolicyResponse]
-	setPolicy     *connect.Client[SetPolicyRequest, SetPolicyResponse]
-	checkPolicy   *connect.Client[CheckPolicyRequest, CheckPolicyResponse]
-	testPolicy    *connect.Client[TestPolicyRequest, TestPolicyResponse]
-	explainPolicy *connect.Client[ExplainPolicyRequest, ExplainPolicyResponse]
-	reachPolicy   *connect.Client[ReachPolicyRequest, ReachPolicyResponse]
-	diffPolicy    *connect.Client[DiffPolicyRequest, DiffPolicyResponse]
-	listAudit     *connect.Client[ListAuditRequest, ListAuditResponse]
-	verifyAudit   *connect.Client[VerifyAuditRequest, VerifyAuditResponse]
-	exportAudit   *connect.Client[ExportAuditRequest, AuditRecord]
-	backup        *connect.Client[BackupRequest, BackupChunk]
+	status         *connect.Client[StatusRequest, StatusResponse]
+	createToken    *connect.Client[CreateTokenRequest, CreateTokenResponse]
+	listTokens     *connect.Client[ListTokensRequest, ListTokensResponse]
+	revokeToken    *connect.Client[RevokeTokenRequest, RevokeTokenResponse]
+	listNodes      *connect.Client[ListNodesRequest, ListNodesResponse]
+	getNode        *connect.Client[GetNodeRequest, GetNodeResponse]
+	approveNode    *connect.Client[ApproveNodeRequest, ApproveNodeResponse]
+	removeNode     *connect.Client[RemoveNodeRequest, RemoveNodeResponse]
+	tagNode        *connect.Client[TagNodeRequest, TagNodeResponse]
+	listRoutes     *connect.Client[ListRoutesRequest, ListRoutesResponse]
+	approveRoute   *connect.Client[ApproveRouteRequest, ApproveRouteResponse]
+	getPolicy      *connect.Client[GetPolicyRequest, GetPolicyResponse]
+	setPolicy      *connect.Client[SetPolicyRequest, SetPolicyResponse]
+	confirmPolicy  *connect.Client[ConfirmPolicyRequest, ConfirmPolicyResponse]
+	rollBackPolicy *connect.Client[RollBackPolicyRequest, RollBackPolicyResponse]
+	checkPolicy    *connect.Client[CheckPolicyRequest, CheckPolicyResponse]
+	testPolicy     *connect.Client[TestPolicyRequest, TestPolicyResponse]
+	explainPolicy  *connect.Client[ExplainPolicyRequest, ExplainPolicyResponse]
+	reachPolicy    *connect.Client[ReachPolicyRequest, ReachPolicyResponse]
+	diffPolicy     *connect.Client[DiffPolicyRequest, DiffPolicyResponse]
+	listAudit      *connect.Client[ListAuditRequest, ListAuditResponse]
+	verifyAudit    *connect.Client[VerifyAuditRequest, VerifyAuditResponse]
+	exportAudit    *connect.Client[ExportAuditRequest, AuditRecord]
+	backup         *connect.Client[BackupRequest, BackupChunk]
 }
 
 // Status calls cordon.admin.v1.AdminService.Status.
@@ -352,6 +374,16 @@ func (c *adminServiceClient) SetPolicy(ctx context.Context, req *connect.Request
 	return c.setPolicy.CallUnary(ctx, req)
 }
 
+// ConfirmPolicy calls cordon.admin.v1.AdminService.ConfirmPolicy.
+func (c *adminServiceClient) ConfirmPolicy(ctx context.Context, req *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error) {
+	return c.confirmPolicy.CallUnary(ctx, req)
+}
+
+// RollBackPolicy calls cordon.admin.v1.AdminService.RollBackPolicy.
+func (c *adminServiceClient) RollBackPolicy(ctx context.Context, req *connect.Request[RollBackPolicyRequest]) (*connect.Response[RollBackPolicyResponse], error) {
+	return c.rollBackPolicy.CallUnary(ctx, req)
+}
+
 // CheckPolicy calls cordon.admin.v1.AdminService.CheckPolicy.
 func (c *adminServiceClient) CheckPolicy(ctx context.Context, req *connect.Request[CheckPolicyRequest]) (*connect.Response[CheckPolicyResponse], error) {
 	return c.checkPolicy.CallUnary(ctx, req)
@@ -412,6 +444,8 @@ type AdminServiceHandler interface {
 	ApproveRoute(context.Context, *connect.Request[ApproveRouteRequest]) (*connect.Response[ApproveRouteResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
+	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
+	RollBackPolicy(context.Context, *connect.Request[RollBackPolicyRequest]) (*connect.Response[RollBackPolicyResponse], error)
 	CheckPolicy(context.Context, *connect.Request[CheckPolicyRequest]) (*connect.Response[CheckPolicyResponse], error)
 	TestPolicy(context.Context, *connect.Request[TestPolicyRequest]) (*connect.Response[TestPolicyResponse], error)
 	ExplainPolicy(context.Context, *connect.Request[ExplainPolicyRequest]) (*connect.Response[ExplainPolicyResponse], error)
@@ -509,6 +543,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("SetPolicy")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceConfirmPolicyHandler := connect.NewUnaryHandler(
+		AdminServiceConfirmPolicyProcedure,
+		svc.ConfirmPolicy,
+		connect.WithSchema(adminServiceMethods.ByName("ConfirmPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRollBackPolicyHandler := connect.NewUnaryHandler(
+		AdminServiceRollBackPolicyProcedure,
+		svc.RollBackPolicy,
+		connect.WithSchema(adminServiceMethods.ByName("RollBackPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceCheckPolicyHandler := connect.NewUnaryHandler(
 		AdminServiceCheckPolicyProcedure,
 		svc.CheckPolicy,
@@ -591,6 +637,10 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceGetPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceSetPolicyProcedure:
 			adminServiceSetPolicyHandler.ServeHTTP(w, r)
+		case AdminServiceConfirmPolicyProcedure:
+			adminServiceConfirmPolicyHandler.ServeHTTP(w, r)
+		case AdminServiceRollBackPolicyProcedure:
+			adminServiceRollBackPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceCheckPolicyProcedure:
 			adminServiceCheckPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceTestPolicyProcedure:
@@ -668,6 +718,14 @@ func (UnimplementedAdminServiceHandler) GetPolicy(context.Context, *connect.Requ
 
 func (UnimplementedAdminServiceHandler) SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.SetPolicy is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ConfirmPolicy is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RollBackPolicy(context.Context, *connect.Request[RollBackPolicyRequest]) (*connect.Response[RollBackPolicyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RollBackPolicy is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) CheckPolicy(context.Context, *connect.Request[CheckPolicyRequest]) (*connect.Response[CheckPolicyResponse], error) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -29,7 +30,11 @@ func (a *API) GetPolicy(_ context.Context, req *connect.Request[admin.GetPolicyR
 	if !ok {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no policy was in force then, or it is older than the history that is kept"))
 	}
-	return connect.NewResponse(&admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time)}), nil
+	out := &admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time)}
+	if v == state.Policy() {
+		out.Until = untilOf(v)
+	}
+	return connect.NewResponse(out), nil
 }
 
 // SetPolicy checks a policy, runs its tests on the real nodes, and puts it in
@@ -49,7 +54,7 @@ func (a *API) SetPolicy(ctx context.Context, req *connect.Request[admin.SetPolic
 	if !acceptable(problems) {
 		return nil, refused(problems)
 	}
-	command := registry.SetPolicy{Text: m.Text, File: fileName(m.File), Expected: m.ExpectedRevision}
+	command := registry.SetPolicy{Text: m.Text, File: fileName(m.File), Expected: m.ExpectedRevision, ConfirmWithin: time.Duration(m.ConfirmWithin) * time.Second}
 	if m.DryRun {
 		out, err := a.tryPolicy(command, pol)
 		if err != nil {
@@ -62,7 +67,7 @@ func (a *API) SetPolicy(ctx context.Context, req *connect.Request[admin.SetPolic
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&admin.SetPolicyResponse{Revision: result.Policy.Revision, Problems: problems, Changed: result.Changed}), nil
+	return connect.NewResponse(&admin.SetPolicyResponse{Revision: result.Policy.Revision, Problems: problems, Changed: result.Changed, Until: untilOf(result.Policy)}), nil
 }
 
 // CheckPolicy says what is wrong with a policy text.
