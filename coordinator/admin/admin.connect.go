@@ -82,6 +82,8 @@ const (
 	AdminServiceReachPolicyProcedure = "/cordon.admin.v1.AdminService/ReachPolicy"
 	// AdminServiceDiffPolicyProcedure is the fully-qualified name of the AdminService's DiffPolicy RPC.
 	AdminServiceDiffPolicyProcedure = "/cordon.admin.v1.AdminService/DiffPolicy"
+	// AdminServiceLogPolicyProcedure is the fully-qualified name of the AdminService's LogPolicy RPC.
+	AdminServiceLogPolicyProcedure = "/cordon.admin.v1.AdminService/LogPolicy"
 	// AdminServiceListAuditProcedure is the fully-qualified name of the AdminService's ListAudit RPC.
 	AdminServiceListAuditProcedure = "/cordon.admin.v1.AdminService/ListAudit"
 	// AdminServiceVerifyAuditProcedure is the fully-qualified name of the AdminService's VerifyAudit
@@ -116,6 +118,7 @@ type AdminServiceClient interface {
 	ExplainPolicy(context.Context, *connect.Request[ExplainPolicyRequest]) (*connect.Response[ExplainPolicyResponse], error)
 	ReachPolicy(context.Context, *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error)
 	DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error)
+	LogPolicy(context.Context, *connect.Request[LogPolicyRequest]) (*connect.Response[LogPolicyResponse], error)
 	ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error)
 	VerifyAudit(context.Context, *connect.Request[VerifyAuditRequest]) (*connect.Response[VerifyAuditResponse], error)
 	ExportAudit(context.Context, *connect.Request[ExportAuditRequest]) (*connect.ServerStreamForClient[AuditRecord], error)
@@ -254,6 +257,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("DiffPolicy")),
 			connect.WithClientOptions(opts...),
 		),
+		logPolicy: connect.NewClient[LogPolicyRequest, LogPolicyResponse](
+			httpClient,
+			baseURL+AdminServiceLogPolicyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("LogPolicy")),
+			connect.WithClientOptions(opts...),
+		),
 		listAudit: connect.NewClient[ListAuditRequest, ListAuditResponse](
 			httpClient,
 			baseURL+AdminServiceListAuditProcedure,
@@ -303,6 +312,7 @@ type adminServiceClient struct {
 	explainPolicy  *connect.Client[ExplainPolicyRequest, ExplainPolicyResponse]
 	reachPolicy    *connect.Client[ReachPolicyRequest, ReachPolicyResponse]
 	diffPolicy     *connect.Client[DiffPolicyRequest, DiffPolicyResponse]
+	logPolicy      *connect.Client[LogPolicyRequest, LogPolicyResponse]
 	listAudit      *connect.Client[ListAuditRequest, ListAuditResponse]
 	verifyAudit    *connect.Client[VerifyAuditRequest, VerifyAuditResponse]
 	exportAudit    *connect.Client[ExportAuditRequest, AuditRecord]
@@ -409,6 +419,11 @@ func (c *adminServiceClient) DiffPolicy(ctx context.Context, req *connect.Reques
 	return c.diffPolicy.CallUnary(ctx, req)
 }
 
+// LogPolicy calls cordon.admin.v1.AdminService.LogPolicy.
+func (c *adminServiceClient) LogPolicy(ctx context.Context, req *connect.Request[LogPolicyRequest]) (*connect.Response[LogPolicyResponse], error) {
+	return c.logPolicy.CallUnary(ctx, req)
+}
+
 // ListAudit calls cordon.admin.v1.AdminService.ListAudit.
 func (c *adminServiceClient) ListAudit(ctx context.Context, req *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error) {
 	return c.listAudit.CallUnary(ctx, req)
@@ -451,6 +466,7 @@ type AdminServiceHandler interface {
 	ExplainPolicy(context.Context, *connect.Request[ExplainPolicyRequest]) (*connect.Response[ExplainPolicyResponse], error)
 	ReachPolicy(context.Context, *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error)
 	DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error)
+	LogPolicy(context.Context, *connect.Request[LogPolicyRequest]) (*connect.Response[LogPolicyResponse], error)
 	ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error)
 	VerifyAudit(context.Context, *connect.Request[VerifyAuditRequest]) (*connect.Response[VerifyAuditResponse], error)
 	ExportAudit(context.Context, *connect.Request[ExportAuditRequest], *connect.ServerStream[AuditRecord]) error
@@ -585,6 +601,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("DiffPolicy")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceLogPolicyHandler := connect.NewUnaryHandler(
+		AdminServiceLogPolicyProcedure,
+		svc.LogPolicy,
+		connect.WithSchema(adminServiceMethods.ByName("LogPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceListAuditHandler := connect.NewUnaryHandler(
 		AdminServiceListAuditProcedure,
 		svc.ListAudit,
@@ -651,6 +673,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceReachPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceDiffPolicyProcedure:
 			adminServiceDiffPolicyHandler.ServeHTTP(w, r)
+		case AdminServiceLogPolicyProcedure:
+			adminServiceLogPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceListAuditProcedure:
 			adminServiceListAuditHandler.ServeHTTP(w, r)
 		case AdminServiceVerifyAuditProcedure:
@@ -746,6 +770,10 @@ func (UnimplementedAdminServiceHandler) ReachPolicy(context.Context, *connect.Re
 
 func (UnimplementedAdminServiceHandler) DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.DiffPolicy is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) LogPolicy(context.Context, *connect.Request[LogPolicyRequest]) (*connect.Response[LogPolicyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.LogPolicy is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error) {

@@ -56,6 +56,7 @@ func routes() map[string]Scope {
 		AdminServiceExplainPolicyProcedure:  ScopeRead,
 		AdminServiceReachPolicyProcedure:    ScopeRead,
 		AdminServiceDiffPolicyProcedure:     ScopeRead,
+		AdminServiceLogPolicyProcedure:      ScopeRead,
 		AdminServiceListAuditProcedure:      ScopeAudit,
 		AdminServiceVerifyAuditProcedure:    ScopeAudit,
 		AdminServiceExportAuditProcedure:    ScopeAudit,

@@ -3029,6 +3029,234 @@ func (x *DiffPolicyResponse) GetProblems() []*Problem {
 	return nil
 }
 
+type LogPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPolicyRequest) Reset() {
+	*x = LogPolicyRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPolicyRequest) ProtoMessage() {}
+
+func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPolicyRequest.ProtoReflect.Descriptor instead.
+func (*LogPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *LogPolicyRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type PolicyEdit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Author        string                 `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	Time          int64                  `protobuf:"varint,4,opt,name=time,proto3" json:"time,omitempty"`     // Unix seconds
+	Oldest        bool                   `protobuf:"varint,5,opt,name=oldest,proto3" json:"oldest,omitempty"` // nothing is kept to compare it with: the four below are 0
+	LinesAdded    uint32                 `protobuf:"varint,6,opt,name=lines_added,json=linesAdded,proto3" json:"lines_added,omitempty"`
+	LinesRemoved  uint32                 `protobuf:"varint,7,opt,name=lines_removed,json=linesRemoved,proto3" json:"lines_removed,omitempty"`
+	Gained        uint32                 `protobuf:"varint,8,opt,name=gained,proto3" json:"gained,omitempty"` // how many changes of reach, on the nodes of today: see DiffPolicy
+	Lost          uint32                 `protobuf:"varint,9,opt,name=lost,proto3" json:"lost,omitempty"`
+	Until         int64                  `protobuf:"varint,10,opt,name=until,proto3" json:"until,omitempty"` // it goes, or went, then unless confirmed; 0: it was set to stay
+	ConfirmedBy   string                 `protobuf:"bytes,11,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
+	Reverts       uint64                 `protobuf:"varint,12,opt,name=reverts,proto3" json:"reverts,omitempty"`                         // it put back what was in force before this revision
+	RevertedBy    uint64                 `protobuf:"varint,13,opt,name=reverted_by,json=revertedBy,proto3" json:"reverted_by,omitempty"` // it was never confirmed: this revision took its place
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyEdit) Reset() {
+	*x = PolicyEdit{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyEdit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyEdit) ProtoMessage() {}
+
+func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyEdit.ProtoReflect.Descriptor instead.
+func (*PolicyEdit) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *PolicyEdit) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *PolicyEdit) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *PolicyEdit) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetOldest() bool {
+	if x != nil {
+		return x.Oldest
+	}
+	return false
+}
+
+func (x *PolicyEdit) GetLinesAdded() uint32 {
+	if x != nil {
+		return x.LinesAdded
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetLinesRemoved() uint32 {
+	if x != nil {
+		return x.LinesRemoved
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetGained() uint32 {
+	if x != nil {
+		return x.Gained
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetLost() uint32 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetConfirmedBy() string {
+	if x != nil {
+		return x.ConfirmedBy
+	}
+	return ""
+}
+
+func (x *PolicyEdit) GetReverts() uint64 {
+	if x != nil {
+		return x.Reverts
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetRevertedBy() uint64 {
+	if x != nil {
+		return x.RevertedBy
+	}
+	return 0
+}
+
+type LogPolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Edits         []*PolicyEdit          `protobuf:"bytes,1,rep,name=edits,proto3" json:"edits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPolicyResponse) Reset() {
+	*x = LogPolicyResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPolicyResponse) ProtoMessage() {}
+
+func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPolicyResponse.ProtoReflect.Descriptor instead.
+func (*LogPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *LogPolicyResponse) GetEdits() []*PolicyEdit {
+	if x != nil {
+		return x.Edits
+	}
+	return nil
+}
+
 type AuditRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -3046,7 +3274,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3058,7 +3286,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3071,7 +3299,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AuditRecord) GetSequence() uint64 {
@@ -3147,7 +3375,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3159,7 +3387,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3172,7 +3400,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListAuditRequest) GetAfter() uint64 {
@@ -3198,7 +3426,7 @@ type ListAuditResponse struct {
 
 func (x *ListAuditResponse) Reset() {
 	*x = ListAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3210,7 +3438,7 @@ func (x *ListAuditResponse) String() string {
 func (*ListAuditResponse) ProtoMessage() {}
 
 func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3223,7 +3451,7 @@ func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListAuditResponse) GetRecords() []*AuditRecord {
@@ -3241,7 +3469,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3253,7 +3481,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3266,7 +3494,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
 }
 
 type VerifyAuditResponse struct {
@@ -3282,7 +3510,7 @@ type VerifyAuditResponse struct {
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3522,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3535,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *VerifyAuditResponse) GetOk() bool {
@@ -3354,7 +3582,7 @@ type ExportAuditRequest struct {
 
 func (x *ExportAuditRequest) Reset() {
 	*x = ExportAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3366,7 +3594,7 @@ func (x *ExportAuditRequest) String() string {
 func (*ExportAuditRequest) ProtoMessage() {}
 
 func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3379,7 +3607,7 @@ func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
 func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExportAuditRequest) GetAfter() uint64 {
@@ -3397,7 +3625,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3409,7 +3637,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3422,7 +3650,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
 }
 
 type BackupChunk struct {
@@ -3434,7 +3662,7 @@ type BackupChunk struct {
 
 func (x *BackupChunk) Reset() {
 	*x = BackupChunk{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3446,7 +3674,7 @@ func (x *BackupChunk) String() string {
 func (*BackupChunk) ProtoMessage() {}
 
 func (x *BackupChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3459,7 +3687,7 @@ func (x *BackupChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupChunk.ProtoReflect.Descriptor instead.
 func (*BackupChunk) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *BackupChunk) GetData() []byte {
@@ -3680,7 +3908,29 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04lost\x18\x02 \x03(\v2\x1c.cordon.admin.v1.ReachChangeR\x04lost\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05nodes\x18\x04 \x01(\rR\x05nodes\x124\n" +
-	"\bproblems\x18\x05 \x03(\v2\x18.cordon.admin.v1.ProblemR\bproblems\"\xe7\x01\n" +
+	"\bproblems\x18\x05 \x03(\v2\x18.cordon.admin.v1.ProblemR\bproblems\"(\n" +
+	"\x10LogPolicyRequest\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\"\xe6\x02\n" +
+	"\n" +
+	"PolicyEdit\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x12\n" +
+	"\x04time\x18\x04 \x01(\x03R\x04time\x12\x16\n" +
+	"\x06oldest\x18\x05 \x01(\bR\x06oldest\x12\x1f\n" +
+	"\vlines_added\x18\x06 \x01(\rR\n" +
+	"linesAdded\x12#\n" +
+	"\rlines_removed\x18\a \x01(\rR\flinesRemoved\x12\x16\n" +
+	"\x06gained\x18\b \x01(\rR\x06gained\x12\x12\n" +
+	"\x04lost\x18\t \x01(\rR\x04lost\x12\x14\n" +
+	"\x05until\x18\n" +
+	" \x01(\x03R\x05until\x12!\n" +
+	"\fconfirmed_by\x18\v \x01(\tR\vconfirmedBy\x12\x18\n" +
+	"\areverts\x18\f \x01(\x04R\areverts\x12\x1f\n" +
+	"\vreverted_by\x18\r \x01(\x04R\n" +
+	"revertedBy\"F\n" +
+	"\x11LogPolicyResponse\x121\n" +
+	"\x05edits\x18\x01 \x03(\v2\x1b.cordon.admin.v1.PolicyEditR\x05edits\"\xe7\x01\n" +
 	"\vAuditRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x03R\x04time\x12\x14\n" +
@@ -3711,7 +3961,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tTokenKind\x12\x1a\n" +
 	"\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOKEN_KIND_ENROL\x10\x01\x12\x14\n" +
-	"\x10TOKEN_KIND_ADMIN\x10\x022\xb2\x10\n" +
+	"\x10TOKEN_KIND_ADMIN\x10\x022\x86\x11\n" +
 	"\fAdminService\x12I\n" +
 	"\x06Status\x12\x1e.cordon.admin.v1.StatusRequest\x1a\x1f.cordon.admin.v1.StatusResponse\x12X\n" +
 	"\vCreateToken\x12#.cordon.admin.v1.CreateTokenRequest\x1a$.cordon.admin.v1.CreateTokenResponse\x12U\n" +
@@ -3738,6 +3988,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\vReachPolicy\x12#.cordon.admin.v1.ReachPolicyRequest\x1a$.cordon.admin.v1.ReachPolicyResponse\x12U\n" +
 	"\n" +
 	"DiffPolicy\x12\".cordon.admin.v1.DiffPolicyRequest\x1a#.cordon.admin.v1.DiffPolicyResponse\x12R\n" +
+	"\tLogPolicy\x12!.cordon.admin.v1.LogPolicyRequest\x1a\".cordon.admin.v1.LogPolicyResponse\x12R\n" +
 	"\tListAudit\x12!.cordon.admin.v1.ListAuditRequest\x1a\".cordon.admin.v1.ListAuditResponse\x12X\n" +
 	"\vVerifyAudit\x12#.cordon.admin.v1.VerifyAuditRequest\x1a$.cordon.admin.v1.VerifyAuditResponse\x12R\n" +
 	"\vExportAudit\x12#.cordon.admin.v1.ExportAuditRequest\x1a\x1c.cordon.admin.v1.AuditRecord0\x01\x12H\n" +
@@ -3756,7 +4007,7 @@ func file_coordinator_admin_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_admin_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_coordinator_admin_admin_proto_goTypes = []any{
 	(TokenKind)(0),                 // 0: cordon.admin.v1.TokenKind
 	(*StatusRequest)(nil),          // 1: cordon.admin.v1.StatusRequest
@@ -3808,14 +4059,17 @@ var file_coordinator_admin_admin_proto_goTypes = []any{
 	(*ReachSet)(nil),               // 47: cordon.admin.v1.ReachSet
 	(*ReachChange)(nil),            // 48: cordon.admin.v1.ReachChange
 	(*DiffPolicyResponse)(nil),     // 49: cordon.admin.v1.DiffPolicyResponse
-	(*AuditRecord)(nil),            // 50: cordon.admin.v1.AuditRecord
-	(*ListAuditRequest)(nil),       // 51: cordon.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),      // 52: cordon.admin.v1.ListAuditResponse
-	(*VerifyAuditRequest)(nil),     // 53: cordon.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),    // 54: cordon.admin.v1.VerifyAuditResponse
-	(*ExportAuditRequest)(nil),     // 55: cordon.admin.v1.ExportAuditRequest
-	(*BackupRequest)(nil),          // 56: cordon.admin.v1.BackupRequest
-	(*BackupChunk)(nil),            // 57: cordon.admin.v1.BackupChunk
+	(*LogPolicyRequest)(nil),       // 50: cordon.admin.v1.LogPolicyRequest
+	(*PolicyEdit)(nil),             // 51: cordon.admin.v1.PolicyEdit
+	(*LogPolicyResponse)(nil),      // 52: cordon.admin.v1.LogPolicyResponse
+	(*AuditRecord)(nil),            // 53: cordon.admin.v1.AuditRecord
+	(*ListAuditRequest)(nil),       // 54: cordon.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),      // 55: cordon.admin.v1.ListAuditResponse
+	(*VerifyAuditRequest)(nil),     // 56: cordon.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),    // 57: cordon.admin.v1.VerifyAuditResponse
+	(*ExportAuditRequest)(nil),     // 58: cordon.admin.v1.ExportAuditRequest
+	(*BackupRequest)(nil),          // 59: cordon.admin.v1.BackupRequest
+	(*BackupChunk)(nil),            // 60: cordon.admin.v1.BackupChunk
 }
 var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	0,  // 0: cordon.admin.v1.Token.kind:type_name -> cordon.admin.v1.TokenKind
@@ -3840,60 +4094,63 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	48, // 19: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
 	48, // 20: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
 	26, // 21: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	50, // 22: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
-	1,  // 23: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
-	4,  // 24: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
-	6,  // 25: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
-	8,  // 26: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
-	11, // 27: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
-	13, // 28: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
-	15, // 29: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	17, // 30: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	19, // 31: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	22, // 32: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	24, // 33: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	27, // 34: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	29, // 35: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	31, // 36: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
-	33, // 37: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
-	35, // 38: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	37, // 39: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	40, // 40: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	42, // 41: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	46, // 42: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
-	51, // 43: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	53, // 44: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	55, // 45: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	56, // 46: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,  // 47: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	5,  // 48: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	7,  // 49: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	9,  // 50: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	12, // 51: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	14, // 52: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	16, // 53: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	18, // 54: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	20, // 55: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	23, // 56: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	25, // 57: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	28, // 58: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	30, // 59: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	32, // 60: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
-	34, // 61: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
-	36, // 62: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	39, // 63: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	41, // 64: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	44, // 65: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	49, // 66: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
-	52, // 67: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	54, // 68: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	50, // 69: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	57, // 70: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	47, // [47:71] is the sub-list for method output_type
-	23, // [23:47] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	51, // 22: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	53, // 23: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	1,  // 24: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
+	4,  // 25: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
+	6,  // 26: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
+	8,  // 27: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
+	11, // 28: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
+	13, // 29: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
+	15, // 30: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
+	17, // 31: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	19, // 32: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	22, // 33: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	24, // 34: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	27, // 35: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	29, // 36: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	31, // 37: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	33, // 38: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	35, // 39: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	37, // 40: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	40, // 41: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	42, // 42: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	46, // 43: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	50, // 44: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	54, // 45: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	56, // 46: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	58, // 47: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	59, // 48: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,  // 49: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	5,  // 50: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	7,  // 51: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	9,  // 52: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	12, // 53: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	14, // 54: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	16, // 55: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	18, // 56: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	20, // 57: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	23, // 58: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	25, // 59: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	28, // 60: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	30, // 61: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	32, // 62: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	34, // 63: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	36, // 64: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	39, // 65: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	41, // 66: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	44, // 67: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	49, // 68: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	52, // 69: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	55, // 70: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	57, // 71: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	53, // 72: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	60, // 73: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	49, // [49:74] is the sub-list for method output_type
+	24, // [24:49] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_admin_admin_proto_init() }
@@ -3907,7 +4164,7 @@ func file_coordinator_admin_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_admin_admin_proto_rawDesc), len(file_coordinator_admin_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   57,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

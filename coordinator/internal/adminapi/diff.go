@@ -2,7 +2,6 @@ package adminapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"connectrpc.com/connect"
@@ -80,11 +79,7 @@ func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mes
 	if pol == nil {
 		return nil, nil, refused(problems)
 	}
-	next, err := a.Registry.Preview(state, registry.SetPolicy{Text: text, File: fileName(file)})
-	if err != nil {
-		return nil, nil, refusal(errors.Join(errors.New("the policy cannot be tried"), err))
-	}
-	return compiled(next, pol), problems, nil
+	return compiled(a.Registry.Under(state, fileName(file), text), pol), problems, nil
 }
 
 func changes(all []diff.Change) []*admin.ReachChange {

@@ -9,3 +9,12 @@ func (r *Registry) Preview(s *State, c Command) (*State, error) {
 	}
 	return d.Next, nil
 }
+
+// Under gives the state as it would be with another policy in force, whether or
+// not SetPolicy would take it now: its autoApprovers have had their say.
+func (r *Registry) Under(s *State, file, text string) *State {
+	d := &decision{Decider: r.decider, actor: System, now: r.config.Clock(), state: s, before: s}
+	d.emit(PolicySet{File: file, Text: text, Author: System})
+	d.settleAll()
+	return d.state
+}
