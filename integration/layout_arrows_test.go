@@ -39,6 +39,7 @@ func arrows() map[string]row {
 		"acl/compile":           {may: may("acl", "acl/calendar", "acl/policy"), why: "people and nodes come in by its own Directory interface"},
 		"acl/filter":            {may: may("acl", "acl/packet"), why: "the filter obeys rules, and never sees a policy"},
 		"acl/diff":              {may: may("acl", "acl/policy", "acl/compile"), why: "what an edit does is read from compiled rules, not from texts"},
+		"acl/migrate":           {may: may("acl/policy"), why: "what another mesh's file means is acl/policy's to say: no second reading of the language"},
 		"acl/query": {may: may("acl", "acl/policy", "acl/compile", "acl/packet", "acl/filter"),
 			why: "answers must come from what enforces, and from no third reading of the policy"},
 
@@ -109,7 +110,7 @@ func arrows() map[string]row {
 		"cmd/cordon":                        {may: may("node", local, key, usage, memory), why: "flags and wiring: public doors only"},
 		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
 		"cmd/cordon-relay":                  {may: may(relay, relay+"/server", key, usage), why: "flags and wiring: public doors only"},
-		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", usage, editor), why: "flags and wiring: public doors only"},
+		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", "acl/migrate", usage, editor), why: "flags and wiring: public doors only"},
 		"integration":                       {may: may("integration/lab", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},

@@ -41,6 +41,7 @@ func policyCommands() *cli.Command {
 		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
 		}},
+		importCommand(),
 		{Name: "log", Usage: "who changed the policy, and to what effect on the nodes of today; latest first", Action: with(logPolicy), Flags: []cli.Flag{
 			&cli.UintFlag{Name: "limit", Usage: "at most so many", Value: 10},
 		}},

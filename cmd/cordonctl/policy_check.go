@@ -44,12 +44,18 @@ func parsePolicy(name, text string) (*policy.Policy, []*admin.Problem, error) {
 	}
 	var all policy.Errors
 	if errors.As(err, &all) {
-		for _, e := range all {
-			problems = append(problems, &admin.Problem{File: e.Pos.File, Line: uint32(e.Pos.Line), Column: uint32(e.Pos.Column), Text: e.Text, Message: e.Why, Hint: e.Fix})
-		}
+		problems = append(problems, problemsOf(all)...)
 	}
 	if err != nil {
 		return nil, problems, fmt.Errorf("%s would be refused: %s", name, count(max(1, len(all)), "problem"))
 	}
 	return pol, problems, nil
+}
+
+func problemsOf(all policy.Errors) []*admin.Problem {
+	var problems []*admin.Problem
+	for _, e := range all {
+		problems = append(problems, &admin.Problem{File: e.Pos.File, Line: uint32(e.Pos.Line), Column: uint32(e.Pos.Column), Text: e.Text, Message: e.Why, Hint: e.Fix})
+	}
+	return problems
 }
