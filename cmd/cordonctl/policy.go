@@ -46,7 +46,10 @@ func policyCommands() *cli.Command {
 			&cli.UintFlag{Name: "limit", Usage: "at most so many", Value: 10},
 		}},
 		{Name: "query", Usage: "answer question sets, one JSON object a line, from standard input to standard output; needs no coordinator", Action: queryPolicy},
-		{Name: "reach", Usage: "the matrix of who can reach what", Action: with(reachPolicy)},
+		{Name: "reach", Usage: "the matrix of who can reach what", Action: with(reachPolicy), Flags: []cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "only from `WHOM`: a node, tag, group, login, host or address"},
+			&cli.StringFlag{Name: "to", Usage: "only to `WHOM`, likewise"},
+		}},
 	}}
 }
 
@@ -190,7 +193,7 @@ func explainPolicy(c *cli.Context, api *admin.Client) error {
 }
 
 func reachPolicy(c *cli.Context, api *admin.Client) error {
-	resp, err := api.ReachPolicy(c.Context, connect.NewRequest(&admin.ReachPolicyRequest{}))
+	resp, err := api.ReachPolicy(c.Context, connect.NewRequest(&admin.ReachPolicyRequest{From: c.String("from"), To: c.String("to")}))
 	if err != nil {
 		return err
 	}

@@ -2526,6 +2526,8 @@ func (x *ExplainPolicyResponse) GetText() string {
 
 type ReachPolicyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2560,11 +2562,28 @@ func (*ReachPolicyRequest) Descriptor() ([]byte, []int) {
 	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
 }
 
+func (x *ReachPolicyRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ReachPolicyRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
 type ReachEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Src           string                 `protobuf:"bytes,1,opt,name=src,proto3" json:"src,omitempty"`
 	Dst           string                 `protobuf:"bytes,2,opt,name=dst,proto3" json:"dst,omitempty"`
 	Services      []string               `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
+	From          []string               `protobuf:"bytes,4,rep,name=from,proto3" json:"from,omitempty"`   // prefixes of src, or behind it
+	To            []string               `protobuf:"bytes,5,rep,name=to,proto3" json:"to,omitempty"`       // prefixes of dst, or behind it
+	Rules         []string               `protobuf:"bytes,6,rep,name=rules,proto3" json:"rules,omitempty"` // that open it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2616,6 +2635,27 @@ func (x *ReachEntry) GetDst() string {
 func (x *ReachEntry) GetServices() []string {
 	if x != nil {
 		return x.Services
+	}
+	return nil
+}
+
+func (x *ReachEntry) GetFrom() []string {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ReachEntry) GetTo() []string {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ReachEntry) GetRules() []string {
+	if x != nil {
+		return x.Rules
 	}
 	return nil
 }
@@ -3872,13 +3912,18 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04line\x18\x04 \x01(\rR\x04line\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x18\n" +
 	"\anearest\x18\x06 \x01(\tR\anearest\x12\x12\n" +
-	"\x04text\x18\a \x01(\tR\x04text\"\x14\n" +
-	"\x12ReachPolicyRequest\"L\n" +
+	"\x04text\x18\a \x01(\tR\x04text\"8\n" +
+	"\x12ReachPolicyRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\"\x86\x01\n" +
 	"\n" +
 	"ReachEntry\x12\x10\n" +
 	"\x03src\x18\x01 \x01(\tR\x03src\x12\x10\n" +
 	"\x03dst\x18\x02 \x01(\tR\x03dst\x12\x1a\n" +
-	"\bservices\x18\x03 \x03(\tR\bservices\"x\n" +
+	"\bservices\x18\x03 \x03(\tR\bservices\x12\x12\n" +
+	"\x04from\x18\x04 \x03(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x05 \x03(\tR\x02to\x12\x14\n" +
+	"\x05rules\x18\x06 \x03(\tR\x05rules\"x\n" +
 	"\x13ReachPolicyResponse\x12\x14\n" +
 	"\x05nodes\x18\x01 \x03(\tR\x05nodes\x125\n" +
 	"\aentries\x18\x02 \x03(\v2\x1b.cordon.admin.v1.ReachEntryR\aentries\x12\x14\n" +

@@ -10,6 +10,7 @@ import (
 	"github.com/cordonmesh/cordon/acl/diff"
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
@@ -57,7 +58,7 @@ func (a *API) tryPolicy(c registry.SetPolicy, pol *policy.Policy) (*admin.SetPol
 	}
 	return &admin.SetPolicyResponse{
 		Revision: revisionOf(state.Policy()), Changed: next.Revision != state.Revision,
-		Diff: difference(state, before, compiled(next, pol), nil),
+		Diff: difference(state, before, distribute.Compiled(next, pol), nil),
 	}, nil
 }
 
@@ -65,7 +66,7 @@ func (a *API) tryPolicy(c registry.SetPolicy, pol *policy.Policy) (*admin.SetPol
 func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mesh, []*admin.Problem, error) {
 	if v == nil {
 		pol, _ := state.Policy().Parsed() // an unreadable one is nil, and denies all
-		return compiled(state, pol), nil, nil
+		return distribute.Compiled(state, pol), nil, nil
 	}
 	text, file := v.Text, v.File
 	if v.Revision != 0 {
@@ -79,7 +80,7 @@ func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mes
 	if pol == nil {
 		return nil, nil, refused(problems)
 	}
-	return compiled(a.Registry.Under(state, fileName(file), text), pol), problems, nil
+	return distribute.Compiled(a.Registry.Under(state, fileName(file), text), pol), problems, nil
 }
 
 func changes(all []diff.Change) []*admin.ReachChange {

@@ -10,6 +10,7 @@ import (
 	"github.com/cordonmesh/cordon/acl/compile"
 	reach "github.com/cordonmesh/cordon/acl/diff"
 	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
@@ -48,7 +49,7 @@ func (a *API) LogPolicy(ctx context.Context, req *connect.Request[admin.LogPolic
 // parses denies all.
 func (a *API) meshOf(state *registry.State, v *registry.PolicyVersion) *compile.Mesh {
 	pol, _ := v.Parsed()
-	return compiled(a.Registry.Under(state, v.File, v.Text), pol)
+	return distribute.Compiled(a.Registry.Under(state, v.File, v.Text), pol)
 }
 
 func editOf(all []*registry.PolicyVersion, i int) *admin.PolicyEdit {

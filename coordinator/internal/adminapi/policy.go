@@ -223,28 +223,6 @@ func explanation(m *compile.Mesh, e compile.Explanation) *admin.ExplainPolicyRes
 	return out
 }
 
-// ReachPolicy gives the matrix of who can reach what.
-func (a *API) ReachPolicy(_ context.Context, _ *connect.Request[admin.ReachPolicyRequest]) (*connect.Response[admin.ReachPolicyResponse], error) {
-	state := a.Registry.Snapshot()
-	pol, err := state.Policy().Parsed()
-	if err != nil {
-		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
-	}
-	mesh, out := distribute.Compiled(state, pol), new(admin.ReachPolicyResponse)
-	for _, n := range state.SortedNodes() {
-		out.Nodes = append(out.Nodes, n.Name)
-	}
-	for access := range mesh.Reach() {
-		e := &admin.ReachEntry{Src: nameOf(state, access.Src), Dst: nameOf(state, access.Dst)}
-		for _, s := range access.Open {
-			e.Services = append(e.Services, serviceText(s))
-		}
-		out.Entries = append(out.Entries, e)
-	}
-	out.Table = mesh.ReachTable()
-	return connect.NewResponse(out), nil
-}
-
 func nameOf(state *registry.State, id string) string {
 	if n, ok := state.Node(id); ok {
 		return n.Name
