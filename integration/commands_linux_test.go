@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -31,6 +32,7 @@ import (
 //	stop NAME          stop what serve (coordinator) or daemon (NAME) started
 //	join NAME FLAG...  daemon NAME, and up with a new token made with the flags
 //	until COMMAND...   repeat until it succeeds
+//	exits N COMMAND... it ends with this exit status
 //	json [KEY VALUE]   the last stdout is JSON (lines of it, too), and has the value
 //	keep VAR [KEY]     put the last stdout, or a string in its JSON, into a variable
 //	stdin-of VAR       the next command reads the variable
@@ -48,7 +50,7 @@ func TestCommands(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mesh": makeMesh, "serve": serve, "daemon": runDaemon, "stop": stop, "join": join, "until": until, "json": isJSON, "keep": keep,
+			"mesh": makeMesh, "serve": serve, "daemon": runDaemon, "stop": stop, "join": join, "until": until, "exits": exits, "json": isJSON, "keep": keep,
 			"stdin-of": stdinOf, "token-id": tokenID, "saw": saw,
 		},
 		RequireUniqueNames: true,
@@ -159,6 +161,19 @@ func join(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func until(ts *testscript.TestScript, _ bool, args []string) { repeat(ts, args[0], args[1:]...) }
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	got := 0
+	var ended *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &ended) {
+		got = ended.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit status %d, want %s", got, args[0])
+	}
+}
 
 func isJSON(ts *testscript.TestScript, neg bool, args []string) {
 	text := []byte(ts.ReadFile("stdout"))

@@ -27,7 +27,7 @@ func arrows() map[string]row {
 		audit, ipam      = "coordinator/internal/audit", "coordinator/internal/ipam"
 		plane, local     = "node/internal/plane", "node/local"
 		usage            = "cmd/internal/usage"
-		memory           = "cmd/internal/memory"
+		memory, editor   = "cmd/internal/memory", "cmd/internal/editor"
 		path, relay      = "node/internal/path", "node/relay"
 	)
 	return map[string]row{
@@ -38,6 +38,8 @@ func arrows() map[string]row {
 		"acl/packet/packettest": {may: may("acl", "acl/packet"), why: "makes packets for tests of packet and filter"},
 		"acl/compile":           {may: may("acl", "acl/calendar", "acl/policy"), why: "people and nodes come in by its own Directory interface"},
 		"acl/filter":            {may: may("acl", "acl/packet"), why: "the filter obeys rules, and never sees a policy"},
+		"acl/diff":              {may: may("acl", "acl/policy", "acl/compile"), why: "what an edit does is read from compiled rules, not from texts"},
+		"acl/migrate":           {may: may("acl/policy"), why: "what another mesh's file means is acl/policy's to say: no second reading of the language"},
 		"acl/query": {may: may("acl", "acl/policy", "acl/compile", "acl/packet", "acl/filter"),
 			why: "answers must come from what enforces, and from no third reading of the policy"},
 
@@ -104,10 +106,11 @@ func arrows() map[string]row {
 		"node":                              {may: may("acl/...", "node/...", wire, key, "netstack"), why: "it assembles the agent; the insides of a coordinator are not its business"},
 		usage:                               {why: "what command lines have in common knows no program's commands"},
 		memory:                              {why: "what keeps a program small knows nothing of what it does"},
+		editor:                              {why: "runs what a person's own environment names, on a path of its own choice: it knows nothing that others chose"},
 		"cmd/cordon":                        {may: may("node", local, key, usage, memory), why: "flags and wiring: public doors only"},
 		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
 		"cmd/cordon-relay":                  {may: may(relay, relay+"/server", key, usage), why: "flags and wiring: public doors only"},
-		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", usage), why: "flags and wiring: public doors only"},
+		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", "acl/migrate", usage, editor), why: "flags and wiring: public doors only"},
 		"integration":                       {may: may("integration/lab", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},
@@ -132,7 +135,7 @@ func outside() map[string]row {
 		"C":                          {why: "what ships has no cgo in it"},
 		"net/http/pprof":             {why: "it hangs itself on every listener of the default mux"},
 		"expvar":                     {why: "it hangs itself on every listener of the default mux"},
-		"os/exec":                    {may: may("integration/..."), tests: may("..."), why: "names that others chose must never reach a program's arguments"},
+		"os/exec":                    {may: may("integration/...", "cmd/internal/editor"), tests: may("..."), why: "names that others chose must never reach a program's arguments"},
 		"plugin":                     {why: "code comes with the binary or not at all"},
 		"encoding/gob":               {why: "made for friends: it does not bound what foreign bytes cost"},
 		"golang.org/x/net/websocket": {why: "no listener of ours speaks to a browser's scripts"},

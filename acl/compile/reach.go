@@ -24,21 +24,7 @@ type Access struct {
 // Reach yields who can reach what: one Access for each ordered pair of nodes
 // and each pair of their classes with anything open, sorted by source and then
 // destination.
-func (m *Mesh) Reach() iter.Seq[Access] {
-	return func(yield func(Access) bool) {
-		for _, src := range m.sortedNodes() {
-			peers := m.peersOf(src)
-			slices.SortFunc(peers, func(a, b *node) int { return cmp.Compare(a.ID, b.ID) })
-			for _, dst := range peers {
-				for _, a := range m.between(src, dst) {
-					if !yield(a) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
+func (m *Mesh) Reach() iter.Seq[Access] { return m.ReachBetween(nil, nil) }
 
 // Between gives what one node may reach at another, one Access for each pair of
 // their classes with anything open.
@@ -132,8 +118,11 @@ func (m *Mesh) openOwn(from *class) (open []acl.Service, rules []acl.RuleID) {
 
 // ReachTable writes who can reach what for people. Nodes and routes that the
 // policy cannot tell apart share a line, so that it stays readable in a large mesh.
-func (m *Mesh) ReachTable() string {
-	parties := m.parties()
+func (m *Mesh) ReachTable() string { return m.ReachTableBetween(nil, nil) }
+
+// ReachTableBetween is ReachTable of what is picked.
+func (m *Mesh) ReachTableBetween(from, to Pick) string {
+	sources, destinations := m.parties(from), m.parties(to)
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "FROM\tTO\tOPEN\tBY RULE")
@@ -142,10 +131,12 @@ func (m *Mesh) ReachTable() string {
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", from, to, openText(open), ruleList(rules))
 		}
 	}
-	for _, from := range parties {
-		open, rules := m.openOwn(from.class)
-		line(from.label, "nodes of the same owner", open, rules)
-		for _, to := range parties {
+	for _, from := range sources {
+		if slices.ContainsFunc(destinations, m.takesOwn) {
+			open, rules := m.openOwn(from.class)
+			line(from.label, "nodes of the same owner", open, rules)
+		}
+		for _, to := range destinations {
 			if from.canMeet(to) {
 				open, rules := m.openBetween(from.class, to.class, func(p *part) bool { return !p.self && to.class.answers(p) })
 				line(from.label, to.label, open, rules)
@@ -173,6 +164,11 @@ func (p *party) canMeet(o *party) bool {
 	return (p.families[0] && o.families[0] || p.families[1] && o.families[1]) && (p.sole == nil || p.sole != o.sole)
 }
 
+// takesOwn tells whether a rule to one's own nodes leads to a party.
+func (m *Mesh) takesOwn(p *party) bool {
+	return slices.ContainsFunc(p.class.asDst, func(at int32) bool { return m.book.parts[at].self })
+}
+
 func ruleList(rules []acl.RuleID) string {
 	all := make([]string, len(rules))
 	for i, id := range rules {
@@ -181,20 +177,24 @@ func ruleList(rules []acl.RuleID) string {
 	return strings.Join(all, ", ")
 }
 
-// parties gives each class that a node has, with the names of what is in it.
-func (m *Mesh) parties() []*party {
+// parties gives each class of what is picked, with the names of what is in it.
+func (m *Mesh) parties(picked Pick) []*party {
 	const most = 3
 	byClass := make(map[*class]*party)
 	for _, n := range m.nodes {
 		for _, c := range n.profile.classes {
+			prefixes := picked.of(n, n.in(c))
+			if picked != nil && len(prefixes) == 0 {
+				continue
+			}
 			p := byClass[c]
 			if p == nil {
 				p = &party{class: c}
 				byClass[c] = p
 			}
-			has := families(n.in(c))
+			has := families(prefixes)
 			p.families = [2]bool{p.families[0] || has[0], p.families[1] || has[1]}
-			p.names, p.sole = append(p.names, n.point(c)), n
+			p.names, p.sole = append(p.names, n.point(prefixes)), n
 		}
 	}
 	all := slices.Collect(maps.Values(byClass))
@@ -214,9 +214,8 @@ func (m *Mesh) parties() []*party {
 	return all
 }
 
-// point names what a node has in a class: itself, or some of its prefixes.
-func (n *node) point(c *class) string {
-	prefixes := n.in(c)
+// point names some of a node's prefixes: itself, if they are its addresses.
+func (n *node) point(prefixes []netip.Prefix) string {
 	addrs := 0
 	for _, p := range prefixes {
 		if a := p.Addr(); p.IsSingleIP() && slices.Contains(n.Addrs, a) {

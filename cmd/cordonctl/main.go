@@ -93,6 +93,9 @@ func status(c *cli.Context, api *admin.Client) error {
 		return printJSON(s)
 	}
 	fmt.Printf("mesh %s at revision %d (incarnation %d, epoch %d), policy of revision %d\n", s.Mesh, s.Revision, s.Incarnation, s.Epoch, s.PolicyRevision)
+	if s.PolicyUntil != 0 {
+		fmt.Printf("the policy awaits `cordonctl policy confirm`: the one before comes back at %s\n", moment(s.PolicyUntil))
+	}
 	fmt.Printf("%d nodes, %d connected, %d of them up to date\ncoordinator %s\n", s.Nodes, s.Connected, s.Acknowledged, s.Version)
 	return nil
 }

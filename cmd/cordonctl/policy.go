@@ -11,7 +11,6 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/acl/query"
@@ -26,11 +25,14 @@ func policyCommands() *cli.Command {
 		{Name: "get", Usage: "print the policy in force", Action: with(getPolicy), Flags: []cli.Flag{
 			&cli.Uint64Flag{Name: "revision", Usage: "the one that was in force at `REVISION`"},
 		}},
-		{Name: "set", Usage: "put a policy in force; - reads standard input", ArgsUsage: "FILE", Action: with(setPolicy), Flags: []cli.Flag{
-			&cli.Uint64Flag{Name: "from", Usage: "refuse if the policy in force is not that of this `REVISION`, which the edit started from"},
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+		setCommand(),
+		editCommand(),
+		{Name: "confirm", Usage: "let a policy stay that was set with --confirm-within", Action: with(confirmPolicy), Flags: []cli.Flag{
+			&cli.Uint64Flag{Name: "revision", Usage: "only if it is the policy of this `REVISION`"},
 		}},
+		{Name: "rollback", Usage: "put the policy before back, at once, instead of one that awaits confirmation", Action: with(rollBackPolicy)},
 		{Name: "check", Usage: "say what is wrong with a policy file; needs no coordinator", ArgsUsage: "FILE", Action: checkPolicy},
+		diffCommand(),
 		{Name: "fmt", Usage: "print a policy file in canonical form; comments stay; needs no coordinator", ArgsUsage: "FILE", Action: formatPolicy, Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "write", Aliases: []string{"w"}, Usage: "write it back to the file"},
 			&cli.BoolFlag{Name: "check", Usage: "fail if the file is not in canonical form, and print nothing"},
@@ -39,8 +41,15 @@ func policyCommands() *cli.Command {
 		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
 		}},
+		importCommand(),
+		{Name: "log", Usage: "who changed the policy, and to what effect on the nodes of today; latest first", Action: with(logPolicy), Flags: []cli.Flag{
+			&cli.UintFlag{Name: "limit", Usage: "at most so many", Value: 10},
+		}},
 		{Name: "query", Usage: "answer question sets, one JSON object a line, from standard input to standard output; needs no coordinator", Action: queryPolicy},
-		{Name: "reach", Usage: "the matrix of who can reach what", Action: with(reachPolicy)},
+		{Name: "reach", Usage: "the matrix of who can reach what", Action: with(reachPolicy), Flags: []cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "only from `WHOM`: a node, tag, group, login, host or address"},
+			&cli.StringFlag{Name: "to", Usage: "only to `WHOM`, likewise"},
+		}},
 	}}
 }
 
@@ -51,6 +60,9 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 	}
 	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
+	}
+	if resp.Msg.Until != 0 {
+		fmt.Fprintf(os.Stderr, "revision %d awaits `cordonctl policy confirm`: the policy before comes back at %s\n", resp.Msg.Revision, moment(resp.Msg.Until))
 	}
 	fmt.Print(resp.Msg.Text)
 	return nil
@@ -89,74 +101,6 @@ func policyArgument(c *cli.Context) (path, text, name string, err error) {
 	}
 	text, name, err = readPolicy(a[0])
 	return a[0], text, name, err
-}
-
-func setPolicy(c *cli.Context, api *admin.Client) error {
-	path, text, name, err := policyArgument(c)
-	if err != nil {
-		return err
-	}
-	if !c.Bool("yes") && path != "-" && !confirmed(name) {
-		return errors.New("nothing was changed")
-	}
-	resp, err := api.SetPolicy(c.Context, connect.NewRequest(&admin.SetPolicyRequest{Text: text, ExpectedRevision: c.Uint64("from"), File: name}))
-	if err != nil {
-		printProblems(admin.Problems(err), text)
-		return err
-	}
-	printProblems(resp.Msg.Problems, text)
-	switch {
-	case usage.WantsJSON(c):
-		return printJSON(resp.Msg)
-	case !resp.Msg.Changed:
-		fmt.Printf("this policy is in force already, since revision %d\n", resp.Msg.Revision)
-	default:
-		fmt.Printf("the policy is in force, as revision %d\n", resp.Msg.Revision)
-	}
-	return nil
-}
-
-// confirmed asks, if there is somebody to ask.
-func confirmed(name string) bool {
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return true // a script said what it wants
-	}
-	fmt.Fprintf(os.Stderr, "put %s in force? [y/N] ", name)
-	var answer string
-	fmt.Scanln(&answer)
-	return answer == "y" || answer == "yes"
-}
-
-func checkPolicy(c *cli.Context) error {
-	_, text, name, err := policyArgument(c)
-	if err != nil {
-		return err
-	}
-	_, warnings, err := policy.Parse(name, []byte(text))
-	out := &admin.CheckPolicyResponse{Ok: err == nil}
-	for _, w := range warnings {
-		out.Problems = append(out.Problems, &admin.Problem{File: w.Pos.File, Line: uint32(w.Pos.Line), Column: uint32(w.Pos.Column), Text: w.Text, Message: w.Why, Warning: true})
-	}
-	var all policy.Errors
-	if errors.As(err, &all) {
-		for _, e := range all {
-			out.Problems = append(out.Problems, &admin.Problem{File: e.Pos.File, Line: uint32(e.Pos.Line), Column: uint32(e.Pos.Column), Text: e.Text, Message: e.Why, Hint: e.Fix})
-		}
-	}
-	if usage.WantsJSON(c) {
-		if jsonErr := printJSON(out); jsonErr != nil {
-			return jsonErr
-		}
-	} else {
-		printProblems(out.Problems, text)
-	}
-	if err != nil {
-		return fmt.Errorf("%s would be refused: %s", name, count(max(1, len(all)), "problem"))
-	}
-	if !usage.WantsJSON(c) {
-		fmt.Printf("%s is a valid policy\n", name)
-	}
-	return nil
 }
 
 func formatPolicy(c *cli.Context) error {
@@ -249,7 +193,7 @@ func explainPolicy(c *cli.Context, api *admin.Client) error {
 }
 
 func reachPolicy(c *cli.Context, api *admin.Client) error {
-	resp, err := api.ReachPolicy(c.Context, connect.NewRequest(&admin.ReachPolicyRequest{}))
+	resp, err := api.ReachPolicy(c.Context, connect.NewRequest(&admin.ReachPolicyRequest{From: c.String("from"), To: c.String("to")}))
 	if err != nil {
 		return err
 	}

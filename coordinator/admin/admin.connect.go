@@ -63,6 +63,12 @@ const (
 	AdminServiceGetPolicyProcedure = "/cordon.admin.v1.AdminService/GetPolicy"
 	// AdminServiceSetPolicyProcedure is the fully-qualified name of the AdminService's SetPolicy RPC.
 	AdminServiceSetPolicyProcedure = "/cordon.admin.v1.AdminService/SetPolicy"
+	// AdminServiceConfirmPolicyProcedure is the fully-qualified name of the AdminService's
+	// ConfirmPolicy RPC.
+	AdminServiceConfirmPolicyProcedure = "/cordon.admin.v1.AdminService/ConfirmPolicy"
+	// AdminServiceRollBackPolicyProcedure is the fully-qualified name of the AdminService's
+	// RollBackPolicy RPC.
+	AdminServiceRollBackPolicyProcedure = "/cordon.admin.v1.AdminService/RollBackPolicy"
 	// AdminServiceCheckPolicyProcedure is the fully-qualified name of the AdminService's CheckPolicy
 	// RPC.
 	AdminServiceCheckPolicyProcedure = "/cordon.admin.v1.AdminService/CheckPolicy"
@@ -74,6 +80,10 @@ const (
 	// AdminServiceReachPolicyProcedure is the fully-qualified name of the AdminService's ReachPolicy
 	// RPC.
 	AdminServiceReachPolicyProcedure = "/cordon.admin.v1.AdminService/ReachPolicy"
+	// AdminServiceDiffPolicyProcedure is the fully-qualified name of the AdminService's DiffPolicy RPC.
+	AdminServiceDiffPolicyProcedure = "/cordon.admin.v1.AdminService/DiffPolicy"
+	// AdminServiceLogPolicyProcedure is the fully-qualified name of the AdminService's LogPolicy RPC.
+	AdminServiceLogPolicyProcedure = "/cordon.admin.v1.AdminService/LogPolicy"
 	// AdminServiceListAuditProcedure is the fully-qualified name of the AdminService's ListAudit RPC.
 	AdminServiceListAuditProcedure = "/cordon.admin.v1.AdminService/ListAudit"
 	// AdminServiceVerifyAuditProcedure is the fully-qualified name of the AdminService's VerifyAudit
@@ -101,10 +111,14 @@ type AdminServiceClient interface {
 	ApproveRoute(context.Context, *connect.Request[ApproveRouteRequest]) (*connect.Response[ApproveRouteResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
+	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
+	RollBackPolicy(context.Context, *connect.Request[RollBackPolicyRequest]) (*connect.Response[RollBackPolicyResponse], error)
 	CheckPolicy(context.Context, *connect.Request[CheckPolicyRequest]) (*connect.Response[CheckPolicyResponse], error)
 	TestPolicy(context.Context, *connect.Request[TestPolicyRequest]) (*connect.Response[TestPolicyResponse], error)
 	ExplainPolicy(context.Context, *connect.Request[ExplainPolicyRequest]) (*connect.Response[ExplainPolicyResponse], error)
 	ReachPolicy(context.Context, *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error)
+	DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error)
+	LogPolicy(context.Context, *connect.Request[LogPolicyRequest]) (*connect.Response[LogPolicyResponse], error)
 	ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error)
 	VerifyAudit(context.Context, *connect.Request[VerifyAuditRequest]) (*connect.Response[VerifyAuditResponse], error)
 	ExportAudit(context.Context, *connect.Request[ExportAuditRequest]) (*connect.ServerStreamForClient[AuditRecord], error)
@@ -201,6 +215,18 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("SetPolicy")),
 			connect.WithClientOptions(opts...),
 		),
+		confirmPolicy: connect.NewClient[ConfirmPolicyRequest, ConfirmPolicyResponse](
+			httpClient,
+			baseURL+AdminServiceConfirmPolicyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ConfirmPolicy")),
+			connect.WithClientOptions(opts...),
+		),
+		rollBackPolicy: connect.NewClient[RollBackPolicyRequest, RollBackPolicyResponse](
+			httpClient,
+			baseURL+AdminServiceRollBackPolicyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RollBackPolicy")),
+			connect.WithClientOptions(opts...),
+		),
 		checkPolicy: connect.NewClient[CheckPolicyRequest, CheckPolicyResponse](
 			httpClient,
 			baseURL+AdminServiceCheckPolicyProcedure,
@@ -223,6 +249,18 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceReachPolicyProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("ReachPolicy")),
+			connect.WithClientOptions(opts...),
+		),
+		diffPolicy: connect.NewClient[DiffPolicyRequest, DiffPolicyResponse](
+			httpClient,
+			baseURL+AdminServiceDiffPolicyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DiffPolicy")),
+			connect.WithClientOptions(opts...),
+		),
+		logPolicy: connect.NewClient[LogPolicyRequest, LogPolicyResponse](
+			httpClient,
+			baseURL+AdminServiceLogPolicyProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("LogPolicy")),
 			connect.WithClientOptions(opts...),
 		),
 		listAudit: connect.NewClient[ListAuditRequest, ListAuditResponse](
@@ -254,27 +292,31 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
-	status        *connect.Client[StatusRequest, StatusResponse]
-	createToken   *connect.Client[CreateTokenRequest, CreateTokenResponse]
-	listTokens    *connect.Client[ListTokensRequest, ListTokensResponse]
-	revokeToken   *connect.Client[RevokeTokenRequest, RevokeTokenResponse]
-	listNodes     *connect.Client[ListNodesRequest, ListNodesResponse]
-	getNode       *connect.Client[GetNodeRequest, GetNodeResponse]
-	approveNode   *connect.Client[ApproveNodeRequest, ApproveNodeResponse]
-	removeNode    *connect.Client[RemoveNodeRequest, RemoveNodeResponse]
-	tagNode       *connect.Client[TagNodeRequest, TagNodeResponse]
-	listRoutes    *connect.Client[ListRoutesRequest, ListRoutesResponse]
-	approveRoute  *connect.Client[ApproveRouteRequest, ApproveRouteResponse]
-	getPolicy     *connect.Client[GetPolicyRequest, GetPolicyResponse]
-	setPolicy     *connect.Client[SetPolicyRequest, SetPolicyResponse]
-	checkPolicy   *connect.Client[CheckPolicyRequest, CheckPolicyResponse]
-	testPolicy    *connect.Client[TestPolicyRequest, TestPolicyResponse]
-	explainPolicy *connect.Client[ExplainPolicyRequest, ExplainPolicyResponse]
-	reachPolicy   *connect.Client[ReachPolicyRequest, ReachPolicyResponse]
-	listAudit     *connect.Client[ListAuditRequest, ListAuditResponse]
-	verifyAudit   *connect.Client[VerifyAuditRequest, VerifyAuditResponse]
-	exportAudit   *connect.Client[ExportAuditRequest, AuditRecord]
-	backup        *connect.Client[BackupRequest, BackupChunk]
+	status         *connect.Client[StatusRequest, StatusResponse]
+	createToken    *connect.Client[CreateTokenRequest, CreateTokenResponse]
+	listTokens     *connect.Client[ListTokensRequest, ListTokensResponse]
+	revokeToken    *connect.Client[RevokeTokenRequest, RevokeTokenResponse]
+	listNodes      *connect.Client[ListNodesRequest, ListNodesResponse]
+	getNode        *connect.Client[GetNodeRequest, GetNodeResponse]
+	approveNode    *connect.Client[ApproveNodeRequest, ApproveNodeResponse]
+	removeNode     *connect.Client[RemoveNodeRequest, RemoveNodeResponse]
+	tagNode        *connect.Client[TagNodeRequest, TagNodeResponse]
+	listRoutes     *connect.Client[ListRoutesRequest, ListRoutesResponse]
+	approveRoute   *connect.Client[ApproveRouteRequest, ApproveRouteResponse]
+	getPolicy      *connect.Client[GetPolicyRequest, GetPolicyResponse]
+	setPolicy      *connect.Client[SetPolicyRequest, SetPolicyResponse]
+	confirmPolicy  *connect.Client[ConfirmPolicyRequest, ConfirmPolicyResponse]
+	rollBackPolicy *connect.Client[RollBackPolicyRequest, RollBackPolicyResponse]
+	checkPolicy    *connect.Client[CheckPolicyRequest, CheckPolicyResponse]
+	testPolicy     *connect.Client[TestPolicyRequest, TestPolicyResponse]
+	explainPolicy  *connect.Client[ExplainPolicyRequest, ExplainPolicyResponse]
+	reachPolicy    *connect.Client[ReachPolicyRequest, ReachPolicyResponse]
+	diffPolicy     *connect.Client[DiffPolicyRequest, DiffPolicyResponse]
+	logPolicy      *connect.Client[LogPolicyRequest, LogPolicyResponse]
+	listAudit      *connect.Client[ListAuditRequest, ListAuditResponse]
+	verifyAudit    *connect.Client[VerifyAuditRequest, VerifyAuditResponse]
+	exportAudit    *connect.Client[ExportAuditRequest, AuditRecord]
+	backup         *connect.Client[BackupRequest, BackupChunk]
 }
 
 // Status calls cordon.admin.v1.AdminService.Status.
@@ -342,6 +384,16 @@ func (c *adminServiceClient) SetPolicy(ctx context.Context, req *connect.Request
 	return c.setPolicy.CallUnary(ctx, req)
 }
 
+// ConfirmPolicy calls cordon.admin.v1.AdminService.ConfirmPolicy.
+func (c *adminServiceClient) ConfirmPolicy(ctx context.Context, req *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error) {
+	return c.confirmPolicy.CallUnary(ctx, req)
+}
+
+// RollBackPolicy calls cordon.admin.v1.AdminService.RollBackPolicy.
+func (c *adminServiceClient) RollBackPolicy(ctx context.Context, req *connect.Request[RollBackPolicyRequest]) (*connect.Response[RollBackPolicyResponse], error) {
+	return c.rollBackPolicy.CallUnary(ctx, req)
+}
+
 // CheckPolicy calls cordon.admin.v1.AdminService.CheckPolicy.
 func (c *adminServiceClient) CheckPolicy(ctx context.Context, req *connect.Request[CheckPolicyRequest]) (*connect.Response[CheckPolicyResponse], error) {
 	return c.checkPolicy.CallUnary(ctx, req)
@@ -360,6 +412,16 @@ func (c *adminServiceClient) ExplainPolicy(ctx context.Context, req *connect.Req
 // ReachPolicy calls cordon.admin.v1.AdminService.ReachPolicy.
 func (c *adminServiceClient) ReachPolicy(ctx context.Context, req *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error) {
 	return c.reachPolicy.CallUnary(ctx, req)
+}
+
+// DiffPolicy calls cordon.admin.v1.AdminService.DiffPolicy.
+func (c *adminServiceClient) DiffPolicy(ctx context.Context, req *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error) {
+	return c.diffPolicy.CallUnary(ctx, req)
+}
+
+// LogPolicy calls cordon.admin.v1.AdminService.LogPolicy.
+func (c *adminServiceClient) LogPolicy(ctx context.Context, req *connect.Request[LogPolicyRequest]) (*connect.Response[LogPolicyResponse], error) {
+	return c.logPolicy.CallUnary(ctx, req)
 }
 
 // ListAudit calls cordon.admin.v1.AdminService.ListAudit.
@@ -397,10 +459,14 @@ type AdminServiceHandler interface {
 	ApproveRoute(context.Context, *connect.Request[ApproveRouteRequest]) (*connect.Response[ApproveRouteResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
+	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
+	RollBackPolicy(context.Context, *connect.Request[RollBackPolicyRequest]) (*connect.Response[RollBackPolicyResponse], error)
 	CheckPolicy(context.Context, *connect.Request[CheckPolicyRequest]) (*connect.Response[CheckPolicyResponse], error)
 	TestPolicy(context.Context, *connect.Request[TestPolicyRequest]) (*connect.Response[TestPolicyResponse], error)
 	ExplainPolicy(context.Context, *connect.Request[ExplainPolicyRequest]) (*connect.Response[ExplainPolicyResponse], error)
 	ReachPolicy(context.Context, *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error)
+	DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error)
+	LogPolicy(context.Context, *connect.Request[LogPolicyRequest]) (*connect.Response[LogPolicyResponse], error)
 	ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error)
 	VerifyAudit(context.Context, *connect.Request[VerifyAuditRequest]) (*connect.Response[VerifyAuditResponse], error)
 	ExportAudit(context.Context, *connect.Request[ExportAuditRequest], *connect.ServerStream[AuditRecord]) error
@@ -493,6 +559,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("SetPolicy")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceConfirmPolicyHandler := connect.NewUnaryHandler(
+		AdminServiceConfirmPolicyProcedure,
+		svc.ConfirmPolicy,
+		connect.WithSchema(adminServiceMethods.ByName("ConfirmPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRollBackPolicyHandler := connect.NewUnaryHandler(
+		AdminServiceRollBackPolicyProcedure,
+		svc.RollBackPolicy,
+		connect.WithSchema(adminServiceMethods.ByName("RollBackPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceCheckPolicyHandler := connect.NewUnaryHandler(
 		AdminServiceCheckPolicyProcedure,
 		svc.CheckPolicy,
@@ -515,6 +593,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceReachPolicyProcedure,
 		svc.ReachPolicy,
 		connect.WithSchema(adminServiceMethods.ByName("ReachPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceDiffPolicyHandler := connect.NewUnaryHandler(
+		AdminServiceDiffPolicyProcedure,
+		svc.DiffPolicy,
+		connect.WithSchema(adminServiceMethods.ByName("DiffPolicy")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceLogPolicyHandler := connect.NewUnaryHandler(
+		AdminServiceLogPolicyProcedure,
+		svc.LogPolicy,
+		connect.WithSchema(adminServiceMethods.ByName("LogPolicy")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceListAuditHandler := connect.NewUnaryHandler(
@@ -569,6 +659,10 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceGetPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceSetPolicyProcedure:
 			adminServiceSetPolicyHandler.ServeHTTP(w, r)
+		case AdminServiceConfirmPolicyProcedure:
+			adminServiceConfirmPolicyHandler.ServeHTTP(w, r)
+		case AdminServiceRollBackPolicyProcedure:
+			adminServiceRollBackPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceCheckPolicyProcedure:
 			adminServiceCheckPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceTestPolicyProcedure:
@@ -577,6 +671,10 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceExplainPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceReachPolicyProcedure:
 			adminServiceReachPolicyHandler.ServeHTTP(w, r)
+		case AdminServiceDiffPolicyProcedure:
+			adminServiceDiffPolicyHandler.ServeHTTP(w, r)
+		case AdminServiceLogPolicyProcedure:
+			adminServiceLogPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceListAuditProcedure:
 			adminServiceListAuditHandler.ServeHTTP(w, r)
 		case AdminServiceVerifyAuditProcedure:
@@ -646,6 +744,14 @@ func (UnimplementedAdminServiceHandler) SetPolicy(context.Context, *connect.Requ
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.SetPolicy is not implemented"))
 }
 
+func (UnimplementedAdminServiceHandler) ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ConfirmPolicy is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RollBackPolicy(context.Context, *connect.Request[RollBackPolicyRequest]) (*connect.Response[RollBackPolicyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RollBackPolicy is not implemented"))
+}
+
 func (UnimplementedAdminServiceHandler) CheckPolicy(context.Context, *connect.Request[CheckPolicyRequest]) (*connect.Response[CheckPolicyResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.CheckPolicy is not implemented"))
 }
@@ -660,6 +766,14 @@ func (UnimplementedAdminServiceHandler) ExplainPolicy(context.Context, *connect.
 
 func (UnimplementedAdminServiceHandler) ReachPolicy(context.Context, *connect.Request[ReachPolicyRequest]) (*connect.Response[ReachPolicyResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ReachPolicy is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DiffPolicy(context.Context, *connect.Request[DiffPolicyRequest]) (*connect.Response[DiffPolicyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.DiffPolicy is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) LogPolicy(context.Context, *connect.Request[LogPolicyRequest]) (*connect.Response[LogPolicyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.LogPolicy is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) ListAudit(context.Context, *connect.Request[ListAuditRequest]) (*connect.Response[ListAuditResponse], error) {

@@ -119,6 +119,7 @@ type StatusResponse struct {
 	Acknowledged   uint32                 `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // connected nodes that enforce this revision or need nothing newer
 	Version        string                 `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
 	PolicyRevision uint64                 `protobuf:"varint,9,opt,name=policy_revision,json=policyRevision,proto3" json:"policy_revision,omitempty"`
+	PolicyUntil    int64                  `protobuf:"varint,10,opt,name=policy_until,json=policyUntil,proto3" json:"policy_until,omitempty"` // Unix seconds: the policy goes then, unless confirmed; 0: it stays
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -212,6 +213,13 @@ func (x *StatusResponse) GetVersion() string {
 func (x *StatusResponse) GetPolicyRevision() uint64 {
 	if x != nil {
 		return x.PolicyRevision
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetPolicyUntil() int64 {
+	if x != nil {
+		return x.PolicyUntil
 	}
 	return 0
 }
@@ -1658,6 +1666,7 @@ type GetPolicyResponse struct {
 	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	Author        string                 `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
 	Time          int64                  `protobuf:"varint,4,opt,name=time,proto3" json:"time,omitempty"`
+	Until         int64                  `protobuf:"varint,5,opt,name=until,proto3" json:"until,omitempty"` // as policy_until of Status
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1720,11 +1729,20 @@ func (x *GetPolicyResponse) GetTime() int64 {
 	return 0
 }
 
+func (x *GetPolicyResponse) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 type SetPolicyRequest struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	Text             string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
 	ExpectedRevision uint64                 `protobuf:"varint,2,opt,name=expected_revision,json=expectedRevision,proto3" json:"expected_revision,omitempty"` // of the policy that the editor started from; 0: whatever is in force
 	File             string                 `protobuf:"bytes,3,opt,name=file,proto3" json:"file,omitempty"`                                                  // what to call the file in messages
+	DryRun           bool                   `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`                               // check, test and tell what would change; change nothing
+	ConfirmWithin    int64                  `protobuf:"varint,5,opt,name=confirm_within,json=confirmWithin,proto3" json:"confirm_within,omitempty"`          // seconds after which the policy before comes back, unless confirmed; 0: it stays
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1780,11 +1798,27 @@ func (x *SetPolicyRequest) GetFile() string {
 	return ""
 }
 
+func (x *SetPolicyRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *SetPolicyRequest) GetConfirmWithin() int64 {
+	if x != nil {
+		return x.ConfirmWithin
+	}
+	return 0
+}
+
 type SetPolicyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"` // of the policy in force afterwards
 	Problems      []*Problem             `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
-	Changed       bool                   `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed       bool                   `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"` // or, of a dry run, would change
+	Diff          *DiffPolicyResponse    `protobuf:"bytes,4,opt,name=diff,proto3" json:"diff,omitempty"`        // of a dry run
+	Until         int64                  `protobuf:"varint,5,opt,name=until,proto3" json:"until,omitempty"`     // as policy_until of Status
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1840,6 +1874,188 @@ func (x *SetPolicyResponse) GetChanged() bool {
 	return false
 }
 
+func (x *SetPolicyResponse) GetDiff() *DiffPolicyResponse {
+	if x != nil {
+		return x.Diff
+	}
+	return nil
+}
+
+func (x *SetPolicyResponse) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+type ConfirmPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmPolicyRequest) Reset() {
+	*x = ConfirmPolicyRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmPolicyRequest) ProtoMessage() {}
+
+func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmPolicyRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ConfirmPolicyRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type ConfirmPolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmPolicyResponse) Reset() {
+	*x = ConfirmPolicyResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmPolicyResponse) ProtoMessage() {}
+
+func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmPolicyResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ConfirmPolicyResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type RollBackPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollBackPolicyRequest) Reset() {
+	*x = RollBackPolicyRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollBackPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollBackPolicyRequest) ProtoMessage() {}
+
+func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollBackPolicyRequest.ProtoReflect.Descriptor instead.
+func (*RollBackPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
+}
+
+type RollBackPolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RollBackPolicyResponse) Reset() {
+	*x = RollBackPolicyResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RollBackPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RollBackPolicyResponse) ProtoMessage() {}
+
+func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RollBackPolicyResponse.ProtoReflect.Descriptor instead.
+func (*RollBackPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *RollBackPolicyResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 type CheckPolicyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
@@ -1850,7 +2066,7 @@ type CheckPolicyRequest struct {
 
 func (x *CheckPolicyRequest) Reset() {
 	*x = CheckPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +2078,7 @@ func (x *CheckPolicyRequest) String() string {
 func (*CheckPolicyRequest) ProtoMessage() {}
 
 func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +2091,7 @@ func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyRequest.ProtoReflect.Descriptor instead.
 func (*CheckPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *CheckPolicyRequest) GetText() string {
@@ -1902,7 +2118,7 @@ type CheckPolicyResponse struct {
 
 func (x *CheckPolicyResponse) Reset() {
 	*x = CheckPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +2130,7 @@ func (x *CheckPolicyResponse) String() string {
 func (*CheckPolicyResponse) ProtoMessage() {}
 
 func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +2143,7 @@ func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyResponse.ProtoReflect.Descriptor instead.
 func (*CheckPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CheckPolicyResponse) GetProblems() []*Problem {
@@ -1954,7 +2170,7 @@ type TestPolicyRequest struct {
 
 func (x *TestPolicyRequest) Reset() {
 	*x = TestPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2182,7 @@ func (x *TestPolicyRequest) String() string {
 func (*TestPolicyRequest) ProtoMessage() {}
 
 func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2195,7 @@ func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyRequest.ProtoReflect.Descriptor instead.
 func (*TestPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *TestPolicyRequest) GetText() string {
@@ -2012,7 +2228,7 @@ type TestResult struct {
 
 func (x *TestResult) Reset() {
 	*x = TestResult{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2240,7 @@ func (x *TestResult) String() string {
 func (*TestResult) ProtoMessage() {}
 
 func (x *TestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2253,7 @@ func (x *TestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResult.ProtoReflect.Descriptor instead.
 func (*TestResult) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *TestResult) GetName() string {
@@ -2106,7 +2322,7 @@ type TestPolicyResponse struct {
 
 func (x *TestPolicyResponse) Reset() {
 	*x = TestPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2118,7 +2334,7 @@ func (x *TestPolicyResponse) String() string {
 func (*TestPolicyResponse) ProtoMessage() {}
 
 func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2131,7 +2347,7 @@ func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyResponse.ProtoReflect.Descriptor instead.
 func (*TestPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *TestPolicyResponse) GetResults() []*TestResult {
@@ -2160,7 +2376,7 @@ type ExplainPolicyRequest struct {
 
 func (x *ExplainPolicyRequest) Reset() {
 	*x = ExplainPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2388,7 @@ func (x *ExplainPolicyRequest) String() string {
 func (*ExplainPolicyRequest) ProtoMessage() {}
 
 func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2401,7 @@ func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ExplainPolicyRequest) GetSrc() string {
@@ -2231,7 +2447,7 @@ type ExplainPolicyResponse struct {
 
 func (x *ExplainPolicyResponse) Reset() {
 	*x = ExplainPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2459,7 @@ func (x *ExplainPolicyResponse) String() string {
 func (*ExplainPolicyResponse) ProtoMessage() {}
 
 func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2472,7 @@ func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ExplainPolicyResponse) GetAllow() bool {
@@ -2310,13 +2526,15 @@ func (x *ExplainPolicyResponse) GetText() string {
 
 type ReachPolicyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReachPolicyRequest) Reset() {
 	*x = ReachPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2546,7 @@ func (x *ReachPolicyRequest) String() string {
 func (*ReachPolicyRequest) ProtoMessage() {}
 
 func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2559,21 @@ func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ReachPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ReachPolicyRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ReachPolicyRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
 }
 
 type ReachEntry struct {
@@ -2349,13 +2581,16 @@ type ReachEntry struct {
 	Src           string                 `protobuf:"bytes,1,opt,name=src,proto3" json:"src,omitempty"`
 	Dst           string                 `protobuf:"bytes,2,opt,name=dst,proto3" json:"dst,omitempty"`
 	Services      []string               `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
+	From          []string               `protobuf:"bytes,4,rep,name=from,proto3" json:"from,omitempty"`   // prefixes of src, or behind it
+	To            []string               `protobuf:"bytes,5,rep,name=to,proto3" json:"to,omitempty"`       // prefixes of dst, or behind it
+	Rules         []string               `protobuf:"bytes,6,rep,name=rules,proto3" json:"rules,omitempty"` // that open it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReachEntry) Reset() {
 	*x = ReachEntry{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2602,7 @@ func (x *ReachEntry) String() string {
 func (*ReachEntry) ProtoMessage() {}
 
 func (x *ReachEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2615,7 @@ func (x *ReachEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachEntry.ProtoReflect.Descriptor instead.
 func (*ReachEntry) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ReachEntry) GetSrc() string {
@@ -2404,6 +2639,27 @@ func (x *ReachEntry) GetServices() []string {
 	return nil
 }
 
+func (x *ReachEntry) GetFrom() []string {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ReachEntry) GetTo() []string {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ReachEntry) GetRules() []string {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
 type ReachPolicyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Nodes         []string               `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
@@ -2415,7 +2671,7 @@ type ReachPolicyResponse struct {
 
 func (x *ReachPolicyResponse) Reset() {
 	*x = ReachPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2683,7 @@ func (x *ReachPolicyResponse) String() string {
 func (*ReachPolicyResponse) ProtoMessage() {}
 
 func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2696,7 @@ func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ReachPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ReachPolicyResponse) GetNodes() []string {
@@ -2464,6 +2720,583 @@ func (x *ReachPolicyResponse) GetTable() string {
 	return ""
 }
 
+// A policy by its text, or by the revision at which it was in force.
+type PolicyVersion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Revision      uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyVersion) Reset() {
+	*x = PolicyVersion{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyVersion) ProtoMessage() {}
+
+func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyVersion.ProtoReflect.Descriptor instead.
+func (*PolicyVersion) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *PolicyVersion) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *PolicyVersion) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *PolicyVersion) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type DiffPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Before        *PolicyVersion         `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`
+	After         *PolicyVersion         `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffPolicyRequest) Reset() {
+	*x = DiffPolicyRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffPolicyRequest) ProtoMessage() {}
+
+func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffPolicyRequest.ProtoReflect.Descriptor instead.
+func (*DiffPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *DiffPolicyRequest) GetBefore() *PolicyVersion {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *DiffPolicyRequest) GetAfter() *PolicyVersion {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+type ReachSet struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	People        []string               `protobuf:"bytes,2,rep,name=people,proto3" json:"people,omitempty"`     // logins of those all of whose nodes are meant
+	Nodes         []string               `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`       // names of other nodes
+	Networks      []string               `protobuf:"bytes,4,rep,name=networks,proto3" json:"networks,omitempty"` // what is behind nodes
+	Own           bool                   `protobuf:"varint,5,opt,name=own,proto3" json:"own,omitempty"`          // each person's own nodes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReachSet) Reset() {
+	*x = ReachSet{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReachSet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReachSet) ProtoMessage() {}
+
+func (x *ReachSet) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReachSet.ProtoReflect.Descriptor instead.
+func (*ReachSet) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ReachSet) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ReachSet) GetPeople() []string {
+	if x != nil {
+		return x.People
+	}
+	return nil
+}
+
+func (x *ReachSet) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *ReachSet) GetNetworks() []string {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
+func (x *ReachSet) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
+}
+
+type ReachChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Who           *ReachSet              `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
+	Where         *ReachSet              `protobuf:"bytes,2,opt,name=where,proto3" json:"where,omitempty"`
+	Services      []string               `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
+	With          string                 `protobuf:"bytes,4,opt,name=with,proto3" json:"with,omitempty"`       // under this condition alone
+	Without       string                 `protobuf:"bytes,5,opt,name=without,proto3" json:"without,omitempty"` // as it was, or stays, under this condition
+	Text          string                 `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`       // the whole of it in words
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReachChange) Reset() {
+	*x = ReachChange{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReachChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReachChange) ProtoMessage() {}
+
+func (x *ReachChange) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReachChange.ProtoReflect.Descriptor instead.
+func (*ReachChange) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ReachChange) GetWho() *ReachSet {
+	if x != nil {
+		return x.Who
+	}
+	return nil
+}
+
+func (x *ReachChange) GetWhere() *ReachSet {
+	if x != nil {
+		return x.Where
+	}
+	return nil
+}
+
+func (x *ReachChange) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *ReachChange) GetWith() string {
+	if x != nil {
+		return x.With
+	}
+	return ""
+}
+
+func (x *ReachChange) GetWithout() string {
+	if x != nil {
+		return x.Without
+	}
+	return ""
+}
+
+func (x *ReachChange) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type DiffPolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gained        []*ReachChange         `protobuf:"bytes,1,rep,name=gained,proto3" json:"gained,omitempty"`
+	Lost          []*ReachChange         `protobuf:"bytes,2,rep,name=lost,proto3" json:"lost,omitempty"`
+	Revision      uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"` // of the policy in force
+	Nodes         uint32                 `protobuf:"varint,4,opt,name=nodes,proto3" json:"nodes,omitempty"`       // over how many it was judged
+	Problems      []*Problem             `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"`  // warnings of the policy that comes after
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffPolicyResponse) Reset() {
+	*x = DiffPolicyResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffPolicyResponse) ProtoMessage() {}
+
+func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffPolicyResponse.ProtoReflect.Descriptor instead.
+func (*DiffPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *DiffPolicyResponse) GetGained() []*ReachChange {
+	if x != nil {
+		return x.Gained
+	}
+	return nil
+}
+
+func (x *DiffPolicyResponse) GetLost() []*ReachChange {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+func (x *DiffPolicyResponse) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *DiffPolicyResponse) GetNodes() uint32 {
+	if x != nil {
+		return x.Nodes
+	}
+	return 0
+}
+
+func (x *DiffPolicyResponse) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+type LogPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPolicyRequest) Reset() {
+	*x = LogPolicyRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPolicyRequest) ProtoMessage() {}
+
+func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPolicyRequest.ProtoReflect.Descriptor instead.
+func (*LogPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *LogPolicyRequest) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type PolicyEdit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	File          string                 `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	Author        string                 `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	Time          int64                  `protobuf:"varint,4,opt,name=time,proto3" json:"time,omitempty"`     // Unix seconds
+	Oldest        bool                   `protobuf:"varint,5,opt,name=oldest,proto3" json:"oldest,omitempty"` // nothing is kept to compare it with: the four below are 0
+	LinesAdded    uint32                 `protobuf:"varint,6,opt,name=lines_added,json=linesAdded,proto3" json:"lines_added,omitempty"`
+	LinesRemoved  uint32                 `protobuf:"varint,7,opt,name=lines_removed,json=linesRemoved,proto3" json:"lines_removed,omitempty"`
+	Gained        uint32                 `protobuf:"varint,8,opt,name=gained,proto3" json:"gained,omitempty"` // how many changes of reach, on the nodes of today: see DiffPolicy
+	Lost          uint32                 `protobuf:"varint,9,opt,name=lost,proto3" json:"lost,omitempty"`
+	Until         int64                  `protobuf:"varint,10,opt,name=until,proto3" json:"until,omitempty"` // it goes, or went, then unless confirmed; 0: it was set to stay
+	ConfirmedBy   string                 `protobuf:"bytes,11,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
+	Reverts       uint64                 `protobuf:"varint,12,opt,name=reverts,proto3" json:"reverts,omitempty"`                         // it put back what was in force before this revision
+	RevertedBy    uint64                 `protobuf:"varint,13,opt,name=reverted_by,json=revertedBy,proto3" json:"reverted_by,omitempty"` // it was never confirmed: this revision took its place
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyEdit) Reset() {
+	*x = PolicyEdit{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyEdit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyEdit) ProtoMessage() {}
+
+func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyEdit.ProtoReflect.Descriptor instead.
+func (*PolicyEdit) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *PolicyEdit) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *PolicyEdit) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *PolicyEdit) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetOldest() bool {
+	if x != nil {
+		return x.Oldest
+	}
+	return false
+}
+
+func (x *PolicyEdit) GetLinesAdded() uint32 {
+	if x != nil {
+		return x.LinesAdded
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetLinesRemoved() uint32 {
+	if x != nil {
+		return x.LinesRemoved
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetGained() uint32 {
+	if x != nil {
+		return x.Gained
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetLost() uint32 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetConfirmedBy() string {
+	if x != nil {
+		return x.ConfirmedBy
+	}
+	return ""
+}
+
+func (x *PolicyEdit) GetReverts() uint64 {
+	if x != nil {
+		return x.Reverts
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetRevertedBy() uint64 {
+	if x != nil {
+		return x.RevertedBy
+	}
+	return 0
+}
+
+type LogPolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Edits         []*PolicyEdit          `protobuf:"bytes,1,rep,name=edits,proto3" json:"edits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPolicyResponse) Reset() {
+	*x = LogPolicyResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPolicyResponse) ProtoMessage() {}
+
+func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPolicyResponse.ProtoReflect.Descriptor instead.
+func (*LogPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *LogPolicyResponse) GetEdits() []*PolicyEdit {
+	if x != nil {
+		return x.Edits
+	}
+	return nil
+}
+
 type AuditRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sequence      uint64                 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -2481,7 +3314,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2493,7 +3326,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2506,7 +3339,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AuditRecord) GetSequence() uint64 {
@@ -2582,7 +3415,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2594,7 +3427,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2607,7 +3440,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListAuditRequest) GetAfter() uint64 {
@@ -2633,7 +3466,7 @@ type ListAuditResponse struct {
 
 func (x *ListAuditResponse) Reset() {
 	*x = ListAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2645,7 +3478,7 @@ func (x *ListAuditResponse) String() string {
 func (*ListAuditResponse) ProtoMessage() {}
 
 func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2658,7 +3491,7 @@ func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListAuditResponse) GetRecords() []*AuditRecord {
@@ -2676,7 +3509,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2688,7 +3521,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2701,7 +3534,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
 }
 
 type VerifyAuditResponse struct {
@@ -2717,7 +3550,7 @@ type VerifyAuditResponse struct {
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2729,7 +3562,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2742,7 +3575,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *VerifyAuditResponse) GetOk() bool {
@@ -2789,7 +3622,7 @@ type ExportAuditRequest struct {
 
 func (x *ExportAuditRequest) Reset() {
 	*x = ExportAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2801,7 +3634,7 @@ func (x *ExportAuditRequest) String() string {
 func (*ExportAuditRequest) ProtoMessage() {}
 
 func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2814,7 +3647,7 @@ func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
 func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExportAuditRequest) GetAfter() uint64 {
@@ -2832,7 +3665,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2844,7 +3677,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2857,7 +3690,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
 }
 
 type BackupChunk struct {
@@ -2869,7 +3702,7 @@ type BackupChunk struct {
 
 func (x *BackupChunk) Reset() {
 	*x = BackupChunk{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +3714,7 @@ func (x *BackupChunk) String() string {
 func (*BackupChunk) ProtoMessage() {}
 
 func (x *BackupChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3727,7 @@ func (x *BackupChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupChunk.ProtoReflect.Descriptor instead.
 func (*BackupChunk) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *BackupChunk) GetData() []byte {
@@ -2909,7 +3742,7 @@ var File_coordinator_admin_admin_proto protoreflect.FileDescriptor
 const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcoordinator/admin/admin.proto\x12\x0fcordon.admin.v1\"\x0f\n" +
-	"\rStatusRequest\"\x93\x02\n" +
+	"\rStatusRequest\"\xb6\x02\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04mesh\x18\x01 \x01(\tR\x04mesh\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1a\n" +
@@ -2919,7 +3752,9 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tconnected\x18\x06 \x01(\rR\tconnected\x12\"\n" +
 	"\facknowledged\x18\a \x01(\rR\facknowledged\x12\x18\n" +
 	"\aversion\x18\b \x01(\tR\aversion\x12'\n" +
-	"\x0fpolicy_revision\x18\t \x01(\x04R\x0epolicyRevision\"\xb8\x02\n" +
+	"\x0fpolicy_revision\x18\t \x01(\x04R\x0epolicyRevision\x12!\n" +
+	"\fpolicy_until\x18\n" +
+	" \x01(\x03R\vpolicyUntil\"\xb8\x02\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.cordon.admin.v1.TokenKindR\x04kind\x12\x12\n" +
@@ -3017,20 +3852,32 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04hint\x18\x06 \x01(\tR\x04hint\x12\x18\n" +
 	"\awarning\x18\a \x01(\bR\awarning\".\n" +
 	"\x10GetPolicyRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision\"o\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"\x85\x01\n" +
 	"\x11GetPolicyResponse\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06author\x18\x03 \x01(\tR\x06author\x12\x12\n" +
-	"\x04time\x18\x04 \x01(\x03R\x04time\"g\n" +
+	"\x04time\x18\x04 \x01(\x03R\x04time\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\x03R\x05until\"\xa7\x01\n" +
 	"\x10SetPolicyRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12+\n" +
 	"\x11expected_revision\x18\x02 \x01(\x04R\x10expectedRevision\x12\x12\n" +
-	"\x04file\x18\x03 \x01(\tR\x04file\"\x7f\n" +
+	"\x04file\x18\x03 \x01(\tR\x04file\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12%\n" +
+	"\x0econfirm_within\x18\x05 \x01(\x03R\rconfirmWithin\"\xce\x01\n" +
 	"\x11SetPolicyResponse\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x124\n" +
 	"\bproblems\x18\x02 \x03(\v2\x18.cordon.admin.v1.ProblemR\bproblems\x12\x18\n" +
-	"\achanged\x18\x03 \x01(\bR\achanged\"<\n" +
+	"\achanged\x18\x03 \x01(\bR\achanged\x127\n" +
+	"\x04diff\x18\x04 \x01(\v2#.cordon.admin.v1.DiffPolicyResponseR\x04diff\x12\x14\n" +
+	"\x05until\x18\x05 \x01(\x03R\x05until\"2\n" +
+	"\x14ConfirmPolicyRequest\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"3\n" +
+	"\x15ConfirmPolicyResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"\x17\n" +
+	"\x15RollBackPolicyRequest\"4\n" +
+	"\x16RollBackPolicyResponse\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"<\n" +
 	"\x12CheckPolicyRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\"[\n" +
@@ -3065,17 +3912,70 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04line\x18\x04 \x01(\rR\x04line\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x18\n" +
 	"\anearest\x18\x06 \x01(\tR\anearest\x12\x12\n" +
-	"\x04text\x18\a \x01(\tR\x04text\"\x14\n" +
-	"\x12ReachPolicyRequest\"L\n" +
+	"\x04text\x18\a \x01(\tR\x04text\"8\n" +
+	"\x12ReachPolicyRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\"\x86\x01\n" +
 	"\n" +
 	"ReachEntry\x12\x10\n" +
 	"\x03src\x18\x01 \x01(\tR\x03src\x12\x10\n" +
 	"\x03dst\x18\x02 \x01(\tR\x03dst\x12\x1a\n" +
-	"\bservices\x18\x03 \x03(\tR\bservices\"x\n" +
+	"\bservices\x18\x03 \x03(\tR\bservices\x12\x12\n" +
+	"\x04from\x18\x04 \x03(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x05 \x03(\tR\x02to\x12\x14\n" +
+	"\x05rules\x18\x06 \x03(\tR\x05rules\"x\n" +
 	"\x13ReachPolicyResponse\x12\x14\n" +
 	"\x05nodes\x18\x01 \x03(\tR\x05nodes\x125\n" +
 	"\aentries\x18\x02 \x03(\v2\x1b.cordon.admin.v1.ReachEntryR\aentries\x12\x14\n" +
-	"\x05table\x18\x03 \x01(\tR\x05table\"\xe7\x01\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\"S\n" +
+	"\rPolicyVersion\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\"\x81\x01\n" +
+	"\x11DiffPolicyRequest\x126\n" +
+	"\x06before\x18\x01 \x01(\v2\x1e.cordon.admin.v1.PolicyVersionR\x06before\x124\n" +
+	"\x05after\x18\x02 \x01(\v2\x1e.cordon.admin.v1.PolicyVersionR\x05after\"z\n" +
+	"\bReachSet\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n" +
+	"\x06people\x18\x02 \x03(\tR\x06people\x12\x14\n" +
+	"\x05nodes\x18\x03 \x03(\tR\x05nodes\x12\x1a\n" +
+	"\bnetworks\x18\x04 \x03(\tR\bnetworks\x12\x10\n" +
+	"\x03own\x18\x05 \x01(\bR\x03own\"\xc9\x01\n" +
+	"\vReachChange\x12+\n" +
+	"\x03who\x18\x01 \x01(\v2\x19.cordon.admin.v1.ReachSetR\x03who\x12/\n" +
+	"\x05where\x18\x02 \x01(\v2\x19.cordon.admin.v1.ReachSetR\x05where\x12\x1a\n" +
+	"\bservices\x18\x03 \x03(\tR\bservices\x12\x12\n" +
+	"\x04with\x18\x04 \x01(\tR\x04with\x12\x18\n" +
+	"\awithout\x18\x05 \x01(\tR\awithout\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\"\xe4\x01\n" +
+	"\x12DiffPolicyResponse\x124\n" +
+	"\x06gained\x18\x01 \x03(\v2\x1c.cordon.admin.v1.ReachChangeR\x06gained\x120\n" +
+	"\x04lost\x18\x02 \x03(\v2\x1c.cordon.admin.v1.ReachChangeR\x04lost\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x14\n" +
+	"\x05nodes\x18\x04 \x01(\rR\x05nodes\x124\n" +
+	"\bproblems\x18\x05 \x03(\v2\x18.cordon.admin.v1.ProblemR\bproblems\"(\n" +
+	"\x10LogPolicyRequest\x12\x14\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\"\xe6\x02\n" +
+	"\n" +
+	"PolicyEdit\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
+	"\x04file\x18\x02 \x01(\tR\x04file\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12\x12\n" +
+	"\x04time\x18\x04 \x01(\x03R\x04time\x12\x16\n" +
+	"\x06oldest\x18\x05 \x01(\bR\x06oldest\x12\x1f\n" +
+	"\vlines_added\x18\x06 \x01(\rR\n" +
+	"linesAdded\x12#\n" +
+	"\rlines_removed\x18\a \x01(\rR\flinesRemoved\x12\x16\n" +
+	"\x06gained\x18\b \x01(\rR\x06gained\x12\x12\n" +
+	"\x04lost\x18\t \x01(\rR\x04lost\x12\x14\n" +
+	"\x05until\x18\n" +
+	" \x01(\x03R\x05until\x12!\n" +
+	"\fconfirmed_by\x18\v \x01(\tR\vconfirmedBy\x12\x18\n" +
+	"\areverts\x18\f \x01(\x04R\areverts\x12\x1f\n" +
+	"\vreverted_by\x18\r \x01(\x04R\n" +
+	"revertedBy\"F\n" +
+	"\x11LogPolicyResponse\x121\n" +
+	"\x05edits\x18\x01 \x03(\v2\x1b.cordon.admin.v1.PolicyEditR\x05edits\"\xe7\x01\n" +
 	"\vAuditRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x03R\x04time\x12\x14\n" +
@@ -3106,7 +4006,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tTokenKind\x12\x1a\n" +
 	"\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOKEN_KIND_ENROL\x10\x01\x12\x14\n" +
-	"\x10TOKEN_KIND_ADMIN\x10\x022\x98\x0e\n" +
+	"\x10TOKEN_KIND_ADMIN\x10\x022\x86\x11\n" +
 	"\fAdminService\x12I\n" +
 	"\x06Status\x12\x1e.cordon.admin.v1.StatusRequest\x1a\x1f.cordon.admin.v1.StatusResponse\x12X\n" +
 	"\vCreateToken\x12#.cordon.admin.v1.CreateTokenRequest\x1a$.cordon.admin.v1.CreateTokenResponse\x12U\n" +
@@ -3123,12 +4023,17 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"ListRoutes\x12\".cordon.admin.v1.ListRoutesRequest\x1a#.cordon.admin.v1.ListRoutesResponse\x12[\n" +
 	"\fApproveRoute\x12$.cordon.admin.v1.ApproveRouteRequest\x1a%.cordon.admin.v1.ApproveRouteResponse\x12R\n" +
 	"\tGetPolicy\x12!.cordon.admin.v1.GetPolicyRequest\x1a\".cordon.admin.v1.GetPolicyResponse\x12R\n" +
-	"\tSetPolicy\x12!.cordon.admin.v1.SetPolicyRequest\x1a\".cordon.admin.v1.SetPolicyResponse\x12X\n" +
+	"\tSetPolicy\x12!.cordon.admin.v1.SetPolicyRequest\x1a\".cordon.admin.v1.SetPolicyResponse\x12^\n" +
+	"\rConfirmPolicy\x12%.cordon.admin.v1.ConfirmPolicyRequest\x1a&.cordon.admin.v1.ConfirmPolicyResponse\x12a\n" +
+	"\x0eRollBackPolicy\x12&.cordon.admin.v1.RollBackPolicyRequest\x1a'.cordon.admin.v1.RollBackPolicyResponse\x12X\n" +
 	"\vCheckPolicy\x12#.cordon.admin.v1.CheckPolicyRequest\x1a$.cordon.admin.v1.CheckPolicyResponse\x12U\n" +
 	"\n" +
 	"TestPolicy\x12\".cordon.admin.v1.TestPolicyRequest\x1a#.cordon.admin.v1.TestPolicyResponse\x12^\n" +
 	"\rExplainPolicy\x12%.cordon.admin.v1.ExplainPolicyRequest\x1a&.cordon.admin.v1.ExplainPolicyResponse\x12X\n" +
-	"\vReachPolicy\x12#.cordon.admin.v1.ReachPolicyRequest\x1a$.cordon.admin.v1.ReachPolicyResponse\x12R\n" +
+	"\vReachPolicy\x12#.cordon.admin.v1.ReachPolicyRequest\x1a$.cordon.admin.v1.ReachPolicyResponse\x12U\n" +
+	"\n" +
+	"DiffPolicy\x12\".cordon.admin.v1.DiffPolicyRequest\x1a#.cordon.admin.v1.DiffPolicyResponse\x12R\n" +
+	"\tLogPolicy\x12!.cordon.admin.v1.LogPolicyRequest\x1a\".cordon.admin.v1.LogPolicyResponse\x12R\n" +
 	"\tListAudit\x12!.cordon.admin.v1.ListAuditRequest\x1a\".cordon.admin.v1.ListAuditResponse\x12X\n" +
 	"\vVerifyAudit\x12#.cordon.admin.v1.VerifyAuditRequest\x1a$.cordon.admin.v1.VerifyAuditResponse\x12R\n" +
 	"\vExportAudit\x12#.cordon.admin.v1.ExportAuditRequest\x1a\x1c.cordon.admin.v1.AuditRecord0\x01\x12H\n" +
@@ -3147,57 +4052,69 @@ func file_coordinator_admin_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_admin_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_coordinator_admin_admin_proto_goTypes = []any{
-	(TokenKind)(0),                // 0: cordon.admin.v1.TokenKind
-	(*StatusRequest)(nil),         // 1: cordon.admin.v1.StatusRequest
-	(*StatusResponse)(nil),        // 2: cordon.admin.v1.StatusResponse
-	(*Token)(nil),                 // 3: cordon.admin.v1.Token
-	(*CreateTokenRequest)(nil),    // 4: cordon.admin.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),   // 5: cordon.admin.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),     // 6: cordon.admin.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),    // 7: cordon.admin.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),    // 8: cordon.admin.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),   // 9: cordon.admin.v1.RevokeTokenResponse
-	(*Node)(nil),                  // 10: cordon.admin.v1.Node
-	(*ListNodesRequest)(nil),      // 11: cordon.admin.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),     // 12: cordon.admin.v1.ListNodesResponse
-	(*GetNodeRequest)(nil),        // 13: cordon.admin.v1.GetNodeRequest
-	(*GetNodeResponse)(nil),       // 14: cordon.admin.v1.GetNodeResponse
-	(*ApproveNodeRequest)(nil),    // 15: cordon.admin.v1.ApproveNodeRequest
-	(*ApproveNodeResponse)(nil),   // 16: cordon.admin.v1.ApproveNodeResponse
-	(*RemoveNodeRequest)(nil),     // 17: cordon.admin.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),    // 18: cordon.admin.v1.RemoveNodeResponse
-	(*TagNodeRequest)(nil),        // 19: cordon.admin.v1.TagNodeRequest
-	(*TagNodeResponse)(nil),       // 20: cordon.admin.v1.TagNodeResponse
-	(*Route)(nil),                 // 21: cordon.admin.v1.Route
-	(*ListRoutesRequest)(nil),     // 22: cordon.admin.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),    // 23: cordon.admin.v1.ListRoutesResponse
-	(*ApproveRouteRequest)(nil),   // 24: cordon.admin.v1.ApproveRouteRequest
-	(*ApproveRouteResponse)(nil),  // 25: cordon.admin.v1.ApproveRouteResponse
-	(*Problem)(nil),               // 26: cordon.admin.v1.Problem
-	(*GetPolicyRequest)(nil),      // 27: cordon.admin.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),     // 28: cordon.admin.v1.GetPolicyResponse
-	(*SetPolicyRequest)(nil),      // 29: cordon.admin.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),     // 30: cordon.admin.v1.SetPolicyResponse
-	(*CheckPolicyRequest)(nil),    // 31: cordon.admin.v1.CheckPolicyRequest
-	(*CheckPolicyResponse)(nil),   // 32: cordon.admin.v1.CheckPolicyResponse
-	(*TestPolicyRequest)(nil),     // 33: cordon.admin.v1.TestPolicyRequest
-	(*TestResult)(nil),            // 34: cordon.admin.v1.TestResult
-	(*TestPolicyResponse)(nil),    // 35: cordon.admin.v1.TestPolicyResponse
-	(*ExplainPolicyRequest)(nil),  // 36: cordon.admin.v1.ExplainPolicyRequest
-	(*ExplainPolicyResponse)(nil), // 37: cordon.admin.v1.ExplainPolicyResponse
-	(*ReachPolicyRequest)(nil),    // 38: cordon.admin.v1.ReachPolicyRequest
-	(*ReachEntry)(nil),            // 39: cordon.admin.v1.ReachEntry
-	(*ReachPolicyResponse)(nil),   // 40: cordon.admin.v1.ReachPolicyResponse
-	(*AuditRecord)(nil),           // 41: cordon.admin.v1.AuditRecord
-	(*ListAuditRequest)(nil),      // 42: cordon.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),     // 43: cordon.admin.v1.ListAuditResponse
-	(*VerifyAuditRequest)(nil),    // 44: cordon.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),   // 45: cordon.admin.v1.VerifyAuditResponse
-	(*ExportAuditRequest)(nil),    // 46: cordon.admin.v1.ExportAuditRequest
-	(*BackupRequest)(nil),         // 47: cordon.admin.v1.BackupRequest
-	(*BackupChunk)(nil),           // 48: cordon.admin.v1.BackupChunk
+	(TokenKind)(0),                 // 0: cordon.admin.v1.TokenKind
+	(*StatusRequest)(nil),          // 1: cordon.admin.v1.StatusRequest
+	(*StatusResponse)(nil),         // 2: cordon.admin.v1.StatusResponse
+	(*Token)(nil),                  // 3: cordon.admin.v1.Token
+	(*CreateTokenRequest)(nil),     // 4: cordon.admin.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),    // 5: cordon.admin.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),      // 6: cordon.admin.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),     // 7: cordon.admin.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),     // 8: cordon.admin.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),    // 9: cordon.admin.v1.RevokeTokenResponse
+	(*Node)(nil),                   // 10: cordon.admin.v1.Node
+	(*ListNodesRequest)(nil),       // 11: cordon.admin.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),      // 12: cordon.admin.v1.ListNodesResponse
+	(*GetNodeRequest)(nil),         // 13: cordon.admin.v1.GetNodeRequest
+	(*GetNodeResponse)(nil),        // 14: cordon.admin.v1.GetNodeResponse
+	(*ApproveNodeRequest)(nil),     // 15: cordon.admin.v1.ApproveNodeRequest
+	(*ApproveNodeResponse)(nil),    // 16: cordon.admin.v1.ApproveNodeResponse
+	(*RemoveNodeRequest)(nil),      // 17: cordon.admin.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),     // 18: cordon.admin.v1.RemoveNodeResponse
+	(*TagNodeRequest)(nil),         // 19: cordon.admin.v1.TagNodeRequest
+	(*TagNodeResponse)(nil),        // 20: cordon.admin.v1.TagNodeResponse
+	(*Route)(nil),                  // 21: cordon.admin.v1.Route
+	(*ListRoutesRequest)(nil),      // 22: cordon.admin.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),     // 23: cordon.admin.v1.ListRoutesResponse
+	(*ApproveRouteRequest)(nil),    // 24: cordon.admin.v1.ApproveRouteRequest
+	(*ApproveRouteResponse)(nil),   // 25: cordon.admin.v1.ApproveRouteResponse
+	(*Problem)(nil),                // 26: cordon.admin.v1.Problem
+	(*GetPolicyRequest)(nil),       // 27: cordon.admin.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),      // 28: cordon.admin.v1.GetPolicyResponse
+	(*SetPolicyRequest)(nil),       // 29: cordon.admin.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),      // 30: cordon.admin.v1.SetPolicyResponse
+	(*ConfirmPolicyRequest)(nil),   // 31: cordon.admin.v1.ConfirmPolicyRequest
+	(*ConfirmPolicyResponse)(nil),  // 32: cordon.admin.v1.ConfirmPolicyResponse
+	(*RollBackPolicyRequest)(nil),  // 33: cordon.admin.v1.RollBackPolicyRequest
+	(*RollBackPolicyResponse)(nil), // 34: cordon.admin.v1.RollBackPolicyResponse
+	(*CheckPolicyRequest)(nil),     // 35: cordon.admin.v1.CheckPolicyRequest
+	(*CheckPolicyResponse)(nil),    // 36: cordon.admin.v1.CheckPolicyResponse
+	(*TestPolicyRequest)(nil),      // 37: cordon.admin.v1.TestPolicyRequest
+	(*TestResult)(nil),             // 38: cordon.admin.v1.TestResult
+	(*TestPolicyResponse)(nil),     // 39: cordon.admin.v1.TestPolicyResponse
+	(*ExplainPolicyRequest)(nil),   // 40: cordon.admin.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),  // 41: cordon.admin.v1.ExplainPolicyResponse
+	(*ReachPolicyRequest)(nil),     // 42: cordon.admin.v1.ReachPolicyRequest
+	(*ReachEntry)(nil),             // 43: cordon.admin.v1.ReachEntry
+	(*ReachPolicyResponse)(nil),    // 44: cordon.admin.v1.ReachPolicyResponse
+	(*PolicyVersion)(nil),          // 45: cordon.admin.v1.PolicyVersion
+	(*DiffPolicyRequest)(nil),      // 46: cordon.admin.v1.DiffPolicyRequest
+	(*ReachSet)(nil),               // 47: cordon.admin.v1.ReachSet
+	(*ReachChange)(nil),            // 48: cordon.admin.v1.ReachChange
+	(*DiffPolicyResponse)(nil),     // 49: cordon.admin.v1.DiffPolicyResponse
+	(*LogPolicyRequest)(nil),       // 50: cordon.admin.v1.LogPolicyRequest
+	(*PolicyEdit)(nil),             // 51: cordon.admin.v1.PolicyEdit
+	(*LogPolicyResponse)(nil),      // 52: cordon.admin.v1.LogPolicyResponse
+	(*AuditRecord)(nil),            // 53: cordon.admin.v1.AuditRecord
+	(*ListAuditRequest)(nil),       // 54: cordon.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),      // 55: cordon.admin.v1.ListAuditResponse
+	(*VerifyAuditRequest)(nil),     // 56: cordon.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),    // 57: cordon.admin.v1.VerifyAuditResponse
+	(*ExportAuditRequest)(nil),     // 58: cordon.admin.v1.ExportAuditRequest
+	(*BackupRequest)(nil),          // 59: cordon.admin.v1.BackupRequest
+	(*BackupChunk)(nil),            // 60: cordon.admin.v1.BackupChunk
 }
 var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	0,  // 0: cordon.admin.v1.Token.kind:type_name -> cordon.admin.v1.TokenKind
@@ -3211,57 +4128,74 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	21, // 8: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
 	21, // 9: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
 	26, // 10: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	26, // 11: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	34, // 12: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
-	39, // 13: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
-	41, // 14: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
-	1,  // 15: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
-	4,  // 16: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
-	6,  // 17: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
-	8,  // 18: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
-	11, // 19: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
-	13, // 20: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
-	15, // 21: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	17, // 22: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	19, // 23: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	22, // 24: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	24, // 25: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	27, // 26: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	29, // 27: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	31, // 28: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	33, // 29: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	36, // 30: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	38, // 31: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	42, // 32: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	44, // 33: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	46, // 34: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	47, // 35: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,  // 36: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	5,  // 37: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	7,  // 38: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	9,  // 39: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	12, // 40: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	14, // 41: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	16, // 42: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	18, // 43: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	20, // 44: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	23, // 45: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	25, // 46: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	28, // 47: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	30, // 48: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	32, // 49: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	35, // 50: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	37, // 51: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	40, // 52: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	43, // 53: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	45, // 54: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	41, // 55: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	48, // 56: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	36, // [36:57] is the sub-list for method output_type
-	15, // [15:36] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	49, // 11: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
+	26, // 12: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	38, // 13: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
+	43, // 14: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
+	45, // 15: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
+	45, // 16: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
+	47, // 17: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
+	47, // 18: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
+	48, // 19: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
+	48, // 20: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
+	26, // 21: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	51, // 22: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	53, // 23: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	1,  // 24: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
+	4,  // 25: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
+	6,  // 26: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
+	8,  // 27: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
+	11, // 28: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
+	13, // 29: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
+	15, // 30: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
+	17, // 31: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	19, // 32: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	22, // 33: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	24, // 34: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	27, // 35: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	29, // 36: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	31, // 37: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	33, // 38: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	35, // 39: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	37, // 40: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	40, // 41: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	42, // 42: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	46, // 43: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	50, // 44: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	54, // 45: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	56, // 46: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	58, // 47: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	59, // 48: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,  // 49: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	5,  // 50: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	7,  // 51: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	9,  // 52: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	12, // 53: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	14, // 54: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	16, // 55: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	18, // 56: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	20, // 57: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	23, // 58: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	25, // 59: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	28, // 60: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	30, // 61: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	32, // 62: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	34, // 63: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	36, // 64: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	39, // 65: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	41, // 66: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	44, // 67: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	49, // 68: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	52, // 69: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	55, // 70: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	57, // 71: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	53, // 72: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	60, // 73: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	49, // [49:74] is the sub-list for method output_type
+	24, // [24:49] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_admin_admin_proto_init() }
@@ -3275,7 +4209,7 @@ func file_coordinator_admin_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_admin_admin_proto_rawDesc), len(file_coordinator_admin_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   48,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

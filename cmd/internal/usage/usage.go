@@ -21,8 +21,14 @@ import (
 	"golang.org/x/term"
 )
 
-// Main runs a program and gives its exit status: 0, or 1 after one line on
-// standard error. words gives an error's words for people; it may be nil.
+// Exit is the error of a command that has said all there is to say: its number is
+// the program's exit status.
+type Exit int
+
+func (e Exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// Main runs a program and gives its exit status: 0, an [Exit], or 1 after one line
+// on standard error. words gives an error's words for people; it may be nil.
 func Main(app *cli.App, args []string, words func(error) error) int {
 	prepare(app)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -30,6 +36,10 @@ func Main(app *cli.App, args []string, words func(error) error) int {
 	err := app.RunContext(ctx, reorder(app, args))
 	if err == nil {
 		return 0
+	}
+	var status Exit
+	if errors.As(err, &status) {
+		return int(status)
 	}
 	if words != nil {
 		err = words(err)

@@ -148,6 +148,7 @@ func refusal(err error) error {
 		{registry.ErrNotFound, connect.CodeNotFound},
 		{registry.ErrToken, connect.CodePermissionDenied},
 		{registry.ErrStale, connect.CodeAborted},
+		{registry.ErrUnconfirmed, connect.CodeFailedPrecondition},
 		{registry.ErrExists, connect.CodeAlreadyExists},
 		{registry.ErrPolicy, connect.CodeInvalidArgument},
 		{registry.ErrInvalid, connect.CodeInvalidArgument},

@@ -26,6 +26,7 @@ func (a *API) Status(ctx context.Context, _ *connect.Request[admin.StatusRequest
 	if v := state.Policy(); v != nil {
 		out.PolicyRevision = v.Revision
 	}
+	out.PolicyUntil = untilOf(state.Policy())
 	for _, p := range present {
 		if !p.Connected {
 			continue

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -29,11 +30,16 @@ func (a *API) GetPolicy(_ context.Context, req *connect.Request[admin.GetPolicyR
 	if !ok {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no policy was in force then, or it is older than the history that is kept"))
 	}
-	return connect.NewResponse(&admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time)}), nil
+	out := &admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time)}
+	if v == state.Policy() {
+		out.Until = untilOf(v)
+	}
+	return connect.NewResponse(out), nil
 }
 
 // SetPolicy checks a policy, runs its tests on the real nodes, and puts it in
-// force. A policy with an error, or one of whose tests fails, changes nothing.
+// force. A policy with an error, or one of whose tests fails, changes nothing,
+// and neither does a dry run.
 func (a *API) SetPolicy(ctx context.Context, req *connect.Request[admin.SetPolicyRequest]) (*connect.Response[admin.SetPolicyResponse], error) {
 	m := req.Msg
 	problems, pol := check(m.File, m.Text)
@@ -48,11 +54,20 @@ func (a *API) SetPolicy(ctx context.Context, req *connect.Request[admin.SetPolic
 	if !acceptable(problems) {
 		return nil, refused(problems)
 	}
-	result, err := a.do(ctx, registry.SetPolicy{Text: m.Text, File: fileName(m.File), Expected: m.ExpectedRevision})
+	command := registry.SetPolicy{Text: m.Text, File: fileName(m.File), Expected: m.ExpectedRevision, ConfirmWithin: time.Duration(m.ConfirmWithin) * time.Second}
+	if m.DryRun {
+		out, err := a.tryPolicy(command, pol)
+		if err != nil {
+			return nil, err
+		}
+		out.Problems = problems
+		return connect.NewResponse(out), nil
+	}
+	result, err := a.do(ctx, command)
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&admin.SetPolicyResponse{Revision: result.Policy.Revision, Problems: problems, Changed: result.Changed}), nil
+	return connect.NewResponse(&admin.SetPolicyResponse{Revision: result.Policy.Revision, Problems: problems, Changed: result.Changed, Until: untilOf(result.Policy)}), nil
 }
 
 // CheckPolicy says what is wrong with a policy text.
@@ -206,28 +221,6 @@ func explanation(m *compile.Mesh, e compile.Explanation) *admin.ExplainPolicyRes
 		}
 	}
 	return out
-}
-
-// ReachPolicy gives the matrix of who can reach what.
-func (a *API) ReachPolicy(_ context.Context, _ *connect.Request[admin.ReachPolicyRequest]) (*connect.Response[admin.ReachPolicyResponse], error) {
-	state := a.Registry.Snapshot()
-	pol, err := state.Policy().Parsed()
-	if err != nil {
-		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
-	}
-	mesh, out := distribute.Compiled(state, pol), new(admin.ReachPolicyResponse)
-	for _, n := range state.SortedNodes() {
-		out.Nodes = append(out.Nodes, n.Name)
-	}
-	for access := range mesh.Reach() {
-		e := &admin.ReachEntry{Src: nameOf(state, access.Src), Dst: nameOf(state, access.Dst)}
-		for _, s := range access.Open {
-			e.Services = append(e.Services, serviceText(s))
-		}
-		out.Entries = append(out.Entries, e)
-	}
-	out.Table = mesh.ReachTable()
-	return connect.NewResponse(out), nil
 }
 
 func nameOf(state *registry.State, id string) string {

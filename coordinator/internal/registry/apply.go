@@ -64,12 +64,18 @@ func (v TokenRevoked) apply(s *State, _ Entry) {
 }
 
 func (v PolicySet) apply(s *State, e Entry) {
-	next := &PolicyVersion{Revision: e.Revision, File: v.File, Text: v.Text, Author: v.Author, Time: e.Time}
+	next := &PolicyVersion{Revision: e.Revision, File: v.File, Text: v.Text, Author: v.Author, Time: e.Time, Until: v.Until, Reverts: v.Reverts}
 	if v.parsed != nil {
 		next.parse.Do(func() { next.pol = v.parsed })
 	}
 	kept := s.policies[max(0, len(s.policies)-maxPolicies+1):]
 	s.policies = append(slices.Clip(slices.Clone(kept)), next)
+}
+
+func (v PolicyConfirmed) apply(s *State, _ Entry) {
+	if current := s.Policy(); current != nil {
+		s.policies = append(slices.Clone(s.policies[:len(s.policies)-1]), current.confirmedBy(v.By))
+	}
 }
 
 func (v IncarnationBegun) apply(s *State, _ Entry) {

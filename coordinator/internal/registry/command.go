@@ -111,10 +111,15 @@ type (
 
 	// SetPolicy puts a policy in force. Expected is the revision of the policy that
 	// the author started from (ErrStale if another is in force); 0: whatever is.
+	//
+	// With ConfirmWithin the policy before comes back after that time, unless
+	// ConfirmPolicy comes first; until one of the two happens no other policy is
+	// taken (ErrUnconfirmed), so that nobody builds on what may go.
 	SetPolicy struct {
-		Text     string
-		File     string
-		Expected uint64
+		Text          string
+		File          string
+		Expected      uint64
+		ConfirmWithin time.Duration // 0: it stays; at most MaxConfirmWithin
 	}
 
 	// Observe tells what is seen outside of the mesh: who is on duty, and that a new
@@ -122,6 +127,15 @@ type (
 	Observe struct {
 		Duty map[string]map[string]time.Time // roster, login, until when
 	}
+
+	// ConfirmPolicy lets a policy that awaits confirmation stay. Revision is its
+	// own; 0: that of whichever is in force. It fails with ErrStale when it is too
+	// late, and with ErrInvalid if nothing awaits confirmation.
+	ConfirmPolicy struct{ Revision uint64 }
+
+	// RollBackPolicy puts the policy before back at once, instead of one that
+	// awaits confirmation (ErrInvalid if none does).
+	RollBackPolicy struct{}
 
 	// TakeRevocations takes over revocations that nodes kept and this state lacks.
 	// The caller has verified their signatures.

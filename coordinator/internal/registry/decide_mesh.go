@@ -41,7 +41,15 @@ func (c SetPolicy) decide(d *decision) error {
 	if c.Expected != 0 && (current == nil || current.Revision != c.Expected) {
 		return stalePolicy(c.Expected, current)
 	}
+	if current.Awaits() {
+		return fmt.Errorf("policy of revision %d: %w until %v, by %s: confirm it or roll it back, then set another",
+			current.Revision, ErrUnconfirmed, current.Until, current.Author)
+	}
 	if err := checkWord("policy file name", c.File); err != nil {
+		return err
+	}
+	until, err := d.confirmBy(c.ConfirmWithin)
+	if err != nil {
 		return err
 	}
 	parsed, warnings, err := policy.Parse(c.File, []byte(c.Text))
@@ -53,8 +61,8 @@ func (c SetPolicy) decide(d *decision) error {
 		d.result.Policy = current
 		return nil
 	}
-	d.emit(PolicySet{File: c.File, Text: c.Text, Author: d.actor, parsed: parsed})
-	d.record("policy.set", c.File, "%d bytes, replaces revision %d", len(c.Text), current.revision())
+	d.emit(PolicySet{File: c.File, Text: c.Text, Author: d.actor, Until: until, parsed: parsed})
+	d.record("policy.set", c.File, "%d bytes, replaces revision %d%s", len(c.Text), current.revision(), untilText(until))
 	d.result.Policy = d.state.Policy()
 	d.settleAll()
 	if parsed.Timely() && !sameDay(d.state.Observed().Time, d.now) {

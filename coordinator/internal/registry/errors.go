@@ -17,6 +17,7 @@ var (
 	ErrRevokedKey    = errors.New("node key was revoked")         // a removed node's key
 	ErrKnownKey      = errors.New("node key is already enrolled") // and not by this token
 	ErrStale         = errors.New("changed meanwhile")            // an older statement; a policy edited by somebody else
+	ErrUnconfirmed   = errors.New("awaits confirmation")          // the policy in force: nothing replaces it before
 	ErrPolicy        = errors.New("policy refused")               // see PolicyError
 	ErrExhausted     = errors.New("no address left")              // in one of the ranges
 )

@@ -67,11 +67,18 @@ type (
 		Text   string `json:"text"`
 		Author Actor  `json:"author"`
 
+		Until   time.Time `json:"until,omitzero"`    // as PolicyVersion says
+		Reverts uint64    `json:"reverts,omitempty"` // likewise
+
 		parsed *policy.Policy // from the decision, to parse only once; nil when read back
 	}
 	// Observed replaces what was seen outside of the mesh.
 	Observed struct {
 		Duty map[string]map[string]time.Time `json:"duty,omitempty"`
+	}
+	// PolicyConfirmed lets the policy in force stay.
+	PolicyConfirmed struct {
+		By Actor `json:"by"`
 	}
 	// IncarnationBegun follows a restore.
 	IncarnationBegun struct {
@@ -89,6 +96,7 @@ func (RevocationTaken) kind() string  { return "revocation-taken" }
 func (TokenCreated) kind() string     { return "token-created" }
 func (TokenRevoked) kind() string     { return "token-revoked" }
 func (PolicySet) kind() string        { return "policy-set" }
+func (PolicyConfirmed) kind() string  { return "policy-confirmed" }
 func (IncarnationBegun) kind() string { return "incarnation-begun" }
 
 // eventVersion is raised when an event's meaning changes; a program refuses a
@@ -150,6 +158,8 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[PolicySet](data)
 	case Observed{}.kind():
 		return decodeAs[Observed](data)
+	case PolicyConfirmed{}.kind():
+		return decodeAs[PolicyConfirmed](data)
 	case IncarnationBegun{}.kind():
 		return decodeAs[IncarnationBegun](data)
 	}

@@ -23,6 +23,10 @@ type model struct {
 	given   map[netip.Addr]string // every address ever given, and to whom
 	policy  string
 	epoch   uint64
+
+	awaits bool // the policy awaits confirmation
+	before string
+	until  time.Time
 }
 
 type modelToken struct {
@@ -168,11 +172,42 @@ func (m *model) revokeToken(t *rapid.T) {
 
 func (m *model) setPolicy(t *rapid.T) {
 	text := rapid.SampledFrom([]string{"{}", routerPolicy}).Draw(t, "policy")
-	r := m.send(t, registry.SetPolicy{Text: text, File: "p"}, nil)
+	c := registry.SetPolicy{Text: text, File: "p", ConfirmWithin: time.Duration(rapid.IntRange(0, 1).Draw(t, "hours")) * time.Hour}
+	switch {
+	case m.awaits:
+		m.send(t, c, registry.ErrUnconfirmed)
+		return
+	case c.ConfirmWithin != 0 && m.policy == "":
+		m.send(t, c, registry.ErrInvalid)
+		return
+	}
+	r := m.send(t, c, nil)
 	if r.Changed == (m.policy == text) {
 		t.Fatalf("policy %q over %q: changed %t", text, m.policy, r.Changed)
 	}
+	if r.Changed && c.ConfirmWithin != 0 {
+		m.awaits, m.before, m.until = true, m.policy, m.now.Add(c.ConfirmWithin)
+	}
 	m.policy = text
+}
+
+func (m *model) confirm(t *rapid.T) {
+	switch {
+	case m.awaits && !m.now.Before(m.until):
+		m.send(t, registry.ConfirmPolicy{}, registry.ErrStale)
+	case m.awaits:
+		m.send(t, registry.ConfirmPolicy{}, nil)
+		m.awaits = false
+	}
+}
+
+func (m *model) rollBack(t *rapid.T) {
+	if !m.awaits {
+		m.send(t, registry.RollBackPolicy{}, registry.ErrInvalid)
+		return
+	}
+	m.send(t, registry.RollBackPolicy{}, nil)
+	m.awaits, m.policy = false, m.before
 }
 
 // check compares what readers see with the model.
@@ -232,7 +267,7 @@ func TestModel(t *testing.T) {
 			revoked: map[string]bool{}, given: map[netip.Addr]string{}}
 		t.Repeat(map[string]func(*rapid.T){
 			"enrol": m.enrol, "enrol too": m.enrol, "report": m.report, "remove": m.remove,
-			"create token": m.createToken, "revoke token": m.revokeToken, "set policy": m.setPolicy,
+			"create token": m.createToken, "revoke token": m.revokeToken, "set policy": m.setPolicy, "confirm": m.confirm, "roll back": m.rollBack,
 			"wait": func(t *rapid.T) {
 				m.now = m.now.Add(time.Duration(rapid.IntRange(1, 40).Draw(t, "minutes")) * time.Minute)
 			},
@@ -316,6 +351,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	f.Add([]byte(`{"v":1,"kind":"policy-confirmed","time":"2026-11-23T12:00:00Z","data":{"by":"x"}}`))
 	f.Add([]byte(`{"v":1,"kind":"node-removed","time":"2026-11-23T12:00:00Z","data":{}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := registry.DecodeState(b); err == nil {

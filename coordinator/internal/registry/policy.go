@@ -21,6 +21,13 @@ type PolicyVersion struct {
 	Author   Actor     `json:"author"`
 	Time     time.Time `json:"time"`
 
+	// Until is when it gives way to the one before, unless somebody confirms it
+	// first; zero: it stays. Confirmed is who did. Reverts is of one that took
+	// the place of an unconfirmed one: the revision of that.
+	Until     time.Time `json:"until,omitzero"`
+	Confirmed Actor     `json:"confirmed,omitempty"`
+	Reverts   uint64    `json:"reverts,omitempty"`
+
 	parse sync.Once // old versions are parsed only if somebody asks
 	pol   *policy.Policy
 	err   error

@@ -36,6 +36,8 @@ func (r *Registry) Run(ctx context.Context) error {
 			err = r.tail(ctx)
 		case <-poll:
 			err = r.tail(ctx)
+		case <-r.deadline():
+			err = r.expire(ctx)
 		}
 		if errors.Is(err, ErrFailed) {
 			return fmt.Errorf("registry at revision %d stops: %w", r.Snapshot().Revision, err)

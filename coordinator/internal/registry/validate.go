@@ -13,6 +13,7 @@ import (
 // Bounds on what a state accepts.
 const (
 	MaxTokenLifetime = 366 * 24 * time.Hour
+	MaxConfirmWithin = 7 * 24 * time.Hour
 	MaxUses          = 100_000
 	MaxTags          = 32
 	MaxAdvertised    = 256

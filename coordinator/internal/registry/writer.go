@@ -48,6 +48,7 @@ type Registry struct {
 
 	// Run's own.
 	saved       uint64 // revision of the last checkpoint that was begun
+	tried       uint64 // revision of the policy that was to be rolled back last
 	checkpoints chan *State
 }
 

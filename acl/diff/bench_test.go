@@ -1,0 +1,72 @@
+package diff_test
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/diff"
+)
+
+// hospital is a policy of 500 rules and a directory of n nodes: seven of ten
+// belong to people in one to three of 60 groups, the rest to 120 tags.
+func hospital(n int) (string, []compile.Node) {
+	const groups, tags, rules = 60, 120, 500
+	members := make([][]string, groups)
+	for u := range n / 2 {
+		for _, g := range []int{u % groups, u * 7 % groups, u * 31 % groups}[:1+u%3] {
+			members[g] = append(members[g], fmt.Sprintf("%q", fmt.Sprintf("u%d@h", u)))
+		}
+	}
+	var b strings.Builder
+	b.WriteString(`{"groups": {`)
+	for g, logins := range members {
+		fmt.Fprintf(&b, "\"group:g%d\": [%s],\n", g, strings.Join(logins, ", "))
+	}
+	b.WriteString(`}, "tagOwners": {`)
+	for t := range tags {
+		fmt.Fprintf(&b, "\"tag:t%d\": [],", t)
+	}
+	b.WriteString("},\n\"grants\": [\n{\"src\": [\"autogroup:member\"], \"dst\": [\"autogroup:self\"], \"ip\": [\"tcp:22\"]},\n")
+	for r := range rules {
+		src := fmt.Sprintf("group:g%d", r%groups)
+		if r%3 == 0 {
+			src = fmt.Sprintf("tag:t%d", r%tags)
+		}
+		fmt.Fprintf(&b, "{\"src\": [%q], \"dst\": [\"tag:t%d\"], \"ip\": [\"tcp:%d\", \"tcp:443\"]},\n", src, r*7%tags, 1000+r)
+	}
+	b.WriteString("]}")
+	nodes := make([]compile.Node, n)
+	for i := range nodes {
+		nodes[i] = compile.Node{ID: fmt.Sprintf("n%05d", i), Name: fmt.Sprintf("host-%d", i), Addrs: []netip.Addr{
+			netip.AddrFrom4([4]byte{100, 64, byte(i >> 8), byte(i)}), netip.AddrFrom16([16]byte{0xfd, 0x7a, 14: byte(i >> 8), 15: byte(i)})}}
+		if i%10 < 7 {
+			nodes[i].User = fmt.Sprintf("u%d@h", i*7%(n/2))
+		} else {
+			nodes[i].Tags = []string{fmt.Sprintf("tag:t%d", (i/10*3+i%10-7)%tags)}
+		}
+	}
+	return b.String(), nodes
+}
+
+// BenchmarkMeshes compares policies for 10,000 nodes: one grant more, and all of
+// them gone.
+func BenchmarkMeshes(b *testing.B) {
+	text, nodes := hospital(10_000)
+	was := mesh(parse(b, text), nodes)
+	for what, is := range map[string]string{
+		"comment": "// a comment\n" + text,
+		"a grant": strings.TrimSuffix(text, "]}") + `{"src": ["group:g1"], "dst": ["tag:t5"], "ip": ["tcp:3389"]}]}`,
+		"all":     text[:strings.Index(text, `"grants"`)] + `"grants": []}`,
+	} {
+		other := mesh(parse(b, is), nodes)
+		b.Run(what, func(b *testing.B) {
+			for b.Loop() {
+				diff.Meshes(was, other)
+			}
+			b.ReportMetric(float64(len(diff.Meshes(was, other).Gained)+len(diff.Meshes(was, other).Lost)), "lines")
+		})
+	}
+}

@@ -1,0 +1,226 @@
+package diff
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/compile"
+)
+
+// opening is what one rule opens at one destination.
+type opening struct {
+	from set // places
+	open []acl.Service
+	when string // the rule's conditions; empty: none
+	self bool   // to nodes of the same person alone
+}
+
+// judge finds what changes from places to places.
+type judge struct {
+	*surveyed
+	sources  [2]map[acl.Class]set // of the mesh that was, and that is
+	openings []opening
+	numbers  map[string]int // of openings, by what they say
+	bySet    map[setKey]set
+	spots    map[spot]*opened
+}
+
+// setKey names a list of classes that rules of one mesh share.
+type setKey struct {
+	mesh  int
+	first *acl.Class
+	size  int
+}
+
+// spot is a place as a destination: what a node enforces there.
+type spot struct {
+	place int
+	rules rules
+}
+
+// opened is what is open at a spot before and after: numbers of openings, sorted.
+type opened struct {
+	was, is []int
+	touched set // places from which it changes for everybody; nil: from none
+}
+
+func newJudge(s *surveyed, was, is *compile.Mesh) *judge {
+	j := &judge{surveyed: s, numbers: make(map[string]int), bySet: make(map[setKey]set), spots: make(map[spot]*opened)}
+	j.sources = [2]map[acl.Class]set{{}, {}}
+	for i, p := range s.places {
+		for mesh, class := range []acl.Class{p.was, p.is} {
+			if class == 0 {
+				continue
+			}
+			if j.sources[mesh][class] == nil {
+				j.sources[mesh][class] = newSet(len(s.places))
+			}
+			j.sources[mesh][class].add(i)
+		}
+	}
+	return j
+}
+
+// from gives the places in a list of classes.
+func (j *judge) from(mesh int, classes []acl.Class) set {
+	if len(classes) == 0 {
+		return nil
+	}
+	key := setKey{mesh, &classes[0], len(classes)}
+	found, ok := j.bySet[key]
+	if !ok {
+		found = newSet(len(j.places))
+		for _, c := range classes {
+			found.join(j.sources[mesh][c])
+		}
+		j.bySet[key] = found
+	}
+	return found
+}
+
+// at gives what is open at a spot.
+func (j *judge) at(s spot) *opened {
+	if o, ok := j.spots[s]; ok {
+		return o
+	}
+	o := &opened{
+		was: j.opens(0, j.wasSets.all[s.rules.was], j.places[s.place].was),
+		is:  j.opens(1, j.isSets.all[s.rules.is], j.places[s.place].is),
+	}
+	for _, n := range apart(o.was, o.is) {
+		if op := j.openings[n]; !op.self {
+			if o.touched == nil {
+				o.touched = newSet(len(j.places))
+			}
+			o.touched.join(op.from)
+		}
+	}
+	j.spots[s] = o
+	return o
+}
+
+// opens numbers what rules open at a class, sorted and without duplicates.
+func (j *judge) opens(mesh int, rules []acl.Rule, at acl.Class) []int {
+	var all []int
+	for i := range rules {
+		r := &rules[i]
+		if _, here := slices.BinarySearch(r.Dst, at); !here || at == 0 {
+			continue
+		}
+		o := opening{j.from(mesh, r.Src), r.Open, conditions(r), r.SameOwner}
+		key := fmt.Sprint(o.from, o.open, o.when, o.self)
+		n, ok := j.numbers[key]
+		if !ok {
+			n = len(j.openings)
+			j.numbers[key] = n
+			j.openings = append(j.openings, o)
+		}
+		all = append(all, n)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// apart gives what is in one of two ascending lists alone.
+func apart(a, b []int) []int {
+	var all []int
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] < b[0]:
+			all, a = append(all, a[0]), a[1:]
+		case a[0] > b[0]:
+			all, b = append(all, b[0]), b[1:]
+		default:
+			a, b = a[1:], b[1:]
+		}
+	}
+	return append(append(all, a...), b...)
+}
+
+// reach is what is open from one place, by condition.
+type reach map[string][]acl.Service
+
+func (j *judge) reach(from int, numbers []int, own bool) reach {
+	all := make(reach)
+	for _, n := range numbers {
+		if o := j.openings[n]; o.from.has(from) && (own || !o.self) {
+			all[o.when] = append(all[o.when], o.open...)
+		}
+	}
+	for when, open := range all {
+		all[when] = acl.MergeServices(slices.Clone(open))
+	}
+	return all
+}
+
+// under gives what is open to those who meet a condition.
+func (r reach) under(when string) []acl.Service {
+	if when == "" {
+		return r[""]
+	}
+	return acl.MergeServices(slices.Concat(r[""], r[when]))
+}
+
+// turn says what a change is of, but for the services.
+type turn struct {
+	gain          bool
+	with, without string
+}
+
+// turns are services by what becomes of them.
+type turns map[turn][]acl.Service
+
+func (t turns) add(key turn, open []acl.Service) {
+	if len(open) > 0 {
+		t[key] = acl.MergeServices(slices.Concat(t[key], open))
+	}
+}
+
+// compare tells what changes from one reach to another.
+func (t turns) compare(was, is reach) {
+	t.unconditional(true, less(is[""], was[""]), was)
+	t.unconditional(false, less(was[""], is[""]), is)
+	conditions := maps.Clone(was)
+	maps.Copy(conditions, is)
+	for _, when := range slices.Sorted(maps.Keys(conditions)) {
+		if when == "" {
+			continue
+		}
+		before, after := was.under(when), is.under(when)
+		t.add(turn{gain: true, with: when}, less(less(after, before), is[""]))
+		t.add(turn{gain: false, with: when}, less(less(before, after), was[""]))
+	}
+}
+
+// unconditional adds what changes for everybody. What the other side has under
+// a condition is told as such: it opens to more people, or stays open to some.
+func (t turns) unconditional(gain bool, open []acl.Service, other reach) {
+	for _, when := range slices.Sorted(maps.Keys(other)) {
+		if when != "" {
+			rest := less(open, other[when])
+			t.add(turn{gain: gain, without: when}, less(open, rest))
+			open = rest
+		}
+	}
+	t.add(turn{gain: gain}, open)
+}
+
+// between tells what changes from the places of one kind to those of another;
+// own adds what is open between nodes of one person alone.
+func (j *judge) between(from, to *kind, own bool) turns {
+	all := make(turns)
+	for _, dst := range to.places {
+		o := j.at(spot{dst, to.rules})
+		for _, src := range from.places {
+			if j.places[src].six != j.places[dst].six {
+				continue
+			}
+			if own || o.touched.has(src) {
+				all.compare(j.reach(src, o.was, own), j.reach(src, o.is, own))
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,86 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// less gives what is in a and not in b. Both are sorted and without overlap.
+func less(a, b []acl.Service) []acl.Service {
+	var left []acl.Service
+	for _, s := range a {
+		first, last := int(s.First), int(s.Last)
+		for _, hole := range b {
+			if hole.Protocol != s.Protocol || int(hole.Last) < first || int(hole.First) > last {
+				continue
+			}
+			if int(hole.First) > first {
+				left = append(left, acl.Service{Protocol: s.Protocol, First: uint16(first), Last: hole.First - 1})
+			}
+			first = int(hole.Last) + 1
+		}
+		if first <= last {
+			left = append(left, acl.Service{Protocol: s.Protocol, First: uint16(first), Last: uint16(last)})
+		}
+	}
+	return left
+}
+
+// conditions gives the conditions of a rule in words; empty: none.
+func conditions(r *acl.Rule) string {
+	var all []string
+	for _, fact := range r.Needs {
+		all = append(all, string(fact))
+	}
+	if !r.NotBefore.IsZero() {
+		all = append(all, "from "+r.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if !r.NotAfter.IsZero() {
+		all = append(all, "until "+r.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return strings.Join(all, " and ")
+}
+
+// whole is what a rule without protocol and ports opens.
+func whole() []acl.Service {
+	return []acl.Service{{Protocol: acl.ICMP, Last: 65535}, {Protocol: acl.TCP, Last: 65535}, {Protocol: acl.UDP, Last: 65535}, {Protocol: acl.ICMPv6, Last: 65535}}
+}
+
+// serviceTexts names services: "tcp/443", "udp/53-54", "icmp".
+func serviceTexts(open []acl.Service) []string {
+	if slices.Equal(open, whole()) {
+		return []string{"everything"}
+	}
+	all := make([]string, len(open))
+	for i, s := range open {
+		all[i] = serviceText(s)
+	}
+	return all
+}
+
+func serviceText(s acl.Service) string {
+	name := fmt.Sprintf("protocol %d", s.Protocol)
+	switch s.Protocol {
+	case acl.ICMP:
+		name = "icmp"
+	case acl.TCP:
+		name = "tcp"
+	case acl.UDP:
+		name = "udp"
+	case acl.ICMPv6:
+		name = "icmpv6"
+	case acl.SCTP:
+		name = "sctp"
+	}
+	switch {
+	case s.First == 0 && s.Last == 65535:
+		return name
+	case s.First == s.Last:
+		return fmt.Sprintf("%s/%d", name, s.First)
+	}
+	return fmt.Sprintf("%s/%d-%d", name, s.First, s.Last)
+}

@@ -1,0 +1,180 @@
+package migrate
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tailscale/hujson"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// removal is something that is left out.
+type removal struct {
+	step
+	item Item
+}
+
+// leaveOut puts into comments what a policy was refused for; left is false if
+// nothing can be done about it.
+func (m *migration) leaveOut(refusal error) (left bool, err error) {
+	var all policy.Errors
+	if !errors.As(refusal, &all) {
+		return false, nil
+	}
+	root, err := hujson.Parse(m.text)
+	if err != nil {
+		return false, nil // the refusal says it better
+	}
+	var out []removal
+	for _, e := range all {
+		w := wayTo(&root, m.offset(e.Pos))
+		where, effect, ok := scapegoat(w)
+		if !ok {
+			return false, nil
+		}
+		out = append(out, m.removal(where, reason(e), effect))
+		if w.section() == "ssh" { // its tests would speak of rules that are not there
+			if tests := member(&root, "sshtests"); tests != nil {
+				out = append(out, m.removal(tests, "ssh is left out", Unproved))
+			}
+		}
+	}
+	m.comment(out)
+	return true, nil
+}
+
+// reason gives what is wrong in one line, without a place.
+func reason(e *policy.Error) string {
+	text := e.Why
+	if e.Text != "" && !strings.Contains(text, e.Text) {
+		text = fmt.Sprintf("%q: %s", e.Text, text)
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// scapegoat chooses what to leave out because of an error: the least whose
+// absence opens nothing. Not ok: there is nothing like that.
+func scapegoat(w way) (part way, effect Effect, ok bool) {
+	to := func(n int, effect Effect) (way, Effect, bool) {
+		n = min(n, len(w))
+		return w[:n], effect, n > 0
+	}
+	switch w.section() {
+	case "":
+		return nil, "", false
+	case "grants", "acls":
+		switch {
+		case len(w) < 2: // the section is no list, or stands twice
+			return nil, "", false
+		case len(w) > 3 && slices.Contains([]string{"src", "dst", "users", "ports", "ip"}, w.under(2)):
+			return to(4, Less) // any of the list will do: without one it is narrower
+		}
+		return to(2, Less)
+	case "tests", "sshtests":
+		if len(w) > 3 && (w.under(2) == "accept" || w.under(2) == "deny") {
+			return to(4, Unproved)
+		}
+		return to(2, Unproved)
+	case "ssh": // a rule that checks stands before one that accepts: without it that would count
+		return to(1, Less)
+	case "groups", "tagowners":
+		return to(3, Less)
+	case "hosts", "ipsets", "postures": // in part they would be others: whoever names them goes too
+		return to(2, Less)
+	case "nodeattrs":
+		return to(2, None)
+	case "autoapprovers":
+		if w.under(1) == "routes" {
+			return to(4, Less)
+		}
+		return to(3, Less)
+	case "defaultsrcposture": // without it rules would be wider
+		return nil, "", false
+	}
+	return to(1, Narrowed)
+}
+
+// member finds a section by its name in lower case.
+func member(root *hujson.Value, name string) way {
+	object, ok := root.Value.(*hujson.Object)
+	if !ok {
+		return nil
+	}
+	for i := range object.Members {
+		if w := wayTo(root, object.Members[i].Name.StartOffset); w.section() == name {
+			return w[:1]
+		}
+	}
+	return nil
+}
+
+func (m *migration) removal(w way, why string, effect Effect) removal {
+	last := w[len(w)-1]
+	return removal{last, Item{m.line(last.start), w.String(), why, effect}}
+}
+
+// comment puts what is left out into comments, where it stood.
+func (m *migration) comment(all []removal) {
+	slices.SortStableFunc(all, func(a, b removal) int { return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(b.end, a.end)) })
+	var splices []splice
+	end := 0
+	for _, r := range all {
+		if r.start < end {
+			continue // within what is left out already
+		}
+		end = m.comma(r.end)
+		was := strings.ReplaceAll(string(m.text[r.start:r.end]), "*/", "* /")
+		splices = append(splices, splice{r.start, end, fmt.Sprintf("/* left out (%s): %s */", strings.ReplaceAll(r.item.Why, "*/", "* /"), was)})
+		m.items = append(m.items, r.item)
+	}
+	m.apply(splices)
+}
+
+// comma gives the end of a value with the comma behind it, if there is one.
+func (m *migration) comma(end int) int {
+	rest := m.text[end:]
+	for len(rest) > 0 {
+		switch {
+		case rest[0] == ',':
+			return len(m.text) - len(rest) + 1
+		case bytes.HasPrefix(rest, []byte("//")):
+			_, rest, _ = bytes.Cut(rest, []byte("\n"))
+		case bytes.HasPrefix(rest, []byte("/*")):
+			_, rest, _ = bytes.Cut(rest, []byte("*/"))
+		case bytes.IndexByte([]byte(" \t\r\n"), rest[0]) >= 0:
+			rest = rest[1:]
+		default:
+			return end
+		}
+	}
+	return end
+}
+
+// dropKeys leaves out the keys that have no effect here.
+func (m *migration) dropKeys(warnings []policy.Warning) error {
+	root, err := hujson.Parse(m.text)
+	if err != nil {
+		return err
+	}
+	var out []removal
+	for _, warning := range warnings {
+		at := m.offset(warning.Pos)
+		w := wayTo(&root, at)
+		if len(w) > 0 && w[len(w)-1].start == at && w[len(w)-1].keyEnd > 0 && w[len(w)-1].key == warning.Text {
+			out = append(out, m.removal(w, warning.Why, None))
+		}
+	}
+	m.comment(out)
+	return nil
+}
+
+// silent tells whether the file has no section of rules.
+func (m *migration) silent() bool {
+	root, err := hujson.Parse(m.text)
+	return err == nil && member(&root, "grants") == nil && member(&root, "acls") == nil
+}

@@ -1,0 +1,153 @@
+package migrate_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tailscale/hujson"
+
+	"github.com/cordonmesh/cordon/acl/migrate"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// reported gives the items in lines: line, place and effect.
+func reported(c migrate.Carried) string {
+	var b strings.Builder
+	for _, item := range c.Items {
+		fmt.Fprintf(&b, "%d %s: %s\n", item.Line, item.Where, item.Effect)
+	}
+	return b.String()
+}
+
+// bare gives a policy without comments, blanks and last commas.
+func bare(t *testing.T, text string) string {
+	t.Helper()
+	v, err := hujson.Parse([]byte(text))
+	if err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	v.Minimize()
+	return string(v.Pack())
+}
+
+func TestCarried(t *testing.T) {
+	const less, none, narrowed, unproved, same = migrate.Less, migrate.None, migrate.Narrowed, migrate.Unproved, migrate.Same
+	for _, c := range []struct {
+		what, text, want, report string
+		faithful                 bool
+	}{
+		{"what is ours already", `{"tagOwners": {"tag:a": []}, "grants": [{"src": ["a@b"], "dst": ["tag:a"], "ip": ["22"]}]}`,
+			`{"tagOwners":{"tag:a":[]},"grants":[{"src":["a@b"],"dst":["tag:a"],"ip":["22"]}]}`, "", true},
+		{"other spellings and old names", `{"Hosts": {"h": "10.0.0.1"}, "ACLs": [{"action": "accept", "users": ["a@b"], "ports": ["h:22"]}]}`,
+			`{"hosts":{"h":"10.0.0.1"},"acls":[{"action":"accept","src":["a@b"],"dst":["h:22"]}]}`,
+			fmt.Sprintf("1 Hosts: %s\n1 ACLs: %[1]s\n1 users: %[1]s\n1 ports: %[1]s\n", same), true},
+		{"keys without an effect here", "{\"derpMap\": {\"OmitDefaultRegions\": true},\n\"acls\": [], \"randomizeClientPort\": true}",
+			`{"acls":[]}`, fmt.Sprintf("1 derpMap: %s\n2 randomizeClientPort: %[1]s\n", none), true},
+		{"a destination of another kind", `{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["svc:web:443", "10.0.0.1:22"]}]}`,
+			`{"acls":[{"action":"accept","src":["a@b"],"dst":["10.0.0.1:22"]}]}`, fmt.Sprintf("1 acls[0].dst[0]: %s\n", less), false},
+		{"the last of a list", `{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["10.0.0.1:22", "svc:web:443"]}]}`,
+			`{"acls":[{"action":"accept","src":["a@b"],"dst":["10.0.0.1:22"]}]}`, fmt.Sprintf("1 acls[0].dst[1]: %s\n", less), false},
+		{"a condition takes its rule along", "{\"grants\": [\n{\"src\": [\"a@b\"], \"dst\": [\"10.0.0.1\"], \"ip\": [\"22\"], \"srcPosture\": [\"posture:gone\"]},\n{\"src\": [\"a@b\"], \"dst\": [\"10.0.0.1\"], \"ip\": [\"80\"]}]}",
+			`{"grants":[{"src":["a@b"],"dst":["10.0.0.1"],"ip":["80"]}]}`, fmt.Sprintf("2 grants[0]: %s\n", less), false},
+		{"a key of a rule that nobody knows", `{"grants": [{"src": ["a@b"], "dst": ["10.0.0.1"], "ip": ["22"], "onlyOnSundays": true}]}`,
+			`{"grants":[]}`, fmt.Sprintf("1 grants[0]: %s\n", less), false},
+		{"a section that nobody knows", "{\n\"quotas\": {\"a\": [1]}, // why\n\"acls\": []}", `{"acls":[]}`, fmt.Sprintf("2 quotas: %s\n", narrowed), false},
+		{"a set that takes away takes its rules along", `{"ipsets": {"ipset:x": ["10.0.0.0/8", "remove autogroup:internet"]}, "grants": [{"src": ["a@b"], "dst": ["ipset:x", "10.1.1.1"], "ip": ["22"]}]}`,
+			`{"ipsets":{},"grants":[{"src":["a@b"],"dst":["10.1.1.1"],"ip":["22"]}]}`, fmt.Sprintf("1 ipsets.ipset:x: %s\n1 grants[0].dst[0]: %[1]s\n", less), false},
+		{"a member of a group", `{"groups": {"group:a": ["group:b", "a@b"]}, "acls": []}`, `{"groups":{"group:a":["a@b"]},"acls":[]}`, fmt.Sprintf("1 groups.group:a[0]: %s\n", less), false},
+		{"a test", `{"acls": [], "tests": [{"src": "a@b", "deny": ["10.0.0.1:22"], "srcPostureAttrs": {"a": "b"}}]}`, `{"acls":[],"tests":[]}`, fmt.Sprintf("1 tests[0]: %s\n", unproved), false},
+		{"ssh stands and falls together", `{"acls": [], "ssh": [{"action": "check", "src": ["a@b"], "dst": ["a@b"], "users": ["*"]}, {"action": "accept", "src": ["a@b"], "dst": ["a@b"], "users": ["root"]}], "sshTests": [{"src": "a@b", "dst": ["a@b"], "accept": ["root"]}]}`,
+			`{"acls":[]}`, fmt.Sprintf("1 ssh: %s\n1 sshTests: %s\n", less, unproved), false},
+		{"a comment in what is left out", "{\"acls\": [{\"action\": \"accept\", \"src\": [\"a@b\"], /* one */ \"proto\": \"pigeon\", \"dst\": [\"10.0.0.1:22\"]} /* two */, ]}",
+			`{"acls":[]}`, fmt.Sprintf("1 acls[0]: %s\n", less), false},
+		{"no rules at all", `{"groups": {}}`, `{"groups":{}}`, fmt.Sprintf("1 : %s\n", less), false},
+	} {
+		got, err := migrate.Options{}.File("p", []byte(c.text))
+		if err != nil {
+			t.Errorf("%s: %v", c.what, err)
+			continue
+		}
+		if bare(t, got.Policy) != c.want {
+			t.Errorf("%s: the policy is\n%s\nwant\n%s", c.what, got.Policy, c.want)
+		}
+		if reported(got) != c.report || got.Faithful() != c.faithful {
+			t.Errorf("%s: faithful: %t, the report is\n%swant\n%s", c.what, got.Faithful(), reported(got), c.report)
+		}
+		if _, _, err := policy.Parse("p", []byte(got.Policy)); err != nil {
+			t.Errorf("%s: what was printed is refused: %v", c.what, err)
+		}
+		if formatted, err := policy.Format("p", []byte(got.Policy)); err != nil || string(formatted) != got.Policy {
+			t.Errorf("%s: what was printed is not in canonical form", c.what)
+		}
+	}
+}
+
+// What is left out is in the file, where it stood.
+func TestNothingIsLost(t *testing.T) {
+	got, err := migrate.Options{}.File("p", []byte(`{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["10.0.0.1:22"], "proto": "pigeon" /* or dove */}]}`))
+	if err != nil || !strings.Contains(got.Policy, `"proto": "pigeon" /* or dove * /`) {
+		t.Errorf("%s, %v", got.Policy, err)
+	}
+}
+
+const old = `{
+	"Groups": {"group:ward": ["ana", "ben@clinic.example", "eva@"]},
+	"TagOwners": {"tag:ehr": ["ana", "group:ward"]},
+	"Hosts": {"ana-pc": "10.0.0.1"},
+	"ACLs": [{"action": "accept", "Users": ["ana", "ana-pc", "tag:ehr", "*"], "Ports": ["ben:22", "ana-pc:22", "tag:ehr:443", "10.0.0.2:80", "fd00::1:80", "*:*"]}],
+	"autoApprovers": {"routes": {"10.0.0.0/8": ["ana"]}, "exitNode": ["ana"]},
+	"ssh": [{"action": "accept", "src": ["ana"], "dst": ["ben"], "users": ["root"]}],
+	"tests": [{"src": "ana", "accept": ["ben:22"], "deny": ["tag:ehr:22"]}],
+}`
+
+func TestPeopleWithoutADomain(t *testing.T) {
+	got, err := migrate.Options{From: migrate.Headscale, Domain: "c.example"}.File("p", []byte(old))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"groups":{"group:ward":["ana@c.example","ben@clinic.example","eva@c.example"]},
+		"tagOwners":{"tag:ehr":["ana@c.example","group:ward"]},
+		"hosts":{"ana-pc":"10.0.0.1"},
+		"acls":[{"action":"accept","src":["ana@c.example","ana-pc","tag:ehr","*"],"dst":["ben@c.example:22","ana-pc:22","tag:ehr:443","10.0.0.2:80","fd00::1:80","*:*"]}],
+		"autoApprovers":{"routes":{"10.0.0.0/8":["ana@c.example"]},"exitNode":["ana@c.example"]},
+		"ssh":[{"action":"accept","src":["ana@c.example"],"dst":["ben@c.example"],"users":["root"]}],
+		"tests":[{"src":"ana@c.example","accept":["ben@c.example:22"],"deny":["tag:ehr:22"]}],}`
+	if bare(t, got.Policy) != bare(t, want) || !got.Faithful() {
+		t.Errorf("faithful: %t\n%s", got.Faithful(), got.Policy)
+	}
+	unknown, err := migrate.Options{From: migrate.Headscale}.File("p", []byte(old))
+	if err != nil || unknown.Faithful() || !strings.Contains(unknown.Policy, `"ben@:22"`) {
+		t.Errorf("without a domain: %v\n%s", err, unknown.Policy)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for what, text := range map[string]string{
+		"no HuJSON":    `acls: []`,
+		"a list":       `[]`,
+		"twice":        `{"acls": [], "ACLS": []}`,
+		"no section":   `{"acls": 1}`,
+		"all would be": `{"defaultSrcPosture": ["posture:gone"], "acls": []}`,
+	} {
+		if got, err := (migrate.Options{}).File("p", []byte(text)); err == nil {
+			t.Errorf("%s: carried as %s", what, got.Policy)
+		}
+	}
+}
+
+func FuzzFile(f *testing.F) {
+	f.Add([]byte(old))
+	f.Add([]byte(`{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["svc:x:1"]}], "derpMap": {"a": 1}} // x`))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		for _, from := range []migrate.Source{migrate.Tailscale, migrate.Headscale} {
+			got, err := migrate.Options{From: from, Domain: "d"}.File("p", src)
+			if err != nil {
+				continue
+			}
+			if _, _, err := policy.Parse("p", []byte(got.Policy)); err != nil {
+				t.Fatalf("%q is carried as what is refused: %v\n%s", src, err, got.Policy)
+			}
+		}
+	})
+}

@@ -1,0 +1,178 @@
+package migrate
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/tailscale/hujson"
+
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// rewriting is a file whose words are being changed for ours.
+type rewriting struct {
+	*migration
+	hosts map[string]bool
+	out   []splice
+}
+
+// rewrite changes what says the same in other words: keys in another letter case,
+// the old names of src and dst, and people without an @.
+func (m *migration) rewrite() error {
+	root, err := hujson.Parse(m.text)
+	if err != nil {
+		_, _, err = policy.Parse(m.name, m.text)
+		return err
+	}
+	object, ok := root.Value.(*hujson.Object)
+	if !ok {
+		return nil // acl/policy says what is wrong
+	}
+	r := &rewriting{migration: m, hosts: make(map[string]bool)}
+	for i := range object.Members {
+		if strings.EqualFold(textOf(&object.Members[i].Name), "hosts") {
+			each(&object.Members[i].Value, func(name, _ *hujson.Value) { r.hosts[textOf(name)] = true })
+		}
+	}
+	for i := range object.Members {
+		r.section(&object.Members[i].Name, &object.Members[i].Value)
+	}
+	slices.SortFunc(r.out, func(a, b splice) int { return cmp.Compare(a.start, b.start) })
+	m.apply(r.out)
+	return nil
+}
+
+// sections are the names of the dialect's sections as we write them.
+func sections() []string {
+	return []string{"groups", "tagOwners", "hosts", "ipsets", "postures", "defaultSrcPosture", "grants", "acls", "ssh", "nodeAttrs", "autoApprovers", "tests", "sshTests"}
+}
+
+func (r *rewriting) section(name, value *hujson.Value) {
+	key := textOf(name)
+	if i := slices.IndexFunc(sections(), func(s string) bool { return strings.EqualFold(s, key) }); i >= 0 && sections()[i] != key {
+		r.put(name, sections()[i], key)
+	}
+	switch strings.ToLower(key) {
+	case "acls":
+		each(value, func(_, rule *hujson.Value) { r.rule(rule) })
+	case "groups", "tagowners":
+		each(value, func(_, list *hujson.Value) { r.people(list) })
+	case "autoapprovers":
+		each(value, func(what, list *hujson.Value) {
+			if strings.EqualFold(textOf(what), "routes") {
+				each(list, func(_, who *hujson.Value) { r.people(who) })
+				return
+			}
+			r.people(list)
+		})
+	case "grants", "ssh", "tests", "sshtests":
+		each(value, func(_, rule *hujson.Value) { r.fields(rule) })
+	}
+}
+
+// rule rewrites an acl.
+func (r *rewriting) rule(rule *hujson.Value) {
+	each(rule, func(name, _ *hujson.Value) {
+		switch strings.ToLower(textOf(name)) {
+		case "users":
+			r.put(name, "src", "users")
+		case "ports":
+			r.put(name, "dst", "ports")
+		}
+	})
+	r.fields(rule)
+}
+
+// fields rewrites the people in the fields of a rule or a test.
+func (r *rewriting) fields(rule *hujson.Value) {
+	each(rule, func(name, list *hujson.Value) {
+		field := strings.ToLower(textOf(name))
+		if slices.Contains([]string{"src", "dst", "users", "ports", "accept", "deny"}, field) && !accounts(rule, field) {
+			r.people(list)
+		}
+	})
+}
+
+// accounts tells whether a field holds accounts of machines, and not people: the
+// users of an ssh rule, and what an ssh test expects.
+func accounts(rule *hujson.Value, field string) bool {
+	switch field {
+	case "users": // the old name of an acl's src, which stands alone
+		return hasField(rule, "src")
+	case "accept", "deny": // of a test of rules, which has no dst, they are destinations
+		return hasField(rule, "dst")
+	}
+	return false
+}
+
+func hasField(object *hujson.Value, field string) bool {
+	found := false
+	each(object, func(name, _ *hujson.Value) { found = found || strings.EqualFold(textOf(name), field) })
+	return found
+}
+
+// people gives those who are named without an @ or a domain their logins.
+func (r *rewriting) people(list *hujson.Value) {
+	if r.From != Headscale {
+		return
+	}
+	if text := textOf(list); text != "" {
+		r.person(list, text)
+		return
+	}
+	each(list, func(_, entry *hujson.Value) { r.person(entry, textOf(entry)) })
+}
+
+// person rewrites one who may have ports behind, as a destination has.
+func (r *rewriting) person(v *hujson.Value, text string) {
+	name, ports := text, ""
+	if i := strings.LastIndexByte(text, ':'); i >= 0 {
+		name, ports = text[:i], text[i:]
+	}
+	bare := strings.TrimSuffix(name, "@")
+	isPrefix := slices.Contains([]string{"group", "tag", "autogroup", "ipset", "user"}, name) // of a name without ports
+	if bare == "" || strings.ContainsAny(bare, ":@*/ ") || isPrefix || r.hosts[name] || isAddress(name) {
+		return
+	}
+	if r.Domain == "" {
+		r.items = append(r.items, Item{r.line(v.StartOffset), text, "nobody has a name here, people have logins: give their domain", Less})
+		r.out = append(r.out, splice{v.StartOffset, v.EndOffset, quoted(bare + "@" + ports)})
+		return
+	}
+	r.put(v, bare+"@"+r.Domain+ports, text)
+}
+
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	return err == nil
+}
+
+// put puts other words in a string's place.
+func (r *rewriting) put(v *hujson.Value, text, was string) {
+	r.out = append(r.out, splice{v.StartOffset, v.EndOffset, quoted(text)})
+	r.items = append(r.items, Item{r.line(v.StartOffset), was, fmt.Sprintf("written %q", text), Same})
+}
+
+func quoted(text string) string {
+	b, _ := json.Marshal(text) // a string always has a form
+	return string(b)
+}
+
+// each calls f for each member of an object, or each element of a list, which has
+// no name.
+func each(v *hujson.Value, f func(name, value *hujson.Value)) {
+	switch c := v.Value.(type) {
+	case *hujson.Object:
+		for i := range c.Members {
+			f(&c.Members[i].Name, &c.Members[i].Value)
+		}
+	case *hujson.Array:
+		for i := range c.Elements {
+			f(nil, &c.Elements[i])
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+
+	"connectrpc.com/connect"
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/diff"
+	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/acl/query"
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
+	"github.com/cordonmesh/cordon/coordinator/admin"
+)
+
+// exitChanged is the status of `policy diff` when reach changes, for CI: 0 is
+// no change, and 1 an error.
+const exitChanged = usage.Exit(2)
+
+// maxDirectory bounds a description of a mesh in bytes.
+const maxDirectory = 64 << 20
+
+func diffCommand() *cli.Command {
+	return &cli.Command{
+		Name: "diff", Usage: "who gains and who loses reach to what, from one policy to another", ArgsUsage: "[OLD] NEW", Action: diffPolicy,
+		Description: "Without OLD, NEW is compared with the policy in force. The real nodes are asked for. Where no coordinator answers\n" +
+			"on --socket, two files are compared over made-up nodes: one for each tag, person and address that they name.\n" +
+			"Exit status: 0 if nothing changes, 2 if reach changes, 1 on an error.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "nodes", Usage: "judge over the mesh that `FILE` describes, as for policy query; needs no coordinator"},
+			&cli.BoolFlag{Name: "made-up", Usage: "judge over made-up nodes; needs no coordinator"},
+		},
+	}
+}
+
+// differences is what `policy diff --json` prints.
+type differences struct {
+	Changed bool   `json:"changed"`
+	Over    string `json:"over"` // "real nodes", "made-up nodes", or the file that describes them
+	Nodes   int    `json:"nodes"`
+	diff.Diff
+}
+
+// source is a policy to compare; the zero one is the policy in force.
+type source struct{ text, name string }
+
+func (s source) version() *admin.PolicyVersion {
+	if s == (source{}) {
+		return nil
+	}
+	return &admin.PolicyVersion{Text: s.text, File: s.name}
+}
+
+func diffPolicy(c *cli.Context) error {
+	sources, err := diffSources(c)
+	if err != nil {
+		return err
+	}
+	d, err := differ(c, sources)
+	if err != nil {
+		return err
+	}
+	if usage.WantsJSON(c) {
+		err = usage.PrintJSON(d)
+	} else {
+		printDiff(os.Stdout, d)
+	}
+	if err == nil && d.Changed {
+		return exitChanged
+	}
+	return err
+}
+
+// diffSources gives the two policies that the arguments name.
+func diffSources(c *cli.Context) (sources [2]source, err error) {
+	paths := c.Args().Slice()
+	switch {
+	case len(paths) == 0 || len(paths) > 2:
+		return sources, errors.New("want [OLD] NEW: see `cordonctl policy diff --help`")
+	case len(paths) == 1 && (c.Bool("made-up") || c.IsSet("nodes")):
+		return sources, errors.New("without a coordinator there is no policy in force: name OLD and NEW")
+	case len(paths) == 2 && paths[0] == "-" && paths[1] == "-":
+		return sources, errors.New("standard input can be one of the two policies, not both")
+	}
+	for i, path := range paths {
+		text, name, err := readPolicy(path)
+		if err != nil {
+			return sources, err
+		}
+		at := i + 2 - len(paths)
+		sources[at] = source{text, name}
+		if _, problems, err := parsePolicy(name, text); err != nil {
+			printProblems(problems, text)
+			return sources, err
+		}
+	}
+	return sources, nil
+}
+
+// differ compares where the flags say.
+func differ(c *cli.Context, sources [2]source) (differences, error) {
+	switch {
+	case c.Bool("made-up"):
+		return imagined(sources)
+	case c.IsSet("nodes"):
+		return described(c.String("nodes"), sources)
+	}
+	api, err := door(c)
+	if err != nil {
+		return differences{}, err
+	}
+	defer api.Close()
+	d, err := liveDiff(c, api, sources)
+	if connect.CodeOf(err) == connect.CodeUnavailable && sources[0] != (source{}) && c.String("credential-file") == "" {
+		fmt.Fprintln(os.Stderr, "no coordinator answers: judged over made-up nodes, one for each tag, person and address")
+		return imagined(sources)
+	}
+	return d, err
+}
+
+// liveDiff compares over the real nodes.
+func liveDiff(c *cli.Context, api *admin.Client, sources [2]source) (differences, error) {
+	resp, err := api.DiffPolicy(c.Context, connect.NewRequest(&admin.DiffPolicyRequest{Before: sources[0].version(), After: sources[1].version()}))
+	if err != nil {
+		printProblems(admin.Problems(err), sources[1].text)
+		return differences{}, err
+	}
+	return receivedDiff(resp.Msg), nil
+}
+
+func receivedDiff(m *admin.DiffPolicyResponse) differences {
+	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost())}, "real nodes", int(m.GetNodes()))
+}
+
+func found(d diff.Diff, over string, nodes int) differences {
+	return differences{!d.Empty(), over, nodes, d}
+}
+
+func received(all []*admin.ReachChange) []diff.Change {
+	var out []diff.Change
+	for _, c := range all {
+		out = append(out, diff.Change{Who: receivedSet(c.Who), Where: receivedSet(c.Where), Services: c.Services, With: c.With, Without: c.Without, Text: c.Text})
+	}
+	return out
+}
+
+func receivedSet(s *admin.ReachSet) diff.Set {
+	return diff.Set{People: s.GetPeople(), Nodes: s.GetNodes(), Networks: s.GetNetworks(), Own: s.GetOwn(), Text: s.GetText()}
+}
+
+// imagined compares over made-up nodes.
+func imagined(sources [2]source) (differences, error) {
+	pols, err := parseBoth(sources)
+	if err != nil {
+		return differences{}, err
+	}
+	nodes, ranges := diff.Imagine(pols[0], pols[1])
+	d := diff.Options{Imagined: true}.Meshes(meshOf(pols[0], nodes, ranges), meshOf(pols[1], nodes, ranges))
+	return found(d, "made-up nodes", len(nodes)), nil
+}
+
+// described compares over the mesh that a file describes.
+func described(path string, sources [2]source) (differences, error) {
+	pols, err := parseBoth(sources)
+	if err != nil {
+		return differences{}, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return differences{}, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxDirectory))
+	if err != nil {
+		return differences{}, err
+	}
+	nodes, ranges, err := query.Directory(text)
+	if err != nil {
+		return differences{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return found(diff.Meshes(meshOf(pols[0], nodes, ranges), meshOf(pols[1], nodes, ranges)), path, len(nodes)), nil
+}
+
+func parseBoth(sources [2]source) (pols [2]*policy.Policy, err error) {
+	for i, s := range sources {
+		if pols[i], _, err = parsePolicy(s.name, s.text); err != nil {
+			return pols, err
+		}
+	}
+	return pols, nil
+}
+
+func meshOf(pol *policy.Policy, nodes []compile.Node, ranges []netip.Prefix) *compile.Mesh {
+	m := compile.New(pol, ranges)
+	m.Load(nodes)
+	return m
+}
+
+// maxLines is how many changes of each kind are printed for people.
+const maxLines = 40
+
+func printDiff(w io.Writer, d differences) {
+	if !d.Changed {
+		fmt.Fprintf(w, "no one gains or loses anything (%s, %s)\n", d.Over, count(d.Nodes, "node"))
+		return
+	}
+	for _, side := range []struct {
+		mark string
+		all  []diff.Change
+	}{{"+", d.Gained}, {"-", d.Lost}} {
+		for i, c := range side.all {
+			if i == maxLines {
+				fmt.Fprintf(w, "%s and %d more: see them with --json\n", side.mark, len(side.all)-maxLines)
+				break
+			}
+			fmt.Fprintf(w, "%s %s\n", side.mark, visible(c.Text))
+		}
+	}
+}

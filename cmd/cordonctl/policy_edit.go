@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"connectrpc.com/connect"
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/cmd/internal/editor"
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
+	"github.com/cordonmesh/cordon/coordinator/admin"
+)
+
+func editCommand() *cli.Command {
+	return &cli.Command{
+		Name: "edit", Usage: "edit the policy in force, in $VISUAL or $EDITOR", Action: with(editPolicy),
+		Description: "What is saved is checked, tested and shown as by `policy set`, and may be edited again. An unchanged text does\n" +
+			"nothing. Until it is in force, the draft stays where the command says.",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "yes", Usage: "do not ask"}, confirmFlag()},
+	}
+}
+
+// policyFile is what a draft, and messages about it, are called.
+const policyFile = "policy.hujson"
+
+func editPolicy(c *cli.Context, api *admin.Client) error {
+	began, err := api.GetPolicy(c.Context, connect.NewRequest(&admin.GetPolicyRequest{}))
+	if err != nil {
+		return err
+	}
+	if began.Msg.Until != 0 {
+		return fmt.Errorf("the policy of revision %d awaits confirmation until %s: `cordonctl policy confirm` or `policy rollback` comes first", began.Msg.Revision, moment(began.Msg.Until))
+	}
+	draft, err := editor.NewDraft(policyFile, began.Msg.Text)
+	if err != nil {
+		return err
+	}
+	e := edit{api: api, name: policyFile, path: draft.Path(), from: began.Msg.Revision, yes: c.Bool("yes"), json: usage.WantsJSON(c), within: c.Duration("confirm-within")}
+	if err := e.checkWithin(c); err != nil {
+		return errors.Join(err, draft.Remove())
+	}
+	if err := e.interactively(c, draft, began.Msg.Text); err != nil {
+		return fmt.Errorf("%w; your draft stays in %s", plain(err), draft.Path())
+	}
+	return draft.Remove()
+}
+
+// interactively has a person edit until the text is in force, is as it was, or
+// they give up, which is an error.
+func (e *edit) interactively(c *cli.Context, draft *editor.Draft, began string) error {
+	for {
+		if err := draft.Edit(); err != nil {
+			return err
+		}
+		text, _, err := readPolicy(draft.Path())
+		if err != nil {
+			return err
+		}
+		if e.text = text; text == began {
+			fmt.Fprintln(os.Stderr, "nothing was changed")
+			return nil
+		}
+		tried, err := e.try(c)
+		if err == nil {
+			if err = e.ask(); err == nil {
+				return e.put(c, tried)
+			}
+		}
+		if !e.again(err) {
+			return err
+		}
+	}
+}
+
+// again asks whether to edit once more. What is wrong with the text was shown,
+// and a coordinator that cannot be asked is not mended by another text.
+func (e *edit) again(err error) bool {
+	var answer *connect.Error
+	if errors.As(err, &answer) && answer.Code() != connect.CodeInvalidArgument {
+		return false
+	}
+	return !e.yes && e.canAsk() && agreed("edit it again?")
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"connectrpc.com/connect"
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
+	"github.com/cordonmesh/cordon/coordinator/admin"
+)
+
+func logPolicy(c *cli.Context, api *admin.Client) error {
+	resp, err := api.LogPolicy(c.Context, connect.NewRequest(&admin.LogPolicyRequest{Limit: uint32(c.Uint("limit"))}))
+	if err != nil {
+		return err
+	}
+	if usage.WantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	var rows [][]string
+	for i, e := range resp.Msg.Edits {
+		lines, reach := "-", "-"
+		if !e.Oldest {
+			lines = fmt.Sprintf("+%d -%d", e.LinesAdded, e.LinesRemoved)
+			reach = fmt.Sprintf("+%d -%d", e.Gained, e.Lost)
+		}
+		rows = append(rows, []string{strconv.FormatUint(e.Revision, 10), moment(e.Time), e.Author, e.File, lines, reach, became(e, i == 0)})
+	}
+	return table("REVISION TIME AUTHOR FILE LINES REACH STATUS", rows)
+}
+
+// became says what became of an edit.
+func became(e *admin.PolicyEdit, latest bool) string {
+	text := "replaced"
+	switch {
+	case e.RevertedBy != 0:
+		return fmt.Sprintf("not confirmed, rolled back by %d", e.RevertedBy)
+	case latest && e.Until != 0 && e.ConfirmedBy == "":
+		return "in force, awaits confirmation until " + moment(e.Until)
+	case latest:
+		text = "in force"
+	}
+	switch {
+	case e.ConfirmedBy != "":
+		text += ", confirmed by " + e.ConfirmedBy
+	case e.Reverts != 0:
+		text += fmt.Sprintf(", rolled %d back", e.Reverts)
+	}
+	return text
+}

@@ -1,0 +1,128 @@
+package adminapi
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// ReachPolicy gives the matrix of who can reach what, or the part of it that was
+// asked for.
+func (a *API) ReachPolicy(_ context.Context, req *connect.Request[admin.ReachPolicyRequest]) (*connect.Response[admin.ReachPolicyResponse], error) {
+	state := a.Registry.Snapshot()
+	pol, err := state.Policy().Parsed()
+	if err != nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+	}
+	mesh, out := distribute.Compiled(state, pol), new(admin.ReachPolicyResponse)
+	from, err := pick(state, mesh, req.Msg.From)
+	if err != nil {
+		return nil, err
+	}
+	to, err := pick(state, mesh, req.Msg.To)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range state.SortedNodes() {
+		out.Nodes = append(out.Nodes, n.Name)
+	}
+	for access := range mesh.ReachBetween(from, to) {
+		out.Entries = append(out.Entries, entryOf(state, access))
+	}
+	out.Table = mesh.ReachTableBetween(from, to)
+	return connect.NewResponse(out), nil
+}
+
+func entryOf(state *registry.State, access compile.Access) *admin.ReachEntry {
+	e := &admin.ReachEntry{
+		Src: nameOf(state, access.Src), Dst: nameOf(state, access.Dst),
+		From: prefixTexts(access.From), To: prefixTexts(access.To),
+	}
+	for _, s := range access.Open {
+		e.Services = append(e.Services, serviceText(s))
+	}
+	for _, id := range access.Rules {
+		e.Rules = append(e.Rules, string(id))
+	}
+	return e
+}
+
+func prefixTexts(all []netip.Prefix) []string {
+	texts := make([]string, len(all))
+	for i, p := range all {
+		texts[i] = p.String()
+	}
+	return texts
+}
+
+// pick reads what part of the mesh is meant: a node before a host of the same
+// name. A name that nobody has is an error: an empty answer would read as a denial.
+func pick(state *registry.State, mesh *compile.Mesh, text string) (compile.Pick, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if n, ok := state.FindNode(text); ok {
+		return compile.PickNode(n.ID), nil
+	}
+	s, ok := selector(mesh, text)
+	if !ok {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("%q is no node, tag, group, login, host, ipset or address that there is", text))
+	}
+	return mesh.PickSelector(s), nil
+}
+
+func selector(mesh *compile.Mesh, text string) (policy.Selector, bool) {
+	s := policy.Selector{Name: text}
+	if prefix, err := netip.ParsePrefix(text); err == nil {
+		s.Kind, s.Prefix = policy.Net, prefix.Masked()
+		return s, true
+	}
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		s.Kind, s.Prefix = policy.Net, netip.PrefixFrom(addr, addr.BitLen())
+		return s, true
+	}
+	pol := mesh.Policy()
+	known := false
+	switch kind, _, _ := strings.Cut(text, ":"); {
+	case text == "autogroup:member":
+		s.Kind, known = policy.Member, true
+	case text == "autogroup:tagged":
+		s.Kind, known = policy.Tagged, true
+	case kind == "tag":
+		s.Kind = policy.Tag
+		_, known = pol.TagOwners(text)
+		known = known || someNode(mesh, func(n compile.Node) bool { return slices.Contains(n.Tags, text) })
+	case kind == "group":
+		s.Kind = policy.Group
+		_, known = pol.Group(text)
+	case kind == "ipset":
+		s.Kind = policy.Set
+		_, known = pol.IPSet(text)
+	case strings.Contains(text, "@"):
+		s.Kind = policy.User
+		known = someNode(mesh, func(n compile.Node) bool { return n.User == text })
+	default:
+		s.Kind = policy.Net
+		s.Prefix, known = pol.Host(text)
+	}
+	return s, known
+}
+
+func someNode(mesh *compile.Mesh, is func(compile.Node) bool) bool {
+	for n := range mesh.Nodes() {
+		if is(n) {
+			return true
+		}
+	}
+	return false
+}
