@@ -179,7 +179,7 @@ func TestIPSetOfTheInternet(t *testing.T) {
 
 // A file with virtual services loads; what leads to one leads nowhere.
 func TestVirtualServicesLeadNowhere(t *testing.T) {
-	p, warnings, err := policy.Parse("p", []byte(world(grant(`"ada@h.example"`, `"svc:web", "ct"`)+`, `+grant(`"ada@h.example"`, `"svc:web"`))))
+	p, warnings, err := policy.Parse("p", []byte(world(`"grants": [{"src": ["ada@h.example"], "dst": ["svc:web", "ct"], "ip": ["443"]}, {"src": ["ada@h.example"], "dst": ["svc:web"], "ip": ["443"]}]`)))
 	if err != nil || len(warnings) < 2 || !strings.Contains(warnings[0].Why, "leads nowhere") {
 		t.Fatalf("%v, %v", warnings, err)
 	}
