@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
@@ -15,6 +16,8 @@ type opening struct {
 	open []acl.Service
 	when string // the rule's conditions; empty: none
 	self bool   // to nodes of the same person alone
+
+	forbid bool // it closes that instead
 }
 
 // judge finds what changes from places to places.
@@ -101,26 +104,38 @@ func (j *judge) at(s spot) *opened {
 	return o
 }
 
-// opens numbers what rules open at a class, sorted and without duplicates.
-func (j *judge) opens(mesh int, rules []acl.Rule, at acl.Class) []int {
+// opens numbers what a rule set opens and forbids at a class, sorted and without
+// duplicates.
+func (j *judge) opens(mesh int, enforced acl.RuleSet, at acl.Class) []int {
 	var all []int
-	for i := range rules {
-		r := &rules[i]
-		if _, here := slices.BinarySearch(r.Dst, at); !here || at == 0 {
-			continue
+	number := func(rules []acl.Rule, forbid bool) {
+		for i := 0; i < len(rules); {
+			r := &rules[i]
+			end := i + 1
+			for end < len(rules) && onlyLater(r, &rules[end]) {
+				end++
+			}
+			if _, here := slices.BinarySearch(r.Dst, at); here && at != 0 {
+				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Open, conditions(rules[i:end]), r.SameOwner, forbid}))
+			}
+			i = end
 		}
-		o := opening{j.from(mesh, r.Src), r.Open, conditions(r), r.SameOwner}
-		key := fmt.Sprint(o.from, o.open, o.when, o.self)
-		n, ok := j.numbers[key]
-		if !ok {
-			n = len(j.openings)
-			j.numbers[key] = n
-			j.openings = append(j.openings, o)
-		}
-		all = append(all, n)
 	}
+	number(enforced.In, false)
+	number(enforced.ForbidIn, true)
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+func (j *judge) number(o opening) int {
+	key := fmt.Sprint(o.from, o.open, o.when, o.self, o.forbid)
+	n, ok := j.numbers[key]
+	if !ok {
+		n = len(j.openings)
+		j.numbers[key] = n
+		j.openings = append(j.openings, o)
+	}
+	return n
 }
 
 // apart gives what is in one of two ascending lists alone.
@@ -145,14 +160,39 @@ type reach map[string][]acl.Service
 func (j *judge) reach(from int, numbers []int, own bool) reach {
 	all := make(reach)
 	for _, n := range numbers {
-		if o := j.openings[n]; o.from.has(from) && (own || !o.self) {
+		if o := j.openings[n]; !o.forbid && o.from.has(from) && (own || !o.self) {
 			all[o.when] = append(all[o.when], o.open...)
 		}
 	}
 	for when, open := range all {
 		all[when] = acl.MergeServices(slices.Clone(open))
 	}
+	for _, n := range numbers {
+		if o := j.openings[n]; o.forbid && o.from.has(from) && (own || !o.self) {
+			all = all.without(&o)
+		}
+	}
 	return all
+}
+
+// forbidden begins what must not be so.
+const forbidden = "unless "
+
+// without gives what is left beside what a rule forbids: of that, nothing, or what
+// is open unless its conditions hold.
+func (r reach) without(o *opening) reach {
+	left := make(reach)
+	for _, when := range slices.Sorted(maps.Keys(r)) {
+		rest := less(r[when], o.open)
+		if len(rest) > 0 {
+			left[when] = acl.MergeServices(slices.Concat(left[when], rest))
+		}
+		if closed := less(r[when], rest); o.when != "" && len(closed) > 0 {
+			key := strings.TrimPrefix(when+" "+forbidden+o.when, " ")
+			left[key] = acl.MergeServices(slices.Concat(left[key], closed))
+		}
+	}
+	return left
 }
 
 // under gives what is open to those who meet a condition.

@@ -107,6 +107,8 @@ func (n *namer) change(r rectangle) Change {
 	switch {
 	case c.With != "":
 		condition = " with " + c.With
+	case strings.HasPrefix(c.Without, forbidden):
+		condition = " with " + strings.TrimPrefix(c.Without, forbidden)
 	case c.Without != "":
 		condition = " without " + c.Without
 	}

@@ -48,23 +48,25 @@ type surveyed struct {
 // apart share the slices of one.
 type sets struct {
 	numbers map[*acl.Rule]int
-	all     [][]acl.Rule // number -> what is enforced of what comes in; 0: nothing
+	all     []acl.RuleSet // number -> what is enforced of what comes in; 0: nothing
 }
 
-func (s *sets) number(in []acl.Rule) int {
-	if len(in) == 0 {
+// number gives the number of a rule set. What permits nothing inwards is nothing,
+// whatever it forbids.
+func (s *sets) number(set acl.RuleSet) int {
+	if len(set.In) == 0 {
 		return 0
 	}
-	n, ok := s.numbers[&in[0]]
+	n, ok := s.numbers[&set.In[0]]
 	if !ok {
 		n = len(s.all)
-		s.numbers[&in[0]] = n
-		s.all = append(s.all, in)
+		s.numbers[&set.In[0]] = n
+		s.all = append(s.all, set)
 	}
 	return n
 }
 
-func newSets() sets { return sets{make(map[*acl.Rule]int), make([][]acl.Rule, 1)} }
+func newSets() sets { return sets{make(map[*acl.Rule]int), make([]acl.RuleSet, 1)} }
 
 // survey sorts everything that is in two meshes into kinds.
 func survey(was, is *compile.Mesh) *surveyed {
@@ -73,7 +75,7 @@ func survey(was, is *compile.Mesh) *surveyed {
 	s.nodes = slices.Collect(was.Nodes())
 	for i := range s.nodes {
 		n := &s.nodes[i]
-		r := rules{s.wasSets.number(was.Rules(n.ID).In), s.isSets.number(is.Rules(n.ID).In)}
+		r := rules{s.wasSets.number(was.Rules(n.ID)), s.isSets.number(is.Rules(n.ID))}
 		if owner := is.Owner(n.ID); owner != 0 {
 			s.owned[owner] = append(s.owned[owner], len(s.parties))
 		}
