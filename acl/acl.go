@@ -124,18 +124,20 @@ type Rule struct {
 	// counted from the node's last lease. Zero means for ever.
 	Hold time.Duration
 
-	// Drain is how long a flow lives on when a fact that it needs or the rule's
-	// time has ended; a new one cannot begin. Zero cuts it off at once.
+	// Drain is how long a flow lives on, from then, when a fact that it needs or the
+	// rule's time has ended; a new one cannot begin. Zero cuts it off at once, as
+	// every other end does: a rule that is gone or forbids, or the end of its hold.
 	Drain time.Duration
 
 	// Monitor marks a rule that permits what the policy else refuses, so that an
-	// admin sees what would be refused. Its flows are recorded as Monitored.
+	// admin sees what would be refused. Wherever it stands, rules without the mark
+	// come first. Its flows are recorded as Monitored, whatever Log says.
 	Monitor bool
 
 	Log LogLevel
 
 	// Features that are needed to judge the rule. A filter that lacks one takes
-	// the rule as absent.
+	// the rule as absent if it permits, and as if it had it if it forbids.
 	Features []string
 }
 
@@ -145,14 +147,19 @@ type Rule struct {
 //
 // A rule that forbids is asked before all others, and one that matches and holds
 // refuses the flow whatever permits it. It holds while each fact that it needs
-// does; of its fields, Drain, Monitor and Hold mean nothing. An echo request is
-// forbidden by a rule that names its protocol only. Permitting rules that stand
-// beside such ones ask for [FeatureForbid]: a filter that would overlook what is
-// forbidden must permit nothing.
+// does, and while nobody knows the time; a feature that the filter lacks is taken as
+// given. Of its fields, Drain, Monitor and Hold mean nothing. An echo request, which
+// any service of a permitting rule lets pass, is forbidden only by a rule that names
+// its protocol; ports mean nothing there, nor for any protocol without them.
+// Permitting rules that stand beside such ones ask for [FeatureForbid]: a filter
+// that would overlook what is forbidden must permit nothing.
 type RuleSet struct {
 	In, Out             []Rule
 	ForbidIn, ForbidOut []Rule
 }
+
+// IsEmpty tells whether the set neither permits nor forbids anything.
+func (s *RuleSet) IsEmpty() bool { return len(s.In)+len(s.Out)+len(s.ForbidIn)+len(s.ForbidOut) == 0 }
 
 // The features that rules may ask for.
 const (

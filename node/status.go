@@ -99,6 +99,9 @@ func (m *mesh) describePlane(s *local.Status) {
 	for _, r := range stats.Refusals {
 		s.Refusals = append(s.Refusals, refusal(r))
 	}
+	for _, e := range stats.Endings {
+		s.Endings = append(s.Endings, ending(e))
+	}
 }
 
 func peerStatus(p wire.PeerRecord, path transport.PathInfo, stats plane.PeerStats) local.Peer {
@@ -119,6 +122,13 @@ func refusal(r plane.Refusal) local.Refusal {
 	return local.Refusal{
 		Time: r.Last, Outbound: r.Direction == plane.Out, Src: r.Src, Dst: r.Dst, Protocol: protocolText(r.Protocol),
 		Reason: r.Verdict.Reason.String(), Rule: string(r.Verdict.Rule), Count: r.Count,
+	}
+}
+
+func ending(e plane.Ending) local.Ending {
+	return local.Ending{
+		Outbound: e.Direction == plane.Out, Peer: e.Peer, Src: e.Src, Dst: e.Dst, Protocol: protocolText(e.Protocol), Flows: e.Flows,
+		End: e.End, Cut: e.Cut, Reason: e.Verdict.Reason.String(), Rule: string(e.Verdict.Rule),
 	}
 }
 

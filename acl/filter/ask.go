@@ -19,10 +19,11 @@ type Judge struct {
 	table *Table
 }
 
-// NewJudge makes a Judge of the rules inwards and of the places that flows may
+// NewJudge makes a Judge of the rules inwards, and of the places that flows may
 // begin and end at. It fails as [Compile] does.
-func NewJudge(rules []acl.Rule, places []Place) (*Judge, error) {
-	t := &Table{lease: forever, holders: []holder{{}}}
+func NewJudge(rules acl.RuleSet, places []Place) (*Judge, error) {
+	t := newTable(0, forever)
+	t.holders = []holder{{}}
 	b := &compiler{table: t, classes: map[acl.Class]uint32{0: 0}, facts: map[acl.Fact]uint32{}}
 	holders := map[acl.Owner]int32{0: self}
 	for _, p := range places {
@@ -39,7 +40,11 @@ func NewJudge(rules []acl.Rule, places []Place) (*Judge, error) {
 		}
 		t.homes = append(t.homes, home{class: p.Class, index: index, holder: by})
 	}
-	if err := b.side(In, rules, nil); err != nil {
+	err := b.side(&t.sides[In], In, rules.In, nil)
+	if err == nil {
+		err = b.side(&t.forbids[In], In, rules.ForbidIn, nil)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("compile rules to ask them: %w", err)
 	}
 	return &Judge{t}, nil
@@ -69,10 +74,5 @@ func (p Pair) Judge(proto acl.Protocol, port uint16, now Moment) acl.Verdict {
 	default:
 		w.kind = wishWhole
 	}
-	dec := p.table.match(In, p.ends, w, p.table.lease, &now)
-	v := acl.Verdict{Allow: dec.reason == acl.Permitted, Reason: dec.reason}
-	if dec.rule != noRule {
-		v.Rule = p.table.rules[dec.rule].id
-	}
-	return v
+	return p.table.verdict(p.table.match(In, p.ends, w, p.table.lease, &now))
 }

@@ -43,7 +43,7 @@ func askBoth(t *rapid.T, c *filter.Config, table *filter.Table) {
 		return // not for the rules to say, or not the beginning of a flow
 	}
 	places := []filter.Place{{Class: fromClass, Owner: c.Peers[from].Owner}, {Class: toClass, Owner: c.Self.Owner}}
-	j, err := filter.NewJudge(c.Rules.In, places)
+	j, err := filter.NewJudge(c.Rules, places)
 	if err != nil {
 		t.Fatal(err)
 	}

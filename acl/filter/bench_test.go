@@ -69,6 +69,15 @@ func BenchmarkVerdict(b *testing.B) {
 		b.Run(fmt.Sprintf("new/rules=%d", rules), func(b *testing.B) { fresh(b, table, 443) })
 		b.Run(fmt.Sprintf("refused/rules=%d", rules), func(b *testing.B) { fresh(b, table, 9) })
 	}
+	for _, rules := range []int{10, 1000} {
+		c := largeMap(1000, 100)
+		for i := range rules {
+			c.Rules.ForbidIn = append(c.Rules.ForbidIn, acl.Rule{ID: "ban", Src: []acl.Class{acl.Class(100 + i%500)}, Dst: []acl.Class{1},
+				Open: []acl.Service{{Protocol: acl.TCP, First: uint16(2000 + i), Last: uint16(2010 + i)}}})
+		}
+		table := compile(b, c)
+		b.Run(fmt.Sprintf("new/rules=100/forbids=%d", rules), func(b *testing.B) { fresh(b, table, 443) })
+	}
 }
 
 // established judges runs of 16 packets of each of 1,000 flows, all parsed already.

@@ -36,7 +36,7 @@ func (f *Filter) endedIn(m Moment, chunk int32, limit int, ended *[]packet.Flow)
 		if !connected || fl.version == f.version && f.now.Boot < fl.end || f.now.Boot >= fl.idle {
 			continue
 		}
-		if f.again(fl, n).reason != acl.Permitted {
+		if dec := f.again(fl, n); !dec.permits() {
 			*ended = append(*ended, packet.Flow{
 				Src: fl.peer, Dst: fl.own, SrcPort: fl.peerPort(), DstPort: fl.ownPort(), Proto: acl.TCP, Shape: packet.Ports,
 			})

@@ -75,6 +75,9 @@ func (o Options) defaults() Options {
 	return o
 }
 
+// drainsTold is how many kinds of flows are told of that began to drain.
+const drainsTold = 20
+
 // Filter judges packets. Its methods may be called by several goroutines.
 type Filter struct {
 	loading sync.Mutex       // one Load at a time; guards ids
@@ -98,6 +101,7 @@ type Filter struct {
 	revoked   int // flows that are remembered without a right
 	records   ring
 	refusals  refusals
+	drains    endings // that began since Drained
 	answers   [2]bucket
 	told      []bucket // by account: refusals that the peer was told of
 	dice      uint64
@@ -123,6 +127,7 @@ func New(o Options) (*Filter, error) {
 	f.fragments.seed = s
 	f.records.init(o.Records)
 	f.refusals.init(o.Refusals, s)
+	f.drains = newEndings(drainsTold)
 	f.perPeer = max(1, o.Answers/peersShare)
 	f.answers = [2]bucket{newBucket(o.Answers), newBucket(o.Answers)}
 	return f, nil

@@ -39,9 +39,9 @@ type flow struct {
 	started        int64     // policy time
 
 	serial     uint32 // unlike that of any other recent flow; in its records
-	hash       uint32
-	account    int32 // who pays for the entry
-	next, prev int32 // in the account's list
+	tag        uint32 // of the id of the rule that permitted it
+	account    int32  // who pays for the entry
+	next, prev int32  // in the account's list
 	origin     Direction
 	state      state
 	fast       uint8 // bit 1<<Direction: packets that way need no second look; and marks
@@ -60,8 +60,12 @@ const (
 
 // Marks that stand beside the directions.
 const (
-	guessed = 1 << 7 // begun by a TCP segment that was no SYN: who opened the connection is not known
-	logged  = 1 << 6 // its start is in the records, so its end must be
+	guessed   = 1 << 7 // begun by a TCP segment that was no SYN: who opened the connection is not known
+	logged    = 1 << 6 // its start is in the records, so its end must be
+	monitored = 1 << 5 // nothing but a rule that monitors permits it
+	draining  = 1 << 4 // its right has ended, and end is when it is cut off
+
+	marks = guessed | logged | monitored | draining
 )
 
 // rest is an index of idle times.
@@ -132,7 +136,7 @@ func (fl *flow) last() int64 { return fl.idle - fl.rest.span() }
 // enter puts the flow into a state and says which packets need no second look.
 func (fl *flow) enter(s state, now int64) {
 	fl.state = s
-	fl.fast &= guessed | logged
+	fl.fast &= marks
 	switch s {
 	case opening:
 		fl.fast |= 1 << fl.origin

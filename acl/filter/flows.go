@@ -75,8 +75,8 @@ func (t *flows) add(k *key) (*flow, int32) {
 	t.count++
 	t.serial++
 	fl := t.at(n)
-	*fl = flow{key: *k, hash: t.seed.hash(k), serial: t.serial, next: noFlow, prev: noFlow}
-	t.enter(fl.hash, n)
+	*fl = flow{key: *k, serial: t.serial, next: noFlow, prev: noFlow}
+	t.enter(t.seed.hash(k), n)
 	return fl, n
 }
 
@@ -102,9 +102,9 @@ func (t *flows) grow() {
 // remove forgets entry n, whose key then matches nothing.
 func (t *flows) remove(n int32) {
 	fl := t.at(n)
-	mask := uint32(len(t.slots) - 1)
-	i := fl.hash & mask
-	for t.slots[i] != uint64(fl.hash)<<32|uint64(n+1) {
+	mask, hash := uint32(len(t.slots)-1), t.seed.hash(&fl.key)
+	i := hash & mask
+	for t.slots[i] != uint64(hash)<<32|uint64(n+1) {
 		i = (i + 1) & mask
 	}
 	t.close(i, mask)

@@ -20,7 +20,7 @@ func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
 		return refuse(acl.NoRule)
 	}
 	if fl.version != f.version || f.now.Boot >= fl.end {
-		if dec := f.again(fl, n); dec.reason != acl.Permitted {
+		if dec := f.again(fl, n); !dec.permits() {
 			return dec
 		}
 	}

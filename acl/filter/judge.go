@@ -24,7 +24,7 @@ func (f *Filter) counted(d Direction, p *packet.Packet, dec decision) acl.Verdic
 	return v
 }
 
-func passes(why acl.Reason) bool { return why == acl.Permitted || why == acl.Established }
+func passes(why acl.Reason) bool { return why == acl.Established || permits(why) }
 
 func refuse(why acl.Reason) decision { return decision{reason: why, rule: noRule} }
 
@@ -72,13 +72,16 @@ func begins(p *packet.Packet) bool {
 
 // within judges a packet of a flow that is in the table.
 func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decision {
-	if fl.version != f.version || f.now.Boot >= fl.end {
-		if dec := f.again(fl, n); dec.reason != acl.Permitted {
+	if another(fl, p) || fl.version != f.version || f.now.Boot >= fl.end {
+		if dec := f.again(fl, n); !dec.permits() {
 			if d != fl.origin && dec.reason == acl.NotOurs {
 				dec.reason = f.misplaced(d, p)
 			}
 			return dec
 		}
+	}
+	if another(fl, p) {
+		return f.ask(&fl.key, fl.origin)
 	}
 	s := fl.state
 	switch {
@@ -95,6 +98,10 @@ func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decisi
 	return decision{reason: acl.Established, rule: fl.rule}
 }
 
+// another reports whether a packet begins a connection in the place of one that
+// drains: only what is open may go on.
+func another(fl *flow, p *packet.Packet) bool { return fl.fast&draining != 0 && begins(p) }
+
 // misplaced says of a packet against the direction of its flow why the ends
 // cannot be: when a peer has left the map, what it sends is misplaced, but what
 // is sent to it is for an address that nobody has, and its sender is to be told.
@@ -106,43 +113,64 @@ func (f *Filter) misplaced(d Direction, p *packet.Packet) acl.Reason {
 }
 
 // again judges a flow by the rules of now, as if it began now the way that it
-// began. It says Permitted if the flow may go on.
+// began. Its decision permits if the flow may go on, be it for a while only.
 func (f *Filter) again(fl *flow, n int32) decision {
 	dec := f.rejudge(fl)
-	if dec.reason != acl.Permitted {
+	if !dec.permits() {
+		if on := f.drain(fl, dec); on.permits() {
+			return on
+		}
 		f.revoke(fl, dec)
 		dec.ends = ends{} // those of the flow; the packet may go the other way
 		return dec
 	}
-	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
+	turned := (dec.reason == acl.Monitored) != (fl.fast&monitored != 0)
+	if turned && fl.state != revoked {
+		f.recordEnd(fl, refuse(fl.ownEnd()))
+	}
+	f.grant(fl, dec)
+	fl.fast &^= draining
 	if to := f.accountOf[dec.ends.payer(fl.origin).holder]; to != fl.account {
 		f.unlink(n) // the prefix went over to another peer, such as a standby gateway
 		f.link(n, to)
 	}
 	if fl.state == revoked {
 		f.revoked--
-		fl.state = opening
-		f.start(fl, dec.ends)
+		fl.state, turned = opening, true
+	}
+	if turned {
+		f.start(fl, dec)
 	}
 	return dec
+}
+
+// grant notes by which rule a flow passes, and until when.
+func (f *Filter) grant(fl *flow, dec decision) {
+	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
+	fl.tag = f.table.rules[dec.rule].tag
 }
 
 // rejudge asks the rules about a flow. A flow of which only the middle was seen
 // may have begun the other way.
 func (f *Filter) rejudge(fl *flow) decision {
 	dec := f.ask(&fl.key, fl.origin)
-	if dec.reason == acl.Permitted || fl.fast&guessed == 0 || fl.state == revoked {
+	if dec.permits() || fl.fast&guessed == 0 || fl.state == revoked {
 		return dec
 	}
-	if other := f.ask(&fl.key, fl.origin.reverse()); other.reason == acl.Permitted {
+	if other := f.ask(&fl.key, fl.origin.reverse()); other.permits() {
 		fl.origin = fl.origin.reverse()
+		if fl.state == opening {
+			fl.fast = fl.fast&marks | 1<<fl.origin // a packet the other way is now an answer
+		}
 		return other
 	}
 	return dec
 }
 
 // ask asks the rules about a flow that begins in a direction.
-func (f *Filter) ask(k *key, origin Direction) decision {
+func (f *Filter) ask(k *key, origin Direction) decision { return f.askAt(k, origin, &f.now) }
+
+func (f *Filter) askAt(k *key, origin Direction, m *Moment) decision {
 	if f.table == nil {
 		return refuse(acl.NoMap)
 	}
@@ -150,7 +178,7 @@ func (f *Filter) ask(k *key, origin Direction) decision {
 	if origin == In {
 		src, dst = dst, src
 	}
-	return f.table.decide(origin, src, dst, k.wish(origin), f.lease, &f.now)
+	return f.table.decide(origin, src, dst, k.wish(origin), f.lease, m)
 }
 
 // revoke takes a flow's right away, once.
@@ -168,7 +196,7 @@ func (f *Filter) revoke(fl *flow, dec decision) {
 // whoever answers could open connections as long as the flow is remembered.
 func (f *Filter) cross(d Direction, p *packet.Packet, k *key, n int32) (decision, int32) {
 	dec := f.ask(k, d)
-	if dec.reason != acl.Permitted {
+	if !dec.permits() {
 		return dec, noFlow
 	}
 	f.finish(n, endReplaced)
@@ -186,7 +214,7 @@ func (f *Filter) begin(d Direction, p *packet.Packet, k *key) (decision, int32) 
 		return f.takeUp(d, p, k)
 	}
 	dec := f.ask(k, d)
-	if dec.reason != acl.Permitted {
+	if !dec.permits() {
 		return dec, noFlow
 	}
 	return f.admit(d, p, k, dec, 0)
@@ -205,13 +233,13 @@ func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32)
 		origin = d.reverse()
 	}
 	dec := f.ask(k, origin)
-	if dec.reason != acl.Permitted {
+	if !dec.permits() {
 		other := f.ask(k, origin.reverse())
-		if other.reason == acl.Permitted || origin != d {
+		if other.permits() || origin != d {
 			dec, origin = other, origin.reverse()
 		}
 	}
-	if dec.reason != acl.Permitted {
+	if !dec.permits() {
 		return dec, noFlow
 	}
 	return f.admit(origin, p, k, dec, guessed)
@@ -231,8 +259,8 @@ func (f *Filter) admit(origin Direction, p *packet.Packet, k *key, dec decision,
 	}
 	f.link(n, account)
 	fl.origin, fl.fast = origin, how
-	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
-	f.start(fl, dec.ends)
+	f.grant(fl, dec)
+	f.start(fl, dec)
 	s := opening
 	if p.Flags&(packet.FIN|packet.RST) != 0 {
 		s = closing
@@ -252,7 +280,11 @@ func (f *Filter) finish(n int32, how endKind) {
 	if fl.state == revoked {
 		f.revoked--
 	} else {
-		f.recordEnd(fl, refuse(how.reason()))
+		why := acl.TableFull
+		if how != endEvicted {
+			why = fl.ownEnd()
+		}
+		f.recordEnd(fl, refuse(why))
 	}
 	f.unlink(n)
 	f.flows.remove(n)

@@ -18,40 +18,45 @@ import (
 // whenever it changes, however time goes.
 func TestFilterAgreesWithModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f, err := filter.New(filter.Options{Seed: 7})
-		if err != nil {
-			t.Fatal(err)
-		}
-		m := &model{now: noon(), flows: map[modelKey]*modelFlow{}, pieces: map[modelPiece]*modelSeen{}}
-		var c *filter.Config
-		for step := range rapid.IntRange(1, 60).Draw(t, "steps") {
-			switch what := rapid.IntRange(0, 30).Draw(t, "what"); {
-			case what == 0 || step == 0:
-				c = anyConfig(t)
-				load(t, f, m, c)
-			case what == 1:
-				c = changed(t, c)
-				load(t, f, m, c)
-			case what == 2:
-				f.Load(nil)
-				m.config = nil
-			case what == 3:
-				m.lease = m.now
-				f.Renew(m.now)
-			case what == 4:
-				f.Sweep(filter.At(m.now))
-				if want, got := m.sweep(), f.Stats().Flows; got != want {
-					t.Fatalf("%d flows have a right, not %d", want, got)
-				}
-			case what <= 8:
-				m.now = m.now.Add(rapid.SampledFrom([]time.Duration{
-					time.Second, 14 * time.Second, 29 * time.Second, time.Minute, 3 * time.Minute, 10 * time.Minute, 25 * time.Hour,
-				}).Draw(t, "later"))
-			default:
-				compare(t, f, m)
-			}
-		}
+		agree(t, anyConfig, anyPacket, []time.Duration{
+			time.Second, 14 * time.Second, 29 * time.Second, time.Minute, 3 * time.Minute, 10 * time.Minute, 25 * time.Hour,
+		})
 	})
+}
+
+func agree(t *rapid.T, config func(*rapid.T) *filter.Config, drawn func(*rapid.T, filter.Direction) []byte, later []time.Duration) {
+	f, err := filter.New(filter.Options{Seed: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &model{now: noon(), flows: map[modelKey]*modelFlow{}, pieces: map[modelPiece]*modelSeen{}}
+	var c *filter.Config
+	for step := range rapid.IntRange(1, 60).Draw(t, "steps") {
+		switch what := rapid.IntRange(0, 30).Draw(t, "what"); {
+		case what == 0 || step == 0:
+			c = config(t)
+			load(t, f, m, c)
+		case what == 1:
+			c = changed(t, c)
+			load(t, f, m, c)
+		case what == 2:
+			f.Load(nil)
+			m.config = nil
+			m.loads++
+		case what == 3:
+			m.lease = m.now
+			f.Renew(m.now)
+		case what == 4:
+			f.Sweep(filter.At(m.now))
+			if want, got := m.sweep(), f.Stats().Flows; got != want {
+				t.Fatalf("%d flows have a right, not %d", want, got)
+			}
+		case what <= 8:
+			m.now = m.now.Add(rapid.SampledFrom(later).Draw(t, "later"))
+		default:
+			compare(t, f, m, drawn)
+		}
+	}
 }
 
 func load(t *rapid.T, f *filter.Filter, m *model, c *filter.Config) {
@@ -61,21 +66,22 @@ func load(t *rapid.T, f *filter.Filter, m *model, c *filter.Config) {
 	}
 	f.Load(table)
 	m.config = c
+	m.loads++
 	if c.Lease.After(m.lease) {
 		m.lease = c.Lease
 	}
 }
 
-func compare(t *rapid.T, f *filter.Filter, m *model) {
+func compare(t *rapid.T, f *filter.Filter, m *model, drawn func(*rapid.T, filter.Direction) []byte) {
 	d := rapid.SampledFrom([]filter.Direction{filter.In, filter.Out}).Draw(t, "direction")
-	b := anyPacket(t, d)
+	b := drawn(t, d)
 	var p packet.Packet
 	p.Parse(b)
 	got, want := judge(f, m.now, d, &p), m.judge(d, &p)
 	if got.Allow != want.allow() || got.Reason != want.reason {
 		t.Fatalf("%v %+v\ngot  %v (%s)\nwant %v %v", d, p.Flow, verdict(got), got.Reason, want.reason, want.rules)
 	}
-	if want.reason == acl.Permitted && len(want.rules) > 1 {
+	if want.reason != acl.Established && len(want.rules) > 1 {
 		want.rules = want.rules[:1]
 	}
 	if named := got.Rule != ""; named != (len(want.rules) > 0) || named && !slices.Contains(want.rules, got.Rule) {
@@ -120,17 +126,23 @@ func anyConfig(t *rapid.T) *filter.Config {
 		}
 	}
 	for i := range rapid.IntRange(0, 8).Draw(t, "rules") {
-		r := anyRule(t, fmt.Sprint("rule", i))
-		if rapid.Bool().Draw(t, "in") {
-			c.Rules.In = append(c.Rules.In, r)
-		} else {
-			c.Rules.Out = append(c.Rules.Out, r)
-		}
+		add(t, &c.Rules.In, &c.Rules.Out, anyRule(t, fmt.Sprint("rule", i)))
+	}
+	for i := range max(0, rapid.IntRange(-3, 2).Draw(t, "forbids")) {
+		add(t, &c.Rules.ForbidIn, &c.Rules.ForbidOut, anyRule(t, fmt.Sprint("forbid", i)))
 	}
 	if rapid.Bool().Draw(t, "leased") {
 		c.Lease = noon()
 	}
 	return c
+}
+
+func add(t *rapid.T, in, out *[]acl.Rule, r acl.Rule) {
+	to := in
+	if rapid.Bool().Draw(t, "out") {
+		to = out
+	}
+	*to = append(slices.Clone(*to), r)
 }
 
 func minutes(t *rapid.T, name string) time.Duration {
@@ -175,10 +187,15 @@ func anyRule(t *rapid.T, id string) acl.Rule {
 	case 5:
 		r.Features = []string{"unknown"}
 	}
+	if rapid.IntRange(0, 2).Draw(t, "drains") == 0 {
+		r.Drain = minutes(t, "drain")
+	}
+	r.Monitor = rapid.IntRange(0, 5).Draw(t, "monitor") == 0
 	return r
 }
 
-// changed is a later revision of the map: a rule or a peer less, or a fact more.
+// changed is a later revision of the map: a rule or a peer less, or a fact, or a
+// rule more.
 func changed(t *rapid.T, from *filter.Config) *filter.Config {
 	c := *from
 	c.Revision++
@@ -189,7 +206,7 @@ func changed(t *rapid.T, from *filter.Config) *filter.Config {
 		i := rapid.IntRange(0, len(rules)-1).Draw(t, "gone")
 		return slices.Delete(slices.Clone(rules), i, i+1)
 	}
-	switch rapid.IntRange(0, 3).Draw(t, "change") {
+	switch rapid.IntRange(0, 6).Draw(t, "change") {
 	case 0:
 		c.Rules.In = less(c.Rules.In)
 	case 1:
@@ -200,6 +217,17 @@ func changed(t *rapid.T, from *filter.Config) *filter.Config {
 		}
 	case 3:
 		c.Rules.In = append(slices.Clone(c.Rules.In), anyRule(t, "added"))
+	case 4:
+		add(t, &c.Rules.ForbidIn, &c.Rules.ForbidOut, anyRule(t, "banned"))
+	case 5:
+		c.Rules.ForbidIn, c.Rules.ForbidOut = less(c.Rules.ForbidIn), less(c.Rules.ForbidOut)
+	case 6:
+		c.Peers = slices.Clone(c.Peers)
+		for i := range c.Peers {
+			if facts := c.Peers[i].Facts; len(facts) > 0 {
+				c.Peers[i].Facts = facts[1:]
+			}
+		}
 	}
 	return &c
 }

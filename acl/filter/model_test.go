@@ -2,7 +2,6 @@ package filter_test
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -11,11 +10,13 @@ import (
 )
 
 // model is the slow and obvious filter. It asks the rules at every packet, by
-// how the packet's flow began; it looks for prefixes, rules and facts from the
+// how the packet's flow began, and keeps of a flow by which rule it passes only to
+// know what may drain; it looks for prefixes, rules and facts from the
 // first to the last, and has neither caches nor limits.
 type model struct {
 	config *filter.Config // nil: no map
 	lease  time.Time
+	loads  int
 	now    time.Time
 	flows  map[modelKey]*modelFlow
 	pieces map[modelPiece]*modelSeen
@@ -38,6 +39,7 @@ type modelFlow struct {
 	half    bool // packets from one side only
 	closing bool
 	passed  time.Time // when the last packet passed, or the right was lost
+	right   modelRight
 }
 
 type modelPiece struct {
@@ -59,7 +61,7 @@ type modelVerdict struct {
 }
 
 func (v modelVerdict) allow() bool {
-	return v.reason == acl.Permitted || v.reason == acl.Established
+	return v.reason == acl.Permitted || v.reason == acl.Established || v.reason == acl.Monitored
 }
 
 func no(why acl.Reason) modelVerdict { return modelVerdict{reason: why} }
@@ -94,8 +96,8 @@ func (m *model) whose(a netip.Addr) (who int, class acl.Class) {
 
 // ask asks the rules about a flow that begins in a direction.
 func (m *model) ask(d filter.Direction, k modelKey) modelVerdict {
-	own, ownClass := m.whose(k.own)
-	peer, peerClass := m.whose(k.peer)
+	own, _ := m.whose(k.own)
+	peer, _ := m.whose(k.peer)
 	switch {
 	case own != -1:
 		return no(acl.NotOurs)
@@ -104,30 +106,29 @@ func (m *model) ask(d filter.Direction, k modelKey) modelVerdict {
 	case peer < 0:
 		return no(acl.NotOurs)
 	}
-	from, to, src, dst, rules := &m.config.Peers[peer], &m.config.Self, peerClass, ownClass, m.config.Rules.In
-	port := k.ownPort
-	if d == filter.Out {
-		from, to, src, dst, rules = to, from, dst, src, m.config.Rules.Out
-		port = k.peerPort
+	if v := m.forbidden(d, k); len(v.rules) > 0 {
+		return v
 	}
-	var holding, failing []acl.RuleID
+	var holding, monitoring, failing []acl.RuleID
 	why := acl.NoRule
-	for i := range rules {
-		r := &rules[i]
-		if !slices.Contains(r.Src, src) || !slices.Contains(r.Dst, dst) || len(r.Features) > 0 || !m.opens(r, k, port) {
-			continue
-		}
-		if r.SameOwner && (from.Owner == 0 || from.Owner != to.Owner) {
-			continue
-		}
-		if reason := m.holds(r, from); reason == acl.Permitted {
+	from := m.source(d, k)
+	for _, r := range m.about(d, k) {
+		switch reason := m.holds(r, from); {
+		case reason == acl.Permitted && r.Monitor:
+			monitoring = append(monitoring, r.ID)
+		case reason == acl.Permitted:
 			holding = append(holding, r.ID)
-		} else if failing = append(failing, r.ID); len(failing) == 1 {
-			why = reason
+		default:
+			if failing = append(failing, r.ID); len(failing) == 1 {
+				why = reason
+			}
 		}
 	}
 	if len(holding) > 0 {
-		return modelVerdict{acl.Permitted, holding}
+		return modelVerdict{acl.Permitted, append(holding, monitoring...)}
+	}
+	if len(monitoring) > 0 {
+		return modelVerdict{acl.Monitored, monitoring}
 	}
 	return modelVerdict{why, failing[:min(1, len(failing))]}
 }
@@ -208,27 +209,6 @@ func (m *model) patience(fl *modelFlow) time.Duration {
 	return 3 * time.Minute
 }
 
-// again asks whether a flow may go on.
-func (m *model) again(fl *modelFlow) modelVerdict {
-	if m.config == nil {
-		m.revoke(fl)
-		return no(acl.NoMap)
-	}
-	v := m.ask(fl.origin, fl.key)
-	if !v.allow() && fl.guessed && !fl.revoked {
-		if other := m.ask(fl.origin^1, fl.key); other.allow() {
-			fl.origin ^= 1
-			v = other
-		}
-	}
-	if !v.allow() {
-		m.revoke(fl)
-	} else if fl.revoked {
-		fl.revoked, fl.half, fl.closing = false, true, false
-	}
-	return v
-}
-
 func (m *model) revoke(fl *modelFlow) {
 	if !fl.revoked {
 		fl.revoked, fl.passed = true, m.now
@@ -294,14 +274,23 @@ func (m *model) begin(origin, d filter.Direction, p *packet.Packet, k modelKey) 
 	v.rules = v.rules[:1]
 	fl := &modelFlow{key: k, origin: origin, half: true, passed: m.now}
 	fl.closing = p.Proto == acl.TCP && p.Flags&(packet.FIN|packet.RST) != 0
+	m.grant(fl, v)
 	m.flows[k] = fl
 	return v, fl
 }
 
 func (m *model) within(d filter.Direction, p *packet.Packet, fl *modelFlow) modelVerdict {
+	syn := p.Proto == acl.TCP && p.Flags&packet.SYN != 0 && p.Flags&packet.ACK == 0
+	fl.right.watched = fl.right.watched || syn && fl.right.draining
 	v := m.again(fl)
 	if !v.allow() {
+		if peer, _ := m.whose(fl.key.peer); v.reason == acl.NotOurs && peer == -3 && d == filter.Out {
+			v.reason = acl.UnknownPeer // whichever way the flow began, the packet is for nobody
+		}
 		return v
+	}
+	if syn && fl.right.draining {
+		return m.ask(fl.origin, fl.key)
 	}
 	tcp := p.Proto == acl.TCP && p.Shape == packet.Ports
 	switch {

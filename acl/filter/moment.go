@@ -57,6 +57,11 @@ func later(at, by int64) int64 {
 	return forever
 }
 
+// plus is the moment after a span that is not negative, if no clock jumps.
+func (m *Moment) plus(by int64) Moment {
+	return Moment{Boot: later(m.Boot, by), Machine: later(m.Machine, by), Human: later(m.Human, by)}
+}
+
 // clock gives the policy time for a rule.
 func (m *Moment) clock(human bool) int64 {
 	if human {

@@ -11,7 +11,8 @@ import (
 // RecordKind says what a Record tells of.
 type RecordKind uint8
 
-// A flow has one FlowStart and one FlowEnd for each time that it was permitted.
+// A flow has one FlowStart and one FlowEnd for each time that it was permitted, and
+// for each time that it was let pass as Monitored.
 const (
 	FlowStart RecordKind = iota
 	FlowEnd
@@ -37,7 +38,7 @@ type Record struct {
 	Direction Direction // of the flow's first packet
 	Src, Dst  netip.AddrPort
 	Protocol  acl.Protocol
-	Verdict   acl.Verdict // FlowEnd: Reason Established for a flow that ended by itself, else why it was cut off
+	Verdict   acl.Verdict // FlowEnd: Reason Established or Monitored for a flow that ended by itself, else why it was cut off
 	Revision  uint64      // of the map by which it was judged
 
 	// What the map says of the two ends now. Zero if it does not know them any more.
@@ -137,24 +138,28 @@ const (
 	endEvicted                 // its entry was needed
 )
 
-func (k endKind) reason() acl.Reason {
-	if k == endEvicted {
-		return acl.TableFull
+// ownEnd is the reason in the record of a flow that ended by itself.
+func (fl *flow) ownEnd() acl.Reason {
+	if fl.fast&monitored != 0 {
+		return acl.Monitored
 	}
 	return acl.Established
 }
 
 // start begins the account of a flow that is permitted from now on.
-func (f *Filter) start(fl *flow, e ends) {
+func (f *Filter) start(fl *flow, dec decision) {
 	fl.started = f.now.Machine
 	fl.packets, fl.bytes = [2]uint64{}, [2]uint64{}
-	fl.fast &^= logged
-	if f.table.rules[fl.rule].log != acl.LogFlows {
+	fl.fast &^= logged | monitored
+	if dec.reason == acl.Monitored {
+		fl.fast |= monitored
+	}
+	if !f.table.rules[fl.rule].flows {
 		return
 	}
 	fl.fast |= logged
-	rec := f.describe(fl, e)
-	rec.kind, rec.why, rec.rule = FlowStart, acl.Permitted, f.table.rules[fl.rule].id
+	rec := f.describe(fl, dec.ends)
+	rec.kind, rec.why, rec.rule = FlowStart, dec.reason, f.table.rules[fl.rule].id
 }
 
 // recordEnd writes the end of a flow that was permitted until now. The rule is

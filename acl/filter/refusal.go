@@ -85,7 +85,7 @@ func (f *Filter) note(d Direction, p *packet.Packet, dec decision, v acl.Verdict
 	if dec.reason == acl.Malformed || dec.reason == acl.NotOurs && d == Out {
 		return
 	}
-	if dec.rule != noRule && f.table.rules[dec.rule].log == acl.LogOff {
+	if dec.rule != noRule && f.table.rules[dec.rule].silent {
 		return
 	}
 	k := refusedKey{p.Src, p.Dst, p.DstPort, p.Proto, d, dec.reason}

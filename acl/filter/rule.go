@@ -2,11 +2,10 @@ package filter
 
 import (
 	"fmt"
-	"math/bits"
+	"hash/fnv"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
-	"github.com/cordonmesh/cordon/acl/packet"
 )
 
 // rule is an acl.Rule, compiled. Its classes are in a side, its services in services.
@@ -14,9 +13,12 @@ type rule struct {
 	id                  acl.RuleID
 	needs               []uint32
 	notBefore, notAfter int64
-	hold                int64
+	hold, drain         int64
+	tag                 uint32 // of the id, by which a flow knows its rule in any table
 	sameOwner           bool
-	log                 acl.LogLevel
+	monitor             bool
+	flows               bool // the starts and ends of flows are recorded
+	silent              bool // nothing is
 }
 
 // side is the rules of one direction. For each class it knows, as bits, the
@@ -27,11 +29,12 @@ type rule struct {
 // node has few classes and may have thousands of peers, so its own sets are
 // whole, and those of its peers hold only the words that are not empty.
 type side struct {
-	first int // index of the side's first rule in Table.rules
-	words int // of a whole set
-	own   sets
-	peers sparse
-	ports ports
+	first   int  // index of the side's first rule in Table.rules
+	words   int  // of a whole set; 0: there are no rules
+	forbids bool // the rules forbid; else they permit
+	own     sets
+	peers   sparse
+	ports   ports
 }
 
 // sets holds a whole set of rules for each class that is in any, one after
@@ -53,10 +56,11 @@ type word struct {
 	bits uint64
 }
 
-// side compiles the rules of one direction.
-func (b *compiler) side(d Direction, rules []acl.Rule, features []string) error {
+// side compiles the rules of one direction that permit, or those that forbid. One
+// that permits is absent to a filter that lacks a feature of it; of one that forbids
+// what cannot be judged is taken to hold.
+func (b *compiler) side(s *side, d Direction, rules []acl.Rule, features []string) error {
 	t := b.table
-	s := &t.sides[d&1]
 	s.first = len(t.rules)
 	s.words = (len(rules) + 63) / 64
 	s.own, s.ports = newSets(len(b.classes), s.words), newPorts(s.words)
@@ -64,7 +68,7 @@ func (b *compiler) side(d Direction, rules []acl.Rule, features []string) error 
 	n := 0
 	for i := range rules {
 		r := &rules[i]
-		if lacks(r.Features, features) {
+		if !s.forbids && lacks(r.Features, features) {
 			continue
 		}
 		compiled, err := b.rule(r)
@@ -86,10 +90,11 @@ func (b *compiler) side(d Direction, rules []acl.Rule, features []string) error 
 	return nil
 }
 
-// lacks reports whether a needed feature is not among those at hand.
+// lacks reports whether a needed feature is neither the filter's own nor among
+// those at hand.
 func lacks(needed, have []string) bool {
 	for _, f := range needed {
-		if !slices.Contains(have, f) {
+		if f != acl.FeatureForbid && !slices.Contains(have, f) {
 			return true
 		}
 	}
@@ -98,8 +103,9 @@ func lacks(needed, have []string) bool {
 
 func (b *compiler) rule(r *acl.Rule) (rule, error) {
 	out := rule{
-		id: r.ID, sameOwner: r.SameOwner, log: r.Log,
-		notBefore: never, notAfter: forever, hold: int64(r.Hold),
+		id: r.ID, tag: tagOf(r.ID), sameOwner: r.SameOwner, monitor: r.Monitor,
+		flows: r.Log.Flows() || r.Monitor, silent: r.Log == acl.LogOff,
+		notBefore: never, notAfter: forever, hold: int64(r.Hold), drain: int64(r.Drain),
 	}
 	for _, s := range r.Open {
 		if s.First > s.Last {
@@ -109,8 +115,8 @@ func (b *compiler) rule(r *acl.Rule) (rule, error) {
 	if slices.Contains(r.Src, 0) || slices.Contains(r.Dst, 0) {
 		return out, fmt.Errorf("class 0 can be in no rule")
 	}
-	if r.Hold < 0 {
-		return out, fmt.Errorf("hold %s is negative", r.Hold)
+	if r.Hold < 0 || r.Drain < 0 {
+		return out, fmt.Errorf("hold %s or drain %s is negative", r.Hold, r.Drain)
 	}
 	if !r.NotBefore.IsZero() {
 		out.notBefore = nanos(r.NotBefore)
@@ -122,6 +128,13 @@ func (b *compiler) rule(r *acl.Rule) (rule, error) {
 		out.needs = append(out.needs, b.fact(f))
 	}
 	return out, nil
+}
+
+// tagOf gives a hash of a rule's id. A flow has room for no more of it.
+func tagOf(id acl.RuleID) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return h.Sum32()
 }
 
 func newSets(classes, words int) sets {
@@ -176,119 +189,3 @@ func pack(sets [][]word) sparse {
 }
 
 func (s *sparse) set(class uint32) []word { return s.all[s.from[class]:s.from[class+1]] }
-
-// decision is what the rules say about a flow.
-type decision struct {
-	reason acl.Reason
-	rule   int32 // index in Table.rules, or noRule
-	end    int64 // Permitted: the time since boot at which to ask again
-	ends   ends  // where the flow's addresses were found, if the rules were asked
-}
-
-const noRule = -1
-
-// decide judges a flow that would begin now.
-func (t *Table) decide(d Direction, src, dst packet.Addr, w wish, lease int64, m *Moment) decision {
-	e, why := t.locate(d, src, dst)
-	if why != acl.Permitted {
-		return decision{why, noRule, 0, e}
-	}
-	return t.match(d, e, w, lease, m)
-}
-
-// match asks the rules of one direction. The first rule that matches and holds
-// decides; if none does, the first that matches but does not hold now gives the
-// reason, since it is what a user can do something about.
-func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decision {
-	s := &t.sides[d&1]
-	best := decision{acl.NoRule, noRule, 0, e}
-	if s.words == 0 {
-		return best
-	}
-	peer, self := e.src, e.dst
-	if d == Out {
-		peer, self = self, peer
-	}
-	own, ports := s.own.set(self.index, s.words), s.ports.set(w)
-	for _, set := range s.peers.set(peer.index) {
-		first := s.first + int(set.at)*64
-		for common := set.bits & own[set.at] & ports[set.at]; common != 0; common &= common - 1 {
-			n := first + bits.TrailingZeros64(common)
-			if !t.services.open(n, w) {
-				continue
-			}
-			r, from := &t.rules[n], &t.holders[e.src.holder]
-			if r.sameOwner && (from.owner == 0 || from.owner != t.holders[e.dst.holder].owner) {
-				continue
-			}
-			reason, end := r.holds(from, lease, m)
-			if reason == acl.Permitted {
-				return decision{reason, int32(n), end, e}
-			}
-			if best.rule == noRule {
-				best.reason, best.rule = reason, int32(n)
-			}
-		}
-	}
-	return best
-}
-
-// opening finds the rules inwards that open anything to anybody here.
-func (t *Table) opening() []uint64 {
-	s := &t.sides[In]
-	opened := make([]uint64, s.words)
-	for i := range t.homes {
-		if h := t.homes[i].holder; h != self && !t.fronted(h) {
-			continue
-		}
-		for at, set := range s.own.set(t.homes[i].index, s.words) {
-			opened[at] |= set
-		}
-	}
-	return opened
-}
-
-// maySpeak reports whether any rule lets what is at a peer's home begin a flow to
-// this node, be it to another port, at another time or with another login.
-func (t *Table) maySpeak(src *home) bool {
-	s := &t.sides[In]
-	from := t.holders[src.holder].owner
-	for _, set := range s.peers.set(src.index) {
-		for common := set.bits & t.opened[set.at]; common != 0; common &= common - 1 {
-			n := s.first + int(set.at)*64 + bits.TrailingZeros64(common)
-			same := from != 0 && from == t.holders[self].owner
-			if t.services.any(n) && (same || !t.rules[n].sameOwner) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// holds reports whether a rule that matches also holds now, and until when by
-// the time since boot. The facts are those of the person at the source.
-func (r *rule) holds(from *holder, lease int64, m *Moment) (acl.Reason, int64) {
-	human := len(r.needs) > 0
-	now, end := m.clock(human), r.notAfter
-	if now == never && (human || end != forever) {
-		return acl.OutsideTime, 0 // nobody knows the time: nothing that ends may begin
-	}
-	for _, f := range r.needs {
-		until := from.until(f)
-		if now >= until {
-			return acl.FactEnded, 0
-		}
-		end = min(end, until)
-	}
-	if now < r.notBefore || now >= r.notAfter {
-		return acl.OutsideTime, 0
-	}
-	if r.hold > 0 {
-		until := later(lease, r.hold)
-		if now >= until {
-			return acl.HoldEnded, 0
-		}
-		end = min(end, until)
-	}
-	return acl.Permitted, m.boot(end, human)
-}

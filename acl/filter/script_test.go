@@ -67,7 +67,7 @@ func (s *script) do(line string) error {
 	words := strings.Fields(line)
 	var got string
 	switch words[0] {
-	case "self", "peer", "mesh", "rule", "without":
+	case "self", "peer", "mesh", "rule", "forbid", "without":
 		return s.configure(words)
 	case "load":
 		s.config.Revision++
@@ -90,6 +90,10 @@ func (s *script) do(line string) error {
 		got = strconv.Itoa(s.f.Stats().Flows)
 	case "records":
 		got = s.records()
+	case "ending":
+		got = s.ending(words[1])
+	case "drained":
+		got = s.drained()
 	case "explain":
 		d := direction(words[1])
 		proto, port := service(words[5])
@@ -127,6 +131,7 @@ var reasonWords = map[acl.Reason]string{
 	acl.NoRule: "no-rule", acl.Permitted: "permitted", acl.Established: "established", acl.UnknownPeer: "unknown-peer",
 	acl.NotOurs: "not-ours", acl.Malformed: "malformed", acl.FactEnded: "fact-ended", acl.OutsideTime: "outside-time",
 	acl.HoldEnded: "hold-ended", acl.NoFragment: "no-fragment", acl.NoMap: "no-map", acl.TableFull: "table-full",
+	acl.Forbidden: "forbidden", acl.Monitored: "monitored",
 }
 
 func verdict(v acl.Verdict) string {
@@ -151,8 +156,9 @@ func (s *script) records() string {
 // configure reads one line about the map.
 //
 //	self PREFIX CLASS...      peer NAME PREFIX CLASS [owner=N] [fact=NAME:TIME]
-//	rule ID in|out CLASS,... -> CLASS,... SERVICE,... [owner] [needs=FACT,...] [from=T] [to=T] [hold=T] [feature=X] [log=off]
-//	without rule ID           without peer NAME
+//	rule ID in|out CLASS,... -> CLASS,... SERVICE,... [owner] [needs=FACT,...] [from=T] [to=T] [hold=T] [drain=T] [monitor] [feature=X] [log=off]
+//	forbid ID ...             as a rule, but it forbids
+//	without rule ID           without peer NAME           without fact NAME
 func (s *script) configure(words []string) error {
 	c := &s.config
 	switch words[0] {
@@ -167,13 +173,19 @@ func (s *script) configure(words []string) error {
 			i = len(c.Peers) - 1
 		}
 		party(&c.Peers[i], words[2:])
-	case "rule":
+	case "rule", "forbid":
 		s.rule(words)
 	case "without":
 		switch words[1] {
 		case "rule":
 			gone := func(r acl.Rule) bool { return string(r.ID) == words[2] }
-			c.Rules.In, c.Rules.Out = slices.DeleteFunc(slices.Clone(c.Rules.In), gone), slices.DeleteFunc(slices.Clone(c.Rules.Out), gone)
+			for _, rules := range []*[]acl.Rule{&c.Rules.In, &c.Rules.Out, &c.Rules.ForbidIn, &c.Rules.ForbidOut} {
+				*rules = slices.DeleteFunc(slices.Clone(*rules), gone)
+			}
+		case "fact":
+			for i := range c.Peers {
+				c.Peers[i].Facts = slices.DeleteFunc(slices.Clone(c.Peers[i].Facts), func(f acl.FactEnd) bool { return string(f.Fact) == words[2] })
+			}
 		case "peer":
 			c.Peers = slices.DeleteFunc(slices.Clone(c.Peers), func(p filter.Party) bool { return p.ID == words[2] })
 		}
@@ -227,6 +239,10 @@ func (s *script) rule(words []string) {
 			r.NotAfter = when(v)
 		case "hold":
 			r.Hold, _ = time.ParseDuration(v)
+		case "drain":
+			r.Drain, _ = time.ParseDuration(v)
+		case "monitor":
+			r.Monitor = true
 		case "feature":
 			r.Features = []string{v}
 		case "log":
@@ -235,10 +251,10 @@ func (s *script) rule(words []string) {
 			panic("unknown condition " + w)
 		}
 	}
-	side := &s.config.Rules.In
-	if direction(words[2]) == filter.Out {
-		side = &s.config.Rules.Out
-	}
+	all := &s.config.Rules
+	side := map[string]*[]acl.Rule{
+		"rule in": &all.In, "rule out": &all.Out, "forbid in": &all.ForbidIn, "forbid out": &all.ForbidOut,
+	}[words[0]+" "+words[2]]
 	*side = append(slices.Clone(*side), r)
 }
 

@@ -54,6 +54,17 @@ func (s *services) open(n int, w wish) bool {
 	return false
 }
 
+// names reports whether rule n, which forbids, is about what is wished. It must name
+// the protocol, that of an echo request too; ports narrow it only where there are any.
+func (s *services) names(n int, w wish) bool {
+	for _, o := range s.all[s.from[n]:s.from[n+1]] {
+		if o.Protocol == w.proto && (w.kind != wishPort || o.First <= w.port && w.port <= o.Last) {
+			return true
+		}
+	}
+	return false
+}
+
 // ports holds the rules that may open a port, as bits: a set for all ports that
 // end in the same six bits, and behind those the set of all rules. What a rule
 // really opens is for services to say; but few rules are left to be asked.

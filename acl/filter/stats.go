@@ -8,7 +8,7 @@ import (
 )
 
 // reasons is how many reasons a verdict can have.
-const reasons = int(acl.TableFull) + 1
+const reasons = int(acl.Monitored) + 1
 
 // Stats is what a Filter did so far.
 type Stats struct {
@@ -88,8 +88,12 @@ func (t *Table) explain(m Moment, lease int64, d Direction, src, dst netip.Addr,
 	default:
 		w.kind = wishWhole
 	}
-	dec := t.decide(d, packet.AddrFrom(src), packet.AddrFrom(dst), w, lease, &m)
-	v := acl.Verdict{Allow: dec.reason == acl.Permitted, Reason: dec.reason}
+	return t.verdict(t.decide(d, packet.AddrFrom(src), packet.AddrFrom(dst), w, lease, &m))
+}
+
+// verdict says what was decided of a flow that would begin.
+func (t *Table) verdict(dec decision) acl.Verdict {
+	v := acl.Verdict{Allow: dec.permits(), Reason: dec.reason}
 	if dec.rule != noRule {
 		v.Rule = t.rules[dec.rule].id
 	}

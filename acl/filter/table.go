@@ -41,8 +41,9 @@ type Config struct {
 	// a rule's Hold counts. The zero time is before any lease.
 	Lease time.Time
 
-	// Features are those, beyond the rule's own fields, that whoever calls the
-	// filter sees to. A rule that needs another one is taken as absent.
+	// Features are those, beyond the rule's own fields and [acl.FeatureForbid], that
+	// whoever calls the filter sees to. A rule that needs another one is taken as
+	// absent if it permits, and as if it had it if it forbids.
 	Features []string
 }
 
@@ -52,8 +53,9 @@ type Table struct {
 	holders  []holder // [0] is this node
 	homes    []home
 	places   places
-	sides    [2]side // by Direction
-	rules    []rule  // of both sides: a flow names its rule by one index
+	sides    [2]side // by Direction: the rules that permit
+	forbids  [2]side // by Direction: those that forbid
+	rules    []rule  // of all sides: a flow names its rule by one index
 	services services
 	fronts   bool     // a holder is fronted
 	opened   []uint64 // the rules inwards that open anything of this node's, as a set of sides[In]
@@ -78,12 +80,18 @@ type factEnd struct {
 // or a service that is none. The caller must then permit nothing new: it keeps
 // the Table before, or none.
 func Compile(c Config) (*Table, error) {
-	t := &Table{revision: c.Revision, lease: nanos(c.Lease)}
+	t := newTable(c.Revision, nanos(c.Lease))
 	b := &compiler{table: t, classes: map[acl.Class]uint32{0: 0}, facts: map[acl.Fact]uint32{}}
 	if err := b.compile(&c); err != nil {
 		return nil, fmt.Errorf("compile the filter of revision %d: %w; the map is not to be used, ask the coordinator for a new one", c.Revision, err)
 	}
 	return t, nil
+}
+
+func newTable(revision uint64, lease int64) *Table {
+	t := &Table{revision: revision, lease: lease}
+	t.forbids[In].forbids, t.forbids[Out].forbids = true, true
+	return t
 }
 
 // Revision of the map that the table was made from.
@@ -116,13 +124,17 @@ func (b *compiler) compile(c *Config) error {
 	if err := b.reserved(c.Mesh); err != nil {
 		return err
 	}
-	for _, d := range []Direction{In, Out} {
-		rules := c.Rules.In
-		if d == Out {
-			rules = c.Rules.Out
-		}
-		if err := b.side(d, rules, c.Features); err != nil {
-			return fmt.Errorf("rules %s: %w", d, err)
+	for _, of := range []struct {
+		name  string
+		d     Direction
+		rules []acl.Rule
+		side  *side
+	}{
+		{"in", In, c.Rules.In, &t.sides[In]}, {"out", Out, c.Rules.Out, &t.sides[Out]},
+		{"that forbid in", In, c.Rules.ForbidIn, &t.forbids[In]}, {"that forbid out", Out, c.Rules.ForbidOut, &t.forbids[Out]},
+	} {
+		if err := b.side(of.side, of.d, of.rules, c.Features); err != nil {
+			return fmt.Errorf("rules %s: %w", of.name, err)
 		}
 	}
 	t.opened = t.opening()

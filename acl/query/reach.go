@@ -75,7 +75,7 @@ func (a *asking) judge(to point) (*filter.Judge, error) {
 	if judge, ok := a.judges[&rules[0]]; ok {
 		return judge, nil
 	}
-	judge, err := filter.NewJudge(rules, a.places)
+	judge, err := filter.NewJudge(a.Rules(id), a.places)
 	if err != nil {
 		return nil, fmt.Errorf("node %q: %w", to.Node, err)
 	}

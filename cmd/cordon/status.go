@@ -69,6 +69,7 @@ func printStatus(s *local.Status) error {
 		fmt.Printf("gateway for %s: %s\n", r.Prefix, state)
 	}
 	printRelays(s.Relays)
+	fmt.Print(endings(s))
 	return errors.Join(printPeers(s.Peers), printStock(s.StockPeers), printRefusals(s.Refusals))
 }
 

@@ -61,7 +61,7 @@ func parsePeer(p *Peer, known PeerRecord) (PeerRecord, error) {
 // ParseRules gives the typed form of r. It fails with [ErrMalformed].
 func ParseRules(r *RuleSet) (acl.RuleSet, error) {
 	var d decoder
-	set := acl.RuleSet{In: d.rules(r.GetIn()), Out: d.rules(r.GetOut())}
+	set := acl.RuleSet{In: d.rules(r.GetIn()), Out: d.rules(r.GetOut()), ForbidIn: d.rules(r.GetForbidIn()), ForbidOut: d.rules(r.GetForbidOut())}
 	if err := d.of("rule set"); err != nil {
 		return acl.RuleSet{}, err
 	}

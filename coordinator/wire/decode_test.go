@@ -84,7 +84,12 @@ func TestOneWrongFieldRefusesTheMessage(t *testing.T) {
 		"rule's hold negative":      func(f *wire.Full) { f.Rules.In[0].Hold = -1 },
 		"rule's hold overflows":     func(f *wire.Full) { f.Rules.In[0].Hold = 1 << 40 },
 		"rule's end negative":       func(f *wire.Full) { f.Rules.In[0].NotAfter = -1 },
-		"rule's log level":          func(f *wire.Full) { f.Rules.In[0].Log = 3 },
+		"rule's log level":          func(f *wire.Full) { f.Rules.In[0].Log = 5 },
+		"rule's drain negative":     func(f *wire.Full) { f.Rules.In[0].Drain = -1 },
+		"rule's drain overflows":    func(f *wire.Full) { f.Rules.In[0].Drain = 1 << 40 },
+		"forbidding without id":     func(f *wire.Full) { f.Rules.ForbidIn[0].Id = "" },
+		"forbidding class 0":        func(f *wire.Full) { f.Rules.ForbidOut[0].Dst = []uint64{0} },
+		"pending, and forbidden":    func(f *wire.Full) { f.Self.Pending, f.Peers, f.Rules.In = true, nil, nil },
 		"rule's needs twice":        func(f *wire.Full) { f.Rules.In[0].Needs = []string{"login", "login"} },
 		"pending with rules":        func(f *wire.Full) { f.Self.Pending, f.Peers = true, nil },
 		"prefix of two peers": func(f *wire.Full) {
@@ -159,22 +164,31 @@ func TestTimesAreRoundedToPermitLess(t *testing.T) {
 	p.Facts = []acl.FactEnd{{Fact: "login", Until: half}}
 	m.Peers[p.ID] = p
 	r := &m.Rules.In[0]
-	r.NotBefore, r.NotAfter, r.Hold = half, half, 1500*time.Millisecond
+	r.NotBefore, r.NotAfter, r.Hold, r.Drain = half, half, 1500*time.Millisecond, 1500*time.Millisecond
+	forbids := &m.Rules.ForbidIn[0]
+	forbids.NotBefore, forbids.NotAfter = half, half
 	f := m.Full()
 	if got := f.Peers[0].Facts[0].Until; got != now().Unix() {
 		t.Error("fact ends at", got)
 	}
-	if got := f.Rules.In[0]; got.NotBefore != now().Unix()+1 || got.NotAfter != now().Unix() || got.Hold != 1 {
+	if got := f.Rules.In[0]; got.NotBefore != now().Unix()+1 || got.NotAfter != now().Unix() || got.Hold != 1 || got.Drain != 1 {
 		t.Error("rule", got)
 	}
+	if got := f.Rules.ForbidIn[0]; got.NotBefore != now().Unix() || got.NotAfter != now().Unix()+1 {
+		t.Error("rule that forbids", got)
+	}
 	ancient := time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC)
-	p.Facts[0].Until, r.NotBefore, r.NotAfter, r.Hold = ancient, ancient, ancient, time.Millisecond
+	p.Facts[0].Until, r.NotBefore, r.NotAfter, r.Hold, r.Drain = ancient, ancient, ancient, time.Millisecond, time.Millisecond
+	forbids.NotBefore, forbids.NotAfter = ancient, ancient
 	f = m.Full()
 	if got := f.Peers[0].Facts[0].Until; got != 0 {
 		t.Error("fact ends at", got)
 	}
-	if got := f.Rules.In[0]; got.NotBefore != 0 || got.NotAfter != 1 || got.Hold != 1 {
+	if got := f.Rules.In[0]; got.NotBefore != 0 || got.NotAfter != 1 || got.Hold != 1 || got.Drain != 0 {
 		t.Error("rule", got)
+	}
+	if got := f.Rules.ForbidIn[0]; got.NotBefore != 0 || got.NotAfter != 1 {
+		t.Error("rule that forbids", got)
 	}
 	r.NotBefore, r.NotAfter, r.Hold, p.Facts[0].Until = time.Time{}, time.Time{}, 0, time.Time{}
 	f = m.Full()
@@ -194,8 +208,10 @@ func TestRuleWithAnUnknownFieldNeedsAFeatureThatNobodyHas(t *testing.T) {
 		func() {
 			set.In[0].ProtoReflect().SetUnknown(nil)
 			set.In[0].Open[0].ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1))
+			set.ForbidOut[0].ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1))
 		},
 	}
+	var got acl.RuleSet
 	for _, f := range spoil {
 		f()
 		b, err := proto.Marshal(set)
@@ -206,10 +222,12 @@ func TestRuleWithAnUnknownFieldNeedsAFeatureThatNobodyHas(t *testing.T) {
 		if err := proto.Unmarshal(b, &back); err != nil {
 			t.Fatal(err)
 		}
-		got, err := wire.ParseRules(&back)
-		if err != nil || !slices.Equal(got.In[0].Features, []string{"same-owner", wire.FeatureUnknown}) {
+		if got, err = wire.ParseRules(&back); err != nil || !slices.Equal(got.In[0].Features, []string{"same-owner", wire.FeatureUnknown}) {
 			t.Fatal(got.In[0].Features, err)
 		}
+	}
+	if features := got.ForbidOut[0].Features; !slices.Equal(features, []string{wire.FeatureUnknown}) {
+		t.Fatal("a rule that forbids", features)
 	}
 }
 

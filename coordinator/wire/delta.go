@@ -138,7 +138,7 @@ func (m Map) whole(selfChanged bool, changed map[string]bool) (Map, error) {
 	if _, self := m.Peers[m.Self.ID]; self {
 		return Map{}, malformed("the node is its own peer")
 	}
-	if m.Self.Pending && (len(m.Peers) > 0 || len(m.Rules.In) > 0 || len(m.Rules.Out) > 0) {
+	if m.Self.Pending && (len(m.Peers) > 0 || !m.Rules.IsEmpty()) {
 		return Map{}, malformed("a node that waits for approval has peers or rules")
 	}
 	if err := checkOwners(m, selfChanged, changed); err != nil {

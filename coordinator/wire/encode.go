@@ -14,7 +14,8 @@ import (
 // The typed form becomes messages in one canonical way: what has no order is
 // sorted and free of duplicates, so that equal content has equal bytes and an
 // equal digest on every replica. Where a time or a duration has parts of a
-// second, it is rounded to the side that permits less.
+// second, it is rounded to the side that permits less: a rule that forbids begins
+// earlier and ends later.
 
 // Full gives the message that carries all of m.
 func (m Map) Full() *Full {
@@ -45,18 +46,36 @@ func (p PeerRecord) Proto() *Peer {
 
 // RulesProto gives a rule set as it travels. The order of rules is kept.
 func RulesProto(r acl.RuleSet) *RuleSet {
-	return &RuleSet{In: rulesProto(r.In), Out: rulesProto(r.Out)}
+	return &RuleSet{
+		In: rulesProto(r.In, ruleProto), Out: rulesProto(r.Out, ruleProto),
+		ForbidIn: rulesProto(r.ForbidIn, forbidProto), ForbidOut: rulesProto(r.ForbidOut, forbidProto),
+	}
 }
 
-func rulesProto(rules []acl.Rule) []*Rule {
+func rulesProto(rules []acl.Rule, one func(acl.Rule) *Rule) []*Rule {
 	var out []*Rule
 	for _, r := range rules {
-		out = append(out, &Rule{Id: string(r.ID), Src: classesProto(r.Src), Dst: classesProto(r.Dst),
-			SameOwner: r.SameOwner, Needs: words(sorted(r.Needs, cmp.Compare[acl.Fact])), Open: servicesProto(r.Open),
-			NotBefore: secondsUp(r.NotBefore), NotAfter: endSeconds(r.NotAfter), Hold: holdSeconds(r.Hold),
-			Log: uint32(r.Log), Features: sorted(r.Features, cmp.Compare[string])})
+		out = append(out, one(r))
 	}
 	return out
+}
+
+func ruleProto(r acl.Rule) *Rule {
+	return &Rule{Id: string(r.ID), Src: classesProto(r.Src), Dst: classesProto(r.Dst),
+		SameOwner: r.SameOwner, Needs: words(sorted(r.Needs, cmp.Compare[acl.Fact])), Open: servicesProto(r.Open),
+		NotBefore: secondsUp(r.NotBefore), NotAfter: endSeconds(r.NotAfter), Hold: holdSeconds(r.Hold),
+		Drain: max(int64(r.Drain/time.Second), 0), Monitor: r.Monitor,
+		Log: uint32(r.Log), Features: sorted(r.Features, cmp.Compare[string])}
+}
+
+// forbidProto gives a rule that forbids.
+func forbidProto(r acl.Rule) *Rule {
+	p := ruleProto(r)
+	p.NotBefore, p.NotAfter = secondsDown(r.NotBefore), secondsUp(r.NotAfter)
+	if !r.NotAfter.IsZero() {
+		p.NotAfter = max(p.NotAfter, 1) // 0 would be without bound
+	}
+	return p
 }
 
 func servicesProto(open []acl.Service) (out []*Service) {
@@ -88,7 +107,7 @@ func classesProto(in []acl.Class) (out []uint64) {
 	return out
 }
 
-// secondsDown gives a moment at which something ends; 0 is the zero time.
+// secondsDown gives a moment as whole seconds, not later; 0 is the zero time.
 func secondsDown(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -96,7 +115,7 @@ func secondsDown(t time.Time) int64 {
 	return max(t.Unix(), 0)
 }
 
-// secondsUp gives a moment at which something begins; 0 is without bound.
+// secondsUp gives a moment as whole seconds, not earlier; 0 is the zero time.
 func secondsUp(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -12,7 +12,7 @@ const (
 // FeatureUnknown is a feature that nobody has. Decoding adds it to a rule with
 // a field that this build does not know: such a field may be a condition, and
 // a grant without its condition would be wider than written. So a node takes
-// the rule as absent.
+// the rule as absent; one that forbids it takes to hold.
 const FeatureUnknown = "unknown-field"
 
 // CommonLevel gives the level to speak with a side that stated theirs. It fails

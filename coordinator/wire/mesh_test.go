@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,9 +130,12 @@ func peer(n int, sequence uint64) wire.PeerRecord {
 }
 
 func rules() acl.RuleSet {
+	ssh := []acl.Service{{Protocol: acl.TCP, First: 22, Last: 22}}
+	forbids := []acl.Rule{{ID: "no-ssh", Src: []acl.Class{7}, Dst: []acl.Class{9}, Open: ssh}}
 	return acl.RuleSet{In: []acl.Rule{{ID: "ssh", Src: []acl.Class{7, 9}, Dst: []acl.Class{7},
-		Needs: []acl.Fact{"login"}, Open: []acl.Service{{Protocol: acl.TCP, First: 22, Last: 22}},
-		NotBefore: now(), NotAfter: now().Add(time.Hour), Hold: 720 * time.Hour, Features: []string{"same-owner"}}}}
+		Needs: []acl.Fact{"login"}, Open: ssh,
+		NotBefore: now(), NotAfter: now().Add(time.Hour), Hold: 720 * time.Hour, Features: []string{"same-owner"}}},
+		ForbidIn: forbids, ForbidOut: slices.Clone(forbids)}
 }
 
 // standing makes a map of the mesh at a position, with the given peers.
@@ -156,6 +160,7 @@ func drawMap(t *rapid.T, before wire.Map, revision uint64) wire.Map {
 	m.Self.Tags = rapid.SampledFrom([][]string{nil, {"tag:a"}, {"tag:a", "tag:b"}}).Draw(t, "tags")
 	m.Rules.In = drawRules(t)
 	m.Rules.Out = drawRules(t)
+	m.Rules.ForbidIn, m.Rules.ForbidOut = drawRules(t), drawRules(t)
 	for n := 1; n <= drawnNodes; n++ {
 		if !rapid.Bool().Draw(t, "held") {
 			continue
@@ -194,7 +199,9 @@ func drawRules(t *rapid.T) (out []acl.Rule) {
 		r := rules().In[0]
 		r.ID = acl.RuleID(rapid.SampledFrom([]string{"a", "b"}).Draw(t, "id"))
 		r.SameOwner = rapid.Bool().Draw(t, "same owner")
-		r.Log = acl.LogLevel(rapid.IntRange(0, 2).Draw(t, "log"))
+		r.Log = acl.LogLevel(rapid.IntRange(0, 4).Draw(t, "log"))
+		r.Drain = time.Duration(rapid.IntRange(0, 2).Draw(t, "drain")) * time.Minute
+		r.Monitor = rapid.Bool().Draw(t, "monitor")
 		r.Hold = time.Duration(rapid.IntRange(0, 2).Draw(t, "hold")) * time.Hour
 		out = append(out, r)
 	}

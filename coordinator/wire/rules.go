@@ -8,7 +8,7 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
-const maxHold = int64(100 * 366 * 24 * 3600) // a hundred years
+const maxHold = int64(100 * 366 * 24 * 3600) // a hundred years, for a drain too
 
 func (d *decoder) rules(in []*Rule) []acl.Rule {
 	if len(in) == 0 || d.err != nil {
@@ -26,11 +26,13 @@ func (d *decoder) rules(in []*Rule) []acl.Rule {
 func (d *decoder) rule(r *Rule) acl.Rule {
 	d.check(isWord(r.GetId()), "rule id %q is not a word", clip(r.GetId()))
 	d.check(r.GetHold() >= 0 && r.GetHold() <= maxHold, "rule %q: hold of %d seconds", clip(r.GetId()), r.GetHold())
-	d.check(r.GetLog() <= uint32(acl.LogOff), "rule %q: log level %d", clip(r.GetId()), r.GetLog())
+	d.check(r.GetDrain() >= 0 && r.GetDrain() <= maxHold, "rule %q: drain of %d seconds", clip(r.GetId()), r.GetDrain())
+	d.check(r.GetLog() <= uint32(acl.LogRecord), "rule %q: log level %d", clip(r.GetId()), r.GetLog())
 	return acl.Rule{ID: acl.RuleID(r.GetId()), Src: d.classList(r.GetSrc()), Dst: d.classList(r.GetDst()),
 		SameOwner: r.GetSameOwner(), Needs: decodeWords[acl.Fact](d, "needs", r.GetNeeds()), Open: d.services(r.GetOpen()),
 		NotBefore: d.moment(r.GetNotBefore()), NotAfter: d.moment(r.GetNotAfter()),
-		Hold: time.Duration(r.GetHold()) * time.Second, Log: acl.LogLevel(r.GetLog()), Features: d.features(r)}
+		Hold: time.Duration(r.GetHold()) * time.Second, Drain: time.Duration(r.GetDrain()) * time.Second, Monitor: r.GetMonitor(),
+		Log: acl.LogLevel(r.GetLog()), Features: d.features(r)}
 }
 
 // features adds FeatureUnknown where a field is not known here.

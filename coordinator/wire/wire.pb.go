@@ -2022,6 +2022,8 @@ type RuleSet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	In            []*Rule                `protobuf:"bytes,1,rep,name=in,proto3" json:"in,omitempty"`
 	Out           []*Rule                `protobuf:"bytes,2,rep,name=out,proto3" json:"out,omitempty"`
+	ForbidIn      []*Rule                `protobuf:"bytes,3,rep,name=forbid_in,json=forbidIn,proto3" json:"forbid_in,omitempty"` // asked before those that permit
+	ForbidOut     []*Rule                `protobuf:"bytes,4,rep,name=forbid_out,json=forbidOut,proto3" json:"forbid_out,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2070,6 +2072,20 @@ func (x *RuleSet) GetOut() []*Rule {
 	return nil
 }
 
+func (x *RuleSet) GetForbidIn() []*Rule {
+	if x != nil {
+		return x.ForbidIn
+	}
+	return nil
+}
+
+func (x *RuleSet) GetForbidOut() []*Rule {
+	if x != nil {
+		return x.ForbidOut
+	}
+	return nil
+}
+
 type Rule struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2083,6 +2099,8 @@ type Rule struct {
 	Hold          int64                  `protobuf:"varint,9,opt,name=hold,proto3" json:"hold,omitempty"` // seconds, 0: for ever
 	Log           uint32                 `protobuf:"varint,10,opt,name=log,proto3" json:"log,omitempty"`
 	Features      []string               `protobuf:"bytes,11,rep,name=features,proto3" json:"features,omitempty"`
+	Drain         int64                  `protobuf:"varint,12,opt,name=drain,proto3" json:"drain,omitempty"`     // seconds, 0: cut off at once
+	Monitor       bool                   `protobuf:"varint,13,opt,name=monitor,proto3" json:"monitor,omitempty"` // permits, and takes note
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2192,6 +2210,20 @@ func (x *Rule) GetFeatures() []string {
 		return x.Features
 	}
 	return nil
+}
+
+func (x *Rule) GetDrain() int64 {
+	if x != nil {
+		return x.Drain
+	}
+	return 0
+}
+
+func (x *Rule) GetMonitor() bool {
+	if x != nil {
+		return x.Monitor
+	}
+	return false
 }
 
 type Service struct {
@@ -3031,10 +3063,13 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x05class\x18\x02 \x01(\x06R\x05class\"3\n" +
 	"\aFactEnd\x12\x12\n" +
 	"\x04fact\x18\x01 \x01(\tR\x04fact\x12\x14\n" +
-	"\x05until\x18\x02 \x01(\x03R\x05until\"W\n" +
+	"\x05until\x18\x02 \x01(\x03R\x05until\"\xbf\x01\n" +
 	"\aRuleSet\x12$\n" +
 	"\x02in\x18\x01 \x03(\v2\x14.cordon.wire.v1.RuleR\x02in\x12&\n" +
-	"\x03out\x18\x02 \x03(\v2\x14.cordon.wire.v1.RuleR\x03out\"\x9a\x02\n" +
+	"\x03out\x18\x02 \x03(\v2\x14.cordon.wire.v1.RuleR\x03out\x121\n" +
+	"\tforbid_in\x18\x03 \x03(\v2\x14.cordon.wire.v1.RuleR\bforbidIn\x123\n" +
+	"\n" +
+	"forbid_out\x18\x04 \x03(\v2\x14.cordon.wire.v1.RuleR\tforbidOut\"\xca\x02\n" +
 	"\x04Rule\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03src\x18\x02 \x03(\x06R\x03src\x12\x10\n" +
@@ -3049,7 +3084,9 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04hold\x18\t \x01(\x03R\x04hold\x12\x10\n" +
 	"\x03log\x18\n" +
 	" \x01(\rR\x03log\x12\x1a\n" +
-	"\bfeatures\x18\v \x03(\tR\bfeatures\"O\n" +
+	"\bfeatures\x18\v \x03(\tR\bfeatures\x12\x14\n" +
+	"\x05drain\x18\f \x01(\x03R\x05drain\x12\x18\n" +
+	"\amonitor\x18\r \x01(\bR\amonitor\"O\n" +
 	"\aService\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\rR\x05first\x12\x12\n" +
@@ -3192,31 +3229,33 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	26, // 26: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
 	28, // 27: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
 	28, // 28: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
-	29, // 29: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
-	4,  // 30: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
-	17, // 31: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
-	6,  // 32: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	38, // 33: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
-	6,  // 34: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
-	0,  // 35: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	2,  // 36: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	8,  // 37: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	30, // 38: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	32, // 39: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	34, // 40: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	36, // 41: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	1,  // 42: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	3,  // 43: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	9,  // 44: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	31, // 45: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	33, // 46: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	35, // 47: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	37, // 48: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	42, // [42:49] is the sub-list for method output_type
-	35, // [35:42] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	28, // 29: cordon.wire.v1.RuleSet.forbid_in:type_name -> cordon.wire.v1.Rule
+	28, // 30: cordon.wire.v1.RuleSet.forbid_out:type_name -> cordon.wire.v1.Rule
+	29, // 31: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
+	4,  // 32: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
+	17, // 33: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
+	6,  // 34: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	38, // 35: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
+	6,  // 36: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	0,  // 37: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	2,  // 38: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	8,  // 39: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	30, // 40: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	32, // 41: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	34, // 42: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	36, // 43: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	1,  // 44: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	3,  // 45: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	9,  // 46: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	31, // 47: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	33, // 48: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	35, // 49: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	37, // 50: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	44, // [44:51] is the sub-list for method output_type
+	37, // [37:44] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }

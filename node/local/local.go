@@ -48,6 +48,7 @@ type Status struct {
 	StockPeers  []StockPeer    `json:"stockPeers,omitempty"`
 	Relays      []Relay        `json:"relays,omitempty"`
 	Refusals    []Refusal      `json:"refusals,omitempty"`
+	Endings     []Ending       `json:"endings,omitempty"` // the first to end first; at most 20
 	Routes      []RouteStatus  `json:"routes,omitempty"`
 	Names       Names          `json:"names,omitzero"`
 	Warnings    []string       `json:"warnings,omitempty"`
@@ -138,6 +139,21 @@ type Refusal struct {
 	Reason   string         `json:"reason"`
 	Rule     string         `json:"rule,omitempty"`
 	Count    uint64         `json:"count"`
+}
+
+// Ending is flows of one kind, open now, that lose their right soon or drain: the
+// right has ended, a new one is refused, and what is open goes on for a while.
+type Ending struct {
+	Outbound bool           `json:"outbound"` // this machine, or what is behind it, began them
+	Peer     string         `json:"peer,omitempty"`
+	Src      netip.Addr     `json:"src"`
+	Dst      netip.AddrPort `json:"dst"`
+	Protocol string         `json:"protocol"`
+	Flows    int            `json:"flows"`
+	End      time.Time      `json:"end,omitzero"` // policy time at which the right ends; absent: they drain
+	Cut      time.Time      `json:"cut"`          // policy time from which nothing passes: end, or later
+	Reason   string         `json:"reason"`
+	Rule     string         `json:"rule,omitempty"`
 }
 
 // Names tells how this machine's programs find peers by name.

@@ -14,6 +14,7 @@ type Stats struct {
 	Peers    []PeerStats
 	Tunnels  int       // peers that take memory at the moment for a tunnel, or what may become one
 	Refusals []Refusal // the newest kinds, newest last; bounded
+	Endings  []Ending  // of flows that lose their right soon, or have and drain; the first to end first; bounded
 
 	// Packets since the start, by reason and Direction.
 	Verdicts map[acl.Reason][2]uint64
@@ -55,6 +56,20 @@ type Refusal struct {
 	Src, Dst    netip.AddrPort
 	Protocol    acl.Protocol
 	Verdict     acl.Verdict
+}
+
+// Ending is flows of one kind that lose their right soon, or drain: a new one is
+// refused, and what is open goes on for a while.
+type Ending struct {
+	Direction Direction
+	Peer      string // name
+	Src       netip.Addr
+	Dst       netip.AddrPort
+	Protocol  acl.Protocol
+	Flows     int
+	End       time.Time   // policy time at which the right ends; zero: they drain
+	Cut       time.Time   // policy time from which nothing passes
+	Verdict   acl.Verdict // that a new one gets from the end on
 }
 
 // Question is a new flow that somebody asks about.

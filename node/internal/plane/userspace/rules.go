@@ -1,6 +1,8 @@
 package userspace
 
 import (
+	"time"
+
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/filter"
 	"github.com/cordonmesh/cordon/node/internal/plane"
@@ -40,18 +42,49 @@ func (p *Plane) Stats() (plane.Stats, error) {
 		}
 	}
 	for _, r := range p.filter.Refusals() {
-		to := plane.Refusal{
-			First: r.First, Last: r.Last, Count: r.Count, Direction: plane.In,
+		s.Refusals = append(s.Refusals, plane.Refusal{
+			First: r.First, Last: r.Last, Count: r.Count, Direction: direction(r.Direction),
 			Peer: r.Peer, Src: r.Src, Dst: r.Dst, Protocol: r.Protocol, Verdict: r.Verdict,
-		}
-		if r.Direction == filter.Out {
-			to.Direction = plane.Out
-		}
-		s.Refusals = append(s.Refusals, to)
+		})
+	}
+	for _, e := range p.filter.Ending(p.now(), soon, maxEndings) {
+		s.Endings = append(s.Endings, ending(e))
 	}
 	var err error
 	s.Peers, s.Tunnels, err = p.peerStats()
 	return s, err
+}
+
+// What is told of flows that lose their right: how long before, and how many kinds.
+const (
+	soon       = 15 * time.Minute
+	maxEndings = 20
+)
+
+func ending(e filter.Ending) plane.Ending {
+	return plane.Ending{
+		Direction: direction(e.Direction), Peer: e.Peer, Src: e.Src, Dst: e.Dst, Protocol: e.Protocol,
+		Flows: e.Flows, End: e.End, Cut: e.Cut, Verdict: e.Verdict,
+	}
+}
+
+func direction(d filter.Direction) plane.Direction {
+	if d == filter.Out {
+		return plane.Out
+	}
+	return plane.In
+}
+
+// tellDrains notes once of each flow that its right ended while it is open.
+func (p *Plane) tellDrains() {
+	began, more := p.filter.Drained()
+	for _, e := range began {
+		p.log.Warn("a right has ended (a login, an approval or a rule's time): what is open goes on for a while, nothing new begins",
+			"until", e.Cut, "to", e.Dst, "protocol", int(e.Protocol), "peer", e.Peer, "flows", e.Flows, "rule", e.Verdict.Rule, "why", e.Verdict.Reason)
+	}
+	if more > 0 {
+		p.log.Warn("more flows lost their right, and go on for a while", "flows", more)
+	}
 }
 
 // Records reads the flow log from entry number from on. See filter.Records.

@@ -158,6 +158,7 @@ func (p *Plane) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 			p.filter.Sweep(p.now())
+			p.tellDrains()
 			p.retire(time.Now())
 		}
 	}

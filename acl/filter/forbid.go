@@ -1,0 +1,39 @@
+package filter
+
+// forbidden finds a rule that forbids a flow now, whatever permits it, and else
+// gives the time since boot at which one may begin to.
+func (t *Table) forbidden(d Direction, e ends, w wish, m *Moment) (rule int32, begins int64) {
+	begins = forever
+	from := &t.holders[e.src.holder]
+	for n := range t.matching(&t.forbids[d&1], d, e, w) {
+		at := t.rules[n].forbidsFrom(from, m)
+		if at <= m.Boot {
+			return int32(n), 0
+		}
+		begins = min(begins, at)
+	}
+	return noRule, begins
+}
+
+// forbidsFrom gives the time since boot from which a rule that matches forbids: now
+// at the latest if it holds, forever if it does not. What may still become a fact
+// comes with a new table.
+//
+// Where the clocks do not agree, it begins by the one ahead and ends by the one
+// behind; and while nobody knows the time, everything that is bound to one holds.
+func (r *rule) forbidsFrom(from *holder, m *Moment) int64 {
+	human := len(r.needs) > 0
+	early, late := m.clock(human), min(m.Machine, m.Human) // while nobody knows the time, never
+	for _, f := range r.needs {
+		if until := from.until(f); until == never || late >= until {
+			return forever
+		}
+	}
+	switch {
+	case r.notAfter != forever && late >= r.notAfter:
+		return forever
+	case early != never && early < r.notBefore:
+		return m.boot(r.notBefore, human)
+	}
+	return m.Boot
+}

@@ -1,0 +1,163 @@
+package filter
+
+import (
+	"iter"
+	"math/bits"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/packet"
+)
+
+// decision is what the rules say about a flow.
+type decision struct {
+	reason acl.Reason
+	rule   int32 // index in Table.rules, or noRule
+	end    int64 // time since boot at which to ask again; of a refusal, at which a rule begins to forbid
+	ends   ends  // where the flow's addresses were found, if the rules were asked
+}
+
+const noRule = -1
+
+// permits reports whether the flow may begin, or go on.
+func (dec *decision) permits() bool { return permits(dec.reason) }
+
+func permits(why acl.Reason) bool { return why == acl.Permitted || why == acl.Monitored }
+
+// decide judges a flow that would begin now.
+func (t *Table) decide(d Direction, src, dst packet.Addr, w wish, lease int64, m *Moment) decision {
+	e, why := t.locate(d, src, dst)
+	if why != acl.Permitted {
+		return decision{why, noRule, 0, e}
+	}
+	return t.match(d, e, w, lease, m)
+}
+
+// match asks the rules of one direction: first those that forbid. Of those that
+// permit, the first that matches and holds decides, one that only monitors after
+// all others; if none does, the first that matches but does not hold now gives the
+// reason, since it is what a user can do something about.
+func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decision {
+	best := decision{acl.NoRule, noRule, forever, e}
+	if t.forbids[d&1].words != 0 {
+		if best.rule, best.end = t.forbidden(d, e, w, m); best.rule != noRule {
+			best.reason = acl.Forbidden
+			return best
+		}
+	}
+	s := &t.sides[d&1]
+	if s.words == 0 {
+		return best
+	}
+	from, begins := &t.holders[e.src.holder], best.end
+	for n := range t.matching(s, d, e, w) {
+		r := &t.rules[n]
+		reason, end := r.holds(from, lease, m)
+		switch {
+		case reason == acl.Permitted && !r.monitor:
+			return decision{reason, int32(n), min(end, begins), e}
+		case best.reason == acl.Monitored:
+		case reason == acl.Permitted:
+			best = decision{acl.Monitored, int32(n), min(end, begins), e}
+		case best.rule == noRule:
+			best.reason, best.rule = reason, int32(n)
+		}
+	}
+	return best
+}
+
+// matching gives the rules of a side that are about a flow, in their order.
+func (t *Table) matching(s *side, d Direction, e ends, w wish) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		peer, self := e.src, e.dst
+		if d == Out {
+			peer, self = self, peer
+		}
+		own, ports := s.own.set(self.index, s.words), s.ports.set(w)
+		for _, set := range s.peers.set(peer.index) {
+			first := s.first + int(set.at)*64
+			for common := set.bits & own[set.at] & ports[set.at]; common != 0; common &= common - 1 {
+				n := first + bits.TrailingZeros64(common)
+				if !t.about(s, n, w) || t.rules[n].sameOwner && !t.sameOwner(e) {
+					continue
+				}
+				if !yield(n) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// about reports whether rule n of a side is about what is wished.
+func (t *Table) about(s *side, n int, w wish) bool {
+	if s.forbids {
+		return t.services.names(n, w)
+	}
+	return t.services.open(n, w)
+}
+
+// sameOwner reports whether both ends are prefixes of one person.
+func (t *Table) sameOwner(e ends) bool {
+	owner := t.holders[e.src.holder].owner
+	return owner != 0 && owner == t.holders[e.dst.holder].owner
+}
+
+// opening finds the rules inwards that open anything to anybody here.
+func (t *Table) opening() []uint64 {
+	s := &t.sides[In]
+	opened := make([]uint64, s.words)
+	for i := range t.homes {
+		if h := t.homes[i].holder; h != self && !t.fronted(h) {
+			continue
+		}
+		for at, set := range s.own.set(t.homes[i].index, s.words) {
+			opened[at] |= set
+		}
+	}
+	return opened
+}
+
+// maySpeak reports whether any rule lets what is at a peer's home begin a flow to
+// this node, be it to another port, at another time or with another login.
+func (t *Table) maySpeak(src *home) bool {
+	s := &t.sides[In]
+	from := t.holders[src.holder].owner
+	for _, set := range s.peers.set(src.index) {
+		for common := set.bits & t.opened[set.at]; common != 0; common &= common - 1 {
+			n := s.first + int(set.at)*64 + bits.TrailingZeros64(common)
+			same := from != 0 && from == t.holders[self].owner
+			if t.services.any(n) && (same || !t.rules[n].sameOwner) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// holds reports whether a rule that matches also holds now, and until when by
+// the time since boot. The facts are those of the person at the source.
+func (r *rule) holds(from *holder, lease int64, m *Moment) (acl.Reason, int64) {
+	human := len(r.needs) > 0
+	now, end := m.clock(human), r.notAfter
+	if now == never && (human || end != forever) {
+		return acl.OutsideTime, 0 // nobody knows the time: nothing that ends may begin
+	}
+	for _, f := range r.needs {
+		until := from.until(f)
+		if now >= until {
+			return acl.FactEnded, 0
+		}
+		end = min(end, until)
+	}
+	if now < r.notBefore || now >= r.notAfter {
+		return acl.OutsideTime, 0
+	}
+	if r.hold > 0 {
+		until := later(lease, r.hold)
+		if now >= until {
+			return acl.HoldEnded, 0
+		}
+		end = min(end, until)
+	}
+	return acl.Permitted, m.boot(end, human)
+}
