@@ -82,7 +82,7 @@ func (m *Mesh) met(g *ground, from place) bool {
 }
 
 // known tells whether a fact holds now of who is at a place. What is behind a
-// gateway has the facts of that.
+// gateway has the facts of that: of the one who carries it, whose packets these are.
 func (m *Mesh) known(f acl.Fact, from place) bool {
 	holding := func(e acl.FactEnd) bool { return e.Fact == f && !m.now.IsZero() && m.now.Before(e.Until) }
 	if slices.ContainsFunc(m.supposed, holding) {
@@ -92,7 +92,7 @@ func (m *Mesh) known(f acl.Fact, from place) bool {
 	if from.host != nil {
 		return holds(from.host)
 	}
-	return slices.ContainsFunc(from.routers, holds)
+	return slices.ContainsFunc(from.carriers, holds)
 }
 
 // missing says what a part asks for that is not so now.

@@ -15,6 +15,9 @@ const ahead = 8 * 24 * time.Hour
 // without schedules and without an end has one window without bounds.
 func (m *Mesh) windows(g *ground) []calendar.Window {
 	all := []calendar.Window{{Until: g.until}}
+	if m.now.IsZero() && len(g.schedules) > 0 {
+		return nil
+	}
 	for _, name := range g.schedules {
 		s, _ := m.pol.Schedule(name)
 		from := m.now.UTC().Truncate(24 * time.Hour)
@@ -47,7 +50,7 @@ func later(a, b time.Time) time.Time {
 
 // timely tells whether a ground may hold now.
 func (m *Mesh) timely(g *ground) bool {
-	if !g.until.IsZero() && !m.now.Before(g.until) {
+	if !g.until.IsZero() && !m.now.Before(g.until) || m.now.IsZero() && len(g.schedules) > 0 {
 		return false
 	}
 	for _, name := range g.schedules {

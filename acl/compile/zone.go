@@ -87,8 +87,8 @@ func (m *Mesh) lifts(into *zone) []lift {
 		return nil
 	}
 	for _, g := range m.pol.BreakGlass() {
-		until, ok := m.declared.Glass[g.ID]
-		if !ok || slices.ContainsFunc(into.list(), func(s policy.Segment) bool { return !slices.Contains(g.Segments, s.Name) }) {
+		until := m.declared.Glass[g.ID]
+		if until.IsZero() || slices.ContainsFunc(into.list(), func(s policy.Segment) bool { return !slices.Contains(g.Segments, s.Name) }) {
 			continue
 		}
 		all = append(all, lift{g, until})
