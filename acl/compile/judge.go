@@ -73,8 +73,11 @@ func (m *Mesh) lands(p *part, to place) bool {
 }
 
 func (m *Mesh) groundsBetween(p *part, from, to place) []ground {
-	return m.groundsOf(p, groundKey{p.person != "" || p.splits && from.class.human, to.class.zone})
+	return m.groundsOf(p, groundKey{p.human(from.class), to.class.zone})
 }
+
+// human tells whether a part asks of a class what it asks of people.
+func (p *part) human(from *class) bool { return p.person != "" || p.splits && from.human }
 
 // met tells whether a ground holds now for who is at a place.
 func (m *Mesh) met(g *ground, from place) bool {

@@ -16,7 +16,7 @@ func bed(t *testing.T, sections string, now time.Time, nodes ...compile.Node) *c
 	t.Helper()
 	text := `{"tagOwners": {"tag:gw": [], "tag:pump": [], "tag:ehr": [], "tag:cart": []}, "groups": {"group:nurses": ["ada@h"]},
 "postures": {"posture:managed": ["custom:mdm == true"]},
-"schedules": {"always": {"tz": "UTC", "weekly": ["Mon-Sun 00:00-24:00"]}, "office": {"tz": "UTC", "weekly": ["Mon-Fri 07:00-19:00"]}}, ` + sections + `}`
+"schedules": {"always": {"tz": "UTC", "weekly": ["Mon-Sun 00:00-24:00"]}, "office": {"tz": "UTC", "weekly": ["Mon-Fri 07:00-19:00"]}, "never": {"tz": "UTC", "weekly": ["Sun 00:00-01:00"]}}, ` + sections + `}`
 	pol, _, err := policy.Options{Now: wardStart()}.Parse("bed.hujson", []byte(text))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)

@@ -14,6 +14,28 @@ const ahead = 8 * 24 * time.Hour
 // schedule before the day of now, nor later than ahead after that. A ground
 // without schedules and without an end has one window without bounds.
 func (m *Mesh) windows(g *ground) []calendar.Window {
+	if !g.laid {
+		g.windows, g.laid = m.layOut(g), true
+	}
+	return g.windows
+}
+
+// bears tells whether a part makes any rule between sources and destinations of a
+// kind.
+func (m *Mesh) bears(p *part, key groundKey) bool {
+	if len(p.open) == 0 {
+		return false
+	}
+	grounds := m.groundsOf(p, key)
+	for i := range grounds {
+		if len(m.windows(&grounds[i])) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Mesh) layOut(g *ground) []calendar.Window {
 	all := []calendar.Window{{Until: g.until}}
 	if m.now.IsZero() && len(g.schedules) > 0 {
 		return nil

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -42,11 +43,14 @@ func (b *book) zone(pol *policy.Policy, ids map[string]selector) {
 		}
 		b.segments = append(b.segments, s)
 		b.learnWhen(&s.Requires)
+		b.floors = b.floors || asksAnything(s.Requires)
 	}
 	for _, g := range pol.BreakGlass() {
 		b.glasses[g.ID] = g
 	}
 }
+
+func asksAnything(w policy.When) bool { return !reflect.DeepEqual(w, policy.When{}) }
 
 // zoneOf gives the zone of a class's selectors: one for the same segments.
 func (b *book) zoneOf(sign []selector) *zone {
