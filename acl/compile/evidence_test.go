@@ -3,6 +3,7 @@ package compile_test
 import (
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -165,5 +166,92 @@ func TestWhoSitsAtADevice(t *testing.T) {
 		if is != tt.want || is && !got.Equal(until) {
 			t.Errorf("%s is a nurse: %v until %s", what, is, got)
 		}
+	}
+}
+
+func TestLoginsOfSomeStrengthAndAge(t *testing.T) {
+	m := bed(t, `"grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "when": {"mfa": {"within": "8h", "amr": ["hwk", "otp"], "acr": "phr"}}}]`, wardStart())
+	const fact = "mfa:within=8h0m0s:amr=hwk|otp:acr=phr"
+	now := wardStart()
+	strong := compile.Login{At: now.Add(-time.Hour), Until: now.Add(24 * time.Hour), AMR: []string{"pwd", "otp"}, ACR: "phr"}
+	with := func(change func(*compile.Login)) compile.Login {
+		l := strong
+		change(&l)
+		return l
+	}
+	later := with(func(l *compile.Login) { l.At = now })
+	for what, tt := range map[string]struct {
+		logins []compile.Login
+		want   time.Time // zero: the fact is none
+	}{
+		"as wanted":            {[]compile.Login{strong}, now.Add(7 * time.Hour)},
+		"two, the later first": {[]compile.Login{later, strong}, now.Add(8 * time.Hour)},
+		"two, the later last":  {[]compile.Login{strong, later}, now.Add(8 * time.Hour)},
+		"weak":                 {[]compile.Login{with(func(l *compile.Login) { l.AMR = []string{"pwd"} })}, time.Time{}},
+		"of no class":          {[]compile.Login{with(func(l *compile.Login) { l.ACR = "" })}, time.Time{}},
+		"too old":              {[]compile.Login{with(func(l *compile.Login) { l.At = now.Add(-8 * time.Hour) })}, time.Time{}},
+		"yet to come":          {[]compile.Login{with(func(l *compile.Login) { l.At = now.Add(1) })}, time.Time{}},
+		"without an end":       {[]compile.Login{with(func(l *compile.Login) { l.Until = time.Time{} })}, time.Time{}},
+		"ends sooner":          {[]compile.Login{with(func(l *compile.Login) { l.Until = now.Add(time.Hour) })}, now.Add(time.Hour)},
+	} {
+		if got := factEnds(m, compile.Evidence{Logins: tt.logins}, now)[fact]; !got.Equal(tt.want) {
+			t.Errorf("%s: until %s, want %s", what, got, tt.want)
+		}
+	}
+}
+
+func TestApprovalsNeedAllWhoMust(t *testing.T) {
+	m := bed(t, `"approvals": {"approve:two": {"by": ["group:nurses"], "count": 2, "maxDuration": "4h"}}, "grants": [{"id": "g", "src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "approval": "approve:two", "when": {"risk": "<70"}}]`, wardStart())
+	until := wardStart().Add(time.Hour)
+	for people, want := range map[int]bool{0: false, 1: false, 2: true, 3: true} {
+		e := compile.Evidence{Approved: map[acl.RuleID]compile.Approved{"g": {People: people, Until: until}}, Risk: 68 + people}
+		got := factEnds(m, e, wardStart())
+		if _, is := got["approval:g"]; is != want {
+			t.Errorf("approved by %d: %v", people, is)
+		}
+		if _, is := got["risk:<70"]; is != (people < 2) {
+			t.Errorf("a risk of %d is below 70: %v", e.Risk, is)
+		}
+	}
+}
+
+// Of a fact that is said twice the later end is told; of one that nobody asks for,
+// or that never holds, nothing.
+func TestFactsThatAreTold(t *testing.T) {
+	n := bedNode(1, "ada@h")
+	soon, later := wardStart().Add(time.Hour), wardStart().Add(2*time.Hour)
+	n.Facts = []acl.FactEnd{{Fact: "posture:managed", Until: soon}, {Fact: "what", Until: later}, {Fact: "posture:managed", Until: later}, {Fact: "risk:<70"}}
+	m := bed(t, `"grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "srcPosture": ["posture:managed"], "when": {"risk": "<70"}}]`, wardStart(), n)
+	if got := m.Facts("n1"); len(got) != 1 || got[0] != (acl.FactEnd{Fact: "posture:managed", Until: later}) {
+		t.Errorf("told of %+v", got)
+	}
+}
+
+// Ended is for those who must hurry: the node and the peers that held a right by a
+// fact that is no more.
+func TestWhoIsToldThatAFactEnded(t *testing.T) {
+	n := bedNode(1, "ada@h")
+	m := bed(t, `"grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "srcPosture": ["posture:managed"]}, {"src": ["ben@h"], "dst": ["tag:cart"], "ip": ["*"]}]`,
+		wardStart(), n, bedNode(2, "tag:ehr"), bedNode(3, "tag:cart"))
+	put := func(until time.Time) map[string]view {
+		n.Facts = []acl.FactEnd{{Fact: "posture:managed", Until: until}}
+		return changeOf(m.Put(n))
+	}
+	soon, later := wardStart().Add(time.Hour), wardStart().Add(2*time.Hour)
+	for _, tt := range []struct {
+		what  string
+		until time.Time
+		ended bool
+	}{{"begins", soon, false}, {"is longer", later, false}, {"is shorter", soon, true}, {"is none", time.Time{}, true}} {
+		want := map[string]view{"n1": {self: true, ended: tt.ended}, "n2": {upserted: []string{"n1"}, ended: tt.ended}}
+		if got := put(tt.until); !reflect.DeepEqual(got, want) {
+			t.Errorf("a fact %s: %+v, want %+v", tt.what, got, want)
+		}
+	}
+	put(later)
+	n.User, n.Facts = "ben@h", nil // whoever sees it now was never told of a fact
+	got := changeOf(m.Put(n))
+	if !got["n1"].ended || got["n2"].ended || got["n3"].ended || len(got["n3"].upserted) != 1 || len(got["n2"].removed) != 1 {
+		t.Errorf("changes hands: %+v", got)
 	}
 }

@@ -3,11 +3,13 @@ package compile_test
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/policy"
 )
 
 // inOf gives the rule by which a person comes to tag:ehr.
@@ -110,6 +112,42 @@ func TestSetPolicyTellsOfTerms(t *testing.T) {
 		}
 		if slices.Sort(told); !slices.Equal(told, []string{"n1", "n2"}) {
 			t.Errorf("%s: %v are told", what, told)
+		}
+	}
+}
+
+// What changes besides a rule's own words changes the policy too.
+func TestSetPolicyTellsOfWhatRulesHangOn(t *testing.T) {
+	const grant = `{"id": "g", "src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "when": {"schedule": "office", "mfa": {"within": "1h"}}}`
+	const sitting = `{"id": "s", "src": ["%"], "srcDevice": ["tag:cart"], "dst": ["tag:ehr"], "ip": ["*"]}`
+	read := func(hours, waives, grants, forbids string) *policy.Policy {
+		pol, _, err := policy.Parse("p", []byte(`{"tagOwners": {"tag:ehr": [], "tag:cart": []}, "groups": {"group:x": []}, "schedules": {"office": {"tz": "UTC", "weekly": ["`+hours+`"]}},
+"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:x"}}, "breakGlass": [{"id": "down", "segments": ["seg:ehr"], "waives": ["`+waives+`"], "declare": {"by": "group:x", "count": 1}, "maxDuration": "72h", "alert": ["group:x"]}],
+"grants": [`+grants+`], "forbid": [`+forbids+`]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pol
+	}
+	const hours = "Mon-Fri 07:00-19:00"
+	sits := func(who string) string { return grant + "," + strings.Replace(sitting, "%", who, 1) }
+	for what, tt := range map[string][2]*policy.Policy{
+		"the hours of a schedule": {read(hours, "mfa", grant, ""), read("Mon-Fri 08:00-19:00", "mfa", grant, "")},
+		"what is waived":          {read(hours, "mfa", grant, ""), read(hours, "schedule", grant, "")},
+		"who may sit at a device": {read(hours, "mfa", sits("ada@h"), ""), read(hours, "mfa", sits("ben@h"), "")},
+		"a grant that forbids now": {read(hours, "mfa", `{"id": "g", "src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["22"]}`, ""),
+			read(hours, "mfa", "", `{"id": "g", "src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["22"]}`)},
+	} {
+		m := compile.New(tt[0], ranges())
+		m.Advance(wardStart())
+		m.Declare(compile.Declared{Glass: map[string]time.Time{"down": wardStart().Add(time.Hour)}})
+		m.Load([]compile.Node{bedNode(1, "ada@h"), bedNode(2, "tag:ehr"), bedNode(3, "tag:cart")})
+		got := changeOf(m.SetPolicy(tt[1]))
+		if !got["n2"].rules {
+			t.Errorf("%s: %+v", what, got)
+		}
+		if got := changeOf(m.SetPolicy(tt[1])); len(got) != 0 {
+			t.Errorf("%s, once more: %+v", what, got)
 		}
 	}
 }

@@ -3,6 +3,8 @@ package compile_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,5 +138,70 @@ func TestSchedulesAreShutUntilTheTimeIsKnown(t *testing.T) {
 	}
 	if m.Advance(wardStart()); !opensTCP(m, "100.64.0.1", "100.64.0.2") || len(m.Rules("n2").In) != 1 {
 		t.Errorf("always is not open now: %+v", m.Rules("n2").In)
+	}
+}
+
+func TestFactsAreNoneUntilTheTimeIsKnown(t *testing.T) {
+	n := bedNode(1, "ada@h")
+	n.Facts = []acl.FactEnd{{Fact: "posture:managed", Until: compile.Forever()}}
+	m := bed(t, `"grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "srcPosture": ["posture:managed"]}]`, time.Time{}, n, bedNode(2, "tag:ehr"))
+	if opensTCP(m, "100.64.0.1", "100.64.0.2") {
+		t.Error("a mesh that was never told the time takes a fact for true")
+	}
+	if m.Advance(wardStart()); !opensTCP(m, "100.64.0.1", "100.64.0.2") {
+		t.Error("a fact is not true when the time is known")
+	}
+}
+
+// Nodes are told of the hours of eight days from the day's beginning, of several
+// schedules those that are in all of them, and of none after a lift has ended.
+func TestRulesOfSchedulesAreWindows(t *testing.T) {
+	day := wardStart().Truncate(24 * time.Hour)
+	type window [2]time.Time
+	hours := func(m *compile.Mesh) []window {
+		var all []window
+		for _, r := range m.Rules("n2").In {
+			all = append(all, window{r.NotBefore.UTC(), r.NotAfter.UTC()})
+		}
+		return all
+	}
+	with := func(floor, schedule string) *compile.Mesh {
+		return bed(t, `"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:nurses", "requires": {`+floor+`}}},
+"grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "when": {"schedule": "`+schedule+`"}}]`+strings.ReplaceAll(lift("mfa"), "down", "lift"), wardStart(), bedNode(1, "ada@h"), bedNode(2, "tag:ehr"))
+	}
+	if got := hours(with("", "always")); !slices.Equal(got, []window{{day, day.Add(8 * 24 * time.Hour)}}) {
+		t.Errorf("always: %v", got)
+	}
+	if got := hours(with(`"schedule": "office"`, "always")); len(got) != 6 || got[0] != (window{day.Add(7 * time.Hour), day.Add(19 * time.Hour)}) {
+		t.Errorf("office and always: %v", got)
+	}
+	if got := hours(with(`"schedule": "never"`, "office")); len(got) != 0 {
+		t.Errorf("two schedules that never meet: %v", got)
+	}
+	m := with("", "office")
+	m.Declare(compile.Declared{Glass: map[string]time.Time{"lift": wardStart().Add(time.Hour)}})
+	if got := hours(m); len(got) != 7 || got[0] != (window{day.Add(7 * time.Hour), wardStart().Add(time.Hour)}) {
+		t.Errorf("office, lifted for an hour: %v", got)
+	}
+	m = with(`"schedule": "office"`, "always") // the hours of a floor move on with the days, too
+	m.Advance(wardStart().Add(7 * 24 * time.Hour))
+	if got := hours(m); len(got) != 6 || !got[0][0].Equal(day.Add(7*24*time.Hour+7*time.Hour)) {
+		t.Errorf("a week later: %v", got)
+	}
+}
+
+func TestDevicesThatAreNone(t *testing.T) {
+	for what, p := range map[string]netip.Prefix{
+		"not behind it": netip.MustParsePrefix("10.2.0.5/32"), "no prefix": {}, "with more bits": netip.MustParsePrefix("10.1.0.5/24"),
+		"mapped": netip.MustParsePrefix("::ffff:10.1.0.5/128"), "around its route": netip.MustParsePrefix("10.0.0.0/8"),
+	} {
+		gateway := bedNode(1, "tag:gw", "10.1.0.0/16")
+		gateway.Devices = []compile.Device{{Prefix: p, Tags: []string{"tag:pump"}}}
+		m := bed(t, `"grants": [{"src": ["tag:pump"], "dst": ["tag:ehr"], "ip": ["*"]}]`, wardStart(), gateway, bedNode(2, "tag:ehr"))
+		for _, src := range []string{"10.1.0.5", "10.2.0.5", "10.1.0.0"} {
+			if opensTCP(m, src, "100.64.0.2") {
+				t.Errorf("%s: a device %s has its tag's rights", src, what)
+			}
+		}
 	}
 }
