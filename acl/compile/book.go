@@ -38,6 +38,7 @@ type book struct {
 	needs      map[acl.Fact]need          // that some rule may ask for
 	schedules  map[string]policy.Schedule // that some rule keeps
 	segments   []policy.Segment           // by name
+	floors     bool                       // one of them asks for something
 	segmentsOf map[selector][]int32       // selector -> indexes of the segments of which it is a member
 	zones      map[string]*zone           // by those indexes
 	glasses    map[string]policy.BreakGlass
@@ -56,7 +57,7 @@ type part struct {
 	forbid   bool
 	people   []policy.Selector // of a shared device: for whom it is
 	person   acl.Fact          // who sits at the source, a shared device; empty: a source like any other
-	splits   bool              // it asks machines for less than people
+	splits   bool              // it may ask machines for less than people
 	grounds  map[groundKey][]ground
 	src, dst []selector
 
@@ -163,7 +164,7 @@ func (b *book) add(r draft, ids map[string]selector) *part {
 		open: r.part.Open, app: r.part.App, forbid: r.forbid, people: r.people, person: r.person,
 	}
 	b.learn(p)
-	p.splits = p.person == "" && (len(b.segments) > 0 || aboutPeople(&r.rule.When))
+	p.splits = p.person == "" && !p.forbid && r.rule.Section != "segments" && (b.floors || aboutPeople(&r.rule.When))
 	for _, text := range r.src {
 		p.src = append(p.src, ids[text])
 	}

@@ -34,9 +34,10 @@ func (m *Mesh) sources(p *part, nums []acl.Class) []cell {
 	return split(nums, func(num acl.Class) groundKey { return groundKey{human: m.byNum[num].human} })
 }
 
-// destinations splits classes at the destination of a part.
-func (m *Mesh) destinations(nums []acl.Class) []cell {
-	if len(m.book.segments) == 0 {
+// destinations splits classes at the destination of a part. What is forbidden is so
+// in every segment.
+func (m *Mesh) destinations(p *part, nums []acl.Class) []cell {
+	if len(m.book.segments) == 0 || p.forbid {
 		return []cell{{nums: nums}}
 	}
 	return split(nums, func(num acl.Class) groundKey { return groundKey{into: m.byNum[num].zone} })
@@ -56,11 +57,11 @@ func (m *Mesh) allSources(p *part) []cell {
 
 func (m *Mesh) allDestinations(p *part) []cell {
 	list := p.dstClasses
-	if len(m.book.segments) == 0 {
-		return m.destinations(list.nums)
+	if len(m.book.segments) == 0 || p.forbid {
+		return m.destinations(p, list.nums)
 	}
 	if list.cells == nil {
-		list.cells = m.destinations(list.nums)
+		list.cells = m.destinations(p, list.nums)
 	}
 	return list.cells
 }

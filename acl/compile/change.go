@@ -117,13 +117,15 @@ func (t *turn) tellPeers(mv *move, id []string, after []*node) {
 		gained = make([]string, 0, len(after))
 	}
 	for _, peer := range after {
-		if peer.stamped != was {
+		known := peer.stamped == was
+		switch {
+		case !known:
 			gained = append(gained, peer.ID)
-		} else if !mv.told {
+		case !mv.told:
 			continue
 		}
 		v := t.viewOf(peer)
-		v.upserted, v.Ended = join(v.upserted, id), v.Ended || mv.ended
+		v.upserted, v.Ended = join(v.upserted, id), v.Ended || mv.ended && known
 	}
 	is := t.m.stamp(after)
 	for _, peer := range mv.peers {

@@ -11,7 +11,7 @@ import (
 // Declared is what people have declared for the whole mesh.
 type Declared struct {
 	Levels []string             // of lockdown, each by its name
-	Glass  map[string]time.Time // ids of break-glasses that lift conditions, and until when
+	Glass  map[string]time.Time // ids of break-glasses that lift conditions, and until when; the zero time has passed
 }
 
 func (d *Declared) level(name string) bool { return slices.Contains(d.Levels, name) }

@@ -12,14 +12,13 @@ type Device struct {
 }
 
 // devicesOf gives the devices that a node vouches for, each with the selectors of
-// its tags. What is not behind the node is none of its devices; nor is a whole
-// route, in which others may be. It is not autogroup:tagged either, which is for
-// nodes: a camera must not reach what every server may.
+// its tags. What is not behind the node is none of its devices. A device is not
+// autogroup:tagged, which is for nodes: a camera must not reach what every server may.
 func (b *book) devicesOf(n Node) map[netip.Prefix][]selector {
 	var all map[netip.Prefix][]selector
 	for _, d := range n.Devices {
 		p := d.Prefix
-		behind := func(route netip.Prefix) bool { return route.Bits() > 0 && covers(route, p) }
+		behind := func(route netip.Prefix) bool { return covers(route, p) }
 		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || !slices.ContainsFunc(n.Routes, behind) {
 			continue
 		}

@@ -159,7 +159,9 @@ func (d *drafts) segments() {
 		for _, s := range segment.Members {
 			d.use(s.Key(), s)
 		}
-		d.use(memberText, policy.Selector{Kind: policy.Member})
+		if asksAnything(segment.Requires) { // of people alone
+			d.use(memberText, policy.Selector{Kind: policy.Member})
+		}
 		d.condition(&segment.Requires)
 	}
 }

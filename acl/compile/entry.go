@@ -33,7 +33,7 @@ func (e *entry) needless() bool {
 
 // own gives the selectors that match a prefix by itself, whatever is around it.
 // An address that two nodes claim is neither's: who could say whose rights it has?
-func (m *Mesh) own(prefix netip.Prefix, e *entry) []selector {
+func (m *Mesh) own(e *entry) []selector {
 	all := slices.Clone(e.literals)
 	if e.inRange || len(e.routers) > 0 {
 		all = append(all, m.book.anySrc)
@@ -44,51 +44,73 @@ func (m *Mesh) own(prefix netip.Prefix, e *entry) []selector {
 	if len(e.hosts) == 1 {
 		all = append(all, e.hosts[0].selectors...)
 	}
-	if len(e.hosts) == 0 {
-		all = append(all, e.agreed(prefix)...)
-	}
 	return sortedSet(all)
 }
 
-// agreed gives what all gateways that vouch for a device say of it.
-func (e *entry) agreed(prefix netip.Prefix) []selector {
-	if len(e.vouched) == 0 {
-		return nil
-	}
-	said := e.vouched[0].tagged[prefix]
-	if slices.ContainsFunc(e.vouched, func(n *node) bool { return !slices.Equal(n.tagged[prefix], said) }) {
-		return nil
+// agreed gives what all gateways say of a device that they vouch for, of those
+// through whom it is reached. Whoever routes it more precisely than they do could
+// else speak with its rights.
+func (e *entry) agreed(prefix netip.Prefix, routers []*node) []selector {
+	var said []selector
+	first := true
+	for _, n := range e.vouched {
+		switch tags := n.tagged[prefix]; {
+		case !slices.Contains(routers, n):
+		case first:
+			said, first = tags, false
+		case !slices.Equal(tags, said):
+			return nil
+		}
 	}
 	return said
 }
 
-// around gives the signature of the nearest entry that encloses prefix.
-func (m *Mesh) around(prefix netip.Prefix) []selector {
-	for outer, e := range m.table.Supernets(prefix) {
-		if outer != prefix {
-			return e.signature()
-		}
-	}
-	return nil
-}
-
-func (e *entry) signature() []selector {
-	if e.class == nil {
-		return nil
-	}
-	return e.class.sign
-}
-
 // nest is an entry with the prefixes inside it still to come.
 type nest struct {
-	prefix netip.Prefix
-	sign   []selector
+	prefix  netip.Prefix
+	sign    []selector
+	vouched []selector // those of the device's tags, besides
+	routers []*node    // of the nearest route around it
+}
+
+// within gives the nest of an entry inside another. A node's address, and what is
+// routed more precisely, is no part of a device around it.
+func (m *Mesh) within(outer nest, prefix netip.Prefix, e *entry) nest {
+	n := nest{prefix, union(outer.sign, m.own(e)), outer.vouched, outer.routers}
+	if len(e.routers) > 0 {
+		n.routers, n.vouched = e.routers, nil
+	}
+	if len(e.hosts) > 0 {
+		n.vouched = nil
+		return n
+	}
+	n.vouched = union(n.vouched, e.agreed(prefix, n.routers))
+	return n
+}
+
+// around gives the nest of the nearest entry that encloses prefix.
+func (m *Mesh) around(prefix netip.Prefix) nest {
+	type one struct {
+		prefix netip.Prefix
+		entry  *entry
+	}
+	var all []one
+	for outer, e := range m.table.Supernets(prefix) {
+		if outer != prefix {
+			all = append(all, one{outer, e})
+		}
+	}
+	var n nest
+	for _, o := range slices.Backward(all) { // the widest first
+		n = m.within(n, o.prefix, o.entry)
+	}
+	return n
 }
 
 // sign computes the signatures of prefix and all inside it anew, and touches
 // the nodes of each entry that got another class.
 func (t *turn) sign(prefix netip.Prefix) {
-	outer := []nest{{sign: t.m.around(prefix)}}
+	outer := []nest{t.m.around(prefix)}
 	for inner, e := range t.m.table.Subnets(prefix) {
 		outer = t.signOne(outer, inner, e)
 	}
@@ -108,15 +130,15 @@ func (t *turn) signOne(outer []nest, prefix netip.Prefix, e *entry) []nest {
 	for len(outer) > 1 && !covers(outer[len(outer)-1].prefix, prefix) {
 		outer = outer[:len(outer)-1]
 	}
-	sign := union(outer[len(outer)-1].sign, t.m.own(prefix, e))
-	if c := t.m.classFor(sign); c != e.class {
+	n := t.m.within(outer[len(outer)-1], prefix, e)
+	if c := t.m.classFor(union(n.sign, n.vouched)); c != e.class {
 		t.reclass(e, c)
 		t.touch(prefix, e)
 	}
 	if prefix.IsSingleIP() {
 		return outer
 	}
-	return append(outer, nest{prefix, sign})
+	return append(outer, n)
 }
 
 // covers tells whether outer holds all of inner.

@@ -3,6 +3,7 @@ package compile
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -65,8 +66,9 @@ type place struct {
 	owner     acl.Owner
 	host      *node // whose address it is; nil when nobody's
 	routers   []*node
-	reachable bool   // somebody has or routes it
-	label     string // for people
+	carriers  []*node // of those, who carry it
+	reachable bool    // somebody has or routes it
+	label     string  // for people
 }
 
 // locate looks an address up.
@@ -87,11 +89,24 @@ func (m *Mesh) locate(a netip.Addr) place {
 		p.host, p.owner, p.reachable = e.hosts[0], e.hosts[0].record.owner, true
 		return p
 	}
-	for _, outer := range m.table.Supernets(prefix) {
+	for route, outer := range m.table.Supernets(prefix) { // the longest first
+		if len(p.carriers) == 0 {
+			p.carriers = outer.carriers(route)
+		}
 		p.routers = append(p.routers, outer.routers...)
 	}
 	p.reachable = len(p.routers) > 0
 	return p
+}
+
+// carriers gives who carries a route: whoever is elected, or else any who has it.
+func (e *entry) carriers(route netip.Prefix) []*node {
+	for _, n := range e.routers {
+		if slices.Contains(n.Elected, route) {
+			return []*node{n}
+		}
+	}
+	return e.routers
 }
 
 // find is locate with a label.

@@ -60,7 +60,7 @@ func (b *book) learnWhen(w *policy.When) {
 func (m *Mesh) AsksForFacts() bool { return len(m.book.needs) > 0 }
 
 // wanted gives those facts that some rule may ask for, sorted, of one that stands
-// twice the later end. A peer need not learn of others.
+// twice the later end. A peer need not learn of others, nor of one that never holds.
 func (b *book) wanted(facts []acl.FactEnd) []acl.FactEnd {
 	if len(facts) == 0 {
 		return nil
@@ -70,7 +70,7 @@ func (b *book) wanted(facts []acl.FactEnd) []acl.FactEnd {
 	all = slices.CompactFunc(all, func(x, y acl.FactEnd) bool { return x.Fact == y.Fact })
 	return slices.DeleteFunc(all, func(e acl.FactEnd) bool {
 		_, asked := b.needs[e.Fact]
-		return !asked
+		return !asked || e.Until.IsZero()
 	})
 }
 

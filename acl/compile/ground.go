@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/calendar"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -20,6 +21,9 @@ type ground struct {
 	log       acl.LogLevel
 	monitor   bool
 	features  []string
+
+	windows []calendar.Window // as nodes are told them; nil until somebody asks
+	laid    bool
 }
 
 // defaultHold is how long a rule lives on without a word from the coordinator
@@ -41,7 +45,7 @@ func (m *Mesh) groundsOf(p *part, key groundKey) []ground {
 	var all []ground
 	switch {
 	case p.forbid:
-		all = m.forbidding(p, key.human)
+		all = m.forbidding(p)
 	case p.rule.Section == "segments":
 		all = monitoring(p, key.into)
 	default:
@@ -55,14 +59,13 @@ func (m *Mesh) groundsOf(p *part, key groundKey) []ground {
 }
 
 // forbidding gives the grounds of a part that forbids: none at a level of
-// lockdown that nobody declared. What is about people never holds of a machine.
-func (m *Mesh) forbidding(p *part, human bool) []ground {
-	w := &p.rule.When
-	if p.rule.Level != "" && !m.declared.level(p.rule.Level) || !human && aboutPeople(w) {
+// lockdown that nobody declared. Such a rule has no conditions about people.
+func (m *Mesh) forbidding(p *part) []ground {
+	if p.rule.Level != "" && !m.declared.level(p.rule.Level) {
 		return nil
 	}
 	var a asked
-	a.when(w, human, nil)
+	a.when(&p.rule.When, false, nil)
 	a.fact(p.person)
 	return a.grounds(p.rule.Postures, ground{log: p.rule.Log})
 }

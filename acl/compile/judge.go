@@ -73,8 +73,11 @@ func (m *Mesh) lands(p *part, to place) bool {
 }
 
 func (m *Mesh) groundsBetween(p *part, from, to place) []ground {
-	return m.groundsOf(p, groundKey{p.person != "" || p.splits && from.class.human, to.class.zone})
+	return m.groundsOf(p, groundKey{p.human(from.class), to.class.zone})
 }
+
+// human tells whether a part asks of a class what it asks of people.
+func (p *part) human(from *class) bool { return p.person != "" || p.splits && from.human }
 
 // met tells whether a ground holds now for who is at a place.
 func (m *Mesh) met(g *ground, from place) bool {
@@ -82,7 +85,7 @@ func (m *Mesh) met(g *ground, from place) bool {
 }
 
 // known tells whether a fact holds now of who is at a place. What is behind a
-// gateway has the facts of that.
+// gateway has the facts of that: of the one who carries it, whose packets these are.
 func (m *Mesh) known(f acl.Fact, from place) bool {
 	holding := func(e acl.FactEnd) bool { return e.Fact == f && !m.now.IsZero() && m.now.Before(e.Until) }
 	if slices.ContainsFunc(m.supposed, holding) {
@@ -92,7 +95,7 @@ func (m *Mesh) known(f acl.Fact, from place) bool {
 	if from.host != nil {
 		return holds(from.host)
 	}
-	return slices.ContainsFunc(from.routers, holds)
+	return slices.ContainsFunc(from.carriers, holds)
 }
 
 // missing says what a part asks for that is not so now.

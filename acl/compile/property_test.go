@@ -124,12 +124,17 @@ type told struct {
 	name     string
 	owner    acl.Owner
 	prefixes []acl.PrefixClass
+	facts    []acl.FactEnd
 }
 
 func (w world) snapshot(m *compile.Mesh) map[string]seen {
 	all := make(map[string]seen)
 	tell := func(id string) told {
-		return told{w.nodes[id].Name, m.Owner(id), slices.Clone(m.Prefixes(id))}
+		var facts []acl.FactEnd
+		for _, e := range m.Facts(id) {
+			facts = append(facts, acl.FactEnd{Fact: e.Fact, Until: e.Until.UTC()})
+		}
+		return told{w.nodes[id].Name, m.Owner(id), slices.Clone(m.Prefixes(id)), facts}
 	}
 	for id := range w.nodes {
 		s := seen{self: tell(id), rules: clone(m.Rules(id)), peers: make(map[string]told)}
@@ -158,6 +163,7 @@ func clone(rs acl.RuleSet) acl.RuleSet {
 		all := make([]acl.Rule, len(rules))
 		for i, r := range rules {
 			r.Src, r.Dst = slices.Clone(r.Src), slices.Clone(r.Dst)
+			r.NotBefore, r.NotAfter = r.NotBefore.UTC(), r.NotAfter.UTC()
 			if len(r.Src) == 0 || len(r.Dst) == 0 || !slices.IsSorted(r.Src) || !slices.IsSorted(r.Dst) {
 				panic("rule that says nothing, or out of order: " + string(r.ID))
 			}
@@ -165,13 +171,13 @@ func clone(rs acl.RuleSet) acl.RuleSet {
 		}
 		return all
 	}
-	return acl.RuleSet{In: copied(rs.In), Out: copied(rs.Out)}
+	return acl.RuleSet{In: copied(rs.In), Out: copied(rs.Out), ForbidIn: copied(rs.ForbidIn), ForbidOut: copied(rs.ForbidOut)}
 }
 
 // view is a compile.View as plain data.
 type view struct {
-	self, rules       bool
-	upserted, removed []string
+	self, rules, ended bool
+	upserted, removed  []string
 }
 
 func changeOf(c compile.Change) map[string]view {
@@ -180,7 +186,7 @@ func changeOf(c compile.Change) map[string]view {
 		if _, twice := all[v.Node]; twice {
 			panic("two views of " + v.Node)
 		}
-		all[v.Node] = view{v.Self, v.Rules, slices.Sorted(v.Upserted()), slices.Sorted(v.Removed())}
+		all[v.Node] = view{v.Self, v.Rules, v.Ended, slices.Sorted(v.Upserted()), slices.Sorted(v.Removed())}
 	}
 	return all
 }

@@ -193,15 +193,20 @@ func (t *turn) move(mv *move) {
 // link brings the parts' lists of classes up to date, and finds the profiles
 // whose rules that changes.
 func (t *turn) link() {
-	var born, dead []*class
+	var born, dead, gone []*class
+	defer func() {
+		for _, c := range gone { // until here, lists that hold one find it by its number
+			delete(t.m.classes, c.key)
+			delete(t.m.byNum, c.num)
+		}
+	}()
 	for _, c := range t.counts {
 		switch {
 		case c.entries > 0 && !c.linked:
 			c.linked = true
 			born = append(born, c)
 		case c.entries == 0 && t.m.classes[c.key] == c:
-			delete(t.m.classes, c.key)
-			delete(t.m.byNum, c.num)
+			gone = append(gone, c)
 			if c.linked {
 				c.linked = false
 				dead = append(dead, c)
@@ -248,83 +253,5 @@ func (m *Mesh) thin(dead []*class) {
 		for _, at := range c.asDst {
 			m.book.parts[at].dstClasses.remove(c)
 		}
-	}
-}
-
-// stain marks the profiles whose rules name a class that comes or goes: those
-// at the other side of its parts.
-func (t *turn) stain(c *class) {
-	for _, at := range c.asSrc {
-		switch part := t.m.book.parts[at]; {
-		case len(part.open) == 0 || part.internet: // no rule, or one at exit nodes alone
-		case part.via != anyWay:
-			t.stainLanding(part)
-		default:
-			t.stainAll(part.dstClasses)
-		}
-	}
-	for _, at := range c.asDst {
-		if part := t.m.book.parts[at]; len(part.open) > 0 {
-			t.stainAll(part.srcClasses)
-		}
-	}
-}
-
-// stainLanding marks the profiles on which a part lands.
-func (t *turn) stainLanding(part *part) {
-	for _, c := range part.dstClasses.all {
-		for _, p := range c.profiles {
-			if p.lands(part) {
-				t.stainOne(p)
-			}
-		}
-	}
-}
-
-func (t *turn) stainAll(list *classList) {
-	if list.stained == t.at {
-		return
-	}
-	list.stained = t.at
-	for _, c := range list.all {
-		if c.stained == t.at {
-			continue
-		}
-		c.stained = t.at
-		for _, p := range c.profiles {
-			t.stainOne(p)
-		}
-	}
-}
-
-// stainExits marks the profiles of exit nodes on which parts land that a class
-// matches: what is beyond an exit node may be in any class, and into the internet
-// no class of its own leads.
-func (t *turn) stainExits(classes []*class) {
-	for _, n := range t.m.exits {
-		for _, c := range classes {
-			if t.opensBeyond(n.profile, c) {
-				t.stainOne(n.profile)
-			}
-		}
-	}
-}
-
-func (t *turn) opensBeyond(p *profile, c *class) bool {
-	asDst := func(at int32) bool {
-		part := t.m.book.parts[at]
-		return len(part.open) > 0 && len(part.srcClasses.all) > 0 && p.lands(part) && (part.internet || meets(c.sign, p.landed(part)))
-	}
-	asSrc := func(at int32) bool {
-		part := t.m.book.parts[at]
-		return len(part.open) > 0 && part.internet && p.lands(part)
-	}
-	return slices.ContainsFunc(c.asDst, asDst) || slices.ContainsFunc(c.asSrc, asSrc)
-}
-
-func (t *turn) stainOne(p *profile) {
-	if p.stale != t.at {
-		p.stale, p.rules = t.at, nil
-		t.stale = append(t.stale, p)
 	}
 }

@@ -14,7 +14,32 @@ const ahead = 8 * 24 * time.Hour
 // schedule before the day of now, nor later than ahead after that. A ground
 // without schedules and without an end has one window without bounds.
 func (m *Mesh) windows(g *ground) []calendar.Window {
+	if !g.laid {
+		g.windows, g.laid = m.layOut(g), true
+	}
+	return g.windows
+}
+
+// bears tells whether a part makes any rule between sources and destinations of a
+// kind.
+func (m *Mesh) bears(p *part, key groundKey) bool {
+	if len(p.open) == 0 {
+		return false
+	}
+	grounds := m.groundsOf(p, key)
+	for i := range grounds {
+		if len(m.windows(&grounds[i])) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Mesh) layOut(g *ground) []calendar.Window {
 	all := []calendar.Window{{Until: g.until}}
+	if m.now.IsZero() && len(g.schedules) > 0 {
+		return nil
+	}
 	for _, name := range g.schedules {
 		s, _ := m.pol.Schedule(name)
 		all = meetWindows(all, s.Weekly.Windows(m.day, m.day.Add(ahead)))
@@ -46,7 +71,7 @@ func later(a, b time.Time) time.Time {
 
 // timely tells whether a ground may hold now.
 func (m *Mesh) timely(g *ground) bool {
-	if !g.until.IsZero() && !m.now.Before(g.until) {
+	if !g.until.IsZero() && !m.now.Before(g.until) || m.now.IsZero() && len(g.schedules) > 0 {
 		return false
 	}
 	for _, name := range g.schedules {

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -42,11 +43,14 @@ func (b *book) zone(pol *policy.Policy, ids map[string]selector) {
 		}
 		b.segments = append(b.segments, s)
 		b.learnWhen(&s.Requires)
+		b.floors = b.floors || asksAnything(s.Requires)
 	}
 	for _, g := range pol.BreakGlass() {
 		b.glasses[g.ID] = g
 	}
 }
+
+func asksAnything(w policy.When) bool { return !reflect.DeepEqual(w, policy.When{}) }
 
 // zoneOf gives the zone of a class's selectors: one for the same segments.
 func (b *book) zoneOf(sign []selector) *zone {
@@ -87,8 +91,8 @@ func (m *Mesh) lifts(into *zone) []lift {
 		return nil
 	}
 	for _, g := range m.pol.BreakGlass() {
-		until, ok := m.declared.Glass[g.ID]
-		if !ok || slices.ContainsFunc(into.list(), func(s policy.Segment) bool { return !slices.Contains(g.Segments, s.Name) }) {
+		until := m.declared.Glass[g.ID]
+		if until.IsZero() || slices.ContainsFunc(into.list(), func(s policy.Segment) bool { return !slices.Contains(g.Segments, s.Name) }) {
 			continue
 		}
 		all = append(all, lift{g, until})

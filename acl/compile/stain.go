@@ -1,0 +1,133 @@
+package compile
+
+import (
+	"slices"
+
+	"github.com/cordonmesh/cordon/acl"
+)
+
+// stain marks the profiles whose rules name a class that comes or goes: those
+// at the other side of its parts, where these make any rule.
+func (t *turn) stain(c *class) {
+	for _, at := range c.asSrc {
+		switch part := t.m.book.parts[at]; {
+		case len(part.open) == 0 || part.internet: // no rule, or one at exit nodes alone
+		case part.via != anyWay:
+			t.stainLanding(part, c)
+		default:
+			t.stainDestinations(part, c)
+		}
+	}
+	for _, at := range c.asDst {
+		t.stainSources(t.m.book.parts[at], c)
+	}
+}
+
+// stainLanding marks the profiles on which a part lands.
+func (t *turn) stainLanding(part *part, from *class) {
+	for _, c := range part.dstClasses.all {
+		if !t.m.bears(part, groundKey{part.human(from), c.zone}) {
+			continue
+		}
+		for _, p := range c.profiles {
+			if p.lands(part) {
+				t.stainOne(p)
+			}
+		}
+	}
+}
+
+func (t *turn) stainDestinations(part *part, from *class) {
+	list := part.dstClasses
+	if list.stained == t.at {
+		return
+	}
+	whole := true
+	for _, cell := range t.m.allDestinations(part) {
+		if !t.m.bears(part, groundKey{part.human(from), cell.into}) {
+			whole = false
+			continue
+		}
+		t.stainClasses(cell.nums)
+	}
+	if whole {
+		list.stained = t.at
+	}
+}
+
+func (t *turn) stainSources(part *part, to *class) {
+	list := part.srcClasses
+	if list.stained == t.at || len(part.open) == 0 {
+		return
+	}
+	whole := true
+	for _, cell := range t.m.allSources(part) {
+		if !t.m.bears(part, groundKey{cell.human, to.zone}) {
+			whole = false
+			continue
+		}
+		t.stainClasses(cell.nums)
+	}
+	if whole {
+		list.stained = t.at
+	}
+}
+
+func (t *turn) stainClasses(nums []acl.Class) {
+	for _, num := range nums {
+		c := t.m.byNum[num]
+		if c.stained == t.at {
+			continue
+		}
+		c.stained = t.at
+		for _, p := range c.profiles {
+			t.stainOne(p)
+		}
+	}
+}
+
+// stainExits marks the profiles of exit nodes on which parts land that a class
+// matches: what is beyond an exit node may be in any class, and into the internet
+// no class of its own leads.
+func (t *turn) stainExits(classes []*class) {
+	for _, n := range t.m.exits {
+		for _, c := range classes {
+			if t.opensBeyond(n.profile, c) {
+				t.stainOne(n.profile)
+			}
+		}
+	}
+}
+
+func (t *turn) opensBeyond(p *profile, c *class) bool {
+	asDst := func(at int32) bool {
+		part := t.m.book.parts[at]
+		return p.lands(part) && t.bornInto(part, c) && (part.internet || meets(c.sign, p.landed(part)))
+	}
+	asSrc := func(at int32) bool {
+		part := t.m.book.parts[at]
+		return part.internet && p.lands(part) && t.bornFrom(part, c)
+	}
+	return slices.ContainsFunc(c.asDst, asDst) || slices.ContainsFunc(c.asSrc, asSrc)
+}
+
+// bornInto tells whether a part makes any rule into a class.
+func (t *turn) bornInto(part *part, to *class) bool {
+	return slices.ContainsFunc(t.m.allSources(part), func(cell cell) bool {
+		return len(cell.nums) > 0 && t.m.bears(part, groundKey{cell.human, to.zone})
+	})
+}
+
+// bornFrom tells whether a part makes any rule from a class.
+func (t *turn) bornFrom(part *part, from *class) bool {
+	return slices.ContainsFunc(t.m.allDestinations(part), func(cell cell) bool {
+		return t.m.bears(part, groundKey{part.human(from), cell.into})
+	})
+}
+
+func (t *turn) stainOne(p *profile) {
+	if p.stale != t.at {
+		p.stale, p.rules = t.at, nil
+		t.stale = append(t.stale, p)
+	}
+}
