@@ -11,9 +11,9 @@ import (
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
-// ward is a mesh of two people, one with two machines, a server, and a gateway
+// picked is a mesh of two people, one with two machines, a server, and a gateway
 // with a network behind it.
-func ward(t *testing.T) *compile.Mesh {
+func picked(t *testing.T) *compile.Mesh {
 	t.Helper()
 	pol, _, err := policy.Parse("p", []byte(`{
 		"groups": {"group:it": ["zoe@h"]}, "tagOwners": {"tag:ehr": [], "tag:gw": []}, "hosts": {"ct": "10.1.0.9"},
@@ -38,7 +38,7 @@ func ward(t *testing.T) *compile.Mesh {
 }
 
 func TestReachBetween(t *testing.T) {
-	m := ward(t)
+	m := picked(t)
 	net := func(text string) compile.Pick {
 		return m.PickSelector(policy.Selector{Kind: policy.Net, Prefix: netip.MustParsePrefix(text)})
 	}

@@ -128,6 +128,10 @@ func (d *drama) remove() {
 // observe changes who is on duty, or lets a day pass by.
 func (d *drama) observe() {
 	if rapid.IntRange(0, 3).Draw(d.T, "a day passes") == 0 {
+		for _, n := range d.nodes {
+			n.resume() // what waits for a day is signed by a key that ended
+		}
+		rest()
 		d.w.day()
 	}
 	duty := map[string]map[string]time.Time{"icu": {}}
