@@ -34,6 +34,22 @@ func (m *Mesh) PickSelector(s policy.Selector) Pick {
 	}
 }
 
+// PickSegments picks what is in a segment that is wanted.
+func (m *Mesh) PickSegments(wanted func(policy.Segment) bool) Pick {
+	return func(_ Node, has netip.Prefix) bool {
+		e, ok := m.table.Get(has)
+		return ok && e.class != nil && slices.ContainsFunc(e.class.zone.list(), wanted)
+	}
+}
+
+// And picks what both pick.
+func (p Pick) And(other Pick) Pick {
+	if p == nil {
+		return other
+	}
+	return func(n Node, has netip.Prefix) bool { return p(n, has) && other(n, has) }
+}
+
 // alike tells whether the policy does not tell a part of a prefix from the whole.
 func (m *Mesh) alike(whole, part netip.Prefix) bool {
 	a, ok := m.table.Get(whole)

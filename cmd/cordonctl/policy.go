@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
@@ -40,6 +41,9 @@ func policyCommands() *cli.Command {
 		{Name: "test", Usage: "run a policy's own tests on the real nodes (default: the policy in force)", ArgsUsage: "[FILE]", Action: with(testPolicy)},
 		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
+			&cli.TimestampFlag{Name: "at", Usage: "at that `TIME` (2026-11-22T03:00:00-06:00) instead of now", Layout: time.RFC3339},
+			&cli.StringFlag{Name: "given", Usage: "suppose what a test of the policy may suppose: `JSON` such as '{\"mfaAge\": \"1h\", \"oncall\": [\"icu\"]}'"},
+			&cli.StringFlag{Name: "as", Usage: "who sits at SRC, if that is a shared device: `WHO` is a login or a group"},
 		}},
 		importCommand(),
 		{Name: "log", Usage: "who changed the policy, and to what effect on the nodes of today; latest first", Action: with(logPolicy), Flags: []cli.Flag{
@@ -49,6 +53,8 @@ func policyCommands() *cli.Command {
 		{Name: "reach", Usage: "the matrix of who can reach what", Action: with(reachPolicy), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "from", Usage: "only from `WHOM`: a node, tag, group, login, host or address"},
 			&cli.StringFlag{Name: "to", Usage: "only to `WHOM`, likewise"},
+			&cli.StringFlag{Name: "segment", Usage: "only into the segment `NAME`"},
+			&cli.StringFlag{Name: "class", Usage: "only into segments with data of the `CLASS`, such as phi"},
 		}},
 	}}
 }
@@ -178,22 +184,54 @@ func explainPolicy(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return fmt.Errorf("DST:PORT: port %q is not allowed: want 0 to 65535", port)
 	}
-	resp, err := api.ExplainPolicy(c.Context, connect.NewRequest(&admin.ExplainPolicyRequest{Src: a[0], Dst: host, Protocol: c.String("protocol"), Port: uint32(n)}))
+	question := &admin.ExplainPolicyRequest{Src: a[0], Dst: host, Protocol: c.String("protocol"), Port: uint32(n), Given: c.String("given"), As: c.String("as")}
+	if at := c.Timestamp("at"); at != nil {
+		question.At = at.Unix()
+	}
+	resp, err := api.ExplainPolicy(c.Context, connect.NewRequest(question))
 	if err != nil {
 		return err
 	}
 	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
-	fmt.Println(visible(resp.Msg.Reason))
-	if resp.Msg.Text != "" {
-		fmt.Println("  ", visible(resp.Msg.Text))
-	}
+	printDerivation(resp.Msg)
 	return nil
 }
 
+// printDerivation prints the verdict, who both ends are, and what each rule says.
+func printDerivation(m *admin.ExplainPolicyResponse) {
+	fmt.Println(visible(m.Reason))
+	if m.Text != "" {
+		fmt.Println("  ", visible(m.Text))
+	}
+	for _, end := range []struct {
+		what  string
+		lines []string
+	}{{"from", m.Who}, {"to", m.Whom}} {
+		for i, line := range end.lines {
+			if i > 0 {
+				end.what = ""
+			}
+			fmt.Printf("%-5s %s\n", end.what, visible(line))
+		}
+	}
+	for _, r := range m.Considered {
+		mark := "no"
+		if r.Met {
+			mark = "yes"
+		}
+		fmt.Printf("%-5s %q (%s:%d) %s\n", mark, r.Rule, visible(r.File), r.Line, visible(r.Why))
+	}
+	if m.Others > 0 {
+		fmt.Printf("      %s less near\n", count(int(m.Others), "rule"))
+	}
+}
+
 func reachPolicy(c *cli.Context, api *admin.Client) error {
-	resp, err := api.ReachPolicy(c.Context, connect.NewRequest(&admin.ReachPolicyRequest{From: c.String("from"), To: c.String("to")}))
+	resp, err := api.ReachPolicy(c.Context, connect.NewRequest(&admin.ReachPolicyRequest{
+		From: c.String("from"), To: c.String("to"), Segment: c.String("segment"), Class: c.String("class"),
+	}))
 	if err != nil {
 		return err
 	}

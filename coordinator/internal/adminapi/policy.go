@@ -173,56 +173,6 @@ func (a *API) failures(_ context.Context, pol *policy.Policy) ([]compile.TestFai
 	return append(mesh.Test(), mesh.TestSSH()...), nil
 }
 
-// ExplainPolicy names the rule that decides about a flow.
-func (a *API) ExplainPolicy(ctx context.Context, req *connect.Request[admin.ExplainPolicyRequest]) (*connect.Response[admin.ExplainPolicyResponse], error) {
-	m := req.Msg
-	protocol, err := protocolOf(m.Protocol)
-	if err != nil {
-		return nil, connect.NewError(connect.CodeInvalidArgument, err)
-	}
-	if m.Port > 65535 {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("port %d: want 0 to 65535", m.Port))
-	}
-	state := a.Registry.Snapshot()
-	src, err := addresses(state, m.Src)
-	if err != nil {
-		return nil, err
-	}
-	dst, err := addresses(state, m.Dst)
-	if err != nil {
-		return nil, err
-	}
-	var out *admin.ExplainPolicyResponse
-	err = a.Hub.Ask(ctx, func(mesh *compile.Mesh, _ *registry.State) {
-		for _, s := range src {
-			for _, d := range dst {
-				if s.Is4() == d.Is4() && (out == nil || !out.Allow) {
-					out = explanation(mesh, mesh.Explain(s, d, protocol, uint16(m.Port)))
-				}
-			}
-		}
-	})
-	if err != nil {
-		return nil, connect.NewError(connect.CodeUnavailable, err)
-	}
-	if out == nil {
-		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s and %s have no address family in common", m.Src, m.Dst))
-	}
-	return connect.NewResponse(out), nil
-}
-
-func explanation(m *compile.Mesh, e compile.Explanation) *admin.ExplainPolicyResponse {
-	out := &admin.ExplainPolicyResponse{
-		Allow: e.Allow, Rule: string(e.Rule), File: e.Pos.File, Line: uint32(e.Pos.Line), Reason: e.Text, Nearest: string(e.Nearest),
-	}
-	for _, r := range m.Policy().Rules() {
-		if r.ID == e.Rule || e.Rule == "" && r.ID == e.Nearest {
-			out.Text = r.Text
-		}
-	}
-	return out
-}
-
 func nameOf(state *registry.State, id string) string {
 	if n, ok := state.Node(id); ok {
 		return n.Name

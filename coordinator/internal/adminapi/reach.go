@@ -33,6 +33,9 @@ func (a *API) ReachPolicy(_ context.Context, req *connect.Request[admin.ReachPol
 	if err != nil {
 		return nil, err
 	}
+	if to, err = narrowed(mesh, to, req.Msg); err != nil {
+		return nil, err
+	}
 	for _, n := range state.SortedNodes() {
 		out.Nodes = append(out.Nodes, n.Name)
 	}
@@ -41,6 +44,27 @@ func (a *API) ReachPolicy(_ context.Context, req *connect.Request[admin.ReachPol
 	}
 	out.Table = mesh.ReachTableBetween(from, to)
 	return connect.NewResponse(out), nil
+}
+
+// narrowed narrows a destination to segments: to one by its name, or to those of a
+// class of data. A name or class that none has is an error.
+func narrowed(mesh *compile.Mesh, to compile.Pick, m *admin.ReachPolicyRequest) (compile.Pick, error) {
+	if m.Segment == "" && m.Class == "" {
+		return to, nil
+	}
+	wanted := func(s policy.Segment) bool {
+		return (m.Segment == "" || s.Name == m.Segment || s.Name == "seg:"+m.Segment) && (m.Class == "" || s.Class == m.Class)
+	}
+	var classes []string
+	for _, name := range mesh.Policy().Segments() {
+		s, _ := mesh.Policy().Segment(name)
+		if classes = append(classes, s.Class); wanted(s) {
+			return to.And(mesh.PickSegments(wanted)), nil
+		}
+	}
+	slices.Sort(classes)
+	return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no segment is so: the policy has %s, of the classes %s",
+		strings.Join(mesh.Policy().Segments(), ", "), strings.Join(slices.Compact(classes), ", ")))
 }
 
 func entryOf(state *registry.State, access compile.Access) *admin.ReachEntry {
@@ -73,6 +97,9 @@ func pick(state *registry.State, mesh *compile.Mesh, text string) (compile.Pick,
 	}
 	if n, ok := state.FindNode(text); ok {
 		return compile.PickNode(n.ID), nil
+	}
+	if segment, ok := mesh.Policy().Segment(text); ok {
+		return mesh.PickSegments(func(s policy.Segment) bool { return s.Name == segment.Name }), nil
 	}
 	s, ok := selector(mesh, text)
 	if !ok {
