@@ -18,7 +18,7 @@ import (
 
 const (
 	// batch is what WireGuard's UDP side hands over at a time on Linux.
-	batch = 128
+	batch = 64
 	// taken is how many packets one Read takes. WireGuard keeps each in a buffer of
 	// 64 KiB until it is sent: more at a time cost memory, and bring nothing.
 	taken = 32

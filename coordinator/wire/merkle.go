@@ -60,7 +60,10 @@ func (t tree) root() hash { return t[len(t)-1][0] }
 // proof gives the siblings on the way from a leaf to the root. They share the
 // tree's memory.
 func (t tree) proof(leaf int) [][]byte {
-	var out [][]byte
+	if len(t) == 1 {
+		return nil
+	}
+	out := make([][]byte, 0, len(t)-1)
 	for _, level := range t[:len(t)-1] {
 		if sibling := leaf ^ 1; sibling < len(level) {
 			out = append(out, level[sibling][:])

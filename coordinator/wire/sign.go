@@ -21,10 +21,12 @@ func SignBatch(k *key.MapPrivate, payloads [][]byte) []*Signed {
 	t := newTree(payloads)
 	root, public := t.root(), k.Public()
 	signature, name := k.Sign(key.ContextMap, root[:]), public.Bytes()
-	out := make([]*Signed, len(payloads))
+	out, all := make([]*Signed, len(payloads)), make([]Signed, len(payloads))
 	for i, p := range payloads {
-		out[i] = &Signed{Payload: p, Leaf: uint32(i), Leaves: uint32(len(payloads)),
-			Proof: t.proof(i), MapKey: name, Signature: signature}
+		s := &all[i]
+		s.Payload, s.Leaf, s.Leaves, s.Proof = p, uint32(i), uint32(len(payloads)), t.proof(i)
+		s.MapKey, s.Signature = name, signature
+		out[i] = s
 	}
 	return out
 }

@@ -83,10 +83,10 @@ var (
 
 // Hub distributes. Its methods may be called by several goroutines while Run runs.
 type Hub struct {
-	cfg  Config
-	asks chan func()
-	sent chan *stream  // whose socket took its batch
-	done chan struct{} // closed when Run has returned
+	cfg    Config
+	asks   chan func()
+	landed *landed
+	done   chan struct{} // closed when Run has returned
 
 	// Owned by Run.
 	state    *registry.State
@@ -115,7 +115,7 @@ type Hub struct {
 // New makes a Hub of the source's present state.
 func New(c Config) *Hub {
 	return &Hub{
-		cfg: c, asks: make(chan func()), sent: make(chan *stream), done: make(chan struct{}),
+		cfg: c, asks: make(chan func()), landed: newLanded(), done: make(chan struct{}),
 		subjects: map[string]*subject{}, rules: map[rulesKey]*rules{}, streams: map[string]*stream{},
 		presence: map[string]*Presence{}, lost: map[string]struct{}{},
 		largest: wire.MaxMessage, flight: flight{most: maxFlight}, relayRound: 1,
@@ -146,8 +146,8 @@ func (h *Hub) Run(ctx context.Context) error {
 			gather = nil
 		case f := <-h.asks:
 			f()
-		case s := <-h.sent:
-			h.taken(s)
+		case <-h.landed.bell:
+			h.taken()
 		case <-h.come:
 			h.waitNoLonger()
 		case <-h.flight.lapse:
@@ -173,8 +173,8 @@ func (h *Hub) drain() {
 		select {
 		case f := <-h.asks:
 			f()
-		case s := <-h.sent:
-			h.taken(s)
+		case <-h.landed.bell:
+			h.taken()
 		default:
 			return
 		}

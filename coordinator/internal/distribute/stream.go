@@ -82,11 +82,7 @@ func (s *stream) carry(ctx context.Context, h *Hub, send func([]*wire.FollowResp
 			if err := send(batch); err != nil {
 				return err
 			}
-			select {
-			case h.sent <- s:
-			case <-h.done:
-				return ErrClosed
-			}
+			h.landed.add(s)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -147,12 +143,14 @@ func (h *Hub) greet(s *stream) {
 	}
 }
 
-// taken notes that the socket took a stream's last batch.
-func (h *Hub) taken(s *stream) {
-	s.ready = true
-	h.flight.land(s)
-	if h.streams[s.node] == s && s.owes() {
-		h.touch(s)
+// taken notes whose socket took the last batch.
+func (h *Hub) taken() {
+	for _, s := range h.landed.take() {
+		s.ready = true
+		h.flight.land(s)
+		if s.owes() && h.streams[s.node] == s {
+			h.touch(s)
+		}
 	}
 }
 

@@ -78,7 +78,7 @@ func (n *Network) Open() (tun.Device, error) {
 	if err := n.reconcile(); err != nil {
 		return nil, errors.Join(err, discard(dev))
 	}
-	return dev, nil
+	return n.inBatches(dev, link), nil
 }
 
 // discard closes a device that nobody got to see. Its goroutines end only if

@@ -17,3 +17,6 @@ func SocketsOf(b conn.Bind) (sockets []*net.UDPConn) {
 	}
 	return sockets
 }
+
+// WithSurplus gives a batch's surplus to the next call.
+var WithSurplus = withSurplus

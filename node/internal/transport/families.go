@@ -54,11 +54,16 @@ func (f *families) Open(port uint16) ([]conn.ReceiveFunc, uint16, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	for i, field := range []string{"ipv4", "ipv6"} {
-		c := socketOf(four, field)
+	smaller := f.BatchSize() < four.BatchSize()
+	for i, family := range []string{"ipv4", "ipv6"} {
+		c := socketOf(four, family)
 		f.sockets[i].Store(c)
 		if c == nil {
 			continue
+		}
+		if smaller {
+			at := min(i, len(fns)-1) // one each, in this order, for the sockets that there are
+			fns[at] = withSurplus(fns[at], splits(four, family))
 		}
 		if err := letFragment(c); err != nil {
 			return nil, 0, errors.Join(fmt.Errorf("letting datagrams of UDP port %d be fragmented: %w", actual, err), four.Close())
@@ -116,6 +121,15 @@ func socketOf(b *conn.StdNetBind, name string) *net.UDPConn {
 	return *(**net.UDPConn)(unsafe.Pointer(field.UnsafeAddr()))
 }
 
+// splits tells whether a bind reads coalesced datagrams from the family's socket.
+func splits(b *conn.StdNetBind, family string) bool {
+	field := reflect.ValueOf(b).Elem().FieldByName(family + "RxOffload")
+	if field.Kind() != reflect.Bool {
+		panic("transport: conn.StdNetBind does not say whether it splits what comes over " + family)
+	}
+	return field.Bool()
+}
+
 // SetMark marks the sockets of both.
 func (f *families) SetMark(mark uint32) error { return f.four.Load().SetMark(mark) }
 
@@ -124,5 +138,5 @@ func (f *families) ParseEndpoint(text string) (conn.Endpoint, error) {
 	return f.four.Load().ParseEndpoint(text)
 }
 
-// BatchSize is the inner bind's.
-func (f *families) BatchSize() int { return f.four.Load().BatchSize() }
+// BatchSize is how many datagrams one receive function gives at a time.
+func (f *families) BatchSize() int { return min(batch, f.four.Load().BatchSize()) }

@@ -1,6 +1,7 @@
 package userspace
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,7 +68,7 @@ func TestReadWaitsForWhatIsUnderWay(t *testing.T) {
 		waited time.Duration
 	}{
 		{"room is made", []uint16{53, 54, 99, 55, 56}, 1, roomFor / 4, 0},
-		{"as much as there was is not enough", []uint16{53, 54, 55, 56, 57, 58, 59}, 6, (roomFor + 6) / 7, lostAfter},
+		{"as much as there was is not enough", []uint16{53, 54, 55, 56, 57, 58, 59}, 6, (roomFor + 6) / 7, 2 * lostAfter},
 		{"all are lost", []uint16{53, 54}, 0, roomFor / 2, lostAfter},
 	} {
 		t.Run(tt.what, func(t *testing.T) {
@@ -76,7 +77,11 @@ func TestReadWaitsForWhatIsUnderWay(t *testing.T) {
 				b := &countedBind{Bind: &datagrams{}, in: g.in, out: g.out, reception: newReception()}
 				bufs, sizes := buffers(8)
 				read := func() { _, _ = g.Read(bufs, sizes, offset) }
-				times, waited := again(t, read, func() { _ = b.Send(make([][]byte, tt.leave), nil) })
+				var sent [][]byte
+				for range tt.leave {
+					sent = append(sent, sealed(60))
+				}
+				times, waited := again(t, read, func() { _ = b.Send(sent, nil) })
 				if times != tt.times || waited != tt.waited {
 					t.Errorf("%d reads, then one waited %v; want %d, and %v", times, waited, tt.times, tt.waited)
 				}
@@ -123,12 +128,154 @@ func TestReceiveWaitsForWhatIsUnderWay(t *testing.T) {
 	}
 }
 
-// What wireguard-go says of its own accord gives no room beyond what there is.
-func TestFlightNeverCountsBelowZero(t *testing.T) {
-	f := newFlight()
-	f.leave(10 * roomFor)
-	f.enter(roomFor)
-	if f.under.Load() != roomFor {
-		t.Errorf("%d under way, want %d", f.under.Load(), roomFor)
+// What wireguard-go says of its own accord makes no room.
+func TestFlightCountsDataAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := guarded(t, &script{packets: outbound(53, 54)})
+		b := &countedBind{Bind: &datagrams{}, in: g.in, out: g.out, reception: newReception()}
+		bufs, sizes := buffers(8)
+		keepalives := [][]byte{sealed(device.MessageKeepaliveSize), make([]byte, device.MessageInitiationSize)}
+		_, waited := again(t, func() { _, _ = g.Read(bufs, sizes, offset) }, func() { _ = b.Send(keepalives, nil) })
+		if waited != lostAfter {
+			t.Errorf("waited %v, want %v", waited, lostAfter)
+		}
+	})
+}
+
+// voyage is a flight with a log of what is under way, the oldest batch first.
+type voyage struct {
+	*flight
+	clock *time.Timer
+
+	mu  sync.Mutex
+	log [][][]byte
+}
+
+func sail() *voyage { return &voyage{flight: newFlight(), clock: stoppedClock()} }
+
+func batchOf(packets int) (bufs [][]byte) {
+	for range packets {
+		bufs = append(bufs, sealed(60))
 	}
+	return bufs
+}
+
+// enter awaits room and lets packets in; it gives how long that took.
+func (v *voyage) enter(bufs [][]byte) time.Duration {
+	start := time.Now()
+	v.await(v.clock, bufs)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.flight.enter(len(bufs), bufs[len(bufs)-1])
+	v.log = append(v.log, bufs)
+	return time.Since(start)
+}
+
+// land lets all batches leave that are under way, and counts their packets.
+func (v *voyage) land() (packets int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, bufs := range v.log {
+		v.come(bufs)
+		v.leave(len(bufs))
+		packets += len(bufs)
+	}
+	v.log = nil
+	return packets
+}
+
+// Where the processor is slow, packets leave one by one.
+func TestSlowIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := sail()
+		v.enter(batchOf(roomFor - 1))
+		v.enter(batchOf(roomFor))
+		go func() {
+			for range roomFor {
+				time.Sleep(lostAfter - 1)
+				v.leave(1)
+			}
+		}()
+		if waited, want := v.enter(batchOf(1)), roomFor*(lostAfter-1); waited != want {
+			t.Errorf("room after %v, want %v", waited, want)
+		}
+	})
+}
+
+// Where other programs have the processor, nothing leaves for a while, and all of
+// it comes.
+func TestFlightLearnsThatNothingWasLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := sail()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 20 {
+				v.enter(batchOf(roomFor))
+			}
+		}()
+		for round, most := range []int{5, 2, 1, 1, 1, 2, 2, 2} { // batches
+			away := 10 * lostAfter
+			if most == 2 && round > 2 {
+				away += lostAtMost
+			}
+			time.Sleep(away)
+			if under := v.land(); under > most*roomFor {
+				t.Errorf("round %d: %d packets were under way after %v, want at most %d", round, under, away, most*roomFor)
+			}
+		}
+		for range 20 {
+			time.Sleep(lostAfter)
+			v.land()
+		}
+		<-done
+	})
+}
+
+// A batch too many, let in since others were taken for lost, is made up for.
+func TestFlightCountsAgainWhatComesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := sail()
+		old := batchOf(roomFor)
+		v.enter(old)
+		v.enter(batchOf(roomFor))
+		v.come(old)
+		v.leave(roomFor)
+		time.AfterFunc(lostAfter/2, func() { v.leave(1) })
+		if waited := v.enter(batchOf(1)); waited != lostAfter/2 {
+			t.Errorf("waited %v for room, want %v", waited, lostAfter/2)
+		}
+	})
+}
+
+// What wireguard-go drops delays others no longer than it must, be their buffers
+// used again or not.
+func TestDroppedPacketsDelayOthersLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := sail()
+		bufs := batchOf(roomFor)
+		v.enter(bufs)
+		v.land()
+		for round := range 5 {
+			v.enter(bufs) // for nobody
+			v.log = nil
+			if waited := v.enter(bufs); waited != lostAfter {
+				t.Errorf("round %d: others waited %v, want %v", round, waited, lostAfter)
+			}
+			v.land()
+		}
+		for range 10 {
+			v.enter(bufs)
+		}
+		if waited := v.enter(bufs); waited != lostAtMost {
+			t.Errorf("nobody else sends: the next waited %v, want %v", waited, lostAtMost)
+		}
+		v.land()
+		for range 2 {
+			v.enter(bufs)
+		}
+		if waited := v.enter(bufs); waited != lostAfter {
+			t.Errorf("others send again: the next waited %v, want %v", waited, lostAfter)
+		}
+	})
 }

@@ -64,10 +64,27 @@ func newGuard(dev tun.Device, f *filter.Filter, now func() filter.Moment) *guard
 // to peers, which wireguard-go takes for packets of this machine as well, packets
 // from one peer to another, and packets that waited for their peer.
 func (g *guard) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
-	g.out.await(g.clock)
+	g.out.await(g.clock, bufs)
+	n, err := g.read(bufs, sizes, offset)
+	g.out.enter(permitted(bufs, sizes[:n]))
+	return n, err
+}
+
+// permitted counts the packets in a batch, and gives the last one's buffer.
+func permitted(bufs [][]byte, sizes []int) (packets int, last []byte) {
+	for i, size := range sizes {
+		if size > 0 {
+			packets, last = packets+1, bufs[i]
+		}
+	}
+	return packets, last
+}
+
+// read is Read without the bound on what is under way.
+func (g *guard) read(bufs [][]byte, sizes []int, offset int) (int, error) {
 	n, err := g.Device.Read(bufs, sizes, offset)
 	if n > 0 {
-		g.out.enter(g.judgeOut(bufs[:n], sizes[:n], offset))
+		g.judgeOut(bufs[:n], sizes[:n], offset)
 	}
 	if err != nil && g.woken(err) {
 		err = nil
@@ -110,7 +127,7 @@ func fatal(err error) bool {
 	return errors.As(err, &errno) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF)
 }
 
-func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
+func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) {
 	batch := g.filter.Begin(g.now())
 	defer batch.End()
 	for i, size := range sizes {
@@ -120,7 +137,6 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
 		g.view.Parse(bufs[i][offset : offset+size]) // a fault makes it Invalid, which is refused
 		verdict := batch.Out(&g.view)
 		if verdict.Allow && g.goes(batch, bufs[i][offset:offset+size], &g.local) {
-			allowed++
 			continue
 		}
 		sizes[i] = 0
@@ -128,7 +144,6 @@ func (g *guard) judgeOut(bufs [][]byte, sizes []int, offset int) (allowed int) {
 			g.local.refuse(batch, filter.Out, &g.view, verdict)
 		}
 	}
-	return allowed
 }
 
 // nearby is the peer that the packet before was for: packets come in runs.
@@ -158,18 +173,17 @@ func (g *guard) goes(batch filter.Batch, data []byte, sender *answers) bool {
 func (g *guard) usher(bufs [][]byte, sizes []int, n, offset int) int {
 	batch := g.filter.Begin(g.now())
 	defer batch.End()
-	after := g.lobby.take(bufs, sizes, n, offset, batch, func(data []byte) bool {
+	return g.lobby.take(bufs, sizes, n, offset, batch, func(data []byte) bool {
 		g.view.Parse(data)
 		return batch.Again(&g.view).Allow
 	})
-	g.out.enter(after - n)
-	return after
 }
 
 // Write takes packets that peers sent, and passes on those that are permitted, in
 // their order: to this machine, or to the peer that they are for. It closes the gaps in bufs, which wireguard-go
 // builds anew for each batch.
 func (g *guard) Write(bufs [][]byte, offset int) (int, error) {
+	g.in.come(bufs)
 	defer g.in.leave(len(bufs))
 	kept, more := g.judgeIn(bufs, offset)
 	if more {

@@ -46,7 +46,6 @@ func (o *onward) put(packet []byte, version uint32) bool {
 // gives how many are then taken. What was permitted by other rules than those of
 // now goes only if these permit it too.
 func (g *guard) forward(bufs [][]byte, sizes []int, n, offset int) int {
-	before := n
 	batch := g.filter.Begin(g.now())
 	defer batch.End()
 	for n < len(bufs) {
@@ -62,7 +61,6 @@ func (g *guard) forward(bufs [][]byte, sizes []int, n, offset int) int {
 		}
 		break
 	}
-	g.out.enter(n - before)
 	return n
 }
 
