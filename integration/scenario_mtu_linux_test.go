@@ -62,6 +62,68 @@ func TestNarrowPathCarriesStreams(t *testing.T) {
 	}
 }
 
+// Nor are datagrams lost that a narrow path of IPv6, on which no router cuts
+// anything, cannot carry: what IPv6 lets nobody make smaller leaves in pieces.
+func TestNarrowIPv6PathCarriesWhatIsLonger(t *testing.T) {
+	top := narrow(true)
+	top.Machines[2].NFT += "table ip six { chain pass { type filter hook forward priority 0; meta l4proto udp drop; }; }\n"
+	s := raiseOn(t, top, relayedPolicy, member{name: "desk", owner: "tag:desk"}, member{name: "ehr", owner: "tag:ehr"})
+	if s == nil {
+		return
+	}
+	ehr := s.nodes["ehr"]
+	s.Host("ehr").EchoUDP(netip.AddrPortFrom(netip.IPv6Unspecified(), 9000))
+	lab.Eventually(t, patience, "both ends measure the narrow path", func() (bool, string) {
+		s.lost("desk", netip.AddrPortFrom(ehr.Mesh6(), 9000), 100, 5) // a path is measured while it is used
+		there, back := s.narrows("desk"), s.narrows("ehr")
+		return there && back, fmt.Sprint(there, back)
+	})
+	for _, a := range []netip.Addr{ehr.Mesh4(), ehr.Mesh6()} {
+		for _, size := range []int{1200, 1300, 3000} {
+			if lost := s.lost("desk", netip.AddrPortFrom(a, 9000), size, 10); lost > 2 {
+				t.Errorf("%s: %d of 10 datagrams of %d bytes are lost; one of either end may be, which learns from it", family(a), lost, size)
+			}
+		}
+	}
+}
+
+// narrows tells whether a node's only peer is reached over IPv6, and known to be
+// by a path that does not carry the least packet of IPv6 within a tunnel.
+func (s *scene) narrows(name string) bool {
+	s.t.Helper()
+	st, err := s.nodes[name].Status()
+	if err != nil || len(st.Peers) != 1 {
+		return false
+	}
+	p := st.Peers[0]
+	at, err := netip.ParseAddrPort(p.Endpoint)
+	return err == nil && at.Addr().Is6() && p.MTU > 0 && p.MTU < 1280
+}
+
+// lost sends that many datagrams of a size, one after the other, and gives
+// how many are not answered whole.
+func (s *scene) lost(from string, to netip.AddrPort, size, count int) (n int) {
+	s.t.Helper()
+	conn, err := s.Host(from).Dial(s.t.Context(), "udp", to)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer conn.Close()
+	buf := make([]byte, size+1)
+	for range count {
+		conn.SetDeadline(time.Now().Add(quiet))
+		_, err := conn.Write(make([]byte, size))
+		got := 0
+		if err == nil {
+			got, err = conn.Read(buf)
+		}
+		if err != nil || got != size {
+			n++
+		}
+	}
+	return n
+}
+
 // carries waits until so many bytes have come, and gives the longest time without
 // any.
 func carries(t *testing.T, sink *lab.Sink, bytes int64) (longest time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/integration/lab"
 )
@@ -63,13 +64,27 @@ func TestLaptopOnSiteNeedsNoGateway_A34(t *testing.T) {
 		t.Errorf("on site %d packets went to the pump directly, and the gateway carried %d: want some, and none", beside.Count(), n)
 	}
 
+	plug("eth0") // in both networks at once, with the path to the gateway on the other link: it answers there first
+	s.laptopIs(false)
+	s.served("laptop", "udp", pump)
+	laptop.NFT(`table ip late { chain in { type filter hook prerouting priority -300; ip saddr 10.88.0.1 meta l4proto udp drop; }; }`)
+	laptop.SetLink("eth1", true)
+	time.Sleep(quiet)
+	laptop.NFT(`delete table ip late`)
+	s.laptopIs(true)
+	before := carried.Count()
+	s.served("laptop", "udp", pump)
+	if n := carried.Count(); n > before {
+		t.Errorf("in both networks the gateway carried %d packets", n-before)
+	}
+
 	plug("eth0") // home again, and then where only the addresses are the building's
 	s.laptopIs(false)
 	s.served("laptop", "udp", pump)
 	plug("eth2")
 	laptop.SetLink("eth0", true)
 	stolen := s.Host("false-pump").Capture("eth0", lab.Touching(netip.PrefixFrom(pump.Addr(), 32)))
-	before := carried.Count()
+	before = carried.Count()
 	for range 20 {
 		s.served("laptop", "udp", pump)
 		s.served("laptop", "tcp", web)

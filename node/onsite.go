@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/node/internal/osnet"
+	"github.com/cordonmesh/cordon/node/internal/transport"
 )
 
 const (
@@ -63,7 +64,7 @@ func (m *mesh) proveSite(ctx context.Context, w *tunWorld) bool {
 	}))
 	var asked sync.WaitGroup
 	for id, g := range gateways {
-		asked.Go(func() { m.see(ctx, id, g) })
+		asked.Go(func() { m.see(ctx, id, g, attached) })
 	}
 	asked.Wait()
 	var seen []osnet.Gateway
@@ -99,16 +100,24 @@ func (m *mesh) sitePath(peer string) {
 	}
 }
 
-// see probes a gateway and notes how the two saw each other since.
-func (m *mesh) see(ctx context.Context, id string, g *osnet.Gateway) {
+// see probes a gateway on the links where it may be, over whichever the path to it
+// leads, and notes how the two saw each other since.
+func (m *mesh) see(ctx context.Context, id string, g *osnet.Gateway, attached []osnet.Attached) {
 	ctx, cancel := context.WithTimeout(ctx, proveWithin)
 	defer cancel()
-	began := time.Now()
-	m.transport.Want(id)
-	info, err := m.transport.Ping(ctx, id)
-	if err == nil && info.Way().IsValid() && !info.Way().Relayed() && !info.MappedAt.Before(began) {
-		g.Endpoint, g.Mapped = info.Endpoint.Addr(), info.Mapped.Addr()
+	var links []netip.Prefix
+	for _, a := range attached {
+		links = append(links, a.Prefix)
 	}
+	as := func(sights []transport.Sight) osnet.Gateway {
+		seen := osnet.Gateway{Routes: g.Routes}
+		for _, s := range sights {
+			seen.Sights = append(seen.Sights, osnet.Sight{Endpoint: s.Endpoint.Addr(), Mapped: s.Mapped.Addr()})
+		}
+		return seen
+	}
+	enough := func(sights []transport.Sight) bool { return as(sights).Proved(attached) }
+	*g = as(m.transport.Survey(ctx, id, links, enough))
 }
 
 func (m *mesh) leaveDirect(w *tunWorld, direct []netip.Prefix) {

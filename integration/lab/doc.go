@@ -19,10 +19,11 @@
 //     and with CI=true fails.
 //
 // An [Internet] has every kind of site that a clinic's machines join from, behind
-// NATs and walls of the kernel's own ([NAT], [Wall]); each kind is data that a
-// test holds to RFC 4787, and [CanBeDirect] says which pairs of them could do
-// without a relay. Loss, delay and reordering come from a seed ([Host.Impair]),
-// partitions from [Host.Cut], other rules from nftables text per machine.
-// Scenarios, with what they prove, live in the package above. CORDON_KEEP=1 leaves
-// logs and state directories on disk.
+// NATs and walls of the kernel's own ([NAT], [Wall]), and routers that open ports
+// ([PortMaps]). Each kind of NAT is data that a test holds to RFC 4787, and
+// [CanBeDirect] says which pairs of them could do without a relay. Loss, delay and
+// reordering come from a seed ([Host.Impair]), partitions from [Host.Cut], other
+// rules from nftables text per machine, and the resolver of most Linux machines
+// from [Host.StartResolved]. Scenarios, with what they prove, live in the package
+// above. CORDON_KEEP=1 leaves logs and state directories on disk.
 package lab

@@ -34,7 +34,7 @@ func Internet(sites ...Site) Topology {
 		net.settle(s)
 	}
 	net.top.Machines = append(net.top.Machines, net.isp)
-	net.top.Names = map[string][]netip.Addr{CoordinatorName: {uplink4(0, 2).Addr(), uplink6(0, 2).Addr()}}
+	net.top.Names = map[string][]netip.Addr{CoordinatorName: {Site{}.uplink4(0, 2).Addr(), uplink6(0, 2).Addr()}}
 	return net.top
 }
 
@@ -45,9 +45,14 @@ type internet struct {
 }
 
 // uplink4 is an address on the uplink of the k-th site: 1 is the core's, 2 the
-// site's.
-func uplink4(k, host int) netip.Prefix {
-	return netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, byte(4*k + host)}), 30)
+// site's. It is of RFC 5737, or where a router must believe in it of a range whose
+// owner, a ministry of defence, does not announce it.
+func (s Site) uplink4(k, host int) netip.Prefix {
+	net := [4]byte{203, 0, 113, byte(4*k + host)}
+	if s.Maps != NoPortMaps {
+		net = [4]byte{25, 0, 0, net[3]}
+	}
+	return netip.PrefixFrom(netip.AddrFrom4(net), 30)
 }
 
 func uplink6(k, host int) netip.Prefix { return address6(k, 0, host) }
@@ -67,15 +72,15 @@ func (n *internet) settle(s Site) {
 	n.count++
 	up := "up-" + s.Name
 	n.top.Networks = append(n.top.Networks, Network{Name: up})
-	n.isp.Links = append(n.isp.Links, s.link(up, uplink4(k, 1), uplink6(k, 1)))
+	n.isp.Links = append(n.isp.Links, s.link(up, s.uplink4(k, 1), uplink6(k, 1)))
 	if s.Bare {
-		m := Machine{Name: s.Name, Links: []Link{s.link(up, uplink4(k, 2), uplink6(k, 2))}}
-		m.Routes = s.defaults(uplink4(k, 1), uplink6(k, 1))
+		m := Machine{Name: s.Name, Links: []Link{s.link(up, s.uplink4(k, 2), uplink6(k, 2))}}
+		m.Routes = s.defaults(s.uplink4(k, 1), uplink6(k, 1))
 		n.top.Machines = append(n.top.Machines, m)
 		return
 	}
 	if len(s.NATs) == 0 && !s.NoIPv4 {
-		n.isp.Routes = append(n.isp.Routes, Route{To: route4(k, 0).String(), Via: uplink4(k, 2).Addr().String()})
+		n.isp.Routes = append(n.isp.Routes, Route{To: route4(k, 0).String(), Via: s.uplink4(k, 2).Addr().String()})
 	}
 	if s.IPv6 {
 		n.isp.Routes = append(n.isp.Routes, Route{To: fmt.Sprintf("2001:db8:%x::/48", k), Via: uplink6(k, 2).Addr().String()})
@@ -107,7 +112,7 @@ func (s Site) defaults(four, six netip.Prefix) []Route {
 
 // behind builds the site's routers from the internet inwards, and its nodes.
 func (n *internet) behind(s Site, k int, up string) {
-	outside := socket{up, uplink4(k, 2), uplink4(k, 1)}
+	outside := socket{up, s.uplink4(k, 2), s.uplink4(k, 1)}
 	for depth := len(s.NATs) - 1; depth > 0; depth-- {
 		inside := fmt.Sprintf("%s-outer%d", s.Name, depth)
 		n.router(s, fmt.Sprintf("%s-r%d", s.Name, depth), depth, k, outside, socket{inside, carrier(depth, 1), carrier(depth, 2)})
@@ -168,7 +173,7 @@ func (n *internet) router(s Site, name string, depth, k int, outside, inside soc
 		m.NFT, m.Sysctls = nat.rules(outside.own.Addr(), inside.opposite.Addr()), nat.sysctls()
 	}
 	if wall := s.Wall; depth == 0 {
-		m.NFT += wall.rules()
+		m.NFT += wall.rules() + s.Maps.rules()
 	} else {
 		m.NFT += Outbound.rules()
 	}

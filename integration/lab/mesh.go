@@ -66,6 +66,7 @@ func (m *Mesh) raise(p Programs, sites []Site, serve ...string) {
 	t := m.t
 	t.Helper()
 	m.ServeProxies(sites...)
+	m.ServePortMaps(sites...)
 	hub := m.Host(HubName)
 	m.Coordinator = p.StartNamedCoordinator(hub, CoordinatorName, netip.MustParseAddrPort("[::]:443"), serve...)
 	if m.Relay != nil {
@@ -78,11 +79,13 @@ func (m *Mesh) raise(p Programs, sites []Site, serve ...string) {
 		names = append(names, s.NodeNames()...)
 	}
 	m.Coordinator.SetPolicy(meetPolicy(names, ""))
-	for _, name := range names {
-		m.Host(name).EchoUDP(netip.AddrPortFrom(netip.IPv6Unspecified(), MeetPort))
-		d := p.StartDaemon(m.Host(name))
-		d.Up(m.Coordinator.Token("tag:" + name))
-		m.Nodes[name] = d
+	for _, s := range sites {
+		for _, name := range s.NodeNames() {
+			m.Host(name).EchoUDP(netip.AddrPortFrom(netip.IPv6Unspecified(), MeetPort))
+			d := p.StartDaemon(m.Host(name), s.Args...)
+			d.Up(m.Coordinator.Token("tag:" + name))
+			m.Nodes[name] = d
+		}
 	}
 	m.Settle()
 }

@@ -23,10 +23,16 @@ type Site struct {
 	// 6598), as phones do: their router is the carrier's. It is the mesh's own range
 	// too, if nothing else was said to the coordinator.
 	Shared bool
+	// Maps is how the nearest router, which must be the only one, can be asked to let
+	// a port in. Its uplink's addresses are such as no register reserves: there are
+	// no ports to give at one that the internet cannot reach.
+	Maps PortMaps
 	// Nodes is how many there are; 0: one. Apart gives each a nearest router of
 	// its own: homes behind one carrier.
 	Nodes int
 	Apart bool
+	// Args are more flags of the nodes' daemons.
+	Args []string
 }
 
 // NodeNames are the machines of the site's nodes: its name, or with numbers if

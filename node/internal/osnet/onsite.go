@@ -14,10 +14,15 @@ type Attached struct {
 }
 
 // Gateway is a peer with what is behind it, and how it and this machine saw each
-// other in an authentic probe and its answer.
+// other, at each of its addresses that answered.
 type Gateway struct {
-	Routes   []netip.Prefix
-	Endpoint netip.Addr // where it answered
+	Routes []netip.Prefix
+	Sights []Sight
+}
+
+// Sight is of an authentic probe and its answer.
+type Sight struct {
+	Endpoint netip.Addr // where the gateway answered
 	Mapped   netip.Addr // where it saw us
 }
 
@@ -68,12 +73,8 @@ func (g Gateway) Overlapping(attached []Attached) bool {
 func OnSite(attached []Attached, gateways []Gateway, ranges []netip.Prefix) []netip.Prefix {
 	var direct []netip.Prefix
 	for _, g := range gateways {
-		link, ok := g.link(attached)
-		if !ok {
-			continue
-		}
 		for _, a := range attached {
-			if a.Interface != link {
+			if !g.proves(a.Interface, attached) {
 				continue
 			}
 			for _, p := range g.shared(a.Prefix.Masked()) {
@@ -87,14 +88,21 @@ func OnSite(attached []Attached, gateways []Gateway, ranges []netip.Prefix) []ne
 	return direct
 }
 
-// link is the interface on which the gateway is proved to be.
-func (g Gateway) link(attached []Attached) (string, bool) {
-	for _, a := range attached {
-		if a.Prefix.Addr() == g.Mapped && a.Prefix.Contains(g.Endpoint) {
-			return a.Interface, true
-		}
-	}
-	return "", false
+// Proved tells whether the gateway is proved to be on every link of this machine
+// where it may be: nothing more can come of asking it.
+func (g Gateway) Proved(attached []Attached) bool {
+	return !slices.ContainsFunc(attached, func(a Attached) bool {
+		return slices.ContainsFunc(g.Routes, a.Prefix.Overlaps) && !g.proves(a.Interface, attached)
+	})
+}
+
+// proves tells whether the gateway is proved to be on a link.
+func (g Gateway) proves(link string, attached []Attached) bool {
+	return slices.ContainsFunc(attached, func(a Attached) bool {
+		return a.Interface == link && slices.ContainsFunc(g.Sights, func(s Sight) bool {
+			return a.Prefix.Addr() == s.Mapped && a.Prefix.Contains(s.Endpoint)
+		})
+	})
 }
 
 // shared is what a network has in common with each of the gateway's routes.

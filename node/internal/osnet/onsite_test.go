@@ -49,8 +49,12 @@ func TestOnSiteIsWhatTheGatewayProves_A34(t *testing.T) {
 			ranges = prefixes("fd88::/48")
 		}
 		g := osnet.Gateway{Routes: c.routes}
-		g.Endpoint, _ = netip.ParseAddr(c.endpoint)
-		g.Mapped, _ = netip.ParseAddr(c.mapped)
+		// The path leads over another link, and tells nothing.
+		for _, s := range [][2]string{{"172.16.5.1", "172.16.5.8"}, {c.endpoint, c.mapped}} {
+			endpoint, _ := netip.ParseAddr(s[0])
+			mapped, _ := netip.ParseAddr(s[1])
+			g.Sights = append(g.Sights, osnet.Sight{Endpoint: endpoint, Mapped: mapped})
+		}
 		if got := osnet.OnSite(here, []osnet.Gateway{g}, ranges); !slices.Equal(got, c.want) {
 			t.Errorf("%s: direct is %v, want %v", name, got, c.want)
 		}

@@ -278,11 +278,8 @@ func (m *machine) info() Info {
 	in := Info{Why: m.why}
 	for _, c := range m.cands {
 		in.LastAnswer = later(in.LastAnswer, c.answered)
-		if c.way.Relayed() {
-			continue
-		}
-		if in.Candidates++; c.answered.After(in.MappedAt) {
-			in.Mapped, in.MappedAt = c.mapped, c.answered
+		if !c.way.Relayed() {
+			in.Candidates++
 		}
 	}
 	if c := m.current; c != nil {
@@ -290,8 +287,6 @@ func (m *machine) info() Info {
 		in.MTU = c.mtu.size
 		if c.way.Relayed() {
 			in.Why = WhyRelayed
-		} else {
-			in.Mapped, in.MappedAt = c.mapped, c.answered
 		}
 	}
 	return in

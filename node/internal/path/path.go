@@ -74,10 +74,6 @@ type Info struct {
 	Since time.Time
 	// LastAnswer is when the peer last answered a probe; zero if it never did.
 	LastAnswer time.Time
-	// Mapped is our own address as the peer saw it, on the path if that is direct,
-	// else in its last direct answer; MappedAt is when that answer came.
-	Mapped   netip.AddrPort
-	MappedAt time.Time
 	// MTU is the largest datagram that is known to pass on the path whole, in
 	// bytes of UDP payload or relay frame; a multiple of 4, found to within 16. 0:
 	// not known yet, or less than 1,200. See InnerMTU.

@@ -27,6 +27,7 @@ type router struct {
 	result           byte // refuses to map with this; 0: maps
 	born             time.Time
 	taken            []uint16 // external ports that others have
+	conflict         int      // what UPnP says of these; 0: 718
 	maps             map[netip.AddrPort]entry
 	said             []string // requests, the oldest first
 	web              web

@@ -1,6 +1,7 @@
 package portmap_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -124,7 +125,7 @@ func (r *router) add(argument func(string) string, number func(string) uint16) i
 	case argument("NewProtocol") != "UDP" || argument("NewRemoteHost") != "" || argument("NewEnabled") != "1":
 		return 402
 	case slices.Contains(r.taken, port):
-		return 718
+		return cmp.Or(r.conflict, 718)
 	case r.web.permanent && life != 0:
 		return 725
 	case life == 0:

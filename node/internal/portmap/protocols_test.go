@@ -1,6 +1,7 @@
 package portmap_test
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -88,12 +89,16 @@ func TestOlderAndNewerConnectionsOfUPnP(t *testing.T) {
 	}
 }
 
-// TestExternalPortOfSomebodyElse takes another one.
+// TestExternalPortOfSomebodyElse takes another one. UPnP has a word of its own
+// for a port that the router itself has.
 func TestExternalPortOfSomebodyElse(t *testing.T) {
-	for _, protocol := range []string{"PCP", "NAT-PMP", "UPnP"} {
-		t.Run(protocol, func(t *testing.T) {
-			r := newRouter(protocol)
-			r.taken = []uint16{41641}
+	for _, c := range []struct {
+		protocol string
+		conflict int
+	}{{"PCP", 0}, {"NAT-PMP", 0}, {"UPnP", 718}, {"UPnP", 729}} {
+		t.Run(fmt.Sprint(c.protocol, " ", c.conflict), func(t *testing.T) {
+			r := newRouter(c.protocol)
+			r.taken, r.conflict = []uint16{41641}, c.conflict
 			prepare := r.onLoopback(t, "127.0.0.1")
 			n := run(t, func(c *portmap.Client) { prepare(c); c.SetNetwork(loopback("127.0.0.1", 41641)) })
 			s := n.until(t, mapped)

@@ -34,11 +34,14 @@ func (k *keeper) find(ctx context.Context) error {
 			select {
 			case a := <-heard:
 				s.take(a)
-				if a.err == nil && late == nil {
-					late = time.After(grace)
-				}
 			case <-late:
 				s.late = true
+			}
+			for len(heard) > 0 { // while a door was tried, a better one may have answered
+				s.take(<-heard)
+			}
+			if late == nil && s.first() >= 0 {
+				late = time.After(grace)
 			}
 			continue
 		}

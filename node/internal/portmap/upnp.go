@@ -31,8 +31,9 @@ const (
 
 // Error codes of AddPortMapping (UPnP WANIPConnection:2, section 2.5.16).
 const (
-	codeConflict      = 718
+	codeConflict      = 718 // another client has the port
 	codePermanentOnly = 725
+	codeOtherMeans    = 729 // the router itself has it, or gave it away by other means
 )
 
 // connection is a WAN connection of a gateway: WANIPConnection:2, :1 or
@@ -170,7 +171,7 @@ func (u *upnp) open(ctx context.Context, want netip.AddrPort) (g grant, err erro
 	port := want.Port()
 	for range portTries {
 		g.life, err = u.add(ctx, port)
-		if code(err) != codeConflict {
+		if c := code(err); c != codeConflict && c != codeOtherMeans {
 			break
 		}
 		port = uint16(1024 + rand.IntN(1<<16-1024))

@@ -162,6 +162,28 @@ func (b *bind) sendProbe(datagram []byte, ep conn.Endpoint, whole bool) error {
 	return b.inner.Send([][]byte{datagram}, ep)
 }
 
+// sendNarrow sends to where a path does not carry more than most bytes whole.
+func (b *bind) sendNarrow(bufs [][]byte, ep conn.Endpoint, most int) error {
+	cutter, can := b.inner.(interface {
+		SendInPieces([]byte, conn.Endpoint) error
+	})
+	if !can {
+		return b.inner.Send(bufs, ep)
+	}
+	for i := range bufs {
+		var err error
+		if len(bufs[i]) > most {
+			err = cutter.SendInPieces(bufs[i], ep)
+		} else {
+			err = b.inner.Send(bufs[i:i+1], ep)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // receiver wraps a receive function: STUN is taken out, all else stays where it
 // was written.
 func (t *Transport) receiver(fn conn.ReceiveFunc) conn.ReceiveFunc {

@@ -34,6 +34,7 @@ type endpoint struct {
 	busy  atomic.Bool           // Run knows already that there is traffic
 	sick  atomic.Bool           // Run knows already that the kernel or a relay refuses
 	info  atomic.Pointer[PathInfo]
+	whole atomic.Int32   // see wholeOf
 	node  key.NodePublic // Run's: the node key, as the path machines know it
 
 	mu   sync.Mutex // held, and route against it
@@ -81,10 +82,24 @@ func (v *endpoint) send(bufs [][]byte) error {
 	if r.to.Relayed() {
 		return v.sendOver(bufs, r)
 	}
-	if err := v.t.bind.inner.Send(bufs, r.real); err != nil {
+	if err := v.sendDirect(bufs, r); err != nil {
 		return v.resend(bufs, r, err)
 	}
 	return nil
+}
+
+func (v *endpoint) sendDirect(bufs [][]byte, r *route) error {
+	if most := int(v.whole.Load()); most != 0 && longest(bufs) > most {
+		return v.t.bind.sendNarrow(bufs, r.real, most)
+	}
+	return v.t.bind.inner.Send(bufs, r.real)
+}
+
+func longest(bufs [][]byte) (size int) {
+	for _, b := range bufs {
+		size = max(size, len(b))
+	}
+	return size
 }
 
 // want tells Run, once in a while, that there is traffic.
@@ -133,7 +148,7 @@ func (v *endpoint) resend(bufs [][]byte, r *route, cause error) error {
 	if fresh == nil {
 		return cause
 	}
-	return v.t.bind.inner.Send(bufs, fresh.real)
+	return v.sendDirect(bufs, fresh)
 }
 
 // forget replaces route r by one that leads to the same address and leaves the

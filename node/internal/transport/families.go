@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"reflect"
 	"sync/atomic"
 	"unsafe"
@@ -26,6 +27,7 @@ type families struct {
 	six  atomic.Pointer[conn.StdNetBind] // sends IPv6; nil: not open
 
 	sockets [2]atomic.Pointer[net.UDPConn] // of IPv4 and IPv6; nil: there is none
+	cutter  cutter
 }
 
 // newDefaultBind gives what conn.NewDefaultBind gives, in a families if it needs it.
@@ -82,6 +84,7 @@ func (f *families) Close() error {
 	for i := range f.sockets {
 		f.sockets[i].Store(nil)
 	}
+	f.cutter.close()
 	return f.four.Load().Close()
 }
 
@@ -111,6 +114,28 @@ func (f *families) SendWhole(datagram []byte, ep conn.Endpoint) error {
 	return errors.Join(f.Send([][]byte{datagram}, ep), letFragment(c))
 }
 
+// SendInPieces sends over IPv6 a datagram that the path does not carry whole. Where
+// fragments cannot be made it is sent as any other.
+func (f *families) SendInPieces(datagram []byte, ep conn.Endpoint) error {
+	std, ok := ep.(*conn.StdNetEndpoint)
+	c := f.sockets[1].Load()
+	if !ok || c == nil || !cuttable(std, datagram) {
+		return f.Send([][]byte{datagram}, ep)
+	}
+	port := c.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	if f.cutter.send(netip.AddrPortFrom(std.SrcIP(), port), std.AddrPort, datagram) != nil {
+		return f.Send([][]byte{datagram}, ep)
+	}
+	return nil
+}
+
+// cuttable tells whether a datagram can be sent in pieces. An address of one link
+// is not: it would need the link's name, and a link carries what it is asked to.
+func cuttable(ep *conn.StdNetEndpoint, datagram []byte) bool {
+	dst := ep.DstIP()
+	return len(datagram)+udpSize > pieceLoad && dst.Is6() && !dst.Is4In6() && !dst.IsLinkLocalUnicast()
+}
+
 // socketOf gives the socket in a field of a bind, which has no other door to it;
 // nil: there is none.
 func socketOf(b *conn.StdNetBind, name string) *net.UDPConn {
@@ -131,7 +156,10 @@ func splits(b *conn.StdNetBind, family string) bool {
 }
 
 // SetMark marks the sockets of both.
-func (f *families) SetMark(mark uint32) error { return f.four.Load().SetMark(mark) }
+func (f *families) SetMark(mark uint32) error {
+	f.cutter.setMark(mark)
+	return f.four.Load().SetMark(mark)
+}
 
 // ParseEndpoint reads an address and port.
 func (f *families) ParseEndpoint(text string) (conn.Endpoint, error) {

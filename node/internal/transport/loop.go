@@ -234,8 +234,18 @@ func (t *Transport) publish(peer string) PathInfo {
 	info := t.set.Info(peer)
 	if v := t.endpoint(peer); v != nil && *v.info.Load() != info {
 		v.info.Store(t.shared(info))
+		v.whole.Store(wholeOf(info))
 	}
 	return info
+}
+
+// wholeOf is the longest datagram that a path carries whole if nobody on the way
+// cuts longer ones, as on IPv4; 0: as far as we know it carries all.
+func wholeOf(info PathInfo) int32 {
+	if info.Way().Relayed() || !info.Endpoint.Addr().Is6() {
+		return 0
+	}
+	return int32(info.MTU)
 }
 
 // shared gives one PathInfo to all peers that nothing is known of but how many

@@ -21,6 +21,7 @@
 //     WireGuard, nor the path machines. What a peer of the map sends over relays is
 //     bounded in number and memory, and leaves the oldest behind.
 //   - Our part of a datagram's way allocates nothing.
+//   - A datagram that a path of IPv6 is known not to carry leaves in fragments.
 //   - One goroutine, Run's, owns the path machines. Receive functions hand it
 //     probes over a bounded channel and drop when that is full; no caller ever
 //     waits for it, except in Ping.

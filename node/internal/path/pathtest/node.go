@@ -145,6 +145,14 @@ func (d *Node) Want(peer string) { d.Set.Want(d.net.now, peer); d.flush() }
 // Ping has the node ask peer now.
 func (d *Node) Ping(peer string) { d.Set.Ping(d.net.now, peer); d.flush() }
 
+// Survey has the node ask peer at its addresses in some networks, and gives how
+// many these are.
+func (d *Node) Survey(peer string, networks ...netip.Prefix) int {
+	n := d.Set.Survey(d.net.now, peer, networks)
+	d.flush()
+	return n
+}
+
 // NetworkChanged tells the node that its addresses changed; its connections to
 // relays are made anew.
 func (d *Node) NetworkChanged() {

@@ -13,8 +13,8 @@ const leastSize = (1280 - 40 - 8 - 32) &^ 15
 // bytes; 0: it is not known.
 //
 // Streams are fitted to it where they begin. What is longer all the same is
-// answered as a router would, or goes in pieces where it permits that, or where
-// IPv6 permits no smaller packet: whether those arrive is up to the way.
+// answered as a router would, or passes where it permits that it be cut, or where
+// IPv6 permits no smaller packet: package transport then sees to it.
 func (p *Plane) Resized(id string, size int) {
 	if m := p.guard.roster.Load().byID[id]; m != nil {
 		m.size.Store(int32(size))
