@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
@@ -160,7 +161,8 @@ func imagined(sources [2]source) (differences, error) {
 		return differences{}, err
 	}
 	nodes, ranges := diff.Imagine(pols[0], pols[1])
-	d := diff.Options{Imagined: true}.Meshes(meshOf(pols[0], nodes, ranges), meshOf(pols[1], nodes, ranges))
+	now := time.Now()
+	d := diff.Options{Imagined: true}.Meshes(meshOf(pols[0], nodes, ranges, now), meshOf(pols[1], nodes, ranges, now))
 	return found(d, "made-up nodes", len(nodes)), nil
 }
 
@@ -183,7 +185,8 @@ func described(path string, sources [2]source) (differences, error) {
 	if err != nil {
 		return differences{}, fmt.Errorf("%s: %w", path, err)
 	}
-	return found(diff.Meshes(meshOf(pols[0], nodes, ranges), meshOf(pols[1], nodes, ranges)), path, len(nodes)), nil
+	now := time.Now()
+	return found(diff.Meshes(meshOf(pols[0], nodes, ranges, now), meshOf(pols[1], nodes, ranges, now)), path, len(nodes)), nil
 }
 
 func parseBoth(sources [2]source) (pols [2]*policy.Policy, err error) {
@@ -195,8 +198,10 @@ func parseBoth(sources [2]source) (pols [2]*policy.Policy, err error) {
 	return pols, nil
 }
 
-func meshOf(pol *policy.Policy, nodes []compile.Node, ranges []netip.Prefix) *compile.Mesh {
+// meshOf compiles a mesh, with its schedules from now on.
+func meshOf(pol *policy.Policy, nodes []compile.Node, ranges []netip.Prefix, now time.Time) *compile.Mesh {
 	m := compile.New(pol, ranges)
+	m.Advance(now)
 	m.Load(nodes)
 	return m
 }

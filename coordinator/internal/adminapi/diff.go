@@ -64,9 +64,11 @@ func (a *API) tryPolicy(c registry.SetPolicy, pol *policy.Policy) (*admin.SetPol
 
 // under compiles the mesh as it would be under a policy; nil is the one in force.
 func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mesh, []*admin.Problem, error) {
-	if v == nil {
-		pol, _ := state.Policy().Parsed() // an unreadable one is nil, and denies all
-		return distribute.Compiled(state, pol), nil, nil
+	switch current := state.Policy(); {
+	case v == nil && current == nil:
+		return distribute.Compiled(state, nil), nil, nil
+	case v == nil: // on the same day as what it is compared with
+		return a.meshOf(state, current), nil, nil
 	}
 	text, file := v.Text, v.File
 	if v.Revision != 0 {

@@ -65,10 +65,16 @@ func (c SetPolicy) decide(d *decision) error {
 	d.record("policy.set", c.File, "%d bytes, replaces revision %d%s", len(c.Text), current.revision(), untilText(until))
 	d.result.Policy = d.state.Policy()
 	d.settleAll()
-	if parsed.Timely() && !sameDay(d.state.Observed().Time, d.now) {
-		d.emit(Observed{Duty: d.state.Observed().Duty}) // its schedules hold from now on, not from the next look on
-	}
+	d.beginDay(parsed)
 	return nil
+}
+
+// beginDay lets the schedules of a policy that comes into force hold from now on,
+// not from the next look on.
+func (d *decision) beginDay(pol *policy.Policy) {
+	if pol.Timely() && !sameDay(d.state.Observed().Time, d.now) {
+		d.emit(Observed{Duty: d.state.Observed().Duty})
+	}
 }
 
 func stalePolicy(expected uint64, current *PolicyVersion) error {

@@ -48,7 +48,7 @@ func (c Observe) decide(d *decision) error {
 	if sameDay(was.Time, d.now) && sameDuty(was.Duty, c.Duty) {
 		return nil
 	}
-	d.emit(Observed{Duty: c.Duty})
+	d.emit(Observed(c))
 	d.record("mesh.observe", d.now.Format(time.DateOnly), "on duty: %s", dutyText(c.Duty))
 	return nil
 }

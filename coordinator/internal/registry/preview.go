@@ -16,5 +16,8 @@ func (r *Registry) Under(s *State, file, text string) *State {
 	d := &decision{Decider: r.decider, actor: System, now: r.config.Clock(), state: s, before: s}
 	d.emit(PolicySet{File: file, Text: text, Author: System})
 	d.settleAll()
+	if pol, _ := d.state.Policy().Parsed(); pol != nil {
+		d.beginDay(pol)
+	}
 	return d.state
 }

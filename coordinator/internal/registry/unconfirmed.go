@@ -85,6 +85,9 @@ func (d *decision) putBack() {
 	d.record("policy.rollback", before.File, "revision %d was not confirmed; the text of revision %d is in force again", v.Revision, before.Revision)
 	d.result.Policy = d.state.Policy()
 	d.settleAll()
+	if pol, _ := before.Parsed(); pol != nil {
+		d.beginDay(pol)
+	}
 }
 
 // How often the deadline is looked at: a wall clock that is set moves it, and no

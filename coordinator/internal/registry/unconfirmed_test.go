@@ -212,3 +212,20 @@ func TestTwoCoordinatorsRollBackOnce(t *testing.T) {
 		stopTwo()
 	})
 }
+
+// The schedules of a policy that comes back on another day hold from then on.
+func TestSchedulesComeBackWithTheirPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, stop := serve(t, storetest.NewMemory(), registry.Config{})
+		initialise(t, r)
+		const timely = `{"schedules": {"day": {"tz": "UTC", "weekly": ["daily 08:00-20:00"]}}, "grants": [{"id": "a", "src": ["a@b"], "dst": ["a@b"], "ip": ["22"], "when": {"schedule": "day"}}]}`
+		do(t, r, registry.SetPolicy{Text: timely, File: "p"})
+		do(t, r, registry.SetPolicy{Text: "{}", File: "p", ConfirmWithin: 48 * time.Hour})
+		time.Sleep(48 * time.Hour)
+		synctest.Wait()
+		if seen := r.Snapshot().Observed().Time; r.Snapshot().Policy().Text != timely || !seen.Equal(time.Now()) {
+			t.Errorf("schedules are told from %v on, now is %v", seen, time.Now())
+		}
+		stop()
+	})
+}
