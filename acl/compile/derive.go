@@ -41,7 +41,7 @@ func (m *Mesh) Derive(src, dst netip.Addr, proto acl.Protocol, port uint16) Deri
 		w := m.consider(p, int32(at), from, to, proto, port)
 		switch {
 		case rules[p.rule] && !w.Met:
-		case w.miss <= 2:
+		case w.miss <= between:
 			matching = append(matching, w)
 			rules[p.rule] = true
 		case w.Why != "":
@@ -68,12 +68,12 @@ type weighed struct {
 // consider says what a part says of a flow.
 func (m *Mesh) consider(p *part, at int32, from, to place, proto acl.Protocol, port uint16) weighed {
 	w := weighed{Considered: Considered{Rule: p.rule.ID, Pos: p.rule.Pos}}
-	between := from.class != nil && to.class != nil && has(from.class.asSrc, at) && has(to.class.asDst, at)
+	matches := from.class != nil && to.class != nil && has(from.class.asSrc, at) && has(to.class.asDst, at)
 	named := opens(p.open, proto, port)
 	if p.forbid {
 		named = forbids(p.open, proto, port)
 	}
-	if between && named && m.standsBetween(p, from, to) {
+	if matches && named && m.standsBetween(p, from, to) {
 		w.Met, w.Why = true, "allows it"
 		switch {
 		case p.forbid:
@@ -87,9 +87,9 @@ func (m *Mesh) consider(p *part, at int32, from, to place, proto acl.Protocol, p
 	}
 	n := m.lacks(p, at, from, to, proto, port)
 	w.Why, w.miss = n.why, n.miss
-	if p.forbid && n.miss > 1 {
+	if p.forbid {
 		w.Why = "" // what does not forbid this is no news
-		if between && named {
+		if matches && named {
 			w.Why = "does not forbid it: " + n.why
 		}
 	}

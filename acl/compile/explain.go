@@ -153,6 +153,12 @@ func opens(open []acl.Service, proto acl.Protocol, port uint16) bool {
 
 func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
 
+// What a part misses by: up to between it is for both ends, at farthest for neither.
+const (
+	between  = 3
+	farthest = between + 4
+)
+
 // near is a part that does not allow a flow, and what it lacks.
 type near struct {
 	part *part
@@ -160,10 +166,10 @@ type near struct {
 	miss int // fewer is nearer
 }
 
-// nearest gives the part that misses a flow by least: the port first, then the
-// protocol, the source, the destination.
+// nearest gives the part that misses a flow by least: by a condition first, then by
+// the port, the protocol, the source, the destination.
 func (m *Mesh) nearest(from, to place, proto acl.Protocol, port uint16) near {
-	best := near{miss: 6}
+	best := near{miss: farthest}
 	for at, p := range m.book.parts {
 		if p.forbid || p.rule.Section == "segments" {
 			continue
@@ -183,23 +189,23 @@ func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port
 	n := near{part: p}
 	switch {
 	case src && dst && !fits && opensProtocol(p.open, proto):
-		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), 1
-	case src && dst && !fits:
 		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), 2
+	case src && dst && !fits:
+		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), between
 	case src && dst && p.self:
-		n.why, n.miss = "it lets people reach their own nodes only, and these two are not of one person", 2
+		n.why, n.miss = "it lets people reach their own nodes only, and these two are not of one person", 1
 	case src && dst && m.lands(p, to):
-		n.why, n.miss = m.missing(p, from, to), 2
+		n.why, n.miss = m.missing(p, from, to), 1
 	case src && dst:
-		n.why, n.miss = fmt.Sprintf("it leads through routers with %s only", strings.Join(p.rule.Via, " or ")), 2
+		n.why, n.miss = fmt.Sprintf("it leads through routers with %s only", strings.Join(p.rule.Via, " or ")), 1
 	case dst && fits:
-		n.why, n.miss = fmt.Sprintf("it opens this to %s, and %s is not among them", sourceText(p), from.label), 3
+		n.why, n.miss = fmt.Sprintf("it opens this to %s, and %s is not among them", sourceText(p), from.label), between + 1
 	case src && fits:
-		n.why, n.miss = fmt.Sprintf("it opens this at %s, and %s is not among them", targetText(p), to.label), 4
+		n.why, n.miss = fmt.Sprintf("it opens this at %s, and %s is not among them", targetText(p), to.label), between + 2
 	case dst:
-		n.why, n.miss = fmt.Sprintf("it opens %s to %s", openText(p.open), sourceText(p)), 5
+		n.why, n.miss = fmt.Sprintf("it opens %s to %s", openText(p.open), sourceText(p)), between + 3
 	default:
-		n.miss = 6
+		n.miss = farthest
 	}
 	return n
 }
