@@ -199,11 +199,11 @@ func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port
 	case src && dst:
 		n.why, n.miss = fmt.Sprintf("it leads through routers with %s only", strings.Join(p.rule.Via, " or ")), 1
 	case dst && fits:
-		n.why, n.miss = fmt.Sprintf("it opens this to %s, and %s is not among them", sourceText(p), from.label), between + 1
+		n.why, n.miss = fmt.Sprintf("it opens this to %s, and %s is not among them", sourceText(p), from.label), between+1
 	case src && fits:
-		n.why, n.miss = fmt.Sprintf("it opens this at %s, and %s is not among them", targetText(p), to.label), between + 2
+		n.why, n.miss = fmt.Sprintf("it opens this at %s, and %s is not among them", targetText(p), to.label), between+2
 	case dst:
-		n.why, n.miss = fmt.Sprintf("it opens %s to %s", openText(p.open), sourceText(p)), between + 3
+		n.why, n.miss = fmt.Sprintf("it opens %s to %s", openText(p.open), sourceText(p)), between+3
 	default:
 		n.miss = farthest
 	}
