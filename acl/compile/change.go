@@ -81,7 +81,7 @@ func (t *turn) tell() Change {
 		if !mv.node.leaving {
 			after = t.m.peersOf(mv.node)
 			own := t.viewOf(mv.node)
-			own.Self, own.Ended = mv.told, mv.ended
+			own.Self, own.Ended = mv.told, own.Ended || mv.ended
 			own.Rules = mv.fresh || !equalRules(mv.rules, t.m.rulesOf(mv.node.profile))
 		}
 		t.tellPeers(mv, id, after)
