@@ -67,20 +67,21 @@ type Mesh struct {
 	ranges []netip.Prefix
 	book   *book
 
-	table    *bart.Table[*entry] // every prefix that matters
-	nodes    map[string]*node
-	byOwner  map[acl.Owner][]*node
-	classes  map[string]*class // by signature
-	byNum    map[acl.Class]*class
-	profiles map[string]*profile
-	ssh      []sshRule // nil until somebody asks
-	exits    []*node   // that have an approved default route
-	declared Declared
-	day      time.Time     // from which on nodes know schedules
-	now      time.Time     // at which it judges
-	tried    *Evidence     // of the source's device, in a test of ssh rules that says something of it
-	supposed []acl.FactEnd // of whoever asks, besides what is known
-	round    uint64        // stamps marks
+	table     *bart.Table[*entry] // every prefix that matters
+	nodes     map[string]*node
+	byOwner   map[acl.Owner][]*node
+	classes   map[string]*class // by signature
+	byNum     map[acl.Class]*class
+	profiles  map[string]*profile
+	ssh       []sshRule // nil until somebody asks
+	exits     []*node   // that have an approved default route
+	declared  Declared
+	day       time.Time     // from which on nodes know schedules
+	now       time.Time     // at which it judges
+	tried     *Evidence     // of the source's device, in a test of ssh rules that says something of it
+	supposing bool          // what nodes cannot do is taken for done
+	supposed  []acl.FactEnd // of whoever asks, besides what is known
+	round     uint64        // stamps marks
 }
 
 // New gives a mesh without nodes. The ranges are those from which nodes have

@@ -1,11 +1,14 @@
 package compile_test
 
 import (
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
@@ -63,5 +66,36 @@ func TestHospitalsTestsCanFail(t *testing.T) {
 	}
 	for _, f := range failures {
 		t.Log(f)
+	}
+}
+
+// A rule that asks nodes for what none can do yet is closed, as nodes take it; what
+// would be if they could is for those who suppose it.
+func TestWhatNoNodeCanDoIsClosed(t *testing.T) {
+	for key, what := range map[string]string{
+		`"through": ["tag:jump"]`: "through", `"log": "record", "recordFailure": "deny"`: "record", `"limit": {"bytes": "1GiB/1h", "onExceed": "cut"}`: "limit",
+	} {
+		pol, _, err := policy.Parse("p", []byte(`{"tagOwners": {"tag:a": [], "tag:b": [], "tag:jump": []}, "grants": [{"id": "g", "src": ["tag:a"], "dst": ["tag:b"], "ip": ["tcp:22"], `+key+`}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := compile.New(pol, ranges())
+		a, b := netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("100.64.0.2")
+		m.Load([]compile.Node{{ID: "a", Tags: []string{"tag:a"}, Addrs: []netip.Addr{a}}, {ID: "b", Tags: []string{"tag:b"}, Addrs: []netip.Addr{b}}})
+		m.At(time.Now())
+		if e := m.Explain(a, b, acl.TCP, 22); e.Allow || !strings.Contains(e.Text, "what no node can do yet ("+what+")") {
+			t.Errorf("%s: %+v", key, e)
+		}
+		if rules := m.Rules("b").In; len(rules) != 1 || !slices.Contains(rules[0].Features, what) {
+			t.Errorf("%s: %+v", key, rules)
+		}
+		m.Suppose(&policy.Given{}, compile.Node{}, time.Now())
+		if e := m.Explain(a, b, acl.TCP, 22); !e.Allow {
+			t.Errorf("%s, supposed: %+v", key, e)
+		}
+		m.Suppose(nil, compile.Node{}, time.Now())
+		if m.Allowed(a, b, acl.TCP, 22) {
+			t.Errorf("%s: it stays open when nothing is supposed any more", key)
+		}
 	}
 }

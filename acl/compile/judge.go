@@ -79,9 +79,10 @@ func (m *Mesh) groundsBetween(p *part, from, to place) []ground {
 // human tells whether a part asks of a class what it asks of people.
 func (p *part) human(from *class) bool { return p.person != "" || p.splits && from.human }
 
-// met tells whether a ground holds now for who is at a place.
+// met tells whether a ground holds now for who is at a place. One that asks for what
+// no filter can do is met where something is supposed alone: nodes take its rule as absent.
 func (m *Mesh) met(g *ground, from place) bool {
-	return m.timely(g) && !slices.ContainsFunc(g.needs, func(f acl.Fact) bool { return !m.known(f, from) })
+	return (len(g.features) == 0 || m.supposing) && m.timely(g) && !slices.ContainsFunc(g.needs, func(f acl.Fact) bool { return !m.known(f, from) })
 }
 
 // known tells whether a fact holds now of who is at a place. What is behind a
@@ -111,6 +112,9 @@ func (m *Mesh) missing(p *part, from, to place) string {
 		}
 		if len(lacks) == 0 && !m.timely(&grounds[i]) {
 			lacks = append(lacks, m.shut(&grounds[i]))
+		}
+		if len(grounds[i].features) > 0 && !m.supposing {
+			lacks = append(lacks, "what no node can do yet ("+strings.Join(grounds[i].features, ", ")+")")
 		}
 		ways = append(ways, strings.Join(lacks, " and "))
 	}

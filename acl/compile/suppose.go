@@ -12,7 +12,7 @@ import (
 // (User, Role and Groups count). The time is that of given, or else now. A nil
 // given ends it. What nodes are told must not be asked of the mesh meanwhile.
 func (m *Mesh) Suppose(g *policy.Given, sitting Node, now time.Time) {
-	m.supposed, m.declared = nil, Declared{}
+	m.supposed, m.supposing, m.declared = nil, g != nil, Declared{}
 	defer m.forget()
 	if g == nil {
 		m.At(now)
