@@ -2,10 +2,12 @@ package coordinator_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
@@ -99,7 +102,7 @@ func TestStarterPolicyDeniesAll(t *testing.T) {
 
 // A policy with an error, or with a test of its own that fails, changes nothing,
 // and says where.
-func TestRefusedPolicyStaysOutOfForce(t *testing.T) {
+func TestRefusedPolicyStaysOutOfForce_A45(t *testing.T) {
 	r := begin(t, nil)
 	_, secret := r.token(enrolToken())
 	r.enrol(secret)
@@ -120,6 +123,42 @@ func TestRefusedPolicyStaysOutOfForce(t *testing.T) {
 	}
 	if _, err := r.root.SetPolicy(t.Context(), connect.NewRequest(&admin.SetPolicyRequest{Text: `{}`, ExpectedRevision: before.PolicyRevision + 7})); connect.CodeOf(err) != connect.CodeAborted {
 		t.Errorf("an edit of a policy that is not in force: %v", err)
+	}
+}
+
+// A48: what can be read in two ways is read in one by everybody, or by nobody: the
+// coordinator says of each what the command line says without it.
+func TestOneStrictReading_A48(t *testing.T) {
+	r := begin(t, nil)
+	for what, text := range map[string]string{
+		"a key twice":             `{"grants": [], "grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}`,
+		"a key in two cases":      `{"grants": [], "Grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}`,
+		"a key within twice":      `{"grants": [{"src": ["a@b"], "dst": ["*"], "src": ["*"], "ip": ["*"]}]}`,
+		"an unknown key":          `{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"], "unless": ["x"]}]}`,
+		"an unknown section":      `{"denies": [{"src": ["*"], "dst": ["*"]}]}`,
+		"a byte order mark":       "\ufeff{}",
+		"a CIDR with host bits":   `{"grants": [{"src": ["10.0.0.1/8"], "dst": ["*"], "ip": ["*"]}]}`,
+		"all of IPv4":             `{"grants": [{"src": ["*"], "dst": ["0.0.0.0/0"], "ip": ["*"]}]}`,
+		"all of IPv6":             `{"grants": [{"src": ["*"], "dst": ["::/0"], "ip": ["*"]}]}`,
+		"IPv4 in IPv6":            `{"grants": [{"src": ["::ffff:10.0.0.1"], "dst": ["*"], "ip": ["*"]}]}`,
+		"a reversed range":        `{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["tcp:90-80"]}]}`,
+		"a port beyond all":       `{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["tcp:65536"]}]}`,
+		"a letter that looks odd": `{"groups": {"group:nurſes": []}, "grants": [{"src": ["group:nurses"], "dst": ["*"], "ip": ["*"]}]}`,
+		"something behind it":     `{} {"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}`,
+	} {
+		_, _, local := policy.Parse("policy.hujson", []byte(text))
+		_, err := r.root.SetPolicy(t.Context(), connect.NewRequest(&admin.SetPolicyRequest{Text: text, File: "policy.hujson"}))
+		var all policy.Errors
+		problems := slices.DeleteFunc(admin.Problems(err), func(p *admin.Problem) bool { return p.Warning })
+		if !errors.As(local, &all) || connect.CodeOf(err) != connect.CodeInvalidArgument || len(problems) != len(all) {
+			t.Errorf("%s: the command line says %v, the coordinator %v: %v", what, local, err, problems)
+			continue
+		}
+		for i, e := range all {
+			if p := problems[i]; int(p.Line) != e.Pos.Line || int(p.Column) != e.Pos.Column {
+				t.Errorf("%s: the command line complains at %s, the coordinator at %d:%d", what, e.Pos, p.Line, p.Column)
+			}
+		}
 	}
 }
 

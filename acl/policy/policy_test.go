@@ -199,7 +199,7 @@ func golden(t *testing.T, file string, run func(string) string) {
 	}
 }
 
-func TestBounds(t *testing.T) {
+func TestBounds_A47(t *testing.T) {
 	deep := strings.Repeat("[", 100_000)
 	long := make([]byte, 5<<20)
 	pairs := `{"hosts": {"a": "10.0.0.1"}, "grants": [{"src": [` + strings.Repeat(`"a",`, 3000) + `], "dst": [` + strings.Repeat(`"a",`, 3000) + `], "ip": ["*"]}]}`

@@ -14,7 +14,7 @@ import (
 
 const routerPolicy = `{"tagOwners": {"tag:router": ["ana@clinic.example"]}}`
 
-func TestSetPolicy(t *testing.T) {
+func TestSetPolicy_A49(t *testing.T) {
 	m := begin(t)
 	if m.state.Policy() != nil {
 		t.Fatal("a new mesh has a policy")
