@@ -32,7 +32,7 @@ func (r *rule) forbidsFrom(from *holder, m *Moment) int64 {
 	switch {
 	case r.notAfter != forever && late >= r.notAfter:
 		return forever
-	case early != never && early < r.notBefore:
+	case early < r.notBefore:
 		return m.boot(r.notBefore, human)
 	}
 	return m.Boot
