@@ -1,3 +1,6 @@
+// The parser is one goroutine, and the race detector costs ten times the time.
+//go:build !race
+
 package policy_test
 
 import (

@@ -16,7 +16,7 @@ import (
 // though no packet comes to find out.
 func TestDrainsAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log strings.Builder
+		var log safeBuilder
 		tun := planetest.NewTUN(8)
 		p := start(t, tun, planetest.NewNetwork(), "n-a", &log)
 		defer p.Close()
