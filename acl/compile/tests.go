@@ -30,24 +30,45 @@ func (f TestFailure) String() string { return f.Pos.String() + ": " + f.Text }
 // destination must have devices; an address is one, whoever has it. A test with a
 // name or with something given is judged so in a world that is made up for it.
 func (m *Mesh) Test() []TestFailure {
+	var failures []TestFailure
+	for _, r := range m.TestResults() {
+		if r.Failure != nil && !slices.ContainsFunc(failures, func(f TestFailure) bool { return f == *r.Failure }) {
+			failures = append(failures, *r.Failure)
+		}
+	}
+	return failures
+}
+
+// TestResult is what became of one expectation of the policy's own tests.
+type TestResult struct {
+	Test    policy.Test
+	Target  policy.Target
+	Accept  bool         // what was expected; else that it is denied
+	Rule    *policy.Rule // that decides, if one does
+	Failure *TestFailure // nil: it is as expected
+}
+
+// TestResults judges the policy's own tests, and tells of each expectation in the
+// file's order.
+func (m *Mesh) TestResults() []TestResult {
 	real := &judging{Mesh: m, lookUp: m.lookUp, known: make(map[string][]device)}
 	var madeUp *world
-	var failures []TestFailure
+	var results []TestResult
 	for _, t := range m.pol.Tests() {
 		if t.Given == nil {
-			failures = append(failures, real.test(t)...)
+			results = append(results, real.test(t)...)
 			continue
 		}
 		if madeUp == nil {
 			madeUp = m.madeUp()
 		}
-		failures = append(failures, madeUp.test(t)...)
+		results = append(results, madeUp.test(t)...)
 	}
-	return failures
+	return results
 }
 
 // test judges a test that supposes something.
-func (w *world) test(t policy.Test) []TestFailure {
+func (w *world) test(t policy.Test) []TestResult {
 	defer w.Suppose(nil, Node{}, w.now)
 	who, _ := madeUpPerson(t.Src)
 	w.Suppose(t.Given, who, w.now)
@@ -59,13 +80,13 @@ func (w *world) test(t policy.Test) []TestFailure {
 	for _, target := range slices.Concat(t.Accept, t.Deny) {
 		j.devices(target.Dst) // who is made up for a test is there before it is judged
 	}
-	failures := j.judged(t, j.devices(src))
-	for i := range failures {
-		if t.Name != "" {
-			failures[i].Text = t.Name + ": " + failures[i].Text
+	results := j.judged(t, j.devices(src))
+	for _, r := range results {
+		if r.Failure != nil && t.Name != "" {
+			r.Failure.Text = t.Name + ": " + r.Failure.Text
 		}
 	}
-	return failures
+	return results
 }
 
 // judging runs tests. It looks each name up once.
@@ -77,7 +98,7 @@ type judging struct {
 
 // test judges a test on the nodes that there are, whose devices have the
 // attributes that it says besides.
-func (j *judging) test(t policy.Test) []TestFailure {
+func (j *judging) test(t policy.Test) []TestResult {
 	if e := trial(t.Attributes); e != nil {
 		defer func(before time.Time) { j.supposed, j.now = nil, before }(j.now)
 		if j.now.IsZero() {
@@ -89,18 +110,24 @@ func (j *judging) test(t policy.Test) []TestFailure {
 }
 
 // judged judges each expectation of a test from some devices.
-func (j *judging) judged(t policy.Test, from []device) []TestFailure {
-	if len(from) == 0 {
-		return []TestFailure{{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true}}
+func (j *judging) judged(t policy.Test, from []device) []TestResult {
+	var results []TestResult
+	for _, accept := range []bool{true, false} {
+		targets := t.Deny
+		if accept {
+			targets = t.Accept
+		}
+		for _, target := range targets {
+			r := TestResult{Test: t, Target: target, Accept: accept}
+			if len(from) == 0 {
+				r.Failure = &TestFailure{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true}
+			} else {
+				r.Rule, r.Failure = j.expect(t, target, from, accept)
+			}
+			results = append(results, r)
+		}
 	}
-	var failures []TestFailure
-	for _, target := range t.Accept {
-		failures = append(failures, j.expect(t, target, from, true)...)
-	}
-	for _, target := range t.Deny {
-		failures = append(failures, j.expect(t, target, from, false)...)
-	}
-	return failures
+	return results
 }
 
 // device is what a test's source or destination stands for: a node with its
@@ -169,10 +196,10 @@ func (m *Mesh) netDevices(label string, prefix netip.Prefix) []device {
 	return all
 }
 
-// expect judges one expectation.
-func (j *judging) expect(t policy.Test, target policy.Target, from []device, accept bool) []TestFailure {
-	fail := func(noDevice bool, format string, args ...any) []TestFailure {
-		return []TestFailure{{target.Pos, fmt.Sprintf(format, args...), noDevice}}
+// expect judges one expectation, and gives the rule that decides.
+func (j *judging) expect(t policy.Test, target policy.Target, from []device, accept bool) (rule *policy.Rule, failure *TestFailure) {
+	fail := func(noDevice bool, format string, args ...any) (*policy.Rule, *TestFailure) {
+		return rule, &TestFailure{target.Pos, fmt.Sprintf(format, args...), noDevice}
 	}
 	all := j.devices(target.Dst)
 	if len(all) == 0 && target.Dst.Kind != policy.Self {
@@ -186,6 +213,9 @@ func (j *judging) expect(t policy.Test, target policy.Target, from []device, acc
 			}
 		}
 		got, dst := j.open(t, src, to, target.Port)
+		if got.part != nil {
+			rule = got.part.rule
+		}
 		switch {
 		case accept && !got.allow && got.part != nil:
 			return fail(false, "%s must reach %s, but rule %s forbids it", src.label, target.Text, ruleText(got.part))
@@ -199,7 +229,7 @@ func (j *judging) expect(t policy.Test, target policy.Target, from []device, acc
 			}
 		}
 	}
-	return nil
+	return rule, nil
 }
 
 // ownDevices gives all nodes of a device's owner.

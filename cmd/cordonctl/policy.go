@@ -159,7 +159,7 @@ func testPolicy(c *cli.Context, api *admin.Client) error {
 			if !t.Pass {
 				mark = "FAIL"
 			}
-			fmt.Printf("%s  line %d: %s %s %s  %s\n", mark, t.Line, t.Src, t.Wanted, t.Dst, t.Message)
+			fmt.Printf("%s  line %d: %s%s %s %s%s  %s\n", mark, t.Line, named(t.Name), t.Src, t.Wanted, t.Dst, decided(t.Rule), visible(t.Message))
 		}
 	}
 	if !resp.Msg.Ok {
@@ -169,6 +169,22 @@ func testPolicy(c *cli.Context, api *admin.Client) error {
 		fmt.Printf("%s passed\n", count(len(resp.Msg.Results), "test"))
 	}
 	return nil
+}
+
+// named is a test's name before what it expects.
+func named(name string) string {
+	if name == "" {
+		return ""
+	}
+	return visible(name) + ": "
+}
+
+// decided is the rule that decides, behind what was expected.
+func decided(rule string) string {
+	if rule == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (%s)", visible(rule))
 }
 
 func explainPolicy(c *cli.Context, api *admin.Client) error {

@@ -78,24 +78,21 @@ func (a *API) CheckPolicy(_ context.Context, req *connect.Request[admin.CheckPol
 
 // TestPolicy runs a policy's own tests on the real nodes; without a text, those
 // of the policy in force.
-func (a *API) TestPolicy(ctx context.Context, req *connect.Request[admin.TestPolicyRequest]) (*connect.Response[admin.TestPolicyResponse], error) {
+func (a *API) TestPolicy(_ context.Context, req *connect.Request[admin.TestPolicyRequest]) (*connect.Response[admin.TestPolicyResponse], error) {
 	pol, err := a.policyFor(req.Msg)
 	if err != nil {
 		return nil, err
 	}
-	failures, err := a.failures(ctx, pol)
-	if err != nil {
-		return nil, err
-	}
 	out := &admin.TestPolicyResponse{Ok: true}
-	for _, t := range pol.Tests() {
-		for _, target := range t.Accept {
-			out.Results = append(out.Results, result(t, target, "accept", failures))
-		}
-		for _, target := range t.Deny {
-			out.Results = append(out.Results, result(t, target, "deny", failures))
-		}
+	if len(pol.Tests())+len(pol.SSHTests()) == 0 {
+		return connect.NewResponse(out), nil
 	}
+	mesh := distribute.Compiled(a.Registry.Snapshot(), pol)
+	mesh.At(a.Now())
+	for _, r := range mesh.TestResults() {
+		out.Results = append(out.Results, result(r))
+	}
+	failures := mesh.TestSSH()
 	for _, t := range pol.SSHTests() {
 		out.Results = append(out.Results, sshResult(t, failures))
 	}
@@ -120,13 +117,19 @@ func (a *API) policyFor(m *admin.TestPolicyRequest) (*policy.Policy, error) {
 	return pol, nil
 }
 
-// result tells of one expectation: it holds unless a failure stands at its place.
-func result(t policy.Test, target policy.Target, wanted string, failures []compile.TestFailure) *admin.TestResult {
-	r := &admin.TestResult{Src: t.Src.String(), Dst: target.Text, Wanted: wanted, Pass: true, Line: uint32(target.Pos.Line)}
-	for _, f := range failures {
-		if f.Pos == target.Pos || f.Pos == t.Pos {
-			r.Pass, r.Message = f.NoDevice, f.Text
-		}
+// result tells of one expectation. One for which there is no device yet fails nothing.
+func result(t compile.TestResult) *admin.TestResult {
+	r := &admin.TestResult{
+		Name: t.Test.Name, Src: t.Test.Src.String(), Dst: t.Target.Text, Wanted: "deny", Pass: true, Line: uint32(t.Target.Pos.Line),
+	}
+	if t.Accept {
+		r.Wanted = "accept"
+	}
+	if t.Rule != nil {
+		r.Rule = string(t.Rule.ID)
+	}
+	if t.Failure != nil {
+		r.Pass, r.Message = t.Failure.NoDevice, t.Failure.Text
 	}
 	return r
 }
