@@ -189,8 +189,8 @@ func (q *question) mesh(pol *policy.Policy) (*mesh, error) {
 		m.ids[n.Name], m.title[id] = id, n.Name
 		nodes = append(nodes, n.compiled(id, users))
 	}
+	m.Advance(time.Now()) // before there is anybody whose rules it would change
 	m.Load(nodes)
-	m.Advance(time.Now())
 	return m, nil
 }
 
