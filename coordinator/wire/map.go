@@ -71,6 +71,9 @@ type SelfRecord struct {
 	Pending bool           // waits for approval: no peers and no rules yet
 	Tags    []string
 	User    string // login of the owner; empty for a tagged node
+
+	Sessions []Session // of the people at this node, by ascending ids
+	SignIn   bool      // what people may, they may only while signed in
 }
 
 // PeerRecord is what a node is told about one peer. Slices are sorted and

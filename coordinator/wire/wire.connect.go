@@ -49,6 +49,12 @@ const (
 	NodeServiceSurrenderProcedure = "/cordon.wire.v1.NodeService/Surrender"
 	// NodeServiceLookupRulesProcedure is the fully-qualified name of the NodeService's LookupRules RPC.
 	NodeServiceLookupRulesProcedure = "/cordon.wire.v1.NodeService/LookupRules"
+	// NodeServiceBeginLoginProcedure is the fully-qualified name of the NodeService's BeginLogin RPC.
+	NodeServiceBeginLoginProcedure = "/cordon.wire.v1.NodeService/BeginLogin"
+	// NodeServiceAwaitLoginProcedure is the fully-qualified name of the NodeService's AwaitLogin RPC.
+	NodeServiceAwaitLoginProcedure = "/cordon.wire.v1.NodeService/AwaitLogin"
+	// NodeServiceLogoutProcedure is the fully-qualified name of the NodeService's Logout RPC.
+	NodeServiceLogoutProcedure = "/cordon.wire.v1.NodeService/Logout"
 )
 
 // NodeServiceClient is a client for the cordon.wire.v1.NodeService service.
@@ -70,6 +76,14 @@ type NodeServiceClient interface {
 	Surrender(context.Context, *connect.Request[SurrenderRequest]) (*connect.Response[SurrenderResponse], error)
 	// LookupRules tells where rules of the caller's own rule set stand in the policy.
 	LookupRules(context.Context, *connect.Request[LookupRulesRequest]) (*connect.Response[LookupRulesResponse], error)
+	// BeginLogin opens a sign-in at the caller's machine. A person takes it on from
+	// there with a browser, on this machine or another.
+	BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error)
+	// AwaitLogin answers as soon as a sign-in has ended, or after some 20 s that it
+	// has not; the caller then asks again.
+	AwaitLogin(context.Context, *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error)
+	// Logout ends sessions at the caller's machine.
+	Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error)
 }
 
 // NewNodeServiceClient constructs a client for the cordon.wire.v1.NodeService service. By default,
@@ -125,6 +139,24 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(nodeServiceMethods.ByName("LookupRules")),
 			connect.WithClientOptions(opts...),
 		),
+		beginLogin: connect.NewClient[BeginLoginRequest, BeginLoginResponse](
+			httpClient,
+			baseURL+NodeServiceBeginLoginProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("BeginLogin")),
+			connect.WithClientOptions(opts...),
+		),
+		awaitLogin: connect.NewClient[AwaitLoginRequest, AwaitLoginResponse](
+			httpClient,
+			baseURL+NodeServiceAwaitLoginProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("AwaitLogin")),
+			connect.WithClientOptions(opts...),
+		),
+		logout: connect.NewClient[LogoutRequest, LogoutResponse](
+			httpClient,
+			baseURL+NodeServiceLogoutProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("Logout")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -137,6 +169,9 @@ type nodeServiceClient struct {
 	report      *connect.Client[ReportRequest, ReportResponse]
 	surrender   *connect.Client[SurrenderRequest, SurrenderResponse]
 	lookupRules *connect.Client[LookupRulesRequest, LookupRulesResponse]
+	beginLogin  *connect.Client[BeginLoginRequest, BeginLoginResponse]
+	awaitLogin  *connect.Client[AwaitLoginRequest, AwaitLoginResponse]
+	logout      *connect.Client[LogoutRequest, LogoutResponse]
 }
 
 // Enrol calls cordon.wire.v1.NodeService.Enrol.
@@ -174,6 +209,21 @@ func (c *nodeServiceClient) LookupRules(ctx context.Context, req *connect.Reques
 	return c.lookupRules.CallUnary(ctx, req)
 }
 
+// BeginLogin calls cordon.wire.v1.NodeService.BeginLogin.
+func (c *nodeServiceClient) BeginLogin(ctx context.Context, req *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error) {
+	return c.beginLogin.CallUnary(ctx, req)
+}
+
+// AwaitLogin calls cordon.wire.v1.NodeService.AwaitLogin.
+func (c *nodeServiceClient) AwaitLogin(ctx context.Context, req *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error) {
+	return c.awaitLogin.CallUnary(ctx, req)
+}
+
+// Logout calls cordon.wire.v1.NodeService.Logout.
+func (c *nodeServiceClient) Logout(ctx context.Context, req *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error) {
+	return c.logout.CallUnary(ctx, req)
+}
+
 // NodeServiceHandler is an implementation of the cordon.wire.v1.NodeService service.
 type NodeServiceHandler interface {
 	// Enrol spends a token and makes the caller's key a node of the mesh. The
@@ -193,6 +243,14 @@ type NodeServiceHandler interface {
 	Surrender(context.Context, *connect.Request[SurrenderRequest]) (*connect.Response[SurrenderResponse], error)
 	// LookupRules tells where rules of the caller's own rule set stand in the policy.
 	LookupRules(context.Context, *connect.Request[LookupRulesRequest]) (*connect.Response[LookupRulesResponse], error)
+	// BeginLogin opens a sign-in at the caller's machine. A person takes it on from
+	// there with a browser, on this machine or another.
+	BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error)
+	// AwaitLogin answers as soon as a sign-in has ended, or after some 20 s that it
+	// has not; the caller then asks again.
+	AwaitLogin(context.Context, *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error)
+	// Logout ends sessions at the caller's machine.
+	Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error)
 }
 
 // NewNodeServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -244,6 +302,24 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(nodeServiceMethods.ByName("LookupRules")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceBeginLoginHandler := connect.NewUnaryHandler(
+		NodeServiceBeginLoginProcedure,
+		svc.BeginLogin,
+		connect.WithSchema(nodeServiceMethods.ByName("BeginLogin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceAwaitLoginHandler := connect.NewUnaryHandler(
+		NodeServiceAwaitLoginProcedure,
+		svc.AwaitLogin,
+		connect.WithSchema(nodeServiceMethods.ByName("AwaitLogin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceLogoutHandler := connect.NewUnaryHandler(
+		NodeServiceLogoutProcedure,
+		svc.Logout,
+		connect.WithSchema(nodeServiceMethods.ByName("Logout")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cordon.wire.v1.NodeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case NodeServiceEnrolProcedure:
@@ -260,6 +336,12 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceSurrenderHandler.ServeHTTP(w, r)
 		case NodeServiceLookupRulesProcedure:
 			nodeServiceLookupRulesHandler.ServeHTTP(w, r)
+		case NodeServiceBeginLoginProcedure:
+			nodeServiceBeginLoginHandler.ServeHTTP(w, r)
+		case NodeServiceAwaitLoginProcedure:
+			nodeServiceAwaitLoginHandler.ServeHTTP(w, r)
+		case NodeServiceLogoutProcedure:
+			nodeServiceLogoutHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -295,4 +377,16 @@ func (UnimplementedNodeServiceHandler) Surrender(context.Context, *connect.Reque
 
 func (UnimplementedNodeServiceHandler) LookupRules(context.Context, *connect.Request[LookupRulesRequest]) (*connect.Response[LookupRulesResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.LookupRules is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.BeginLogin is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) AwaitLogin(context.Context, *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.AwaitLogin is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.Logout is not implemented"))
 }

@@ -24,6 +24,58 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type AwaitLoginResponse_State int32
+
+const (
+	AwaitLoginResponse_PENDING AwaitLoginResponse_State = 0
+	AwaitLoginResponse_DONE    AwaitLoginResponse_State = 1 // session is set
+	AwaitLoginResponse_REFUSED AwaitLoginResponse_State = 2 // reason says why
+	AwaitLoginResponse_EXPIRED AwaitLoginResponse_State = 3
+)
+
+// Enum value maps for AwaitLoginResponse_State.
+var (
+	AwaitLoginResponse_State_name = map[int32]string{
+		0: "PENDING",
+		1: "DONE",
+		2: "REFUSED",
+		3: "EXPIRED",
+	}
+	AwaitLoginResponse_State_value = map[string]int32{
+		"PENDING": 0,
+		"DONE":    1,
+		"REFUSED": 2,
+		"EXPIRED": 3,
+	}
+)
+
+func (x AwaitLoginResponse_State) Enum() *AwaitLoginResponse_State {
+	p := new(AwaitLoginResponse_State)
+	*p = x
+	return p
+}
+
+func (x AwaitLoginResponse_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AwaitLoginResponse_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_coordinator_wire_wire_proto_enumTypes[0].Descriptor()
+}
+
+func (AwaitLoginResponse_State) Type() protoreflect.EnumType {
+	return &file_coordinator_wire_wire_proto_enumTypes[0]
+}
+
+func (x AwaitLoginResponse_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AwaitLoginResponse_State.Descriptor instead.
+func (AwaitLoginResponse_State) EnumDescriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43, 0}
+}
+
 type EnrolRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Secret        string                 `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`       // the token's secret part
@@ -1681,6 +1733,8 @@ type Self struct {
 	Pending       bool                   `protobuf:"varint,11,opt,name=pending,proto3" json:"pending,omitempty"` // waits for approval: no peers yet
 	Tags          []string               `protobuf:"bytes,12,rep,name=tags,proto3" json:"tags,omitempty"`
 	User          string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`
+	Sessions      []*SessionRecord       `protobuf:"bytes,14,rep,name=sessions,proto3" json:"sessions,omitempty"`            // of the people at this node; ids ascend
+	SignIn        bool                   `protobuf:"varint,15,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"` // what people may, they may only while signed in
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1806,6 +1860,105 @@ func (x *Self) GetUser() string {
 	return ""
 }
 
+func (x *Self) GetSessions() []*SessionRecord {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+func (x *Self) GetSignIn() bool {
+	if x != nil {
+		return x.SignIn
+	}
+	return false
+}
+
+// A SessionRecord is one person, signed in at one node.
+type SessionRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	User          string                 `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`    // login, as the policy names people
+	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`       // Unix seconds: when the person last proved who they are
+	Until         int64                  `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"` // Unix seconds, exclusive
+	Amr           []string               `protobuf:"bytes,5,rep,name=amr,proto3" json:"amr,omitempty"`      // how (RFC 8176); sorted
+	Acr           string                 `protobuf:"bytes,6,opt,name=acr,proto3" json:"acr,omitempty"`      // at which level, in the provider's words; may be empty
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionRecord) Reset() {
+	*x = SessionRecord{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionRecord) ProtoMessage() {}
+
+func (x *SessionRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
+func (*SessionRecord) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SessionRecord) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SessionRecord) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *SessionRecord) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *SessionRecord) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *SessionRecord) GetAmr() []string {
+	if x != nil {
+		return x.Amr
+	}
+	return nil
+}
+
+func (x *SessionRecord) GetAcr() string {
+	if x != nil {
+		return x.Acr
+	}
+	return ""
+}
+
 type Peer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1823,7 +1976,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +1988,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +2001,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{24}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Peer) GetId() string {
@@ -1924,7 +2077,7 @@ type PrefixClass struct {
 
 func (x *PrefixClass) Reset() {
 	*x = PrefixClass{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2089,7 @@ func (x *PrefixClass) String() string {
 func (*PrefixClass) ProtoMessage() {}
 
 func (x *PrefixClass) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2102,7 @@ func (x *PrefixClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrefixClass.ProtoReflect.Descriptor instead.
 func (*PrefixClass) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{25}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PrefixClass) GetPrefix() string {
@@ -1976,7 +2129,7 @@ type FactEnd struct {
 
 func (x *FactEnd) Reset() {
 	*x = FactEnd{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2141,7 @@ func (x *FactEnd) String() string {
 func (*FactEnd) ProtoMessage() {}
 
 func (x *FactEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2154,7 @@ func (x *FactEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactEnd.ProtoReflect.Descriptor instead.
 func (*FactEnd) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{26}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *FactEnd) GetFact() string {
@@ -2030,7 +2183,7 @@ type RuleSet struct {
 
 func (x *RuleSet) Reset() {
 	*x = RuleSet{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2042,7 +2195,7 @@ func (x *RuleSet) String() string {
 func (*RuleSet) ProtoMessage() {}
 
 func (x *RuleSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2055,7 +2208,7 @@ func (x *RuleSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSet.ProtoReflect.Descriptor instead.
 func (*RuleSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{27}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RuleSet) GetIn() []*Rule {
@@ -2107,7 +2260,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2119,7 +2272,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2132,7 +2285,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{28}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Rule) GetId() string {
@@ -2237,7 +2390,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2249,7 +2402,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2262,7 +2415,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{29}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Service) GetProtocol() uint32 {
@@ -2296,7 +2449,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2308,7 +2461,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2321,7 +2474,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AcknowledgeRequest) GetIncarnation() uint64 {
@@ -2346,7 +2499,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +2511,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +2524,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
 }
 
 type ReportRequest struct {
@@ -2389,7 +2542,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2401,7 +2554,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2414,7 +2567,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReportRequest) GetStatement() *Statement {
@@ -2475,7 +2628,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2487,7 +2640,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2500,7 +2653,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReportResponse) GetSeen() string {
@@ -2520,7 +2673,7 @@ type SurrenderRequest struct {
 
 func (x *SurrenderRequest) Reset() {
 	*x = SurrenderRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2532,7 +2685,7 @@ func (x *SurrenderRequest) String() string {
 func (*SurrenderRequest) ProtoMessage() {}
 
 func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2545,7 +2698,7 @@ func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderRequest.ProtoReflect.Descriptor instead.
 func (*SurrenderRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SurrenderRequest) GetRevocations() []*Signed {
@@ -2570,7 +2723,7 @@ type SurrenderResponse struct {
 
 func (x *SurrenderResponse) Reset() {
 	*x = SurrenderResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2582,7 +2735,7 @@ func (x *SurrenderResponse) String() string {
 func (*SurrenderResponse) ProtoMessage() {}
 
 func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2595,7 +2748,7 @@ func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderResponse.ProtoReflect.Descriptor instead.
 func (*SurrenderResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
 }
 
 type LookupRulesRequest struct {
@@ -2608,7 +2761,7 @@ type LookupRulesRequest struct {
 
 func (x *LookupRulesRequest) Reset() {
 	*x = LookupRulesRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2620,7 +2773,7 @@ func (x *LookupRulesRequest) String() string {
 func (*LookupRulesRequest) ProtoMessage() {}
 
 func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2633,7 +2786,7 @@ func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesRequest.ProtoReflect.Descriptor instead.
 func (*LookupRulesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *LookupRulesRequest) GetIds() []string {
@@ -2659,7 +2812,7 @@ type LookupRulesResponse struct {
 
 func (x *LookupRulesResponse) Reset() {
 	*x = LookupRulesResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +2824,7 @@ func (x *LookupRulesResponse) String() string {
 func (*LookupRulesResponse) ProtoMessage() {}
 
 func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +2837,7 @@ func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesResponse.ProtoReflect.Descriptor instead.
 func (*LookupRulesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *LookupRulesResponse) GetRules() []*RulePosition {
@@ -2706,7 +2859,7 @@ type RulePosition struct {
 
 func (x *RulePosition) Reset() {
 	*x = RulePosition{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2718,7 +2871,7 @@ func (x *RulePosition) String() string {
 func (*RulePosition) ProtoMessage() {}
 
 func (x *RulePosition) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2731,7 +2884,7 @@ func (x *RulePosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RulePosition.ProtoReflect.Descriptor instead.
 func (*RulePosition) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RulePosition) GetId() string {
@@ -2762,6 +2915,318 @@ func (x *RulePosition) GetText() string {
 	return ""
 }
 
+type BeginLoginRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceCode    bool                   `protobuf:"varint,1,opt,name=device_code,json=deviceCode,proto3" json:"device_code,omitempty"` // the provider's device grant (RFC 8628), for a person whose browser cannot reach the coordinator
+	Afresh        bool                   `protobuf:"varint,2,opt,name=afresh,proto3" json:"afresh,omitempty"`                           // the person shall prove who they are anew, even if the provider knows them still
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginLoginRequest) Reset() {
+	*x = BeginLoginRequest{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginLoginRequest) ProtoMessage() {}
+
+func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginLoginRequest.ProtoReflect.Descriptor instead.
+func (*BeginLoginRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *BeginLoginRequest) GetDeviceCode() bool {
+	if x != nil {
+		return x.DeviceCode
+	}
+	return false
+}
+
+func (x *BeginLoginRequest) GetAfresh() bool {
+	if x != nil {
+		return x.Afresh
+	}
+	return false
+}
+
+type BeginLoginResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Login         string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`  // names the sign-in in AwaitLogin
+	Url           string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`      // where a browser must go
+	Code          string                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`    // what the page shows, to compare, or asks for
+	Until         int64                  `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"` // Unix seconds: it must have ended before
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginLoginResponse) Reset() {
+	*x = BeginLoginResponse{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginLoginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginLoginResponse) ProtoMessage() {}
+
+func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginLoginResponse.ProtoReflect.Descriptor instead.
+func (*BeginLoginResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *BeginLoginResponse) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+func (x *BeginLoginResponse) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *BeginLoginResponse) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *BeginLoginResponse) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+type AwaitLoginRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Login         string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitLoginRequest) Reset() {
+	*x = AwaitLoginRequest{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitLoginRequest) ProtoMessage() {}
+
+func (x *AwaitLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitLoginRequest.ProtoReflect.Descriptor instead.
+func (*AwaitLoginRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *AwaitLoginRequest) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+type AwaitLoginResponse struct {
+	state         protoimpl.MessageState   `protogen:"open.v1"`
+	State         AwaitLoginResponse_State `protobuf:"varint,1,opt,name=state,proto3,enum=cordon.wire.v1.AwaitLoginResponse_State" json:"state,omitempty"`
+	Reason        string                   `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Session       *SessionRecord           `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitLoginResponse) Reset() {
+	*x = AwaitLoginResponse{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitLoginResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitLoginResponse) ProtoMessage() {}
+
+func (x *AwaitLoginResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitLoginResponse.ProtoReflect.Descriptor instead.
+func (*AwaitLoginResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *AwaitLoginResponse) GetState() AwaitLoginResponse_State {
+	if x != nil {
+		return x.State
+	}
+	return AwaitLoginResponse_PENDING
+}
+
+func (x *AwaitLoginResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AwaitLoginResponse) GetSession() *SessionRecord {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+type LogoutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogoutRequest) Reset() {
+	*x = LogoutRequest{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogoutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogoutRequest) ProtoMessage() {}
+
+func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
+func (*LogoutRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *LogoutRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+type LogoutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ended         uint32                 `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogoutResponse) Reset() {
+	*x = LogoutResponse{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogoutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogoutResponse) ProtoMessage() {}
+
+func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
+func (*LogoutResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *LogoutResponse) GetEnded() uint32 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
 // A RelayTicket lets one node use relays. A relay verifies it knowing nothing
 // but fingerprints of mesh roots, so it serves while no coordinator can be
 // reached: the ticket brings the root's key and the map key's certificate along.
@@ -2779,7 +3244,7 @@ type RelayTicket struct {
 
 func (x *RelayTicket) Reset() {
 	*x = RelayTicket{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2791,7 +3256,7 @@ func (x *RelayTicket) String() string {
 func (*RelayTicket) ProtoMessage() {}
 
 func (x *RelayTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2804,7 +3269,7 @@ func (x *RelayTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
 func (*RelayTicket) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RelayTicket) GetPayload() []byte {
@@ -2848,7 +3313,7 @@ type RelayClaim struct {
 
 func (x *RelayClaim) Reset() {
 	*x = RelayClaim{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2860,7 +3325,7 @@ func (x *RelayClaim) String() string {
 func (*RelayClaim) ProtoMessage() {}
 
 func (x *RelayClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2873,7 +3338,7 @@ func (x *RelayClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
 func (*RelayClaim) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RelayClaim) GetMesh() []byte {
@@ -3032,7 +3497,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04self\x18\x01 \x01(\v2\x14.cordon.wire.v1.SelfR\x04self\x12&\n" +
 	"\x03put\x18\x02 \x03(\v2\x14.cordon.wire.v1.PeerR\x03put\x12\x16\n" +
 	"\x06remove\x18\x03 \x03(\tR\x06remove\x12-\n" +
-	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xeb\x02\n" +
+	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xbf\x03\n" +
 	"\x04Self\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3047,7 +3512,16 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	" \x01(\tR\x06domain\x12\x18\n" +
 	"\apending\x18\v \x01(\bR\apending\x12\x12\n" +
 	"\x04tags\x18\f \x03(\tR\x04tags\x12\x12\n" +
-	"\x04user\x18\r \x01(\tR\x04user\"\xb2\x02\n" +
+	"\x04user\x18\r \x01(\tR\x04user\x129\n" +
+	"\bsessions\x18\x0e \x03(\v2\x1d.cordon.wire.v1.SessionRecordR\bsessions\x12\x17\n" +
+	"\asign_in\x18\x0f \x01(\bR\x06signIn\"}\n" +
+	"\rSessionRecord\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x14\n" +
+	"\x05until\x18\x04 \x01(\x03R\x05until\x12\x10\n" +
+	"\x03amr\x18\x05 \x03(\tR\x03amr\x12\x10\n" +
+	"\x03acr\x18\x06 \x01(\tR\x03acr\"\xb2\x02\n" +
 	"\x04Peer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3120,7 +3594,31 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x03 \x01(\rR\x04line\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"\x9c\x01\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"L\n" +
+	"\x11BeginLoginRequest\x12\x1f\n" +
+	"\vdevice_code\x18\x01 \x01(\bR\n" +
+	"deviceCode\x12\x16\n" +
+	"\x06afresh\x18\x02 \x01(\bR\x06afresh\"f\n" +
+	"\x12BeginLoginResponse\x12\x14\n" +
+	"\x05login\x18\x01 \x01(\tR\x05login\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x12\x14\n" +
+	"\x05until\x18\x04 \x01(\x03R\x05until\")\n" +
+	"\x11AwaitLoginRequest\x12\x14\n" +
+	"\x05login\x18\x01 \x01(\tR\x05login\"\xdf\x01\n" +
+	"\x12AwaitLoginResponse\x12>\n" +
+	"\x05state\x18\x01 \x01(\x0e2(.cordon.wire.v1.AwaitLoginResponse.StateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x127\n" +
+	"\asession\x18\x03 \x01(\v2\x1d.cordon.wire.v1.SessionRecordR\asession\"8\n" +
+	"\x05State\x12\v\n" +
+	"\aPENDING\x10\x00\x12\b\n" +
+	"\x04DONE\x10\x01\x12\v\n" +
+	"\aREFUSED\x10\x02\x12\v\n" +
+	"\aEXPIRED\x10\x03\")\n" +
+	"\rLogoutRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\"&\n" +
+	"\x0eLogoutResponse\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\rR\x05ended\"\x9c\x01\n" +
 	"\vRelayTicket\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\x12:\n" +
@@ -3133,7 +3631,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x03 \x01(\x03R\tnotBefore\x12\x1b\n" +
 	"\tnot_after\x18\x04 \x01(\x03R\bnotAfter\x12\x12\n" +
-	"\x04rate\x18\x05 \x01(\x04R\x04rate2\xaf\x04\n" +
+	"\x04rate\x18\x05 \x01(\x04R\x04rate2\xa2\x06\n" +
 	"\vNodeService\x12D\n" +
 	"\x05Enrol\x12\x1c.cordon.wire.v1.EnrolRequest\x1a\x1d.cordon.wire.v1.EnrolResponse\x12D\n" +
 	"\x05Renew\x12\x1c.cordon.wire.v1.RenewRequest\x1a\x1d.cordon.wire.v1.RenewResponse\x12I\n" +
@@ -3141,7 +3639,12 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\vAcknowledge\x12\".cordon.wire.v1.AcknowledgeRequest\x1a#.cordon.wire.v1.AcknowledgeResponse\x12G\n" +
 	"\x06Report\x12\x1d.cordon.wire.v1.ReportRequest\x1a\x1e.cordon.wire.v1.ReportResponse\x12P\n" +
 	"\tSurrender\x12 .cordon.wire.v1.SurrenderRequest\x1a!.cordon.wire.v1.SurrenderResponse\x12V\n" +
-	"\vLookupRules\x12\".cordon.wire.v1.LookupRulesRequest\x1a#.cordon.wire.v1.LookupRulesResponseB/Z-github.com/cordonmesh/cordon/coordinator/wireb\x06proto3"
+	"\vLookupRules\x12\".cordon.wire.v1.LookupRulesRequest\x1a#.cordon.wire.v1.LookupRulesResponse\x12S\n" +
+	"\n" +
+	"BeginLogin\x12!.cordon.wire.v1.BeginLoginRequest\x1a\".cordon.wire.v1.BeginLoginResponse\x12S\n" +
+	"\n" +
+	"AwaitLogin\x12!.cordon.wire.v1.AwaitLoginRequest\x1a\".cordon.wire.v1.AwaitLoginResponse\x12G\n" +
+	"\x06Logout\x12\x1d.cordon.wire.v1.LogoutRequest\x1a\x1e.cordon.wire.v1.LogoutResponseB/Z-github.com/cordonmesh/cordon/coordinator/wireb\x06proto3"
 
 var (
 	file_coordinator_wire_wire_proto_rawDescOnce sync.Once
@@ -3155,107 +3658,125 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 	return file_coordinator_wire_wire_proto_rawDescData
 }
 
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_coordinator_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_coordinator_wire_wire_proto_goTypes = []any{
-	(*EnrolRequest)(nil),        // 0: cordon.wire.v1.EnrolRequest
-	(*EnrolResponse)(nil),       // 1: cordon.wire.v1.EnrolResponse
-	(*RenewRequest)(nil),        // 2: cordon.wire.v1.RenewRequest
-	(*RenewResponse)(nil),       // 3: cordon.wire.v1.RenewResponse
-	(*Statement)(nil),           // 4: cordon.wire.v1.Statement
-	(*StatementClaim)(nil),      // 5: cordon.wire.v1.StatementClaim
-	(*MapKeyCertificate)(nil),   // 6: cordon.wire.v1.MapKeyCertificate
-	(*MapKeyClaim)(nil),         // 7: cordon.wire.v1.MapKeyClaim
-	(*FollowRequest)(nil),       // 8: cordon.wire.v1.FollowRequest
-	(*FollowResponse)(nil),      // 9: cordon.wire.v1.FollowResponse
-	(*Keys)(nil),                // 10: cordon.wire.v1.Keys
-	(*Current)(nil),             // 11: cordon.wire.v1.Current
-	(*Heartbeat)(nil),           // 12: cordon.wire.v1.Heartbeat
-	(*Hints)(nil),               // 13: cordon.wire.v1.Hints
-	(*PeerEndpoints)(nil),       // 14: cordon.wire.v1.PeerEndpoints
-	(*Relays)(nil),              // 15: cordon.wire.v1.Relays
-	(*Relay)(nil),               // 16: cordon.wire.v1.Relay
-	(*Signed)(nil),              // 17: cordon.wire.v1.Signed
-	(*Envelope)(nil),            // 18: cordon.wire.v1.Envelope
-	(*Lease)(nil),               // 19: cordon.wire.v1.Lease
-	(*Revocation)(nil),          // 20: cordon.wire.v1.Revocation
-	(*Full)(nil),                // 21: cordon.wire.v1.Full
-	(*Delta)(nil),               // 22: cordon.wire.v1.Delta
-	(*Self)(nil),                // 23: cordon.wire.v1.Self
-	(*Peer)(nil),                // 24: cordon.wire.v1.Peer
-	(*PrefixClass)(nil),         // 25: cordon.wire.v1.PrefixClass
-	(*FactEnd)(nil),             // 26: cordon.wire.v1.FactEnd
-	(*RuleSet)(nil),             // 27: cordon.wire.v1.RuleSet
-	(*Rule)(nil),                // 28: cordon.wire.v1.Rule
-	(*Service)(nil),             // 29: cordon.wire.v1.Service
-	(*AcknowledgeRequest)(nil),  // 30: cordon.wire.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil), // 31: cordon.wire.v1.AcknowledgeResponse
-	(*ReportRequest)(nil),       // 32: cordon.wire.v1.ReportRequest
-	(*ReportResponse)(nil),      // 33: cordon.wire.v1.ReportResponse
-	(*SurrenderRequest)(nil),    // 34: cordon.wire.v1.SurrenderRequest
-	(*SurrenderResponse)(nil),   // 35: cordon.wire.v1.SurrenderResponse
-	(*LookupRulesRequest)(nil),  // 36: cordon.wire.v1.LookupRulesRequest
-	(*LookupRulesResponse)(nil), // 37: cordon.wire.v1.LookupRulesResponse
-	(*RulePosition)(nil),        // 38: cordon.wire.v1.RulePosition
-	(*RelayTicket)(nil),         // 39: cordon.wire.v1.RelayTicket
-	(*RelayClaim)(nil),          // 40: cordon.wire.v1.RelayClaim
+	(AwaitLoginResponse_State)(0), // 0: cordon.wire.v1.AwaitLoginResponse.State
+	(*EnrolRequest)(nil),          // 1: cordon.wire.v1.EnrolRequest
+	(*EnrolResponse)(nil),         // 2: cordon.wire.v1.EnrolResponse
+	(*RenewRequest)(nil),          // 3: cordon.wire.v1.RenewRequest
+	(*RenewResponse)(nil),         // 4: cordon.wire.v1.RenewResponse
+	(*Statement)(nil),             // 5: cordon.wire.v1.Statement
+	(*StatementClaim)(nil),        // 6: cordon.wire.v1.StatementClaim
+	(*MapKeyCertificate)(nil),     // 7: cordon.wire.v1.MapKeyCertificate
+	(*MapKeyClaim)(nil),           // 8: cordon.wire.v1.MapKeyClaim
+	(*FollowRequest)(nil),         // 9: cordon.wire.v1.FollowRequest
+	(*FollowResponse)(nil),        // 10: cordon.wire.v1.FollowResponse
+	(*Keys)(nil),                  // 11: cordon.wire.v1.Keys
+	(*Current)(nil),               // 12: cordon.wire.v1.Current
+	(*Heartbeat)(nil),             // 13: cordon.wire.v1.Heartbeat
+	(*Hints)(nil),                 // 14: cordon.wire.v1.Hints
+	(*PeerEndpoints)(nil),         // 15: cordon.wire.v1.PeerEndpoints
+	(*Relays)(nil),                // 16: cordon.wire.v1.Relays
+	(*Relay)(nil),                 // 17: cordon.wire.v1.Relay
+	(*Signed)(nil),                // 18: cordon.wire.v1.Signed
+	(*Envelope)(nil),              // 19: cordon.wire.v1.Envelope
+	(*Lease)(nil),                 // 20: cordon.wire.v1.Lease
+	(*Revocation)(nil),            // 21: cordon.wire.v1.Revocation
+	(*Full)(nil),                  // 22: cordon.wire.v1.Full
+	(*Delta)(nil),                 // 23: cordon.wire.v1.Delta
+	(*Self)(nil),                  // 24: cordon.wire.v1.Self
+	(*SessionRecord)(nil),         // 25: cordon.wire.v1.SessionRecord
+	(*Peer)(nil),                  // 26: cordon.wire.v1.Peer
+	(*PrefixClass)(nil),           // 27: cordon.wire.v1.PrefixClass
+	(*FactEnd)(nil),               // 28: cordon.wire.v1.FactEnd
+	(*RuleSet)(nil),               // 29: cordon.wire.v1.RuleSet
+	(*Rule)(nil),                  // 30: cordon.wire.v1.Rule
+	(*Service)(nil),               // 31: cordon.wire.v1.Service
+	(*AcknowledgeRequest)(nil),    // 32: cordon.wire.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),   // 33: cordon.wire.v1.AcknowledgeResponse
+	(*ReportRequest)(nil),         // 34: cordon.wire.v1.ReportRequest
+	(*ReportResponse)(nil),        // 35: cordon.wire.v1.ReportResponse
+	(*SurrenderRequest)(nil),      // 36: cordon.wire.v1.SurrenderRequest
+	(*SurrenderResponse)(nil),     // 37: cordon.wire.v1.SurrenderResponse
+	(*LookupRulesRequest)(nil),    // 38: cordon.wire.v1.LookupRulesRequest
+	(*LookupRulesResponse)(nil),   // 39: cordon.wire.v1.LookupRulesResponse
+	(*RulePosition)(nil),          // 40: cordon.wire.v1.RulePosition
+	(*BeginLoginRequest)(nil),     // 41: cordon.wire.v1.BeginLoginRequest
+	(*BeginLoginResponse)(nil),    // 42: cordon.wire.v1.BeginLoginResponse
+	(*AwaitLoginRequest)(nil),     // 43: cordon.wire.v1.AwaitLoginRequest
+	(*AwaitLoginResponse)(nil),    // 44: cordon.wire.v1.AwaitLoginResponse
+	(*LogoutRequest)(nil),         // 45: cordon.wire.v1.LogoutRequest
+	(*LogoutResponse)(nil),        // 46: cordon.wire.v1.LogoutResponse
+	(*RelayTicket)(nil),           // 47: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),            // 48: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
-	4,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
-	6,  // 1: cordon.wire.v1.EnrolResponse.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	6,  // 2: cordon.wire.v1.RenewResponse.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	10, // 3: cordon.wire.v1.FollowResponse.keys:type_name -> cordon.wire.v1.Keys
-	17, // 4: cordon.wire.v1.FollowResponse.signed:type_name -> cordon.wire.v1.Signed
-	11, // 5: cordon.wire.v1.FollowResponse.current:type_name -> cordon.wire.v1.Current
-	13, // 6: cordon.wire.v1.FollowResponse.hints:type_name -> cordon.wire.v1.Hints
-	12, // 7: cordon.wire.v1.FollowResponse.heartbeat:type_name -> cordon.wire.v1.Heartbeat
-	15, // 8: cordon.wire.v1.FollowResponse.relays:type_name -> cordon.wire.v1.Relays
-	6,  // 9: cordon.wire.v1.Keys.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	14, // 10: cordon.wire.v1.Hints.peers:type_name -> cordon.wire.v1.PeerEndpoints
-	16, // 11: cordon.wire.v1.Relays.relays:type_name -> cordon.wire.v1.Relay
-	21, // 12: cordon.wire.v1.Envelope.full:type_name -> cordon.wire.v1.Full
-	22, // 13: cordon.wire.v1.Envelope.delta:type_name -> cordon.wire.v1.Delta
-	19, // 14: cordon.wire.v1.Envelope.lease:type_name -> cordon.wire.v1.Lease
-	20, // 15: cordon.wire.v1.Envelope.revocation:type_name -> cordon.wire.v1.Revocation
-	23, // 16: cordon.wire.v1.Full.self:type_name -> cordon.wire.v1.Self
-	24, // 17: cordon.wire.v1.Full.peers:type_name -> cordon.wire.v1.Peer
-	27, // 18: cordon.wire.v1.Full.rules:type_name -> cordon.wire.v1.RuleSet
-	23, // 19: cordon.wire.v1.Delta.self:type_name -> cordon.wire.v1.Self
-	24, // 20: cordon.wire.v1.Delta.put:type_name -> cordon.wire.v1.Peer
-	27, // 21: cordon.wire.v1.Delta.rules:type_name -> cordon.wire.v1.RuleSet
-	25, // 22: cordon.wire.v1.Self.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	26, // 23: cordon.wire.v1.Self.facts:type_name -> cordon.wire.v1.FactEnd
-	4,  // 24: cordon.wire.v1.Peer.statement:type_name -> cordon.wire.v1.Statement
-	25, // 25: cordon.wire.v1.Peer.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	26, // 26: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
-	28, // 27: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
-	28, // 28: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
-	28, // 29: cordon.wire.v1.RuleSet.forbid_in:type_name -> cordon.wire.v1.Rule
-	28, // 30: cordon.wire.v1.RuleSet.forbid_out:type_name -> cordon.wire.v1.Rule
-	29, // 31: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
-	4,  // 32: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
-	17, // 33: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
-	6,  // 34: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	38, // 35: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
-	6,  // 36: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
-	0,  // 37: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	2,  // 38: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	8,  // 39: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	30, // 40: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	32, // 41: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	34, // 42: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	36, // 43: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	1,  // 44: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	3,  // 45: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	9,  // 46: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	31, // 47: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	33, // 48: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	35, // 49: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	37, // 50: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	44, // [44:51] is the sub-list for method output_type
-	37, // [37:44] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	5,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
+	7,  // 1: cordon.wire.v1.EnrolResponse.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	7,  // 2: cordon.wire.v1.RenewResponse.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	11, // 3: cordon.wire.v1.FollowResponse.keys:type_name -> cordon.wire.v1.Keys
+	18, // 4: cordon.wire.v1.FollowResponse.signed:type_name -> cordon.wire.v1.Signed
+	12, // 5: cordon.wire.v1.FollowResponse.current:type_name -> cordon.wire.v1.Current
+	14, // 6: cordon.wire.v1.FollowResponse.hints:type_name -> cordon.wire.v1.Hints
+	13, // 7: cordon.wire.v1.FollowResponse.heartbeat:type_name -> cordon.wire.v1.Heartbeat
+	16, // 8: cordon.wire.v1.FollowResponse.relays:type_name -> cordon.wire.v1.Relays
+	7,  // 9: cordon.wire.v1.Keys.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	15, // 10: cordon.wire.v1.Hints.peers:type_name -> cordon.wire.v1.PeerEndpoints
+	17, // 11: cordon.wire.v1.Relays.relays:type_name -> cordon.wire.v1.Relay
+	22, // 12: cordon.wire.v1.Envelope.full:type_name -> cordon.wire.v1.Full
+	23, // 13: cordon.wire.v1.Envelope.delta:type_name -> cordon.wire.v1.Delta
+	20, // 14: cordon.wire.v1.Envelope.lease:type_name -> cordon.wire.v1.Lease
+	21, // 15: cordon.wire.v1.Envelope.revocation:type_name -> cordon.wire.v1.Revocation
+	24, // 16: cordon.wire.v1.Full.self:type_name -> cordon.wire.v1.Self
+	26, // 17: cordon.wire.v1.Full.peers:type_name -> cordon.wire.v1.Peer
+	29, // 18: cordon.wire.v1.Full.rules:type_name -> cordon.wire.v1.RuleSet
+	24, // 19: cordon.wire.v1.Delta.self:type_name -> cordon.wire.v1.Self
+	26, // 20: cordon.wire.v1.Delta.put:type_name -> cordon.wire.v1.Peer
+	29, // 21: cordon.wire.v1.Delta.rules:type_name -> cordon.wire.v1.RuleSet
+	27, // 22: cordon.wire.v1.Self.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	28, // 23: cordon.wire.v1.Self.facts:type_name -> cordon.wire.v1.FactEnd
+	25, // 24: cordon.wire.v1.Self.sessions:type_name -> cordon.wire.v1.SessionRecord
+	5,  // 25: cordon.wire.v1.Peer.statement:type_name -> cordon.wire.v1.Statement
+	27, // 26: cordon.wire.v1.Peer.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	28, // 27: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
+	30, // 28: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
+	30, // 29: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
+	30, // 30: cordon.wire.v1.RuleSet.forbid_in:type_name -> cordon.wire.v1.Rule
+	30, // 31: cordon.wire.v1.RuleSet.forbid_out:type_name -> cordon.wire.v1.Rule
+	31, // 32: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
+	5,  // 33: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
+	18, // 34: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
+	7,  // 35: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	40, // 36: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
+	0,  // 37: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
+	25, // 38: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
+	7,  // 39: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	1,  // 40: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	3,  // 41: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	9,  // 42: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	32, // 43: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	34, // 44: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	36, // 45: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	38, // 46: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	41, // 47: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
+	43, // 48: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
+	45, // 49: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
+	2,  // 50: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	4,  // 51: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	10, // 52: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	33, // 53: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	35, // 54: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	37, // 55: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	39, // 56: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	42, // 57: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
+	44, // 58: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
+	46, // 59: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
+	50, // [50:60] is the sub-list for method output_type
+	40, // [40:50] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
@@ -3282,13 +3803,14 @@ func file_coordinator_wire_wire_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   41,
+			NumEnums:      1,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_coordinator_wire_wire_proto_goTypes,
 		DependencyIndexes: file_coordinator_wire_wire_proto_depIdxs,
+		EnumInfos:         file_coordinator_wire_wire_proto_enumTypes,
 		MessageInfos:      file_coordinator_wire_wire_proto_msgTypes,
 	}.Build()
 	File_coordinator_wire_wire_proto = out.File

@@ -48,6 +48,7 @@ type Config struct {
 }
 
 type service struct {
+	wire.UnimplementedNodeServiceHandler // a coordinator at which nobody can sign in says so
 	Config
 	complaints *complaints
 	pace       *pace

@@ -1,0 +1,19 @@
+package registry
+
+import "time"
+
+// Identity is who a person is, as a provider proved it at a moment. Issuer and
+// Subject alone say who it is: a login may pass from one person to another, and
+// is what the policy names people by.
+type Identity struct {
+	Issuer  string // of OpenID Connect, or "local"
+	Subject string // unique at the issuer, and never given to another person
+
+	Login  string   // lower-case; an address of mail only if the issuer verified it
+	Name   string   // for people; may be empty
+	Groups []string // at the issuer, as it spells them
+
+	At  time.Time // when the person last proved who they are
+	AMR []string  // how (RFC 8176)
+	ACR string    // at which level, in the issuer's words; may be empty
+}
