@@ -40,7 +40,14 @@ func (v NodeEnrolled) apply(s *State, _ Entry) {
 	}
 }
 
-func (v NodeChanged) apply(s *State, _ Entry) { s.putNode(&v.Node) }
+// apply ends the sessions at a machine that is another's from now on: who sat there
+// did not sign in at that.
+func (v NodeChanged) apply(s *State, _ Entry) {
+	if old, ok := s.nodes.Get(v.Node.ID); ok && old.Owner() != v.Node.Owner() {
+		s.keepSessions(v.Node.ID, func(*Session) bool { return false })
+	}
+	s.putNode(&v.Node)
+}
 
 func (v NodeRemoved) apply(s *State, _ Entry) { revoke(s, v.Revocation) }
 
@@ -49,6 +56,7 @@ func (v RevocationTaken) apply(s *State, _ Entry) { revoke(s, v.Revocation) }
 func revoke(s *State, r Revocation) {
 	if n, ok := s.NodeByKey(r.Key); ok {
 		s.dropNode(n)
+		s.keepSessions(n.ID, func(*Session) bool { return false })
 	}
 	s.putRevocation(r)
 }
@@ -62,6 +70,22 @@ func (v TokenRevoked) apply(s *State, _ Entry) {
 		s.putToken(&ended)
 	}
 }
+
+func (v UserPut) apply(s *State, _ Entry) { s.putUser(&v.User) }
+
+func (v UserForgotten) apply(s *State, _ Entry) {
+	if u, ok := s.users.Get(v.ID); ok {
+		s.dropUser(u)
+	}
+}
+
+func (v SessionPut) apply(s *State, _ Entry) { s.putSession(&v.Session) }
+
+func (v SessionsEnded) apply(s *State, _ Entry) {
+	s.keepSessions(v.Node, func(one *Session) bool { return !slices.Contains(v.Sessions, one.ID) })
+}
+
+func (v SignInRequired) apply(s *State, _ Entry) { s.SignIn = v.Required }
 
 func (v PolicySet) apply(s *State, e Entry) {
 	next := &PolicyVersion{Revision: e.Revision, File: v.File, Text: v.Text, Author: v.Author, Time: e.Time, Until: v.Until, Reverts: v.Reverts}

@@ -128,6 +128,30 @@ type (
 		Duty map[string]map[string]time.Time // roster, login, until when
 	}
 
+	// BeginSession signs a person in at a node, for Life from now. Who proves anew who
+	// they are where they are signed in goes on with that session. A node that has an
+	// owner takes nobody else (ErrUser); at a tagged one the last who came sits there.
+	// The caller has verified the identity, and that the person meant this node.
+	BeginSession struct {
+		ID   string // for a new session; 1 to 64 letters, digits, '-'
+		Node string // id
+		Who  Identity
+		Life time.Duration // at most MaxSessionLife
+	}
+
+	// EndSessions ends a session, or all at a node, or that one if it is there.
+	EndSessions struct{ ID, Node string }
+
+	// DisableUser shuts a person out, known by id or login, also before they ever
+	// came: their sessions end, their tokens are revoked, their machines have no peers.
+	DisableUser struct{ User string }
+
+	// EnableUser takes that back. Sessions and tokens stay ended.
+	EnableUser struct{ User string }
+
+	// RequireSignIn says whether what people may, they may only while signed in.
+	RequireSignIn struct{ Required bool }
+
 	// ConfirmPolicy lets a policy that awaits confirmation stay. Revision is its
 	// own; 0: that of whichever is in force. It fails with ErrStale when it is too
 	// late, and with ErrInvalid if nothing awaits confirmation.
@@ -157,6 +181,9 @@ type Result struct {
 	Node     *Node
 	Token    *Token
 	Policy   *PolicyVersion
+	Session  *Session
+	User     *User
+	Ended    int      // sessions that were ended
 	Taken    int      // revocations that were new
 	Warnings []string // what an operator should look at
 	Problems []policy.Warning

@@ -43,14 +43,14 @@ func (c CreateToken) check(d *decision, t *Token) error {
 	t.Expires = d.now.Add(lifetime)
 	switch c.Kind {
 	case EnrolToken:
-		return c.checkEnrol(t)
+		return c.checkEnrol(d, t)
 	case AdminToken:
 		return c.checkAdmin(d, t)
 	}
 	return invalid("kind of token", string(c.Kind), `"enrol" or "admin"`)
 }
 
-func (c CreateToken) checkEnrol(t *Token) (err error) {
+func (c CreateToken) checkEnrol(d *decision, t *Token) (err error) {
 	if len(c.Scopes) > 0 {
 		return invalid("scopes of an enrolment token", fmt.Sprint(c.Scopes), "none")
 	}
@@ -60,6 +60,9 @@ func (c CreateToken) checkEnrol(t *Token) (err error) {
 	if c.User != "" {
 		if err := checkUser(c.User); err != nil {
 			return err
+		}
+		if u, known := d.state.UserByLogin(c.User); known && u.Disabled {
+			return fmt.Errorf("enrolment token %s: %w: %s is disabled", c.ID, ErrUser, c.User)
 		}
 	}
 	if c.Uses > MaxUses {

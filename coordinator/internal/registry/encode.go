@@ -33,6 +33,9 @@ type document struct {
 	Revocations []Revocation     `json:"revocations"`
 	Policies    []*PolicyVersion `json:"policies"`
 	Observed    *Observation     `json:"observed,omitempty"`
+	SignIn      bool             `json:"signIn,omitempty"`
+	Users       []*User          `json:"users,omitempty"`
+	Sessions    []*Session       `json:"sessions,omitempty"`
 }
 
 // EncodeState gives the bytes of a state. Equal states give equal bytes.
@@ -45,6 +48,9 @@ func EncodeState(s *State) ([]byte, error) {
 		Revocations: slices.SortedFunc(s.revoked.Values(), compareRevocations),
 		Policies:    s.policies,
 		Observed:    s.observed,
+		SignIn:      s.SignIn,
+		Users:       s.SortedUsers(),
+		Sessions:    s.SortedSessions(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state of revision %d: %w", s.Revision, err)
@@ -70,11 +76,12 @@ func DecodeState(b []byte) (*State, error) {
 	if d.Mesh == (wire.MeshID{}) {
 		return nil, fmt.Errorf("checkpoint of revision %d is of no mesh", d.Revision)
 	}
-	if slices.Contains(d.Nodes, nil) || slices.Contains(d.Tokens, nil) || slices.Contains(d.Policies, nil) {
-		return nil, fmt.Errorf("checkpoint of revision %d: null stands where a node, token or policy should", d.Revision)
+	if slices.Contains(d.Nodes, nil) || slices.Contains(d.Tokens, nil) || slices.Contains(d.Policies, nil) ||
+		slices.Contains(d.Users, nil) || slices.ContainsFunc(d.Sessions, func(one *Session) bool { return one == nil || len(one.Logins) == 0 }) {
+		return nil, fmt.Errorf("checkpoint of revision %d: nothing stands where a node, token, policy, person or session should", d.Revision)
 	}
 	s := &State{Mesh: d.Mesh, Domain: d.Domain, IPv4: d.IPv4, IPv6: d.IPv6,
-		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies, observed: d.Observed}
+		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies, observed: d.Observed, SignIn: d.SignIn}
 	for _, t := range d.Tokens {
 		s.putToken(t)
 	}
@@ -87,6 +94,9 @@ func DecodeState(b []byte) (*State, error) {
 			return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
 		}
 		s.putNode(n)
+	}
+	if err := s.restorePeople(d.Users, d.Sessions); err != nil {
+		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
 	}
 	if err := s.uniqueAddresses(); err != nil {
 		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
@@ -110,6 +120,25 @@ func (s *State) admissible(n *Node) error {
 	}
 	if _, revoked := s.Revoked(n.Key); revoked {
 		return fmt.Errorf("node %q has a revoked key", n.ID)
+	}
+	return nil
+}
+
+// restorePeople puts back who is known, and who sits where.
+func (s *State) restorePeople(users []*User, sessions []*Session) error {
+	for _, u := range users {
+		_, twice := s.User(u.ID)
+		if _, taken := s.UserByLogin(u.Login); taken || twice {
+			return fmt.Errorf("person %q stands there twice", u.Login)
+		}
+		s.putUser(u)
+	}
+	for _, one := range sessions {
+		_, node := s.Node(one.Node)
+		if _, user := s.User(one.User); !node || !user {
+			return fmt.Errorf("session %q is of nobody, or at no node", one.ID)
+		}
+		s.putSession(one)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ var (
 	ErrStale         = errors.New("changed meanwhile")            // an older statement; a policy edited by somebody else
 	ErrUnconfirmed   = errors.New("awaits confirmation")          // the policy in force: nothing replaces it before
 	ErrPolicy        = errors.New("policy refused")               // see PolicyError
+	ErrUser          = errors.New("person refused")               // disabled, or not who may sign in there
 	ErrExhausted     = errors.New("no address left")              // in one of the ranges
 )
 

@@ -76,6 +76,28 @@ type (
 	Observed struct {
 		Duty map[string]map[string]time.Time `json:"duty,omitempty"`
 	}
+	// UserPut adds a person, or replaces what is known of them.
+	UserPut struct {
+		User User `json:"user"`
+	}
+	// UserForgotten drops a person who was shut out without ever having signed in.
+	UserForgotten struct {
+		ID string `json:"id"`
+	}
+	// SessionPut begins a session, or goes on with it; at one node it takes the
+	// place of the same person's.
+	SessionPut struct {
+		Session Session `json:"session"`
+	}
+	// SessionsEnded ends sessions at a node.
+	SessionsEnded struct {
+		Node     string   `json:"node"`
+		Sessions []string `json:"sessions"`
+	}
+	// SignInRequired says whether people must sign in.
+	SignInRequired struct {
+		Required bool `json:"required"`
+	}
 	// PolicyConfirmed lets the policy in force stay.
 	PolicyConfirmed struct {
 		By Actor `json:"by"`
@@ -98,6 +120,11 @@ func (TokenRevoked) kind() string     { return "token-revoked" }
 func (PolicySet) kind() string        { return "policy-set" }
 func (PolicyConfirmed) kind() string  { return "policy-confirmed" }
 func (IncarnationBegun) kind() string { return "incarnation-begun" }
+func (UserPut) kind() string          { return "user-put" }
+func (UserForgotten) kind() string    { return "user-forgotten" }
+func (SessionPut) kind() string       { return "session-put" }
+func (SessionsEnded) kind() string    { return "sessions-ended" }
+func (SignInRequired) kind() string   { return "sign-in-required" }
 
 // eventVersion is raised when an event's meaning changes; a program refuses a
 // journal with events of a greater one.
@@ -158,6 +185,16 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[PolicySet](data)
 	case Observed{}.kind():
 		return decodeAs[Observed](data)
+	case UserPut{}.kind():
+		return decodeAs[UserPut](data)
+	case UserForgotten{}.kind():
+		return decodeAs[UserForgotten](data)
+	case SessionPut{}.kind():
+		return decodeAs[SessionPut](data)
+	case SessionsEnded{}.kind():
+		return decodeAs[SessionsEnded](data)
+	case SignInRequired{}.kind():
+		return decodeAs[SignInRequired](data)
 	case PolicyConfirmed{}.kind():
 		return decodeAs[PolicyConfirmed](data)
 	case IncarnationBegun{}.kind():

@@ -26,6 +26,8 @@ type State struct {
 	Epoch       uint64
 	Revision    uint64
 
+	SignIn bool // what people may, they may only while signed in
+
 	nodes    table[string, *Node]
 	byKey    table[key.NodePublic, string]
 	byName   table[string, string]
@@ -33,8 +35,11 @@ type State struct {
 	tokens   table[string, *Token]
 	bySecret table[SecretHash, string]
 	revoked  table[key.NodePublic, Revocation]
-	policies []*PolicyVersion // oldest first; the last is in force
-	observed *Observation     // nil before the first
+	users    table[string, *User]
+	byLogin  table[string, string]
+	sessions table[string, []*Session] // by node, those at one by id
+	policies []*PolicyVersion          // oldest first; the last is in force
+	observed *Observation              // nil before the first
 }
 
 // Initialised tells whether Init has happened.

@@ -1,0 +1,121 @@
+package registry
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// MaxSessionLife bounds how long a person stays signed in.
+const MaxSessionLife = 30 * 24 * time.Hour
+
+func (c BeginSession) decide(d *decision) error {
+	n, ok := d.state.Node(c.Node)
+	if !ok {
+		return fmt.Errorf("node %q: %w", shorten(c.Node), ErrNotFound)
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	u, err := d.recognise(c.Who)
+	if err != nil {
+		return d.refuse("session.begin", n.ID, fmt.Errorf("sign-in of %s at %s: %w", c.Who.Login, n.Name, err))
+	}
+	if owner := n.Owner(); owner != "" && strings.ToLower(owner) != u.Login {
+		return d.refuse("session.begin", n.ID, fmt.Errorf("%s cannot sign in at %s: %w: this machine is %s's", u.Login, n.Name, ErrUser, owner))
+	}
+	if known, ok := d.state.User(u.ID); !ok || !known.equal(u) {
+		d.emit(UserPut{User: *u})
+		d.record("user.put", u.ID, "login %s, name %q, groups %v, issuer %s", u.Login, u.Name, u.Groups, u.Issuer)
+	}
+	d.begin(n, u, c)
+	return nil
+}
+
+func (c BeginSession) check() error {
+	if !isID(c.ID) {
+		return invalid("session id", c.ID, "1 to 64 letters, digits or '-'")
+	}
+	if c.Life <= 0 || c.Life > MaxSessionLife {
+		return invalid("life of a session", c.Life.String(), fmt.Sprintf("more than 0 and at most %v", MaxSessionLife))
+	}
+	return c.Who.check()
+}
+
+// begin begins a session, or goes on with that which the person has there. At a
+// machine that is nobody's own, one sits at a time.
+func (d *decision) begin(n *Node, u *User, c BeginSession) {
+	login := Login{At: earlier(c.Who.At.UTC().Truncate(time.Second), d.now), AMR: slices.Compact(slices.Sorted(slices.Values(c.Who.AMR))), ACR: c.Who.ACR}
+	s := Session{ID: c.ID, Node: n.ID, User: u.ID, Login: u.Login, Begun: d.now, Heard: d.now, Until: d.now.Add(c.Life)}
+	var gone []string
+	for _, other := range d.state.SessionsAt(n.ID) {
+		switch {
+		case other.User == u.ID && other.Login == u.Login && other.Live(d.now):
+			s.ID, s.Begun, s.Logins = other.ID, other.Begun, other.Logins
+		case other.User != u.ID:
+			gone = append(gone, other.ID)
+		}
+	}
+	s.Logins = append(slices.Clip(s.Logins), login)
+	s.Logins = s.Logins[max(0, len(s.Logins)-maxLogins):]
+	d.end(n.ID, gone, "somebody else signed in")
+	d.emit(SessionPut{Session: s})
+	d.record("session.begin", s.ID, "%s at %s (%s), amr %v, acr %q, proved %s, until %s",
+		u.Login, n.Name, n.ID, login.AMR, login.ACR, login.At.Format(time.RFC3339), s.Until.Format(time.RFC3339))
+	d.result.Session, _ = d.state.Session(s.ID)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// endAll ends every session of which a function says so.
+func (d *decision) endAll(why string, which func(*Session) bool) {
+	at := map[string][]string{}
+	for _, s := range d.state.SortedSessions() {
+		if which(s) {
+			at[s.Node] = append(at[s.Node], s.ID)
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(at)) {
+		d.end(node, at[node], why)
+	}
+}
+
+// end ends sessions at a node.
+func (d *decision) end(node string, ids []string, why string) {
+	if len(ids) == 0 {
+		return
+	}
+	d.emit(SessionsEnded{Node: node, Sessions: ids})
+	d.result.Ended += len(ids)
+	for _, id := range ids {
+		d.record("session.end", id, "at %s: %s", node, why)
+	}
+}
+
+func (c EndSessions) decide(d *decision) error {
+	if c.ID == "" && c.Node == "" {
+		return fmt.Errorf("ending sessions: %w: say which session, or at which node", ErrInvalid)
+	}
+	d.endAll("asked for", func(s *Session) bool {
+		return (c.ID == "" || s.ID == c.ID) && (c.Node == "" || s.Node == c.Node)
+	})
+	if c.ID != "" && d.result.Ended == 0 {
+		return fmt.Errorf("session %q: %w; list the sessions for their ids", shorten(c.ID), ErrNotFound)
+	}
+	return nil
+}
+
+func (c RequireSignIn) decide(d *decision) error {
+	if d.state.SignIn != c.Required {
+		d.emit(SignInRequired(c))
+		d.record("mesh.sign-in", d.state.Mesh.String(), "people must sign in: %t", c.Required)
+	}
+	return nil
+}

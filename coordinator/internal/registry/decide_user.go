@@ -1,0 +1,119 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// Bounds on what an issuer says of one person.
+const (
+	maxIssuer = 512
+	maxGroups = 512
+)
+
+// check bounds what an issuer said: it is shown to people, and told to nodes.
+func (w Identity) check() error {
+	for _, text := range []string{w.Issuer, w.Subject} {
+		if text == "" || len(text) > maxIssuer || strings.ContainsFunc(text, unicode.IsControl) {
+			return invalid("issuer or subject", text, fmt.Sprintf("1 to %d bytes without control characters", maxIssuer))
+		}
+	}
+	if w.Login != strings.ToLower(w.Login) {
+		return invalid("login", w.Login, "lower case")
+	}
+	if err := checkUser(w.Login); err != nil {
+		return err
+	}
+	if len(w.Groups) > maxGroups {
+		return invalid("groups", fmt.Sprint(len(w.Groups)), fmt.Sprintf("at most %d of one person", maxGroups))
+	}
+	for _, group := range append(slices.Clone(w.Groups), w.Name) {
+		if err := checkWord("name or group", group); err != nil {
+			return err
+		}
+	}
+	for _, method := range append(slices.Clone(w.AMR), w.ACR) {
+		if err := checkWord("method or level", method); err != nil || strings.Contains(method, " ") || len(w.AMR) > maxLogins {
+			return invalid("method or level of a login", method, fmt.Sprintf("at most %d words without blanks", maxLogins))
+		}
+	}
+	return nil
+}
+
+// recognise gives the person whom an identity is, as they are now. A login that
+// was another person's stays theirs: whoever gets a leaver's address of mail must
+// not get a leaver's rights.
+func (d *decision) recognise(who Identity) (*User, error) {
+	u := &User{ID: userID(who.Issuer, who.Subject), Issuer: who.Issuer, Subject: who.Subject, Login: who.Login, Name: who.Name, Created: d.now}
+	for _, group := range who.Groups {
+		u.Groups = append(u.Groups, "idp:"+group)
+	}
+	slices.Sort(u.Groups)
+	u.Groups = slices.Compact(u.Groups)
+	if known, ok := d.state.User(u.ID); ok {
+		u.Created, u.Disabled = known.Created, known.Disabled
+	}
+	holder, taken := d.state.UserByLogin(who.Login)
+	switch {
+	case u.Disabled, taken && holder.Disabled:
+		return nil, fmt.Errorf("%w: an admin disabled %s", ErrUser, who.Login)
+	case taken && holder.ID != u.ID:
+		return nil, fmt.Errorf("%w: the login is that of another person (%s, issuer %s): an admin must look who is who", ErrUser, holder.ID, holder.Issuer)
+	}
+	return u, nil
+}
+
+func (c DisableUser) decide(d *decision) error {
+	login := strings.ToLower(c.User)
+	u, known := d.state.FindUser(c.User)
+	if !known {
+		if err := checkUser(login); err != nil {
+			return err
+		}
+		u = &User{ID: userID("", login), Login: login, Created: d.now}
+	}
+	if !u.Disabled {
+		next := *u
+		next.Disabled = true
+		d.emit(UserPut{User: next})
+		d.record("user.disable", u.ID, "login %s", u.Login)
+		d.evict(&next)
+	}
+	d.result.User, _ = d.state.User(u.ID)
+	return nil
+}
+
+// evict ends what a person who was shut out has, and could yet have: sessions, and
+// tokens in their name. Their machines have no peers from now on.
+func (d *decision) evict(u *User) {
+	d.endAll("the person was disabled", func(s *Session) bool { return s.User == u.ID || s.Login == u.Login })
+	for _, t := range d.state.Tokens() {
+		if t.User == u.Login && !t.Revoked {
+			d.emit(TokenRevoked{ID: t.ID})
+			d.record("token.revoke", t.ID, "its user %s was disabled", u.Login)
+		}
+	}
+}
+
+func (c EnableUser) decide(d *decision) error {
+	u, known := d.state.FindUser(c.User)
+	if !known {
+		return fmt.Errorf("user %q: %w; list the users for their logins", shorten(c.User), ErrNotFound)
+	}
+	d.result.User = u
+	if !u.Disabled {
+		return nil
+	}
+	next := *u
+	next.Disabled = false
+	if u.Issuer == "" {
+		d.emit(UserForgotten{ID: u.ID})
+	} else {
+		d.emit(UserPut{User: next})
+	}
+	d.record("user.enable", u.ID, "login %s", u.Login)
+	d.result.User = &next
+	return nil
+}

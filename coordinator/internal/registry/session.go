@@ -1,0 +1,108 @@
+package registry
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+// Session is one person, signed in at one node. It is never changed once it is in
+// a State. One that has ended by time may stand there for long.
+type Session struct {
+	ID    string    `json:"id"`
+	Node  string    `json:"node"`
+	User  string    `json:"user"`  // id
+	Login string    `json:"login"` // of the user, when the session began
+	Begun time.Time `json:"begun"`
+	Heard time.Time `json:"heard"` // when the last of Logins came
+	Until time.Time `json:"until"` // exclusive
+
+	// Logins are the proofs that were given, latest last: an older one may be
+	// stronger than a later one.
+	Logins []Login `json:"logins"`
+}
+
+// Login is one proof of who somebody is.
+type Login struct {
+	At  time.Time `json:"at"`
+	AMR []string  `json:"amr,omitempty"` // sorted
+	ACR string    `json:"acr,omitempty"`
+}
+
+// maxLogins bounds how many proofs a session remembers.
+const maxLogins = 8
+
+// Live tells whether the session goes on at a time.
+func (s *Session) Live(now time.Time) bool { return now.Before(s.Until) }
+
+// Wire gives the session as its node is told of it.
+func (s *Session) Wire() wire.Session {
+	last := s.Logins[len(s.Logins)-1]
+	return wire.Session{ID: s.ID, User: s.Login, At: last.At, Until: s.Until, AMR: last.AMR, ACR: last.ACR}
+}
+
+// SessionsAt gives the sessions at a node, by id.
+func (s *State) SessionsAt(node string) []*Session {
+	all, _ := s.sessions.Get(node)
+	return all
+}
+
+// Sessions gives every session, in no order.
+func (s *State) Sessions() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) {
+		for all := range s.sessions.Values() {
+			for _, one := range all {
+				if !yield(one) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// SortedSessions gives every session, by login, then by node.
+func (s *State) SortedSessions() []*Session {
+	return slices.SortedFunc(s.Sessions(), func(a, b *Session) int {
+		return cmp.Or(strings.Compare(a.Login, b.Login), strings.Compare(a.Node, b.Node), strings.Compare(a.ID, b.ID))
+	})
+}
+
+// Session gives the session with an id. It looks at all of them.
+func (s *State) Session(id string) (*Session, bool) {
+	for one := range s.Sessions() {
+		if one.ID == id {
+			return one, true
+		}
+	}
+	return nil, false
+}
+
+// putSession adds a session, in the place of the same person's at that node and of
+// the one with its id.
+func (s *State) putSession(one *Session) {
+	all := s.keptAt(one.Node, func(o *Session) bool { return o.ID != one.ID && o.User != one.User })
+	at, _ := slices.BinarySearchFunc(all, one, func(a, b *Session) int { return strings.Compare(a.ID, b.ID) })
+	s.sessions = s.sessions.With(one.Node, slices.Insert(all, at, one))
+}
+
+// keepSessions drops the sessions at a node that are not to be kept.
+func (s *State) keepSessions(node string, keep func(*Session) bool) {
+	if kept := s.keptAt(node, keep); len(kept) > 0 {
+		s.sessions = s.sessions.With(node, kept)
+	} else if len(s.SessionsAt(node)) > 0 {
+		s.sessions = s.sessions.Without(node)
+	}
+}
+
+func (s *State) keptAt(node string, keep func(*Session) bool) (kept []*Session) {
+	for _, one := range s.SessionsAt(node) {
+		if keep(one) {
+			kept = append(kept, one)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,87 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+)
+
+// User is a person as the mesh knows them. It is never changed once it is in a
+// State.
+type User struct {
+	ID string `json:"id"` // of Issuer and Subject, for life
+
+	// Issuer and Subject say who it is. Both are empty for somebody who never
+	// signed in, and whom an admin shut out by the login alone.
+	Issuer  string `json:"issuer,omitempty"`
+	Subject string `json:"subject,omitempty"`
+
+	Login    string    `json:"login"` // unique in the mesh; the policy names people by it
+	Name     string    `json:"name,omitempty"`
+	Groups   []string  `json:"groups,omitempty"` // as the policy writes them ("idp:Nurses"), sorted
+	Disabled bool      `json:"disabled,omitempty"`
+	Created  time.Time `json:"created"`
+}
+
+// userID gives the id of whoever an issuer calls by a subject.
+func userID(issuer, subject string) string {
+	sum := sha256.Sum256([]byte("cordon user v1\n" + issuer + "\n" + subject))
+	return "u-" + hex.EncodeToString(sum[:8])
+}
+
+// equal tells whether two say the same.
+func (u *User) equal(o *User) bool {
+	return u.ID == o.ID && u.Issuer == o.Issuer && u.Subject == o.Subject && u.Login == o.Login && u.Name == o.Name &&
+		slices.Equal(u.Groups, o.Groups) && u.Disabled == o.Disabled
+}
+
+// User gives the person with an id.
+func (s *State) User(id string) (*User, bool) { return s.users.Get(id) }
+
+// UserByLogin gives the person whom the policy names by a login, in whatever case.
+func (s *State) UserByLogin(login string) (*User, bool) {
+	id, ok := s.byLogin.Get(strings.ToLower(login))
+	if !ok {
+		return nil, false
+	}
+	return s.users.Get(id)
+}
+
+// FindUser gives the person with an id or a login.
+func (s *State) FindUser(idOrLogin string) (*User, bool) {
+	if u, ok := s.User(idOrLogin); ok {
+		return u, true
+	}
+	return s.UserByLogin(idOrLogin)
+}
+
+// Users gives every person who signed in or was shut out, in no order.
+func (s *State) Users() iter.Seq[*User] { return s.users.Values() }
+
+// SortedUsers gives every person, by login.
+func (s *State) SortedUsers() []*User {
+	return slices.SortedFunc(s.Users(), func(a, b *User) int { return strings.Compare(a.Login, b.Login) })
+}
+
+// Admitted tells whether a node may have peers: it was approved, and nobody shut
+// its owner out.
+func (s *State) Admitted(n *Node) bool {
+	u, known := s.UserByLogin(n.Owner())
+	return n.Approved && !(known && u.Disabled)
+}
+
+func (s *State) putUser(u *User) {
+	if old, known := s.users.Get(u.ID); known && old.Login != u.Login {
+		s.byLogin = s.byLogin.Without(old.Login)
+	}
+	s.users = s.users.With(u.ID, u)
+	s.byLogin = s.byLogin.With(u.Login, u.ID)
+}
+
+func (s *State) dropUser(u *User) {
+	s.users = s.users.Without(u.ID)
+	s.byLogin = s.byLogin.Without(u.Login)
+}
