@@ -34,6 +34,7 @@ type book struct {
 	internet     []int32   // indexes of the parts into autogroup:internet, ascending
 	asSrc, asDst [][]int32 // selector -> indexes of parts, ascending
 	hasSelf      bool
+	signIn       bool // people must be signed in
 
 	needs      map[acl.Fact]need          // that some rule may ask for
 	schedules  map[string]policy.Schedule // that some rule keeps
@@ -68,14 +69,18 @@ type part struct {
 // anyWay is the via of a part that does not say which routers to lead through.
 const anyWay int32 = -1
 
-func newBook(pol *policy.Policy) *book {
+func newBook(pol *policy.Policy, signIn bool) *book {
 	b := &book{
+		signIn:  signIn,
 		byLogin: make(map[string][]selector), byDomain: make(map[string]selector), byRole: make(map[string]selector),
 		byGroup: make(map[string][]selector), glasses: make(map[string]policy.BreakGlass), zones: make(map[string]*zone), needs: make(map[acl.Fact]need),
 		byTag: make(map[string]selector), literals: make(map[netip.Prefix][]selector), vias: make(map[string][]int32),
 	}
 	d := drafts{pol: pol, used: make(map[string]policy.Selector)}
 	d.all()
+	if signIn {
+		d.use(memberText, policy.Selector{Kind: policy.Member})
+	}
 	used := d.used
 	b.texts = slices.Sorted(maps.Keys(used))
 	b.asSrc, b.asDst = make([][]int32, len(b.texts)), make([][]int32, len(b.texts))
@@ -164,7 +169,7 @@ func (b *book) add(r draft, ids map[string]selector) *part {
 		open: r.part.Open, app: r.part.App, forbid: r.forbid, people: r.people, person: r.person,
 	}
 	b.learn(p)
-	p.splits = p.person == "" && !p.forbid && r.rule.Section != "segments" && (b.floors || aboutPeople(&r.rule.When))
+	p.splits = p.person == "" && !p.forbid && (b.signIn || r.rule.Section != "segments" && (b.floors || aboutPeople(&r.rule.When)))
 	for _, text := range r.src {
 		p.src = append(p.src, ids[text])
 	}

@@ -87,9 +87,11 @@ type Mesh struct {
 // New gives a mesh without nodes. The ranges are those from which nodes have
 // their addresses: they are what * stands for as a source. A nil policy denies
 // all.
-func New(pol *policy.Policy, ranges []netip.Prefix) *Mesh {
+func New(pol *policy.Policy, ranges []netip.Prefix) *Mesh { return newMesh(pol, ranges, false) }
+
+func newMesh(pol *policy.Policy, ranges []netip.Prefix, signIn bool) *Mesh {
 	m := &Mesh{
-		pol: pol, ranges: slices.Clone(ranges), book: newBook(pol), table: new(bart.Table[*entry]),
+		pol: pol, ranges: slices.Clone(ranges), book: newBook(pol, signIn), table: new(bart.Table[*entry]),
 		nodes: make(map[string]*node), byOwner: make(map[acl.Owner][]*node),
 		classes: make(map[string]*class), byNum: make(map[acl.Class]*class), profiles: make(map[string]*profile),
 	}

@@ -19,6 +19,7 @@ type Evidence struct {
 	// somebody's own.
 	Person   Node
 	Presence *Presence
+	SignedIn time.Time // until when whoever owns the device, or sits at it, is signed in there
 
 	Logins     []Login
 	Attributes map[string]Attribute // of the device, by name ("custom:mdm")
@@ -85,6 +86,8 @@ func (w *weighing) add(f acl.Fact, until time.Time) {
 
 func (w *weighing) weigh(fact acl.Fact, n need) {
 	switch {
+	case n.signedIn:
+		w.add(fact, w.e.SignedIn)
 	case n.mfa != nil:
 		w.add(fact, w.login(n.mfa))
 	case n.session != nil:

@@ -18,12 +18,16 @@ type need struct {
 	approval *policy.Rule // that waits for it
 	glass    string
 	person   *part // whose people are meant
+	signedIn bool
 }
 
 // learn takes on the facts that a part may ask for.
 func (b *book) learn(p *part) {
 	r := p.rule
 	b.learnWhen(&r.When)
+	if b.signIn && !p.forbid {
+		b.needs[policy.SignedInFact] = need{signedIn: true}
+	}
 	for _, posture := range r.Postures {
 		b.needs[acl.Fact(posture)] = need{posture: posture}
 	}

@@ -51,6 +51,11 @@ func (m *Mesh) groundsOf(p *part, key groundKey) []ground {
 	default:
 		all = m.permitting(p, key)
 	}
+	if m.book.signIn && key.human && !p.forbid {
+		for i := range all {
+			all[i].needs = set(append(slices.Clone(all[i].needs), policy.SignedInFact))
+		}
+	}
 	if p.grounds == nil {
 		p.grounds = make(map[groundKey][]ground)
 	}

@@ -11,7 +11,7 @@ import (
 // same, such as one with a comment more, gives an empty Change. A nil one
 // denies all.
 func (m *Mesh) SetPolicy(pol *policy.Policy) Change {
-	fresh := newBook(pol)
+	fresh := newBook(pol, m.book.signIn)
 	if m.book.same(fresh) {
 		for i, p := range m.book.parts {
 			p.rule, p.words = fresh.parts[i].rule, fresh.parts[i].words // their lines may be others
@@ -19,7 +19,21 @@ func (m *Mesh) SetPolicy(pol *policy.Policy) Change {
 		m.pol, m.ssh = pol, nil
 		return Change{}
 	}
-	next := m.With(pol)
+	return m.turnInto(m.With(pol))
+}
+
+// RequireSignIn says whether people must be signed in at their device for what the
+// policy lets them do. No break-glass lifts that: who breaks it must be known.
+// A new mesh does not ask for it.
+func (m *Mesh) RequireSignIn(required bool) Change {
+	if required == m.book.signIn {
+		return Change{}
+	}
+	return m.turnInto(m.with(m.pol, required))
+}
+
+// turnInto makes m what another mesh with the same nodes is.
+func (m *Mesh) turnInto(next *Mesh) Change {
 	d := diff{old: m, new: next}
 	change := d.run()
 	*m = *next
@@ -28,8 +42,10 @@ func (m *Mesh) SetPolicy(pol *policy.Policy) Change {
 
 // With gives a second mesh with the same nodes under another policy, to test and
 // explain an edit before it counts.
-func (m *Mesh) With(pol *policy.Policy) *Mesh {
-	next := New(pol, m.ranges)
+func (m *Mesh) With(pol *policy.Policy) *Mesh { return m.with(pol, m.book.signIn) }
+
+func (m *Mesh) with(pol *policy.Policy, signIn bool) *Mesh {
+	next := newMesh(pol, m.ranges, signIn)
 	next.day, next.now, next.declared = m.day, m.now, m.declared
 	nodes := make([]Node, 0, len(m.nodes))
 	for _, n := range m.nodes {

@@ -29,7 +29,7 @@ func (m *Mesh) Suppose(g *policy.Given, sitting Node, now time.Time) {
 // evidence makes of what is given what would be known then.
 func evidence(g *policy.Given, sitting Node, pol *policy.Policy, now time.Time) *Evidence {
 	e := &Evidence{
-		Risk: g.Risk, Attributes: make(map[string]Attribute), Postures: endless(g.Postures), OnDuty: endless(g.OnCall), Glass: endless(g.BreakGlass),
+		SignedIn: Forever(), Risk: g.Risk, Attributes: make(map[string]Attribute), Postures: endless(g.Postures), OnDuty: endless(g.OnCall), Glass: endless(g.BreakGlass),
 		Approved: make(map[acl.RuleID]Approved),
 	}
 	for name, value := range g.Attributes {

@@ -46,7 +46,7 @@ func TestWardChangesAreExact(t *testing.T) {
 // step makes one change, and tells which node it put.
 func (w *ward) step(t *rapid.T, m *compile.Mesh) (change compile.Change, put string) {
 	id := draw(t, "id", idPool())
-	switch rapid.IntRange(0, 9).Draw(t, "step") {
+	switch rapid.IntRange(0, 10).Draw(t, "step") {
 	case 0:
 		w.edit(t)
 		return m.SetPolicy(w.parse(t)), ""
@@ -59,6 +59,9 @@ func (w *ward) step(t *rapid.T, m *compile.Mesh) (change compile.Change, put str
 	case 3:
 		w.site.now = w.site.now.Add(draw(t, "later", []time.Duration{time.Minute, 7 * time.Hour, 24 * time.Hour, 100 * time.Hour}))
 		return m.Advance(w.site.now), ""
+	case 4:
+		w.site.signIn = !w.site.signIn
+		return m.RequireSignIn(w.site.signIn), ""
 	}
 	n, known := w.site.nodes[id]
 	if !known || oneIn(t, 3, "another") {
@@ -81,7 +84,7 @@ func (w *ward) step(t *rapid.T, m *compile.Mesh) (change compile.Change, put str
 // drawFacts draws facts as no evidence makes them: twice, of nothing, without an end.
 func drawFacts(t *rapid.T) []acl.FactEnd {
 	var all []acl.FactEnd
-	for _, f := range some(t, "facts", []string{"posture:managed", "posture:sick", "oncall:icu", "risk:<70", "what no rule asks for"}, 0, 4) {
+	for _, f := range some(t, "facts", []string{"posture:managed", "posture:sick", "oncall:icu", "risk:<70", "signed-in", "what no rule asks for"}, 0, 4) {
 		for range rapid.IntRange(1, 2).Draw(t, "times") {
 			all = append(all, acl.FactEnd{Fact: acl.Fact(f), Until: drawEnd(t)})
 		}
@@ -145,6 +148,7 @@ func (w *ward) checkFresh(t *rapid.T, m *compile.Mesh, after map[string]seen) {
 	fresh := compile.New(w.parse(t), ranges())
 	fresh.Declare(w.site.declared)
 	fresh.Advance(w.site.now)
+	fresh.RequireSignIn(w.site.signIn)
 	fresh.Load(slices.Collect(maps.Values(w.site.nodes)))
 	if want := (world{nodes: w.site.nodes}).snapshot(fresh); !reflect.DeepEqual(after, want) {
 		t.Fatalf("mesh\n%+v\nfresh\n%+v\n%s\n%+v", after, want, w.text(), w.site)

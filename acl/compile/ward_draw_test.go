@@ -190,7 +190,7 @@ func drawSite(t *rapid.T) *wardSite {
 		s.nodes[id] = n
 		s.known[id] = drawEvidence(t, s.weighed)
 	}
-	s.declared = drawDeclared(t)
+	s.declared, s.signIn = drawDeclared(t), oneIn(t, 2, "signIn")
 	return s
 }
 
@@ -225,6 +225,9 @@ func drawEvidence(t *rapid.T, now time.Time) compile.Evidence {
 	e := compile.Evidence{
 		Attributes: map[string]compile.Attribute{}, Postures: map[string]time.Time{}, OnDuty: map[string]time.Time{},
 		Approved: map[acl.RuleID]compile.Approved{}, Glass: map[string]time.Time{}, Risk: draw(t, "risk", []int{0, 40, 69, 70}),
+	}
+	if oneIn(t, 2, "signedIn") {
+		e.SignedIn = drawEnd(t)
 	}
 	if oneIn(t, 2, "sits") {
 		e.Person = compile.Node{User: draw(t, "person", append(loginPool(), "")), Addrs: []netip.Addr{netip.MustParseAddr("10.33.1.5")}}

@@ -17,6 +17,7 @@ type wardSite struct {
 	weighed  time.Time
 	now      time.Time
 	declared compile.Declared
+	signIn   bool
 }
 
 // wardPlace is an address with whose it is, or behind whom.
@@ -149,7 +150,7 @@ func (w *ward) verdict(from, to wardPlace, holder string, proto acl.Protocol, po
 			}
 		}
 	}
-	if all := w.segmentsOf(to); w.matches("*", from, true) && (proto != 47) {
+	if all := w.segmentsOf(to); w.matches("*", from, true) && (proto != 47) && (from.person() == "" || w.signedIn(holder)) {
 		open := func(s wardSegment) bool { return w.site.now.Before(s.monitor) }
 		if len(all) > 0 && !slices.ContainsFunc(all, func(s wardSegment) bool { return !open(s) }) {
 			return wardVerdict{true, true, all[0].name}
@@ -221,6 +222,9 @@ func (w *ward) permitted(r *wardRule, from, to wardPlace, holder string, bare bo
 		}
 		who = func(alias string) bool { return w.isAmong(alias, w.sitting(holder)) }
 	}
+	if human && !w.signedIn(holder) {
+		return false
+	}
 	if !slices.ContainsFunc(r.src, who) || bare && !w.site.now.Before(r.monitor) {
 		return false
 	}
@@ -233,6 +237,11 @@ func (w *ward) permitted(r *wardRule, from, to wardPlace, holder string, bare bo
 	return !bare && !r.glass && slices.ContainsFunc(w.lifts, func(l wardLift) bool {
 		return w.site.now.Before(w.site.declared.Glass[l.id]) && w.lifted(l, to) && w.asks(r, to, holder, human, false, l.waives)
 	})
+}
+
+// signedIn tells whether whoever is at a node is signed in there, or need not be.
+func (w *ward) signedIn(holder string) bool {
+	return !w.site.signIn || w.site.now.Before(w.site.known[holder].SignedIn)
 }
 
 // lifted tells whether a break-glass names all that an address is in.

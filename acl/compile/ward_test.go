@@ -43,6 +43,7 @@ func (w *ward) mesh(t *rapid.T) *compile.Mesh {
 	m := compile.New(w.parse(t), ranges())
 	m.Advance(w.site.now)
 	m.Declare(w.site.declared)
+	m.RequireSignIn(w.site.signIn)
 	var nodes []compile.Node
 	for _, id := range sortedKeys(w.site.nodes) {
 		nodes = append(nodes, w.weighed(m, id))

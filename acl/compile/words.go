@@ -115,6 +115,8 @@ func levelText(l acl.LogLevel) string {
 // factText says of a fact what would make it so.
 func (m *Mesh) factText(f acl.Fact) string {
 	switch n := m.book.needs[f]; {
+	case n.signedIn:
+		return "a person who is signed in at the device"
 	case n.mfa != nil:
 		return loginText(n.mfa)
 	case n.session != nil:

@@ -3,6 +3,7 @@ package compile
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -84,7 +85,8 @@ type lift struct {
 }
 
 // lifts gives the break-glasses that lift conditions into a zone now: those that
-// name all of its segments.
+// name all of its segments, by their ids: that the policy writes them in another
+// order must change no node's rules.
 func (m *Mesh) lifts(into *zone) []lift {
 	var all []lift
 	if len(into.list()) == 0 {
@@ -97,5 +99,6 @@ func (m *Mesh) lifts(into *zone) []lift {
 		}
 		all = append(all, lift{g, until})
 	}
+	slices.SortFunc(all, func(a, b lift) int { return strings.Compare(a.ID, b.ID) })
 	return all
 }

@@ -65,6 +65,9 @@ func (s *Session) Fact() acl.Fact {
 	return word(text)
 }
 
+// SignedInFact is the fact that whoever asks is signed in at their device.
+const SignedInFact acl.Fact = "signed-in"
+
 // RiskFact is the fact that a device's risk is below a bound.
 func RiskFact(below int) acl.Fact { return word("risk:<" + strconv.Itoa(below)) }
 
