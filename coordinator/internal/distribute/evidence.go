@@ -8,21 +8,61 @@ import (
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
 // evidenceOf gives what a state knows of a node and of who owns it. It is the one
 // door by which evidence reaches the compiler.
 func evidenceOf(state *registry.State, n *registry.Node) compile.Evidence {
 	e := compile.Evidence{OnDuty: make(map[string]time.Time)}
-	if n.Owner() == "" {
-		return e
+	for _, s := range state.SessionsAt(n.ID) {
+		if u, ok := state.User(s.User); ok && !u.Disabled {
+			attest(&e, s)
+			if n.Owner() == "" {
+				e.Person = compile.Node{User: u.Login, Groups: u.Groups}
+			}
+		}
+	}
+	login := n.Owner()
+	if login == "" {
+		login = e.Person.User
 	}
 	for roster, people := range state.Observed().Duty {
-		if until, ok := people[n.Owner()]; ok {
+		if until, ok := people[login]; ok && login != "" {
 			e.OnDuty[roster] = until
 		}
 	}
 	return e
+}
+
+// attest adds what a session proves. Every proof that was given in it counts as
+// long as it goes on.
+func attest(e *compile.Evidence, s *registry.Session) {
+	e.SignedIn = s.Until
+	e.Presence = &compile.Presence{Kind: "login", Until: s.Until}
+	for _, l := range s.Logins {
+		e.Logins = append(e.Logins, compile.Login{At: l.At, Until: s.Until, AMR: l.AMR, ACR: l.ACR})
+	}
+}
+
+// sessionsAt gives the sessions of which a node is told.
+func sessionsAt(state *registry.State, node string) (all []wire.Session) {
+	for _, s := range state.SessionsAt(node) {
+		all = append(all, s.Wire())
+	}
+	return all
+}
+
+// weighedAt gives the moment at which a node's evidence is weighed: when the last
+// of it came. It is none of this process's clock, for every replica must find the same.
+func weighedAt(state *registry.State, n *registry.Node) time.Time {
+	at := state.Observed().Time
+	for _, s := range state.SessionsAt(n.ID) {
+		if s.Heard.After(at) {
+			at = s.Heard
+		}
+	}
+	return at
 }
 
 // factsOf gives the facts of a node. They depend on the state alone, so that every
@@ -32,7 +72,7 @@ func factsOf(mesh *compile.Mesh, state *registry.State, n *registry.Node) []acl.
 		return nil
 	}
 	e := evidenceOf(state, n)
-	return mesh.FactsOf(&e, state.Observed().Time)
+	return mesh.FactsOf(&e, weighedAt(state, n))
 }
 
 // weigh turns what is known of every node into facts, and gives the streams that
@@ -44,7 +84,7 @@ func (h *Hub) weigh() (due []*stream) {
 	same := func(a, b acl.FactEnd) bool { return a.Fact == b.Fact && a.Until.Equal(b.Until) }
 	for n := range h.state.Nodes() {
 		facts := factsOf(h.mesh, h.state, n)
-		if !n.Approved || slices.EqualFunc(facts, h.mesh.Facts(n.ID), same) {
+		if !h.state.Admitted(n) || slices.EqualFunc(facts, h.mesh.Facts(n.ID), same) {
 			continue
 		}
 		h.subject(n.ID).record = nil
@@ -55,21 +95,32 @@ func (h *Hub) weigh() (due []*stream) {
 
 // weighed gives what the compiler needs to know of a node, with its facts.
 func (h *Hub) weighed(n *registry.Node) compile.Node {
+	return compiledNode(h.mesh, h.state, n)
+}
+
+func compiledNode(mesh *compile.Mesh, state *registry.State, n *registry.Node) compile.Node {
 	node := CompileNode(n)
-	node.Facts = factsOf(h.mesh, h.state, n)
+	if u, ok := state.UserByLogin(n.Owner()); ok {
+		node.Groups = u.Groups
+	}
+	node.Facts = factsOf(mesh, state, n)
 	return node
 }
 
-// Compiled gives a mesh of a state's nodes under a policy, to look at.
+// Compiled gives a mesh of a state's nodes under a policy, to look at: it says what
+// people may who are signed in.
 func Compiled(state *registry.State, pol *policy.Policy) *compile.Mesh {
+	return compiled(state, pol, false)
+}
+
+func compiled(state *registry.State, pol *policy.Policy, signIn bool) *compile.Mesh {
 	mesh := compile.New(pol, state.Ranges())
+	mesh.RequireSignIn(signIn)
 	mesh.Advance(state.Observed().Time)
 	var nodes []compile.Node
 	for n := range state.Nodes() {
-		if n.Approved {
-			node := CompileNode(n)
-			node.Facts = factsOf(mesh, state, n)
-			nodes = append(nodes, node)
+		if state.Admitted(n) {
+			nodes = append(nodes, compiledNode(mesh, state, n))
 		}
 	}
 	mesh.Load(nodes)

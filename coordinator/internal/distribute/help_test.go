@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -177,27 +178,71 @@ func wanted(s *registry.State, id string) wire.Map {
 		panic(err)
 	}
 	mesh := compile.New(pol, s.Ranges())
+	mesh.RequireSignIn(s.SignIn)
 	mesh.Advance(s.Observed().Time)
 	var all []compile.Node
 	for n := range s.Nodes() {
-		if n.Approved {
-			e := compile.Evidence{OnDuty: map[string]time.Time{"icu": s.Observed().Duty["icu"][n.Owner()]}}
+		if out := shutOut(s, n); n.Approved && !out {
+			facts, groups := knownOf(s, mesh, n)
 			all = append(all, compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes(),
-				Facts: mesh.FactsOf(&e, s.Observed().Time)})
+				Groups: groups, Facts: facts})
 		}
 	}
 	mesh.Load(all)
 	n, _ := s.Node(id)
 	m := wire.Map{Incarnation: s.Incarnation, Revision: s.Revision, Epoch: s.Epoch, Peers: map[string]wire.PeerRecord{}, Rules: mesh.Rules(id)}
 	m.Self = wire.SelfRecord{ID: n.ID, Name: n.Name, NodeKey: n.Key, Addresses: n.Addresses, Routes: n.Routes(),
-		Prefixes: mesh.Prefixes(id), Owner: mesh.Owner(id), Ranges: s.Ranges(), Domain: s.Domain, Pending: !n.Approved, Tags: n.Tags, User: n.User,
-		Facts: mesh.Facts(id)}
+		Prefixes: mesh.Prefixes(id), Owner: mesh.Owner(id), Ranges: s.Ranges(), Domain: s.Domain, Pending: !n.Approved || shutOut(s, n), Tags: n.Tags, User: n.User,
+		Facts: mesh.Facts(id), SignIn: s.SignIn}
+	for _, one := range s.SortedSessions() {
+		if one.Node == id {
+			last := one.Logins[len(one.Logins)-1]
+			m.Self.Sessions = append(m.Self.Sessions, wire.Session{ID: one.ID, User: one.Login, At: last.At, Until: one.Until, AMR: last.AMR, ACR: last.ACR})
+		}
+	}
 	for peer := range mesh.Peers(id) {
 		p, _ := s.Node(peer)
 		m.Peers[peer] = wire.PeerRecord{ID: p.ID, Name: p.Name, NodeKey: p.Key, Statement: p.Statement, TunnelKey: p.TunnelKey, PathKey: p.PathKey,
 			Addresses: p.Addresses, Routes: p.Routes(), Prefixes: mesh.Prefixes(peer), Owner: mesh.Owner(peer), Facts: mesh.Facts(peer)}
 	}
 	return m
+}
+
+func shutOut(s *registry.State, n *registry.Node) bool {
+	for u := range s.Users() {
+		if u.Login == n.Owner() {
+			return u.Disabled
+		}
+	}
+	return false
+}
+
+// knownOf gives the facts of a node, and the groups of its owner.
+func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.FactEnd, []string) {
+	login, at := n.Owner(), s.Observed().Time
+	var e compile.Evidence
+	var groups []string
+	for u := range s.Users() {
+		if u.Login == login {
+			groups = u.Groups
+		}
+		for one := range s.Sessions() {
+			if one.Node != n.ID || one.User != u.ID {
+				continue
+			}
+			if e.SignedIn, e.Presence = one.Until, (&compile.Presence{Kind: "login", Until: one.Until}); login == "" {
+				login, e.Person = u.Login, compile.Node{User: u.Login, Groups: u.Groups}
+			}
+			if one.Heard.After(at) {
+				at = one.Heard
+			}
+			for _, l := range one.Logins {
+				e.Logins = append(e.Logins, compile.Login{At: l.At, Until: one.Until, AMR: l.AMR})
+			}
+		}
+	}
+	e.OnDuty = map[string]time.Time{"icu": s.Observed().Duty["icu"][login]}
+	return mesh.FactsOf(&e, at), groups
 }
 
 // records keeps what was logged.

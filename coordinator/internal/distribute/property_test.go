@@ -28,6 +28,10 @@ func policies() []string {
   {"src": ["ana@clinic.example"], "dst": ["tag:b"], "ip": ["443"], "when": {"oncall": "icu"}},
   {"src": ["tag:a"], "dst": ["tag:b"], "ip": ["22"], "when": {"schedule": "day", "risk": "<50"}}],
  "forbid": [{"src": ["tag:b"], "dst": ["tag:c"]}]}`,
+		`{` + owners + `, "groups": {"group:nurses": ["idp:Nurses"]}, "grants": [
+  {"src": ["group:nurses"], "dst": ["tag:b"], "ip": ["80"]},
+  {"src": ["group:nurses", "ben@clinic.example"], "srcDevice": ["tag:a"], "dst": ["tag:c"], "ip": ["443"]},
+  {"src": ["autogroup:member", "tag:a"], "dst": ["tag:b"], "ip": ["22"], "when": {"mfa": {"within": "8h", "amr": ["otp"]}}}]}`,
 	}
 }
 
@@ -79,7 +83,7 @@ func (d *drama) pause() {
 
 func (d *drama) step() {
 	steps := []func(){d.enrol, d.enrolPending, d.remove, d.tag, d.rekey, d.route, d.edit, d.edit, d.connect, d.connect, d.connect,
-		d.disconnect, d.stall, d.resume, d.forget, d.lie, d.report, d.incarnation, d.newMapKey, d.burst, d.twin, d.observe}
+		d.disconnect, d.stall, d.resume, d.forget, d.lie, d.report, d.incarnation, d.newMapKey, d.burst, d.twin, d.observe, d.signIn, d.signIn, d.signOut, d.shutOut, d.require}
 	steps[rapid.IntRange(0, len(steps)-1).Draw(d.T, "step")]()
 }
 
@@ -107,6 +111,9 @@ func (d *drama) enrolPending() {
 			d.w.do(registry.ApproveNode{Node: n.id})
 			return
 		}
+	}
+	if u, known := d.w.registry.Snapshot().UserByLogin("ben@clinic.example"); known && u.Disabled {
+		return
 	}
 	n := newNode(d.w)
 	id := fmt.Sprint("t-", d.w.registry.Snapshot().Revision)
@@ -139,6 +146,31 @@ func (d *drama) observe() {
 		duty["icu"][login] = time.Now().Add(time.Duration(rapid.IntRange(1, 3).Draw(d.T, "hours")) * time.Hour).UTC().Truncate(time.Second)
 	}
 	d.w.do(registry.Observe{Duty: duty})
+}
+
+// signIn has somebody sign in at a node, or try to.
+func (d *drama) signIn() {
+	login := rapid.SampledFrom([]string{"ana@clinic.example", "ben@clinic.example", "ana.b@clinic.example"}).Draw(d.T, "who")
+	subject := login[:3] // who is called otherwise now stays who she was
+	groups := rapid.SampledFrom([][]string{nil, {"Nurses"}}).Draw(d.T, "groups")
+	amr := rapid.SampledFrom([][]string{{"pwd"}, {"otp", "pwd"}}).Draw(d.T, "amr")
+	d.w.try(registry.BeginSession{ID: fmt.Sprint("s-", d.w.registry.Snapshot().Revision), Node: d.some().id, // refused at another's machine
+		Who:  registry.Identity{Issuer: "https://id.example", Subject: subject, Login: login, Groups: groups, AMR: amr, At: time.Now().Add(-time.Minute)},
+		Life: time.Duration(rapid.IntRange(1, 12).Draw(d.T, "life")) * time.Hour})
+}
+
+func (d *drama) signOut() { d.w.do(registry.EndSessions{Node: d.some().id}) }
+
+func (d *drama) shutOut() {
+	if rapid.Bool().Draw(d.T, "out") {
+		d.w.do(registry.DisableUser{User: "ben@clinic.example"})
+	} else {
+		d.w.try(registry.EnableUser{User: "ben@clinic.example"}) // refused before it was known
+	}
+}
+
+func (d *drama) require() {
+	d.w.do(registry.RequireSignIn{Required: rapid.Bool().Draw(d.T, "required")})
 }
 
 func (d *drama) tag()   { d.w.do(registry.TagNode{Node: d.some().id, Tags: d.tags()}) }

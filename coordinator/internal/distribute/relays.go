@@ -41,11 +41,11 @@ func (h *Hub) relaysFor(s *stream) *wire.Relays {
 		return nil
 	}
 	due := !s.offer.renew.IsZero() && !h.cfg.Now().Before(s.offer.renew)
-	if s.offer.round == h.relayRound && s.offer.approved == n.Approved && !due {
+	if s.offer.round == h.relayRound && s.offer.approved == h.state.Admitted(n) && !due {
 		return nil
 	}
-	s.offer = offer{round: h.relayRound, approved: n.Approved, node: n.Key}
-	if !n.Approved {
+	s.offer = offer{round: h.relayRound, approved: h.state.Admitted(n), node: n.Key}
+	if !h.state.Admitted(n) {
 		return new(wire.Relays)
 	}
 	return &wire.Relays{Relays: h.offered}

@@ -68,7 +68,8 @@ func (h *Hub) selfRecord(id string) wire.SelfRecord {
 	return wire.SelfRecord{
 		ID: n.ID, Name: n.Name, NodeKey: n.Key, Addresses: n.Addresses, Routes: n.Routes(),
 		Prefixes: h.mesh.Prefixes(id), Owner: h.mesh.Owner(id), Ranges: h.state.Ranges(), Domain: h.state.Domain,
-		Facts: h.mesh.Facts(id), Pending: !n.Approved, Tags: n.Tags, User: n.User,
+		Facts: h.mesh.Facts(id), Pending: !h.state.Admitted(n), Tags: n.Tags, User: n.User,
+		SignIn: h.state.SignIn, Sessions: sessionsAt(h.state, id),
 	}
 }
 

@@ -14,7 +14,7 @@ func (h *Hub) rebuild(state *registry.State) {
 	if err != nil {
 		h.cfg.Log.Error("the policy in force cannot be read: everything is denied", "error", err)
 	}
-	h.mesh = Compiled(state, pol)
+	h.mesh = compiled(state, pol, state.SignIn)
 	clear(h.rules)
 	h.forgetMissing()
 	for _, s := range h.streams {
@@ -61,8 +61,14 @@ func (h *Hub) catchUp() {
 		h.rebuild(state)
 		return
 	}
+	was := h.state
 	h.state = state
 	nodes, edited, observed := map[string]bool{}, false, false // whether it is new
+	touch := func(ids ...string) {
+		for _, id := range ids {
+			nodes[id] = nodes[id]
+		}
+	}
 	for _, e := range entries {
 		if e.Revision > state.Revision {
 			break // heard of in the next turn, with its state
@@ -71,8 +77,19 @@ func (h *Hub) catchUp() {
 		case registry.NodeEnrolled:
 			nodes[v.Node.ID] = true
 		case registry.NodeChanged:
-			fresh := nodes[v.Node.ID]
-			nodes[v.Node.ID] = fresh
+			touch(v.Node.ID)
+		case registry.SessionPut:
+			touch(v.Session.Node)
+		case registry.SessionsEnded:
+			touch(v.Node)
+		case registry.UserPut:
+			touch(was.MachinesOf(v.User.ID)...)
+			touch(state.MachinesOf(v.User.ID)...)
+		case registry.UserForgotten:
+			touch(was.MachinesOf(v.ID)...)
+		case registry.SignInRequired:
+			edited = true
+			h.tellSelves()
 		case registry.NodeRemoved:
 			h.revoke(v.Revocation, e.Revision)
 		case registry.RevocationTaken:
@@ -97,13 +114,22 @@ func (h *Hub) catchUp() {
 	}
 }
 
+// tellSelves tells every node of itself anew.
+func (h *Hub) tellSelves() {
+	for _, s := range h.streams {
+		s.self = true
+		h.touch(s)
+	}
+}
+
 // edit compiles the policy in force.
 func (h *Hub) edit() {
 	pol, err := h.state.Policy().Parsed()
 	if err != nil {
 		h.cfg.Log.Error("the policy in force cannot be read: everything is denied", "error", err)
 	}
-	for _, s := range append(h.apply(h.mesh.SetPolicy(pol)), h.weigh()...) {
+	due := append(h.apply(h.mesh.SetPolicy(pol)), h.apply(h.mesh.RequireSignIn(h.state.SignIn))...)
+	for _, s := range append(due, h.weigh()...) {
 		s.watched = true
 		h.touch(s)
 	}
@@ -130,7 +156,7 @@ func (h *Hub) update(id string, fresh bool) {
 	before := subject.record
 	subject.record = nil
 	var due []*stream
-	if n.Approved {
+	if h.state.Admitted(n) {
 		due = h.apply(h.mesh.Put(h.weighed(n)))
 	} else {
 		due = h.apply(h.mesh.Remove(id))

@@ -48,7 +48,7 @@ func (c BeginSession) check() error {
 // machine that is nobody's own, one sits at a time.
 func (d *decision) begin(n *Node, u *User, c BeginSession) {
 	login := Login{At: earlier(c.Who.At.UTC().Truncate(time.Second), d.now), AMR: slices.Compact(slices.Sorted(slices.Values(c.Who.AMR))), ACR: c.Who.ACR}
-	s := Session{ID: c.ID, Node: n.ID, User: u.ID, Login: u.Login, Begun: d.now, Heard: d.now, Until: d.now.Add(c.Life)}
+	s := Session{ID: c.ID, Node: n.ID, User: u.ID, Login: u.Login, Begun: d.now, Heard: d.now, Until: d.now.Add(c.Life).Truncate(time.Second)}
 	var gone []string
 	for _, other := range d.state.SessionsAt(n.ID) {
 		switch {

@@ -73,6 +73,22 @@ func (s *State) Admitted(n *Node) bool {
 	return n.Approved && !(known && u.Disabled)
 }
 
+// MachinesOf gives the ids of the nodes that a person owns or sits at. It looks at
+// all nodes.
+func (s *State) MachinesOf(user string) (ids []string) {
+	u, ok := s.User(user)
+	if !ok {
+		return nil
+	}
+	for n := range s.Nodes() {
+		sits := func(one *Session) bool { return one.User == user }
+		if strings.ToLower(n.Owner()) == u.Login || slices.ContainsFunc(s.SessionsAt(n.ID), sits) {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
+}
+
 func (s *State) putUser(u *User) {
 	if old, known := s.users.Get(u.ID); known && old.Login != u.Login {
 		s.byLogin = s.byLogin.Without(old.Login)
