@@ -35,6 +35,13 @@ func (m *Mesh) classFor(sign []selector) *class {
 	if c, ok := m.classes[key]; ok {
 		return c
 	}
+	c := m.newClass(key, sign)
+	m.classes[c.key], m.byNum[c.num] = c, c
+	return c
+}
+
+// newClass makes the class of a signature, of which the mesh knows nothing yet.
+func (m *Mesh) newClass(key string, sign []selector) *class {
 	texts := make([]string, len(sign))
 	c := &class{key: key, sign: slices.Clone(sign)}
 	for i, id := range sign {
@@ -45,7 +52,6 @@ func (m *Mesh) classFor(sign []selector) *class {
 	c.human, c.zone = has(sign, m.book.member), m.book.zoneOf(sign)
 	c.num = acl.Class(hash64(strings.Join(texts, "\n")))
 	c.asSrc, c.asDst = sortedSet(c.asSrc), sortedSet(c.asDst)
-	m.classes[c.key], m.byNum[c.num] = c, c
 	return c
 }
 

@@ -309,7 +309,9 @@ func TestPolicyTests(t *testing.T) {
 	{"id": "ward", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:443"]},
 	{"id": "own", "src": ["autogroup:member"], "dst": ["autogroup:self"], "ip": ["udp:53"]},
 	{"id": "scan", "src": ["tag:db"], "dst": ["printer", "vlan"], "ip": ["*"]},
-	{"id": "half", "src": ["100.64.0.1"], "dst": ["tag:db"], "ip": ["tcp:22"]}],`
+	{"id": "half", "src": ["100.64.0.1"], "dst": ["tag:db"], "ip": ["tcp:22"]},
+	{"id": "lower", "src": ["10.33.0.0/17"], "dst": ["tag:db"], "ip": ["tcp:2222"]},
+	{"id": "all", "src": ["tag:gw"], "dst": ["*"], "ip": ["tcp:515"]}],`
 	tests := []struct{ test, want string }{
 		{`{"src": "ada@h", "accept": ["tag:ehr:443", "ehr4:443", "autogroup:self:53"], "deny": ["tag:ehr:22", "cyd@h:53", "tag:db:443"]}`, ""},
 		{`{"src": "ada@h", "accept": ["tag:db:22"]}`, "must reach tag:db:22, but no rule lets it"}, // the phone does not
@@ -327,6 +329,10 @@ func TestPolicyTests(t *testing.T) {
 		{`{"src": "100.64.0.0/24", "deny": ["tag:db:22"]}`, "must not reach"},
 		{`{"src": "*", "deny": ["tag:ehr:22"]}`, ""},
 		{`{"src": "*", "deny": ["tag:ehr:443"]}`, "must not reach"},
+		{`{"src": "10.33.0.0/16", "accept": ["tag:db:2222"]}`, "10.33.128.0 must reach"}, // of a network every part counts
+		{`{"src": "10.33.0.0/17", "accept": ["tag:db:2222"]}`, ""},
+		{`{"src": "tag:gw", "accept": ["printer:515", "100.64.9.9:515"], "deny": ["printer:9100"]}`, ""}, // * leads to what nobody has yet
+		{`{"src": "tag:gw", "deny": ["printer:515"]}`, `rule "all" `},
 	}
 	for _, tt := range tests {
 		failures := clinic(t, rules+`"tests": [`+tt.test+`]`).Test()

@@ -83,6 +83,10 @@ func (n *node) become(in Node, b *book) {
 			n.Routes = append(n.Routes, p.Masked())
 		}
 	}
+	n.Elected = slices.Clone(in.Elected)
+	for i, p := range n.Elected {
+		n.Elected[i] = p.Masked()
+	}
 	slices.SortFunc(n.Addrs, netip.Addr.Compare)
 	slices.SortFunc(n.Routes, comparePrefix)
 	slices.SortFunc(n.defaults, comparePrefix)

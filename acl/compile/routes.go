@@ -2,6 +2,7 @@ package compile
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -11,8 +12,9 @@ import (
 // them through: each that the node may send into or be reached from. It holds
 // no addresses of nodes.
 //
-// Of several routers with one prefix, the elected one carries it. Where only
-// rules with a via lead there, the first router that they name does, by its id.
+// Of several routers with one prefix, the elected one carries it. Where a rule with
+// a via leads there, and none without one to all of it, the first router that it
+// names does, by its id.
 // A default route stands for itself: whoever has one is one's own choice.
 func (m *Mesh) NextHops(id string) map[string][]netip.Prefix {
 	hops := make(map[string][]netip.Prefix)
@@ -47,7 +49,9 @@ func (m *Mesh) routes() []netip.Prefix {
 	return slices.Compact(all)
 }
 
-// hop gives the router through which a node reaches a prefix, or nil.
+// hop gives the router through which a node reaches a prefix, or nil. A via leads
+// past the election, unless a rule without one opens all of the prefix: what such
+// a rule opens of a part of it, each router lets in.
 func (m *Mesh) hop(viewer *node, prefix netip.Prefix) *node {
 	e, ok := m.table.Get(prefix)
 	if !ok {
@@ -55,38 +59,56 @@ func (m *Mesh) hop(viewer *node, prefix netip.Prefix) *node {
 	}
 	routers := slices.SortedFunc(slices.Values(e.routers), func(a, b *node) int { return cmp.Compare(a.ID, b.ID) })
 	inside := m.classesIn(nil, prefix)
-	leads, plain := m.leads(viewer, inside)
-	if plain || m.admits(viewer, inside) {
-		if i := slices.IndexFunc(routers, func(n *node) bool { return slices.Contains(n.Elected, prefix) }); i >= 0 {
-			return routers[i]
-		}
-		return routers[0]
-	}
-	for _, router := range routers {
-		if slices.ContainsFunc(leads, router.profile.lands) {
-			return router
+	if !slices.Contains(inside, e.class) || !m.sends(viewer, []*class{e.class}) {
+		leads := m.leads(viewer, inside)
+		for _, router := range routers {
+			if slices.ContainsFunc(leads, router.profile.lands) {
+				return router
+			}
 		}
 	}
-	return nil
+	if !m.sends(viewer, inside) && !m.admits(viewer, inside) {
+		return nil
+	}
+	if i := slices.IndexFunc(routers, func(n *node) bool { return slices.Contains(n.Elected, prefix) }); i >= 0 {
+		return routers[i]
+	}
+	return routers[0]
 }
 
-// leads gives the parts with a via that let a node send into classes, and
-// tells whether one without a via does.
-func (m *Mesh) leads(viewer *node, into []*class) (parts []*part, plain bool) {
-	for _, c := range viewer.profile.classes {
-		for _, d := range into {
-			for at := range common(c.asSrc, d.asDst) {
-				switch p := m.book.parts[at]; {
-				case p.self || p.internet:
-				case p.via != anyWay:
-					parts = append(parts, p)
-				case len(p.app) == 0:
-					return nil, true
+// sends tells whether a part without a via lets a node send into classes.
+func (m *Mesh) sends(viewer *node, into []*class) bool {
+	for p := range m.into(viewer, into) {
+		if p.via == anyWay && len(p.app) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// leads gives the parts with a via that let a node send into classes.
+func (m *Mesh) leads(viewer *node, into []*class) (parts []*part) {
+	for p := range m.into(viewer, into) {
+		if p.via != anyWay {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// into yields the parts that lead from a node into classes that somebody routes.
+func (m *Mesh) into(viewer *node, classes []*class) iter.Seq[*part] {
+	return func(yield func(*part) bool) {
+		for _, c := range viewer.profile.classes {
+			for _, d := range classes {
+				for at := range common(c.asSrc, d.asDst) {
+					if p := m.book.parts[at]; !p.self && !p.internet && !yield(p) {
+						return
+					}
 				}
 			}
 		}
 	}
-	return parts, false
 }
 
 // admits tells whether a part that lands on a node lets classes in.

@@ -89,7 +89,8 @@ func samePerson(a, b *Node) bool {
 
 // maps tells whether a rule is about an account of a node. A rule that gives
 // people the account of their own name gives it on their own machines too,
-// wherever else it leads: so the dialect has it.
+// wherever else it leads: so the dialect has it. It never gives root, which a rule
+// must name: whoever gets a login root@DOMAIN would else be root everywhere.
 func (r *sshRule) maps(src, dst *Node, login string) bool {
 	leads := slices.ContainsFunc(r.dsts, func(target func(src, dst *Node) bool) bool { return target(src, dst) })
 	return slices.ContainsFunc(r.Users, func(u policy.SSHUser) bool {
@@ -97,7 +98,7 @@ func (r *sshRule) maps(src, dst *Node, login string) bool {
 		case policy.NonRoot:
 			return leads && login != "root"
 		case policy.LocalPart:
-			own := len(src.Tags) == 0 && login != "" && src.User == login+"@"+u.Domain
+			own := len(src.Tags) == 0 && login != "" && login != "root" && src.User == login+"@"+u.Domain
 			return own && (leads || len(r.dsts) > 0 && samePerson(src, dst))
 		}
 		return leads && u.Login == login

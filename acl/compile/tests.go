@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"go4.org/netipx"
+
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
@@ -179,21 +181,46 @@ func (m *Mesh) deviceOf(n *node) device {
 	return d
 }
 
-// netDevices gives an address as one device, and of a prefix one device for
-// everything in it that the policy can tell apart.
+// netDevices gives an address as one device, and of a prefix one device for each
+// part that the policy can tell apart: one begins where the prefix does, and where
+// something inside it begins or has ended.
 func (m *Mesh) netDevices(label string, prefix netip.Prefix) []device {
-	first := prefix.Addr()
-	one := device{label: label, places: []devicePlace{{m.locate(first), first.Is4()}}}
-	one.owner = one.places[0].owner
-	all := []device{one}
-	if prefix.IsSingleIP() {
-		return all
+	starts := []netip.Addr{prefix.Addr()}
+	if !prefix.IsSingleIP() {
+		for inner := range m.table.Subnets(prefix) {
+			starts = append(starts, inner.Addr(), netipx.PrefixLastIP(inner).Next())
+		}
+		slices.SortFunc(starts, netip.Addr.Compare)
+		starts = slices.Compact(starts)
 	}
-	for inner := range m.table.Subnets(prefix) {
-		p := m.locate(inner.Addr())
-		all = append(all, device{label: inner.String(), owner: p.owner, places: []devicePlace{{p, first.Is4()}}})
+	var all []device
+	for _, a := range starts {
+		if !prefix.Contains(a) {
+			continue
+		}
+		p := m.judgedPlace(a)
+		one := device{label: a.String(), owner: p.owner, places: []devicePlace{{p, a.Is4()}}}
+		if len(all) == 0 {
+			one.label = label
+		}
+		all = append(all, one)
 	}
 	return all
+}
+
+// judgedPlace is locate for a test. What nobody has or routes is judged by the
+// rules' words alone, as if somebody did: so * is one of those that lead there.
+func (m *Mesh) judgedPlace(a netip.Addr) place {
+	p := m.locate(a)
+	if p.reachable || m.contested(a) || m.book.anyDst == unused {
+		return p
+	}
+	sign := []selector{m.book.anyDst}
+	if p.class != nil {
+		sign = sortedSet(append(sign, p.class.sign...))
+	}
+	p.class = m.newClass(signKey(sign), sign)
+	return p
 }
 
 // expect judges one expectation, and gives the rule that decides.

@@ -67,8 +67,8 @@ func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability
 	return parts.all
 }
 
-// grantService reads "*", "22", "80-443", "tcp:22,80" or "icmp:*". A bare number
-// is a port, never a protocol.
+// grantService reads "*", "22", "80-443", "tcp:22,80" or "icmp:*", where "*:22" is as
+// "22". A bare number is a port, never a protocol.
 func grantService(text string) ([]acl.Service, *complaint) {
 	name, portText, hasProtocol := strings.Cut(text, ":")
 	if !hasProtocol {
@@ -78,9 +78,9 @@ func grantService(text string) ([]acl.Service, *complaint) {
 		}
 	}
 	var protocols []acl.Protocol
-	if hasProtocol {
+	if name = strings.TrimSpace(name); hasProtocol && name != "*" {
 		var bad *complaint
-		if protocols, bad = protocol(strings.TrimSpace(name)); bad != nil {
+		if protocols, bad = protocol(name); bad != nil {
 			return nil, bad
 		}
 		if protocols == nil {

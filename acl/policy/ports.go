@@ -66,12 +66,13 @@ func number(text string, most int) (int, bool) {
 	return n, err == nil && n <= most
 }
 
-// protocol reads a protocol's name or number. Empty gives nil: the default ones.
+// protocol reads a protocol's name, in any letter case, or number. Empty gives nil:
+// the default ones.
 func protocol(text string) ([]acl.Protocol, *complaint) {
 	if text == "" {
 		return nil, nil
 	}
-	if p, ok := protocolNamed(text); ok {
+	if p, ok := protocolNamed(strings.ToLower(text)); ok {
 		return []acl.Protocol{p}, nil
 	}
 	if n, ok := number(text, 255); ok {
@@ -83,7 +84,7 @@ func protocol(text string) ([]acl.Protocol, *complaint) {
 
 func protocolNamed(name string) (acl.Protocol, bool) {
 	switch name {
-	case "icmp":
+	case "icmp", "icmpv4":
 		return acl.ICMP, true
 	case "igmp":
 		return 2, true
@@ -97,6 +98,8 @@ func protocolNamed(name string) (acl.Protocol, bool) {
 		return 9, true
 	case "udp":
 		return acl.UDP, true
+	case "dccp":
+		return 33, true
 	case "gre":
 		return 47, true
 	case "esp":

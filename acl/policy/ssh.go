@@ -131,8 +131,11 @@ func (r *ruleReader) checkPeriod(m member) time.Duration {
 		return DefaultCheckPeriod
 	}
 	it, ok := r.text(m.value, `"checkPeriod"`)
-	if !ok || it.text == "always" {
+	switch {
+	case !ok || it.text == "always":
 		return 0
+	case it.text == "":
+		return DefaultCheckPeriod
 	}
 	period, err := time.ParseDuration(it.text)
 	var bad *complaint

@@ -49,7 +49,7 @@ func TestSSHOfTheDialect(t *testing.T) {
 		{"period always", with(`"checkPeriod": " always "`), ""}, {"period null", with(`"checkPeriod": null`), ""},
 		{"period too long", with(`"checkPeriod": "200h"`), "checkPeriod 200h0m0s is above the max (168h)"}, {"period a second too long", with(`"checkPeriod": "168h0m1s"`), "checkPeriod 168h0m1s is above the max (168h)"},
 		{"period below 0", with(`"checkPeriod": "-1s"`), `checkPeriod="-1s": is below 0`}, {"period of words", with(`"checkPeriod": "a day"`), "is no duration"},
-		{"period empty", with(`"checkPeriod": ""`), "is no duration"}, {"period a number", with(`"checkPeriod": 12`), "must be a string"},
+		{"period empty", with(`"checkPeriod": ""`), ""}, {"period a number", with(`"checkPeriod": 12`), "must be a string"},
 		{"period of an accept rule", sshRule(`"action": "accept", "checkPeriod": "12h"`), ""},
 		{"acceptEnv", with(`"acceptEnv": ["LANG", "GIT_*", "?"]`), ""}, {"acceptEnv null", with(`"acceptEnv": null`), ""},
 		{"acceptEnv empty", with(`"acceptEnv": ["LANG", " "]`), "a variable has a name"},

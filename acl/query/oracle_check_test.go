@@ -249,7 +249,7 @@ func (w *world) checkSSH(r sshRule) error {
 }
 
 func checkPeriod(text *string) error {
-	if text == nil || *text == "always" {
+	if text == nil || *text == "always" || strings.TrimSpace(*text) == "" {
 		return nil
 	}
 	d, err := time.ParseDuration(*text)

@@ -96,6 +96,11 @@ func newWorld(q question, p policyFile) *world {
 		for _, a := range q.Nodes[i].written() {
 			w.claims[a]++
 		}
+		for _, prefixes := range [][]netip.Prefix{q.Nodes[i].Approved, q.Nodes[i].Primary} {
+			for k, p := range prefixes {
+				prefixes[k] = p.Masked()
+			}
+		}
 	}
 	return w
 }

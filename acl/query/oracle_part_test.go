@@ -141,5 +141,11 @@ func (w *world) answersFor(at *device, a netip.Addr) bool {
 	if spaceOfPrefixes(at.subnets()).has(a) {
 		return true
 	}
-	return spaceOfPrefixes(at.exits()).has(a) && !w.meshSpace().has(a)
+	return w.beyond(at, a)
+}
+
+// beyond says whether an address is reached through an exit node alone.
+func (w *world) beyond(at *device, a netip.Addr) bool {
+	routed := slices.Concat(w.addrs(at), spaceOfPrefixes(at.subnets()))
+	return spaceOfPrefixes(at.exits()).has(a) && !routed.has(a) && !w.meshSpace().has(a)
 }

@@ -110,7 +110,7 @@ func (s service) passes(proto, port int) bool {
 }
 
 func protoNames() map[string]int {
-	return map[string]int{"tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP, "icmp": protoICMP, "gre": protoGRE,
+	return map[string]int{"tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP, "icmp": protoICMP, "icmpv4": protoICMP, "dccp": 33, "gre": protoGRE,
 		"igmp": 2, "ipv4": 4, "ip-in-ip": 4, "egp": 8, "igp": 9, "esp": 50, "ah": 51}
 }
 
@@ -120,7 +120,7 @@ func parseProto(text string) ([]int, error) {
 	if text == "" {
 		return []int{protoTCP, protoUDP, protoICMP, protoICMPv6}, nil
 	}
-	if n, ok := protoNames()[text]; ok {
+	if n, ok := protoNames()[strings.ToLower(text)]; ok {
 		return []int{n}, nil
 	}
 	n, err := strconv.Atoi(text)
@@ -171,7 +171,7 @@ func parseIP(text string) ([]service, error) {
 	if !ok {
 		proto, ports = "", proto
 	}
-	protos, err := parseProto(proto)
+	protos, err := parseProto(strings.TrimPrefix(proto, "*"))
 	if err != nil {
 		return nil, err
 	}

@@ -47,19 +47,16 @@ func (w *world) approvedSubnets() []netip.Prefix {
 	return all
 }
 
-// hop is by whom a viewer reaches a prefix: by the elected router if any plain
-// rule is a reason, or if it may be reached from there; else by the first on
-// which a rule with via lands; nil if it is not given the prefix.
+// hop is by whom a viewer reaches a prefix: by the first on which a rule with via
+// lands, unless a plain rule opens all of the prefix; else by the elected router if
+// a plain rule opens any of it, or if the viewer may be reached from there; nil if
+// it is not given the prefix.
 func (w *world) hop(viewer *device, p netip.Prefix) *device {
 	prefix := spaceOfPrefixes([]netip.Prefix{p})
 	var via *device
+	reason, whole := false, false
 	for _, q := range w.parts() {
-		if q.self() {
-			continue
-		}
-		if w.lands(q, viewer) && w.admits(q, viewer).overlaps(prefix) {
-			return w.elected(p)
-		}
+		reason = reason || !q.self() && w.lands(q, viewer) && w.admits(q, viewer).overlaps(prefix)
 	}
 	for i := range w.Nodes {
 		at := &w.Nodes[i]
@@ -72,13 +69,20 @@ func (w *world) hop(viewer *device, p netip.Prefix) *device {
 			}
 			switch {
 			case len(q.via) == 0 && q.opens():
-				return w.elected(p)
+				reason = true
+				whole = whole || w.reaches(q, at).holds(prefix[0])
 			case len(q.via) > 0 && via == nil:
 				via = at
 			}
 		}
 	}
-	return via
+	if via != nil && !whole {
+		return via
+	}
+	if reason {
+		return w.elected(p)
+	}
+	return nil
 }
 
 // elected is the router that is primary of a prefix, else the first of it.

@@ -57,7 +57,7 @@ func (w *world) sshLogin(r sshRule, to, from *device, login string) bool {
 	leads := w.sshTo(r, to, from)
 	for _, user := range trim(r.Users) {
 		if domain, ok := strings.CutPrefix(user, "localpart:*@"); ok {
-			if !from.tagged() && from.User == login+"@"+domain && (leads || len(r.Dst) > 0 && samePerson(to, from)) {
+			if !from.tagged() && login != "root" && from.User == login+"@"+domain && (leads || len(r.Dst) > 0 && samePerson(to, from)) {
 				return true
 			}
 			continue

@@ -148,7 +148,7 @@ func (w *world) opened(test policyTest, text string, protos []int, every bool) (
 }
 
 // testEnds are the ends that a name of a test stands for. An address stands for
-// itself, whether a node has it or not.
+// itself, whether a node has it or not. That of somebody on the internet is nobody's.
 func (w *world) testEnds(alias string) []testEnd {
 	var out []testEnd
 	literal, isLiteral := w.literal(alias)
@@ -163,7 +163,7 @@ func (w *world) testEnds(alias string) []testEnd {
 	}
 	addr := literal[0].lo
 	for i := range w.Nodes {
-		if d := &w.Nodes[i]; w.answersFor(d, addr) {
+		if d := &w.Nodes[i]; w.answersFor(d, addr) && !w.beyond(d, addr) {
 			e := testEnd{at: d, addrs: []netip.Addr{addr}}
 			if slices.Contains(d.written(), addr) {
 				e.self = d

@@ -58,6 +58,21 @@ func TestServeAnswersEachLineByItself(t *testing.T) {
 	}
 }
 
+// TestUnsupported: what the language has and nothing obeys is not called wrong, unless
+// something else is. Of that is told first, wherever it stands.
+func TestUnsupported(t *testing.T) {
+	for _, tt := range []struct{ src, want, message string }{
+		{`\"svc:web\"`, "unsupported", "policy:1:20: src=\"svc:web\": svc: names are not supported yet"},
+		{`\"svc:web\", \"tag:x\"`, "error", "policy:1:31: src=tag not found: \"tag:x\""},
+	} {
+		var a struct{ Compile, Message string }
+		line := query.Answer([]byte(`{"v":1,"policy":"{\"grants\":[{\"src\":[` + tt.src + `],\"dst\":[\"*\"],\"ip\":[\"*\"]}]}","ask":{"peers":["a"]}}`))
+		if err := json.Unmarshal(line, &a); err != nil || a.Compile != tt.want || !strings.HasPrefix(a.Message, tt.message) || bytes.Contains(line, []byte("peers")) {
+			t.Errorf("%s: answered %s, want %s with %q", tt.src, line, tt.want, tt.message)
+		}
+	}
+}
+
 // FuzzAnswer: whatever is asked, there is one JSON object in one line.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"v":1,"id":"one","policy":"{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"ip\":[\"*\"],\"app\":{\"a.b/c\":[{}]}}]}","nodes":[{"name":"a","user":"a@b","ipv4":"100.64.0.1","approved":["10.0.0.0/8","0.0.0.0/0"]}],"ask":{"reach":{"src":[{"ip":"10.0.0.1"}],"dst":[{"ip":"8.8.8.8","node":"a"}],"probes":[[6,1],[1,0],[47,0]]},"peers":["a"],"routes":["a"],"caps":["a"],"approve":["a"],"attrs":["x"],"ssh":{"nodes":["a"],"logins":["root"]}}}`))
