@@ -32,6 +32,7 @@ func operatorRoutes() map[string]string {
 		"Status": "read", "ListNodes": "read", "GetNode": "read", "ListRoutes": "read", "ListTokens": "read",
 		"GetPolicy": "read", "CheckPolicy": "read", "TestPolicy": "read", "ExplainPolicy": "read", "ReachPolicy": "read", "DiffPolicy": "read", "LogPolicy": "read",
 		"ApproveNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
+		"ListUsers": "read", "ListSessions": "read", "DisableUser": "users", "EnableUser": "users", "EndSession": "users", "RequireSignIn": "policy",
 		"CreateToken": "tokens", "RevokeToken": "tokens", "SetPolicy": "policy", "ConfirmPolicy": "policy", "RollBackPolicy": "policy",
 		"ListAudit": "audit", "VerifyAudit": "audit", "ExportAudit": "audit", "Backup": "backup",
 	}
@@ -40,12 +41,13 @@ func operatorRoutes() map[string]string {
 // nodeRoutes says for each route of the node API whether a key that is not of
 // the mesh may reach it. No key that was revoked reaches any but Enrol, which refuses it.
 func nodeRoutes() map[string]bool {
-	return map[string]bool{"Enrol": true, "Renew": false, "Follow": false, "Acknowledge": false, "Report": false, "Surrender": false, "LookupRules": false}
+	return map[string]bool{"Enrol": true, "Renew": false, "Follow": false, "Acknowledge": false, "Report": false, "Surrender": false, "LookupRules": false,
+		"BeginLogin": false, "AwaitLogin": false, "Logout": false}
 }
 
 // implies says which scopes may read as well.
 func implies(held, wanted string) bool {
-	return held == wanted || wanted == "read" && slices.Contains([]string{"nodes", "tokens", "policy"}, held)
+	return held == wanted || wanted == "read" && slices.Contains([]string{"nodes", "tokens", "users", "policy"}, held)
 }
 
 // nowhere are routes that must not be on any listener of the TLS port or the socket.
@@ -107,7 +109,7 @@ func (r *running) walkAsNodes(t *testing.T, secret string, nodeAPI, adminAPI map
 		check("a revoked key", route, post(t, former.http, base+route, nil), outsider)
 		check("nobody", route, post(t, nobody, base+route, nil), broken)
 	}
-	_, all := r.token(adminToken("read", "nodes", "tokens", "policy", "audit", "backup"))
+	_, all := r.token(adminToken("read", "nodes", "tokens", "users", "policy", "audit", "backup"))
 	for _, route := range slices.Concat(slices.Collect(maps.Values(adminAPI)), nowhere()) {
 		check("a node", route, post(t, member.http, base+route, nil), absent)
 		check("a node with an admin token", route, post(t, member.http, base+route, bearer(all)), absent)
@@ -121,7 +123,7 @@ func bearer(secret string) http.Header {
 }
 
 func (r *running) walkAsOperators(t *testing.T, enrolSecret string, nodeAPI, adminAPI map[string]string) {
-	revokedID, revoked := r.token(adminToken("read", "nodes", "tokens", "policy", "audit", "backup"))
+	revokedID, revoked := r.token(adminToken("read", "nodes", "tokens", "users", "policy", "audit", "backup"))
 	if _, err := r.root.RevokeToken(t.Context(), connect.NewRequest(&admin.RevokeTokenRequest{Id: revokedID})); err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,21 @@ const (
 	// AdminServiceApproveRouteProcedure is the fully-qualified name of the AdminService's ApproveRoute
 	// RPC.
 	AdminServiceApproveRouteProcedure = "/cordon.admin.v1.AdminService/ApproveRoute"
+	// AdminServiceListUsersProcedure is the fully-qualified name of the AdminService's ListUsers RPC.
+	AdminServiceListUsersProcedure = "/cordon.admin.v1.AdminService/ListUsers"
+	// AdminServiceDisableUserProcedure is the fully-qualified name of the AdminService's DisableUser
+	// RPC.
+	AdminServiceDisableUserProcedure = "/cordon.admin.v1.AdminService/DisableUser"
+	// AdminServiceEnableUserProcedure is the fully-qualified name of the AdminService's EnableUser RPC.
+	AdminServiceEnableUserProcedure = "/cordon.admin.v1.AdminService/EnableUser"
+	// AdminServiceListSessionsProcedure is the fully-qualified name of the AdminService's ListSessions
+	// RPC.
+	AdminServiceListSessionsProcedure = "/cordon.admin.v1.AdminService/ListSessions"
+	// AdminServiceEndSessionProcedure is the fully-qualified name of the AdminService's EndSession RPC.
+	AdminServiceEndSessionProcedure = "/cordon.admin.v1.AdminService/EndSession"
+	// AdminServiceRequireSignInProcedure is the fully-qualified name of the AdminService's
+	// RequireSignIn RPC.
+	AdminServiceRequireSignInProcedure = "/cordon.admin.v1.AdminService/RequireSignIn"
 	// AdminServiceGetPolicyProcedure is the fully-qualified name of the AdminService's GetPolicy RPC.
 	AdminServiceGetPolicyProcedure = "/cordon.admin.v1.AdminService/GetPolicy"
 	// AdminServiceSetPolicyProcedure is the fully-qualified name of the AdminService's SetPolicy RPC.
@@ -109,6 +124,13 @@ type AdminServiceClient interface {
 	TagNode(context.Context, *connect.Request[TagNodeRequest]) (*connect.Response[TagNodeResponse], error)
 	ListRoutes(context.Context, *connect.Request[ListRoutesRequest]) (*connect.Response[ListRoutesResponse], error)
 	ApproveRoute(context.Context, *connect.Request[ApproveRouteRequest]) (*connect.Response[ApproveRouteResponse], error)
+	ListUsers(context.Context, *connect.Request[ListUsersRequest]) (*connect.Response[ListUsersResponse], error)
+	DisableUser(context.Context, *connect.Request[DisableUserRequest]) (*connect.Response[DisableUserResponse], error)
+	EnableUser(context.Context, *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error)
+	ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error)
+	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
+	// RequireSignIn says whether people must be signed in for what the policy lets them do.
+	RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
 	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
@@ -201,6 +223,42 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceApproveRouteProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("ApproveRoute")),
+			connect.WithClientOptions(opts...),
+		),
+		listUsers: connect.NewClient[ListUsersRequest, ListUsersResponse](
+			httpClient,
+			baseURL+AdminServiceListUsersProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListUsers")),
+			connect.WithClientOptions(opts...),
+		),
+		disableUser: connect.NewClient[DisableUserRequest, DisableUserResponse](
+			httpClient,
+			baseURL+AdminServiceDisableUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("DisableUser")),
+			connect.WithClientOptions(opts...),
+		),
+		enableUser: connect.NewClient[EnableUserRequest, EnableUserResponse](
+			httpClient,
+			baseURL+AdminServiceEnableUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("EnableUser")),
+			connect.WithClientOptions(opts...),
+		),
+		listSessions: connect.NewClient[ListSessionsRequest, ListSessionsResponse](
+			httpClient,
+			baseURL+AdminServiceListSessionsProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListSessions")),
+			connect.WithClientOptions(opts...),
+		),
+		endSession: connect.NewClient[EndSessionRequest, EndSessionResponse](
+			httpClient,
+			baseURL+AdminServiceEndSessionProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("EndSession")),
+			connect.WithClientOptions(opts...),
+		),
+		requireSignIn: connect.NewClient[RequireSignInRequest, RequireSignInResponse](
+			httpClient,
+			baseURL+AdminServiceRequireSignInProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RequireSignIn")),
 			connect.WithClientOptions(opts...),
 		),
 		getPolicy: connect.NewClient[GetPolicyRequest, GetPolicyResponse](
@@ -303,6 +361,12 @@ type adminServiceClient struct {
 	tagNode        *connect.Client[TagNodeRequest, TagNodeResponse]
 	listRoutes     *connect.Client[ListRoutesRequest, ListRoutesResponse]
 	approveRoute   *connect.Client[ApproveRouteRequest, ApproveRouteResponse]
+	listUsers      *connect.Client[ListUsersRequest, ListUsersResponse]
+	disableUser    *connect.Client[DisableUserRequest, DisableUserResponse]
+	enableUser     *connect.Client[EnableUserRequest, EnableUserResponse]
+	listSessions   *connect.Client[ListSessionsRequest, ListSessionsResponse]
+	endSession     *connect.Client[EndSessionRequest, EndSessionResponse]
+	requireSignIn  *connect.Client[RequireSignInRequest, RequireSignInResponse]
 	getPolicy      *connect.Client[GetPolicyRequest, GetPolicyResponse]
 	setPolicy      *connect.Client[SetPolicyRequest, SetPolicyResponse]
 	confirmPolicy  *connect.Client[ConfirmPolicyRequest, ConfirmPolicyResponse]
@@ -372,6 +436,36 @@ func (c *adminServiceClient) ListRoutes(ctx context.Context, req *connect.Reques
 // ApproveRoute calls cordon.admin.v1.AdminService.ApproveRoute.
 func (c *adminServiceClient) ApproveRoute(ctx context.Context, req *connect.Request[ApproveRouteRequest]) (*connect.Response[ApproveRouteResponse], error) {
 	return c.approveRoute.CallUnary(ctx, req)
+}
+
+// ListUsers calls cordon.admin.v1.AdminService.ListUsers.
+func (c *adminServiceClient) ListUsers(ctx context.Context, req *connect.Request[ListUsersRequest]) (*connect.Response[ListUsersResponse], error) {
+	return c.listUsers.CallUnary(ctx, req)
+}
+
+// DisableUser calls cordon.admin.v1.AdminService.DisableUser.
+func (c *adminServiceClient) DisableUser(ctx context.Context, req *connect.Request[DisableUserRequest]) (*connect.Response[DisableUserResponse], error) {
+	return c.disableUser.CallUnary(ctx, req)
+}
+
+// EnableUser calls cordon.admin.v1.AdminService.EnableUser.
+func (c *adminServiceClient) EnableUser(ctx context.Context, req *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error) {
+	return c.enableUser.CallUnary(ctx, req)
+}
+
+// ListSessions calls cordon.admin.v1.AdminService.ListSessions.
+func (c *adminServiceClient) ListSessions(ctx context.Context, req *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error) {
+	return c.listSessions.CallUnary(ctx, req)
+}
+
+// EndSession calls cordon.admin.v1.AdminService.EndSession.
+func (c *adminServiceClient) EndSession(ctx context.Context, req *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error) {
+	return c.endSession.CallUnary(ctx, req)
+}
+
+// RequireSignIn calls cordon.admin.v1.AdminService.RequireSignIn.
+func (c *adminServiceClient) RequireSignIn(ctx context.Context, req *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error) {
+	return c.requireSignIn.CallUnary(ctx, req)
 }
 
 // GetPolicy calls cordon.admin.v1.AdminService.GetPolicy.
@@ -457,6 +551,13 @@ type AdminServiceHandler interface {
 	TagNode(context.Context, *connect.Request[TagNodeRequest]) (*connect.Response[TagNodeResponse], error)
 	ListRoutes(context.Context, *connect.Request[ListRoutesRequest]) (*connect.Response[ListRoutesResponse], error)
 	ApproveRoute(context.Context, *connect.Request[ApproveRouteRequest]) (*connect.Response[ApproveRouteResponse], error)
+	ListUsers(context.Context, *connect.Request[ListUsersRequest]) (*connect.Response[ListUsersResponse], error)
+	DisableUser(context.Context, *connect.Request[DisableUserRequest]) (*connect.Response[DisableUserResponse], error)
+	EnableUser(context.Context, *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error)
+	ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error)
+	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
+	// RequireSignIn says whether people must be signed in for what the policy lets them do.
+	RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
 	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
@@ -545,6 +646,42 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceApproveRouteProcedure,
 		svc.ApproveRoute,
 		connect.WithSchema(adminServiceMethods.ByName("ApproveRoute")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceListUsersHandler := connect.NewUnaryHandler(
+		AdminServiceListUsersProcedure,
+		svc.ListUsers,
+		connect.WithSchema(adminServiceMethods.ByName("ListUsers")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceDisableUserHandler := connect.NewUnaryHandler(
+		AdminServiceDisableUserProcedure,
+		svc.DisableUser,
+		connect.WithSchema(adminServiceMethods.ByName("DisableUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceEnableUserHandler := connect.NewUnaryHandler(
+		AdminServiceEnableUserProcedure,
+		svc.EnableUser,
+		connect.WithSchema(adminServiceMethods.ByName("EnableUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceListSessionsHandler := connect.NewUnaryHandler(
+		AdminServiceListSessionsProcedure,
+		svc.ListSessions,
+		connect.WithSchema(adminServiceMethods.ByName("ListSessions")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceEndSessionHandler := connect.NewUnaryHandler(
+		AdminServiceEndSessionProcedure,
+		svc.EndSession,
+		connect.WithSchema(adminServiceMethods.ByName("EndSession")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRequireSignInHandler := connect.NewUnaryHandler(
+		AdminServiceRequireSignInProcedure,
+		svc.RequireSignIn,
+		connect.WithSchema(adminServiceMethods.ByName("RequireSignIn")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceGetPolicyHandler := connect.NewUnaryHandler(
@@ -655,6 +792,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceListRoutesHandler.ServeHTTP(w, r)
 		case AdminServiceApproveRouteProcedure:
 			adminServiceApproveRouteHandler.ServeHTTP(w, r)
+		case AdminServiceListUsersProcedure:
+			adminServiceListUsersHandler.ServeHTTP(w, r)
+		case AdminServiceDisableUserProcedure:
+			adminServiceDisableUserHandler.ServeHTTP(w, r)
+		case AdminServiceEnableUserProcedure:
+			adminServiceEnableUserHandler.ServeHTTP(w, r)
+		case AdminServiceListSessionsProcedure:
+			adminServiceListSessionsHandler.ServeHTTP(w, r)
+		case AdminServiceEndSessionProcedure:
+			adminServiceEndSessionHandler.ServeHTTP(w, r)
+		case AdminServiceRequireSignInProcedure:
+			adminServiceRequireSignInHandler.ServeHTTP(w, r)
 		case AdminServiceGetPolicyProcedure:
 			adminServiceGetPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceSetPolicyProcedure:
@@ -734,6 +883,30 @@ func (UnimplementedAdminServiceHandler) ListRoutes(context.Context, *connect.Req
 
 func (UnimplementedAdminServiceHandler) ApproveRoute(context.Context, *connect.Request[ApproveRouteRequest]) (*connect.Response[ApproveRouteResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ApproveRoute is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListUsers(context.Context, *connect.Request[ListUsersRequest]) (*connect.Response[ListUsersResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ListUsers is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) DisableUser(context.Context, *connect.Request[DisableUserRequest]) (*connect.Response[DisableUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.DisableUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) EnableUser(context.Context, *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.EnableUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ListSessions is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.EndSession is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RequireSignIn is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error) {

@@ -23,6 +23,7 @@ const (
 	ScopeRead   Scope = "read"   // nodes, routes, tokens without secrets, policy, explain, reach
 	ScopeNodes  Scope = "nodes"  // approve, remove, tag, routes
 	ScopeTokens Scope = "tokens" // create and revoke tokens
+	ScopeUsers  Scope = "users"  // disable and enable people, end their sessions
 	ScopePolicy Scope = "policy" // replace the policy
 	ScopeAudit  Scope = "audit"  // read, verify and export the audit
 	ScopeBackup Scope = "backup" // take a sealed copy of everything
@@ -30,7 +31,7 @@ const (
 
 // Scopes lists every scope, in the order of the constants.
 func Scopes() []Scope {
-	return []Scope{ScopeRead, ScopeNodes, ScopeTokens, ScopePolicy, ScopeAudit, ScopeBackup}
+	return []Scope{ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeAudit, ScopeBackup}
 }
 
 // routes says which scope each procedure asks for.
@@ -47,6 +48,12 @@ func routes() map[string]Scope {
 		AdminServiceTagNodeProcedure:        ScopeNodes,
 		AdminServiceListRoutesProcedure:     ScopeRead,
 		AdminServiceApproveRouteProcedure:   ScopeNodes,
+		AdminServiceListUsersProcedure:      ScopeRead,
+		AdminServiceDisableUserProcedure:    ScopeUsers,
+		AdminServiceEnableUserProcedure:     ScopeUsers,
+		AdminServiceListSessionsProcedure:   ScopeRead,
+		AdminServiceEndSessionProcedure:     ScopeUsers,
+		AdminServiceRequireSignInProcedure:  ScopePolicy,
 		AdminServiceGetPolicyProcedure:      ScopeRead,
 		AdminServiceSetPolicyProcedure:      ScopePolicy,
 		AdminServiceConfirmPolicyProcedure:  ScopePolicy,
@@ -83,7 +90,7 @@ func Permits(held []string, procedure string) bool {
 		return true
 	}
 	return want == ScopeRead && (slices.Contains(held, string(ScopeNodes)) ||
-		slices.Contains(held, string(ScopeTokens)) || slices.Contains(held, string(ScopePolicy)))
+		slices.Contains(held, string(ScopeTokens)) || slices.Contains(held, string(ScopeUsers)) || slices.Contains(held, string(ScopePolicy)))
 }
 
 // ParseScopes reads a list such as "read,policy". An unknown scope is an error

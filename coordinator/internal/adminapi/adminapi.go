@@ -147,6 +147,7 @@ func refusal(err error) error {
 	}{
 		{registry.ErrNotFound, connect.CodeNotFound},
 		{registry.ErrToken, connect.CodePermissionDenied},
+		{registry.ErrUser, connect.CodePermissionDenied},
 		{registry.ErrStale, connect.CodeAborted},
 		{registry.ErrUnconfirmed, connect.CodeFailedPrecondition},
 		{registry.ErrExists, connect.CodeAlreadyExists},

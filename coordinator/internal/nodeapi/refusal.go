@@ -17,6 +17,7 @@ func refusal(err error) error {
 		code connect.Code
 	}{
 		{registry.ErrToken, connect.CodePermissionDenied},
+		{registry.ErrUser, connect.CodePermissionDenied},
 		{registry.ErrRevokedKey, connect.CodePermissionDenied},
 		{registry.ErrKnownKey, connect.CodeAlreadyExists},
 		{registry.ErrStale, connect.CodeAborted},
