@@ -1,0 +1,146 @@
+package signin
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Bounds of sign-ins that are kept, ended ones included. A hospital's machines
+// may all come from one address.
+const (
+	maxInAll      = 4096
+	maxPerAddress = 96
+	maxPerNode    = 16
+	// patience is how long an address's or the desk's sign-ins that nobody has
+	// opened hold their place against new ones.
+	patience = time.Minute
+	// linger is how long after its end a sign-in still tells what became of it.
+	linger = 2 * time.Minute
+)
+
+// book holds the sign-ins under way. Who uses it holds the desk's lock.
+type book struct {
+	ids    map[digest]*signin
+	states map[digest]*signin // by the state of the attempt; at most one each
+	nodes  map[string][]*signin
+	froms  map[netip.Prefix][]*signin
+}
+
+func newBook() *book {
+	return &book{ids: map[digest]*signin{}, states: map[digest]*signin{}, nodes: map[string][]*signin{}, froms: map[netip.Prefix][]*signin{}}
+}
+
+// neighbourhood is what counts as one address: in IPv6 a whole /64 is one host's.
+func neighbourhood(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // of no address: the zero prefix, which is one neighbourhood too
+	return p
+}
+
+// add takes a sign-in in, if there is room for it or room can be made.
+func (b *book) add(now time.Time, s *signin) error {
+	b.sweep(now)
+	hood := neighbourhood(s.from)
+	if !b.room(now, b.nodes[s.node], maxPerNode, 0) || !b.room(now, b.froms[hood], maxPerAddress, patience) || !b.roomInAll(now) {
+		return ErrBusy
+	}
+	b.ids[digestOf(s.id)] = s
+	b.nodes[s.node] = append(b.nodes[s.node], s)
+	b.froms[hood] = append(b.froms[hood], s)
+	return nil
+}
+
+func (b *book) roomInAll(now time.Time) bool {
+	return len(b.ids) < maxInAll || b.room(now, slices.Collect(maps.Values(b.ids)), maxInAll, patience)
+}
+
+// room makes a place among those, if they are as many as may be: what has ended
+// goes first, then what no browser opened for longer than patient. A sign-in
+// whose page somebody is at never has to go.
+func (b *book) room(now time.Time, those []*signin, most int, patient time.Duration) bool {
+	if len(those) < most {
+		return true
+	}
+	var victim *signin
+	for _, s := range those {
+		if s.mayGo(now, patient) && (victim == nil || s.before(victim)) {
+			victim = s
+		}
+	}
+	if victim == nil {
+		return false
+	}
+	victim.conclude(Outcome{State: Refused, Reason: "a newer sign-in has taken the place of this one, which nobody opened"})
+	b.remove(victim)
+	return true
+}
+
+func (s *signin) mayGo(now time.Time, patient time.Duration) bool {
+	stage := s.stage(now)
+	return stage == ended || stage == expired || stage == opened && now.Sub(s.since) >= patient
+}
+
+// before tells which of two goes first.
+func (s *signin) before(o *signin) bool {
+	if done := s.phase == ended; done != (o.phase == ended) {
+		return done
+	}
+	return s.since.Before(o.since)
+}
+
+func (b *book) remove(s *signin) {
+	delete(b.ids, digestOf(s.id))
+	delete(b.states, digestOf(s.attempt.State))
+	drop(b.nodes, s.node, s)
+	drop(b.froms, neighbourhood(s.from), s)
+}
+
+func drop[K comparable](of map[K][]*signin, k K, s *signin) {
+	of[k] = slices.DeleteFunc(of[k], func(o *signin) bool { return o == s })
+	if len(of[k]) == 0 {
+		delete(of, k)
+	}
+}
+
+// sweep removes what nobody will ask about any more. One that is checked ends by
+// itself within checkLimit.
+func (b *book) sweep(now time.Time) {
+	for _, s := range b.ids {
+		if !now.Before(s.until.Add(linger)) {
+			s.conclude(Outcome{State: Expired})
+			b.remove(s)
+		}
+	}
+}
+
+// byID gives the sign-in of that id, nil if there is none.
+func (b *book) byID(now time.Time, id string) *signin { return kept(now, b.ids[digestOf(id)]) }
+
+// byState gives the sign-in whose latest attempt has that state, nil if there is none.
+func (b *book) byState(now time.Time, state string) *signin {
+	return kept(now, b.states[digestOf(state)])
+}
+
+func kept(now time.Time, s *signin) *signin {
+	if s == nil || !now.Before(s.until.Add(linger)) {
+		return nil
+	}
+	return s
+}
+
+// depart is [signin.depart], and keeps the states.
+func (b *book) depart(s *signin, a Attempt) problem {
+	before := s.attempt.State
+	if p := s.depart(a); p != none {
+		return p
+	}
+	delete(b.states, digestOf(before))
+	b.states[digestOf(a.State)] = s
+	return none
+}
