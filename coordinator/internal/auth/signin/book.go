@@ -1,7 +1,6 @@
 package signin
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -10,7 +9,7 @@ import (
 // Bounds of sign-ins that are kept, ended ones included. A hospital's machines
 // may all come from one address.
 const (
-	maxInAll      = 4096
+	maxInAll      = 2048
 	maxPerAddress = 96
 	maxPerNode    = 16
 	// patience is how long an address's or the desk's sign-ins that nobody has
@@ -22,6 +21,7 @@ const (
 
 // book holds the sign-ins under way. Who uses it holds the desk's lock.
 type book struct {
+	all    []*signin // by age
 	ids    map[digest]*signin
 	states map[digest]*signin // by the state of the attempt; at most one each
 	nodes  map[string][]*signin
@@ -43,42 +43,51 @@ func neighbourhood(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// add takes a sign-in in, if there is room for it or room can be made.
+// add takes a sign-in in, if there is room for it or room can be made. Nothing
+// has to go for one that is refused.
 func (b *book) add(now time.Time, s *signin) error {
 	b.sweep(now)
 	hood := neighbourhood(s.from)
-	if !b.room(now, b.nodes[s.node], maxPerNode, 0) || !b.room(now, b.froms[hood], maxPerAddress, patience) || !b.roomInAll(now) {
-		return ErrBusy
+	bounds := []bound{{b.nodes[s.node], maxPerNode, 0}, {b.froms[hood], maxPerAddress, patience}, {b.all, maxInAll, patience}}
+	var leaving []*signin
+	for _, limit := range bounds {
+		if len(limit.those) < limit.most || slices.ContainsFunc(leaving, func(s *signin) bool { return slices.Contains(limit.those, s) }) {
+			continue
+		}
+		victim := limit.victim(now)
+		if victim == nil {
+			return ErrBusy
+		}
+		leaving = append(leaving, victim)
 	}
+	for _, victim := range leaving {
+		victim.conclude(Outcome{State: Refused, Reason: "a newer sign-in has taken the place of this one, which nobody opened"})
+		b.remove(victim)
+	}
+	b.all = append(b.all, s)
 	b.ids[digestOf(s.id)] = s
 	b.nodes[s.node] = append(b.nodes[s.node], s)
 	b.froms[hood] = append(b.froms[hood], s)
 	return nil
 }
 
-func (b *book) roomInAll(now time.Time) bool {
-	return len(b.ids) < maxInAll || b.room(now, slices.Collect(maps.Values(b.ids)), maxInAll, patience)
+// bound says how many sign-ins may be, and for how long one that no browser
+// opened holds its place.
+type bound struct {
+	those   []*signin
+	most    int
+	patient time.Duration
 }
 
-// room makes a place among those, if they are as many as may be: what has ended
-// goes first, then what no browser opened for longer than patient. A sign-in
-// whose page somebody is at never has to go.
-func (b *book) room(now time.Time, those []*signin, most int, patient time.Duration) bool {
-	if len(those) < most {
-		return true
-	}
-	var victim *signin
-	for _, s := range those {
-		if s.mayGo(now, patient) && (victim == nil || s.before(victim)) {
+// victim gives what makes place: what has ended goes first, then the oldest that
+// no browser opened. A sign-in whose page somebody is at never has to go.
+func (l *bound) victim(now time.Time) (victim *signin) {
+	for _, s := range l.those {
+		if s.mayGo(now, l.patient) && (victim == nil || s.before(victim)) {
 			victim = s
 		}
 	}
-	if victim == nil {
-		return false
-	}
-	victim.conclude(Outcome{State: Refused, Reason: "a newer sign-in has taken the place of this one, which nobody opened"})
-	b.remove(victim)
-	return true
+	return victim
 }
 
 func (s *signin) mayGo(now time.Time, patient time.Duration) bool {
@@ -97,25 +106,31 @@ func (s *signin) before(o *signin) bool {
 func (b *book) remove(s *signin) {
 	delete(b.ids, digestOf(s.id))
 	delete(b.states, digestOf(s.attempt.State))
+	b.all = without(b.all, s)
 	drop(b.nodes, s.node, s)
 	drop(b.froms, neighbourhood(s.from), s)
 }
 
 func drop[K comparable](of map[K][]*signin, k K, s *signin) {
-	of[k] = slices.DeleteFunc(of[k], func(o *signin) bool { return o == s })
-	if len(of[k]) == 0 {
+	if of[k] = without(of[k], s); len(of[k]) == 0 {
 		delete(of, k)
 	}
+}
+
+func without(those []*signin, s *signin) []*signin {
+	if i := slices.Index(those, s); i >= 0 {
+		return slices.Delete(those, i, i+1)
+	}
+	return those
 }
 
 // sweep removes what nobody will ask about any more. One that is checked ends by
 // itself within checkLimit.
 func (b *book) sweep(now time.Time) {
-	for _, s := range b.ids {
-		if !now.Before(s.until.Add(linger)) {
-			s.conclude(Outcome{State: Expired})
-			b.remove(s)
-		}
+	for len(b.all) > 0 && !now.Before(b.all[0].since.Add(Life+linger)) {
+		s := b.all[0]
+		s.conclude(Outcome{State: Expired})
+		b.remove(s)
 	}
 }
 

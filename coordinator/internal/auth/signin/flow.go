@@ -97,11 +97,19 @@ func (s *signin) ready(now time.Time, cookie, form string) problem {
 	return none
 }
 
+// tired tells whether the person was led to the provider as often as may be.
+func (s *signin) tired() problem {
+	if s.departures >= maxDepartures {
+		return often
+	}
+	return none
+}
+
 // depart leads to the provider with a new attempt. One before it is worthless
 // from here on.
 func (s *signin) depart(a Attempt) problem {
-	if s.departures >= maxDepartures {
-		return often
+	if p := s.tired(); p != none {
+		return p
 	}
 	s.phase, s.attempt = away, a
 	s.departures++

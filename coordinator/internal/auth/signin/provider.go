@@ -45,11 +45,15 @@ func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, form string) {
 // draw draws the secrets of a request for a sign-in.
 func (d *Desk) draw(id string) (a Attempt, p problem) {
 	node, afresh := "", false
+	p = gone
 	d.locked(func(now time.Time) {
 		if s := d.book.byID(now, id); s != nil {
-			node, afresh = s.node, s.asked.Afresh
+			node, afresh, p = s.node, s.asked.Afresh, s.tired()
 		}
 	})
+	if p != none {
+		return a, p
+	}
 	host, ok := d.cfg.Node(node)
 	if !ok {
 		return a, absent
