@@ -46,7 +46,6 @@ func neighbourhood(a netip.Addr) netip.Prefix {
 // add takes a sign-in in, if there is room for it or room can be made. Nothing
 // has to go for one that is refused.
 func (b *book) add(now time.Time, s *signin) error {
-	b.sweep(now)
 	hood := neighbourhood(s.from)
 	bounds := []bound{{b.nodes[s.node], maxPerNode, 0}, {b.froms[hood], maxPerAddress, patience}, {b.all, maxInAll, patience}}
 	var leaving []*signin
@@ -135,18 +134,15 @@ func (b *book) sweep(now time.Time) {
 }
 
 // byID gives the sign-in of that id, nil if there is none.
-func (b *book) byID(now time.Time, id string) *signin { return kept(now, b.ids[digestOf(id)]) }
+func (b *book) byID(now time.Time, id string) *signin {
+	b.sweep(now)
+	return b.ids[digestOf(id)]
+}
 
 // byState gives the sign-in whose latest attempt has that state, nil if there is none.
 func (b *book) byState(now time.Time, state string) *signin {
-	return kept(now, b.states[digestOf(state)])
-}
-
-func kept(now time.Time, s *signin) *signin {
-	if s == nil || !now.Before(s.until.Add(linger)) {
-		return nil
-	}
-	return s
+	b.sweep(now)
+	return b.states[digestOf(state)]
 }
 
 // depart is [signin.depart], and keeps the states.

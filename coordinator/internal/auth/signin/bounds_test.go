@@ -228,6 +228,8 @@ func TestAddressThatAsksTooOften_A08(t *testing.T) {
 			t.Errorf("%d of 1000 are served", served)
 		}
 		h.says(loud.get("/login/x"), http.StatusTooManyRequests, "Too many requests")
+		loud.from = "[::ffff:192.0.2.9]:443" // the same, written otherwise
+		h.says(loud.get("/login/x"), http.StatusTooManyRequests, "Too many requests")
 		h.says(quiet.get("/login/x"), http.StatusNotFound, "No such page")
 		time.Sleep(time.Minute)
 		h.says(loud.get("/login/x"), http.StatusNotFound, "No such page")

@@ -60,20 +60,16 @@ func New(cfg Config) (*Desk, error) {
 		visits: newMeter(visitsAtOnce, visitsPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
 
-// Run redeems device grants and forgets what has ended, until ctx ends. It is
-// called once. It waits for what it began.
+// Run redeems device grants until ctx ends, and waits for what it began. It is
+// called once.
 func (d *Desk) Run(ctx context.Context) error {
 	defer close(d.closed)
 	var all sync.WaitGroup
 	defer all.Wait()
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-tick.C:
-			d.locked(func(now time.Time) { d.book.sweep(now) })
 		case j := <-d.grants:
 			all.Go(func() { d.redeemGrant(ctx, j) })
 		}

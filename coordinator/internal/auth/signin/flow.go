@@ -41,8 +41,8 @@ type signin struct {
 	since, until   time.Time
 
 	phase      phase
-	browser    digest  // of the cookie; valid from claimed on, and never for a device grant
-	form       string  // token of the page's form; likewise
+	browser    digest  // of the cookie; of nothing until claimed, and for ever of a device grant
+	form       string  // token of the page's form; valid from claimed on
 	attempt    Attempt // valid while away and checking
 	departures int
 	outcome    Outcome       // valid when ended
@@ -62,7 +62,7 @@ func (s *signin) stage(now time.Time) phase {
 // owned tells whether a browser that shows this cookie is the one that is bound.
 func (s *signin) owned(cookie string) bool {
 	got := digestOf(cookie)
-	return s.phase >= claimed && !s.asked.DeviceCode && cookie != "" && subtle.ConstantTimeCompare(s.browser[:], got[:]) == 1
+	return subtle.ConstantTimeCompare(s.browser[:], got[:]) == 1
 }
 
 // claim binds the first browser that comes. It tells whether this one is bound,

@@ -318,7 +318,10 @@ func TestEverythingExpires(t *testing.T) {
 		default:
 			t.Error("the node waits on, though the time is over")
 		}
-		h.says(h.browser().get("/login/"+unseen.ID), http.StatusNotFound, "has ended")
+		late := h.browser()
+		if h.says(late.get("/login/"+unseen.ID), http.StatusNotFound, "has ended"); len(late.jar) != 0 {
+			t.Error("an expired sign-in is bound")
+		}
 		h.says(b.get("/login/"+seen.ID), http.StatusNotFound, "has ended")
 		h.says(b.submit(seen.ID, token(page.body), "continue"), http.StatusNotFound, "has ended")
 		h.says(b.back(state, "code-ana"), http.StatusNotFound, "has ended")
