@@ -145,13 +145,10 @@ func (b *book) byState(now time.Time, state string) *signin {
 	return b.states[digestOf(state)]
 }
 
-// depart is [signin.depart], and keeps the states.
-func (b *book) depart(s *signin, a Attempt) problem {
-	before := s.attempt.State
-	if p := s.depart(a); p != none {
-		return p
-	}
-	delete(b.states, digestOf(before))
+// depart leads to the provider with a new attempt. One before it is worthless
+// from here on.
+func (b *book) depart(s *signin, a Attempt) {
+	delete(b.states, digestOf(s.attempt.State))
+	s.phase, s.attempt = away, a
 	b.states[digestOf(a.State)] = s
-	return none
 }

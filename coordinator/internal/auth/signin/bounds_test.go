@@ -256,7 +256,28 @@ func TestLeavingIsBounded(t *testing.T) {
 		if len(h.provider.attempts) > 10 {
 			t.Errorf("the provider is asked for %d addresses", len(h.provider.attempts))
 		}
-		h.says(b.back(h.provider.attempts[left-1].State, "code-ana"), http.StatusOK, "is signed in as")
+		h.says(b.submit(o.ID, token(page.body), "decline"), http.StatusSeeOther, "")
+		o, b = h.open("n1"), h.browser()
+		h.provider.failing = errors.New("down")
+		page = b.get("/login/" + o.ID)
+		for range 30 {
+			b.submit(o.ID, token(page.body), "continue")
+		}
+		if n := strings.Count(h.logged(), "gives no address"); n > 10 {
+			t.Errorf("a provider that is down is asked %d times", n)
+		}
+	})
+}
+
+// Also the last of them counts.
+func TestLastLeavingCounts(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		o, b := h.open("n1"), h.browser()
+		page := b.get("/login/" + o.ID)
+		for range 30 {
+			b.submit(o.ID, token(page.body), "continue")
+		}
+		h.says(b.back(h.provider.last().State, "code-ana"), http.StatusOK, "is signed in as")
 	})
 }
 

@@ -19,9 +19,10 @@ const (
 	expired               // only as a stage
 )
 
-// maxDepartures bounds how often one sign-in leads to the provider: a person
-// comes back with the back button a few times, a script more often.
-const maxDepartures = 8
+// maxTries bounds how often one sign-in asks the provider where to lead a
+// browser: a person comes back with the back button a few times, a script more
+// often.
+const maxTries = 8
 
 // checkLimit is how long checking may take: no sign-in stays in it.
 const checkLimit = 30 * time.Second
@@ -40,14 +41,14 @@ type signin struct {
 	asked          Request
 	since, until   time.Time
 
-	phase      phase
-	browser    digest  // of the cookie; of nothing until claimed, and for ever of a device grant
-	form       string  // token of the page's form; valid from claimed on
-	attempt    Attempt // valid while away and checking
-	departures int
-	outcome    Outcome       // valid when ended
-	over       chan struct{} // closed when ended
-	cancel     func()        // of a device grant; never nil
+	phase   phase
+	browser digest  // of the cookie; of nothing until claimed, and for ever of a device grant
+	form    string  // token of the page's form; valid from claimed on
+	attempt Attempt // valid while away and checking
+	tries   int
+	outcome Outcome       // valid when ended
+	over    chan struct{} // closed when ended
+	cancel  func()        // of a device grant; never nil
 }
 
 // stage is the phase at a moment. An answer that came in time is checked to the
@@ -97,22 +98,12 @@ func (s *signin) ready(now time.Time, cookie, form string) problem {
 	return none
 }
 
-// tired tells whether the person was led to the provider as often as may be.
-func (s *signin) tired() problem {
-	if s.departures >= maxDepartures {
+// try counts a wish to be led to the provider, whether or not it can be.
+func (s *signin) try() problem {
+	if s.tries >= maxTries {
 		return often
 	}
-	return none
-}
-
-// depart leads to the provider with a new attempt. One before it is worthless
-// from here on.
-func (s *signin) depart(a Attempt) problem {
-	if p := s.tired(); p != none {
-		return p
-	}
-	s.phase, s.attempt = away, a
-	s.departures++
+	s.tries++
 	return none
 }
 

@@ -30,7 +30,7 @@ func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, form string) {
 	d.locked(func(now time.Time) {
 		if s := d.book.byID(now, id); s != nil {
 			if p = s.ready(now, cookie(r, id), form); p == none {
-				p = d.book.depart(s, a)
+				d.book.depart(s, a)
 			}
 		}
 	})
@@ -42,13 +42,13 @@ func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, form string) {
 	d.pages.show(w, http.StatusOK, "leave.html", struct{ Host, URL string }{to.Host, to.String()})
 }
 
-// draw draws the secrets of a request for a sign-in.
+// draw draws the secrets of an authorization request for a sign-in.
 func (d *Desk) draw(id string) (a Attempt, p problem) {
 	node, afresh := "", false
 	p = gone
 	d.locked(func(now time.Time) {
 		if s := d.book.byID(now, id); s != nil {
-			node, afresh, p = s.node, s.asked.Afresh, s.tired()
+			node, afresh, p = s.node, s.asked.Afresh, s.try()
 		}
 	})
 	if p != none {
