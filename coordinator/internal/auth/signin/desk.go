@@ -37,13 +37,6 @@ type Desk struct {
 	book *book
 }
 
-// job is a device grant to be redeemed.
-type job struct {
-	s     *signin
-	grant Grant
-	ctx   context.Context // ends with the sign-in
-}
-
 // New makes a desk without sign-ins. It fails if cfg lacks something, or its URL
 // is not of the form https://host:port.
 func New(cfg Config) (*Desk, error) {
@@ -58,22 +51,6 @@ func New(cfg Config) (*Desk, error) {
 	}
 	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond),
 		visits: newMeter(visitsAtOnce, visitsPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
-}
-
-// Run redeems device grants until ctx ends, and waits for what it began. It is
-// called once.
-func (d *Desk) Run(ctx context.Context) error {
-	defer close(d.closed)
-	var all sync.WaitGroup
-	defer all.Wait()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case j := <-d.grants:
-			all.Go(func() { d.redeemGrant(ctx, j) })
-		}
-	}
 }
 
 // locked calls f under the desk's lock.
@@ -147,63 +124,6 @@ func (d *Desk) Await(ctx context.Context, node, id string) (Outcome, error) {
 	return o, nil
 }
 
-// openGrant asks the provider for a device grant, and gives it to Run.
-func (d *Desk) openGrant(asking context.Context, s *signin) (Opened, error) {
-	grant, err := d.cfg.Provider.BeginGrant(asking)
-	if err != nil {
-		d.withdraw(s)
-		return Opened{}, fmt.Errorf("sign in by device code: %s", plain(err.Error()))
-	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(asking))
-	lives := false
-	d.locked(func(now time.Time) {
-		if s.phase == ended { // a flood has taken its place meanwhile
-			return
-		}
-		lives, s.cancel = true, cancel
-		if !grant.Until.IsZero() && grant.Until.Before(s.until) {
-			s.until = grant.Until
-		}
-	})
-	if !lives {
-		cancel()
-		return Opened{}, ErrBusy
-	}
-	select {
-	case d.grants <- job{s: s, grant: grant, ctx: ctx}:
-		return Opened{ID: s.id, URL: grant.URL, Code: grant.Code, Until: s.until}, nil
-	case <-asking.Done():
-		err = asking.Err()
-	case <-d.closed:
-		err = ErrStopped
-	}
-	d.withdraw(s)
-	return Opened{}, err
-}
-
-// redeemGrant waits until the person has agreed at the provider.
-func (d *Desk) redeemGrant(run context.Context, j job) {
-	ctx, cancel := context.WithTimeout(run, j.s.until.Sub(d.cfg.Now()))
-	defer cancel()
-	defer context.AfterFunc(j.ctx, cancel)()
-	who, err := j.grant.Redeem(ctx)
-	if err != nil {
-		if ctx.Err() == nil {
-			d.refuse(j.s, plain(err.Error()))
-		}
-		return
-	}
-	lives := false
-	d.locked(func(now time.Time) {
-		if lives = j.s.stage(now) == opened; lives {
-			j.s.phase = checking
-		}
-	})
-	if lives {
-		d.begin(run, j.s, who)
-	}
-}
-
 // begin makes a session of who somebody proved to be, and ends the sign-in.
 func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
@@ -220,12 +140,4 @@ func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
 func (d *Desk) refuse(s *signin, reason string) {
 	d.cfg.Log.Info("a sign-in is refused", "node", s.node, "from", s.from, "reason", reason)
 	d.locked(func(time.Time) { s.conclude(Outcome{State: Refused, Reason: reason}) })
-}
-
-// withdraw forgets a sign-in that was never told to anybody.
-func (d *Desk) withdraw(s *signin) {
-	d.locked(func(time.Time) {
-		s.conclude(Outcome{State: Refused})
-		d.book.remove(s)
-	})
 }

@@ -145,5 +145,29 @@ func TestDeviceGrantLosesItsPlace(t *testing.T) {
 		if got := <-told; got.State != signin.Refused || !strings.Contains(got.Reason, "newer sign-in") {
 			t.Errorf("the node is told %+v", got)
 		}
+		if synctest.Wait(); h.provider.waiting != 0 {
+			t.Error("the grant is not let go")
+		}
+	})
+}
+
+// Nobody waits at the provider for a sign-in that lost its place while its grant
+// was asked for.
+func TestDeviceGrantThatComesTooLate(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		stop := h.running()
+		defer stop()
+		h.provider.meanwhile = func() {
+			time.Sleep(time.Second)
+			h.flood("n1", ward(), 16)
+		}
+		o, err := h.desk.Open(t.Context(), "n1", ward(), device())
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := h.desk.Await(t.Context(), "n1", o.ID); !errors.Is(err, signin.ErrNotFound) || h.provider.waiting != 0 {
+			t.Errorf("%v, and %d wait", err, h.provider.waiting)
+		}
 	})
 }

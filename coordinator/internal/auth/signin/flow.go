@@ -86,7 +86,7 @@ func (s *signin) claim(now time.Time, cookie, freshCookie, form string) (fresh b
 // domain are of the same site.
 func (s *signin) ready(now time.Time, cookie, form string) problem {
 	switch {
-	case s.stage(now) == expired && (s.phase == opened || s.owned(cookie)):
+	case s.stage(now) == expired:
 		return gone
 	case !s.owned(cookie):
 		return taken

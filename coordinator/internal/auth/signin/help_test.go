@@ -154,17 +154,18 @@ func (h *hall) outcome(node, id string) signin.Outcome {
 
 // provider plays the provider: it knows the codes "ana" and "eve".
 type provider struct {
-	mu       sync.Mutex
-	attempts []signin.Attempt
-	redeemed []signin.Attempt
-	codes    []string
-	failing  error         // of AuthURL and BeginGrant
-	address  string        // of AuthURL; the usual one if empty
-	hold     chan struct{} // Redeem waits for it; nil: it doesn't
-	spill    bool          // errors of Redeem hold its secrets
-	grants   int
-	until    time.Time // of grants
-	agree    chan error
+	mu        sync.Mutex
+	attempts  []signin.Attempt
+	redeemed  []signin.Attempt
+	codes     []string
+	failing   error         // of AuthURL and BeginGrant
+	address   string        // of AuthURL; the usual one if empty
+	hold      chan struct{} // Redeem waits for it; nil: it doesn't
+	spill     bool          // errors of Redeem hold its secrets
+	waiting   int           // grants that are redeemed
+	until     time.Time     // of grants
+	meanwhile func()        // runs while a grant is asked for
+	agree     chan error
 }
 
 func (p *provider) AuthURL(_ context.Context, a signin.Attempt) (string, error) {
@@ -202,14 +203,18 @@ func (p *provider) Redeem(ctx context.Context, code string, a signin.Attempt) (r
 }
 
 func (p *provider) BeginGrant(context.Context) (signin.Grant, error) {
+	if p.meanwhile != nil {
+		p.meanwhile()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failing != nil {
 		return signin.Grant{}, p.failing
 	}
-	p.grants++
 	agree := p.agree
 	return signin.Grant{URL: "https://idp.example/device", Code: "WDJB-MJHT", Until: p.until, Redeem: func(ctx context.Context) (registry.Identity, error) {
+		p.count(1)
+		defer p.count(-1)
 		select {
 		case err := <-agree:
 			return registry.Identity{Issuer: "https://idp.example", Subject: "ana", Login: "ana@clinic.example"}, err
@@ -217,6 +222,12 @@ func (p *provider) BeginGrant(context.Context) (signin.Grant, error) {
 			return registry.Identity{}, ctx.Err()
 		}
 	}}, nil
+}
+
+func (p *provider) count(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting += n
 }
 
 func (p *provider) last() signin.Attempt {
