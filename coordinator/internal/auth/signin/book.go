@@ -123,13 +123,11 @@ func without(those []*signin, s *signin) []*signin {
 	return those
 }
 
-// sweep removes what nobody will ask about any more. One that is checked ends by
-// itself within checkLimit.
+// sweep removes what nobody will ask about any more. None of them waits for
+// anything: checkLimit is shorter than linger.
 func (b *book) sweep(now time.Time) {
 	for len(b.all) > 0 && !now.Before(b.all[0].since.Add(Life+linger)) {
-		s := b.all[0]
-		s.conclude(Outcome{State: Expired})
-		b.remove(s)
+		b.remove(b.all[0])
 	}
 }
 

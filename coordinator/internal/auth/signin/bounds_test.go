@@ -53,6 +53,24 @@ func TestPlacesOfANode_A10(t *testing.T) {
 	})
 }
 
+// What has ended goes before what its person may open yet.
+func TestEndedSigninsGoFirst(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		b := h.browser()
+		waiting, done := h.open("n1"), h.open("n1")
+		b.back(b.leave(done.ID), "code-ana")
+		time.Sleep(time.Second)
+		newer := h.flood("n1", ward(), 15)
+		if h.alive("n1", newer) != 15 || h.alive("n1", []signin.Opened{waiting}) != 1 || h.alive("n1", []signin.Opened{done}) != 0 {
+			t.Error("a sign-in that waits gives way to one that has ended")
+		}
+		h.flood("n1", ward(), 1)
+		if h.alive("n1", newer) != 15 || h.alive("n1", []signin.Opened{waiting}) != 0 {
+			t.Error("a newer one goes before the oldest")
+		}
+	})
+}
+
 // Who is at a page keeps the place: when all are taken so, the node has to wait.
 func TestNodeWhosePlacesAreTaken(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {
@@ -121,6 +139,9 @@ func TestPlacesOfAnAddress_A10(t *testing.T) {
 		}
 		if opened < 24 || opened > 200 {
 			t.Errorf("%d sign-ins of one address", opened)
+		}
+		if len(h.flood("m0", flood, 1)) != 1 {
+			t.Error("a node may not begin again in place of its own older sign-in")
 		}
 		if h.alive("n1", []signin.Opened{mine}) != 1 || len(h.flood("n1", calm, 3)) != 3 {
 			t.Error("another address pays for it")

@@ -110,7 +110,7 @@ func (d *Desk) Await(ctx context.Context, node, id string) (Outcome, error) {
 		return o, nil
 	}
 	if left <= 0 { // it is checked, beyond its time
-		left = time.Second
+		left = awaitLimit
 	}
 	timer := time.NewTimer(min(left, awaitLimit))
 	defer timer.Stop()

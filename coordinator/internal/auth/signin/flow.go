@@ -27,6 +27,8 @@ const maxTries = 8
 // checkLimit is how long checking may take: no sign-in stays in it.
 const checkLimit = 30 * time.Second
 
+const _ = uint(linger - checkLimit)
+
 // digest is the SHA-256 of a secret. Secrets are looked up by it, so that the
 // time of a look-up says nothing of how much of a guess is right.
 type digest [sha256.Size]byte

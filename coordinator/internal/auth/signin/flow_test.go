@@ -335,6 +335,9 @@ func TestEverythingExpires(t *testing.T) {
 		if _, err := h.desk.Await(t.Context(), "n2", away.ID); !errors.Is(err, signin.ErrNotFound) {
 			t.Errorf("long after: %v", err)
 		}
+		if a := b.get("/login/callback?code=code-ana&state=" + state); a.Code != http.StatusNotFound {
+			t.Errorf("long after, an answer comes to %d", a.Code)
+		}
 	})
 }
 
@@ -356,8 +359,9 @@ func TestSlowProvider(t *testing.T) {
 		if a.Code != http.StatusSeeOther {
 			t.Errorf("answered twice: %d", a.Code)
 		}
-		if got := h.outcome("n1", o.ID); got.State != signin.Pending {
-			t.Errorf("the node is told %+v", got)
+		start := time.Now()
+		if got := h.outcome("n1", o.ID); got.State != signin.Pending || time.Since(start) < 10*time.Second {
+			t.Errorf("the node is told %+v after %s", got, time.Since(start))
 		}
 		close(h.provider.hold)
 		h.says(<-done, http.StatusOK, "is signed in as")
