@@ -1,0 +1,152 @@
+package signin
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Bounds of sign-ins that are kept, ended ones included. A hospital's machines
+// may all come from one address.
+const (
+	maxInAll      = 2048
+	maxPerAddress = 96
+	maxPerNode    = 16
+	// patience is how long an address's or the desk's sign-ins that nobody has
+	// opened hold their place against new ones.
+	patience = time.Minute
+	// linger is how long after its end a sign-in still tells what became of it.
+	linger = 2 * time.Minute
+)
+
+// book holds the sign-ins under way. Who uses it holds the desk's lock.
+type book struct {
+	all    []*signin // by age
+	ids    map[digest]*signin
+	states map[digest]*signin // by the state of the attempt; at most one each
+	nodes  map[string][]*signin
+	froms  map[netip.Prefix][]*signin
+}
+
+func newBook() *book {
+	return &book{ids: map[digest]*signin{}, states: map[digest]*signin{}, nodes: map[string][]*signin{}, froms: map[netip.Prefix][]*signin{}}
+}
+
+// neighbourhood is what counts as one address: in IPv6 a whole /64 is one host's.
+func neighbourhood(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // of no address: the zero prefix, which is one neighbourhood too
+	return p
+}
+
+// add takes a sign-in in, if there is room for it or room can be made. Nothing
+// has to go for one that is refused.
+func (b *book) add(now time.Time, s *signin) error {
+	hood := neighbourhood(s.from)
+	bounds := []bound{{b.nodes[s.node], maxPerNode, 0}, {b.froms[hood], maxPerAddress, patience}, {b.all, maxInAll, patience}}
+	var leaving []*signin
+	for _, limit := range bounds {
+		if len(limit.those) < limit.most || slices.ContainsFunc(leaving, func(s *signin) bool { return slices.Contains(limit.those, s) }) {
+			continue
+		}
+		victim := limit.victim(now)
+		if victim == nil {
+			return ErrBusy
+		}
+		leaving = append(leaving, victim)
+	}
+	for _, victim := range leaving {
+		victim.conclude(Outcome{State: Refused, Reason: "a newer sign-in has taken the place of this one, which nobody opened"})
+		b.remove(victim)
+	}
+	b.all = append(b.all, s)
+	b.ids[digestOf(s.id)] = s
+	b.nodes[s.node] = append(b.nodes[s.node], s)
+	b.froms[hood] = append(b.froms[hood], s)
+	return nil
+}
+
+// bound says how many sign-ins may be, and for how long one that no browser
+// opened holds its place.
+type bound struct {
+	those   []*signin
+	most    int
+	patient time.Duration
+}
+
+// victim gives what makes place: what has ended goes first, then the oldest that
+// no browser opened. A sign-in whose page somebody is at never has to go.
+func (l *bound) victim(now time.Time) (victim *signin) {
+	for _, s := range l.those {
+		if s.mayGo(now, l.patient) && (victim == nil || s.before(victim)) {
+			victim = s
+		}
+	}
+	return victim
+}
+
+func (s *signin) mayGo(now time.Time, patient time.Duration) bool {
+	stage := s.stage(now)
+	return stage == ended || stage == expired || stage == opened && now.Sub(s.since) >= patient
+}
+
+// before tells which of two goes first.
+func (s *signin) before(o *signin) bool {
+	if done := s.phase == ended; done != (o.phase == ended) {
+		return done
+	}
+	return s.since.Before(o.since)
+}
+
+func (b *book) remove(s *signin) {
+	delete(b.ids, digestOf(s.id))
+	delete(b.states, digestOf(s.attempt.State))
+	b.all = without(b.all, s)
+	drop(b.nodes, s.node, s)
+	drop(b.froms, neighbourhood(s.from), s)
+}
+
+func drop[K comparable](of map[K][]*signin, k K, s *signin) {
+	if of[k] = without(of[k], s); len(of[k]) == 0 {
+		delete(of, k)
+	}
+}
+
+func without(those []*signin, s *signin) []*signin {
+	if i := slices.Index(those, s); i >= 0 {
+		return slices.Delete(those, i, i+1)
+	}
+	return those
+}
+
+// sweep removes what nobody will ask about any more. None of them waits for
+// anything: checkLimit is shorter than linger.
+func (b *book) sweep(now time.Time) {
+	for len(b.all) > 0 && !now.Before(b.all[0].since.Add(Life+linger)) {
+		b.remove(b.all[0])
+	}
+}
+
+// byID gives the sign-in of that id, nil if there is none.
+func (b *book) byID(now time.Time, id string) *signin {
+	b.sweep(now)
+	return b.ids[digestOf(id)]
+}
+
+// byState gives the sign-in whose latest attempt has that state, nil if there is none.
+func (b *book) byState(now time.Time, state string) *signin {
+	b.sweep(now)
+	return b.states[digestOf(state)]
+}
+
+// depart leads to the provider with a new attempt. One before it is worthless
+// from here on.
+func (b *book) depart(s *signin, a Attempt) {
+	delete(b.states, digestOf(s.attempt.State))
+	s.phase, s.attempt = away, a
+	b.states[digestOf(a.State)] = s
+}

@@ -1,0 +1,173 @@
+package signin_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
+)
+
+// running starts the desk; the function that it gives stops it and waits.
+func (h *hall) running() (stop func()) {
+	ctx, cancel := context.WithCancel(h.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.desk.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			h.t.Errorf("the desk ends with %v", err)
+		}
+	}
+}
+
+func device() signin.Request { return signin.Request{DeviceCode: true} }
+
+func TestDeviceGrant(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.provider.agree = make(chan error)
+		stop := h.running()
+		defer stop()
+		ctx, cancel := context.WithCancel(t.Context())
+		o, err := h.desk.Open(ctx, "n1", ward(), device())
+		cancel() // the call that opened it is over; the grant goes on
+		if err != nil || o.URL != "https://idp.example/device" || o.Code != "WDJB-MJHT" || !o.Until.Equal(time.Now().Add(signin.Life)) {
+			t.Fatalf("%+v %v", o, err)
+		}
+		h.says(h.browser().get("/login/"+o.ID), http.StatusNotFound, "has ended") // it has no page
+		told := make(chan signin.Outcome, 1)
+		go func() { told <- h.outcome("n1", o.ID) }()
+		time.Sleep(10 * time.Second)
+		h.provider.agree <- nil
+		if got := <-told; got.State != signin.Done || got.Session.User != "ana@clinic.example" {
+			t.Errorf("the node is told %+v", got)
+		}
+	})
+}
+
+func TestDeviceGrantIsRefused(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.provider.agree = make(chan error, 1)
+		stop := h.running()
+		defer stop()
+		o, err := h.desk.Open(t.Context(), "n1", ward(), device())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.provider.agree <- errors.New("declined\x1b[2J")
+		if got := h.outcome("n1", o.ID); got.State != signin.Refused || got.Reason != "declined [2J" {
+			t.Errorf("the node is told %+v", got)
+		}
+		h.refuse = errors.New("ana is disabled")
+		if o, err = h.desk.Open(t.Context(), "n1", ward(), device()); err != nil {
+			t.Fatal(err)
+		}
+		h.provider.agree <- nil
+		if got := h.outcome("n1", o.ID); got.State != signin.Refused || got.Reason != "ana is disabled" {
+			t.Errorf("the node is told %+v", got)
+		}
+	})
+}
+
+// The provider's own end counts if it is earlier; then the grant is let go.
+func TestDeviceGrantExpires(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		stop := h.running()
+		defer stop()
+		for _, life := range []time.Duration{time.Minute, time.Hour} {
+			h.provider.until = time.Now().Add(life)
+			o, err := h.desk.Open(t.Context(), "n1", ward(), device())
+			if want := min(life, signin.Life); err != nil || !o.Until.Equal(time.Now().Add(want)) {
+				t.Fatalf("%+v %v", o, err)
+			}
+			time.Sleep(time.Until(o.Until))
+			synctest.Wait()
+			if got := h.outcome("n1", o.ID); got.State != signin.Expired {
+				t.Errorf("the node is told %+v", got)
+			}
+		}
+	})
+}
+
+// A desk that ends lets its grants go, and takes no more.
+func TestDeskThatEnds(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		stop := h.running()
+		for range 3 {
+			if _, err := h.desk.Open(t.Context(), "n1", ward(), device()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop() // the bubble fails if anything is left
+		if _, err := h.desk.Open(t.Context(), "n1", ward(), device()); !errors.Is(err, signin.ErrStopped) {
+			t.Errorf("opened after the end: %v", err)
+		}
+	})
+}
+
+func TestDeviceGrantThatCantBegin(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := h.desk.Open(ctx, "n1", ward(), device()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("nobody redeems: %v", err)
+		}
+		h.provider.failing = errors.New("no such grant here")
+		for range 30 { // none of them holds a place
+			if _, err := h.desk.Open(t.Context(), "n1", ward(), device()); err == nil || !strings.Contains(err.Error(), "no such grant here") {
+				t.Fatalf("%v", err)
+			}
+		}
+		h.open("n1")
+	})
+}
+
+// A sign-in that has lost its place lets its grant go, and says so.
+func TestDeviceGrantLosesItsPlace(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		stop := h.running()
+		defer stop()
+		o, err := h.desk.Open(t.Context(), "n1", ward(), device())
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := make(chan signin.Outcome, 1)
+		go func() { told <- h.outcome("n1", o.ID) }()
+		synctest.Wait()
+		for range 16 {
+			time.Sleep(time.Millisecond)
+			h.open("n1")
+		}
+		if got := <-told; got.State != signin.Refused || !strings.Contains(got.Reason, "newer sign-in") {
+			t.Errorf("the node is told %+v", got)
+		}
+		if synctest.Wait(); h.provider.waiting != 0 {
+			t.Error("the grant is not let go")
+		}
+	})
+}
+
+// Nobody waits at the provider for a sign-in that lost its place while its grant
+// was asked for.
+func TestDeviceGrantThatComesTooLate(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		stop := h.running()
+		defer stop()
+		h.provider.meanwhile = func() {
+			time.Sleep(time.Second)
+			h.flood("n1", ward(), 16)
+		}
+		o, err := h.desk.Open(t.Context(), "n1", ward(), device())
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, err := h.desk.Await(t.Context(), "n1", o.ID); !errors.Is(err, signin.ErrNotFound) || h.provider.waiting != 0 {
+			t.Errorf("%v, and %d wait", err, h.provider.waiting)
+		}
+	})
+}

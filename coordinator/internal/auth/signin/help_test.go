@@ -1,0 +1,346 @@
+package signin_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const self = "https://mesh.example:443"
+
+func ward() netip.Addr { return netip.MustParseAddr("198.51.100.7") }
+
+// hall is a desk with a provider, two nodes and browsers around it.
+type hall struct {
+	t        testing.TB
+	desk     *signin.Desk
+	provider *provider
+	refuse   error // of Begin
+	unjudged bool  // pages are many, and the same as elsewhere
+
+	mu      sync.Mutex
+	nodes   map[string]signin.Node
+	begun   []string // node and subject
+	log     bytes.Buffer
+	private []string // may be in no log, and in no page
+}
+
+// within runs a test in virtual time, with a hall.
+func within(t *testing.T, test func(t *testing.T, h *hall)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHall(t)
+		test(t, h)
+		h.noSecrets()
+	})
+}
+
+func newHall(t testing.TB) *hall {
+	h := &hall{t: t, provider: &provider{}, nodes: map[string]signin.Node{
+		"n1": {ID: "n1", Name: "ward-3", OS: "linux", Fingerprint: strings.Repeat("ab12", 16), User: "ana@clinic.example"},
+		"n2": {ID: "n2", Name: "kiosk", OS: "windows", Fingerprint: strings.Repeat("cd34", 16), Tags: []string{"tag:kiosk"}},
+	}}
+	desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin,
+		Log: slog.New(slog.NewJSONHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.desk = desk
+	return h
+}
+
+type locked struct{ h *hall }
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.h.mu.Lock()
+	defer l.h.mu.Unlock()
+	return l.h.log.Write(p)
+}
+
+func (h *hall) node(id string) (signin.Node, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n, ok := h.nodes[id]
+	return n, ok
+}
+
+func (h *hall) setNode(n signin.Node) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.nodes[n.ID] = n
+}
+
+func (h *hall) begin(ctx context.Context, node string, who registry.Identity) (wire.Session, error) {
+	if err := ctx.Err(); err != nil {
+		return wire.Session{}, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.refuse != nil {
+		return wire.Session{}, h.refuse
+	}
+	h.begun = append(h.begun, node+" "+who.Subject)
+	return wire.Session{ID: "session-" + node, User: who.Login, At: time.Now(), Until: time.Now().Add(12 * time.Hour)}, nil
+}
+
+func (h *hall) sessions() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.begun)
+}
+
+func (h *hall) logged() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.String()
+}
+
+// hide notes a secret, of which noSecrets finds traces.
+func (h *hall) hide(secret string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.private = append(h.private, secret)
+}
+
+func (h *hall) noSecrets() {
+	h.t.Helper()
+	log := h.logged()
+	for _, s := range append(h.private, h.provider.secrets()...) {
+		if strings.Contains(log, s) {
+			h.t.Errorf("the log holds a secret, %s:\n%s", s, log)
+		}
+	}
+}
+
+func (h *hall) open(node string) signin.Opened {
+	h.t.Helper()
+	o, err := h.desk.Open(h.t.Context(), node, ward(), signin.Request{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.hide(o.ID)
+	return o
+}
+
+// outcome is what a node is told now; the sign-in must have ended, or be another's.
+func (h *hall) outcome(node, id string) signin.Outcome {
+	h.t.Helper()
+	o, err := h.desk.Await(h.t.Context(), node, id)
+	if err != nil {
+		h.t.Error(err)
+	}
+	return o
+}
+
+// provider plays the provider: it knows the codes "ana" and "eve".
+type provider struct {
+	mu        sync.Mutex
+	attempts  []signin.Attempt
+	redeemed  []signin.Attempt
+	codes     []string
+	failing   error         // of AuthURL and BeginGrant
+	address   string        // of AuthURL; the usual one if empty
+	hold      chan struct{} // Redeem waits for it; nil: it doesn't
+	spill     bool          // errors of Redeem hold its secrets
+	waiting   int           // grants that are redeemed
+	until     time.Time     // of grants
+	meanwhile func()        // runs while a grant is asked for
+	agree     chan error
+}
+
+func (p *provider) AuthURL(_ context.Context, a signin.Attempt) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failing != nil {
+		return "", p.failing
+	}
+	p.attempts = append(p.attempts, a)
+	if p.address != "" {
+		return p.address, nil
+	}
+	return "https://idp.example/authorize?scope=openid&state=" + a.State, nil
+}
+
+func (p *provider) Redeem(ctx context.Context, code string, a signin.Attempt) (registry.Identity, error) {
+	if p.hold != nil {
+		select {
+		case <-p.hold:
+		case <-ctx.Done():
+			return registry.Identity{}, ctx.Err()
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.redeemed, p.codes = append(p.redeemed, a), append(p.codes, code)
+	if p.spill {
+		return registry.Identity{}, fmt.Errorf("no answer to code=%s verifier=%s nonce=%s state=%s", code, a.Verifier, a.Nonce, a.State)
+	}
+	if code != "code-ana" && code != "code-eve" {
+		return registry.Identity{}, errors.New("the provider does not know that code")
+	}
+	name := strings.TrimPrefix(code, "code-")
+	return registry.Identity{Issuer: "https://idp.example", Subject: name, Login: name + "@clinic.example"}, nil
+}
+
+func (p *provider) BeginGrant(context.Context) (signin.Grant, error) {
+	if p.meanwhile != nil {
+		p.meanwhile()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failing != nil {
+		return signin.Grant{}, p.failing
+	}
+	agree := p.agree
+	return signin.Grant{URL: "https://idp.example/device", Code: "WDJB-MJHT", Until: p.until, Redeem: func(ctx context.Context) (registry.Identity, error) {
+		p.count(1)
+		defer p.count(-1)
+		select {
+		case err := <-agree:
+			return registry.Identity{Issuer: "https://idp.example", Subject: "ana", Login: "ana@clinic.example"}, err
+		case <-ctx.Done():
+			return registry.Identity{}, ctx.Err()
+		}
+	}}, nil
+}
+
+func (p *provider) count(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting += n
+}
+
+func (p *provider) last() signin.Attempt {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.attempts[len(p.attempts)-1]
+}
+
+func (p *provider) asked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.redeemed)
+}
+
+func (p *provider) secrets() (all []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.attempts {
+		all = append(all, a.State, a.Nonce, a.Verifier)
+	}
+	return append(all, "code-ana", "code-eve")
+}
+
+// browser keeps cookies as a browser does.
+type browser struct {
+	h    *hall
+	from string
+	jar  map[string]string
+	send http.Header // with each request
+}
+
+func (h *hall) browser() *browser {
+	return &browser{h: h, from: "192.0.2.9:50000", jar: map[string]string{}, send: http.Header{}}
+}
+
+type answer struct {
+	*httptest.ResponseRecorder
+	body string
+}
+
+func (b *browser) do(method, target, body string) answer {
+	b.h.t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.RemoteAddr = b.from
+	for k, v := range b.send {
+		r.Header[k] = v
+	}
+	if body != "" && r.Header.Get("Content-Type") == "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for name, value := range b.jar {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	w := httptest.NewRecorder()
+	b.h.desk.ServeHTTP(w, r)
+	for _, c := range w.Result().Cookies() {
+		b.jar[c.Name] = c.Value
+		b.h.hide(c.Value)
+	}
+	a := answer{w, w.Body.String()}
+	b.h.checkAnswer(a)
+	return a
+}
+
+func (b *browser) get(target string) answer { b.h.t.Helper(); return b.do(http.MethodGet, target, "") }
+
+// token finds the form's token in a page.
+func token(page string) string {
+	if m := regexp.MustCompile(`name="form" value="([^"]+)"`).FindStringSubmatch(page); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+func (b *browser) submit(id, token, step string) answer {
+	b.h.t.Helper()
+	return b.do(http.MethodPost, "/login/"+id, url.Values{"form": {token}, "step": {step}}.Encode())
+}
+
+// leave opens a sign-in and goes to the provider; it gives the state.
+func (b *browser) leave(id string) string {
+	b.h.t.Helper()
+	page := b.get("/login/" + id)
+	if page.Code != http.StatusOK || token(page.body) == "" {
+		b.h.t.Fatalf("the page is %d:\n%s", page.Code, page.body)
+	}
+	if a := b.submit(id, token(page.body), "continue"); a.Code != http.StatusOK {
+		b.h.t.Fatalf("leaving is answered %d:\n%s", a.Code, a.body)
+	}
+	return b.h.provider.last().State
+}
+
+// back comes from the provider, and follows to the page that tells the end.
+func (b *browser) back(state, code string) answer {
+	b.h.t.Helper()
+	a := b.get("/login/callback?" + url.Values{"state": {state}, "code": {code}}.Encode())
+	if a.Code == http.StatusSeeOther {
+		return b.get(a.Header().Get("Location"))
+	}
+	return a
+}
+
+func (h *hall) says(a answer, code int, words string) {
+	h.t.Helper()
+	if a.Code != code || !strings.Contains(a.body, words) {
+		h.t.Errorf("answered %d, want %d and %q:\n%s", a.Code, code, words, main(a.body))
+	}
+}
+
+// main is what a page says.
+func main(page string) string {
+	if _, rest, ok := strings.Cut(page, "<main>"); ok {
+		return rest
+	}
+	return page
+}

@@ -1,0 +1,169 @@
+// Package signin is the desk at which people sign in: it keeps the sign-ins
+// that are under way, and serves the pages that lead a browser through one.
+//
+// A node opens a sign-in and shows its person a URL and a short code. The
+// person's browser opens the URL and is bound to the sign-in by a cookie; the
+// page says which machine asks, from where, and what will follow, and leads on
+// to the provider only when told to. What comes back is redeemed there for an
+// identity, which Config.Begin turns into a session or refuses.
+//
+//	opened -> claimed -> away, at the provider -> checking -> done | refused
+//	   |         |        |
+//	   +---------+--------+--> expired, Life after it was opened
+//
+// Its promises:
+//
+//   - Who sees a URL can't take over the sign-in of another: the first browser
+//     that opens it is bound, and each further step needs its cookie.
+//   - Who is sent a URL by a thief (device-code phishing) reads whose machine it
+//     is before anything happens, and is asked; nothing goes on by itself.
+//   - Every state of OAuth is used once; an answer of the provider counts for the
+//     sign-in that asked for it and in the browser that asked.
+//   - A node learns of its own sign-ins alone; another's is not found.
+//   - Memory is bounded, in all, per node and per address: a flood by one node
+//     or address takes no place from others. Everything ends.
+//   - No id, state, code of the provider or cookie is in a log, in an error or
+//     in a page of another browser.
+//   - Pages need no script and load nothing; what others wrote (names, a
+//     provider's words) is shown as text, cut, and without control characters.
+//
+// What it leaves to others: who somebody is (Provider), whether that person may
+// sign in there (Config.Begin), which node speaks (the caller). Device grants
+// (RFC 8628) lead to the provider's page alone, so their person never sees ours:
+// offer them only where a browser can't reach the coordinator.
+//
+// All is in memory: a coordinator that restarts has forgotten the sign-ins under
+// way, and their nodes begin again.
+package signin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+var (
+	// ErrNotFound: there is no such sign-in, or it is another node's.
+	ErrNotFound = errors.New("no such sign-in: begin again")
+	// ErrBusy: too many sign-ins are under way, or are begun too fast.
+	ErrBusy = errors.New("too many sign-ins are under way: try again in a few minutes")
+	// ErrNode: the node is not in the mesh.
+	ErrNode = errors.New("no such node")
+	// ErrStopped: Run has ended, so nobody would redeem a device grant.
+	ErrStopped = errors.New("the sign-in desk is closed")
+)
+
+// Life is how long a sign-in may take, from Open to the provider's answer.
+const Life = 10 * time.Minute
+
+// Prefix is the path below which the pages are; CallbackPath is where the
+// provider sends browsers back to.
+const (
+	Prefix       = "/login/"
+	CallbackPath = Prefix + "callback"
+)
+
+// Attempt is one authorization request. Its secrets are drawn by the desk, have
+// 130 random bits or more, and are used for one request only.
+type Attempt struct {
+	State, Nonce, Verifier string // Verifier is PKCE's (RFC 7636)
+	Afresh                 bool   // the person shall prove who they are anew
+	Hint                   string // login of the node's owner; may be empty
+}
+
+// Grant is a device grant under way (RFC 8628).
+type Grant struct {
+	URL, Code string // of the provider, for the person
+	Until     time.Time
+	// Redeem waits until the person has agreed, refused or been too late. It
+	// returns promptly when ctx ends.
+	Redeem func(ctx context.Context) (registry.Identity, error)
+}
+
+// Provider proves who a person is. Texts of its errors are shown to the person
+// and to the waiting node. Its methods are called by several goroutines.
+type Provider interface {
+	// AuthURL gives the address, http or https, to which a browser is sent.
+	AuthURL(ctx context.Context, a Attempt) (string, error)
+	// Redeem turns what the browser brought back into an identity.
+	Redeem(ctx context.Context, code string, a Attempt) (registry.Identity, error)
+	// BeginGrant asks for a device grant.
+	BeginGrant(ctx context.Context) (Grant, error)
+}
+
+// Node is what the pages say of a machine.
+type Node struct {
+	ID          string
+	Name        string // host name
+	OS          string
+	Fingerprint string   // of its key
+	User        string   // login of its owner; empty for a tagged node
+	Tags        []string // with "tag:"
+}
+
+// Config is what a desk needs. Now and Log may be nil: the clock, no log.
+type Config struct {
+	URL      string // of the coordinator, as browsers reach it: https://host or https://host:port
+	Provider Provider
+	// Node finds a node of the mesh.
+	Node func(id string) (Node, bool)
+	// Begin makes a session of a proved identity. The text of its error is shown
+	// to the person and to the waiting node.
+	Begin func(ctx context.Context, node string, who registry.Identity) (wire.Session, error)
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Request is what a node wishes.
+type Request struct {
+	DeviceCode bool // by the provider's device grant, not by the pages
+	Afresh     bool // the person shall prove who they are anew; a device grant can't promise it
+}
+
+// Opened is what a node shows its person.
+type Opened struct {
+	ID    string // for Await
+	URL   string // which the person opens
+	Code  string // which the person compares with the page, or types in at the provider; no secret of ours
+	Until time.Time
+}
+
+// State is where a sign-in stands.
+type State uint8
+
+const (
+	Pending State = iota
+	Done          // Outcome.Session is set
+	Refused       // Outcome.Reason says why
+	Expired
+)
+
+// Outcome is what became of a sign-in. Reason is printable text of a bounded
+// length.
+type Outcome struct {
+	State   State
+	Reason  string
+	Session wire.Session
+}
+
+func (c *Config) validate() error {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("sign-in desk: url %q: want https://host or https://host:port", c.URL)
+	}
+	switch {
+	case c.Provider == nil:
+		return errors.New("sign-in desk: no provider")
+	case c.Node == nil:
+		return errors.New("sign-in desk: no function that finds nodes")
+	case c.Begin == nil:
+		return errors.New("sign-in desk: no function that begins sessions")
+	}
+	return nil
+}
