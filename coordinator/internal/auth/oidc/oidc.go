@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -48,12 +49,16 @@ var (
 // 3.5), in its words: printable, bounded, and without our secrets.
 type Denied struct{ Code, Description string }
 
-// Error gives the provider's words.
+// Error gives the provider's words, and what to do.
 func (d *Denied) Error() string {
-	if d.Description == "" {
-		return fmt.Sprintf("the identity provider refused: %s", d.Code)
+	text := "the identity provider refused: " + d.Code
+	if d.Description != "" {
+		text += ": " + d.Description
 	}
-	return fmt.Sprintf("the identity provider refused: %s: %s", d.Code, d.Description)
+	if hint := d.hint(); hint != "" {
+		text += " (" + hint + ")"
+	}
+	return text
 }
 
 // Config is one provider, as it knows us.
@@ -87,23 +92,30 @@ func (c Config) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "oidc.Config(%s)", 
 // LogValue is what a log shows of a Config, also one that encodes as JSON.
 func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
-// Attempt is one authorization request. Its secrets are the caller's to draw, at
-// 128 random bits or more each.
-type Attempt struct {
-	State    string // 22 to 255 of the letters, digits and -._~ of RFC 3986
-	Nonce    string // likewise
-	Verifier string // likewise, 43 to 128 (RFC 7636 section 4.1)
+// Provider is one OpenID Connect provider. Its methods may be called at once.
+type Provider struct {
+	config   Config
+	client   *http.Client
+	loopback bool // the provider is on this machine
 
-	Afresh bool          // the person must prove themselves again, whatever the provider remembers
-	MaxAge time.Duration // how long ago, at Begun, the proof may lie; zero with Afresh is not at all, else any time
-	Begun  time.Time     // when the attempt began; zero is at most 10 minutes ago, the life of an attempt
+	turn chan struct{} // of one: whoever fills it may use the fields below
 
-	ACR  []string // levels of which the proof must have one; nil is any
-	Hint string   // login that the provider may fill in
+	known   *metadata // nil before the first answer
+	failure error     // of the last asking
+	asked   time.Time
 }
 
-// Format prints nothing of the secrets, whatever the verb.
-func (Attempt) Format(f fmt.State, _ rune) { fmt.Fprint(f, "oidc.Attempt(hidden)") }
-
-// LogValue is what a log shows of an Attempt, also one that encodes as JSON.
-func (a Attempt) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(a)) }
+// New checks a configuration. It asks nobody: a provider that is down must not
+// stop a coordinator.
+func New(config Config) (*Provider, error) {
+	config, err := config.complete()
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := url.Parse(config.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	loopback := issuer.Scheme == "http"
+	return &Provider{config: config, client: newClient(config.HTTP, loopback), loopback: loopback, turn: make(chan struct{}, 1)}, nil
+}
