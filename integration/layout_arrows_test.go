@@ -131,6 +131,8 @@ func outside() map[string]row {
 		"github.com/godbus/dbus":     {may: may("node/internal/dns", "integration/lab/resolvedtest"), why: "the bus carries what other programs say: one package listens"},
 		"github.com/huin/goupnp":     {may: may("node/internal/portmap"), why: "only behind a client that speaks to nobody but the gateway"},
 		"modernc.org/sqlite":         {may: may("coordinator/internal/store/sqlite"), why: "the database stays behind the journal"},
+		"github.com/coreos/go-oidc":  {may: may("coordinator/internal/auth/oidc"), why: "its errors hold what a provider sent: one package reads them, and tells less"},
+		"golang.org/x/oauth2":        {may: may("coordinator/internal/auth/oidc"), why: "its errors hold what a provider sent: one package reads them, and tells less"},
 		"github.com/urfave/cli":      {may: may("cmd/..."), why: "flags belong to programs"},
 		"C":                          {why: "what ships has no cgo in it"},
 		"net/http/pprof":             {why: "it hangs itself on every listener of the default mux"},

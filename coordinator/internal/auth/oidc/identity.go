@@ -135,10 +135,8 @@ func elsewhere(c claims, claim string) error {
 	if !c.has("_claim_names") {
 		return nil
 	}
-	if err := json.Unmarshal(c["_claim_names"], &names); err != nil {
-		return errors.New(`its claim "_claim_names" is no object`)
-	}
-	if _, ok := names[claim]; ok {
+	err := json.Unmarshal(c["_claim_names"], &names)
+	if _, ok := names[claim]; ok || err != nil {
 		return fmt.Errorf("it does not name this person's groups, because they are too many for its token (_claim_names has %q): let the provider send only the groups that are assigned to this client", claim)
 	}
 	return nil

@@ -43,7 +43,7 @@ func (p *Provider) verify(ctx context.Context, m *metadata, token *oauth2.Token)
 	})
 	signed, err := verifier.Verify(ctx, raw)
 	if err != nil {
-		return nil, p.unsigned(keys.failure, err, raw, m)
+		return nil, p.unsigned(keys, err, raw, m)
 	}
 	var c claims
 	if err := signed.Claims(&c); err != nil {
@@ -59,25 +59,29 @@ func (p *Provider) verify(ctx context.Context, m *metadata, token *oauth2.Token)
 // flattens the reason into text.
 type watched struct {
 	goidc.KeySet
-	failure error
+	failure  error
+	verified bool
 }
 
 func (w *watched) VerifySignature(ctx context.Context, token string) (payload []byte, err error) {
 	payload, w.failure = w.KeySet.VerifySignature(ctx, token)
+	w.verified = w.failure == nil
 	return payload, w.failure
 }
 
 // unsigned tells a key set that cannot be had, whose error wraps a cause, from a
 // token that none of its keys signed.
-func (p *Provider) unsigned(ofKeys, err error, raw string, m *metadata) error {
-	switch {
-	case ofKeys != nil && errors.Unwrap(ofKeys) != nil:
-		return p.unavailable("fetch the keys", ofKeys)
-	case ofKeys != nil:
-		return unproven("its ID token is signed by none of its keys")
-	}
+func (p *Provider) unsigned(keys *watched, err error, raw string, m *metadata) error {
 	words := clip(strings.ReplaceAll(err.Error(), raw, "(hidden)"))
-	return unproven("its ID token cannot be read: %s (ID tokens must be signed by one of %s)", words, strings.Join(m.algorithms, ", "))
+	switch {
+	case keys.verified:
+		return unproven("its ID token's claims cannot be read: %s", words)
+	case keys.failure == nil:
+		return unproven("its ID token cannot be read: %s (it must be signed by one of %s)", words, strings.Join(m.algorithms, ", "))
+	case errors.Unwrap(keys.failure) != nil:
+		return p.unavailable("fetch the keys", keys.failure)
+	}
+	return unproven("its ID token is signed by none of its keys")
 }
 
 // userinfo asks the provider for the login where its ID token has none, which
