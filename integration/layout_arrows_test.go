@@ -133,6 +133,7 @@ func outside() map[string]row {
 		"modernc.org/sqlite":         {may: may("coordinator/internal/store/sqlite"), why: "the database stays behind the journal"},
 		"github.com/coreos/go-oidc":  {may: may("coordinator/internal/auth/oidc"), why: "its errors hold what a provider sent: one package reads them, and tells less"},
 		"golang.org/x/oauth2":        {may: may("coordinator/internal/auth/oidc"), why: "its errors hold what a provider sent: one package reads them, and tells less"},
+		"github.com/zitadel/oidc":    {may: may("integration/..."), tests: may("..."), why: "it plays a provider for tests: what ships is no provider"},
 		"github.com/urfave/cli":      {may: may("cmd/..."), why: "flags belong to programs"},
 		"C":                          {why: "what ships has no cgo in it"},
 		"net/http/pprof":             {why: "it hangs itself on every listener of the default mux"},
