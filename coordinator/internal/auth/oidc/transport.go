@@ -1,0 +1,139 @@
+package oidc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"syscall"
+	"time"
+)
+
+// What one answer of a provider may cost.
+const (
+	maxBody      = 512 << 10 // unpacked: less than the 1 MiB at which x/oauth2 cuts off without a word
+	maxHeader    = 64 << 10
+	maxRedirects = 3
+	patience     = 15 * time.Second // for one request, with its redirects and its answer's body
+)
+
+var (
+	errTooMuch    = fmt.Errorf("it answers with more than %d KiB", maxBody>>10)
+	errRedirects  = fmt.Errorf("it redirects more than %d times", maxRedirects)
+	errRedirected = errors.New("it redirects a request that carries a secret: name its address after the redirect")
+	errPlain      = errors.New("it leads to an address without TLS: its endpoints must be https")
+	errPlace      = errors.New("its name leads to a link-local address, where cloud machines keep their secrets")
+)
+
+// statusError is an answer that holds nothing for us.
+type statusError int
+
+func (s statusError) Error() string {
+	return fmt.Sprintf("it answers %d %s", int(s), http.StatusText(int(s)))
+}
+
+// newClient gives the client that all requests go through. It keeps no
+// cookies: none of a provider's business with us needs one.
+func newClient(given *http.Client, loopback bool) *http.Client {
+	c := &http.Client{Timeout: patience, CheckRedirect: checkRedirect}
+	g := guard{loopback: loopback}
+	if given != nil {
+		g.next = given.Transport
+		if given.Timeout > 0 {
+			c.Timeout = given.Timeout
+		}
+	}
+	if g.next == nil {
+		g.next = newTransport()
+	}
+	c.Transport = g
+	return c
+}
+
+// newTransport gives one that keeps no connection: sign-ins are rare, and an
+// idle connection is a goroutine that nobody waits for.
+func newTransport() *http.Transport {
+	dialer := net.Dialer{Timeout: patience, Control: checkPlace}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    patience,
+		MaxResponseHeaderBytes: maxHeader,
+		DisableKeepAlives:      true,
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// checkPlace sees where a name led in the end: a name that leads elsewhere at
+// the second question gets no further than one that always did.
+func checkPlace(_, address string, _ syscall.RawConn) error {
+	where, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	if a := where.Addr().Unmap(); a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() {
+		return errPlace
+	}
+	return nil
+}
+
+// checkRedirect lets few redirects pass, and none of a request that carries a
+// secret: a 307 would have code, verifier and the client's secret sent on.
+func checkRedirect(next *http.Request, via []*http.Request) error {
+	if first := via[0]; first.Method != http.MethodGet || first.Header.Get("Authorization") != "" {
+		return errRedirected
+	}
+	if len(via) > maxRedirects {
+		return errRedirects
+	}
+	return nil
+}
+
+// guard bounds what comes back. It reads each body itself, so that whatever
+// goes wrong on the way arrives as one typed error: the libraries above flatten
+// into text what they meet later, together with the body.
+type guard struct {
+	next     http.RoundTripper
+	loopback bool // the provider is on this machine: plain HTTP may go there
+}
+
+func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !secure(r.URL, g.loopback) {
+		if r.Body != nil {
+			r.Body.Close()
+		}
+		return nil, errPlain
+	}
+	res, err := g.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(body) > maxBody:
+		return nil, errTooMuch
+	case r.Method == http.MethodGet && res.StatusCode != http.StatusOK && res.Header.Get("Location") == "":
+		return nil, statusError(res.StatusCode) // of what is fetched; a POST's refusal is in its body
+	}
+	res.Body = io.NopCloser(bytes.NewReader(body))
+	return res, nil
+}
+
+// secure tells whether secrets may go to u, and what it says be believed.
+func secure(u *url.URL, loopback bool) bool {
+	return u.Scheme == "https" || u.Scheme == "http" && loopback && isLoopback(u)
+}
+
+// isLoopback tells of an address, never of a name: only the former cannot be led
+// elsewhere. The exception is localhost (RFC 6761 section 6.3).
+func isLoopback(u *url.URL) bool {
+	a, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && a.IsLoopback()
+}
