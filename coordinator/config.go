@@ -41,6 +41,8 @@ type Config struct {
 	// other strangers are shown. Nodes and operators' tools never see it.
 	WebCert, WebKey string
 
+	SignIn SignIn // the zero value: people need not, and cannot, sign in
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: silent
 }
@@ -83,6 +85,9 @@ func (c *Config) Validate() error {
 	}
 	if (c.WebCert == "") != (c.WebKey == "") {
 		return notAllowed("web-cert and web-key", c.WebCert+c.WebKey, "both or neither")
+	}
+	if err := c.SignIn.validate(); err != nil {
+		return err
 	}
 	return c.validateRelays()
 }

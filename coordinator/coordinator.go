@@ -32,6 +32,7 @@ import (
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -49,6 +50,7 @@ type assembly struct {
 	registry  *registry.Registry
 	hub       *distribute.Hub
 	api       *adminapi.API
+	desk      *signin.Desk       // nil: nobody can sign in
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of
 }
@@ -65,6 +67,9 @@ func Run(ctx context.Context, c Config) error {
 	}
 	defer a.journal.Close()
 	if err := a.openRelay(); err != nil {
+		return err
+	}
+	if err := a.openDesk(); err != nil {
 		return err
 	}
 	listeners, err := a.listen()
@@ -206,6 +211,9 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g.Go(func() error { return a.watch(ctx) })
 	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
+	if a.desk != nil {
+		g.Go(func() error { return a.serveDesk(ctx) })
+	}
 	if a.relay != nil {
 		g.Go(func() error { return a.keepRelay(ctx) })
 	}
@@ -263,5 +271,5 @@ func (s settings) names() (names []string, addresses []netip.Addr) {
 }
 
 func (a *assembly) nodes() http.Handler {
-	return nodeapi.Handler(nodeapi.Config{Registry: a.registry, Hub: a.hub, Authority: a.authority, Log: a.Log, Now: a.Now})
+	return nodeapi.Handler(nodeapi.Config{Registry: a.registry, Hub: a.hub, Authority: a.authority, Desk: a.desk, Log: a.Log, Now: a.Now})
 }

@@ -72,6 +72,10 @@ func (a *assembly) tlsServer() *http.Server {
 			a.relay.ServeHTTP(w, r)
 			return
 		}
+		if a.forDesk(r) {
+			a.desk.ServeHTTP(w, r)
+			return
+		}
 		operators.ServeHTTP(w, r)
 	}))
 	s.ConnState = newConnections(maxPerAddress).state

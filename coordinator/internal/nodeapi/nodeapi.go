@@ -19,6 +19,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -43,12 +44,12 @@ type Config struct {
 	Registry  *registry.Registry
 	Hub       *distribute.Hub
 	Authority *auth.Authority
+	Desk      *signin.Desk // nil: nobody can sign in
 	Log       *slog.Logger
 	Now       func() time.Time
 }
 
 type service struct {
-	wire.UnimplementedNodeServiceHandler // a coordinator at which nobody can sign in says so
 	Config
 	complaints *complaints
 	pace       *pace

@@ -85,7 +85,7 @@ func (v SessionsEnded) apply(s *State, _ Entry) {
 	s.keepSessions(v.Node, func(one *Session) bool { return !slices.Contains(v.Sessions, one.ID) })
 }
 
-func (v SignInRequired) apply(s *State, _ Entry) { s.SignIn = v.Required }
+func (v SignInRequired) apply(s *State, _ Entry) { s.SignIn, s.signInSaid = v.Required, true }
 
 func (v PolicySet) apply(s *State, e Entry) {
 	next := &PolicyVersion{Revision: e.Revision, File: v.File, Text: v.Text, Author: v.Author, Time: e.Time, Until: v.Until, Reverts: v.Reverts}

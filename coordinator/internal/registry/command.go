@@ -10,7 +10,7 @@ import (
 )
 
 // Actor is who asks, as the edge knows it from the channel, and as the audit
-// tells it: "operator:NAME", "token:ID", "node:ID", "system".
+// tells it: "operator:NAME", "token:ID", "user:LOGIN", "node:ID", "system".
 type Actor string
 
 // System is the coordinator itself.
@@ -18,6 +18,9 @@ const System Actor = "system"
 
 // Operator is a person at the admin API.
 func Operator(name string) Actor { return Actor("operator:" + name) }
+
+// UserActor is a person who signed in.
+func UserActor(login string) Actor { return Actor("user:" + login) }
 
 // NodeActor is a node on its authenticated channel.
 func NodeActor(id string) Actor { return Actor("node:" + id) }
@@ -150,7 +153,10 @@ type (
 	EnableUser struct{ User string }
 
 	// RequireSignIn says whether what people may, they may only while signed in.
-	RequireSignIn struct{ Required bool }
+	RequireSignIn struct {
+		Required bool
+		Default  bool // it counts only if nobody has said so or so before
+	}
 
 	// ConfirmPolicy lets a policy that awaits confirmation stay. Revision is its
 	// own; 0: that of whichever is in force. It fails with ErrStale when it is too

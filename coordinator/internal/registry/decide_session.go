@@ -113,8 +113,11 @@ func (c EndSessions) decide(d *decision) error {
 }
 
 func (c RequireSignIn) decide(d *decision) error {
-	if d.state.SignIn != c.Required {
-		d.emit(SignInRequired(c))
+	if c.Default && d.state.signInSaid {
+		return nil
+	}
+	if d.state.SignIn != c.Required || !d.state.signInSaid {
+		d.emit(SignInRequired{c.Required})
 		d.record("mesh.sign-in", d.state.Mesh.String(), "people must sign in: %t", c.Required)
 	}
 	return nil

@@ -33,7 +33,7 @@ type document struct {
 	Revocations []Revocation     `json:"revocations"`
 	Policies    []*PolicyVersion `json:"policies"`
 	Observed    *Observation     `json:"observed,omitempty"`
-	SignIn      bool             `json:"signIn,omitempty"`
+	SignIn      *bool            `json:"signIn,omitempty"` // nil: nobody has said
 	Users       []*User          `json:"users,omitempty"`
 	Sessions    []*Session       `json:"sessions,omitempty"`
 }
@@ -48,7 +48,7 @@ func EncodeState(s *State) ([]byte, error) {
 		Revocations: slices.SortedFunc(s.revoked.Values(), compareRevocations),
 		Policies:    s.policies,
 		Observed:    s.observed,
-		SignIn:      s.SignIn,
+		SignIn:      s.signInWord(),
 		Users:       s.SortedUsers(),
 		Sessions:    s.SortedSessions(),
 	})
@@ -81,7 +81,10 @@ func DecodeState(b []byte) (*State, error) {
 		return nil, fmt.Errorf("checkpoint of revision %d: nothing stands where a node, token, policy, person or session should", d.Revision)
 	}
 	s := &State{Mesh: d.Mesh, Domain: d.Domain, IPv4: d.IPv4, IPv6: d.IPv6,
-		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies, observed: d.Observed, SignIn: d.SignIn}
+		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies, observed: d.Observed}
+	if d.SignIn != nil {
+		s.SignIn, s.signInSaid = *d.SignIn, true
+	}
 	for _, t := range d.Tokens {
 		s.putToken(t)
 	}
@@ -122,6 +125,13 @@ func (s *State) admissible(n *Node) error {
 		return fmt.Errorf("node %q has a revoked key", n.ID)
 	}
 	return nil
+}
+
+func (s *State) signInWord() *bool {
+	if !s.signInSaid {
+		return nil
+	}
+	return &s.SignIn
 }
 
 // restorePeople puts back who is known, and who sits where.

@@ -245,6 +245,33 @@ func TestBadSessionsAreRefused(t *testing.T) {
 	m.refused(good, registry.ErrNotFound)
 }
 
+// A coordinator that is started with a provider asks for sign-in from then on;
+// whoever turned that off is not overruled by the next start.
+func TestSignInIsRequiredByDefaultOnce(t *testing.T) {
+	m := begin(t)
+	m.do(registry.RequireSignIn{Required: true, Default: true})
+	if !m.state.SignIn {
+		t.Fatal("not required")
+	}
+	m.do(registry.RequireSignIn{})
+	if r := m.do(registry.RequireSignIn{Required: true, Default: true}); r.Changed || m.state.SignIn {
+		t.Error("the default overrules what an operator said")
+	}
+	back, err := registry.DecodeState([]byte(m.encoded()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.state = back
+	if m.do(registry.RequireSignIn{Required: true, Default: true}); m.state.SignIn {
+		t.Error("a checkpoint forgets that an operator said so")
+	}
+	other := begin(t)
+	other.do(registry.RequireSignIn{})
+	if other.do(registry.RequireSignIn{Required: true, Default: true}); other.state.SignIn {
+		t.Error("the default overrules who said no before it was asked for")
+	}
+}
+
 func TestPeopleAreInTheCheckpoint(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("laptop", registry.CreateToken{})

@@ -26,7 +26,8 @@ type State struct {
 	Epoch       uint64
 	Revision    uint64
 
-	SignIn bool // what people may, they may only while signed in
+	SignIn     bool // what people may, they may only while signed in
+	signInSaid bool // somebody said whether
 
 	nodes    table[string, *Node]
 	byKey    table[key.NodePublic, string]

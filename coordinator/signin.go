@@ -1,0 +1,146 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+// SignIn is the OpenID Connect provider through which people sign in.
+type SignIn struct {
+	Issuer     string // https URL, byte for byte as the provider names itself; empty: nobody can sign in
+	ClientID   string
+	SecretFile string // file with the client's secret, readable by the coordinator alone; empty: a public client
+
+	Scopes      []string // besides openid; nil: profile and email
+	LoginClaim  string   // that names a person as the policy does; empty: email, if the provider verified it
+	GroupsClaim string   // that lists a person's groups; empty: groups
+
+	Life time.Duration // of a session, from a minute to 30 days; 0: 12 hours
+}
+
+const sessionLife = 12 * time.Hour
+
+func (s *SignIn) validate() error {
+	if s.Issuer == "" {
+		if s.ClientID != "" || s.SecretFile != "" {
+			return notAllowed("oidc-issuer", "", "the provider's URL, for there are a client id or a secret for it")
+		}
+		return nil
+	}
+	if s.ClientID == "" {
+		return notAllowed("oidc-client-id", "", "the id that the provider gave this coordinator")
+	}
+	if s.Life != 0 && (s.Life < time.Minute || s.Life > registry.MaxSessionLife) {
+		return notAllowed("session-life", s.Life.String(), fmt.Sprintf("from 1m to %v", registry.MaxSessionLife))
+	}
+	return nil
+}
+
+// openDesk opens the desk at which people sign in, if there is a provider.
+func (a *assembly) openDesk() error {
+	if a.SignIn.Issuer == "" {
+		return nil
+	}
+	provider, err := a.provider()
+	if err != nil {
+		return err
+	}
+	a.desk, err = signin.New(signin.Config{
+		URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log,
+		Node: a.signInAt, Begin: a.beginSession,
+	})
+	return err
+}
+
+func (a *assembly) provider() (*oidc.Provider, error) {
+	var secret []byte
+	if a.SignIn.SecretFile != "" {
+		var err error
+		if secret, err = os.ReadFile(a.SignIn.SecretFile); err != nil {
+			return nil, fmt.Errorf("oidc-client-secret-file: %w", err)
+		}
+	}
+	return oidc.New(oidc.Config{
+		Issuer: a.SignIn.Issuer, ClientID: a.SignIn.ClientID, ClientSecret: strings.TrimSpace(string(secret)), Scopes: a.SignIn.Scopes,
+		LoginClaim: a.SignIn.LoginClaim, GroupsClaim: a.SignIn.GroupsClaim,
+		RedirectURL: strings.TrimSuffix(a.settings.URL, "/") + signin.CallbackPath, Now: a.Now, Log: a.Log,
+	})
+}
+
+// serveDesk asks for sign-in, where nobody said otherwise, and keeps the desk until
+// ctx ends.
+func (a *assembly) serveDesk(ctx context.Context) error {
+	if _, err := a.registry.Do(ctx, registry.System, registry.RequireSignIn{Required: true, Default: true}); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("requiring sign-in: %w", err)
+	}
+	if !a.registry.Snapshot().SignIn {
+		a.Log.Warn("people can sign in and need not: a machine's key alone opens what its owner may; `cordonctl user require-sign-in on` ends that")
+	}
+	return a.desk.Run(ctx)
+}
+
+// forDesk tells whether a request is for the pages, which strangers' browsers see:
+// no node and no operator's tool has a sign-in of its own.
+func (a *assembly) forDesk(r *http.Request) bool {
+	return a.desk != nil && strings.HasPrefix(r.URL.Path, signin.Prefix) &&
+		r.TLS != nil && r.TLS.ServerName != wire.NodeServerName && r.TLS.ServerName != admin.ServerName
+}
+
+// signInAt gives what the pages say of a node.
+func (a *assembly) signInAt(id string) (signin.Node, bool) {
+	n, ok := a.registry.Snapshot().Node(id)
+	if !ok {
+		return signin.Node{}, false
+	}
+	return signin.Node{ID: n.ID, Name: n.Name, OS: n.OS, Fingerprint: n.ID, User: n.Owner(), Tags: n.Tags}, true
+}
+
+func (a *assembly) beginSession(ctx context.Context, node string, who registry.Identity) (wire.Session, error) {
+	life := a.SignIn.Life
+	if life == 0 {
+		life = sessionLife
+	}
+	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), registry.BeginSession{
+		ID: "s-" + strings.ToLower(rand.Text()[:16]), Node: node, Who: who, Life: life,
+	})
+	if err != nil {
+		return wire.Session{}, err
+	}
+	return r.Session.Wire(), nil
+}
+
+// desked is a provider as the desk knows one.
+type desked struct{ *oidc.Provider }
+
+func (p desked) attempt(a signin.Attempt) oidc.Attempt {
+	return oidc.Attempt{State: a.State, Nonce: a.Nonce, Verifier: a.Verifier, Afresh: a.Afresh, Hint: a.Hint}
+}
+
+func (p desked) AuthURL(ctx context.Context, a signin.Attempt) (string, error) {
+	return p.Provider.AuthURL(ctx, p.attempt(a))
+}
+
+func (p desked) Redeem(ctx context.Context, code string, a signin.Attempt) (registry.Identity, error) {
+	return p.Provider.Redeem(ctx, code, p.attempt(a))
+}
+
+func (p desked) BeginGrant(ctx context.Context) (signin.Grant, error) {
+	g, err := p.Provider.BeginGrant(ctx)
+	if err != nil {
+		return signin.Grant{}, err
+	}
+	return signin.Grant{URL: g.URL, Code: g.Code, Until: g.Until, Redeem: func(ctx context.Context) (registry.Identity, error) {
+		return p.Provider.RedeemGrant(ctx, g)
+	}}, nil
+}
