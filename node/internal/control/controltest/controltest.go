@@ -41,6 +41,7 @@ type Coordinator struct {
 	surrenders []*wire.SurrenderRequest
 	enrolled   map[string]Enrolled
 	chain      func(key.NodePublic) [][]byte
+	signIns    SignIns
 }
 
 // Enrolled is who spent the token.
