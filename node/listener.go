@@ -15,6 +15,7 @@ import (
 // Map takes a verified map into force.
 func (m *mesh) Map(next wire.Map) {
 	m.mu.Lock()
+	m.sessionsChanged(next.Self.Sessions)
 	m.state = next
 	m.mu.Unlock()
 	m.guard(next.Self.Ranges)

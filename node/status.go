@@ -75,6 +75,7 @@ func (m *mesh) describe(s *local.Status) {
 		s.OnSite = w.direct()
 	}
 	m.names.describe(s)
+	m.describeSessions(s)
 	m.describePlane(s)
 }
 
