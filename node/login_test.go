@@ -114,7 +114,10 @@ func TestSignInsThatEndWithoutASession(t *testing.T) {
 			return &wire.BeginLoginResponse{Login: "l1", Url: "https://c.example/login/l1", Until: time.Now().Add(time.Minute).Unix()}, nil
 		},
 		Await: func(_ context.Context, _ key.NodePublic, login string) (*wire.AwaitLoginResponse, error) {
-			if login != "l1" {
+			switch login {
+			case "l0":
+				return &wire.AwaitLoginResponse{State: wire.AwaitLoginResponse_EXPIRED}, nil
+			case "l2":
 				return nil, connect.NewError(connect.CodeNotFound, errors.New("no such sign-in"))
 			}
 			return answer, nil
@@ -123,6 +126,9 @@ func TestSignInsThatEndWithoutASession(t *testing.T) {
 	for _, want := range []local.LoginOutcome{{State: local.LoginRefused, Reason: "this account is disabled"}, {State: local.LoginExpired}} {
 		if _, err := m.Login(t.Context(), local.LoginRequest{}); err != nil || m.status().Login == nil {
 			t.Fatal(err)
+		}
+		if o, err := m.AwaitLogin(t.Context(), local.AwaitLoginRequest{ID: "l0"}); err != nil || o.State != local.LoginExpired || m.status().Login == nil {
+			t.Fatal("an earlier one:", o, err)
 		}
 		if _, err := m.AwaitLogin(t.Context(), local.AwaitLoginRequest{ID: "l2"}); err == nil || err.Error() != "no such sign-in" || m.status().Login == nil {
 			t.Fatal("another's:", err)
@@ -138,7 +144,8 @@ func TestSignInsThatEndWithoutASession(t *testing.T) {
 // Who opened a sign-in may be gone before its end: the map says it then. And one
 // whose time is over is not shown for ever.
 func TestStatusForgetsASignInThatIsOver(t *testing.T) {
-	m, s := upWith(t, func(*wire.SelfRecord) {})
+	before, fresh := sessionOf("s1", time.Now().Add(time.Hour)), sessionOf("s2", time.Now().Add(time.Hour))
+	m, s := upWith(t, func(self *wire.SelfRecord) { self.Sessions = []wire.Session{before} })
 	life := atomic.Int64{}
 	life.Store(int64(time.Hour))
 	m.c.SignIn(controltest.SignIns{Begin: func(key.NodePublic, *wire.BeginLoginRequest) (*wire.BeginLoginResponse, error) {
@@ -151,15 +158,13 @@ func TestStatusForgetsASignInThatIsOver(t *testing.T) {
 		}
 	}
 	begin()
-	m.give(s, m.withSelf(6, func(self *wire.SelfRecord) { self.Tags = []string{"tag:ward"} }))
+	m.give(s, m.withSelf(6, func(self *wire.SelfRecord) { self.Tags, self.Sessions = []string{"tag:ward"}, []wire.Session{before} }))
 	m.eventually("another map", func() bool { return len(m.status().Tags) == 1 })
 	if m.status().Login == nil {
 		t.Fatal("a map without a new session ended it")
 	}
-	m.give(s, m.withSelf(7, func(self *wire.SelfRecord) {
-		self.Sessions = []wire.Session{sessionOf("s1", time.Now().Add(time.Hour))}
-	}))
-	m.eventually("the session came", func() bool { now := m.status(); return len(now.Sessions) == 1 && now.Login == nil })
+	m.give(s, m.withSelf(7, func(self *wire.SelfRecord) { self.Sessions = []wire.Session{before, fresh} }))
+	m.eventually("the session came", func() bool { now := m.status(); return len(now.Sessions) == 2 && now.Login == nil })
 	life.Store(int64(-time.Second))
 	begin()
 	if got := m.status().Login; got != nil {
