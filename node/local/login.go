@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// FactSignedIn names, among what a rule needs, that a person is signed in at the
+// source.
+const FactSignedIn = "signed-in"
+
 // Session is a person who signed in at this machine.
 type Session struct {
 	ID    string    `json:"id"`
