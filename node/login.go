@@ -98,7 +98,7 @@ func (d *daemon) Sessions(context.Context) (*local.SessionsResponse, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.describeSessions(&s)
-	return &local.SessionsResponse{SignIn: s.SignIn, SignedOut: s.SignedOut, Sessions: s.Sessions}, nil
+	return &local.SessionsResponse{SignIn: s.SignIn, SignedOut: s.SignedOut, Sessions: append([]local.Session{}, s.Sessions...)}, nil
 }
 
 // signingIn gives the mesh if its follower can ask the coordinator, or (not now)
