@@ -19,7 +19,7 @@ import (
 // desk is a daemon that gives prepared answers, and writes down what it is asked.
 type desk struct {
 	socket  string
-	answers map[string]any // by path; a *local.Problem is a refusal
+	answers map[string]any // by path; a *local.Problem is a refusal, a func() is called and nothing answered
 
 	mu    sync.Mutex
 	asked []string
@@ -48,6 +48,11 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.asked = append(d.asked, r.URL.Path+" "+string(body))
 	answer := d.answers[r.URL.Path]
 	d.mu.Unlock()
+	if wait, ok := answer.(func()); ok {
+		wait()
+		<-r.Context().Done()
+		return
+	}
 	if _, refused := answer.(*local.Problem); refused {
 		w.WriteHeader(http.StatusUnprocessableEntity)
 	}
@@ -155,6 +160,25 @@ func TestLoginThatGivesNoSession(t *testing.T) {
 	d.answers[local.PathLogin] = &local.Problem{Message: "nobody can sign in at this coordinator"}
 	if status, out, errs := d.run(t, "login"); status != 1 || out != "" || errs != "cordon: nobody can sign in at this coordinator\n" {
 		t.Fatal(status, out, errs)
+	}
+}
+
+// Who stops waiting is told that the sign-in goes on without the tool.
+func TestLoginMayBeLeft(t *testing.T) {
+	d := newDesk(t)
+	l := local.Login{ID: "l1", URL: "https://c.example/x", Until: at(time.Minute)}
+	d.answers[local.PathLogin], d.answers[local.PathAwaitLogin] = l, func() {
+		self, err := os.FindProcess(os.Getpid())
+		if err == nil {
+			err = self.Signal(os.Interrupt)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	status, _, errs := d.run(t, "login")
+	if want := "cordon: waits no longer; the sign-in may still be finished, until " + clock(l.Until) + ": `cordon whoami` tells\n"; status != 1 || errs != want {
+		t.Fatalf("status %d, %s, want %s", status, errs, want)
 	}
 }
 
