@@ -6,9 +6,17 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/node/local"
 )
+
+// The tool knows by its name the fact that a policy asks for.
+func TestTheFactOfASignInHasOneName(t *testing.T) {
+	if local.FactSignedIn != string(policy.SignedInFact) {
+		t.Fatalf("tools know %q, the policy %q", local.FactSignedIn, policy.SignedInFact)
+	}
+}
 
 // Who is refused for want of a fact hears which, at both ends; and of the rules
 // that one written grant became, the one that the flow fell under speaks.

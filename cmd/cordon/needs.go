@@ -11,11 +11,14 @@ import (
 func remedy(needs []string, outbound bool) string {
 	var out []string
 	for _, fact := range needs {
+		kind, _, _ := strings.Cut(fact, ":")
 		switch {
 		case fact == local.FactSignedIn && outbound:
 			out = append(out, "sign in first: `cordon login`")
 		case fact == local.FactSignedIn:
 			out = append(out, "nobody is signed in there")
+		case kind == "mfa" && outbound:
+			out = append(out, "it needs "+fact+": `cordon login --afresh`")
 		case outbound:
 			out = append(out, "it needs "+fact)
 		default:

@@ -292,15 +292,15 @@ func TestSessionEndings(t *testing.T) {
 func TestRefusalsSayWhatToDo(t *testing.T) {
 	d := newDesk(t)
 	s := local.Status{State: local.StateRunning, Name: "ward", Refusals: []local.Refusal{
-		{Outbound: true, Protocol: "tcp", Reason: "a login or fact has ended", Rule: "web", Needs: []string{"mfa\n", local.FactSignedIn}},
-		{Protocol: "tcp", Reason: "a login or fact has ended", Rule: "in", Needs: []string{local.FactSignedIn, "posture"}},
+		{Outbound: true, Protocol: "tcp", Reason: "a login or fact has ended", Rule: "web", Needs: []string{"mfa:within=8h0m0s", "posture:x\n", local.FactSignedIn}},
+		{Protocol: "tcp", Reason: "a login or fact has ended", Rule: "in", Needs: []string{local.FactSignedIn, "mfa"}},
 		{Protocol: "tcp", Reason: "no rule allows it", Rule: "none"},
 	}}
 	d.answers[local.PathStatus] = s
 	_, out, errs := d.run(t, "status")
 	for _, want := range []string{
-		"a login or fact has ended (rule web): it needs mfa?; sign in first: `cordon login`\n",
-		"a login or fact has ended (rule in): nobody is signed in there; it needs posture there\n",
+		"a login or fact has ended (rule web): it needs mfa:within=8h0m0s: `cordon login --afresh`; it needs posture:x?; sign in first: `cordon login`\n",
+		"a login or fact has ended (rule in): nobody is signed in there; it needs mfa there\n",
 		"no rule allows it (rule none)\n",
 	} {
 		if !strings.Contains(out, want) {

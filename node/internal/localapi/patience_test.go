@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,20 +16,21 @@ import (
 
 // pipes is a listener for connections in memory.
 type pipes struct {
-	conns chan net.Conn
-	ended context.Context
+	conns  chan net.Conn
+	closed chan struct{}
+	once   *sync.Once
 }
 
 func (p pipes) Accept() (net.Conn, error) {
 	select {
 	case c := <-p.conns:
 		return c, nil
-	case <-p.ended.Done():
+	case <-p.closed:
 		return nil, net.ErrClosed
 	}
 }
 
-func (p pipes) Close() error   { return nil }
+func (p pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 func (p pipes) dial(context.Context, string, string) (net.Conn, error) {
@@ -57,7 +59,7 @@ func (p *person) AwaitLogin(ctx context.Context, _ local.AwaitLoginRequest) (*lo
 // inMemory serves d to whom it gives a client.
 func inMemory(t *testing.T, d localapi.Daemon) *http.Client {
 	ctx, cancel := context.WithCancel(t.Context())
-	p, done := pipes{make(chan net.Conn), ctx}, make(chan error, 1)
+	p, done := pipes{make(chan net.Conn), make(chan struct{}), new(sync.Once)}, make(chan error, 1)
 	go func() { done <- localapi.ServeAs(ctx, p, d, localapi.RoleUse) }()
 	tr := &http.Transport{DialContext: p.dial}
 	t.Cleanup(func() {
