@@ -149,6 +149,9 @@ func (d *daemon) Explain(ctx context.Context, r local.ExplainRequest) (*local.Ex
 		Allow: v.Allow, Outbound: question.Direction == plane.Out, Reason: v.Reason.String(), Rule: string(v.Rule),
 		Src: m.title(question.Src), Dst: m.title(question.Dst),
 	}
+	m.mu.Lock()
+	out.Needs = lacking(m.state, out.Outbound, v, question.Src, question.Dst, m.node.clock.Human())
+	m.mu.Unlock()
 	m.locate(ctx, out)
 	return out, nil
 }

@@ -15,6 +15,7 @@ import (
 // Map takes a verified map into force.
 func (m *mesh) Map(next wire.Map) {
 	m.mu.Lock()
+	m.sessionsChanged(next.Self.Sessions)
 	m.state = next
 	m.mu.Unlock()
 	m.guard(next.Self.Ranges)
@@ -152,18 +153,5 @@ func (m *mesh) inMesh(a netip.Addr) bool {
 func (m *mesh) peerAt(a netip.Addr) (wire.PeerRecord, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	best, bits := wire.PeerRecord{}, -1
-	for _, p := range m.state.Peers {
-		for _, own := range p.Addresses {
-			if own == a {
-				return p, true
-			}
-		}
-		for _, route := range p.Routes {
-			if route.Contains(a) && route.Bits() > bits {
-				best, bits = p, route.Bits()
-			}
-		}
-	}
-	return best, bits >= 0
+	return peerAt(m.state, a)
 }

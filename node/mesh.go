@@ -24,6 +24,7 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/portmap"
 	"github.com/cordonmesh/cordon/node/internal/relays"
 	"github.com/cordonmesh/cordon/node/internal/transport"
+	"github.com/cordonmesh/cordon/node/local"
 )
 
 // mesh is a node that is up.
@@ -62,6 +63,7 @@ type mesh struct {
 	greetings greetings
 	network   portmap.Network // as last told to mapper
 	beside    []string        // peers that offer a network of this machine
+	login     *local.Login    // the last sign-in that was opened, until it is known to have ended
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {

@@ -75,6 +75,7 @@ func (m *mesh) describe(s *local.Status) {
 		s.OnSite = w.direct()
 	}
 	m.names.describe(s)
+	m.describeSessions(s)
 	m.describePlane(s)
 }
 
@@ -97,7 +98,7 @@ func (m *mesh) describePlane(s *local.Status) {
 	m.describeStock(s, byID)
 	slices.SortFunc(s.Peers, func(a, b local.Peer) int { return cmp.Compare(a.Name, b.Name) })
 	for _, r := range stats.Refusals {
-		s.Refusals = append(s.Refusals, refusal(r))
+		s.Refusals = append(s.Refusals, m.refusal(r))
 	}
 	for _, e := range stats.Endings {
 		s.Endings = append(s.Endings, ending(e))
@@ -118,10 +119,11 @@ func peerStatus(p wire.PeerRecord, path transport.PathInfo, stats plane.PeerStat
 	return out
 }
 
-func refusal(r plane.Refusal) local.Refusal {
+func (m *mesh) refusal(r plane.Refusal) local.Refusal {
 	return local.Refusal{
 		Time: r.Last, Outbound: r.Direction == plane.Out, Src: r.Src, Dst: r.Dst, Protocol: protocolText(r.Protocol),
 		Reason: r.Verdict.Reason.String(), Rule: string(r.Verdict.Rule), Count: r.Count,
+		Needs: lacking(m.state, r.Direction == plane.Out, r.Verdict, r.Src.Addr(), r.Dst.Addr(), m.node.clock.Human()),
 	}
 }
 

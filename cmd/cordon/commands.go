@@ -47,6 +47,7 @@ func up(c *cli.Context) error {
 		fmt.Printf("%s has joined and waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
 	case local.StateRunning:
 		fmt.Printf("%s is up: %s\n", s.Name, addresses(s))
+		fmt.Print(people(s))
 	default:
 		fmt.Printf("%s: %s\n", s.Name, s.State)
 	}
@@ -156,6 +157,9 @@ func explain(c *cli.Context) error {
 	fmt.Println()
 	if e.Text != "" {
 		fmt.Println("  ", e.Text)
+	}
+	if what := remedy(e.Needs, e.Outbound); what != "" {
+		fmt.Println(what)
 	}
 	return nil
 }

@@ -10,14 +10,16 @@ import (
 	"github.com/cordonmesh/cordon/node/local"
 )
 
-// endings warns of open flows that lose their right soon, or have and go on for a
-// while: there is time to log in again, or to save one's work.
+// endings warns of sessions that end soon, and of open flows that lose their right
+// soon, or have and go on for a while: there is time to sign in again, or to save
+// one's work.
 func endings(s *local.Status) string {
 	now := s.Map.PolicyTime
 	if now.IsZero() {
 		now = time.Now()
 	}
 	var out strings.Builder
+	out.WriteString(sessionEndings(s, now))
 	for _, e := range s.Endings {
 		what := fmt.Sprintf("%s %s", e.Protocol, whither(s, e))
 		if e.Rule != "" {

@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -22,7 +23,7 @@ func app() *cli.App {
 			&cli.StringFlag{Name: "socket", Usage: "socket of the daemon: `PATH`", Value: node.DefaultSocket(), EnvVars: []string{"CORDON_SOCKET"}},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 		},
-		Commands: []*cli.Command{
+		Commands: slices.Concat([]*cli.Command{
 			daemonCommand(),
 			{Name: "up", Usage: "join a mesh, or start again after down; the enrolment string comes from standard input, a file or a prompt", ArgsUsage: " ", Action: up, Flags: []cli.Flag{
 				&cli.StringFlag{Name: "enrolment-file", Usage: "`FILE` with the enrolment string"},
@@ -30,6 +31,7 @@ func app() *cli.App {
 			}},
 			{Name: "down", Usage: "stop tunnels; the identity stays", Action: down},
 			{Name: "status", Usage: "what the daemon is doing", Action: status},
+		}, sessionCommands(), []*cli.Command{
 			{Name: "ping", Usage: "probe the path to a peer", ArgsUsage: "PEER", Action: ping, Flags: []cli.Flag{
 				&cli.IntFlag{Name: "count", Usage: "how often", Value: 3},
 			}},
@@ -42,7 +44,7 @@ func app() *cli.App {
 				&cli.StringFlag{Name: "interface", Usage: "`NAME` of that daemon's interface", Value: node.DefaultInterface},
 			}},
 			{Name: "version", Usage: "versions of tool and daemon", Action: versions},
-		},
+		}),
 	}
 	usage.AcceptJSON(a.Commands[1:]) // a daemon prints nothing
 	return a

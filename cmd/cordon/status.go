@@ -55,6 +55,7 @@ func printStatus(s *local.Status) error {
 		return nil
 	}
 	fmt.Printf("%s: %s (%s), %s\n", s.State, s.Name, addresses(s), visible(strings.TrimSpace(owner)))
+	fmt.Print(people(s))
 	printCoordinator(s)
 	printMap(s)
 	printNames(s)
@@ -193,6 +194,9 @@ func printRefusals(refusals []local.Refusal) error {
 		why := r.Reason
 		if r.Rule != "" {
 			why += " (rule " + r.Rule + ")"
+		}
+		if what := remedy(r.Needs, r.Outbound); what != "" {
+			why += ": " + what
 		}
 		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%d\t%s\n", direction, ago(r.Time), r.Src, r.Dst, r.Protocol, r.Count, visible(why))
 	}

@@ -23,6 +23,11 @@ const (
 	PathExplain  = "/v1/explain"
 	PathNetcheck = "/v1/netcheck"
 
+	PathLogin      = "/v1/login"
+	PathAwaitLogin = "/v1/login/await"
+	PathLogout     = "/v1/logout"
+	PathSessions   = "/v1/sessions"
+
 	PathStockConfig = "/v1/stock/config"
 	PathStockReload = "/v1/stock/reload"
 )

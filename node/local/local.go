@@ -5,6 +5,12 @@
 // machine's browser cannot reach it, and who calls is told by the socket's peer
 // credentials. Reading asks for access to the socket (mode 0660); changing asks
 // for root or the daemon's own user. Requests and answers are JSON over HTTP.
+//
+// Signing in and out asks for access to the socket alone: a clinician is not root
+// on their own laptop. It lends the caller nothing, since what opens is what
+// somebody proves of themselves to the identity provider, in a browser that the
+// coordinator binds to the sign-in. Whoever signs another person of this machine
+// out costs them a sign-in, and nothing else.
 package local
 
 import (
@@ -51,7 +57,13 @@ type Status struct {
 	Endings     []Ending       `json:"endings,omitempty"` // the first to end first; at most 20
 	Routes      []RouteStatus  `json:"routes,omitempty"`
 	Names       Names          `json:"names,omitzero"`
-	Warnings    []string       `json:"warnings,omitempty"`
+
+	SignIn    bool      `json:"signIn,omitempty"`    // what people may, they may only while signed in
+	SignedOut bool      `json:"signedOut,omitempty"` // that is so, this is a person's machine, and nobody is
+	Sessions  []Session `json:"sessions,omitempty"`  // of people at this machine, ended ones too
+	Login     *Login    `json:"login,omitempty"`     // the last sign-in that was opened, while it is under way
+
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // MapStatus tells which map is enforced.
@@ -138,6 +150,7 @@ type Refusal struct {
 	Protocol string         `json:"protocol"`
 	Reason   string         `json:"reason"`
 	Rule     string         `json:"rule,omitempty"`
+	Needs    []string       `json:"needs,omitempty"` // facts that the rule needs, and the source lacks now
 	Count    uint64         `json:"count"`
 }
 
@@ -230,15 +243,16 @@ type ExplainRequest struct {
 // ExplainResponse is the node's own verdict. File and line are there when the
 // coordinator could be asked.
 type ExplainResponse struct {
-	Allow    bool   `json:"allow"`
-	Outbound bool   `json:"outbound"`
-	Reason   string `json:"reason"`
-	Rule     string `json:"rule,omitempty"`
-	File     string `json:"file,omitempty"`
-	Line     uint32 `json:"line,omitempty"`
-	Text     string `json:"text,omitempty"`
-	Src      string `json:"src"`
-	Dst      string `json:"dst"`
+	Allow    bool     `json:"allow"`
+	Outbound bool     `json:"outbound"`
+	Reason   string   `json:"reason"`
+	Rule     string   `json:"rule,omitempty"`
+	Needs    []string `json:"needs,omitempty"` // facts that the rule needs, and the source lacks
+	File     string   `json:"file,omitempty"`
+	Line     uint32   `json:"line,omitempty"`
+	Text     string   `json:"text,omitempty"`
+	Src      string   `json:"src"`
+	Dst      string   `json:"dst"`
 }
 
 // Problem is how the daemon says no.

@@ -3,6 +3,7 @@ package localapi
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 )
 
@@ -16,6 +17,12 @@ func HandlerFor(d Daemon, role Role) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inner.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), roleKey{}, role)))
 	})
+}
+
+// ServeAs is Serve where every caller has that role: on connections of which no
+// kernel says who is at their end.
+func ServeAs(ctx context.Context, l net.Listener, d Daemon, role Role) error {
+	return serve(ctx, l, d, slog.New(slog.DiscardHandler), func(net.Conn) Role { return role })
 }
 
 // HandlerForNobody is the handler where nobody said who calls.

@@ -17,10 +17,10 @@ import (
 )
 
 // tally notes what the daemon was asked for, and answers little.
-type tally struct{ read, changed int }
+type tally struct{ used, changed int }
 
 func (d *tally) Status(context.Context) (*local.Status, error) {
-	d.read++
+	d.used++
 	return &local.Status{State: local.StateRunning}, nil
 }
 
@@ -35,28 +35,48 @@ func (d *tally) Down(context.Context) (*local.Status, error) {
 }
 
 func (d *tally) Ping(context.Context, local.PingRequest) (*local.PingResponse, error) {
-	d.read++
+	d.used++
 	return &local.PingResponse{}, nil
 }
 
 func (d *tally) Explain(context.Context, local.ExplainRequest) (*local.ExplainResponse, error) {
-	d.read++
+	d.used++
 	return &local.ExplainResponse{}, nil
 }
 
 func (d *tally) Netcheck(context.Context) (*local.NetcheckResponse, error) {
-	d.read++
+	d.used++
 	return &local.NetcheckResponse{}, nil
 }
 
 func (d *tally) StockConfig(context.Context, local.StockRequest) (*local.StockResponse, error) {
-	d.read++
+	d.used++
 	return &local.StockResponse{}, nil
 }
 
 func (d *tally) StockReload(context.Context) (*local.StockResponse, error) {
 	d.changed++
 	return &local.StockResponse{}, nil
+}
+
+func (d *tally) Login(context.Context, local.LoginRequest) (*local.Login, error) {
+	d.used++
+	return &local.Login{}, nil
+}
+
+func (d *tally) AwaitLogin(context.Context, local.AwaitLoginRequest) (*local.LoginOutcome, error) {
+	d.used++
+	return &local.LoginOutcome{}, nil
+}
+
+func (d *tally) Logout(context.Context, local.LogoutRequest) (*local.LogoutResponse, error) {
+	d.used++
+	return &local.LogoutResponse{}, nil
+}
+
+func (d *tally) Sessions(context.Context) (*local.SessionsResponse, error) {
+	d.used++
+	return &local.SessionsResponse{}, nil
 }
 
 // counted is a body that knows how much of it was read.
@@ -81,7 +101,7 @@ const shortAnswer = 4 << 10
 // for that, an unknown caller gets nothing, and no more is read than the bound.
 func FuzzHandler(f *testing.F) {
 	for path := range localapi.Roles() {
-		f.Add("POST", path, "cordon", "", "application/json", []byte("{}"), int(localapi.RoleRead))
+		f.Add("POST", path, "cordon", "", "application/json", []byte("{}"), int(localapi.RoleUse))
 	}
 	f.Fuzz(func(t *testing.T, method, target, host, origin, kind string, body []byte, role int) {
 		u, err := url.ParseRequestURI(target)
@@ -98,17 +118,17 @@ func FuzzHandler(f *testing.F) {
 		who := localapi.Role(role)
 		localapi.HandlerFor(d, who).ServeHTTP(w, r)
 
-		if d.changed > 0 && who < localapi.RoleControl || d.read > 0 && who < localapi.RoleRead {
-			t.Fatalf("role %d read %d times and changed %d times", role, d.read, d.changed)
+		if d.changed > 0 && who < localapi.RoleControl || d.used > 0 && who < localapi.RoleUse {
+			t.Fatalf("role %d used it %d times and changed %d times", role, d.used, d.changed)
 		}
 		honest := method == http.MethodPost && host == "cordon" && origin == "" && kind == "application/json"
-		if d.read+d.changed > 1 || d.read+d.changed > 0 && !honest {
+		if d.used+d.changed > 1 || d.used+d.changed > 0 && !honest {
 			t.Fatalf("%s %q from host %q, origin %q, type %q asked the daemon", method, target, host, origin, kind)
 		}
-		if (d.read+d.changed > 0) != (w.Code == http.StatusOK) {
-			t.Fatalf("code %d after %d calls", w.Code, d.read+d.changed)
+		if (d.used+d.changed > 0) != (w.Code == http.StatusOK) {
+			t.Fatalf("code %d after %d calls", w.Code, d.used+d.changed)
 		}
-		if d.read+d.changed > 0 && localapi.Roles()[u.EscapedPath()] == localapi.RoleNone {
+		if d.used+d.changed > 0 && localapi.Roles()[u.EscapedPath()] == localapi.RoleNone {
 			t.Fatalf("%q is no method, and was called", u.Path)
 		}
 		if b.read > localapi.MaxRequest+1 {
@@ -129,7 +149,7 @@ func TestLongBodyIsCutOff(t *testing.T) {
 		code    int
 	}{
 		"root":   {func(d localapi.Daemon) http.Handler { return localapi.HandlerFor(d, localapi.RoleControl) }, localapi.MaxRequest + 1, 400},
-		"reader": {func(d localapi.Daemon) http.Handler { return localapi.HandlerFor(d, localapi.RoleRead) }, 0, 403},
+		"reader": {func(d localapi.Daemon) http.Handler { return localapi.HandlerFor(d, localapi.RoleUse) }, 0, 403},
 		"nobody": {localapi.HandlerForNobody, 0, 403},
 	} {
 		d, b := new(tally), &counted{Reader: strings.NewReader(`{"name":"` + strings.Repeat("x", 1<<20) + `"}`)}

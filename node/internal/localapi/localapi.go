@@ -31,6 +31,10 @@ type Daemon interface {
 	Netcheck(context.Context) (*local.NetcheckResponse, error)
 	StockConfig(context.Context, local.StockRequest) (*local.StockResponse, error)
 	StockReload(context.Context) (*local.StockResponse, error)
+	Login(context.Context, local.LoginRequest) (*local.Login, error)
+	AwaitLogin(context.Context, local.AwaitLoginRequest) (*local.LoginOutcome, error)
+	Logout(context.Context, local.LogoutRequest) (*local.LogoutResponse, error)
+	Sessions(context.Context) (*local.SessionsResponse, error)
 }
 
 // Role is what a caller may do.
@@ -39,21 +43,26 @@ type Role int
 // The zero role may do nothing.
 const (
 	RoleNone    Role = iota
-	RoleRead         // may open the socket
+	RoleUse          // may open the socket: reads, and signs in and out
 	RoleControl      // root, or the user that the daemon runs as
 )
 
 // Roles says what each path asks for. A path that is not here is refused.
 func Roles() map[string]Role {
 	return map[string]Role{
-		local.PathStatus:   RoleRead,
-		local.PathPing:     RoleRead,
-		local.PathExplain:  RoleRead,
-		local.PathNetcheck: RoleRead,
+		local.PathStatus:   RoleUse,
+		local.PathPing:     RoleUse,
+		local.PathExplain:  RoleUse,
+		local.PathNetcheck: RoleUse,
 		local.PathUp:       RoleControl,
 		local.PathDown:     RoleControl,
 
-		local.PathStockConfig: RoleRead,
+		local.PathLogin:      RoleUse,
+		local.PathAwaitLogin: RoleUse,
+		local.PathLogout:     RoleUse,
+		local.PathSessions:   RoleUse,
+
+		local.PathStockConfig: RoleUse,
 		local.PathStockReload: RoleControl,
 	}
 }
@@ -89,6 +98,10 @@ type roleKey struct{}
 
 // Serve answers on l until ctx is done, and returns when every request has ended.
 func Serve(ctx context.Context, l net.Listener, d Daemon, log *slog.Logger) error {
+	return serve(ctx, l, d, log, roleOf)
+}
+
+func serve(ctx context.Context, l net.Listener, d Daemon, log *slog.Logger, roleOf func(net.Conn) Role) error {
 	srv := &http.Server{
 		Handler:           handler(d, log),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -126,6 +139,10 @@ func handler(d Daemon, log *slog.Logger) http.Handler {
 	handle(mux, local.PathNetcheck, func(ctx context.Context, _ struct{}) (*local.NetcheckResponse, error) { return d.Netcheck(ctx) })
 	handle(mux, local.PathStockConfig, d.StockConfig)
 	handle(mux, local.PathStockReload, func(ctx context.Context, _ struct{}) (*local.StockResponse, error) { return d.StockReload(ctx) })
+	handle(mux, local.PathLogin, d.Login)
+	handle(mux, local.PathAwaitLogin, d.AwaitLogin)
+	handle(mux, local.PathLogout, d.Logout)
+	handle(mux, local.PathSessions, func(ctx context.Context, _ struct{}) (*local.SessionsResponse, error) { return d.Sessions(ctx) })
 	roles := Roles()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The escaped path is what the mux goes by: no spelling may have the role of

@@ -84,6 +84,22 @@ func (f *fakeDaemon) StockReload(context.Context) (*local.StockResponse, error) 
 	return &local.StockResponse{Names: []string{"ct-3"}}, nil
 }
 
+func (f *fakeDaemon) Login(_ context.Context, r local.LoginRequest) (*local.Login, error) {
+	return &local.Login{ID: fmt.Sprint("l", r.DeviceCode, r.Afresh)}, nil
+}
+
+func (f *fakeDaemon) AwaitLogin(_ context.Context, r local.AwaitLoginRequest) (*local.LoginOutcome, error) {
+	return &local.LoginOutcome{State: local.LoginRefused, Reason: r.ID}, nil
+}
+
+func (f *fakeDaemon) Logout(_ context.Context, r local.LogoutRequest) (*local.LogoutResponse, error) {
+	return &local.LogoutResponse{Ended: len(r.Session)}, nil
+}
+
+func (f *fakeDaemon) Sessions(context.Context) (*local.SessionsResponse, error) {
+	return &local.SessionsResponse{Sessions: []local.Session{{ID: "s1"}}}, nil
+}
+
 func serve(t *testing.T) (string, *fakeDaemon) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "cordon")
@@ -155,6 +171,18 @@ func TestClientReachesDaemon(t *testing.T) {
 	if r, err := c.StockReload(t.Context()); err != nil || len(r.Names) != 1 {
 		t.Fatalf("stock reload: %+v, %v", r, err)
 	}
+	if l, err := c.Login(t.Context(), local.LoginRequest{DeviceCode: true}); err != nil || l.ID != "ltrue false" {
+		t.Fatalf("login: %+v, %v", l, err)
+	}
+	if o, err := c.AwaitLogin(t.Context(), local.AwaitLoginRequest{ID: "l1"}); err != nil || o.State != local.LoginRefused || o.Reason != "l1" {
+		t.Fatalf("await: %+v, %v", o, err)
+	}
+	if r, err := c.Logout(t.Context(), local.LogoutRequest{Session: "s1"}); err != nil || r.Ended != 2 {
+		t.Fatalf("logout: %+v, %v", r, err)
+	}
+	if r, err := c.Sessions(t.Context()); err != nil || len(r.Sessions) != 1 || r.Sessions[0].ID != "s1" {
+		t.Fatalf("sessions: %+v, %v", r, err)
+	}
 	_, err = c.Up(t.Context(), local.UpRequest{Name: "ward-3"})
 	if problem := new(local.Problem); !errors.As(err, &problem) || !strings.Contains(problem.Message, "spent") {
 		t.Fatalf("up: got %v, want the daemon's own words", err)
@@ -187,6 +215,12 @@ func TestA41RolesOfUnprivilegedUser(t *testing.T) {
 		}
 		if line := fmt.Sprintf("%s %d\n", path, want); !bytes.Contains(out, []byte(line)) {
 			t.Errorf("want %q in:\n%s", line, out)
+		}
+	}
+	// A clinician is not root on their own laptop.
+	for _, path := range []string{local.PathLogin, local.PathAwaitLogin, local.PathLogout, local.PathSessions} {
+		if line := fmt.Sprintf("%s %d\n", path, http.StatusOK); !bytes.Contains(out, []byte(line)) {
+			t.Errorf("nobody can sign in: want %q in:\n%s", line, out)
 		}
 	}
 	for _, call := range d.calls {

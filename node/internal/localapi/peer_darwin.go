@@ -28,5 +28,5 @@ func roleOf(c net.Conn) Role {
 	if cred.Uid == 0 || int(cred.Uid) == os.Geteuid() {
 		return RoleControl
 	}
-	return RoleRead
+	return RoleUse
 }

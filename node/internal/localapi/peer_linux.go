@@ -32,5 +32,5 @@ func roleOfUID(uid uint32) Role {
 	if uid == 0 || int(uid) == os.Geteuid() {
 		return RoleControl
 	}
-	return RoleRead
+	return RoleUse
 }

@@ -30,6 +30,7 @@ type Coordinator struct {
 
 	t       testing.TB
 	memory  *memory
+	end     func()
 	streams chan *Stream
 
 	connections atomic.Int64
@@ -41,6 +42,7 @@ type Coordinator struct {
 	surrenders []*wire.SurrenderRequest
 	enrolled   map[string]Enrolled
 	chain      func(key.NodePublic) [][]byte
+	signIns    SignIns
 }
 
 // Enrolled is who spent the token.
@@ -90,7 +92,8 @@ func (c *Coordinator) serve(l net.Listener) {
 	}}
 	done := make(chan struct{})
 	go func() { defer close(done); s.ServeTLS(l, "", "") }()
-	c.t.Cleanup(func() { s.Close(); <-done })
+	c.end = func() { s.Close(); <-done }
+	c.t.Cleanup(c.end)
 }
 
 // Dial opens a connection to a coordinator in memory.
@@ -100,6 +103,9 @@ func (c *Coordinator) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // Cut breaks every connection in memory, and while down is true refuses new ones.
 func (c *Coordinator) Cut(down bool) { c.memory.cut(down) }
+
+// Close ends the coordinator for good.
+func (c *Coordinator) Close() { c.end() }
 
 // Enrolment is the one string.
 func (c *Coordinator) Enrolment() string {

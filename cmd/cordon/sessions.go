@@ -1,0 +1,161 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+const (
+	warnBefore = 10 * time.Minute // a session's end: time to sign in again
+	lastCall   = 2 * time.Minute  // time to save one's work
+)
+
+func sessionCommands() []*cli.Command {
+	return []*cli.Command{
+		{Name: "login", Usage: "sign in at this machine: prints the address for a browser, here or on a phone, and waits until that is done", Action: login, Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "device-code", Usage: "sign in at the provider's own page with a code, if no browser of yours reaches the coordinator"},
+			&cli.BoolFlag{Name: "afresh", Usage: "prove anew who you are, even if the provider remembers you"},
+		}},
+		{Name: "logout", Usage: "sign out at this machine: everybody, or one session of `cordon sessions`", ArgsUsage: "[SESSION]", Action: logout},
+		{Name: "whoami", Usage: "who is signed in at this machine; exit status 1 if nobody is", Action: whoami},
+		{Name: "sessions", Usage: "the sessions of people at this machine, ended ones too", Action: sessions},
+	}
+}
+
+func logout(c *cli.Context) error {
+	if c.NArg() > 1 {
+		return errors.New("want one SESSION or none: see `cordon logout --help`")
+	}
+	api := daemon(c)
+	defer api.Close()
+	r, err := api.Logout(c.Context, local.LogoutRequest{Session: c.Args().First()})
+	if err != nil {
+		return err
+	}
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(r)
+	}
+	switch {
+	case r.Ended > 0:
+		fmt.Printf("signed out: %d at this machine\n", r.Ended)
+	case c.NArg() > 0:
+		return fmt.Errorf("there is no session %q here: see `cordon sessions`", c.Args().First())
+	default:
+		fmt.Println("nobody was signed in")
+	}
+	return nil
+}
+
+func whoami(c *cli.Context) error {
+	api := daemon(c)
+	defer api.Close()
+	r, err := api.Sessions(c.Context)
+	if err != nil {
+		return err
+	}
+	r.Sessions = live(r.Sessions)
+	if usage.WantsJSON(c) {
+		if err := usage.PrintJSON(r); err != nil {
+			return err
+		}
+	} else {
+		for _, s := range r.Sessions {
+			fmt.Printf("%s, signed in since %s, until %s%s\n", visible(s.User), clock(s.At), clock(s.Until), how(s))
+		}
+	}
+	if len(r.Sessions) == 0 {
+		return errors.New("nobody is signed in: `cordon login`")
+	}
+	return nil
+}
+
+func sessions(c *cli.Context) error {
+	api := daemon(c)
+	defer api.Close()
+	r, err := api.Sessions(c.Context)
+	if err != nil {
+		return err
+	}
+	if usage.WantsJSON(c) {
+		return usage.PrintJSON(r)
+	}
+	if len(r.Sessions) == 0 {
+		fmt.Println("there are no sessions at this machine")
+		return nil
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "SESSION\tUSER\tSINCE\tUNTIL\tHOW")
+	for _, s := range r.Sessions {
+		until := clock(s.Until)
+		if s.Ended {
+			until += ", ended"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", visible(s.ID), visible(s.User), clock(s.At), until, strings.TrimPrefix(how(s), ", by "))
+	}
+	return w.Flush()
+}
+
+func live(all []local.Session) []local.Session {
+	return slices.DeleteFunc(slices.Clone(all), func(s local.Session) bool { return s.Ended })
+}
+
+// how tells by what a person proved who they are, behind a sentence.
+func how(s local.Session) string {
+	by := strings.Join(s.AMR, "+")
+	if s.ACR != "" {
+		by = strings.TrimSpace(by + " (" + s.ACR + ")")
+	}
+	if by == "" {
+		return ""
+	}
+	return ", by " + visible(by)
+}
+
+// people tells of a running node who is signed in, and what to do if nobody is.
+func people(s *local.Status) string {
+	var out strings.Builder
+	if s.SignedOut {
+		out.WriteString("nobody is signed in: `cordon login`\n")
+	}
+	for _, one := range live(s.Sessions) {
+		fmt.Fprintf(&out, "%s is signed in until %s%s\n", visible(one.User), clock(one.Until), how(one))
+	}
+	if s.Login != nil {
+		fmt.Fprintf(&out, "a sign-in waits for a browser until %s: %s\n", clock(s.Login.Until), visible(s.Login.URL))
+	}
+	return out.String()
+}
+
+// sessionEndings warns of people whose last session here ends soon.
+func sessionEndings(s *local.Status, now time.Time) string {
+	last := map[string]local.Session{}
+	var users []string
+	for _, one := range live(s.Sessions) {
+		if _, known := last[one.User]; !known {
+			users = append(users, one.User)
+		}
+		if one.Until.After(last[one.User].Until) {
+			last[one.User] = one
+		}
+	}
+	var out strings.Builder
+	for _, user := range users {
+		switch d := last[user].Until.Sub(now); {
+		case d <= lastCall:
+			fmt.Fprintf(&out, "ends in %s: the session of %s, and what is open by it: save your work, then `cordon login`\n", left(d), visible(user))
+		case d <= warnBefore:
+			fmt.Fprintf(&out, "ends in %s: the session of %s: `cordon login` before that, and nothing is cut off\n", left(d), visible(user))
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,100 @@
+package local
+
+import (
+	"context"
+	"time"
+)
+
+// FactSignedIn names, among what a rule needs, that a person is signed in at the
+// source.
+const FactSignedIn = "signed-in"
+
+// Session is a person who signed in at this machine.
+type Session struct {
+	ID    string    `json:"id"`
+	User  string    `json:"user"`            // login, as the policy names people
+	At    time.Time `json:"at"`              // when the person last proved who they are
+	Until time.Time `json:"until"`           // exclusive, by policy time
+	AMR   []string  `json:"amr,omitempty"`   // how (RFC 8176)
+	ACR   string    `json:"acr,omitempty"`   // at which level, in the provider's words
+	Ended bool      `json:"ended,omitempty"` // its end has passed, by policy time
+}
+
+// SessionsResponse tells who is signed in at this machine, as the map has it: the
+// coordinator need not be there.
+type SessionsResponse struct {
+	SignIn    bool      `json:"signIn"`              // what people may, they may only while signed in
+	SignedOut bool      `json:"signedOut,omitempty"` // that is so, this is a person's machine, and nobody is
+	Sessions  []Session `json:"sessions"`
+}
+
+// LoginRequest opens a sign-in.
+type LoginRequest struct {
+	// DeviceCode asks for the provider's device grant (RFC 8628): for a person whose
+	// browser cannot reach the coordinator.
+	DeviceCode bool `json:"deviceCode,omitempty"`
+	// Afresh asks the person to prove anew who they are, even if the provider
+	// remembers them.
+	Afresh bool `json:"afresh,omitempty"`
+}
+
+// Login is a sign-in under way. A person takes it on from there with a browser.
+type Login struct {
+	ID    string    `json:"id"`
+	URL   string    `json:"url"`
+	Code  string    `json:"code,omitempty"` // that the page shows, to compare, or asks for
+	Until time.Time `json:"until"`          // it will have ended before
+}
+
+// AwaitLoginRequest names a sign-in.
+type AwaitLoginRequest struct {
+	ID string `json:"id"`
+}
+
+// LoginState is how a sign-in ended, in one word.
+type LoginState string
+
+// How a sign-in may end.
+const (
+	LoginDone    LoginState = "done"
+	LoginRefused LoginState = "refused"
+	LoginExpired LoginState = "expired"
+)
+
+// LoginOutcome is how a sign-in ended.
+type LoginOutcome struct {
+	State   LoginState `json:"state"`
+	Reason  string     `json:"reason,omitempty"`  // of a refusal
+	Session *Session   `json:"session,omitempty"` // if done
+}
+
+// LogoutRequest ends sessions at this machine.
+type LogoutRequest struct {
+	Session string `json:"session,omitempty"` // by id; empty: all
+}
+
+// LogoutResponse tells how many ended.
+type LogoutResponse struct {
+	Ended int `json:"ended"`
+}
+
+// Login opens a sign-in.
+func (c *Client) Login(ctx context.Context, r LoginRequest) (*Login, error) {
+	return call[Login](ctx, c, PathLogin, r)
+}
+
+// AwaitLogin returns when a sign-in has ended, which takes as long as the person
+// does.
+func (c *Client) AwaitLogin(ctx context.Context, r AwaitLoginRequest) (*LoginOutcome, error) {
+	return call[LoginOutcome](ctx, c, PathAwaitLogin, r)
+}
+
+// Logout ends sessions.
+func (c *Client) Logout(ctx context.Context, r LogoutRequest) (*LogoutResponse, error) {
+	return call[LogoutResponse](ctx, c, PathLogout, r)
+}
+
+// Sessions asks who is signed in.
+func (c *Client) Sessions(ctx context.Context) (*SessionsResponse, error) {
+	return call[SessionsResponse](ctx, c, PathSessions, struct{}{})
+}

@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+const (
+	askWithin   = 30 * time.Second // one question to the coordinator, with the way to it
+	awaitWithin = 15 * time.Minute // no sign-in lives so long: whoever hears nothing by then hears nothing
+
+	// mapWithin is how long an answer waits for the map that makes it true here:
+	// `cordon login && cordon whoami` must not depend on who was faster.
+	mapWithin = 3 * time.Second
+)
+
+// Login opens a sign-in at the coordinator.
+func (d *daemon) Login(ctx context.Context, r local.LoginRequest) (*local.Login, error) {
+	m, err := (*Node)(d).signingIn(true)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	l, err := m.follower.BeginLogin(ctx, r.DeviceCode, r.Afresh)
+	if err != nil {
+		return nil, err
+	}
+	out := &local.Login{ID: l.ID, URL: l.URL, Code: l.Code, Until: l.Until}
+	m.mu.Lock()
+	m.login = out
+	m.mu.Unlock()
+	m.log.Info("a sign-in was opened", "until", l.Until)
+	return out, nil
+}
+
+// AwaitLogin returns when a sign-in has ended.
+func (d *daemon) AwaitLogin(ctx context.Context, r local.AwaitLoginRequest) (*local.LoginOutcome, error) {
+	m, err := (*Node)(d).signingIn(false)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, awaitWithin, errors.New("the sign-in's time is over, and the coordinator could not be asked how it ended"))
+	defer cancel()
+	o, err := m.follower.AwaitLogin(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	m.loginEnded(r.ID)
+	m.log.Info("a sign-in ended", "how", o.State, "reason", o.Reason, "user", o.Session.User, "until", o.Session.Until)
+	switch o.State {
+	case wire.AwaitLoginResponse_REFUSED:
+		return &local.LoginOutcome{State: local.LoginRefused, Reason: o.Reason}, nil
+	case wire.AwaitLoginResponse_EXPIRED:
+		return &local.LoginOutcome{State: local.LoginExpired}, nil
+	}
+	m.untilMap(ctx, func(all []wire.Session) bool { return holdsSession(all, o.Session.ID) })
+	s := m.session(o.Session)
+	return &local.LoginOutcome{State: local.LoginDone, Session: &s}, nil
+}
+
+// Logout ends sessions here.
+func (d *daemon) Logout(ctx context.Context, r local.LogoutRequest) (*local.LogoutResponse, error) {
+	m, err := (*Node)(d).signingIn(true)
+	if err != nil {
+		return nil, fmt.Errorf("nobody was signed out: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	ended, err := m.follower.Logout(ctx, r.Session)
+	if err != nil {
+		return nil, err
+	}
+	m.log.Info("people signed out", "sessions", ended)
+	if ended > 0 {
+		m.untilMap(ctx, func(all []wire.Session) bool {
+			return !slices.ContainsFunc(all, func(s wire.Session) bool {
+				return (r.Session == "" || s.ID == r.Session) && !m.session(s).Ended
+			})
+		})
+	}
+	return &local.LogoutResponse{Ended: ended}, nil
+}
+
+// Sessions tells who is signed in, by the map.
+func (d *daemon) Sessions(context.Context) (*local.SessionsResponse, error) {
+	_, m := (*Node)(d).current()
+	if m == nil {
+		return nil, errDown
+	}
+	var s local.Status
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.describeSessions(&s)
+	return &local.SessionsResponse{SignIn: s.SignIn, SignedOut: s.SignedOut, Sessions: append([]local.Session{}, s.Sessions...)}, nil
+}
+
+// signingIn gives the mesh if its follower can ask the coordinator, or (not now)
+// could before: it finds its own way back.
+func (n *Node) signingIn(now bool) (*mesh, error) {
+	_, m := n.current()
+	if m == nil {
+		return nil, errDown
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.heard.IsZero() || now && !m.connected {
+		why := "it was not heard since the daemon started"
+		if m.contact != nil {
+			why = m.contact.Error()
+		}
+		return nil, fmt.Errorf("the coordinator is away (%s): try again when `cordon status` shows it connected", why)
+	}
+	return m, nil
+}
+
+// untilMap waits a moment until the map's sessions are as they should become.
+func (m *mesh) untilMap(ctx context.Context, as func([]wire.Session) bool) {
+	ctx, cancel := context.WithTimeout(ctx, mapWithin)
+	defer cancel()
+	for {
+		m.mu.Lock()
+		all := m.state.Self.Sessions
+		m.mu.Unlock()
+		if as(all) || pause(ctx) != nil {
+			return
+		}
+	}
+}
+
+func holdsSession(all []wire.Session, id string) bool {
+	return slices.ContainsFunc(all, func(s wire.Session) bool { return s.ID == id })
+}
+
+// loginEnded forgets a sign-in that status showed.
+func (m *mesh) loginEnded(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.login != nil && m.login.ID == id {
+		m.login = nil
+	}
+}
+
+// sessionsChanged forgets the sign-in of which a new session came: whoever opened
+// it may have left before its end. The caller holds m.mu.
+func (m *mesh) sessionsChanged(next []wire.Session) {
+	for _, s := range next {
+		if !holdsSession(m.state.Self.Sessions, s.ID) {
+			m.login = nil
+		}
+	}
+}
+
+// describeSessions tells of people. Everything comes from the map, so it is there
+// without the coordinator, and ends are judged as the filter judges them. The
+// caller holds m.mu.
+func (m *mesh) describeSessions(s *local.Status) {
+	self := m.state.Self
+	live := false
+	for _, session := range self.Sessions {
+		out := m.session(session)
+		s.Sessions = append(s.Sessions, out)
+		live = live || !out.Ended
+	}
+	s.SignIn, s.SignedOut = self.SignIn, self.SignIn && self.User != "" && !live
+	if m.login != nil && m.login.Until.After(m.node.clock.Human()) {
+		s.Login = m.login
+	}
+}
+
+func (m *mesh) session(s wire.Session) local.Session {
+	return local.Session{ID: s.ID, User: s.User, At: s.At, Until: s.Until, AMR: s.AMR, ACR: s.ACR, Ended: !s.Until.After(m.node.clock.Human())}
+}
