@@ -40,7 +40,8 @@ type scene struct {
 	coordinator *lab.Coordinator
 	admin       *admin.Client
 	nodes       map[string]*lab.Daemon
-	named       string // by which nodes look for the coordinator; empty: its address
+	named       string   // by which nodes look for the coordinator; empty: its address
+	serving     []string // more flags of the coordinator's
 }
 
 // raise makes a mesh on one segment with the coordinator on "hub".
@@ -70,7 +71,7 @@ func raiseOn(t *testing.T, top lab.Topology, policy string, members ...member) *
 func (s *scene) found(policy string, members ...member) {
 	s.t.Helper()
 	hub := s.Host("hub")
-	s.coordinator = s.programs.StartNamedCoordinator(hub, s.named, netip.AddrPortFrom(hub.Addr4(), 8443))
+	s.coordinator = s.programs.StartNamedCoordinator(hub, s.named, netip.AddrPortFrom(hub.Addr4(), 8443), s.serving...)
 	s.admin = admin.NewSocketClient(s.coordinator.Socket())
 	s.t.Cleanup(s.admin.Close)
 	s.coordinator.SetPolicy(policy)

@@ -30,7 +30,7 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 		return dst, false
 	}
 	limits, ok := b.f.limits(d, p)
-	if !ok || !limits.hold(b.f.now.Boot) {
+	if !ok || !limits.hold(b.f.now.Boot, p.Proto == acl.TCP) {
 		return dst, false // before the work of writing it: what is refused may be a flood
 	}
 	before := len(dst)
@@ -56,7 +56,8 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 //
 // Each direction has a limit of its own, and each peer a tenth of what comes in:
 // no peer can use up the answers that others wait for, least of all this machine's
-// own users, nor make refusals a flood.
+// own users, nor make refusals a flood. Half of each limit is kept for TCP: its user
+// waits for the answer, while what sends datagrams on and on, refused, hears enough.
 func (f *Filter) limits(d Direction, p *packet.Packet) (limits, bool) {
 	if d == Out {
 		return f.limitsOut(p), true
@@ -88,7 +89,9 @@ type limits struct {
 	one *bucket // of the peer; nil: of this machine
 }
 
-func (l limits) hold(now int64) bool { return l.all.holds(now) && (l.one == nil || l.one.holds(now)) }
+func (l limits) hold(now int64, awaited bool) bool {
+	return l.all.holdsFor(now, awaited) && (l.one == nil || l.one.holdsFor(now, awaited))
+}
 
 func (l limits) take() {
 	l.all.spend()
@@ -126,6 +129,11 @@ func (b *bucket) holds(now int64) bool {
 		b.empty, b.set = now-b.full, true
 	}
 	return now-b.empty >= b.every
+}
+
+// holdsFor is holds; for what nobody awaits the lower half of the tokens is not there.
+func (b *bucket) holdsFor(now int64, awaited bool) bool {
+	return b.holds(now) && (awaited || now-b.empty >= b.every+b.full/2)
 }
 
 func (b *bucket) spend() { b.empty += b.every }

@@ -261,3 +261,38 @@ func TestAnswersAreLimited(t *testing.T) {
 		t.Errorf("%d answers more after a new map", n)
 	}
 }
+
+// A program that sends datagrams on and on after it was refused takes no answer
+// from those that wait for a connection, on its machine or at a peer.
+func TestRefusedDatagramsLeaveAnswersToConnections(t *testing.T) {
+	f := newFilter(t, filter.Options{Answers: 100})
+	f.Load(compile(t, largeMap(50, 10)))
+	b := f.Begin(filter.At(noon()))
+	defer b.End()
+	answered := func(d filter.Direction, p *packet.Packet) bool {
+		judge := b.In
+		if d == filter.Out {
+			judge = b.Out
+		}
+		_, ok := b.AppendAnswer(nil, d, p, judge(p))
+		return ok
+	}
+	src, dst := "100.64.0.1", "100.65.0.1"
+	for d, want := range map[filter.Direction]int{filter.Out: 50, filter.In: 5} {
+		from, to := src, dst
+		if d == filter.In {
+			from, to = dst, src
+		}
+		connection := parsed(packettest.IP(from, to, 6, packettest.TCP(1000, 9, 2, 1, 0, 0)))
+		datagram := parsed(packettest.IP(from, to, 17, packettest.UDP(1000, 9, 0)))
+		n := 0
+		for range 1000 {
+			if answered(d, datagram) {
+				n++
+			}
+		}
+		if n != want || !answered(d, connection) {
+			t.Errorf("%v: %d of 1000 datagrams were answered, want %d; and then not a connection", d, n, want)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/integration/lab"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+// nurses may reach the record system: by their group at the provider, and as long
+// as their proof of who they are is fresh.
+const nurses = `{"tagOwners": {"tag:ehr": ["nina@hospital.example"]}, "groups": {"group:nurses": ["idp:Nurses"]}, "grants": [
+  {"id": "records", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:443", "udp:5000"]},
+]}`
+
+func secretFile(t *testing.T, secret string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// raiseDesk makes a mesh at whose coordinator people sign in, with nina's laptop
+// and the record system.
+func raiseDesk(t *testing.T, policy string) *scene {
+	t.Helper()
+	if !lab.Require(t) {
+		return nil
+	}
+	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
+	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "ehr"))
+	hub := s.Host("hub")
+	s.serving = serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String())
+	s.found(policy, member{name: "ward", owner: "nina@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
+	return s
+}
+
+// login signs a person in at a machine, as they would: by its command line and a
+// browser. It gives the page at the end, and what the machine was told.
+func (s *scene) login(machine, name string, args ...string) (page string, outcome local.LoginOutcome) {
+	s.t.Helper()
+	client := local.NewClient(s.nodes[machine].Socket())
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	opened, err := client.Login(ctx, local.LoginRequest{Afresh: len(args) > 0})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	page = newBrowser(s.t, s.Host("hub")).signIn(opened.URL, name)
+	told, err := client.AwaitLogin(ctx, local.AwaitLoginRequest{ID: opened.ID})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return page, *told
+}
+
+// A device's key alone opens nothing for a person: what the policy lets them do
+// opens as they sign in, and ends, in the middle of what runs, as they are signed
+// out, on the machine or by an admin, or are shut out.
+func TestPersonMayWhileSignedIn(t *testing.T) {
+	t.Parallel()
+	s := raiseDesk(t, nurses)
+	if s == nil {
+		return
+	}
+	ehr := s.at("ehr", 443)
+	at := []netip.Addr{ehr[0].Addr(), ehr[1].Addr()}
+	shut := func(why string) {
+		t.Helper()
+		s.refused("ward", "tcp", ehr[0], syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES)
+		if st, err := s.nodes["ward"].Status(); err != nil || !st.SignedOut {
+			t.Errorf("%s: the machine's status says %+v, %v", why, st, err)
+		}
+	}
+	open := func() *streams {
+		t.Helper()
+		page, told := s.login("ward", "nina")
+		if told.State != local.LoginDone || told.Session.User != "nina@hospital.example" || !strings.Contains(page, "nina@hospital.example") {
+			t.Fatalf("signed in: %+v\n%s", told, page)
+		}
+		s.answered("ward", at[0])
+		return startStreams(t, s.Host("ward"), s.Host("ehr"), at...)
+	}
+	shut("before anybody signed in")
+	if page, told := s.login("ward", "ben"); told.State != local.LoginRefused || !strings.Contains(page, "nina@hospital.example") {
+		t.Errorf("ben at nina's machine: %+v\n%s", told, page)
+	}
+	f := open()
+	if who, err := s.nodes["ward"].TryCLI("", "whoami"); err != nil || !strings.Contains(who, "nina@hospital.example") {
+		t.Errorf("whoami: %q, %v", who, err)
+	}
+	if _, err := s.nodes["ward"].TryCLI("", "logout"); err != nil {
+		t.Fatal(err)
+	}
+	f.ended(t, time.Now())
+	shut("logged out")
+
+	f = open()
+	var list struct{ Sessions []struct{ ID, User string } }
+	if err := json.Unmarshal([]byte(s.coordinator.Ctl("session", "list", "--json")), &list); err != nil || len(list.Sessions) != 1 {
+		t.Fatalf("sessions: %+v, %v", list, err)
+	}
+	s.coordinator.Ctl("session", "end", list.Sessions[0].ID)
+	f.ended(t, time.Now())
+	shut("ended by an admin")
+
+	f = open()
+	s.coordinator.Ctl("user", "disable", "nina@hospital.example")
+	f.ended(t, time.Now())
+	if page, told := s.login("ward", "nina"); told.State != local.LoginRefused {
+		t.Errorf("who was disabled: %+v\n%s", told, page)
+	}
+	s.coordinator.Ctl("user", "enable", "nina@hospital.example")
+	open()
+}
+
+// A proof of who somebody is that grows too old ends what hangs on it, by the
+// node's own policy time with the coordinator dead; proving it afresh opens it again.
+func TestOldProofEndsWithoutACoordinator(t *testing.T) {
+	t.Parallel()
+	const within = 12 * time.Second
+	s := raiseDesk(t, strings.Replace(nurses, `"udp:5000"]`, `"udp:5000"], "when": {"mfa": {"within": "`+within.String()+`"}}`, 1))
+	if s == nil {
+		return
+	}
+	ehr := s.at("ehr", 443)
+	at := []netip.Addr{ehr[0].Addr(), ehr[1].Addr()}
+	_, told := s.login("ward", "nina")
+	if told.State != local.LoginDone {
+		t.Fatalf("%+v", told)
+	}
+	s.answered("ward", at[0])
+	f := startStreams(t, s.Host("ward"), s.Host("ehr"), at...)
+	s.coordinator.Process.Kill()
+	time.Sleep(time.Until(told.Session.At.Add(within - 2*time.Second)))
+	f.carry(t) // up to the end
+	f.ended(t, told.Session.At.Add(within))
+	s.refused("ward", "tcp", ehr[0], syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EACCES)
+	if why, err := s.nodes["ward"].TryCLI("", "status"); err != nil || !strings.Contains(why, "cordon login --afresh") {
+		t.Errorf("the status does not say what to do: %v\n%s", err, why)
+	}
+	s.coordinator.Start()
+	s.settle()
+	if _, told = s.login("ward", "nina", "--afresh"); told.State != local.LoginDone {
+		t.Fatalf("%+v", told)
+	}
+	s.answered("ward", at[0])
+}
