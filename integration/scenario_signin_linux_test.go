@@ -96,6 +96,12 @@ func TestPersonMayWhileSignedIn(t *testing.T) {
 	if page, told := s.login("ward", "ben"); told.State != local.LoginRefused || !strings.Contains(page, "nina@hospital.example") {
 		t.Errorf("ben at nina's machine: %+v\n%s", told, page)
 	}
+	over := func(f *streams, why string) {
+		t.Helper()
+		f.ended(t, time.Now())
+		f.stop()
+		shut(why)
+	}
 	f := open()
 	if who, err := s.nodes["ward"].TryCLI("", "whoami"); err != nil || !strings.Contains(who, "nina@hospital.example") {
 		t.Errorf("whoami: %q, %v", who, err)
@@ -103,8 +109,7 @@ func TestPersonMayWhileSignedIn(t *testing.T) {
 	if _, err := s.nodes["ward"].TryCLI("", "logout"); err != nil {
 		t.Fatal(err)
 	}
-	f.ended(t, time.Now())
-	shut("logged out")
+	over(f, "logged out")
 
 	f = open()
 	var list struct{ Sessions []struct{ ID, User string } }
@@ -112,12 +117,11 @@ func TestPersonMayWhileSignedIn(t *testing.T) {
 		t.Fatalf("sessions: %+v, %v", list, err)
 	}
 	s.coordinator.Ctl("session", "end", list.Sessions[0].ID)
-	f.ended(t, time.Now())
-	shut("ended by an admin")
+	over(f, "ended by an admin")
 
 	f = open()
 	s.coordinator.Ctl("user", "disable", "nina@hospital.example")
-	f.ended(t, time.Now())
+	over(f, "disabled")
 	if page, told := s.login("ward", "nina"); told.State != local.LoginRefused {
 		t.Errorf("who was disabled: %+v\n%s", told, page)
 	}
@@ -146,6 +150,7 @@ func TestOldProofEndsWithoutACoordinator(t *testing.T) {
 	time.Sleep(time.Until(told.Session.At.Add(within - 2*time.Second)))
 	f.carry(t) // up to the end
 	f.ended(t, told.Session.At.Add(within))
+	f.stop()
 	s.refused("ward", "tcp", ehr[0], syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EACCES)
 	if why, err := s.nodes["ward"].TryCLI("", "status"); err != nil || !strings.Contains(why, "cordon login --afresh") {
 		t.Errorf("the status does not say what to do: %v\n%s", err, why)
