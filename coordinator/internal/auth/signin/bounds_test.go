@@ -259,6 +259,49 @@ func TestAddressThatAsksTooOften_A08(t *testing.T) {
 	})
 }
 
+// A flood from very many addresses costs no memory without end: what was counted
+// is forgiven rather.
+func TestMetersAreBounded_A06(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.unjudged = true
+		loud, crowd := h.browser(), h.browser()
+		for range 500 {
+			loud.do(http.MethodHead, "/login/callback", "")
+		}
+		h.says(loud.get("/login/x"), http.StatusTooManyRequests, "")
+		for i := range 5000 {
+			crowd.from = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 1).String()
+			crowd.do(http.MethodHead, "/login/callback", "")
+		}
+		h.says(loud.get("/login/x"), http.StatusNotFound, "")
+	})
+}
+
+// A clock that is set back locks nobody out, and gives nothing away.
+func TestClockIsSetBack(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.unjudged = true
+		now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+		desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.desk = desk
+		b := h.browser()
+		h.says(b.get("/login/x"), http.StatusNotFound, "")
+		now = now.Add(-time.Hour)
+		served := 0
+		for range 1000 {
+			if b.do(http.MethodHead, "/login/callback", "").Code == http.StatusOK {
+				served++
+			}
+		}
+		if served < 100 || served > 500 {
+			t.Errorf("%d of 1000 are served", served)
+		}
+	})
+}
+
 // One sign-in leads to the provider a few times.
 func TestLeavingIsBounded(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {

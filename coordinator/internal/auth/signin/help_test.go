@@ -161,20 +161,26 @@ type provider struct {
 	failing   error         // of AuthURL and BeginGrant
 	address   string        // of AuthURL; the usual one if empty
 	hold      chan struct{} // Redeem waits for it; nil: it doesn't
-	spill     bool          // errors of Redeem hold its secrets
+	spill     bool          // errors hold secrets
 	waiting   int           // grants that are redeemed
 	until     time.Time     // of grants
-	meanwhile func()        // runs while a grant is asked for
+	meanwhile func()        // runs while the provider thinks
 	agree     chan error
 }
 
 func (p *provider) AuthURL(_ context.Context, a signin.Attempt) (string, error) {
+	if p.meanwhile != nil {
+		p.meanwhile()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.attempts = append(p.attempts, a)
+	if p.failing != nil && p.spill {
+		return "", fmt.Errorf("no answer to verifier=%s nonce=%s state=%s", a.Verifier, a.Nonce, a.State)
+	}
 	if p.failing != nil {
 		return "", p.failing
 	}
-	p.attempts = append(p.attempts, a)
 	if p.address != "" {
 		return p.address, nil
 	}

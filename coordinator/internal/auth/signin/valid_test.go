@@ -21,7 +21,8 @@ func (h *hall) checkAnswer(a answer) {
 		}
 	}
 	csp := directives(a.Header().Get("Content-Security-Policy"))
-	for name, want := range map[string]string{"default-src": "'none'", "form-action": "'self'", "base-uri": "'none'", "frame-ancestors": "'none'"} {
+	for name, want := range map[string]string{"default-src": "'none'", "form-action": "'self'", "base-uri": "'none'", "frame-ancestors": "'none'",
+		"require-trusted-types-for": "'script'"} {
 		if csp[name] != want {
 			h.t.Errorf("%s is %q, want %q", name, csp[name], want)
 		}
