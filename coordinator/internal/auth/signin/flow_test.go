@@ -374,6 +374,27 @@ func TestSlowProvider(t *testing.T) {
 	})
 }
 
+// A browser that goes away while the provider thinks leaves the node its session.
+func TestBrowserGoesAway(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		o, b := h.open("n1"), h.browser()
+		state := b.leave(o.ID)
+		h.provider.hold = make(chan struct{})
+		var leave context.CancelFunc
+		b.ctx, leave = context.WithCancel(t.Context())
+		done := make(chan answer, 1)
+		go func() { done <- b.back(state, "code-ana") }()
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		close(h.provider.hold)
+		<-done
+		if got := h.outcome("n1", o.ID); got.State != signin.Done {
+			t.Errorf("the node is told %+v", got)
+		}
+	})
+}
+
 // A provider that never answers ends in a refusal, not in a sign-in for ever.
 func TestProviderThatHangs(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {

@@ -263,10 +263,11 @@ type browser struct {
 	from string
 	jar  map[string]string
 	send http.Header // with each request
+	ctx  context.Context
 }
 
 func (h *hall) browser() *browser {
-	return &browser{h: h, from: "192.0.2.9:50000", jar: map[string]string{}, send: http.Header{}}
+	return &browser{h: h, from: "192.0.2.9:50000", jar: map[string]string{}, send: http.Header{}, ctx: context.Background()}
 }
 
 type answer struct {
@@ -288,7 +289,7 @@ func (b *browser) do(method, target, body string) answer {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
 	w := httptest.NewRecorder()
-	b.h.desk.ServeHTTP(w, r)
+	b.h.desk.ServeHTTP(w, r.WithContext(b.ctx))
 	for _, c := range w.Result().Cookies() {
 		b.jar[c.Name] = c.Value
 		b.h.hide(c.Value)

@@ -98,10 +98,7 @@ func (d *Desk) callback(w http.ResponseWriter, r *http.Request) {
 // readAnswer reads the query of the callback: a state, and a code or an error,
 // each once (RFC 6749 section 3.1).
 func readAnswer(r *http.Request) (url.Values, problem) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, garbled
-	}
+	q := r.URL.Query() // without what can't be read
 	for _, name := range []string{"state", "code", "error", "error_description"} {
 		if len(q[name]) > 1 {
 			return nil, garbled
