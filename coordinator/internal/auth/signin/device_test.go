@@ -73,6 +73,27 @@ func TestDeviceGrantIsRefused(t *testing.T) {
 	})
 }
 
+// A mesh that can't write ends a sign-in in time, whatever way it came.
+func TestMeshThatHangs(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.provider.agree = make(chan error, 1)
+		h.stall = true
+		stop := h.running()
+		defer stop()
+		o, err := h.desk.Open(t.Context(), "n1", ward(), device())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.provider.agree <- nil
+		time.Sleep(35 * time.Second)
+		if got := h.outcome("n1", o.ID); got.State != signin.Refused {
+			t.Errorf("the node is told %+v", got)
+		}
+		o, b := h.open("n1"), h.browser()
+		h.says(b.back(b.leave(o.ID), "code-ana"), http.StatusOK, "is not signed in")
+	})
+}
+
 // The provider's own end counts if it is earlier; then the grant is let go.
 func TestDeviceGrantExpires(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {

@@ -52,7 +52,7 @@ func (d *Desk) draw(r *http.Request, id, token string) (Attempt, problem) {
 	if !ok {
 		return Attempt{}, absent
 	}
-	return drawAttempt(afresh, host.User), none
+	return drawAttempt(d.cfg.Now(), afresh, host.User), none
 }
 
 // authURL gives an address that a browser may be sent to, or an error that may
@@ -80,7 +80,7 @@ func (d *Desk) callback(w http.ResponseWriter, r *http.Request) {
 	var a Attempt
 	p = gone
 	d.locked(func(now time.Time) {
-		if s = d.book.byState(now, q.Get("state")); s != nil {
+		if s = d.book.byState(q.Get("state")); s != nil {
 			p, a = s.arrive(now, q.Get("state"), cookie(r, s.id)), s.attempt
 		}
 	})

@@ -33,8 +33,11 @@ func (h *hall) checkAnswer(a answer) {
 		}
 	}
 	h.checkRedirect(a)
+	if h.unjudged {
+		return
+	}
 	h.checkLeaks(a)
-	if !h.unjudged && a.body != "" && a.Code != http.StatusSeeOther {
+	if a.body != "" && a.Code != http.StatusSeeOther {
 		for _, problem := range judge(a.body, csp["style-src"]) {
 			h.t.Errorf("a page %s:\n%s", problem, a.body)
 		}
