@@ -19,8 +19,12 @@ func (h *hall) running() (stop func()) {
 	go func() { ended <- h.desk.Run(ctx) }()
 	return func() {
 		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			h.t.Errorf("the desk ends with %v", err)
+		start := time.Now()
+		if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(start) > 5*time.Second {
+			h.t.Errorf("the desk ends after %s with %v", time.Since(start), err)
+		}
+		if h.provider.waiting != 0 {
+			h.t.Errorf("%d wait at the provider yet", h.provider.waiting)
 		}
 	}
 }
@@ -110,6 +114,10 @@ func TestDeviceGrantExpires(t *testing.T) {
 			if got := h.outcome("n1", o.ID); got.State != signin.Expired {
 				t.Errorf("the node is told %+v", got)
 			}
+			time.Sleep(2 * time.Second)
+			if h.provider.waiting != 0 {
+				t.Error("the grant is not let go")
+			}
 		}
 	})
 }
@@ -143,7 +151,9 @@ func TestDeviceGrantThatCantBegin(t *testing.T) {
 				t.Fatalf("%v", err)
 			}
 		}
-		h.open("n1")
+		if h.desk.Kept() != 0 {
+			t.Error("a grant that did not begin is kept")
+		}
 	})
 }
 
@@ -166,7 +176,8 @@ func TestDeviceGrantLosesItsPlace(t *testing.T) {
 		if got := <-told; got.State != signin.Refused || !strings.Contains(got.Reason, "newer sign-in") {
 			t.Errorf("the node is told %+v", got)
 		}
-		if synctest.Wait(); h.provider.waiting != 0 {
+		time.Sleep(2 * time.Second)
+		if h.provider.waiting != 0 {
 			t.Error("the grant is not let go")
 		}
 	})
@@ -189,6 +200,30 @@ func TestDeviceGrantThatComesTooLate(t *testing.T) {
 		synctest.Wait()
 		if _, err := h.desk.Await(t.Context(), "n1", o.ID); !errors.Is(err, signin.ErrNotFound) || h.provider.waiting != 0 {
 			t.Errorf("%v, and %d wait", err, h.provider.waiting)
+		}
+	})
+}
+
+// A person who agrees to a grant whose sign-in is over opens nothing.
+func TestDeviceGrantThatIsAgreedToTooLate(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.provider.agree, h.provider.deaf = make(chan error), true
+		stop := h.running()
+		defer stop()
+		if _, err := h.desk.Open(t.Context(), "n1", ward(), device()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.desk.Open(t.Context(), "n2", ward(), device()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		h.flood("n1", ward(), 16)    // one loses its place,
+		time.Sleep(11 * time.Minute) // the other expires
+		h.provider.agree <- nil
+		h.provider.agree <- nil
+		synctest.Wait()
+		if h.sessions() != 0 {
+			t.Errorf("%d sessions", h.sessions())
 		}
 	})
 }

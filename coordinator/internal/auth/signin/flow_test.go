@@ -157,6 +157,14 @@ func TestStateIsOfOneUse_A51(t *testing.T) {
 		if h.provider.asked() != 1 || h.sessions() != 1 {
 			t.Errorf("redeemed %d times, %d sessions", h.provider.asked(), h.sessions())
 		}
+		b.leave(h.open("n1").ID)
+		other := h.open("n2")
+		b.leave(other.ID)
+		b.leave(other.ID)
+		time.Sleep(signin.Life + 3*time.Minute)
+		if _, err := h.desk.Await(t.Context(), "n1", o.ID); !errors.Is(err, signin.ErrNotFound) || h.desk.Kept() != 0 {
+			t.Errorf("%v, and %d things are kept", err, h.desk.Kept())
+		}
 	})
 }
 
