@@ -23,8 +23,8 @@ func (h *hall) running() (stop func()) {
 		if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(start) > 5*time.Second {
 			h.t.Errorf("the desk ends after %s with %v", time.Since(start), err)
 		}
-		if h.provider.waiting != 0 {
-			h.t.Errorf("%d wait at the provider yet", h.provider.waiting)
+		if h.provider.count(0) != 0 {
+			h.t.Errorf("%d wait at the provider yet", h.provider.count(0))
 		}
 	}
 }
@@ -115,7 +115,7 @@ func TestDeviceGrantExpires(t *testing.T) {
 				t.Errorf("the node is told %+v", got)
 			}
 			time.Sleep(2 * time.Second)
-			if h.provider.waiting != 0 {
+			if h.provider.count(0) != 0 {
 				t.Error("the grant is not let go")
 			}
 		}
@@ -177,7 +177,7 @@ func TestDeviceGrantLosesItsPlace(t *testing.T) {
 			t.Errorf("the node is told %+v", got)
 		}
 		time.Sleep(2 * time.Second)
-		if h.provider.waiting != 0 {
+		if h.provider.count(0) != 0 {
 			t.Error("the grant is not let go")
 		}
 	})
@@ -198,8 +198,8 @@ func TestDeviceGrantThatComesTooLate(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if _, err := h.desk.Await(t.Context(), "n1", o.ID); !errors.Is(err, signin.ErrNotFound) || h.provider.waiting != 0 {
-			t.Errorf("%v, and %d wait", err, h.provider.waiting)
+		if _, err := h.desk.Await(t.Context(), "n1", o.ID); !errors.Is(err, signin.ErrNotFound) || h.provider.count(0) != 0 {
+			t.Errorf("%v, and %d wait", err, h.provider.count(0))
 		}
 	})
 }

@@ -15,7 +15,8 @@ const (
 )
 
 // ServeHTTP serves the pages: GET and POST of /login/ID, GET of /login/callback.
-// It believes no header about where a request comes from but the connection.
+// It believes no header about where a request comes from but the connection. How
+// long a request may take to come in is for its server to bound.
 func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.pages.guard(w.Header())
 	id, callback, p := d.route(r)

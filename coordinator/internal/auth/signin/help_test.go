@@ -237,10 +237,12 @@ func (p *provider) BeginGrant(context.Context) (signin.Grant, error) {
 	}}, nil
 }
 
-func (p *provider) count(n int) {
+// count counts the grants that are redeemed, and gives how many these are now.
+func (p *provider) count(n int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting += n
+	return p.waiting
 }
 
 func (p *provider) last() signin.Attempt {
