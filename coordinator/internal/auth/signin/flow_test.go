@@ -26,7 +26,7 @@ func TestSignIn(t *testing.T) {
 		b := h.browser()
 		time.Sleep(time.Second)
 		page := b.get("/login/" + o.ID)
-		for _, want := range []string{"ward-3", "linux", strings.Repeat("ab12", 16), "198.51.100.7", "ana@clinic.example", o.Code,
+		for _, want := range []string{"ward-3", "linux", strings.Repeat("ab12", 16), "<dd>198.51.100.7</dd>", "ana@clinic.example", o.Code,
 			"Continue only if you yourself began this on that machine", "00:10 UTC, 1 January 2000"} {
 			if !strings.Contains(page.body, want) {
 				t.Errorf("the page does not say %q:\n%s", want, page.body)

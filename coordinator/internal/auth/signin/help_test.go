@@ -28,7 +28,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const self = "https://mesh.example:443"
 
-func ward() netip.Addr { return netip.MustParseAddr("198.51.100.7") }
+// ward is where nodes are, as a listener for both families writes it.
+func ward() netip.Addr { return netip.MustParseAddr("::ffff:198.51.100.7") }
 
 // hall is a desk with a provider, two nodes and browsers around it.
 type hall struct {

@@ -69,7 +69,7 @@ func plain(text string, secrets ...string) string {
 		if left--; left < 0 {
 			return strings.TrimSpace(out.String()) + "…"
 		}
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+		if !unicode.IsPrint(r) {
 			r = ' '
 		}
 		out.WriteRune(r)
