@@ -138,10 +138,7 @@ func (b *book) byID(now time.Time, id string) *signin {
 }
 
 // byState gives the sign-in whose latest attempt has that state, nil if there is none.
-func (b *book) byState(now time.Time, state string) *signin {
-	b.sweep(now)
-	return b.states[digestOf(state)]
-}
+func (b *book) byState(state string) *signin { return b.states[digestOf(state)] }
 
 // depart leads to the provider with a new attempt. One before it is worthless
 // from here on.

@@ -126,8 +126,6 @@ func (d *Desk) Await(ctx context.Context, node, id string) (Outcome, error) {
 
 // begin makes a session of who somebody proved to be, and ends the sign-in.
 func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
-	ctx, cancel := context.WithTimeout(ctx, checkLimit)
-	defer cancel()
 	session, err := d.cfg.Begin(ctx, s.node, who)
 	if err != nil {
 		d.refuse(s, plain(err.Error()))

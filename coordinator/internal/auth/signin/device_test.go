@@ -19,8 +19,12 @@ func (h *hall) running() (stop func()) {
 	go func() { ended <- h.desk.Run(ctx) }()
 	return func() {
 		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			h.t.Errorf("the desk ends with %v", err)
+		start := time.Now()
+		if err := <-ended; !errors.Is(err, context.Canceled) || time.Since(start) > 5*time.Second {
+			h.t.Errorf("the desk ends after %s with %v", time.Since(start), err)
+		}
+		if h.provider.count(0) != 0 {
+			h.t.Errorf("%d wait at the provider yet", h.provider.count(0))
 		}
 	}
 }
@@ -73,6 +77,27 @@ func TestDeviceGrantIsRefused(t *testing.T) {
 	})
 }
 
+// A mesh that can't write ends a sign-in in time, whatever way it came.
+func TestMeshThatHangs(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.provider.agree = make(chan error, 1)
+		h.stall = true
+		stop := h.running()
+		defer stop()
+		o, err := h.desk.Open(t.Context(), "n1", ward(), device())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.provider.agree <- nil
+		time.Sleep(35 * time.Second)
+		if got := h.outcome("n1", o.ID); got.State != signin.Refused {
+			t.Errorf("the node is told %+v", got)
+		}
+		o, b := h.open("n1"), h.browser()
+		h.says(b.back(b.leave(o.ID), "code-ana"), http.StatusOK, "is not signed in")
+	})
+}
+
 // The provider's own end counts if it is earlier; then the grant is let go.
 func TestDeviceGrantExpires(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {
@@ -88,6 +113,10 @@ func TestDeviceGrantExpires(t *testing.T) {
 			synctest.Wait()
 			if got := h.outcome("n1", o.ID); got.State != signin.Expired {
 				t.Errorf("the node is told %+v", got)
+			}
+			time.Sleep(2 * time.Second)
+			if h.provider.count(0) != 0 {
+				t.Error("the grant is not let go")
 			}
 		}
 	})
@@ -122,7 +151,9 @@ func TestDeviceGrantThatCantBegin(t *testing.T) {
 				t.Fatalf("%v", err)
 			}
 		}
-		h.open("n1")
+		if h.desk.Kept() != 0 {
+			t.Error("a grant that did not begin is kept")
+		}
 	})
 }
 
@@ -145,7 +176,8 @@ func TestDeviceGrantLosesItsPlace(t *testing.T) {
 		if got := <-told; got.State != signin.Refused || !strings.Contains(got.Reason, "newer sign-in") {
 			t.Errorf("the node is told %+v", got)
 		}
-		if synctest.Wait(); h.provider.waiting != 0 {
+		time.Sleep(2 * time.Second)
+		if h.provider.count(0) != 0 {
 			t.Error("the grant is not let go")
 		}
 	})
@@ -166,8 +198,32 @@ func TestDeviceGrantThatComesTooLate(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if _, err := h.desk.Await(t.Context(), "n1", o.ID); !errors.Is(err, signin.ErrNotFound) || h.provider.waiting != 0 {
-			t.Errorf("%v, and %d wait", err, h.provider.waiting)
+		if _, err := h.desk.Await(t.Context(), "n1", o.ID); !errors.Is(err, signin.ErrNotFound) || h.provider.count(0) != 0 {
+			t.Errorf("%v, and %d wait", err, h.provider.count(0))
+		}
+	})
+}
+
+// A person who agrees to a grant whose sign-in is over opens nothing.
+func TestDeviceGrantThatIsAgreedToTooLate(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.provider.agree, h.provider.deaf = make(chan error), true
+		stop := h.running()
+		defer stop()
+		if _, err := h.desk.Open(t.Context(), "n1", ward(), device()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.desk.Open(t.Context(), "n2", ward(), device()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		h.flood("n1", ward(), 16)    // one loses its place,
+		time.Sleep(11 * time.Minute) // the other expires
+		h.provider.agree <- nil
+		h.provider.agree <- nil
+		synctest.Wait()
+		if h.sessions() != 0 {
+			t.Errorf("%d sessions", h.sessions())
 		}
 	})
 }

@@ -131,7 +131,6 @@ func (s *signin) conclude(o Outcome) {
 		return
 	}
 	s.phase, s.outcome = ended, o
-	s.attempt = Attempt{State: s.attempt.State} // by which an answer that comes twice is known
 	close(s.over)
 	s.cancel()
 }

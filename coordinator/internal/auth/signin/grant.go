@@ -87,6 +87,8 @@ func (d *Desk) redeemGrant(run context.Context, j job) {
 		}
 	})
 	if lives {
-		d.begin(run, j.s, who)
+		ctx, cancel := context.WithTimeout(run, checkLimit)
+		defer cancel()
+		d.begin(ctx, j.s, who)
 	}
 }

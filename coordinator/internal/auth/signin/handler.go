@@ -1,10 +1,8 @@
 package signin
 
 import (
-	"mime"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -17,7 +15,8 @@ const (
 )
 
 // ServeHTTP serves the pages: GET and POST of /login/ID, GET of /login/callback.
-// It believes no header about where a request comes from but the connection.
+// It believes no header about where a request comes from but the connection. How
+// long a request may take to come in is for its server to bound.
 func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.pages.guard(w.Header())
 	id, callback, p := d.route(r)
@@ -90,10 +89,10 @@ func fetched(r *http.Request, post bool) problem {
 	return none
 }
 
-// cookie gives what the browser shows for a sign-in: "" if nothing or several.
+// cookie gives what the browser shows for a sign-in, "" if nothing.
 func cookie(r *http.Request, id string) string {
-	if all := r.CookiesNamed(cookieName(id)); len(all) == 1 {
-		return all[0].Value
+	if c, err := r.Cookie(cookieName(id)); err == nil {
+		return c.Value
 	}
 	return ""
 }
@@ -144,7 +143,6 @@ func (d *Desk) showView(w http.ResponseWriter, v view) {
 		return
 	}
 	v.Node = node
-	v.Until = v.Until.In(d.cfg.Now().Location())
 	name, data := "confirm.html", any(v)
 	switch v.stage {
 	case checking:
@@ -175,61 +173,58 @@ func (v view) end(zone *time.Location) (string, any) {
 
 // step obeys the form of the page.
 func (d *Desk) step(w http.ResponseWriter, r *http.Request, id string) {
-	form, p := readForm(w, r)
-	if p == none {
-		p = d.check(id, cookie(r, id), form.Get("form"))
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	err := r.ParseForm()
+	form, steps := r.PostForm["form"], r.PostForm["step"]
+	if err != nil || len(form) > 1 || len(steps) != 1 {
+		d.pages.notice(w, garbled)
+		return
 	}
-	switch {
-	case p != none:
-		d.stay(w, r, id, p)
-	case form.Get("step") == "decline":
-		d.decline(w, r, id)
-	case form.Get("step") == "continue":
-		d.leave(w, r, id, form.Get("form"))
+	token := strings.Join(form, "")
+	switch steps[0] {
+	case "decline":
+		d.decline(w, r, id, token)
+	case "continue":
+		d.leave(w, r, id, token)
 	default:
 		d.pages.notice(w, garbled)
 	}
 }
 
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, problem) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, garbled
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil || len(r.PostForm["form"]) > 1 || len(r.PostForm["step"]) != 1 {
-		return nil, garbled
-	}
-	return r.PostForm, none
-}
-
-func (d *Desk) check(id, cookie, form string) problem {
+// obey calls f under the lock if the form may be obeyed, and tells what stands
+// against it.
+func (d *Desk) obey(r *http.Request, id, token string, f func(s *signin) problem) problem {
 	p := gone
 	d.locked(func(now time.Time) {
 		if s := d.book.byID(now, id); s != nil {
-			p = s.ready(now, cookie, form)
+			if p = s.ready(now, cookie(r, id), token); p == none {
+				p = f(s)
+			}
 		}
 	})
 	return p
 }
 
-// stay answers a step that is not taken: a page of its own, or the sign-in's,
-// which says where things stand.
+// decline ends a sign-in that its person did not begin.
+func (d *Desk) decline(w http.ResponseWriter, r *http.Request, id, token string) {
+	var declined *signin
+	p := d.obey(r, id, token, func(s *signin) problem {
+		s.conclude(Outcome{State: Refused, Reason: "it was declined in the browser: the person did not begin it"})
+		declined = s
+		return over
+	})
+	if declined != nil {
+		d.cfg.Log.Warn("somebody was led to a sign-in that they say they did not begin", "node", declined.node, "from", declined.from, "browser", r.RemoteAddr)
+	}
+	d.stay(w, r, id, p)
+}
+
+// stay answers a step that leads nowhere else: with a page of its own, or with
+// the sign-in's, which says where things stand.
 func (d *Desk) stay(w http.ResponseWriter, r *http.Request, id string, p problem) {
 	if p == over {
 		http.Redirect(w, r, Prefix+id, http.StatusSeeOther)
 		return
 	}
 	d.pages.notice(w, p)
-}
-
-// decline ends a sign-in that its person did not begin.
-func (d *Desk) decline(w http.ResponseWriter, r *http.Request, id string) {
-	d.locked(func(now time.Time) {
-		if s := d.book.byID(now, id); s != nil && s.stage(now) < checking {
-			d.cfg.Log.Warn("somebody was led to a sign-in that they say they did not begin", "node", s.node, "from", s.from, "browser", r.RemoteAddr)
-			s.conclude(Outcome{State: Refused, Reason: "it was declined in the browser: the person did not begin it"})
-		}
-	})
-	http.Redirect(w, r, Prefix+id, http.StatusSeeOther)
 }

@@ -28,7 +28,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const self = "https://mesh.example:443"
 
-func ward() netip.Addr { return netip.MustParseAddr("198.51.100.7") }
+// ward is where nodes are, as a listener for both families writes it.
+func ward() netip.Addr { return netip.MustParseAddr("::ffff:198.51.100.7") }
 
 // hall is a desk with a provider, two nodes and browsers around it.
 type hall struct {
@@ -36,6 +37,7 @@ type hall struct {
 	desk     *signin.Desk
 	provider *provider
 	refuse   error // of Begin
+	stall    bool  // of Begin: it takes for ever
 	unjudged bool  // pages are many, and the same as elsewhere
 
 	mu      sync.Mutex
@@ -91,8 +93,9 @@ func (h *hall) setNode(n signin.Node) {
 }
 
 func (h *hall) begin(ctx context.Context, node string, who registry.Identity) (wire.Session, error) {
-	if err := ctx.Err(); err != nil {
-		return wire.Session{}, err
+	if h.stall {
+		<-ctx.Done()
+		return wire.Session{}, ctx.Err()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -161,20 +164,27 @@ type provider struct {
 	failing   error         // of AuthURL and BeginGrant
 	address   string        // of AuthURL; the usual one if empty
 	hold      chan struct{} // Redeem waits for it; nil: it doesn't
-	spill     bool          // errors of Redeem hold its secrets
+	spill     bool          // errors hold secrets
+	deaf      bool          // grants wait for the person, whatever their context says
 	waiting   int           // grants that are redeemed
 	until     time.Time     // of grants
-	meanwhile func()        // runs while a grant is asked for
+	meanwhile func()        // runs while the provider thinks
 	agree     chan error
 }
 
 func (p *provider) AuthURL(_ context.Context, a signin.Attempt) (string, error) {
+	if p.meanwhile != nil {
+		p.meanwhile()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.attempts = append(p.attempts, a)
+	if p.failing != nil && p.spill {
+		return "", fmt.Errorf("no answer to verifier=%s nonce=%s state=%s", a.Verifier, a.Nonce, a.State)
+	}
 	if p.failing != nil {
 		return "", p.failing
 	}
-	p.attempts = append(p.attempts, a)
 	if p.address != "" {
 		return p.address, nil
 	}
@@ -219,15 +229,21 @@ func (p *provider) BeginGrant(context.Context) (signin.Grant, error) {
 		case err := <-agree:
 			return registry.Identity{Issuer: "https://idp.example", Subject: "ana", Login: "ana@clinic.example"}, err
 		case <-ctx.Done():
-			return registry.Identity{}, ctx.Err()
 		}
+		if time.Sleep(time.Second); p.deaf {
+			err := <-agree
+			return registry.Identity{Issuer: "https://idp.example", Subject: "ana", Login: "ana@clinic.example"}, err
+		}
+		return registry.Identity{}, ctx.Err()
 	}}, nil
 }
 
-func (p *provider) count(n int) {
+// count counts the grants that are redeemed, and gives how many these are now.
+func (p *provider) count(n int) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting += n
+	return p.waiting
 }
 
 func (p *provider) last() signin.Attempt {
@@ -257,10 +273,11 @@ type browser struct {
 	from string
 	jar  map[string]string
 	send http.Header // with each request
+	ctx  context.Context
 }
 
 func (h *hall) browser() *browser {
-	return &browser{h: h, from: "192.0.2.9:50000", jar: map[string]string{}, send: http.Header{}}
+	return &browser{h: h, from: "192.0.2.9:50000", jar: map[string]string{}, send: http.Header{}, ctx: context.Background()}
 }
 
 type answer struct {
@@ -282,7 +299,7 @@ func (b *browser) do(method, target, body string) answer {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
 	}
 	w := httptest.NewRecorder()
-	b.h.desk.ServeHTTP(w, r)
+	b.h.desk.ServeHTTP(w, r.WithContext(b.ctx))
 	for _, c := range w.Result().Cookies() {
 		b.jar[c.Name] = c.Value
 		b.h.hide(c.Value)

@@ -7,7 +7,7 @@ import "time"
 const (
 	visitsAtOnce    = 400
 	visitsPerSecond = 10
-	maxMetered      = 20_000
+	maxMetered      = 2_000
 )
 
 // meter bounds how often each of many may come. Who uses it holds the desk's lock.

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 )
@@ -77,6 +78,10 @@ func TestSecretsInErrorsOfTheProvider(t *testing.T) {
 				t.Errorf("%s is told", s)
 			}
 		}
+		h.provider.failing = errors.New("down")
+		o, b = h.open("n1"), h.browser()
+		page := b.get("/login/" + o.ID)
+		h.says(b.submit(o.ID, token(page.body), "continue"), http.StatusBadGateway, "state=(secret)")
 	})
 }
 
@@ -177,7 +182,37 @@ func TestWhatNoPersonAskedFor_A51(t *testing.T) {
 		if a := b.do(http.MethodHead, "/login/callback?code=code-ana&state="+state, ""); a.Code != http.StatusOK || h.provider.asked() != 0 {
 			t.Errorf("HEAD redeems: %d", a.Code)
 		}
+		b.send.Set("Sec-Fetch-Site", "cross-site") // so comes who is sent back by the provider
 		h.says(b.back(state, "code-ana"), http.StatusOK, "is signed in as")
+	})
+}
+
+// What is declined while the provider thinks leads there no more.
+func TestDeclinedWhileLeaving(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		o, b := h.open("n1"), h.browser()
+		page := b.get("/login/" + o.ID)
+		h.provider.meanwhile = func() { b.submit(o.ID, token(page.body), "decline") }
+		a := b.submit(o.ID, token(page.body), "continue")
+		if a.Code != http.StatusSeeOther || a.Header().Get("Refresh") != "" {
+			t.Errorf("answered %d, and leads to %q", a.Code, a.Header().Get("Refresh"))
+		}
+		h.says(b.back(h.provider.last().State, "code-ana"), http.StatusNotFound, "has ended")
+	})
+}
+
+// Times are those of the coordinator's own zone, and say so.
+func TestTimesNameTheirZone(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		zone := time.FixedZone("CET", 3600)
+		desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Now: func() time.Time { return time.Now().In(zone) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.desk = desk
+		o, b := h.open("n1"), h.browser()
+		h.says(b.get("/login/"+o.ID), http.StatusOK, `<time datetime="2000-01-01T01:10:00&#43;01:00">01:10 CET, 1 January 2000</time>`)
+		h.says(b.back(b.leave(o.ID), "code-ana"), http.StatusOK, "13:00 CET, 1 January 2000")
 	})
 }
 

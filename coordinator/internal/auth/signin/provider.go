@@ -12,10 +12,10 @@ import (
 // link where that is switched off. It is no answer of the form's own (303): a
 // browser would hold form-action against the provider and every further site to
 // which that one leads, such as a hospital's own behind a common one.
-func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, form string) {
-	a, p := d.draw(id)
+func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, token string) {
+	a, p := d.draw(r, id, token)
 	if p != none {
-		d.pages.notice(w, p)
+		d.stay(w, r, id, p)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), checkLimit)
@@ -26,13 +26,9 @@ func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, form string) {
 		d.pages.show(w, http.StatusBadGateway, "trouble.html", struct{ Reason, Path string }{err.Error(), Prefix + id})
 		return
 	}
-	p = gone
-	d.locked(func(now time.Time) {
-		if s := d.book.byID(now, id); s != nil {
-			if p = s.ready(now, cookie(r, id), form); p == none {
-				d.book.depart(s, a)
-			}
-		}
+	p = d.obey(r, id, token, func(s *signin) problem { // once more: the provider took its time
+		d.book.depart(s, a)
+		return none
 	})
 	if p != none {
 		d.stay(w, r, id, p)
@@ -43,22 +39,20 @@ func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, form string) {
 }
 
 // draw draws the secrets of an authorization request for a sign-in.
-func (d *Desk) draw(id string) (a Attempt, p problem) {
+func (d *Desk) draw(r *http.Request, id, token string) (Attempt, problem) {
 	node, afresh := "", false
-	p = gone
-	d.locked(func(now time.Time) {
-		if s := d.book.byID(now, id); s != nil {
-			node, afresh, p = s.node, s.asked.Afresh, s.try()
-		}
+	p := d.obey(r, id, token, func(s *signin) problem {
+		node, afresh = s.node, s.asked.Afresh
+		return s.try()
 	})
 	if p != none {
-		return a, p
+		return Attempt{}, p
 	}
 	host, ok := d.cfg.Node(node)
 	if !ok {
-		return a, absent
+		return Attempt{}, absent
 	}
-	return drawAttempt(afresh, host.User), none
+	return drawAttempt(d.cfg.Now(), afresh, host.User), none
 }
 
 // authURL gives an address that a browser may be sent to, or an error that may
@@ -86,7 +80,7 @@ func (d *Desk) callback(w http.ResponseWriter, r *http.Request) {
 	var a Attempt
 	p = gone
 	d.locked(func(now time.Time) {
-		if s = d.book.byState(now, q.Get("state")); s != nil {
+		if s = d.book.byState(q.Get("state")); s != nil {
 			p, a = s.arrive(now, q.Get("state"), cookie(r, s.id)), s.attempt
 		}
 	})
@@ -104,10 +98,7 @@ func (d *Desk) callback(w http.ResponseWriter, r *http.Request) {
 // readAnswer reads the query of the callback: a state, and a code or an error,
 // each once (RFC 6749 section 3.1).
 func readAnswer(r *http.Request) (url.Values, problem) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, garbled
-	}
+	q := r.URL.Query() // without what can't be read
 	for _, name := range []string{"state", "code", "error", "error_description"} {
 		if len(q[name]) > 1 {
 			return nil, garbled

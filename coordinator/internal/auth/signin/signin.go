@@ -72,10 +72,17 @@ const (
 // Attempt is one authorization request. Its secrets are drawn by the desk, have
 // 130 random bits or more, and are used for one request only.
 type Attempt struct {
-	State, Nonce, Verifier string // Verifier is PKCE's (RFC 7636)
-	Afresh                 bool   // the person shall prove who they are anew
-	Hint                   string // login of the node's owner; may be empty
+	State, Nonce, Verifier string    // Verifier is PKCE's (RFC 7636)
+	Afresh                 bool      // the person shall prove who they are after Begun
+	Begun                  time.Time // when the browser was led away
+	Hint                   string    // login of the node's owner; may be empty
 }
+
+// Format prints nothing of the secrets, whatever the verb.
+func (Attempt) Format(f fmt.State, _ rune) { fmt.Fprint(f, "signin.Attempt(hidden)") }
+
+// LogValue is what a log shows of an Attempt, also one that encodes as JSON.
+func (a Attempt) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(a)) }
 
 // Grant is a device grant under way (RFC 8628).
 type Grant struct {

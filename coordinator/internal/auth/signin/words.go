@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -48,8 +49,8 @@ func cookieName(id string) string {
 
 // drawAttempt draws the secrets of one authorization request. A verifier has 43
 // characters or more (RFC 7636 section 4.1).
-func drawAttempt(afresh bool, hint string) Attempt {
-	return Attempt{State: drawSecret(), Nonce: drawSecret(), Verifier: drawSecret() + drawSecret(), Afresh: afresh, Hint: hint}
+func drawAttempt(now time.Time, afresh bool, hint string) Attempt {
+	return Attempt{State: drawSecret(), Nonce: drawSecret(), Verifier: drawSecret() + drawSecret(), Afresh: afresh, Begun: now, Hint: hint}
 }
 
 const maxReason = 300 // characters
@@ -68,7 +69,7 @@ func plain(text string, secrets ...string) string {
 		if left--; left < 0 {
 			return strings.TrimSpace(out.String()) + "…"
 		}
-		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+		if !unicode.IsPrint(r) {
 			r = ' '
 		}
 		out.WriteRune(r)
