@@ -62,7 +62,7 @@ func (a *assembly) server(h http.Handler) *http.Server {
 }
 
 func (a *assembly) tlsServer() *http.Server {
-	nodes, operators := a.nodes(), readWithin(operatorReads, a.api.TLS())
+	nodes, operators, people := a.nodes(), readWithin(operatorReads, a.api.TLS()), readWithin(operatorReads, a.pages())
 	s := a.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil && r.TLS.ServerName == wire.NodeServerName {
 			nodes.ServeHTTP(w, r)
@@ -73,7 +73,7 @@ func (a *assembly) tlsServer() *http.Server {
 			return
 		}
 		if a.forDesk(r) {
-			a.desk.ServeHTTP(w, r)
+			people.ServeHTTP(w, r)
 			return
 		}
 		operators.ServeHTTP(w, r)
@@ -82,8 +82,8 @@ func (a *assembly) tlsServer() *http.Server {
 	return s
 }
 
-// operatorReads is how long the body of an operator's request may take: the
-// largest is a policy. Nodes' requests have a shorter bound of their own.
+// operatorReads is how long the body of an operator's or a browser's request may
+// take: the largest is a policy. Nodes' requests have a shorter bound of their own.
 const operatorReads = 30 * time.Second
 
 func (a *assembly) socketServer() *http.Server {

@@ -64,15 +64,18 @@ func (a *assembly) openDesk() error {
 }
 
 func (a *assembly) provider() (*oidc.Provider, error) {
-	var secret []byte
-	if a.SignIn.SecretFile != "" {
-		var err error
-		if secret, err = os.ReadFile(a.SignIn.SecretFile); err != nil {
+	secret := ""
+	if path := a.SignIn.SecretFile; path != "" {
+		b, err := os.ReadFile(path)
+		if err != nil {
 			return nil, fmt.Errorf("oidc-client-secret-file: %w", err)
+		}
+		if secret = strings.TrimSpace(string(b)); secret == "" {
+			return nil, fmt.Errorf("oidc-client-secret-file: %s is empty; a public client has no such file", path)
 		}
 	}
 	return oidc.New(oidc.Config{
-		Issuer: a.SignIn.Issuer, ClientID: a.SignIn.ClientID, ClientSecret: strings.TrimSpace(string(secret)), Scopes: a.SignIn.Scopes,
+		Issuer: a.SignIn.Issuer, ClientID: a.SignIn.ClientID, ClientSecret: secret, Scopes: a.SignIn.Scopes,
 		LoginClaim: a.SignIn.LoginClaim, GroupsClaim: a.SignIn.GroupsClaim,
 		RedirectURL: strings.TrimSuffix(a.settings.URL, "/") + signin.CallbackPath, Now: a.Now, Log: a.Log,
 	})
@@ -88,6 +91,14 @@ func (a *assembly) serveDesk(ctx context.Context) error {
 		a.Log.Warn("people can sign in and need not: a machine's key alone opens what its owner may; `cordonctl user require-sign-in on` ends that")
 	}
 	return a.desk.Run(ctx)
+}
+
+// pages gives what browsers are shown.
+func (a *assembly) pages() http.Handler {
+	if a.desk == nil {
+		return http.NotFoundHandler()
+	}
+	return a.desk
 }
 
 // forDesk tells whether a request is for the pages, which strangers' browsers see:
@@ -124,7 +135,7 @@ func (a *assembly) beginSession(ctx context.Context, node string, who registry.I
 type desked struct{ *oidc.Provider }
 
 func (p desked) attempt(a signin.Attempt) oidc.Attempt {
-	return oidc.Attempt{State: a.State, Nonce: a.Nonce, Verifier: a.Verifier, Afresh: a.Afresh, Hint: a.Hint}
+	return oidc.Attempt{State: a.State, Nonce: a.Nonce, Verifier: a.Verifier, Begun: a.Begun, Afresh: a.Afresh, Hint: a.Hint}
 }
 
 func (p desked) AuthURL(ctx context.Context, a signin.Attempt) (string, error) {
