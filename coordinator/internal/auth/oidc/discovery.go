@@ -98,6 +98,8 @@ func (p *Provider) discover(ctx context.Context) (*metadata, error) {
 	m.oauth = oauth2.Config{ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret,
 		Scopes: p.config.Scopes, RedirectURL: p.config.RedirectURL, Endpoint: found.Endpoint()}
 	m.oauth.Endpoint.AuthStyle, err = p.style(a.Methods)
+	// Keys are fetched for all who wait, so in a goroutine that may outlive each of
+	// them: by no more than patience, which ends every request.
 	m.keys = goidc.NewRemoteKeySet(goidc.ClientContext(context.Background(), p.client), a.Keys)
 	return m, err
 }

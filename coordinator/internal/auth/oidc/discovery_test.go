@@ -1,8 +1,10 @@
 package oidc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -133,6 +135,8 @@ func TestProviderThatIsDownIsAskedAgain(t *testing.T) {
 
 func TestDiscoveryIsRefreshedAndSurvivesAFailure(t *testing.T) {
 	h := newHostile(t)
+	var log bytes.Buffer
+	h.config.Log = slog.New(slog.NewTextHandler(&log, nil))
 	now := noon
 	h.config.Now = func() time.Time { return now }
 	p := h.provider()
@@ -149,14 +153,19 @@ func TestDiscoveryIsRefreshedAndSurvivesAFailure(t *testing.T) {
 	if got := where(); got != base+"/authorize" {
 		t.Errorf("asked again at once: %s", got)
 	}
-	now = now.Add(-time.Second) // a clock that is set back makes no answer eternal
+	now = now.Add(25 * time.Hour)
 	if got := where(); got != base+"/moved" {
+		t.Errorf("after a day: %s", got)
+	}
+	h.discovery["authorization_endpoint"] = base + "/again"
+	now = now.Add(-time.Second) // a clock that is set back makes no answer eternal
+	if got := where(); got != base+"/again" {
 		t.Errorf("after the clock went back: %s", got)
 	}
 	now = now.Add(25 * time.Hour)
 	h.paths["/hospital/.well-known/openid-configuration"] = http.NotFound
-	if got := where(); got != base+"/moved" {
-		t.Errorf("while it is down: %s", got)
+	if got := where(); got != base+"/again" || !strings.Contains(log.String(), "404 Not Found") {
+		t.Errorf("while it is down: %s, and the log says %q", got, &log)
 	}
 }
 

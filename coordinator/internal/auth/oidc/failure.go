@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ func (p *Provider) unavailable(doing string, err error) error {
 // body, with whatever secrets are in it.
 func cause(err error) error {
 	if below := new(url.Error); errors.As(err, &below) {
+		if unknown := new(x509.UnknownAuthorityError); errors.As(err, unknown) {
+			return fmt.Errorf("%w: let this machine trust the authority that signed it (SSL_CERT_FILE)", brief{below.Err})
+		}
 		return brief{below.Err}
 	}
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {

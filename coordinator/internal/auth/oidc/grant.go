@@ -17,7 +17,8 @@ import (
 // What a provider may ask of whoever waits for a device grant.
 const (
 	maxGrantLife = 30 * time.Minute
-	maxInterval  = 60 // seconds between two questions
+	interval     = 5  // seconds between two questions, where the provider says nothing (section 3.2)
+	maxInterval  = 60 // likewise, of our own accord
 )
 
 // Grant is a device authorization under way (RFC 8628 section 3.2): a person
@@ -130,7 +131,9 @@ func (p *Provider) RedeemGrant(ctx context.Context, g *Grant) (registry.Identity
 // await goes on through failures of the network, ever more slowly, as RFC 8628
 // section 3.5 demands after a time-out.
 func (p *Provider) await(ctx context.Context, m *metadata, answer oauth2.DeviceAuthResponse) (*oauth2.Token, error) {
-	answer.Interval = min(max(answer.Interval, 1), maxInterval)
+	if answer.Interval <= 0 {
+		answer.Interval = interval
+	}
 	for {
 		token, err := m.oauth.DeviceAccessToken(p.with(ctx), &answer)
 		switch {
@@ -144,6 +147,6 @@ func (p *Provider) await(ctx context.Context, m *metadata, answer oauth2.DeviceA
 		if err := p.refused("ask for the device grant", err, answer.DeviceCode); errors.As(err, new(*Denied)) {
 			return nil, err
 		}
-		answer.Interval = min(2*answer.Interval, maxInterval)
+		answer.Interval = max(answer.Interval, min(2*answer.Interval, maxInterval))
 	}
 }

@@ -89,6 +89,31 @@ func TestDeviceGrantIsAskedForAsWanted(t *testing.T) {
 	})
 }
 
+// TestDeviceGrantIsAskedForNoSooner than a provider says, also while it is down.
+func TestDeviceGrantIsAskedForNoSooner(t *testing.T) {
+	for interval, want := range map[any][]time.Duration{nil: {5, 15}, 0: {5, 15}, -7: {5, 15}, 120: {120, 240}} {
+		inTime(t, func(t *testing.T, h *hostile, p *oidc.Provider) {
+			began := time.Now()
+			asked := h.pending("down", "")
+			h.paths["/device"] = func(w http.ResponseWriter, _ *http.Request) {
+				answer(w, object{"device_code": device, "user_code": "WDJB-MJHT", "verification_uri": base + "/enter", "expires_in": 600, "interval": interval})
+			}
+			g, err := p.BeginGrant(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.RedeemGrant(t.Context(), g); err != nil {
+				t.Fatal(err)
+			}
+			for i, at := range *asked {
+				if got := at.Sub(began) / time.Second; got != want[i] {
+					t.Errorf("interval %v: question %d at second %d, not %d", interval, i, got, want[i])
+				}
+			}
+		})
+	}
+}
+
 func TestDeviceGrantEnds(t *testing.T) {
 	for name, c := range map[string]struct {
 		answers []string

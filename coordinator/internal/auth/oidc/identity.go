@@ -54,7 +54,7 @@ func (j judge) proved(c claims) time.Time {
 		at, _ = c.moment("iat") // which check has read
 	}
 	if at.After(j.now) {
-		return j.now
+		return j.now.UTC().Truncate(time.Second)
 	}
 	return at
 }

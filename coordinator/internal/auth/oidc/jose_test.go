@@ -12,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
+	"sync"
 	"testing"
 )
 
@@ -77,10 +78,13 @@ func edDSA(t testing.TB) signer {
 		sign: func(_ testing.TB, text []byte) []byte { return ed25519.Sign(private, text) }}
 }
 
-// rsaKeys gives one key as both of its algorithms: to make one is slow.
+// rsaKey is one for all tests: to make one is slow.
+var rsaKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
+// rsaKeys gives that key as both of its algorithms, and its public half.
 func rsaKeys(t testing.TB) (rs256, ps256 signer, public []byte) {
 	t.Helper()
-	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	k, err := rsaKey()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -198,7 +198,12 @@ func TestDeviceGrantWithARealProvider(t *testing.T) {
 			if !strings.HasPrefix(g.URL, realIssuer) || !g.Until.Equal(time.Now().Add(5*time.Minute)) {
 				t.Errorf("got %q until %v", g.URL, g.Until)
 			}
-			time.AfterFunc(30*time.Second, func() { r.enter(g, action) })
+			waiting, leave := context.WithTimeout(t.Context(), 12*time.Second)
+			if _, err := p.RedeemGrant(waiting, g); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("before anybody entered the code: %v", err)
+			}
+			leave()
+			r.enter(g, action)
 			who, err := p.RedeemGrant(t.Context(), g)
 			if !see(who.Login, err) {
 				t.Errorf("%s: got %+v, %v", action, who, err)

@@ -75,7 +75,7 @@ func checkPlace(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if a := where.Addr().Unmap(); a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() {
+	if a := where.Addr(); a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() {
 		return errPlace
 	}
 	return nil
