@@ -90,7 +90,10 @@ func (a *assembly) serveDesk(ctx context.Context) error {
 	if !a.registry.Snapshot().SignIn {
 		a.Log.Warn("people can sign in and need not: a machine's key alone opens what its owner may; `cordonctl user require-sign-in on` ends that")
 	}
-	return a.desk.Run(ctx)
+	if err := a.desk.Run(ctx); ctx.Err() == nil {
+		return fmt.Errorf("the sign-in desk ended: %w", err)
+	}
+	return nil
 }
 
 // pages gives what browsers are shown.

@@ -39,7 +39,8 @@ func TestProviderThatIsAwayStopsNothing(t *testing.T) {
 		config, founded := r.config, r.founded
 		away(&config)
 		r = serve(t, config)
-		r.founded, m = founded, r.again(m)
+		r.founded = founded
+		m = r.again(m)
 	}
 	restart()
 	opened, err := m.BeginLogin(t.Context(), connect.NewRequest(&wire.BeginLoginRequest{}))

@@ -80,14 +80,14 @@ func login(c claims, claim string) (string, error) {
 // people write there what they like.
 func verified(c claims) error {
 	switch string(c[claimVerified]) {
-	case "true", `"true"`: // some providers send all claims as strings
+	case "true":
 		return nil
-	case "false", `"false"`:
+	case "false":
 		return errors.New("it says email_verified=false: have the person confirm the address at the provider, or choose another login claim")
 	case "", "null":
 		return errors.New("it does not say whether it verified the address (email_verified): let the provider send that, or choose another login claim")
 	}
-	return errors.New("its claim email_verified is neither true nor false")
+	return errors.New("its claim email_verified is no boolean: let the provider send one (a text means true to some, and whatever is written to others), or choose another login claim")
 }
 
 // isAddress tells whether s is name@domain.

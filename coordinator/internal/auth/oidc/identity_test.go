@@ -16,12 +16,13 @@ import (
 func TestUnverifiedAddressIsNoLogin_A15(t *testing.T) {
 	refuse(t, oidc.ErrUnproven, []lie{
 		{"not verified", claim("email_verified", false), "email_verified=false: have the person confirm"},
-		{"not verified, as a string", claim("email_verified", "false"), "email_verified=false"},
+		{"not verified, as a string", claim("email_verified", "false"), "is no boolean"},
+		{"verified, as a string", claim("email_verified", "true"), "is no boolean"},
 		{"not said", without("email_verified"), "does not say whether it verified"},
 		{"null", claim("email_verified", nil), "does not say whether it verified"},
-		{"a number", claim("email_verified", 1), "neither true nor false"},
-		{"another word", claim("email_verified", "TRUE"), "neither true nor false"},
-		{"a list", claim("email_verified", []bool{true}), "neither true nor false"},
+		{"a number", claim("email_verified", 1), "is no boolean"},
+		{"another word", claim("email_verified", "TRUE"), "is no boolean"},
+		{"a list", claim("email_verified", []bool{true}), "is no boolean"},
 		{"verified under another name", func(h *hostile) { h.claims["email_verified"], h.claims["Email_Verified"] = false, true }, "email_verified=false"},
 	})
 }
