@@ -61,7 +61,7 @@ func arrows() map[string]row {
 		"coordinator/internal/rosters":  {may: may("acl/calendar", "acl/policy"), why: "it reads files for whoever weighs evidence: it knows no node and no mesh"},
 		"coordinator/internal/distribute": {may: may("acl/...", registry, wire, key),
 			why: "maps are made from snapshots; distribution cannot write"},
-		"coordinator/internal/nodeapi": {may: may(registry, wire, key, "coordinator/internal/auth", "coordinator/internal/distribute"),
+		"coordinator/internal/nodeapi": {may: may(registry, wire, key, "coordinator/internal/auth", "coordinator/internal/auth/signin", "coordinator/internal/distribute"),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
 		"coordinator/internal/adminapi": {may: may("acl/...", registry, admin, wire, key, audit, "coordinator/internal/auth", "coordinator/internal/distribute"),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
