@@ -66,7 +66,9 @@ func (h *Hub) catchUp() {
 	nodes, edited, observed := map[string]bool{}, false, false // whether it is new
 	touch := func(ids ...string) {
 		for _, id := range ids {
-			nodes[id] = nodes[id]
+			if !nodes[id] {
+				nodes[id] = false
+			}
 		}
 	}
 	for _, e := range entries {
