@@ -2,8 +2,11 @@ package integration
 
 import (
 	"encoding/json"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/integration/lab"
 	"github.com/cordonmesh/cordon/node/local"
@@ -29,6 +32,54 @@ func TestPeersMeetAtARelayApart(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A relay serves while the coordinator is down, also nodes that start meanwhile:
+// they show the ticket that they kept. Who loses its relay goes on at another.
+func TestTrafficGoesOnAtTheRelayThatIsLeft_F33(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	m := lab.RaiseMeshWithRelay(t, lab.Build(t), false, sitesNamed(t, "home", "symmetric")...)
+	m.Introduce(lab.Pair{A: "home", B: "symmetric"})
+	home, peer := m.Nodes["home"], m.Nodes["symmetric"]
+	talk := startChatter(t, home.Host, netip.AddrPortFrom(peer.Mesh4(), lab.MeetPort))
+	talk.answered(t, "at the start")
+	movesTo := func(relay string, within time.Duration) {
+		t.Helper()
+		began := time.Now()
+		for _, d := range m.Nodes {
+			d.Wait("its home is "+relay, func(s *local.Status) bool {
+				return slices.ContainsFunc(s.Relays, func(r local.Relay) bool { return r.Name == relay && r.Home && r.Connected })
+			})
+		}
+		talk.answered(t, "by "+relay)
+		took := time.Since(began)
+		st, err := home.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, _ := lab.FindPeer(st, "symmetric")
+		t.Logf("%s is home after %s", relay, took)
+		if p.Path != local.PathRelay || p.Relay != relay || took > within {
+			t.Errorf("after %s symmetric is reached so: %+v; want through %s, within %s", took, p, relay, within)
+		}
+	}
+	m.Coordinator.Process.Kill()
+	movesTo(lab.MarkName, 10*time.Second)
+	for _, d := range m.Nodes {
+		d.Process.Kill()
+	}
+	for _, d := range m.Nodes {
+		d.Start()
+	}
+	movesTo(lab.MarkName, 10*time.Second)
+	m.Coordinator.Start()
+	for _, d := range m.Nodes {
+		d.Wait("is told of its relays", func(s *local.Status) bool { return s.Coordinator.Connected })
+	}
+	m.Relay.Process.Kill()
+	movesTo("coordinator", 10*time.Second)
 }
 
 // Where two addresses see each node, the kind of its NAT is known, and said.

@@ -50,10 +50,11 @@ func TestPortThatARouterOpenedIsAWayIn(t *testing.T) {
 	}
 }
 
-// opened waits until a site's router lets one port in, and gives where and whither.
+// opened waits until a site's router lets one port in, and gives where and whither. A
+// router that was too slow to answer is asked again after half a minute.
 func opened(t *testing.T, m *lab.Mesh, name string) (outer, inner netip.AddrPort) {
 	t.Helper()
-	lab.Eventually(t, patience, name+"'s router opens a port", func() (bool, string) {
+	lab.Eventually(t, 2*patience, name+"'s router opens a port", func() (bool, string) {
 		ports := m.Host(name + "-r").OpenedPorts()
 		for outer, inner = range ports {
 		}

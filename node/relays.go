@@ -33,6 +33,7 @@ func (m *mesh) joinRelays() *relays.Set {
 				m.transport.RelayDown(path.Relay(name))
 			}
 		},
+		OnAway: func(name string) { m.transport.RelayAway(path.Relay(name)) },
 	})
 }
 
@@ -43,13 +44,14 @@ func (m *mesh) overRelay(name path.Relay, to key.NodePublic, datagram []byte) bo
 
 // Relays takes which relays there are, and the ticket for them.
 func (m *mesh) Relays(o wire.RelayOffer) {
-	offers := make([]relays.Offer, len(o.Relays))
+	offers, all := make([]relays.Offer, len(o.Relays)), make([]path.Relay, len(o.Relays))
 	for i, r := range o.Relays {
-		offers[i] = relays.Offer{Name: r.Name, URL: r.URL}
+		offers[i], all[i] = relays.Offer{Name: r.Name, URL: r.URL}, path.Relay(r.Name)
 		if r.Pin != (wire.RelayPin{}) {
 			offers[i].Pin = relay.Pin(r.Pin).String()
 		}
 	}
+	m.transport.SetRelays(all)
 	m.relays.Offer(offers, o.Ticket)
 	m.names.setRelays(o)
 	m.gatherer.SetServers(stunServers(o.Relays))

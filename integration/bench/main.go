@@ -103,6 +103,7 @@ func measurements() []measurement {
 		{"startup", "from nothing to the first answer through the tunnel", (*bench).startup},
 		{"paths", "for how long a flow is silent when its way changes", (*bench).paths},
 		{"memory", "what a node takes", (*bench).memory},
+		{"peers", "what a node takes whose map names ten thousand peers", (*bench).peers},
 		{"swarm", "what many nodes, and a change, cost a coordinator", (*bench).swarm},
 		{"relay", "what a relay carries, adds and weighs", (*bench).relay},
 	}

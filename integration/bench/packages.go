@@ -109,6 +109,32 @@ func (b *bench) compile() error {
 	return nil
 }
 
+// peers: the daemon whose map names ten thousand peers. Its own benchmark starts it
+// as a process; at rest means that nobody speaks, while 50 may.
+func (b *bench) peers() error {
+	found, err := b.goBench("node", "^BenchmarkDaemonInACrowd$", "1x", 1)
+	if err != nil {
+		return err
+	}
+	units := found["DaemonInACrowd"]
+	for _, r := range []struct {
+		what, unit, of string
+		limit          *gate
+	}{
+		{"rootless node alone", "MB", "MB/alone", nil},
+		{"with a map of 10,000 peers", "MB", "MB/map", nil},
+		{"after 50 of these have spoken with it", "MB", "MB/active", atMost(60)},
+		{"the same, processor at rest", "%", "%CPU", atMost(1)},
+		{"the same, each of the 50 asking once in 10 s", "%", "%CPU/asked", nil},
+	} {
+		if len(units[r.of]) == 0 {
+			return fmt.Errorf("node's benchmark tells no %s", r.of)
+		}
+		b.results.add(units[r.of].middle(r.what, r.unit, r.limit))
+	}
+	return nil
+}
+
 // largest puts a gate on the largest mesh only: that is where it was promised.
 func largest(nodes int, limit float64) *gate {
 	if nodes < 10_000 {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cordonmesh/cordon/integration/lab"
@@ -20,12 +21,12 @@ import (
 const pulse = 5 * time.Millisecond
 
 // paths: a flow runs between two nodes whose direct way is cut and heals, and one
-// of which moves to other addresses and loses its link. What counts is for how long
+// of which moves to other addresses, loses its link and sleeps. What counts is for how long
 // its program hears nothing.
 func (b *bench) paths() error {
 	return b.inLab("paths", func(t lab.T) {
 		w := newWays(t)
-		var first, lost, back, moved, flapped samples
+		var first, lost, back, moved, flapped, slept samples
 		for range pick(b, 10, 3) {
 			first.addMillis(w.begin(b.ctx))
 		}
@@ -39,12 +40,16 @@ func (b *bench) paths() error {
 		for range pick(b, 10, 2) {
 			flapped.addMillis(w.flap(b.ctx))
 		}
+		for range pick(b, 5, 2) {
+			slept.addMillis(w.sleep(b.ctx))
+		}
 		b.results.add(
 			first.middle("no direct way: a new flow's first answer", "ms", atMost(2000)),
 			worst(lost, "a direct path dies under traffic: longest silence, over the relay after that", atMost(1000)),
 			worst(back, "it heals: until the path is direct again", atMost(60_000)),
 			worst(moved, "a node has another address: longest silence", atMost(3000)),
 			worst(flapped, "a node's link was down for a second: silence after that", atMost(3000)),
+			worst(slept, "a node stood still for 10 seconds: silence after that", atMost(3000)),
 		)
 	})
 }
@@ -150,6 +155,20 @@ func (w *ways) flap(ctx context.Context) time.Duration {
 	began := time.Now()
 	must(w.t, f.heard(ctx, began))
 	return time.Since(began)
+}
+
+// sleep has the ward's daemon stand still, as on a machine that sleeps, for long
+// enough that its peer gives the path up.
+func (w *ways) sleep(ctx context.Context) time.Duration {
+	f := w.ask(ctx)
+	defer f.end()
+	must(w.t, f.heard(ctx, time.Now()))
+	must(w.t, w.ward.Process.Signal(syscall.SIGSTOP))
+	time.Sleep(10 * time.Second)
+	began := time.Now()
+	must(w.t, w.ward.Process.Signal(syscall.SIGCONT))
+	must(w.t, f.heard(ctx, began))
+	return f.silence(began)
 }
 
 func (w *ways) apart(apart bool) {

@@ -49,4 +49,12 @@ func TestDefaultGatewayIsThatOfTheNearestDefaultRoute(t *testing.T) {
 	expectGateway(t, "10.20.0.254", "10.20.0.1")
 	add(lan, "10.20.0.253", 200)
 	expectGateway(t, "10.20.0.254", "10.20.0.1")
+	// Of several addresses, the one in the gateway's network speaks to it.
+	addAddress(t, lan, "10.30.0.1/16")
+	add(lan, "10.30.0.254", 40)
+	expectGateway(t, "10.30.0.254", "10.30.0.1")
+	// A gateway that is in no network of the machine's, as where each machine is alone
+	// in its own.
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: lan.Attrs().Index, Gw: net.ParseIP("10.99.0.1"), Priority: 30, Flags: int(netlink.FLAG_ONLINK)}))
+	expectGateway(t, "10.99.0.1", "10.20.0.1")
 }

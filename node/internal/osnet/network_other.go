@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
-	"slices"
 	"syscall"
 	"time"
 
@@ -15,8 +14,9 @@ import (
 )
 
 // pollEvery is how often a system without change messages (as far as we use
-// them) is looked at.
-const pollEvery = 5 * time.Second
+// them) is looked at: of the 3 seconds in which traffic flows again after a change,
+// one is left to find the peers.
+const pollEvery = 2 * time.Second
 
 // Network cannot be made here; see ErrUnsupported.
 type Network struct{}
@@ -75,23 +75,32 @@ func Control(uint32) func(network, address string, c syscall.RawConn) error {
 	return func(string, string, syscall.RawConn) error { return nil }
 }
 
-// WatchUnderlay calls changed after this machine's addresses have changed, those
-// of the interfaces in skip aside. It blocks until ctx ends, and then returns nil.
+// WatchUnderlay calls changed after this machine's addresses or its default gateway
+// have changed, those of the interfaces in skip aside. It blocks until ctx ends,
+// and then returns nil.
 func WatchUnderlay(ctx context.Context, skip []string, changed func()) error {
-	last, err := ListCandidates(skip)
+	last, err := underlay(skip)
 	for err == nil {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(pollEvery):
 		}
-		var now Candidates
-		if now, err = ListCandidates(skip); err == nil && !slices.Equal(now.Addresses, last.Addresses) {
+		var now string
+		if now, err = underlay(skip); err == nil && now != last {
 			last = now
 			changed()
 		}
 	}
 	return err
+}
+
+// underlay says what a change changes. Two networks may give a machine one address:
+// then the gateway tells them apart, unless they have that in common too.
+func underlay(skip []string) (string, error) {
+	c, err := ListCandidates(skip)
+	gateway, _, errGateway := DefaultGateway()
+	return fmt.Sprint(c.Addresses, gateway, errGateway), err
 }
 
 func eachLocalRoute(func(netip.Prefix, string)) error { return nil }

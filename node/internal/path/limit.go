@@ -108,6 +108,8 @@ type commons struct {
 	targets targets
 
 	onlyRelays bool
+	relays     []Relay        // all that this node may use
+	away       map[Relay]bool // those that cannot be reached
 }
 
 // budget takes a request out of the shared limits, or says when it may be sent.

@@ -193,6 +193,7 @@ func (m *machine) ping(now time.Time) {
 // search asks every candidate.
 func (m *machine) search(now time.Time) {
 	m.retry = time.Time{}
+	m.seekElsewhere(now)
 	if len(m.cands) == 0 {
 		m.why = WhyNoCandidates
 		m.do(unanswered, Way{}, probe.ID{})

@@ -14,7 +14,8 @@
 // Candidates are the peer's home relay and the addresses that the map names, the
 // ways on which its authentic requests come (peer-reflexive, RFC 8445 section
 // 7.3.1.3), and the addresses of its calls. A call goes over the relay and says
-// "here I am, probe me as I probe you": a NAT lets in only who was sent to.
+// "here I am, probe me as I probe you": a NAT lets in only who was sent to. A peer
+// whose home cannot be reached is looked for at the other relays.
 //
 // While packets flow the path is probed every second, and sooner where nothing
 // comes back, so that a silent death is on the relay within a second. A quiet

@@ -87,7 +87,7 @@ func NewSet(c Config) (*Set, error) {
 		self: probe.ShortOf(c.Self), key: c.Key, codec: probe.NewCodec(),
 		peers: map[string]*peer{}, byShort: map[probe.Short]*peer{}, awake: map[*peer]struct{}{},
 		open:    openRequests{byID: map[probe.ID]*peer{}},
-		commons: commons{newID: c.NewID, linkMTU: c.LinkMTU, onlyRelays: c.OnlyRelays, targets: targets{}},
+		commons: commons{newID: c.NewID, linkMTU: c.LinkMTU, onlyRelays: c.OnlyRelays, targets: targets{}, away: map[Relay]bool{}},
 	}, nil
 }
 
@@ -267,15 +267,31 @@ func (s *Set) NetworkChanged(now time.Time) {
 	s.each(now, func(m *machine) { m.networkChanged(now) })
 }
 
+// SetRelays takes the relays that this node may use. Peers whose home cannot be
+// reached are looked for at the others.
+func (s *Set) SetRelays(list []Relay) {
+	s.commons.relays = slices.Clone(list)
+	maps.DeleteFunc(s.commons.away, func(r Relay, _ bool) bool { return !slices.Contains(list, r) })
+}
+
 // RelayUp says that datagrams reach a relay, and RelayDown that they do not.
 // Neither makes or ends a path: they only make us ask.
 func (s *Set) RelayUp(now time.Time, r Relay) {
+	delete(s.commons.away, r)
 	s.each(now, func(m *machine) { m.relayUp(now, r) })
 }
 
 // RelayDown says that datagrams do not reach a relay.
 func (s *Set) RelayDown(now time.Time, r Relay) {
 	s.each(now, func(m *machine) { m.relayDown(now, r) })
+}
+
+// RelayAway says that a relay could not be reached, until RelayUp.
+func (s *Set) RelayAway(now time.Time, r Relay) {
+	if slices.Contains(s.commons.relays, r) && !s.commons.away[r] {
+		s.commons.away[r] = true
+		s.each(now, func(m *machine) { m.seekElsewhere(now) })
+	}
 }
 
 // SetOwn takes the addresses at which this node may be reached, as far as it

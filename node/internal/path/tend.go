@@ -235,25 +235,6 @@ func (m *machine) networkChanged(now time.Time) {
 	m.call(now)
 }
 
-// relayUp takes note that datagrams reach a relay again.
-func (m *machine) relayUp(now time.Time, r Relay) {
-	c := m.find(Through(r))
-	if c == nil || !m.interested(now) || c == m.current && c.tries == 0 {
-		return
-	}
-	c.tries, c.next = 0, now
-	m.hunt()
-	m.call(now)
-}
-
-// relayDown takes note that a relay cannot be reached: the path through it is
-// suspect at once.
-func (m *machine) relayDown(now time.Time, r Relay) {
-	if c := m.current; c != nil && c.way.Relay == r && r != "" && c.tries < suspectAfter {
-		c.tries, c.next = suspectAfter, now
-	}
-}
-
 func due(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
 
 // earlier gives the earlier of two deadlines, of which zero is none.

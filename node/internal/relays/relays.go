@@ -36,6 +36,9 @@ const (
 	retryAfter = 5 * time.Second
 	// patience is how long the first choice waits for relays that are slow to answer.
 	patience = time.Second
+	// goneAfter is how long a home may be without a connection before it is left: a
+	// relay that starts again, or another network, costs less.
+	goneAfter = 2 * time.Second
 	// lingers is how long a connection that nobody uses is kept.
 	lingers = 2 * time.Minute
 )
@@ -65,6 +68,9 @@ type Config struct {
 	// OnLink is told that datagrams reach a relay from now on, or do not, in the
 	// order in which that came to be. It must return soon, and may not call the Set.
 	OnLink func(relay string, up bool)
+	// OnAway is told of each attempt to reach a relay that failed. It must return
+	// soon, and may not call the Set.
+	OnAway func(relay string)
 	Log    *slog.Logger
 }
 
@@ -99,6 +105,8 @@ type Set struct {
 	chooser  relay.Home
 	looked   time.Time // when relays were last measured
 	looking  map[string]bool
+	heard    map[string]time.Time // when relays answered a measurement last
+	broke    time.Time            // when the connection to the home ended; zero: it stands
 	answered chan relay.Measurement
 	running  sync.WaitGroup
 }
@@ -121,11 +129,14 @@ func New(cfg Config) *Set {
 	if cfg.OnHome == nil {
 		cfg.OnHome = func(string) {}
 	}
+	if cfg.OnAway == nil {
+		cfg.OnAway = func(string) {}
+	}
 	if cfg.OnLink == nil {
 		cfg.OnLink = func(string, bool) {}
 	}
 	s := &Set{cfg: cfg, instance: relay.NewInstance(), states: map[string]relay.State{}, looks: map[string]relay.Measurement{},
-		wants: map[string]bool{}, news: make(chan struct{}, 1), links: map[string]*link{}, looking: map[string]bool{},
+		wants: map[string]bool{}, news: make(chan struct{}, 1), links: map[string]*link{}, looking: map[string]bool{}, heard: map[string]time.Time{},
 		answered: make(chan relay.Measurement)}
 	s.open.Store(new(map[string]*link))
 	return s

@@ -82,6 +82,7 @@ type node struct {
 	mu   sync.Mutex
 	home []string
 	link []string
+	away int
 	got  []string
 	stop func()
 }
@@ -104,6 +105,11 @@ func (w *world) node() *node {
 			n.mu.Lock()
 			defer n.mu.Unlock()
 			n.link = append(n.link, fmt.Sprint(name, " ", up))
+		},
+		OnAway: func(string) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.away++
 		}})
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan error, 1)
@@ -133,6 +139,12 @@ func (n *node) expectLinks(t *testing.T, want ...string) {
 	if !slices.Equal(n.link, want) {
 		t.Errorf("links told: %q, want %q", n.link, want)
 	}
+}
+
+func (n *node) aways() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.away
 }
 
 func (n *node) expectGot(t *testing.T, want ...string) {
@@ -237,14 +249,37 @@ func TestHomeThatFailsIsLeft(t *testing.T) {
 		a.offer(w)
 		pass(2 * time.Second)
 		w.sites["near"].leave()
-		pass(30 * time.Second)
+		pass(4 * time.Second)
 		a.expectHomes(t, "near", "far")
+		if a.aways() == 0 {
+			t.Error("nobody is told that the relay is away")
+		}
+		pass(30 * time.Second)
 		a.expectLinks(t, "near true", "near false", "far true")
 		for _, s := range a.Status() {
 			if s.Name == "near" && (s.Why == "" || s.Home) {
 				t.Errorf("status %+v", s)
 			}
 		}
+		a.stop()
+	})
+}
+
+// Where no relay answers it may be our own network that is down: moving helps nobody.
+func TestHomeIsKeptWhileNoRelayAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, map[string]time.Duration{"near": 5 * time.Millisecond, "far": 80 * time.Millisecond})
+		a := w.node()
+		a.offer(w)
+		pass(2 * time.Second)
+		w.sites["far"].away.Store(true)
+		w.sites["near"].away.Store(true)
+		a.NetworkChanged()
+		pass(4 * time.Second)
+		w.sites["far"].away.Store(false)
+		w.sites["near"].away.Store(false)
+		pass(time.Minute)
+		a.expectHomes(t, "near")
 		a.stop()
 	})
 }

@@ -42,6 +42,7 @@ func (s *Set) turn(ctx context.Context, now time.Time) {
 			l.client.Redial()
 		}
 	}
+	s.doubt(now)
 	s.look(ctx, now, offers)
 	home := s.choose(now)
 	if home != "" {
@@ -88,22 +89,28 @@ func (s *Set) drop(offers map[string]Offer) {
 			s.end(name, l)
 		}
 	}
+	maps.DeleteFunc(s.heard, func(name string, _ time.Time) bool { _, known := offers[name]; return !known })
 }
 
-// choose gives the home. The first one waits a moment for relays that have not
-// answered yet: else a node's first home would be whichever answers first.
+// choose gives the home. A node without one, or without a connection to it, waits a
+// moment for relays that have not answered yet: else its home would be whichever
+// answers first.
 func (s *Set) choose(now time.Time) string {
-	if s.Home() == "" && len(s.looking) > 0 && now.Sub(s.looked) < patience {
-		return ""
+	if !s.settled() && len(s.looking) > 0 && now.Sub(s.looked) < patience {
+		return s.Home()
 	}
 	return s.chooser.Choose(now)
 }
 
 // look measures the relays when it is time, all at once: now and then, at once
-// when there are others, and soon again while this node is at home nowhere.
+// when there are others, when the home is in doubt, and soon again while this node
+// is at home nowhere.
 func (s *Set) look(ctx context.Context, now time.Time, offers map[string]Offer) {
 	wait := measureEvery
-	if !s.settled() {
+	switch {
+	case s.looked.Before(s.broke):
+		wait = patience
+	case !s.settled():
 		wait = retryAfter
 	}
 	if now.Sub(s.looked) < wait && !s.unknown(offers) {
@@ -140,6 +147,27 @@ func (s *Set) settled() bool {
 	return s.home != "" && s.states[s.home].Connected
 }
 
+// doubt has all relays measured soon after the connection to the home broke, and
+// leaves the home when it does not come back though another relay answers: then it
+// is not our own network that is down.
+func (s *Set) doubt(now time.Time) {
+	home := s.Home()
+	switch {
+	case home == "" || s.settled():
+		s.broke = time.Time{}
+	case s.broke.IsZero():
+		s.broke = now
+	case now.Sub(s.broke) >= goneAfter && s.heard[home].Before(s.broke):
+		for _, at := range s.heard {
+			if !at.Before(s.broke) {
+				s.chooser.Lost(home)
+				s.cfg.OnAway(home) // an attempt may be under way for long
+				return
+			}
+		}
+	}
+}
+
 // unknown tells whether a relay was never looked at.
 func (s *Set) unknown(offers map[string]Offer) bool {
 	s.mu.Lock()
@@ -153,6 +181,9 @@ func (s *Set) unknown(offers map[string]Offer) bool {
 func (s *Set) measured(now time.Time, m relay.Measurement) {
 	delete(s.looking, m.Relay)
 	s.chooser.Measured(now, m)
+	if m.Err == nil {
+		s.heard[m.Relay] = now
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks[m.Relay] = m
@@ -240,6 +271,8 @@ func (s *Set) state(l *link, st relay.State) {
 	s.states[name] = st
 	if st.Connected != before.Connected {
 		s.cfg.OnLink(name, st.Connected)
+	} else if !st.Connected {
+		s.cfg.OnAway(name)
 	}
 	s.mu.Unlock()
 	if st.Connected && !before.Connected {

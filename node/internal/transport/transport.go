@@ -231,6 +231,12 @@ func (t *Transport) SetHome(peer string, relay path.Relay) {
 	t.mail.tell(func(now time.Time) { t.set.SetHome(now, peer, relay) })
 }
 
+// SetRelays takes the relays that this node may use.
+func (t *Transport) SetRelays(list []path.Relay) {
+	list = append([]path.Relay(nil), list...)
+	t.mail.tell(func(time.Time) { t.set.SetRelays(list) })
+}
+
 // SetOwn takes the addresses at which this node may be reached, as far as it
 // knows, the likeliest first: peers are told of them over relays.
 func (t *Transport) SetOwn(list []netip.AddrPort) {
@@ -247,6 +253,12 @@ func (t *Transport) RelayUp(relay path.Relay) {
 // RelayDown says that datagrams do not reach a relay.
 func (t *Transport) RelayDown(relay path.Relay) {
 	t.mail.tell(func(now time.Time) { t.set.RelayDown(now, relay) })
+}
+
+// RelayAway says that a relay could not be reached, until RelayUp: peers that are at
+// home there are looked for elsewhere.
+func (t *Transport) RelayAway(relay path.Relay) {
+	t.mail.tell(func(now time.Time) { t.set.RelayAway(now, relay) })
 }
 
 // AskSTUN sends a request to a STUN server, from the sockets that carry the tunnels.

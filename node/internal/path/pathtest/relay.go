@@ -49,6 +49,14 @@ func (r *Relay) Mute(d *Node, muted bool) { r.muted[d] = muted }
 
 // dial connects a node: TCP, TLS and the upgrade are three round trips.
 func (r *Relay) dial(d *Node) {
+	if r.down {
+		r.net.After(r.delay, func() {
+			if r.down {
+				d.Set.RelayAway(r.net.now, r.name)
+				d.flush()
+			}
+		})
+	}
 	if _, ok := r.conns[d]; ok || r.down || !d.online() {
 		return
 	}
