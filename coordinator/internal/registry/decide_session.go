@@ -64,7 +64,7 @@ func (d *decision) begin(n *Node, u *User, c BeginSession) {
 	d.emit(SessionPut{Session: s})
 	d.record("session.begin", s.ID, "%s at %s (%s), amr %v, acr %q, proved %s, until %s",
 		u.Login, n.Name, n.ID, login.AMR, login.ACR, login.At.Format(time.RFC3339), s.Until.Format(time.RFC3339))
-	d.result.Session, _ = d.state.Session(s.ID)
+	d.result.Session = &s
 }
 
 func earlier(a, b time.Time) time.Time {
