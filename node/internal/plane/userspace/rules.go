@@ -97,8 +97,3 @@ func (p *Plane) tellExcesses() {
 		p.log.Warn("more have exceeded a rule's limit", "sources", more)
 	}
 }
-
-// Records reads the flow log from entry number from on. See filter.Records.
-func (p *Plane) Records(from uint64, buf []filter.Record) (n int, next, lost uint64) {
-	return p.filter.Records(from, buf)
-}
