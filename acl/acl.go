@@ -136,9 +136,51 @@ type Rule struct {
 
 	Log LogLevel
 
+	// Limit bounds what one source moves under the rule, and all others of the same
+	// ID. The zero value bounds nothing.
+	Limit Limit
+
 	// Features that are needed to judge the rule. A filter that lacks one takes
 	// the rule as absent if it permits, and as if it had it if it forbids.
 	Features []string
+}
+
+// Limit bounds how much one person, or one machine, moves under a rule in each
+// window of policy time: so many bytes, as both ways add up, or so many flows. A
+// window begins at a whole multiple of its length since 1970 in UTC, so that all
+// nodes count in the same.
+type Limit struct {
+	Bytes, Flows uint64 // one of them; 0: not bounded
+	Window       time.Duration
+	OnExceed     Exceed
+}
+
+// Exceed says what becomes of what exceeds a limit, until its window ends.
+type Exceed uint8
+
+// What no build knows is an error wherever a rule is read.
+const (
+	Alert    Exceed = iota + 1 // it passes, and is told of
+	Throttle                   // it passes as slowly as the limit gives: so much in each window
+	Cut                        // it is refused: of bytes every flow under the rule, of flows each new one
+)
+
+// String gives the word of the policy's language.
+func (e Exceed) String() string {
+	switch e {
+	case Alert:
+		return "alert"
+	case Throttle:
+		return "throttle"
+	case Cut:
+		return "cut"
+	}
+	return "unknown"
+}
+
+// Valid tells whether the limit can be kept. The zero Limit is none, and valid.
+func (l Limit) Valid() bool {
+	return l == Limit{} || (l.Bytes == 0) != (l.Flows == 0) && l.Window > 0 && l.OnExceed >= Alert && l.OnExceed <= Cut
 }
 
 // RuleSet is what one node enforces: In judges flows towards this node and
@@ -166,7 +208,6 @@ const (
 	FeatureForbid  = "forbid"  // rules that forbid are obeyed
 	FeatureThrough = "through" // a session ends at a node between, and begins again there
 	FeatureRecord  = "record"  // a session that cannot be recorded is refused
-	FeatureLimit   = "limit"   // a flow that has carried too much is cut off
 )
 
 // PrefixClass puts a prefix into a class.
@@ -195,6 +236,8 @@ const (
 	TableFull                  // this peer holds as many flows as one peer may
 	Forbidden                  // a rule forbids this, whatever permits it
 	Monitored                  // nothing permits this, but the policy lets it pass for now and takes note
+	LimitReached               // a rule matches, but its limit is used up until the window ends
+	Throttled                  // a rule permits this, but it comes faster than its used up limit gives
 	reasonsCount               // keep last
 )
 
@@ -205,6 +248,7 @@ var reasonText = [reasonsCount]string{
 	HoldEnded: "coordinator silent for longer than the rule holds", NoFragment: "fragment without a permitted first fragment",
 	NoMap: "no verified map", TableFull: "too many flows from this peer",
 	Forbidden: "forbidden by rule", Monitored: "no rule allows it, but what it leads to is only monitored",
+	LimitReached: "the rule's limit is reached", Throttled: "slowed down, as the rule's limit is reached",
 }
 
 // String gives the reason in a few words.

@@ -59,6 +59,8 @@ func TestPermittedFlowsAndTheRestIsRefusedAtOnce(t *testing.T) {
 			s.reasons("ward", nobody, "nobody has it")
 		})
 	}
+	t.Run("flows are told", s.flowsTold)
+	t.Run("a limit is kept", s.limitKept)
 }
 
 // bigDatagram has 4,000 bytes answered: fragments in both directions.

@@ -144,9 +144,9 @@ func (d *daemon) Explain(ctx context.Context, r local.ExplainRequest) (*local.Ex
 	if err != nil {
 		return nil, err
 	}
-	v := p.Explain(question)
+	v, until := p.Explain(question)
 	out := &local.ExplainResponse{
-		Allow: v.Allow, Outbound: question.Direction == plane.Out, Reason: v.Reason.String(), Rule: string(v.Rule),
+		Allow: v.Allow, Outbound: question.Direction == plane.Out, Reason: v.Reason.String(), Rule: string(v.Rule), Until: until,
 		Src: m.title(question.Src), Dst: m.title(question.Dst),
 	}
 	m.mu.Lock()

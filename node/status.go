@@ -122,7 +122,7 @@ func peerStatus(p wire.PeerRecord, path transport.PathInfo, stats plane.PeerStat
 func (m *mesh) refusal(r plane.Refusal) local.Refusal {
 	return local.Refusal{
 		Time: r.Last, Outbound: r.Direction == plane.Out, Src: r.Src, Dst: r.Dst, Protocol: protocolText(r.Protocol),
-		Reason: r.Verdict.Reason.String(), Rule: string(r.Verdict.Rule), Count: r.Count,
+		Reason: r.Verdict.Reason.String(), Rule: string(r.Verdict.Rule), Until: r.Until, Count: r.Count,
 		Needs: lacking(m.state, r.Direction == plane.Out, r.Verdict, r.Src.Addr(), r.Dst.Addr(), m.node.clock.Human()),
 	}
 }

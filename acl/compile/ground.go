@@ -19,6 +19,7 @@ type ground struct {
 	hold      time.Duration
 	drain     time.Duration
 	log       acl.LogLevel
+	limit     acl.Limit
 	monitor   bool
 	features  []string
 
@@ -94,7 +95,7 @@ func monitoring(p *part, into *zone) []ground {
 // break-glass lifts conditions, then those of the rule as it is written, then
 // that of a rule whose own conditions are only monitored.
 func (m *Mesh) permitting(p *part, key groundKey) []ground {
-	like := ground{hold: key.into.hold(), drain: p.rule.OnExpiry.Drain, log: logOf(p.rule, key.into), features: featuresOf(p.rule)}
+	like := ground{hold: key.into.hold(), drain: p.rule.OnExpiry.Drain, log: logOf(p.rule, key.into), limit: limitOf(p.rule), features: featuresOf(p.rule)}
 	var all []ground
 	if p.rule.Glass == "" {
 		for _, lift := range m.lifts(key.into) {
@@ -225,13 +226,24 @@ func verbosity(l acl.LogLevel) int {
 	return slices.Index([]acl.LogLevel{acl.LogOff, acl.LogDrops, acl.LogFlows, acl.LogDetail, acl.LogRecord}, l)
 }
 
+// limitOf gives a rule's limit as nodes keep it.
+func limitOf(r *policy.Rule) acl.Limit {
+	if r.Limit == nil {
+		return acl.Limit{}
+	}
+	l := acl.Limit{Bytes: r.Limit.Bytes, Flows: r.Limit.Flows, Window: r.Limit.Window}
+	for _, e := range []acl.Exceed{acl.Alert, acl.Throttle, acl.Cut} {
+		if e.String() == r.Limit.OnExceed {
+			l.OnExceed = e
+		}
+	}
+	return l
+}
+
 // featuresOf gives what a filter must know to obey a rule without opening more
 // than it says.
 func featuresOf(r *policy.Rule) []string {
 	var all []string
-	if r.Limit != nil && r.Limit.OnExceed == "cut" {
-		all = append(all, acl.FeatureLimit)
-	}
 	if r.MustRecord {
 		all = append(all, acl.FeatureRecord)
 	}

@@ -73,7 +73,7 @@ func TestHospitalsTestsCanFail(t *testing.T) {
 // would be if they could is for those who suppose it.
 func TestWhatNoNodeCanDoIsClosed(t *testing.T) {
 	for key, what := range map[string]string{
-		`"through": ["tag:jump"]`: "through", `"log": "record", "recordFailure": "deny"`: "record", `"limit": {"bytes": "1GiB/1h", "onExceed": "cut"}`: "limit",
+		`"through": ["tag:jump"]`: "through", `"log": "record", "recordFailure": "deny"`: "record",
 	} {
 		pol, _, err := policy.Parse("p", []byte(`{"tagOwners": {"tag:a": [], "tag:b": [], "tag:jump": []}, "grants": [{"id": "g", "src": ["tag:a"], "dst": ["tag:b"], "ip": ["tcp:22"], `+key+`}]}`))
 		if err != nil {

@@ -76,7 +76,7 @@ func (m *Mesh) write(to *direction, p *part, src, dst []cell) {
 
 func (m *Mesh) writeOne(to *direction, p *part, g *ground, rule acl.Rule) {
 	rule.Needs, rule.Log = g.needs, g.log
-	rule.Hold, rule.Drain, rule.Monitor, rule.Features = g.hold, g.drain, g.monitor, g.features
+	rule.Hold, rule.Drain, rule.Monitor, rule.Limit, rule.Features = g.hold, g.drain, g.monitor, g.limit, g.features
 	list := &to.permits
 	switch {
 	case p.forbid:
@@ -109,5 +109,5 @@ func equalRules(a, b acl.RuleSet) bool {
 func equalRule(a, b acl.Rule) bool {
 	return a.ID == b.ID && a.SameOwner == b.SameOwner && slices.Equal(a.Src, b.Src) && slices.Equal(a.Dst, b.Dst) &&
 		slices.Equal(a.Open, b.Open) && slices.Equal(a.Needs, b.Needs) && a.NotBefore.Equal(b.NotBefore) && a.NotAfter.Equal(b.NotAfter) &&
-		a.Hold == b.Hold && a.Drain == b.Drain && a.Monitor == b.Monitor && a.Log == b.Log && slices.Equal(a.Features, b.Features)
+		a.Hold == b.Hold && a.Drain == b.Drain && a.Monitor == b.Monitor && a.Log == b.Log && a.Limit == b.Limit && slices.Equal(a.Features, b.Features)
 }

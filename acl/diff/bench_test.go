@@ -10,10 +10,10 @@ import (
 	"github.com/cordonmesh/cordon/acl/diff"
 )
 
-// hospital is a policy of 500 rules and a directory of n nodes: seven of ten
+// hospital is a policy of so many rules and a directory of n nodes: seven of ten
 // belong to people in one to three of 60 groups, the rest to 120 tags.
-func hospital(n int) (string, []compile.Node) {
-	const groups, tags, rules = 60, 120, 500
+func hospital(n, rules int) (string, []compile.Node) {
+	const groups, tags = 60, 120
 	members := make([][]string, groups)
 	for u := range n / 2 {
 		for _, g := range []int{u % groups, u * 7 % groups, u * 31 % groups}[:1+u%3] {
@@ -54,7 +54,7 @@ func hospital(n int) (string, []compile.Node) {
 // BenchmarkMeshes compares policies for 10,000 nodes: one grant more, and all of
 // them gone.
 func BenchmarkMeshes(b *testing.B) {
-	text, nodes := hospital(10_000)
+	text, nodes := hospital(10_000, 500)
 	was := mesh(parse(b, text), nodes)
 	for what, is := range map[string]string{
 		"comment": "// a comment\n" + text,
@@ -69,4 +69,17 @@ func BenchmarkMeshes(b *testing.B) {
 			b.ReportMetric(float64(len(diff.Meshes(was, other).Gained)+len(diff.Meshes(was, other).Lost)), "lines")
 		})
 	}
+}
+
+// BenchmarkEverything compares a policy of 5,000 rules with one in which one of them
+// opens everything to everybody: all pairs of kinds differ.
+func BenchmarkEverything(b *testing.B) {
+	text, nodes := hospital(2_000, 5_000)
+	was := mesh(parse(b, text), nodes)
+	last := strings.LastIndex(text, "{")
+	is := mesh(parse(b, text[:last]+`{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}`), nodes)
+	for b.Loop() {
+		diff.Meshes(was, is)
+	}
+	b.ReportMetric(float64(len(diff.Meshes(was, is).Gained)+len(diff.Meshes(was, is).Lost)), "lines")
 }

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,6 +29,8 @@ type judge struct {
 	numbers  map[string]int // of openings, by what they say
 	bySet    map[setKey]set
 	spots    map[spot]*opened
+	compared map[string]*compared // by the openings that are about two kinds
+	about    []byte               // of the pair at hand
 }
 
 // setKey names a list of classes that rules of one mesh share.
@@ -50,7 +53,7 @@ type opened struct {
 }
 
 func newJudge(s *surveyed, was, is *compile.Mesh) *judge {
-	j := &judge{surveyed: s, numbers: make(map[string]int), bySet: make(map[setKey]set), spots: make(map[spot]*opened)}
+	j := &judge{surveyed: s, numbers: make(map[string]int), bySet: make(map[setKey]set), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
 	j.sources = [2]map[acl.Class]set{{}, {}}
 	for i, p := range s.places {
 		for mesh, class := range []acl.Class{p.was, p.is} {
@@ -247,20 +250,57 @@ func (t turns) unconditional(gain bool, open []acl.Service, other reach) {
 	t.add(turn{gain: gain}, open)
 }
 
+// compared is what changes from the places of one kind to those of another.
+type compared struct {
+	turns turns
+	keys  map[turn]string // each of turns as a text
+}
+
 // between tells what changes from the places of one kind to those of another;
-// own adds what is open between nodes of one person alone.
-func (j *judge) between(from, to *kind, own bool) turns {
+// own adds what is open between nodes of one person alone. Few pairs of kinds differ in
+// the openings that are about them: each such difference is looked at once.
+func (j *judge) between(from, to *kind, own bool) *compared {
+	j.about = j.about[:0]
+	for _, dst := range to.places {
+		o := j.at(spot{dst, to.rules})
+		for _, src := range from.places {
+			if j.concerns(o, src, dst, own) {
+				j.about = j.list(j.list(j.about, src, o.was, own), src, o.is, own)
+			}
+		}
+	}
+	if known, ok := j.compared[string(j.about)]; ok {
+		return known
+	}
+	key := string(j.about)
 	all := make(turns)
 	for _, dst := range to.places {
 		o := j.at(spot{dst, to.rules})
 		for _, src := range from.places {
-			if j.places[src].six != j.places[dst].six {
-				continue
-			}
-			if own || o.touched.has(src) {
+			if j.concerns(o, src, dst, own) {
 				all.compare(j.reach(src, o.was, own), j.reach(src, o.is, own))
 			}
 		}
 	}
-	return all
+	known := &compared{turns: all, keys: make(map[turn]string)}
+	for t, open := range all {
+		known.keys[t] = fmt.Sprint(t, open)
+	}
+	j.compared[key] = known
+	return known
+}
+
+// concerns tells whether what changes at a spot may change anything for a place.
+func (j *judge) concerns(o *opened, src, dst int, own bool) bool {
+	return j.places[src].six == j.places[dst].six && (own || o.touched.has(src))
+}
+
+// list appends those of the openings that are about a place, and a mark.
+func (j *judge) list(to []byte, from int, numbers []int, own bool) []byte {
+	for _, n := range numbers {
+		if o := &j.openings[n]; o.from.has(from) && (own || !o.self) {
+			to = binary.AppendUvarint(to, uint64(n)+1)
+		}
+	}
+	return append(to, 0)
 }

@@ -2,12 +2,14 @@ package diff
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/compile"
 )
 
 // rectangle is one change from every source to every destination of two sets.
@@ -27,8 +29,15 @@ type flow struct {
 	own  bool
 }
 
-// key is what flows share that differ in their sources alone.
-func (f flow) key() string { return fmt.Sprint(f.turn, f.open, f.to, f.own) }
+// key is what flows share that differ in their sources alone. Many flows lead to
+// most kinds: these are no text.
+func (f flow) key() string {
+	key := fmt.Append(nil, f.turn, f.open, f.own)
+	for _, k := range f.to {
+		key = binary.AppendUvarint(key, uint64(k))
+	}
+	return string(key)
+}
 
 // all finds what changes from kind to kind, whoever owns them.
 func (j *judge) all() []flow {
@@ -39,6 +48,7 @@ func (j *judge) all() []flow {
 		}
 	}
 	found := make(map[int]map[string]*flow) // source kind -> key of the change -> flow
+	sole := j.soles()
 	for to := range j.kinds {
 		sources := newSet(len(j.kinds))
 		for _, p := range j.kinds[to].places {
@@ -49,7 +59,7 @@ func (j *judge) all() []flow {
 			}
 		}
 		for from := range sources.all {
-			if !j.sameNode(from, to) && !j.sameOwner(from, to) {
+			if !sole[from].same(sole[to]) {
 				j.note(found, from, to)
 			}
 		}
@@ -63,27 +73,43 @@ func (j *judge) all() []flow {
 	return flows
 }
 
-// sameNode tells whether all parties of two kinds are of one node: what it sends
-// to itself is not the mesh's business.
-func (j *judge) sameNode(a, b int) bool {
-	first := j.parties[j.kinds[a].parties[0]].node
-	other := func(p int) bool { return j.parties[p].node != first }
-	return !slices.ContainsFunc(j.kinds[a].parties, other) && !slices.ContainsFunc(j.kinds[b].parties, other)
+// sole is the one node that all parties of a kind are of, and the one person whose
+// nodes they are; empty if there are several, or none.
+type sole struct {
+	node  *compile.Node
+	owner string
 }
 
-// sameOwner tells whether all parties of two kinds are nodes of one person.
-func (j *judge) sameOwner(a, b int) bool {
-	first := j.parties[j.kinds[a].parties[0]]
-	other := func(p int) bool { return j.parties[p].owner() != first.owner() }
-	return first.owner() != "" && !slices.ContainsFunc(j.kinds[a].parties, other) && !slices.ContainsFunc(j.kinds[b].parties, other)
+func (j *judge) soles() []sole {
+	all := make([]sole, len(j.kinds))
+	for k := range j.kinds {
+		first := j.parties[j.kinds[k].parties[0]]
+		all[k] = sole{first.node, first.owner()}
+		for _, p := range j.kinds[k].parties[1:] {
+			if j.parties[p].node != first.node {
+				all[k].node = nil
+			}
+			if j.parties[p].owner() != first.owner() {
+				all[k].owner = ""
+			}
+		}
+	}
+	return all
+}
+
+// same tells whether all parties of two kinds are of one node, since what it sends to
+// itself is not the mesh's business; or of one person, of whom own tells.
+func (s sole) same(o sole) bool {
+	return s.node != nil && s.node == o.node || s.owner != "" && s.owner == o.owner
 }
 
 func (j *judge) note(found map[int]map[string]*flow, from, to int) {
-	for t, open := range j.between(&j.kinds[from], &j.kinds[to], false) {
-		if found[from] == nil {
-			found[from] = make(map[string]*flow)
-		}
-		key := fmt.Sprint(t, open)
+	known := j.between(&j.kinds[from], &j.kinds[to], false)
+	if len(known.turns) > 0 && found[from] == nil {
+		found[from] = make(map[string]*flow)
+	}
+	for t, open := range known.turns {
+		key := known.keys[t]
 		if found[from][key] == nil {
 			found[from][key] = &flow{turn: t, open: open, from: j.kinds[from].parties}
 		}
@@ -95,6 +121,7 @@ func (j *judge) note(found map[int]map[string]*flow, from, to int) {
 // everybody.
 func (j *judge) own() []flow {
 	type pair struct{ from, to int }
+	sole := j.soles()
 	known := make(map[pair]turns)
 	var flows []flow
 	for _, owner := range slices.Sorted(maps.Keys(j.owned)) {
@@ -106,7 +133,7 @@ func (j *judge) own() []flow {
 				}
 				p := pair{j.parties[from].kind, j.parties[to].kind}
 				if known[p] == nil {
-					known[p] = j.beyond(p.from, p.to)
+					known[p] = j.beyond(p.from, p.to, sole[p.from].owner != "" && sole[p.from].owner == sole[p.to].owner)
 				}
 				for t, open := range known[p] {
 					gains.add(t, open)
@@ -120,17 +147,18 @@ func (j *judge) own() []flow {
 	return flows
 }
 
-func (j *judge) beyond(a, b int) turns {
+// beyond is own of two kinds, which may be one person's and nobody else's.
+func (j *judge) beyond(a, b int, sole bool) turns {
 	from, to := &j.kinds[a], &j.kinds[b]
-	if j.sameOwner(a, b) { // nobody else told of them
-		return j.between(from, to, true)
+	if sole { // nobody else told of them
+		return j.between(from, to, true).turns
 	}
 	more := make(turns)
 	if !j.hasOwn(to) {
 		return more
 	}
-	common := j.between(from, to, false)
-	for t, open := range j.between(from, to, true) {
+	common := j.between(from, to, false).turns
+	for t, open := range j.between(from, to, true).turns {
 		more.add(t, less(open, common[t]))
 	}
 	return more

@@ -26,6 +26,8 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 	switch {
 	case v.Allow, v.Reason == acl.Malformed, v.Reason == acl.NotOurs, v.Reason == acl.NoFragment:
 		return dst, false
+	case v.Reason == acl.Throttled:
+		return dst, false // an answer would end what is only to be slower
 	case v.Reason == acl.NoMap && p.Proto == acl.TCP && !begins(p):
 		return dst, false
 	}

@@ -74,5 +74,5 @@ func (p Pair) Judge(proto acl.Protocol, port uint16, now Moment) acl.Verdict {
 	default:
 		w.kind = wishWhole
 	}
-	return p.table.verdict(p.table.match(In, p.ends, w, p.table.lease, &now))
+	return p.table.verdict(p.table.match(In, p.ends, w, &past{lease: p.table.lease}, &now))
 }

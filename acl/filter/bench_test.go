@@ -14,14 +14,16 @@ import (
 
 // peers and rules as a large node sees them: the last rule is the one that opens.
 func largeMap(peers, rules int) filter.Config {
-	c := filter.Config{Revision: 1, Mesh: []netip.Prefix{prefix("100.64.0.0/10")}}
+	c := filter.Config{Revision: 1, Lease: noon(), Mesh: []netip.Prefix{prefix("100.64.0.0/10")}}
 	c.Self = filter.Party{Prefixes: []acl.PrefixClass{{Prefix: prefix("100.64.0.1"), Class: 1}}}
 	for i := range peers {
 		a := netip.AddrFrom4([4]byte{100, 65, byte(i >> 8), byte(i)})
 		c.Peers = append(c.Peers, filter.Party{
 			ID: fmt.Sprint("peer", i), Owner: acl.Owner(i + 1),
 			Prefixes: []acl.PrefixClass{{Prefix: netip.PrefixFrom(a, 32), Class: acl.Class(100 + i%500)}},
-			Facts:    []acl.FactEnd{{Fact: "login", Until: noon().Add(time.Hour)}},
+			Facts: []acl.FactEnd{
+				{Fact: "login", Until: noon().Add(time.Hour)}, {Fact: "mfa", Until: noon().Add(time.Hour)}, {Fact: "posture", Until: noon().Add(time.Hour)},
+			},
 		})
 	}
 	var all []acl.Class
@@ -77,6 +79,39 @@ func BenchmarkVerdict(b *testing.B) {
 		}
 		table := compile(b, c)
 		b.Run(fmt.Sprintf("new/rules=100/forbids=%d", rules), func(b *testing.B) { fresh(b, table, 443) })
+	}
+}
+
+// BenchmarkConditions judges under a hundred rules with all that a rule can ask for,
+// beside the same ones that ask for nothing.
+func BenchmarkConditions(b *testing.B) {
+	for _, name := range []string{"plain", "conditions", "limit"} {
+		c := largeMap(1000, 100)
+		for i := range c.Rules.In {
+			condition(&c.Rules.In[i], name)
+		}
+		if name != "plain" {
+			for i := range 20 {
+				c.Rules.ForbidIn = append(c.Rules.ForbidIn, acl.Rule{ID: "ban", Src: []acl.Class{acl.Class(100 + i)}, Dst: []acl.Class{1},
+					Needs: []acl.Fact{"infected"}, Open: []acl.Service{{Protocol: acl.TCP, First: 1, Last: 65535}}})
+			}
+		}
+		table := compile(b, c)
+		b.Run("established/"+name, func(b *testing.B) { established(b, table) })
+		b.Run("new/"+name, func(b *testing.B) { fresh(b, table, 443) })
+	}
+}
+
+// condition has a rule ask for nothing, for all that a rule can, or for a limit besides.
+func condition(r *acl.Rule, name string) {
+	if r.Needs = nil; name == "plain" {
+		return
+	}
+	r.Needs, r.Hold, r.Drain = []acl.Fact{"login", "mfa", "posture"}, 24*time.Hour, time.Hour
+	r.NotBefore, r.NotAfter = noon().Add(-time.Hour), noon().Add(2*time.Hour)
+	r.Monitor = name == "conditions" && r.ID[len(r.ID)-1]%2 == 0
+	if name == "limit" {
+		r.Limit = acl.Limit{Bytes: 1 << 50, Window: time.Hour, OnExceed: acl.Cut}
 	}
 }
 

@@ -10,11 +10,12 @@ import "github.com/cordonmesh/cordon/acl"
 // be it that nobody noticed; where it does not, as of a fact that is gone, it is now.
 // The end of a flow that drains already is only ever brought forward.
 func (f *Filter) drain(fl *flow, dec decision) decision {
-	if fl.state == revoked || dec.rule == noRule || dec.reason == acl.Forbidden ||
+	if fl.state == revoked || dec.rule == noRule || dec.reason == acl.Forbidden || dec.reason == acl.LimitReached ||
 		f.accountOf[dec.ends.payer(fl.origin).holder] != fl.account {
 		return refuse(dec.reason)
 	}
-	on, until := f.table.drain(fl, dec, f.lease, &f.now)
+	known := f.past(fl)
+	on, until := f.table.drain(fl, dec, &known, &f.now)
 	if f.now.Boot >= until {
 		return refuse(dec.reason)
 	}
@@ -32,15 +33,18 @@ func (f *Filter) drain(fl *flow, dec decision) decision {
 
 // drain finds the rule by which a flow that lost its right drains longest, and the
 // time since boot until which it does. What else may end it is in the decision's end.
-func (t *Table) drain(fl *flow, dec decision, lease int64, m *Moment) (on decision, until int64) {
+func (t *Table) drain(fl *flow, dec decision, known *past, m *Moment) (on decision, until int64) {
 	d, from := fl.origin, &t.holders[dec.ends.src.holder]
 	on = decision{acl.Permitted, noRule, dec.end, dec.ends}
 	for n := range t.matching(&t.sides[d&1], d, dec.ends, fl.wish(d)) {
 		r := &t.rules[n]
-		if r.tag != fl.tag || r.drain == 0 {
+		if r.tag != known.tag || r.drain == 0 {
 			continue
 		}
-		if end, hold := r.drains(fl, from, lease, m); end > until {
+		if why, _ := known.allows(r, dec.ends.src, m); why != acl.Permitted {
+			continue
+		}
+		if end, hold := r.drains(fl, from, known.lease, m); end > until {
 			on.rule, on.end, until = int32(n), min(dec.end, hold), end
 		}
 	}

@@ -114,7 +114,7 @@ func (f *Filter) endingIn(m Moment, chunk int32, within int64, found *endings) (
 			}
 		}
 		if fl.fast&draining != 0 {
-			dec := f.ask(&fl.key, fl.origin)
+			dec := f.askAt(&fl.key, fl.origin, fl, &f.now)
 			found.put(f.ending(fl, dec, f.now.Boot, fl.end))
 		} else if end, dec := f.foresee(fl, horizon); end <= horizon {
 			found.put(f.ending(fl, dec, end, f.cut(fl, dec, end)))
@@ -136,8 +136,8 @@ func (f *Filter) foresee(fl *flow, horizon int64) (end int64, dec decision) {
 			break
 		}
 		then := f.now.plus(end - f.now.Boot)
-		dec = f.askAt(&fl.key, fl.origin, &then)
-		if other := f.askAt(&fl.key, fl.origin.reverse(), &then); !dec.permits() && fl.fast&guessed != 0 && other.permits() {
+		dec = f.askAt(&fl.key, fl.origin, fl, &then)
+		if other := f.askAt(&fl.key, fl.origin.reverse(), fl, &then); !dec.permits() && fl.fast&guessed != 0 && other.permits() {
 			dec = other
 		}
 		if !dec.permits() {
@@ -151,11 +151,12 @@ func (f *Filter) foresee(fl *flow, horizon int64) (end int64, dec decision) {
 // cut gives the time since boot at which a flow is cut off that loses its right at
 // an end to come.
 func (f *Filter) cut(fl *flow, dec decision, end int64) int64 {
-	if dec.rule == noRule || dec.reason == acl.Forbidden {
+	if dec.rule == noRule || dec.reason == acl.Forbidden || dec.reason == acl.LimitReached {
 		return end
 	}
 	then := f.now.plus(end - f.now.Boot)
-	_, until := f.table.drain(fl, dec, f.lease, &then)
+	known := f.past(fl)
+	_, until := f.table.drain(fl, dec, &known, &then)
 	return max(end, until)
 }
 

@@ -41,6 +41,7 @@ type Options struct {
 	MaxFlowsPerPeer int // default an eighth of MaxFlows
 	Records         int // flow records kept for readers; default 4,096
 	Refusals        int // refusals kept for status; default 256
+	MaxMeters       int // persons and machines times rules with a limit that they use; default 65,536, at 100 bytes each when in use
 	Answers         int // refusals answered in a second, each way; a tenth of them to one peer; default 100
 
 	// Seed makes a run repeatable, for tests. Zero takes one from the system.
@@ -52,7 +53,7 @@ func (o Options) Validate() error {
 	const most = 1 << 24
 	for name, n := range map[string]int{
 		"MaxFlows": o.MaxFlows, "MaxFlowsPerPeer": o.MaxFlowsPerPeer,
-		"Records": o.Records, "Refusals": o.Refusals, "Answers": o.Answers,
+		"Records": o.Records, "Refusals": o.Refusals, "MaxMeters": o.MaxMeters, "Answers": o.Answers,
 	} {
 		if n < 0 || n > most {
 			return fmt.Errorf("filter options: %s is %d; it must be 0 (default) to %d", name, n, most)
@@ -71,6 +72,7 @@ func (o Options) defaults() Options {
 	put(&o.MaxFlowsPerPeer, max(1, o.MaxFlows/8))
 	put(&o.Records, 4096)
 	put(&o.Refusals, 256)
+	put(&o.MaxMeters, 1<<16)
 	put(&o.Answers, 100)
 	return o
 }
@@ -101,7 +103,9 @@ type Filter struct {
 	revoked   int // flows that are remembered without a right
 	records   ring
 	refusals  refusals
-	drains    endings // that began since Drained
+	meters    meters
+	excesses  excesses // since Exceeded
+	drains    endings  // that began since Drained
 	answers   [2]bucket
 	told      []bucket // by account: refusals that the peer was told of
 	dice      uint64
@@ -128,6 +132,8 @@ func New(o Options) (*Filter, error) {
 	f.records.init(o.Records)
 	f.refusals.init(o.Refusals, s)
 	f.drains = newEndings(drainsTold)
+	f.meters = meters{seed: s, max: o.MaxMeters}
+	f.excesses.all = make([]Excess, 0, excessesTold)
 	f.perPeer = max(1, o.Answers/peersShare)
 	f.answers = [2]bucket{newBucket(o.Answers), newBucket(o.Answers)}
 	return f, nil
@@ -164,6 +170,7 @@ func (f *Filter) Load(t *Table) {
 	f.table, f.accountOf = t, of
 	if t != nil {
 		f.lease = max(f.lease, t.lease) // a table may have been compiled before the last Renew
+		f.meters.heed(t.rules, f.now.Machine)
 	}
 	f.raise()
 }
@@ -324,7 +331,7 @@ func (f *Filter) quick(d Direction, k *key, p *packet.Packet) (_ *flow, absent b
 	now := f.now.Boot
 	if fl.version != f.version || fl.fast&(1<<d) == 0 || now >= fl.end || now >= fl.idle ||
 		p.Flags&(packet.SYN|packet.FIN|packet.RST) != 0 {
-		return nil, false
+		return f.quickly(d, fl, p), false
 	}
 	fl.idle = now + f.rests[fl.rest&(rests-1)]
 	fl.packets[d&1]++

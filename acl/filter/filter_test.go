@@ -372,7 +372,7 @@ func TestManyGoroutines(t *testing.T) {
 			f.Records(0, buf)
 			f.Refusals()
 			f.Stats()
-			f.Explain(filter.At(noon()), filter.In, addr("100.65.0.1"), addr("100.64.0.1"), acl.TCP, 443)
+			_, _ = f.Explain(filter.At(noon()), filter.In, addr("100.65.0.1"), addr("100.64.0.1"), acl.TCP, 443)
 		}
 	})
 	all.Wait()

@@ -39,7 +39,7 @@ type flow struct {
 	started        int64     // policy time
 
 	serial     uint32 // unlike that of any other recent flow; in its records
-	tag        uint32 // of the id of the rule that permitted it
+	tag        uint32 // of the id of the rule that permitted it; or, if metered, its meter
 	account    int32  // who pays for the entry
 	next, prev int32  // in the account's list
 	origin     Direction
@@ -64,8 +64,9 @@ const (
 	logged    = 1 << 6 // its start is in the records, so its end must be
 	monitored = 1 << 5 // nothing but a rule that monitors permits it
 	draining  = 1 << 4 // its right has ended, and end is when it is cut off
+	metered   = 1 << 3 // its bytes count by a limit: no direction is marked, and tag is the number of a meter
 
-	marks = guessed | logged | monitored | draining
+	marks = guessed | logged | monitored | draining | metered
 )
 
 // rest is an index of idle times.
@@ -137,13 +138,14 @@ func (fl *flow) last() int64 { return fl.idle - fl.rest.span() }
 func (fl *flow) enter(s state, now int64) {
 	fl.state = s
 	fl.fast &= marks
-	switch s {
-	case opening:
-		fl.fast |= 1 << fl.origin
-	case open, closing:
-		fl.fast |= 1<<In | 1<<Out
-	case revoked:
+	switch {
+	case s == revoked:
 		fl.version = 0
+	case fl.fast&metered != 0:
+	case s == opening:
+		fl.fast |= 1 << fl.origin
+	default:
+		fl.fast |= 1<<In | 1<<Out
 	}
 	fl.rest = fl.resting()
 	fl.idle = now + fl.rest.span()

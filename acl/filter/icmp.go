@@ -31,5 +31,10 @@ func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
 	if e.peer(d).holder != f.table.home(fl.peer).heldBy() || e.own(d).holder != f.table.home(fl.own).heldBy() {
 		return refuse(acl.NoRule)
 	}
+	if fl.fast&metered != 0 {
+		if dec := f.spend(fl, n, p.Len); !passes(dec.reason) {
+			return dec
+		}
+	}
 	return decision{reason: acl.Established, rule: fl.rule}
 }

@@ -83,6 +83,11 @@ func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decisi
 	if another(fl, p) {
 		return f.ask(&fl.key, fl.origin)
 	}
+	if fl.fast&metered != 0 {
+		if dec := f.spend(fl, n, p.Len); !passes(dec.reason) {
+			return dec
+		}
+	}
 	s := fl.state
 	switch {
 	case p.Flags&(packet.FIN|packet.RST) != 0:
@@ -128,6 +133,7 @@ func (f *Filter) again(fl *flow, n int32) decision {
 	if turned && fl.state != revoked {
 		f.recordEnd(fl, refuse(fl.ownEnd()))
 	}
+	f.join(fl, &f.table.rules[dec.rule], dec.ends.src)
 	f.grant(fl, dec)
 	fl.fast &^= draining
 	if to := f.accountOf[dec.ends.payer(fl.origin).holder]; to != fl.account {
@@ -147,19 +153,19 @@ func (f *Filter) again(fl *flow, n int32) decision {
 // grant notes by which rule a flow passes, and until when.
 func (f *Filter) grant(fl *flow, dec decision) {
 	fl.version, fl.rule, fl.end = f.version, dec.rule, dec.end
-	fl.tag = f.table.rules[dec.rule].tag
+	f.meter(fl, &f.table.rules[dec.rule], dec.ends.src)
 }
 
 // rejudge asks the rules about a flow. A flow of which only the middle was seen
 // may have begun the other way.
 func (f *Filter) rejudge(fl *flow) decision {
-	dec := f.ask(&fl.key, fl.origin)
+	dec := f.askAt(&fl.key, fl.origin, fl, &f.now)
 	if dec.permits() || fl.fast&guessed == 0 || fl.state == revoked {
 		return dec
 	}
-	if other := f.ask(&fl.key, fl.origin.reverse()); other.permits() {
+	if other := f.askAt(&fl.key, fl.origin.reverse(), fl, &f.now); other.permits() {
 		fl.origin = fl.origin.reverse()
-		if fl.state == opening {
+		if fl.state == opening && fl.fast&metered == 0 {
 			fl.fast = fl.fast&marks | 1<<fl.origin // a packet the other way is now an answer
 		}
 		return other
@@ -168,9 +174,10 @@ func (f *Filter) rejudge(fl *flow) decision {
 }
 
 // ask asks the rules about a flow that begins in a direction.
-func (f *Filter) ask(k *key, origin Direction) decision { return f.askAt(k, origin, &f.now) }
+func (f *Filter) ask(k *key, origin Direction) decision { return f.askAt(k, origin, nil, &f.now) }
 
-func (f *Filter) askAt(k *key, origin Direction, m *Moment) decision {
+// askAt asks about another moment, or about a flow that has begun.
+func (f *Filter) askAt(k *key, origin Direction, fl *flow, m *Moment) decision {
 	if f.table == nil {
 		return refuse(acl.NoMap)
 	}
@@ -178,7 +185,8 @@ func (f *Filter) askAt(k *key, origin Direction, m *Moment) decision {
 	if origin == In {
 		src, dst = dst, src
 	}
-	return f.table.decide(origin, src, dst, k.wish(origin), f.lease, m)
+	known := f.past(fl)
+	return f.table.decide(origin, src, dst, k.wish(origin), &known, m)
 }
 
 // revoke takes a flow's right away, once.
@@ -247,6 +255,9 @@ func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32)
 
 // admit puts a permitted flow into the table, and gives its number.
 func (f *Filter) admit(origin Direction, p *packet.Packet, k *key, dec decision, how uint8) (decision, int32) {
+	if dec = f.afford(origin, k, p.Len, dec); !dec.permits() {
+		return dec, noFlow
+	}
 	account := f.accountOf[dec.ends.payer(origin).holder]
 	if !f.room(account) {
 		dec.reason = acl.TableFull
@@ -286,6 +297,7 @@ func (f *Filter) finish(n int32, how endKind) {
 		}
 		f.recordEnd(fl, refuse(why))
 	}
+	f.unmeter(fl)
 	f.unlink(n)
 	f.flows.remove(n)
 }

@@ -12,7 +12,7 @@ import (
 type decision struct {
 	reason acl.Reason
 	rule   int32 // index in Table.rules, or noRule
-	end    int64 // time since boot at which to ask again; of a refusal, at which a rule begins to forbid
+	end    int64 // time since boot at which to ask again; of a refusal, at which a rule begins to forbid, or a limit gives again
 	ends   ends  // where the flow's addresses were found, if the rules were asked
 }
 
@@ -24,19 +24,19 @@ func (dec *decision) permits() bool { return permits(dec.reason) }
 func permits(why acl.Reason) bool { return why == acl.Permitted || why == acl.Monitored }
 
 // decide judges a flow that would begin now.
-func (t *Table) decide(d Direction, src, dst packet.Addr, w wish, lease int64, m *Moment) decision {
+func (t *Table) decide(d Direction, src, dst packet.Addr, w wish, known *past, m *Moment) decision {
 	e, why := t.locate(d, src, dst)
 	if why != acl.Permitted {
 		return decision{why, noRule, 0, e}
 	}
-	return t.match(d, e, w, lease, m)
+	return t.match(d, e, w, known, m)
 }
 
 // match asks the rules of one direction: first those that forbid. Of those that
 // permit, the first that matches and holds decides, one that only monitors after
 // all others; if none does, the first that matches but does not hold now gives the
 // reason, since it is what a user can do something about.
-func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decision {
+func (t *Table) match(d Direction, e ends, w wish, known *past, m *Moment) decision {
 	best := decision{acl.NoRule, noRule, forever, e}
 	if t.forbids[d&1].words != 0 {
 		if best.rule, best.end = t.forbidden(d, e, w, m); best.rule != noRule {
@@ -51,7 +51,11 @@ func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decis
 	from, begins := &t.holders[e.src.holder], best.end
 	for n := range t.matching(s, d, e, w) {
 		r := &t.rules[n]
-		reason, end := r.holds(from, lease, m)
+		reason, end := r.holds(from, known.lease, m)
+		again := begins
+		if reason == acl.Permitted && r.limit.window != 0 {
+			reason, again = known.allows(r, e.src, m)
+		}
 		switch {
 		case reason == acl.Permitted && !r.monitor:
 			return decision{reason, int32(n), min(end, begins), e}
@@ -59,7 +63,7 @@ func (t *Table) match(d Direction, e ends, w wish, lease int64, m *Moment) decis
 		case reason == acl.Permitted:
 			best = decision{acl.Monitored, int32(n), min(end, begins), e}
 		case best.rule == noRule:
-			best.reason, best.rule = reason, int32(n)
+			best.reason, best.rule, best.end = reason, int32(n), min(again, begins)
 		}
 	}
 	return best

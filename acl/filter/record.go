@@ -16,7 +16,8 @@ type RecordKind uint8
 const (
 	FlowStart RecordKind = iota
 	FlowEnd
-	Refused // the first of packets that were refused alike
+	Refused       // the first of packets that were refused alike
+	LimitExceeded // the first excess of a limit by a source in a window
 )
 
 // String gives the kind in a word.
@@ -26,6 +27,8 @@ func (k RecordKind) String() string {
 		return "start"
 	case FlowEnd:
 		return "end"
+	case LimitExceeded:
+		return "limit"
 	}
 	return "refused"
 }
@@ -49,6 +52,11 @@ type Record struct {
 	// FlowEnd only: traffic as the flow's first packet went, and against it.
 	Packets, Bytes [2]uint64
 	Started        time.Time
+
+	// LimitExceeded only: what becomes of what exceeds it, and the policy time at which
+	// the window ends.
+	OnExceed acl.Exceed
+	Until    time.Time
 }
 
 // entry is a Record as it is kept: less than half its size, since most are
@@ -63,14 +71,16 @@ type entry struct {
 	direction          Direction
 	proto              acl.Protocol
 	why                acl.Reason
-	srcBits, dstBits   int16 // -1: not known
+	exceed             acl.Exceed // valid if kind is LimitExceeded
+	srcBits, dstBits   int16      // -1: not known
 	srcClass, dstClass acl.Class
 	revision           uint64
 	rule               acl.RuleID
 	peer               string
 
+	started int64 // valid if kind is FlowEnd; the window's end if it is LimitExceeded
+
 	// Valid if kind is FlowEnd.
-	started        int64
 	packets, bytes [2]uint64
 }
 
@@ -85,6 +95,9 @@ func (e *entry) record() Record {
 	}
 	if e.kind == FlowEnd {
 		r.Packets, r.Bytes, r.Started = e.packets, e.bytes, clockTime(e.started)
+	}
+	if e.kind == LimitExceeded {
+		r.OnExceed, r.Until = e.exceed, clockTime(e.started)
 	}
 	return r
 }
@@ -204,8 +217,8 @@ func (f *Filter) describe(fl *flow, e ends) *entry {
 }
 
 // shownPort hides what stands in the place of ports for protocols without.
-func (fl *flow) shownPort(port uint16) uint16 {
-	if fl.isICMP() {
+func (k *key) shownPort(port uint16) uint16 {
+	if k.isICMP() {
 		return 0
 	}
 	return port

@@ -18,6 +18,7 @@ type Refusal struct {
 	Protocol    acl.Protocol
 	Peer        string // name of the peer; empty if no peer has the address
 	Verdict     acl.Verdict
+	Until       time.Time // LimitReached: policy time at which the limit gives again; else zero
 }
 
 // refusals keeps the newest refusals, alike ones folded into one: a program
@@ -38,6 +39,7 @@ type refused struct {
 	source uint16
 	peer   string
 	rule   acl.RuleID
+	until  int64
 }
 
 // refusedKey is what refusals have in common that are folded.
@@ -95,7 +97,10 @@ func (f *Filter) note(d Direction, p *packet.Packet, dec decision, v acl.Verdict
 	e, fresh := f.refusals.find(k)
 	e.last = f.now.Machine
 	e.count++
-	e.rule = v.Rule
+	e.rule, e.until = v.Rule, never
+	if dec.reason == acl.LimitReached {
+		e.until = later(f.now.Machine, dec.end-f.now.Boot)
+	}
 	if !fresh {
 		return
 	}
@@ -131,7 +136,7 @@ func (f *Filter) Refusals() []Refusal {
 		out = append(out, Refusal{
 			First: clockTime(e.first), Last: clockTime(e.last), Count: e.count, Direction: e.key.d,
 			Src: netip.AddrPortFrom(e.key.src.IP(), e.source), Dst: netip.AddrPortFrom(e.key.dst.IP(), e.key.port), Protocol: e.key.proto, Peer: e.peer,
-			Verdict: acl.Verdict{Reason: e.key.reason, Rule: e.rule},
+			Verdict: acl.Verdict{Reason: e.key.reason, Rule: e.rule}, Until: clockTime(e.until),
 		})
 	}
 	return out

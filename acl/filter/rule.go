@@ -14,6 +14,8 @@ type rule struct {
 	needs               []uint32
 	notBefore, notAfter int64
 	hold, drain         int64
+	limit               limit
+	hash                uint64 // of the id and of what the limit counts, by which a meter knows it
 	tag                 uint32 // of the id, by which a flow knows its rule in any table
 	sameOwner           bool
 	monitor             bool
@@ -71,7 +73,7 @@ func (b *compiler) side(s *side, d Direction, rules []acl.Rule, features []strin
 		if !s.forbids && lacks(r.Features, features) {
 			continue
 		}
-		compiled, err := b.rule(r)
+		compiled, err := b.rule(r, s.forbids)
 		if err != nil {
 			return fmt.Errorf("rule %q: %w", r.ID, err)
 		}
@@ -101,7 +103,7 @@ func lacks(needed, have []string) bool {
 	return false
 }
 
-func (b *compiler) rule(r *acl.Rule) (rule, error) {
+func (b *compiler) rule(r *acl.Rule, forbids bool) (rule, error) {
 	out := rule{
 		id: r.ID, tag: tagOf(r.ID), sameOwner: r.SameOwner, monitor: r.Monitor,
 		flows: r.Log.Flows() || r.Monitor, silent: r.Log == acl.LogOff,
@@ -118,6 +120,12 @@ func (b *compiler) rule(r *acl.Rule) (rule, error) {
 	if r.Hold < 0 || r.Drain < 0 {
 		return out, fmt.Errorf("hold %s or drain %s is negative", r.Hold, r.Drain)
 	}
+	if !forbids {
+		if !r.Limit.Valid() {
+			return out, fmt.Errorf("a limit of %d bytes and %d flows in %s that leads to %s is none", r.Limit.Bytes, r.Limit.Flows, r.Limit.Window, r.Limit.OnExceed)
+		}
+		out.limit, out.hash = limitOf(r.Limit), hashOf(fmt.Sprint(r.Limit.Flows > 0, " ", r.ID))
+	}
 	if !r.NotBefore.IsZero() {
 		out.notBefore = nanos(r.NotBefore)
 	}
@@ -130,11 +138,11 @@ func (b *compiler) rule(r *acl.Rule) (rule, error) {
 	return out, nil
 }
 
-// tagOf gives a hash of a rule's id. A flow has room for no more of it.
+// tagOf gives a hash of a rule's id, never 0. A flow has room for no more of it.
 func tagOf(id acl.RuleID) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(id))
-	return h.Sum32()
+	return max(1, h.Sum32())
 }
 
 func newSets(classes, words int) sets {

@@ -90,6 +90,10 @@ func (s *script) do(line string) error {
 		got = strconv.Itoa(s.f.Stats().Flows)
 	case "records":
 		got = s.records()
+	case "exceeded":
+		got = s.exceeded()
+	case "refusals":
+		got = s.refusals()
 	case "ending":
 		got = s.ending(words[1])
 	case "drained":
@@ -97,7 +101,7 @@ func (s *script) do(line string) error {
 	case "explain":
 		d := direction(words[1])
 		proto, port := service(words[5])
-		got = verdict(s.f.Explain(filter.At(s.now), d, addr(words[2]), addr(words[4]), proto, port))
+		got = explained(s.f.Explain(filter.At(s.now), d, addr(words[2]), addr(words[4]), proto, port))
 	case "in", "out":
 		got = s.packet(direction(words[0]), build(words[1:]))
 	default:
@@ -131,7 +135,14 @@ var reasonWords = map[acl.Reason]string{
 	acl.NoRule: "no-rule", acl.Permitted: "permitted", acl.Established: "established", acl.UnknownPeer: "unknown-peer",
 	acl.NotOurs: "not-ours", acl.Malformed: "malformed", acl.FactEnded: "fact-ended", acl.OutsideTime: "outside-time",
 	acl.HoldEnded: "hold-ended", acl.NoFragment: "no-fragment", acl.NoMap: "no-map", acl.TableFull: "table-full",
-	acl.Forbidden: "forbidden", acl.Monitored: "monitored",
+	acl.Forbidden: "forbidden", acl.Monitored: "monitored", acl.LimitReached: "limit-reached", acl.Throttled: "throttled",
+}
+
+func explained(v acl.Verdict, until time.Time) string {
+	if until.IsZero() {
+		return verdict(v)
+	}
+	return verdict(v) + " until " + until.Format("15:04:05")
 }
 
 func verdict(v acl.Verdict) string {
@@ -153,10 +164,37 @@ func (s *script) records() string {
 	return strings.Join(out, ", ")
 }
 
+// exceeded tells which limits were exceeded since the last time.
+func (s *script) exceeded() string {
+	all, more := s.f.Exceeded()
+	var out []string
+	for _, e := range all {
+		out = append(out, fmt.Sprintf("%s %s by %s until %s", e.OnExceed, e.Rule, e.Src, e.Until.Format("15:04:05")))
+	}
+	if more > 0 {
+		out = append(out, fmt.Sprint("and more: ", more))
+	}
+	return strings.Join(out, ", ")
+}
+
+// refusals tells why packets were refused, the newest last.
+func (s *script) refusals() string {
+	var out []string
+	for _, r := range s.f.Refusals() {
+		text := fmt.Sprintf("%d %s %s", r.Count, reasonWords[r.Verdict.Reason], r.Verdict.Rule)
+		if !r.Until.IsZero() {
+			text += " until " + r.Until.Format("15:04:05")
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
+}
+
 // configure reads one line about the map.
 //
 //	self PREFIX CLASS...      peer NAME PREFIX CLASS [owner=N] [fact=NAME:TIME]
 //	rule ID in|out CLASS,... -> CLASS,... SERVICE,... [owner] [needs=FACT,...] [from=T] [to=T] [hold=T] [drain=T] [monitor] [feature=X] [log=off]
+//	        [limit=bytes|flows:N:WINDOW:EXCEED]
 //	forbid ID ...             as a rule, but it forbids
 //	without rule ID           without peer NAME           without fact NAME
 func (s *script) configure(words []string) error {
@@ -245,6 +283,8 @@ func (s *script) rule(words []string) {
 			r.Monitor = true
 		case "feature":
 			r.Features = []string{v}
+		case "limit":
+			r.Limit = limitOf(v)
 		case "log":
 			r.Log = acl.LogOff
 		default:
@@ -256,6 +296,26 @@ func (s *script) rule(words []string) {
 		"rule in": &all.In, "rule out": &all.Out, "forbid in": &all.ForbidIn, "forbid out": &all.ForbidOut,
 	}[words[0]+" "+words[2]]
 	*side = append(slices.Clone(*side), r)
+}
+
+func limitOf(s string) (l acl.Limit) {
+	words := strings.Split(s, ":")
+	n, err := strconv.ParseUint(words[1], 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	if words[0] == "flows" {
+		l.Flows = n
+	} else {
+		l.Bytes = n
+	}
+	l.Window = when(words[2]).Sub(noon())
+	for _, e := range []acl.Exceed{acl.Alert, acl.Throttle, acl.Cut} {
+		if e.String() == words[3] {
+			l.OnExceed = e
+		}
+	}
+	return l
 }
 
 func when(s string) time.Time {

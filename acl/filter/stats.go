@@ -2,13 +2,14 @@ package filter
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/packet"
 )
 
 // reasons is how many reasons a verdict can have.
-const reasons = int(acl.Monitored) + 1
+const reasons = int(acl.Throttled) + 1
 
 // Stats is what a Filter did so far.
 type Stats struct {
@@ -34,12 +35,19 @@ func (f *Filter) Stats() Stats {
 // right ended, be it that no packet came to find out. Call it every few seconds.
 // It lets packets pass in between.
 func (f *Filter) Sweep(m Moment) {
+	defer f.sweepMeters()
 	const step = 256
 	for n := int32(0); ; n += step {
 		if !f.sweep(m, n, n+step) {
 			return
 		}
 	}
+}
+
+func (f *Filter) sweepMeters() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.meters.sweep(f.now.Machine)
 }
 
 func (f *Filter) sweep(m Moment, from, to int32) (more bool) {
@@ -52,7 +60,7 @@ func (f *Filter) sweep(m Moment, from, to int32) (more bool) {
 		case fl.word == 0:
 		case f.now.Boot >= fl.idle:
 			f.finish(n, endIdle)
-		case fl.state != revoked && (fl.version != f.version || f.now.Boot >= fl.end):
+		case fl.state != revoked && (fl.version != f.version || f.now.Boot >= fl.end || f.overdrawn(fl)):
 			f.again(fl, n)
 		}
 	}
@@ -60,25 +68,30 @@ func (f *Filter) sweep(m Moment, from, to int32) (more bool) {
 }
 
 // Explain judges a flow that would begin now, and touches nothing. The port is
-// that of the destination; for ICMP the flow is an echo request.
-func (f *Filter) Explain(m Moment, d Direction, src, dst netip.Addr, proto acl.Protocol, port uint16) acl.Verdict {
+// that of the destination; for ICMP the flow is an echo request. If a limit is
+// reached it gives the policy time until which it is; else the zero time.
+func (f *Filter) Explain(m Moment, d Direction, src, dst netip.Addr, proto acl.Protocol, port uint16) (v acl.Verdict, until time.Time) {
 	f.mu.Lock()
-	t, lease := f.table, f.lease
-	f.mu.Unlock()
-	if t == nil {
-		return acl.Verdict{Reason: acl.NoMap}
+	defer f.mu.Unlock()
+	if f.table == nil {
+		return acl.Verdict{Reason: acl.NoMap}, time.Time{}
 	}
-	return t.explain(m, lease, d, src, dst, proto, port)
+	known := f.past(nil)
+	dec := f.table.explain(m, &known, d, src, dst, proto, port)
+	if dec.reason == acl.LimitReached {
+		until = clockTime(later(m.Machine, dec.end-m.Boot))
+	}
+	return f.table.verdict(dec), until
 }
 
 // Explain is as [Filter.Explain], with the lease of the table's Config.
 func (t *Table) Explain(m Moment, d Direction, src, dst netip.Addr, proto acl.Protocol, port uint16) acl.Verdict {
-	return t.explain(m, t.lease, d, src, dst, proto, port)
+	return t.verdict(t.explain(m, &past{lease: t.lease}, d, src, dst, proto, port))
 }
 
-func (t *Table) explain(m Moment, lease int64, d Direction, src, dst netip.Addr, proto acl.Protocol, port uint16) acl.Verdict {
+func (t *Table) explain(m Moment, known *past, d Direction, src, dst netip.Addr, proto acl.Protocol, port uint16) decision {
 	if !src.IsValid() || !dst.IsValid() || src.Is4() != dst.Is4() || src.Is4In6() || dst.Is4In6() || d > Out {
-		return acl.Verdict{Reason: acl.Malformed}
+		return refuse(acl.Malformed)
 	}
 	w := wish{proto: proto, port: port}
 	switch {
@@ -88,7 +101,7 @@ func (t *Table) explain(m Moment, lease int64, d Direction, src, dst netip.Addr,
 	default:
 		w.kind = wishWhole
 	}
-	return t.verdict(t.decide(d, packet.AddrFrom(src), packet.AddrFrom(dst), w, lease, &m))
+	return t.decide(d, packet.AddrFrom(src), packet.AddrFrom(dst), w, known, &m)
 }
 
 // verdict says what was decided of a flow that would begin.

@@ -138,6 +138,7 @@ func (b *compiler) compile(c *Config) error {
 		}
 	}
 	t.opened = t.opening()
+	b.sources(c.Mesh)
 	return nil
 }
 

@@ -151,6 +151,7 @@ func explain(c *cli.Context) error {
 	if e.Rule != "" {
 		fmt.Printf(", rule %s", e.Rule)
 	}
+	fmt.Print(untilText(e.Until))
 	if e.File != "" {
 		fmt.Printf(" (%s:%d)", e.File, e.Line)
 	}

@@ -38,6 +38,7 @@ func app() *cli.App {
 			{Name: "explain", Usage: "what this node's filter says of a flow", ArgsUsage: "[SRC] DST:PORT", Action: explain, Flags: []cli.Flag{
 				&cli.StringFlag{Name: "protocol", Usage: "tcp, udp or icmp", Value: "tcp"},
 			}},
+			flowsCommand(),
 			stockCommands(),
 			{Name: "netcheck", Usage: "what works on this machine's network, what does not, and what to do about it", Action: netcheck},
 			{Name: "dns-restore", Usage: "take out of /etc/resolv.conf what a killed daemon left there (ExecStopPost= in its unit)", Action: dnsRestore, Flags: []cli.Flag{

@@ -195,12 +195,21 @@ func printRefusals(refusals []local.Refusal) error {
 		if r.Rule != "" {
 			why += " (rule " + r.Rule + ")"
 		}
+		why += untilText(r.Until)
 		if what := remedy(r.Needs, r.Outbound); what != "" {
 			why += ": " + what
 		}
 		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%d\t%s\n", direction, ago(r.Time), r.Src, r.Dst, r.Protocol, r.Count, visible(why))
 	}
 	return w.Flush()
+}
+
+// untilText says when a limit gives again.
+func untilText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return ", until " + t.Local().Format("2006-01-02 15:04")
 }
 
 func ago(t time.Time) string {

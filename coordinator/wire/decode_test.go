@@ -87,6 +87,11 @@ func TestOneWrongFieldRefusesTheMessage(t *testing.T) {
 		"rule's log level":          func(f *wire.Full) { f.Rules.In[0].Log = 5 },
 		"rule's drain negative":     func(f *wire.Full) { f.Rules.In[0].Drain = -1 },
 		"rule's drain overflows":    func(f *wire.Full) { f.Rules.In[0].Drain = 1 << 40 },
+		"rule's limit of both":      func(f *wire.Full) { f.Rules.In[0].Limit = &wire.Limit{Bytes: 1, Flows: 1, Window: 1, OnExceed: 1} },
+		"rule's limit of nothing":   func(f *wire.Full) { f.Rules.In[0].Limit = &wire.Limit{Window: 1, OnExceed: 1} },
+		"rule's limit's window":     func(f *wire.Full) { f.Rules.In[0].Limit = &wire.Limit{Bytes: 1, OnExceed: 1} },
+		"rule's limit overflows":    func(f *wire.Full) { f.Rules.In[0].Limit = &wire.Limit{Bytes: 1, Window: 1 << 40, OnExceed: 1} },
+		"rule's limit does nothing": func(f *wire.Full) { f.Rules.In[0].Limit = &wire.Limit{Bytes: 1, Window: 1} },
 		"forbidding without id":     func(f *wire.Full) { f.Rules.ForbidIn[0].Id = "" },
 		"forbidding class 0":        func(f *wire.Full) { f.Rules.ForbidOut[0].Dst = []uint64{0} },
 		"pending, and forbidden":    func(f *wire.Full) { f.Self.Pending, f.Peers, f.Rules.In = true, nil, nil },
@@ -165,13 +170,14 @@ func TestTimesAreRoundedToPermitLess(t *testing.T) {
 	m.Peers[p.ID] = p
 	r := &m.Rules.In[0]
 	r.NotBefore, r.NotAfter, r.Hold, r.Drain = half, half, 1500*time.Millisecond, 1500*time.Millisecond
+	r.Limit = acl.Limit{Flows: 1, Window: 1500 * time.Millisecond, OnExceed: acl.Cut}
 	forbids := &m.Rules.ForbidIn[0]
 	forbids.NotBefore, forbids.NotAfter = half, half
 	f := m.Full()
 	if got := f.Peers[0].Facts[0].Until; got != now().Unix() {
 		t.Error("fact ends at", got)
 	}
-	if got := f.Rules.In[0]; got.NotBefore != now().Unix()+1 || got.NotAfter != now().Unix() || got.Hold != 1 || got.Drain != 1 {
+	if got := f.Rules.In[0]; got.NotBefore != now().Unix()+1 || got.NotAfter != now().Unix() || got.Hold != 1 || got.Drain != 1 || got.Limit.Window != 2 {
 		t.Error("rule", got)
 	}
 	if got := f.Rules.ForbidIn[0]; got.NotBefore != now().Unix() || got.NotAfter != now().Unix()+1 {
@@ -194,6 +200,18 @@ func TestTimesAreRoundedToPermitLess(t *testing.T) {
 	f = m.Full()
 	if got := f.Rules.In[0]; got.NotBefore != 0 || got.NotAfter != 0 || got.Hold != 0 || f.Peers[0].Facts[0].Until != 0 {
 		t.Error("zero times", got)
+	}
+}
+
+// A limit that a later build knows how to keep closes its rule here.
+func TestRuleWithAnUnknownExceedNeedsAFeatureThatNobodyHas(t *testing.T) {
+	for exceed, want := range map[acl.Exceed][]string{acl.Cut: {"same-owner"}, acl.Cut + 1: {"same-owner", wire.FeatureUnknown}} {
+		m := standing(at(1, 1, 1))
+		m.Rules.In[0].Limit = acl.Limit{Bytes: 7, Window: 90 * time.Minute, OnExceed: exceed}
+		got, err := wire.ParseRules(m.Full().Rules)
+		if err != nil || got.In[0].Limit != m.Rules.In[0].Limit || !slices.Equal(got.In[0].Features, want) {
+			t.Errorf("%d: %+v, %v", exceed, got.In, err)
+		}
 	}
 }
 

@@ -66,7 +66,19 @@ func ruleProto(r acl.Rule) *Rule {
 		SameOwner: r.SameOwner, Needs: words(sorted(r.Needs, cmp.Compare[acl.Fact])), Open: servicesProto(r.Open),
 		NotBefore: secondsUp(r.NotBefore), NotAfter: endSeconds(r.NotAfter), Hold: holdSeconds(r.Hold),
 		Drain: max(int64(r.Drain/time.Second), 0), Monitor: r.Monitor,
-		Log: uint32(r.Log), Features: sorted(r.Features, cmp.Compare[string])}
+		Log: uint32(r.Log), Limit: limitProto(r.Limit), Features: sorted(r.Features, cmp.Compare[string])}
+}
+
+// limitProto gives nil for no limit. A window between two seconds is the longer one.
+func limitProto(l acl.Limit) *Limit {
+	if l == (acl.Limit{}) {
+		return nil
+	}
+	window := int64(l.Window / time.Second)
+	if l.Window%time.Second > 0 {
+		window++
+	}
+	return &Limit{Bytes: l.Bytes, Flows: l.Flows, Window: window, OnExceed: uint32(l.OnExceed)}
 }
 
 // forbidProto gives a rule that forbids.

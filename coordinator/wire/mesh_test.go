@@ -203,6 +203,7 @@ func drawRules(t *rapid.T) (out []acl.Rule) {
 		r.SameOwner = rapid.Bool().Draw(t, "same owner")
 		r.Log = acl.LogLevel(rapid.IntRange(0, 4).Draw(t, "log"))
 		r.Drain = time.Duration(rapid.IntRange(0, 2).Draw(t, "drain")) * time.Minute
+		r.Limit = rapid.SampledFrom([]acl.Limit{{}, {Bytes: 1 << 30, Window: time.Hour, OnExceed: acl.Cut}, {Flows: 9, Window: time.Minute, OnExceed: acl.Alert}}).Draw(t, "limit")
 		r.Monitor = rapid.Bool().Draw(t, "monitor")
 		r.Hold = time.Duration(rapid.IntRange(0, 2).Draw(t, "hold")) * time.Hour
 		out = append(out, r)

@@ -28,17 +28,22 @@ func (d *decoder) rule(r *Rule) acl.Rule {
 	d.check(r.GetHold() >= 0 && r.GetHold() <= maxHold, "rule %q: hold of %d seconds", clip(r.GetId()), r.GetHold())
 	d.check(r.GetDrain() >= 0 && r.GetDrain() <= maxHold, "rule %q: drain of %d seconds", clip(r.GetId()), r.GetDrain())
 	d.check(r.GetLog() <= uint32(acl.LogRecord), "rule %q: log level %d", clip(r.GetId()), r.GetLog())
+	d.check(limitFits(r.Limit), "rule %q: limit %s", clip(r.GetId()), clip(r.GetLimit().String()))
 	return acl.Rule{ID: acl.RuleID(r.GetId()), Src: d.classList(r.GetSrc()), Dst: d.classList(r.GetDst()),
 		SameOwner: r.GetSameOwner(), Needs: decodeWords[acl.Fact](d, "needs", r.GetNeeds()), Open: d.services(r.GetOpen()),
 		NotBefore: d.moment(r.GetNotBefore()), NotAfter: d.moment(r.GetNotAfter()),
 		Hold: time.Duration(r.GetHold()) * time.Second, Drain: time.Duration(r.GetDrain()) * time.Second, Monitor: r.GetMonitor(),
-		Log: acl.LogLevel(r.GetLog()), Features: d.features(r)}
+		Log: acl.LogLevel(r.GetLog()), Limit: decodeLimit(r.Limit), Features: d.features(r)}
 }
 
-// features adds FeatureUnknown where a field is not known here.
+// features adds FeatureUnknown where a field is not known here, or what becomes of
+// what exceeds a limit.
 func (d *decoder) features(r *Rule) []string {
 	features := decodeWords[string](d, "features", r.GetFeatures())
 	unknown := len(r.ProtoReflect().GetUnknown()) > 0
+	if l := r.Limit; l != nil {
+		unknown = unknown || len(l.ProtoReflect().GetUnknown()) > 0 || l.OnExceed > uint32(acl.Cut)
+	}
 	for _, s := range r.GetOpen() {
 		unknown = unknown || len(s.ProtoReflect().GetUnknown()) > 0
 	}
@@ -46,6 +51,15 @@ func (d *decoder) features(r *Rule) []string {
 		return features
 	}
 	return sorted(append(features, FeatureUnknown), cmp.Compare[string])
+}
+
+// limitFits tells whether a limit may be obeyed, or was written by a later build.
+func limitFits(l *Limit) bool {
+	return l == nil || (l.Bytes == 0) != (l.Flows == 0) && l.Window > 0 && l.Window <= maxHold && l.OnExceed > 0 && l.OnExceed <= 255
+}
+
+func decodeLimit(l *Limit) acl.Limit {
+	return acl.Limit{Bytes: l.GetBytes(), Flows: l.GetFlows(), Window: time.Duration(l.GetWindow()) * time.Second, OnExceed: acl.Exceed(l.GetOnExceed())}
 }
 
 func (d *decoder) moment(seconds int64) time.Time {

@@ -73,7 +73,7 @@ func (x AwaitLoginResponse_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AwaitLoginResponse_State.Descriptor instead.
 func (AwaitLoginResponse_State) EnumDescriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43, 0}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44, 0}
 }
 
 type EnrolRequest struct {
@@ -2254,6 +2254,7 @@ type Rule struct {
 	Features      []string               `protobuf:"bytes,11,rep,name=features,proto3" json:"features,omitempty"`
 	Drain         int64                  `protobuf:"varint,12,opt,name=drain,proto3" json:"drain,omitempty"`     // seconds, 0: cut off at once
 	Monitor       bool                   `protobuf:"varint,13,opt,name=monitor,proto3" json:"monitor,omitempty"` // permits, and takes note
+	Limit         *Limit                 `protobuf:"bytes,14,opt,name=limit,proto3" json:"limit,omitempty"`      // absent: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2379,6 +2380,82 @@ func (x *Rule) GetMonitor() bool {
 	return false
 }
 
+func (x *Rule) GetLimit() *Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return nil
+}
+
+// A Limit has bytes or flows.
+type Limit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bytes         uint64                 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Flows         uint64                 `protobuf:"varint,2,opt,name=flows,proto3" json:"flows,omitempty"`
+	Window        int64                  `protobuf:"varint,3,opt,name=window,proto3" json:"window,omitempty"`                     // seconds
+	OnExceed      uint32                 `protobuf:"varint,4,opt,name=on_exceed,json=onExceed,proto3" json:"on_exceed,omitempty"` // 1: alert, 2: throttle, 3: cut
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limit) Reset() {
+	*x = Limit{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limit) ProtoMessage() {}
+
+func (x *Limit) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limit.ProtoReflect.Descriptor instead.
+func (*Limit) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Limit) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Limit) GetFlows() uint64 {
+	if x != nil {
+		return x.Flows
+	}
+	return 0
+}
+
+func (x *Limit) GetWindow() int64 {
+	if x != nil {
+		return x.Window
+	}
+	return 0
+}
+
+func (x *Limit) GetOnExceed() uint32 {
+	if x != nil {
+		return x.OnExceed
+	}
+	return 0
+}
+
 type Service struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Protocol      uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
@@ -2390,7 +2467,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2479,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2492,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Service) GetProtocol() uint32 {
@@ -2449,7 +2526,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2461,7 +2538,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2474,7 +2551,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AcknowledgeRequest) GetIncarnation() uint64 {
@@ -2499,7 +2576,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2511,7 +2588,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2524,7 +2601,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
 }
 
 type ReportRequest struct {
@@ -2542,7 +2619,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2554,7 +2631,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2567,7 +2644,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReportRequest) GetStatement() *Statement {
@@ -2628,7 +2705,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2640,7 +2717,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2653,7 +2730,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReportResponse) GetSeen() string {
@@ -2673,7 +2750,7 @@ type SurrenderRequest struct {
 
 func (x *SurrenderRequest) Reset() {
 	*x = SurrenderRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2685,7 +2762,7 @@ func (x *SurrenderRequest) String() string {
 func (*SurrenderRequest) ProtoMessage() {}
 
 func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2698,7 +2775,7 @@ func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderRequest.ProtoReflect.Descriptor instead.
 func (*SurrenderRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SurrenderRequest) GetRevocations() []*Signed {
@@ -2723,7 +2800,7 @@ type SurrenderResponse struct {
 
 func (x *SurrenderResponse) Reset() {
 	*x = SurrenderResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +2812,7 @@ func (x *SurrenderResponse) String() string {
 func (*SurrenderResponse) ProtoMessage() {}
 
 func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +2825,7 @@ func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderResponse.ProtoReflect.Descriptor instead.
 func (*SurrenderResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
 }
 
 type LookupRulesRequest struct {
@@ -2761,7 +2838,7 @@ type LookupRulesRequest struct {
 
 func (x *LookupRulesRequest) Reset() {
 	*x = LookupRulesRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2773,7 +2850,7 @@ func (x *LookupRulesRequest) String() string {
 func (*LookupRulesRequest) ProtoMessage() {}
 
 func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2786,7 +2863,7 @@ func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesRequest.ProtoReflect.Descriptor instead.
 func (*LookupRulesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *LookupRulesRequest) GetIds() []string {
@@ -2812,7 +2889,7 @@ type LookupRulesResponse struct {
 
 func (x *LookupRulesResponse) Reset() {
 	*x = LookupRulesResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2824,7 +2901,7 @@ func (x *LookupRulesResponse) String() string {
 func (*LookupRulesResponse) ProtoMessage() {}
 
 func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2837,7 +2914,7 @@ func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesResponse.ProtoReflect.Descriptor instead.
 func (*LookupRulesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LookupRulesResponse) GetRules() []*RulePosition {
@@ -2859,7 +2936,7 @@ type RulePosition struct {
 
 func (x *RulePosition) Reset() {
 	*x = RulePosition{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2871,7 +2948,7 @@ func (x *RulePosition) String() string {
 func (*RulePosition) ProtoMessage() {}
 
 func (x *RulePosition) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2884,7 +2961,7 @@ func (x *RulePosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RulePosition.ProtoReflect.Descriptor instead.
 func (*RulePosition) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RulePosition) GetId() string {
@@ -2925,7 +3002,7 @@ type BeginLoginRequest struct {
 
 func (x *BeginLoginRequest) Reset() {
 	*x = BeginLoginRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2937,7 +3014,7 @@ func (x *BeginLoginRequest) String() string {
 func (*BeginLoginRequest) ProtoMessage() {}
 
 func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2950,7 +3027,7 @@ func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginRequest.ProtoReflect.Descriptor instead.
 func (*BeginLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *BeginLoginRequest) GetDeviceCode() bool {
@@ -2979,7 +3056,7 @@ type BeginLoginResponse struct {
 
 func (x *BeginLoginResponse) Reset() {
 	*x = BeginLoginResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2991,7 +3068,7 @@ func (x *BeginLoginResponse) String() string {
 func (*BeginLoginResponse) ProtoMessage() {}
 
 func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3004,7 +3081,7 @@ func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginResponse.ProtoReflect.Descriptor instead.
 func (*BeginLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *BeginLoginResponse) GetLogin() string {
@@ -3044,7 +3121,7 @@ type AwaitLoginRequest struct {
 
 func (x *AwaitLoginRequest) Reset() {
 	*x = AwaitLoginRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3056,7 +3133,7 @@ func (x *AwaitLoginRequest) String() string {
 func (*AwaitLoginRequest) ProtoMessage() {}
 
 func (x *AwaitLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3069,7 +3146,7 @@ func (x *AwaitLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitLoginRequest.ProtoReflect.Descriptor instead.
 func (*AwaitLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AwaitLoginRequest) GetLogin() string {
@@ -3090,7 +3167,7 @@ type AwaitLoginResponse struct {
 
 func (x *AwaitLoginResponse) Reset() {
 	*x = AwaitLoginResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3102,7 +3179,7 @@ func (x *AwaitLoginResponse) String() string {
 func (*AwaitLoginResponse) ProtoMessage() {}
 
 func (x *AwaitLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3115,7 +3192,7 @@ func (x *AwaitLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitLoginResponse.ProtoReflect.Descriptor instead.
 func (*AwaitLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AwaitLoginResponse) GetState() AwaitLoginResponse_State {
@@ -3148,7 +3225,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3160,7 +3237,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3173,7 +3250,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *LogoutRequest) GetSession() string {
@@ -3192,7 +3269,7 @@ type LogoutResponse struct {
 
 func (x *LogoutResponse) Reset() {
 	*x = LogoutResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3204,7 +3281,7 @@ func (x *LogoutResponse) String() string {
 func (*LogoutResponse) ProtoMessage() {}
 
 func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3217,7 +3294,7 @@ func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
 func (*LogoutResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *LogoutResponse) GetEnded() uint32 {
@@ -3244,7 +3321,7 @@ type RelayTicket struct {
 
 func (x *RelayTicket) Reset() {
 	*x = RelayTicket{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3256,7 +3333,7 @@ func (x *RelayTicket) String() string {
 func (*RelayTicket) ProtoMessage() {}
 
 func (x *RelayTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3269,7 +3346,7 @@ func (x *RelayTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
 func (*RelayTicket) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RelayTicket) GetPayload() []byte {
@@ -3313,7 +3390,7 @@ type RelayClaim struct {
 
 func (x *RelayClaim) Reset() {
 	*x = RelayClaim{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3325,7 +3402,7 @@ func (x *RelayClaim) String() string {
 func (*RelayClaim) ProtoMessage() {}
 
 func (x *RelayClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3338,7 +3415,7 @@ func (x *RelayClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
 func (*RelayClaim) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *RelayClaim) GetMesh() []byte {
@@ -3543,7 +3620,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x03out\x18\x02 \x03(\v2\x14.cordon.wire.v1.RuleR\x03out\x121\n" +
 	"\tforbid_in\x18\x03 \x03(\v2\x14.cordon.wire.v1.RuleR\bforbidIn\x123\n" +
 	"\n" +
-	"forbid_out\x18\x04 \x03(\v2\x14.cordon.wire.v1.RuleR\tforbidOut\"\xca\x02\n" +
+	"forbid_out\x18\x04 \x03(\v2\x14.cordon.wire.v1.RuleR\tforbidOut\"\xf7\x02\n" +
 	"\x04Rule\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03src\x18\x02 \x03(\x06R\x03src\x12\x10\n" +
@@ -3560,7 +3637,13 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	" \x01(\rR\x03log\x12\x1a\n" +
 	"\bfeatures\x18\v \x03(\tR\bfeatures\x12\x14\n" +
 	"\x05drain\x18\f \x01(\x03R\x05drain\x12\x18\n" +
-	"\amonitor\x18\r \x01(\bR\amonitor\"O\n" +
+	"\amonitor\x18\r \x01(\bR\amonitor\x12+\n" +
+	"\x05limit\x18\x0e \x01(\v2\x15.cordon.wire.v1.LimitR\x05limit\"h\n" +
+	"\x05Limit\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x14\n" +
+	"\x05flows\x18\x02 \x01(\x04R\x05flows\x12\x16\n" +
+	"\x06window\x18\x03 \x01(\x03R\x06window\x12\x1b\n" +
+	"\ton_exceed\x18\x04 \x01(\rR\bonExceed\"O\n" +
 	"\aService\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\rR\x05first\x12\x12\n" +
@@ -3659,7 +3742,7 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_coordinator_wire_wire_proto_goTypes = []any{
 	(AwaitLoginResponse_State)(0), // 0: cordon.wire.v1.AwaitLoginResponse.State
 	(*EnrolRequest)(nil),          // 1: cordon.wire.v1.EnrolRequest
@@ -3692,24 +3775,25 @@ var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*FactEnd)(nil),               // 28: cordon.wire.v1.FactEnd
 	(*RuleSet)(nil),               // 29: cordon.wire.v1.RuleSet
 	(*Rule)(nil),                  // 30: cordon.wire.v1.Rule
-	(*Service)(nil),               // 31: cordon.wire.v1.Service
-	(*AcknowledgeRequest)(nil),    // 32: cordon.wire.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),   // 33: cordon.wire.v1.AcknowledgeResponse
-	(*ReportRequest)(nil),         // 34: cordon.wire.v1.ReportRequest
-	(*ReportResponse)(nil),        // 35: cordon.wire.v1.ReportResponse
-	(*SurrenderRequest)(nil),      // 36: cordon.wire.v1.SurrenderRequest
-	(*SurrenderResponse)(nil),     // 37: cordon.wire.v1.SurrenderResponse
-	(*LookupRulesRequest)(nil),    // 38: cordon.wire.v1.LookupRulesRequest
-	(*LookupRulesResponse)(nil),   // 39: cordon.wire.v1.LookupRulesResponse
-	(*RulePosition)(nil),          // 40: cordon.wire.v1.RulePosition
-	(*BeginLoginRequest)(nil),     // 41: cordon.wire.v1.BeginLoginRequest
-	(*BeginLoginResponse)(nil),    // 42: cordon.wire.v1.BeginLoginResponse
-	(*AwaitLoginRequest)(nil),     // 43: cordon.wire.v1.AwaitLoginRequest
-	(*AwaitLoginResponse)(nil),    // 44: cordon.wire.v1.AwaitLoginResponse
-	(*LogoutRequest)(nil),         // 45: cordon.wire.v1.LogoutRequest
-	(*LogoutResponse)(nil),        // 46: cordon.wire.v1.LogoutResponse
-	(*RelayTicket)(nil),           // 47: cordon.wire.v1.RelayTicket
-	(*RelayClaim)(nil),            // 48: cordon.wire.v1.RelayClaim
+	(*Limit)(nil),                 // 31: cordon.wire.v1.Limit
+	(*Service)(nil),               // 32: cordon.wire.v1.Service
+	(*AcknowledgeRequest)(nil),    // 33: cordon.wire.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),   // 34: cordon.wire.v1.AcknowledgeResponse
+	(*ReportRequest)(nil),         // 35: cordon.wire.v1.ReportRequest
+	(*ReportResponse)(nil),        // 36: cordon.wire.v1.ReportResponse
+	(*SurrenderRequest)(nil),      // 37: cordon.wire.v1.SurrenderRequest
+	(*SurrenderResponse)(nil),     // 38: cordon.wire.v1.SurrenderResponse
+	(*LookupRulesRequest)(nil),    // 39: cordon.wire.v1.LookupRulesRequest
+	(*LookupRulesResponse)(nil),   // 40: cordon.wire.v1.LookupRulesResponse
+	(*RulePosition)(nil),          // 41: cordon.wire.v1.RulePosition
+	(*BeginLoginRequest)(nil),     // 42: cordon.wire.v1.BeginLoginRequest
+	(*BeginLoginResponse)(nil),    // 43: cordon.wire.v1.BeginLoginResponse
+	(*AwaitLoginRequest)(nil),     // 44: cordon.wire.v1.AwaitLoginRequest
+	(*AwaitLoginResponse)(nil),    // 45: cordon.wire.v1.AwaitLoginResponse
+	(*LogoutRequest)(nil),         // 46: cordon.wire.v1.LogoutRequest
+	(*LogoutResponse)(nil),        // 47: cordon.wire.v1.LogoutResponse
+	(*RelayTicket)(nil),           // 48: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),            // 49: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	5,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
@@ -3744,39 +3828,40 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	30, // 29: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
 	30, // 30: cordon.wire.v1.RuleSet.forbid_in:type_name -> cordon.wire.v1.Rule
 	30, // 31: cordon.wire.v1.RuleSet.forbid_out:type_name -> cordon.wire.v1.Rule
-	31, // 32: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
-	5,  // 33: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
-	18, // 34: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
-	7,  // 35: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	40, // 36: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
-	0,  // 37: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
-	25, // 38: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
-	7,  // 39: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
-	1,  // 40: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	3,  // 41: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	9,  // 42: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	32, // 43: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	34, // 44: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	36, // 45: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	38, // 46: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	41, // 47: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
-	43, // 48: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
-	45, // 49: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
-	2,  // 50: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	4,  // 51: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	10, // 52: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	33, // 53: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	35, // 54: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	37, // 55: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	39, // 56: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	42, // 57: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
-	44, // 58: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
-	46, // 59: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
-	50, // [50:60] is the sub-list for method output_type
-	40, // [40:50] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	32, // 32: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
+	31, // 33: cordon.wire.v1.Rule.limit:type_name -> cordon.wire.v1.Limit
+	5,  // 34: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
+	18, // 35: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
+	7,  // 36: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	41, // 37: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
+	0,  // 38: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
+	25, // 39: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
+	7,  // 40: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	1,  // 41: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	3,  // 42: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	9,  // 43: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	33, // 44: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	35, // 45: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	37, // 46: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	39, // 47: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	42, // 48: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
+	44, // 49: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
+	46, // 50: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
+	2,  // 51: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	4,  // 52: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	10, // 53: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	34, // 54: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	36, // 55: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	38, // 56: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	40, // 57: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	43, // 58: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
+	45, // 59: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
+	47, // 60: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
+	51, // [51:61] is the sub-list for method output_type
+	41, // [41:51] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
@@ -3804,7 +3889,7 @@ func file_coordinator_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   48,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

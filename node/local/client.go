@@ -21,6 +21,7 @@ const (
 	PathDown     = "/v1/down"
 	PathPing     = "/v1/ping"
 	PathExplain  = "/v1/explain"
+	PathFlows    = "/v1/flows"
 	PathNetcheck = "/v1/netcheck"
 
 	PathLogin      = "/v1/login"

@@ -151,6 +151,7 @@ type Refusal struct {
 	Reason   string         `json:"reason"`
 	Rule     string         `json:"rule,omitempty"`
 	Needs    []string       `json:"needs,omitempty"` // facts that the rule needs, and the source lacks now
+	Until    time.Time      `json:"until,omitzero"`  // policy time; set where a limit is reached
 	Count    uint64         `json:"count"`
 }
 
@@ -243,16 +244,17 @@ type ExplainRequest struct {
 // ExplainResponse is the node's own verdict. File and line are there when the
 // coordinator could be asked.
 type ExplainResponse struct {
-	Allow    bool     `json:"allow"`
-	Outbound bool     `json:"outbound"`
-	Reason   string   `json:"reason"`
-	Rule     string   `json:"rule,omitempty"`
-	Needs    []string `json:"needs,omitempty"` // facts that the rule needs, and the source lacks
-	File     string   `json:"file,omitempty"`
-	Line     uint32   `json:"line,omitempty"`
-	Text     string   `json:"text,omitempty"`
-	Src      string   `json:"src"`
-	Dst      string   `json:"dst"`
+	Allow    bool      `json:"allow"`
+	Outbound bool      `json:"outbound"`
+	Reason   string    `json:"reason"`
+	Rule     string    `json:"rule,omitempty"`
+	Needs    []string  `json:"needs,omitempty"` // facts that the rule needs, and the source lacks
+	Until    time.Time `json:"until,omitzero"`  // policy time; set where a limit is reached
+	File     string    `json:"file,omitempty"`
+	Line     uint32    `json:"line,omitempty"`
+	Text     string    `json:"text,omitempty"`
+	Src      string    `json:"src"`
+	Dst      string    `json:"dst"`
 }
 
 // Problem is how the daemon says no.

@@ -39,6 +39,11 @@ func (d *tally) Ping(context.Context, local.PingRequest) (*local.PingResponse, e
 	return &local.PingResponse{}, nil
 }
 
+func (d *tally) Flows(context.Context, local.FlowsRequest) (*local.FlowsResponse, error) {
+	d.used++
+	return &local.FlowsResponse{}, nil
+}
+
 func (d *tally) Explain(context.Context, local.ExplainRequest) (*local.ExplainResponse, error) {
 	d.used++
 	return &local.ExplainResponse{}, nil

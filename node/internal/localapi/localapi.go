@@ -28,6 +28,7 @@ type Daemon interface {
 	Down(context.Context) (*local.Status, error)
 	Ping(context.Context, local.PingRequest) (*local.PingResponse, error)
 	Explain(context.Context, local.ExplainRequest) (*local.ExplainResponse, error)
+	Flows(context.Context, local.FlowsRequest) (*local.FlowsResponse, error)
 	Netcheck(context.Context) (*local.NetcheckResponse, error)
 	StockConfig(context.Context, local.StockRequest) (*local.StockResponse, error)
 	StockReload(context.Context) (*local.StockResponse, error)
@@ -54,6 +55,7 @@ func Roles() map[string]Role {
 		local.PathPing:     RoleUse,
 		local.PathExplain:  RoleUse,
 		local.PathNetcheck: RoleUse,
+		local.PathFlows:    RoleUse,
 		local.PathUp:       RoleControl,
 		local.PathDown:     RoleControl,
 
@@ -136,6 +138,7 @@ func handler(d Daemon, log *slog.Logger) http.Handler {
 	handle(mux, local.PathUp, d.Up)
 	handle(mux, local.PathPing, d.Ping)
 	handle(mux, local.PathExplain, d.Explain)
+	handle(mux, local.PathFlows, d.Flows)
 	handle(mux, local.PathNetcheck, func(ctx context.Context, _ struct{}) (*local.NetcheckResponse, error) { return d.Netcheck(ctx) })
 	handle(mux, local.PathStockConfig, d.StockConfig)
 	handle(mux, local.PathStockReload, func(ctx context.Context, _ struct{}) (*local.StockResponse, error) { return d.StockReload(ctx) })

@@ -71,6 +71,10 @@ func (f *fakeDaemon) Explain(_ context.Context, r local.ExplainRequest) (*local.
 	return &local.ExplainResponse{Dst: r.Dst}, nil
 }
 
+func (f *fakeDaemon) Flows(_ context.Context, r local.FlowsRequest) (*local.FlowsResponse, error) {
+	return &local.FlowsResponse{Next: r.From + 1}, nil
+}
+
 func (f *fakeDaemon) Netcheck(context.Context) (*local.NetcheckResponse, error) {
 	return &local.NetcheckResponse{Findings: []local.Finding{{Topic: "UDP"}}}, nil
 }

@@ -50,8 +50,13 @@ type Plane interface {
 	// Stats tells what the plane did so far.
 	Stats() (Stats, error)
 
-	// Explain judges a made-up new flow without touching any state.
-	Explain(q Question) acl.Verdict
+	// Explain judges a made-up new flow without touching any state. If a limit is
+	// reached it gives the policy time until which it is; else the zero time.
+	Explain(q Question) (v acl.Verdict, until time.Time)
+
+	// Flows gives the records of the flow log from number from on, the oldest first; the
+	// number to ask for next; and how many were overwritten before this reader came.
+	Flows(from uint64) (all []FlowRecord, next, lost uint64)
 
 	// Done is closed when the plane has ended, by Close or because its
 	// interface died; Err then tells why, and is nil after Close.

@@ -56,6 +56,7 @@ type Refusal struct {
 	Src, Dst    netip.AddrPort
 	Protocol    acl.Protocol
 	Verdict     acl.Verdict
+	Until       time.Time // LimitReached: policy time at which the limit gives again; else zero
 }
 
 // Ending is flows of one kind that lose their right soon, or drain: a new one is

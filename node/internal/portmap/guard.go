@@ -39,10 +39,25 @@ func guarded(n Network, s sockets) http.Client {
 				if err != nil || to.Addr().Unmap() != n.Gateway {
 					return nil, fmt.Errorf("it points to %q, which is not the gateway", address)
 				}
+				ctx, cancel := withRequest(ctx)
+				defer cancel()
 				return s.dial(ctx, network, n.Local, netip.AddrPortFrom(n.Gateway, to.Port()))
 			},
 		}},
 	}
+}
+
+// requestKey is where a request's context is found by its dial.
+type requestKey struct{}
+
+// withRequest has a dial end with its request. net/http lets it go on, for a later
+// request to use: it would outlive whoever asked.
+func withRequest(dial context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(dial)
+	if request, ok := dial.Value(requestKey{}).(context.Context); ok {
+		context.AfterFunc(request, cancel)
+	}
+	return ctx, cancel
 }
 
 // bounded ends a body that is too long with an error.
@@ -50,7 +65,7 @@ type bounded struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := b.next.RoundTrip(r)
+	resp, err := b.next.RoundTrip(r.WithContext(context.WithValue(r.Context(), requestKey{}, r.Context())))
 	if err == nil {
 		resp.Body = &shortBody{ReadCloser: resp.Body, left: maxBody}
 	}

@@ -28,6 +28,7 @@ func Run(t *testing.T, lab Lab) {
 		{"revocation", revocation},
 		{"listeners are told", listenersTold},
 		{"facts end", factsEnd},
+		{"limits", limits},
 		{"what is forbidden", forbidBeatsPermit},
 		{"what is open drains", draining},
 		{"what is only monitored", monitoring},
@@ -51,7 +52,7 @@ func denyUntilConfigured(t *testing.T, p *Pair) {
 	early := [][]byte{UDP(A4, B4, 5000, 53), TCP(A6, B6, 5000, 443, SYN), Echo(A4, B4, 1, false)}
 	p.A.Send(early...)
 	p.Still()
-	if v := p.A.Plane.Explain(question(plane.Out, A4, B4, acl.UDP, 53)); v.Allow || v.Reason != acl.NoMap {
+	if v, _ := p.A.Plane.Explain(question(plane.Out, A4, B4, acl.UDP, 53)); v.Allow || v.Reason != acl.NoMap {
 		t.Errorf("before Configure: %v, want %q", v, acl.NoMap)
 	}
 	// A rule set that permits all this shows that the packets were not just waiting.

@@ -206,7 +206,7 @@ func explains(t *testing.T, p *Pair) {
 		{p.A.Plane, question(plane.Out, A4, B4, acl.UDP, 54), acl.Verdict{Reason: acl.NoRule}},
 		{p.A.Plane, question(plane.Out, A4, Nobody4, acl.UDP, 53), acl.Verdict{Reason: acl.UnknownPeer}},
 	} {
-		if got := c.p.Explain(c.q); got != c.want {
+		if got, _ := c.p.Explain(c.q); got != c.want {
 			t.Errorf("%+v: %+v, want %+v", c.q, got, c.want)
 		}
 		if n := stats(t, c.p).Flows; n != 0 {

@@ -36,7 +36,7 @@ func forbidBeatsPermit(t *testing.T, p *Pair) {
 	flow(w.passes, "before it is forbidden")
 	p.Pass(61 * time.Second)
 	flow(w.refused, "since it is forbidden")
-	if v := p.B.Plane.Explain(question(plane.In, A4, B4, acl.UDP, 53)); v != (acl.Verdict{Reason: acl.Forbidden, Rule: "ban"}) {
+	if v, _ := p.B.Plane.Explain(question(plane.In, A4, B4, acl.UDP, 53)); v != (acl.Verdict{Reason: acl.Forbidden, Rule: "ban"}) {
 		t.Errorf("explained as %+v", v)
 	}
 }

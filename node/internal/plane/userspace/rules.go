@@ -22,8 +22,8 @@ func compile(cfg *plane.Config) (*filter.Table, error) {
 	return filter.Compile(c)
 }
 
-// Explain judges a made-up new flow without touching any state.
-func (p *Plane) Explain(q plane.Question) acl.Verdict {
+// Explain judges a made-up new flow without touching any state. See [plane.Plane].
+func (p *Plane) Explain(q plane.Question) (v acl.Verdict, until time.Time) {
 	d := filter.In
 	if q.Direction == plane.Out {
 		d = filter.Out
@@ -44,7 +44,7 @@ func (p *Plane) Stats() (plane.Stats, error) {
 	for _, r := range p.filter.Refusals() {
 		s.Refusals = append(s.Refusals, plane.Refusal{
 			First: r.First, Last: r.Last, Count: r.Count, Direction: direction(r.Direction),
-			Peer: r.Peer, Src: r.Src, Dst: r.Dst, Protocol: r.Protocol, Verdict: r.Verdict,
+			Peer: r.Peer, Src: r.Src, Dst: r.Dst, Protocol: r.Protocol, Verdict: r.Verdict, Until: r.Until,
 		})
 	}
 	for _, e := range p.filter.Ending(p.now(), soon, maxEndings) {
@@ -87,7 +87,13 @@ func (p *Plane) tellDrains() {
 	}
 }
 
-// Records reads the flow log from entry number from on. See filter.Records.
-func (p *Plane) Records(from uint64, buf []filter.Record) (n int, next, lost uint64) {
-	return p.filter.Records(from, buf)
+// tellExcesses notes once of each limit in each of its windows who has exceeded it.
+func (p *Plane) tellExcesses() {
+	told, more := p.filter.Exceeded()
+	for _, e := range told {
+		p.log.Warn("a rule's limit is exceeded", "rule", e.Rule, "onExceed", e.OnExceed, "until", e.Until, "src", e.Src, "dst", e.Dst, "peer", e.Peer)
+	}
+	if more > 0 {
+		p.log.Warn("more have exceeded a rule's limit", "sources", more)
+	}
 }

@@ -159,6 +159,7 @@ func (p *Plane) sweep(ctx context.Context) {
 		case <-tick.C:
 			p.filter.Sweep(p.now())
 			p.tellDrains()
+			p.tellExcesses()
 			p.retire(time.Now())
 		}
 	}

@@ -168,7 +168,7 @@ func TestHalfWayIsMadeWholeAgain(t *testing.T) {
 		if err := a.Configure(t.Context(), config(keyA, planetest.A4, peerB, plane.Peer{ID: "n-bad", TunnelKey: bad.Public()})); err == nil {
 			t.Fatal("a peer without an endpoint was accepted")
 		}
-		if v := a.Explain(plane.Question{Src: planetest.B4.IP(), Dst: planetest.A4.IP()}); v.Reason != acl.NoMap {
+		if v, _ := a.Explain(plane.Question{Src: planetest.B4.IP(), Dst: planetest.A4.IP()}); v.Reason != acl.NoMap {
 			t.Errorf("after a failure the verdict is %v, want %q", v, acl.NoMap)
 		}
 		if err := a.Configure(t.Context(), config(keyA, planetest.A4)); err != nil {

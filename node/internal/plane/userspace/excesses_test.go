@@ -1,0 +1,44 @@
+package userspace_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
+	"github.com/cordonmesh/cordon/node/internal/plane"
+	"github.com/cordonmesh/cordon/node/internal/plane/planetest"
+)
+
+// The daemon's log says once of a limit in a window who has exceeded it.
+func TestExcessesAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log safeBuilder
+		tun := planetest.NewTUN(8)
+		p := start(t, tun, planetest.NewNetwork(), "n-a", &log)
+		defer p.Close()
+		k := key.NewTunnel()
+		cfg := config(key.NewTunnel(), planetest.A4, plane.Peer{ID: "n-b", Name: "ehr", TunnelKey: k.Public(),
+			Prefixes: []acl.PrefixClass{{Prefix: planetest.B4.Host(), Class: 2}}})
+		cfg.Rules.Out = []acl.Rule{{ID: "ward", Src: []acl.Class{1}, Dst: []acl.Class{2}, Open: []acl.Service{{Protocol: acl.UDP, First: 53, Last: 53}},
+			Limit: acl.Limit{Flows: 1, Window: 24 * time.Hour, OnExceed: acl.Alert}}}
+		if err := p.Configure(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		for port := range uint16(5) {
+			tun.Send(planetest.UDP(planetest.A4, planetest.B4, 5000+port, 53))
+		}
+		time.Sleep(25 * time.Second)
+		synctest.Wait()
+		if n := strings.Count(log.String(), "limit is exceeded"); n != 1 {
+			t.Fatalf("told %d times, want once:\n%s", n, log.String())
+		}
+		for _, want := range []string{"rule=ward", "peer=ehr", "level=WARN", "onExceed=alert", "until="} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log lacks %q:\n%s", want, log.String())
+			}
+		}
+	})
+}
