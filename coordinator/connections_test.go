@@ -15,7 +15,7 @@ import (
 
 // A06: a request that is refused before its body was read, and whose body never
 // comes, holds its connection for no longer than the bound.
-func TestDrippingBodyEnds(t *testing.T) {
+func TestDrippingBodyEnds_A06(t *testing.T) {
 	refusing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 	s := httptest.NewServer(readWithin(100*time.Millisecond, refusing))
 	defer s.Close()
@@ -64,7 +64,7 @@ func isReset(err error) bool {
 
 // A06: one address holds so many connections and no more, and gets room again
 // when some of them end; others are not concerned.
-func TestConnectionsPerAddress(t *testing.T) {
+func TestConnectionsPerAddress_A06(t *testing.T) {
 	c := newConnections(2)
 	open := func(from string) *fakeConn {
 		f := &fakeConn{from: from}

@@ -74,7 +74,7 @@ func bomb(t *testing.T) []byte {
 
 // A06: bodies that are too large, compressed or nonsense are refused, by each
 // door, and cost little memory.
-func TestBodiesThatAreNoMessages(t *testing.T) {
+func TestBodiesThatAreNoMessages_A06(t *testing.T) {
 	r := begin(t, nil)
 	_, secret := r.token(enrolToken())
 	_, all := r.token(adminToken("read", "nodes", "tokens", "policy", "audit", "backup"))
@@ -109,7 +109,7 @@ func TestBodiesThatAreNoMessages(t *testing.T) {
 }
 
 // A08: what headers say of where a caller is counts nothing.
-func TestForwardedHeadersAreIgnored(t *testing.T) {
+func TestForwardedHeadersAreIgnored_A08(t *testing.T) {
 	r := begin(t, nil)
 	_, secret := r.token(enrolToken())
 	m := r.enrol(secret)

@@ -91,7 +91,7 @@ func (r *running) again(m *machine) *machine {
 
 // The pages are for browsers: nodes and operators' tools find none, and a
 // coordinator without a provider has none.
-func TestPagesAreForBrowsersAlone(t *testing.T) {
+func TestPagesAreForBrowsersAlone_A07(t *testing.T) {
 	r := begin(t, away)
 	page := func(c *http.Client, path string) bool {
 		t.Helper()

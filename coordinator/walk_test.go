@@ -195,7 +195,7 @@ func TestTokenHandsOnNoMoreThanItHas(t *testing.T) {
 }
 
 // A01: no message of a node names its sender, so none can lie about it.
-func TestNoRequestNamesItsSender(t *testing.T) {
+func TestNoRequestNamesItsSender_A01(t *testing.T) {
 	service := wire.File_coordinator_wire_wire_proto.Services().Get(0)
 	for i := range service.Methods().Len() {
 		fields := service.Methods().Get(i).Input().Fields()
@@ -211,7 +211,7 @@ const helperSocket = "CORDON_TEST_ADMIN_SOCKET"
 
 // The socket serves its own user and root, and nobody else, even if the file's
 // mode would let them in.
-func TestSocketServesItsOwnerAlone(t *testing.T) {
+func TestSocketServesItsOwnerAlone_A41(t *testing.T) {
 	r := begin(t, nil)
 	for _, route := range admin.Procedures() {
 		if got := post(t, socketClient(r.config.Socket), "http://cordon"+route, nil); got != served {

@@ -68,7 +68,7 @@ func (s *scene) login(machine, name string, args ...string) (page string, outcom
 // A device's key alone opens nothing for a person: what the policy lets them do
 // opens as they sign in, and ends, in the middle of what runs, as they are signed
 // out, on the machine or by an admin, or are shut out.
-func TestPersonMayWhileSignedIn(t *testing.T) {
+func TestPersonMayWhileSignedIn_A18(t *testing.T) {
 	t.Parallel()
 	s := raiseDesk(t, nurses)
 	if s == nil {
@@ -131,7 +131,7 @@ func TestPersonMayWhileSignedIn(t *testing.T) {
 
 // A proof of who somebody is that grows too old ends what hangs on it, by the
 // node's own policy time with the coordinator dead; proving it afresh opens it again.
-func TestOldProofEndsWithoutACoordinator(t *testing.T) {
+func TestOldProofEndsWithoutACoordinator_A18_A22(t *testing.T) {
 	t.Parallel()
 	const within = 12 * time.Second
 	s := raiseDesk(t, strings.Replace(nurses, `"udp:5000"]`, `"udp:5000"], "when": {"mfa": {"within": "`+within.String()+`"}}`, 1))

@@ -12,7 +12,7 @@ import (
 // A device's key alone opens nothing for a person: with sign-in required, what the
 // policy lets people do asks for it, whatever a break-glass waives; what it lets
 // machines do does not, and what it forbids stays forbidden.
-func TestPeopleMustBeSignedIn(t *testing.T) {
+func TestPeopleMustBeSignedIn_A18(t *testing.T) {
 	const both = `"grants": [{"src": ["ada@h", "tag:cart"], "dst": ["tag:ehr"], "ip": ["*"]}]`
 	signed := func(m *compile.Mesh, in bool) *compile.Mesh {
 		n := bedNode(1, "ada@h")

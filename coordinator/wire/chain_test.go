@@ -124,7 +124,7 @@ func TestLeaseRaisesTheFloorAndTimeDoesNotGoBack(t *testing.T) {
 	m.fold(t, s, wire.NewLease(m.id, at(2, 1, 1), now().Add(-time.Hour)))
 }
 
-func TestRevokedPeerGoesAtOnceAndNeverComesBack(t *testing.T) {
+func TestRevokedPeerGoesAtOnceAndNeverComesBack_A24(t *testing.T) {
 	m := newMesh(t)
 	s := m.fold(t, wire.State{}, wire.NewFull(m.to, standing(at(1, 1, 5), peer(1, 1), peer(2, 1))))
 	kept := s

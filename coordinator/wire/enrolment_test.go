@@ -31,7 +31,7 @@ func TestEnrolmentRoundTrip(t *testing.T) {
 	}
 }
 
-func TestEnrolmentErrorsNeverRepeatTheInput(t *testing.T) {
+func TestEnrolmentErrorsNeverRepeatTheInput_A44(t *testing.T) {
 	e := enrolment(t)
 	digits := e.Fingerprint.String()
 	good := e.Reveal()
@@ -68,7 +68,7 @@ func TestEnrolmentErrorsNeverRepeatTheInput(t *testing.T) {
 	}
 }
 
-func TestEnrolmentHidesItsSecret(t *testing.T) {
+func TestEnrolmentHidesItsSecret_A44(t *testing.T) {
 	e := enrolment(t)
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {

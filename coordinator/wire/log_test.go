@@ -174,7 +174,7 @@ func TestColdStartAfterARevocationThatDidNotConcernTheNode(t *testing.T) {
 	}
 }
 
-func TestRevocationsAreKept(t *testing.T) {
+func TestRevocationsAreKept_A24(t *testing.T) {
 	m := newMesh(t)
 	k := nodeKey(4)
 	r := m.sign(t, wire.NewRevocation(m.id, at(1, 2, 6), k.Public(), now()))

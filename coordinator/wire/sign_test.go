@@ -63,7 +63,7 @@ func TestBatchIsTheTreeOfTheRFC(t *testing.T) {
 }
 
 // Every byte of a Signed counts, whether a key, a proof or the payload.
-func TestOpenRefusesWhatWasChanged(t *testing.T) {
+func TestOpenRefusesWhatWasChanged_A23(t *testing.T) {
 	m := newMesh(t)
 	payloads := leases(t, m, 7)
 	for i, good := range wire.SignBatch(&m.mapK, payloads) {

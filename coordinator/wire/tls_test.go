@@ -62,7 +62,7 @@ func (a *authority) chain() [][]byte {
 	}
 }
 
-func TestVerifyCoordinator(t *testing.T) {
+func TestVerifyCoordinator_A23(t *testing.T) {
 	other := key.NewRoot()
 	tests := map[string]struct {
 		spoil func(a *authority)

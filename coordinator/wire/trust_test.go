@@ -51,7 +51,7 @@ func TestTrustJudgesTimeAndRoot(t *testing.T) {
 	}
 }
 
-func TestTrustTakesOnlyTheRootsCertificates(t *testing.T) {
+func TestTrustTakesOnlyTheRootsCertificates_A23(t *testing.T) {
 	m := newMesh(t)
 	other := key.NewRoot()
 	good := wire.SignMapKey(&m.root, m.mapKey())
@@ -129,7 +129,7 @@ func TestTrustIsBoundedAndKeepsTheLaterEnd(t *testing.T) {
 	}
 }
 
-func TestStatementIsTheNodesOwn(t *testing.T) {
+func TestStatementIsTheNodesOwn_A23(t *testing.T) {
 	k, other := nodeKey(1), nodeKey(2)
 	s, keys := stated(1, 3)
 	if got, err := wire.VerifyStatement(k.Public(), s); err != nil || got != keys {

@@ -21,7 +21,7 @@ import (
 
 // A10: what a node asks for costs others, so it is given in measure; a node that
 // asks too often does not use up what others may ask.
-func TestNodeThatAsksTooOftenIsPaced(t *testing.T) {
+func TestNodeThatAsksTooOftenIsPaced_A10(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	allow := nodeapi.Pace(func() time.Time { return now })
 	served := 0
@@ -66,7 +66,7 @@ func TestPacedProcedures(t *testing.T) {
 }
 
 // The edge itself refuses, before anything is decoded.
-func TestEdgeRefusesWhatComesTooOften(t *testing.T) {
+func TestEdgeRefusesWhatComesTooOften_A10(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	r, err := registry.New(ctx, storetest.NewMemory(), registry.Config{})
 	if err != nil {

@@ -22,7 +22,7 @@ func admin(id string, lifetime time.Duration, scopes ...string) registry.CreateT
 }
 
 // A04: the right to make tokens is not the right to everything.
-func TestTokenGivesOnNoMoreThanItHas(t *testing.T) {
+func TestTokenGivesOnNoMoreThanItHas_A04(t *testing.T) {
 	m := begin(t)
 	m.do(admin("helpdesk", 24*time.Hour, "read", "tokens"))
 	by := registry.TokenActor("helpdesk")
@@ -52,7 +52,7 @@ func TestTokenGivesOnNoMoreThanItHas(t *testing.T) {
 
 // The edge looked at the token before the command was queued; what counts is
 // the state in which it is decided.
-func TestTokenIsAskedAgainWhereItIsDecided(t *testing.T) {
+func TestTokenIsAskedAgainWhereItIsDecided_A04_A11(t *testing.T) {
 	m := begin(t)
 	m.do(admin("ops", 2*time.Hour, "nodes", "tokens"))
 	_, n := m.join("pump", registry.CreateToken{Tags: []string{"tag:pump"}, NeedsApproval: true})
@@ -74,7 +74,7 @@ func TestTokenIsAskedAgainWhereItIsDecided(t *testing.T) {
 }
 
 // A12: what a machine says of itself is shown to operators, and commands no terminal.
-func TestWordsCommandNoTerminal(t *testing.T) {
+func TestWordsCommandNoTerminal_A12(t *testing.T) {
 	m := begin(t)
 	m.token("many", registry.CreateToken{Uses: 100})
 	for name, text := range map[string]string{

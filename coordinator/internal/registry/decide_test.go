@@ -121,7 +121,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-func TestRevokedTokenIsNotRepeated(t *testing.T) {
+func TestRevokedTokenIsNotRepeated_A14(t *testing.T) {
 	m := begin(t)
 	m.token("t", registry.CreateToken{Uses: 2})
 	box := newMachine()
@@ -162,7 +162,7 @@ func TestCreateTokenRefuses(t *testing.T) {
 	}
 }
 
-func TestEnrolRefuses(t *testing.T) {
+func TestEnrolRefuses_A14_A19(t *testing.T) {
 	m := begin(t)
 	m.token("t", registry.CreateToken{Uses: 9})
 	victim := newMachine()
@@ -193,7 +193,7 @@ func TestEnrolRefuses(t *testing.T) {
 	}
 }
 
-func TestRemovedKeyNeverReturns(t *testing.T) {
+func TestRemovedKeyNeverReturns_A24(t *testing.T) {
 	m := begin(t)
 	box, n := m.join("a", registry.CreateToken{})
 	m.do(registry.RemoveNode{Node: "a"})
@@ -264,7 +264,7 @@ func TestTunnelKeyIsFreeAgain(t *testing.T) {
 	m.do(registry.Report{Node: n.ID, Statement: box.statement(3)})
 }
 
-func TestTagNode(t *testing.T) {
+func TestTagNode_A20(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("a", registry.CreateToken{})
 	r := m.do(registry.TagNode{Node: "a", Tags: []string{"tag:x"}})

@@ -76,7 +76,7 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestRoutes(t *testing.T) {
+func TestRoutes_A20(t *testing.T) {
 	m := begin(t)
 	box, n := m.join("gate", registry.CreateToken{Tags: []string{"tag:router"}})
 	outside := netip.MustParsePrefix("192.168.1.0/24")

@@ -80,7 +80,7 @@ func TestOwnerIsKnownInWhateverCase(t *testing.T) {
 }
 
 // The proof of a moment to come would be fresh for ever.
-func TestProofIsNotOfTheFuture(t *testing.T) {
+func TestProofIsNotOfTheFuture_A22(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("laptop", registry.CreateToken{})
 	early := person("ana@clinic.example")
@@ -90,7 +90,7 @@ func TestProofIsNotOfTheFuture(t *testing.T) {
 	}
 }
 
-func TestOnlyItsOwnerSignsInAtAMachine(t *testing.T) {
+func TestOnlyItsOwnerSignsInAtAMachine_A19(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("laptop", registry.CreateToken{})
 	err := m.refused(registry.BeginSession{ID: "s1", Node: n.ID, Who: person("bob@clinic.example"), Life: shift}, registry.ErrUser)
@@ -102,7 +102,7 @@ func TestOnlyItsOwnerSignsInAtAMachine(t *testing.T) {
 	}
 }
 
-func TestOneSitsAtASharedMachine(t *testing.T) {
+func TestOneSitsAtASharedMachine_A19(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("ward", registry.CreateToken{Tags: []string{"tag:shared"}})
 	m.signIn("s1", n, person("ana@clinic.example"))
@@ -113,7 +113,7 @@ func TestOneSitsAtASharedMachine(t *testing.T) {
 }
 
 // Whoever is given a leaver's address of mail is not given a leaver's rights.
-func TestLoginStaysThePersonsWhoHadIt(t *testing.T) {
+func TestLoginStaysThePersonsWhoHadIt_A15(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("laptop", registry.CreateToken{})
 	m.signIn("s1", n, person("ana@clinic.example"))
@@ -134,7 +134,7 @@ func TestLoginStaysThePersonsWhoHadIt(t *testing.T) {
 	}
 }
 
-func TestDisabledPersonIsOut(t *testing.T) {
+func TestDisabledPersonIsOut_A18(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("laptop", registry.CreateToken{})
 	m.token("spare", registry.CreateToken{})
@@ -155,7 +155,7 @@ func TestDisabledPersonIsOut(t *testing.T) {
 	}
 }
 
-func TestWhoNeverCameCanBeShutOut(t *testing.T) {
+func TestWhoNeverCameCanBeShutOut_A18(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("laptop", registry.CreateToken{})
 	m.do(registry.DisableUser{User: "ana@clinic.example"})
@@ -170,13 +170,13 @@ func TestWhoNeverCameCanBeShutOut(t *testing.T) {
 }
 
 // A leaver's colleague must not make tokens in the leaver's name either.
-func TestNoTokenForADisabledPerson(t *testing.T) {
+func TestNoTokenForADisabledPerson_A14_A18(t *testing.T) {
 	m := begin(t)
 	m.do(registry.DisableUser{User: "ana@clinic.example"})
 	m.refused(registry.CreateToken{ID: "t", Secret: registry.HashSecret("t"), Kind: registry.EnrolToken, User: "ana@clinic.example"}, registry.ErrUser)
 }
 
-func TestSessionsEnd(t *testing.T) {
+func TestSessionsEnd_A18(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("laptop", registry.CreateToken{})
 	_, shared := m.join("ward", registry.CreateToken{Tags: []string{"tag:shared"}})
@@ -196,7 +196,7 @@ func TestSessionsEnd(t *testing.T) {
 	}
 }
 
-func TestSessionGoesWithItsMachine(t *testing.T) {
+func TestSessionGoesWithItsMachine_A19(t *testing.T) {
 	m := begin(t)
 	_, removed := m.join("laptop", registry.CreateToken{})
 	_, retagged := m.join("laptop", registry.CreateToken{})

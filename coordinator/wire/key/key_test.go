@@ -152,7 +152,7 @@ func TestWrongTextIsRefusedAndNotRepeated(t *testing.T) {
 	}
 }
 
-func TestPrivateKeysPrintNothing(t *testing.T) {
+func TestPrivateKeysPrintNothing_A44(t *testing.T) {
 	for _, r := range roles() {
 		var out bytes.Buffer
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%c"} {
@@ -245,7 +245,7 @@ func TestSignatureHoldsForOneKeyMessageAndPurpose(t *testing.T) {
 // S + L is the same scalar in another encoding (RFC 8032 section 8.4): a second
 // valid signature that nobody made must not exist, or whatever is known by its
 // bytes could come twice.
-func TestSignatureIsNotMalleable(t *testing.T) {
+func TestSignatureIsNotMalleable_A24(t *testing.T) {
 	k, msg := key.NewNode(), []byte("message")
 	sig := k.Sign(key.ContextStatement, msg)
 	order := []byte{0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,

@@ -249,7 +249,7 @@ func TestDeltasThatOutweighTheFullAreReplaced(t *testing.T) {
 	})
 }
 
-func TestDirIsGuarded(t *testing.T) {
+func TestDirIsGuarded_A42(t *testing.T) {
 	base := t.TempDir()
 	open := filepath.Join(base, "open")
 	if err := os.Mkdir(open, 0o750); err != nil {

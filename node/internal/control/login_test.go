@@ -48,7 +48,7 @@ func TestBeginLogin(t *testing.T) {
 }
 
 // What people will read, copy and open is not taken in any form.
-func TestBeginLoginRefusesWhatNobodyCanOpen(t *testing.T) {
+func TestBeginLoginRefusesWhatNobodyCanOpen_A12(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		r := newRig(t).begin()
 		for name, m := range map[string]*wire.BeginLoginResponse{

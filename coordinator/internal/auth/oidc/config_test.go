@@ -101,9 +101,9 @@ func TestCodeIsRedeemedWithItsVerifier(t *testing.T) {
 	}
 }
 
-// TestAttemptWithoutSecretsIsRefused: its nonce would equal that of any token
+// TestAttemptWithoutSecretsIsRefused_A16: its nonce would equal that of any token
 // without one. The provider is not even asked.
-func TestAttemptWithoutSecretsIsRefused(t *testing.T) {
+func TestAttemptWithoutSecretsIsRefused_A16(t *testing.T) {
 	for name, change := range map[string]func(*oidc.Attempt){
 		"none at all":     func(a *oidc.Attempt) { *a = oidc.Attempt{} },
 		"no state":        func(a *oidc.Attempt) { a.State = "" },

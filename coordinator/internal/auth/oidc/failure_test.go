@@ -44,9 +44,9 @@ func keeps(t *testing.T, h *hostile, what string, err error) {
 	}
 }
 
-// TestErrorsHoldNoSecret: a provider's error repeats all that it was sent, in
+// TestErrorsHoldNoSecret_A44: a provider's error repeats all that it was sent, in
 // each form, and each endpoint does.
-func TestErrorsHoldNoSecret(t *testing.T) {
+func TestErrorsHoldNoSecret_A44(t *testing.T) {
 	for name, say := range map[string]func(w http.ResponseWriter, echo string){
 		"an error's description": func(w http.ResponseWriter, echo string) {
 			w.Header().Set("Content-Type", "application/json")
@@ -88,7 +88,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	}
 }
 
-func TestErrorOfADeviceGrantHoldsNoSecret(t *testing.T) {
+func TestErrorOfADeviceGrantHoldsNoSecret_A44(t *testing.T) {
 	inTime(t, func(t *testing.T, h *hostile, p *oidc.Provider) {
 		g, err := p.BeginGrant(t.Context())
 		if err != nil {
@@ -119,7 +119,7 @@ func TestProvidersWordsAreBounded(t *testing.T) {
 	}
 }
 
-func TestSecretsPrintNothing(t *testing.T) {
+func TestSecretsPrintNothing_A44(t *testing.T) {
 	h := newHostile(t)
 	p := h.provider()
 	g, err := p.BeginGrant(t.Context())

@@ -79,9 +79,9 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 }
 
-// TestGroupsElsewhereAreNotNone: a forbid by group would not hold for just those
+// TestGroupsElsewhereAreNotNone_A18: a forbid by group would not hold for just those
 // people who are in the most groups.
-func TestGroupsElsewhereAreNotNone(t *testing.T) {
+func TestGroupsElsewhereAreNotNone_A18(t *testing.T) {
 	refuse(t, oidc.ErrUnproven, []lie{
 		{"too many for the token", func(h *hostile) {
 			delete(h.claims, "groups")
@@ -128,7 +128,7 @@ func TestUserinfoIsAskedForTheLoginAlone(t *testing.T) {
 	}
 }
 
-func TestUserinfoMustFit(t *testing.T) {
+func TestUserinfoMustFit_A16(t *testing.T) {
 	info := func(name string, value any) func(*hostile) {
 		return func(h *hostile) { bare(h); h.userinfo[name] = value }
 	}

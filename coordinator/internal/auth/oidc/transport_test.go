@@ -71,8 +71,8 @@ func TestAnswersAreBounded_A09(t *testing.T) {
 	}
 }
 
-// TestSlowAnswersEnd: with the caller's context, and without it after 15 s.
-func TestSlowAnswersEnd(t *testing.T) {
+// TestSlowAnswersEnd_A09: with the caller's context, and without it after 15 s.
+func TestSlowAnswersEnd_A09(t *testing.T) {
 	slow := func(_ http.ResponseWriter, r *http.Request) { until(r.Context()) }
 	for _, path := range []string{"/hospital/.well-known/openid-configuration", "/keys", "/token", "/userinfo", "/device"} {
 		for patience, want := range map[time.Duration]time.Duration{time.Second: time.Second, time.Hour: 15 * time.Second} {

@@ -66,7 +66,7 @@ func TestForeignTextIsShownAsText_A50(t *testing.T) {
 }
 
 // Errors of the provider may hold what was sent to it.
-func TestSecretsInErrorsOfTheProvider(t *testing.T) {
+func TestSecretsInErrorsOfTheProvider_A44(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {
 		h.provider.spill = true
 		o, b := h.open("n1"), h.browser()
@@ -188,7 +188,7 @@ func TestWhatNoPersonAskedFor_A51(t *testing.T) {
 }
 
 // What is declined while the provider thinks leads there no more.
-func TestDeclinedWhileLeaving(t *testing.T) {
+func TestDeclinedWhileLeaving_A17(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {
 		o, b := h.open("n1"), h.browser()
 		page := b.get("/login/" + o.ID)

@@ -113,7 +113,7 @@ func TestNewNeedsItsParts(t *testing.T) {
 }
 
 // No secret reaches the log, whatever is configured, at the finest level.
-func TestLogHoldsNoSecret(t *testing.T) {
+func TestLogHoldsNoSecret_A44(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log safeBuilder
 		p := start(t, planetest.NewTUN(8), planetest.NewNetwork(), "n-a", &log)
