@@ -18,6 +18,7 @@ func evidenceOf(state *registry.State, n *registry.Node) compile.Evidence {
 	for _, s := range state.SessionsAt(n.ID) {
 		if u, ok := state.User(s.User); ok && !u.Disabled {
 			attest(&e, s)
+			e.Presence.Idle = weighedAt(state, n).Sub(s.Heard) // nodes do not tell yet when somebody last did something
 			if n.Owner() == "" {
 				e.Person = compile.Node{User: u.Login, Groups: u.Groups}
 			}

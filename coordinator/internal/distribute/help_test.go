@@ -210,7 +210,7 @@ func wanted(s *registry.State, id string) wire.Map {
 
 func shutOut(s *registry.State, n *registry.Node) bool {
 	for u := range s.Users() {
-		if u.Login == n.Owner() {
+		if n.Owner() == u.Login || slices.Contains(u.Former, n.Owner()) {
 			return u.Disabled
 		}
 	}
@@ -223,7 +223,7 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 	var e compile.Evidence
 	var groups []string
 	for u := range s.Users() {
-		if u.Login == login {
+		if login == u.Login || slices.Contains(u.Former, login) {
 			groups = u.Groups
 		}
 		for one := range s.Sessions() {
@@ -239,6 +239,11 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 			for _, l := range one.Logins {
 				e.Logins = append(e.Logins, compile.Login{At: l.At, Until: one.Until, AMR: l.AMR})
 			}
+		}
+	}
+	for one := range s.Sessions() {
+		if one.Node == n.ID && e.Presence != nil {
+			e.Presence.Idle = at.Sub(one.Heard)
 		}
 	}
 	e.OnDuty = map[string]time.Time{"icu": s.Observed().Duty["icu"][login]}

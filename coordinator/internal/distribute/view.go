@@ -162,6 +162,9 @@ func (h *Hub) update(id string, fresh bool) {
 		due = h.apply(h.mesh.Put(h.weighed(n)))
 	} else {
 		due = h.apply(h.mesh.Remove(id))
+		if s := h.streams[id]; s != nil { // it may have been in, and holds peers and rules
+			s.full, s.narrow = true, true
+		}
 	}
 	if before == nil || h.recordOf(subject).digest != before.digest {
 		for viewer := range h.mesh.Peers(id) {

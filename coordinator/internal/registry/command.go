@@ -152,6 +152,10 @@ type (
 	// EnableUser takes that back. Sessions and tokens stay ended.
 	EnableUser struct{ User string }
 
+	// ForgetUser drops all that is known of a person: whoever the issuers next call by
+	// one of the logins is that person. It is for an issuer that was replaced.
+	ForgetUser struct{ User string }
+
 	// RequireSignIn says whether what people may, they may only while signed in.
 	RequireSignIn struct {
 		Required bool

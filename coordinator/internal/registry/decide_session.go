@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -23,7 +22,7 @@ func (c BeginSession) decide(d *decision) error {
 	if err != nil {
 		return d.refuse("session.begin", n.ID, fmt.Errorf("sign-in of %s at %s: %w", c.Who.Login, n.Name, err))
 	}
-	if owner := n.Owner(); owner != "" && strings.ToLower(owner) != u.Login {
+	if owner := n.Owner(); owner != "" && !u.called(owner) {
 		return d.refuse("session.begin", n.ID, fmt.Errorf("%s cannot sign in at %s: %w: this machine is %s's", u.Login, n.Name, ErrUser, owner))
 	}
 	if known, ok := d.state.User(u.ID); !ok || !known.equal(u) {

@@ -9,8 +9,11 @@ import (
 
 // Bounds on what an issuer says of one person.
 const (
-	maxIssuer = 512
-	maxGroups = 512
+	maxIssuer  = 512
+	maxGroups  = 1000
+	maxMethods = 32
+	maxName    = 255 // of a person, a group, a method; in bytes
+	maxFormer  = 16
 )
 
 // check bounds what an issuer said: it is shown to people, and told to nodes.
@@ -30,20 +33,20 @@ func (w Identity) check() error {
 		return invalid("groups", fmt.Sprint(len(w.Groups)), fmt.Sprintf("at most %d of one person", maxGroups))
 	}
 	for _, group := range append(slices.Clone(w.Groups), w.Name) {
-		if err := checkWord("name or group", group); err != nil {
-			return err
+		if len(group) > maxName || strings.ContainsFunc(group, odd) {
+			return invalid("name or group", group, fmt.Sprintf("at most %d bytes of printable UTF-8", maxName))
 		}
 	}
 	for _, method := range append(slices.Clone(w.AMR), w.ACR) {
-		if err := checkWord("method or level", method); err != nil || strings.Contains(method, " ") || len(w.AMR) > maxLogins {
-			return invalid("method or level of a login", method, fmt.Sprintf("at most %d words without blanks", maxLogins))
+		if len(method) > maxName || strings.ContainsFunc(method, odd) || strings.Contains(method, " ") || len(w.AMR) > maxMethods {
+			return invalid("method or level of a login", method, fmt.Sprintf("at most %d words without blanks", maxMethods))
 		}
 	}
 	return nil
 }
 
-// recognise gives the person whom an identity is, as they are now. A login that
-// was another person's stays theirs: whoever gets a leaver's address of mail must
+// recognise gives the person whom an identity is, as they are now. A login that is
+// or was another person's stays theirs: whoever gets a leaver's address of mail must
 // not get a leaver's rights.
 func (d *decision) recognise(who Identity) (*User, error) {
 	u := &User{ID: userID(who.Issuer, who.Subject), Issuer: who.Issuer, Subject: who.Subject, Login: who.Login, Name: who.Name, Created: d.now}
@@ -54,9 +57,12 @@ func (d *decision) recognise(who Identity) (*User, error) {
 	u.Groups = slices.Compact(u.Groups)
 	if known, ok := d.state.User(u.ID); ok {
 		u.Created, u.Disabled = known.Created, known.Disabled
+		u.Former = slices.DeleteFunc(known.logins(), func(l string) bool { return l == u.Login })
 	}
 	holder, taken := d.state.UserByLogin(who.Login)
 	switch {
+	case len(u.Former) > maxFormer:
+		return nil, fmt.Errorf("%w: %s had %d other logins, at most %d are kept: an admin can have the person forgotten", ErrUser, who.Login, len(u.Former), maxFormer)
 	case u.Disabled, taken && holder.Disabled:
 		return nil, fmt.Errorf("%w: an admin disabled %s", ErrUser, who.Login)
 	case taken && holder.ID != u.ID:
@@ -88,13 +94,25 @@ func (c DisableUser) decide(d *decision) error {
 // evict ends what a person who was shut out has, and could yet have: sessions, and
 // tokens in their name. Their machines have no peers from now on.
 func (d *decision) evict(u *User) {
-	d.endAll("the person was disabled", func(s *Session) bool { return s.User == u.ID || s.Login == u.Login })
+	d.endAll("the person was disabled", func(s *Session) bool { return s.User == u.ID })
 	for _, t := range d.state.Tokens() {
-		if t.User == u.Login && !t.Revoked {
+		if t.User != "" && u.called(t.User) && !t.Revoked {
 			d.emit(TokenRevoked{ID: t.ID})
 			d.record("token.revoke", t.ID, "its user %s was disabled", u.Login)
 		}
 	}
+}
+
+func (c ForgetUser) decide(d *decision) error {
+	u, known := d.state.FindUser(c.User)
+	if !known {
+		return fmt.Errorf("user %q: %w; list the users for their logins", shorten(c.User), ErrNotFound)
+	}
+	d.endAll("the person was forgotten", func(s *Session) bool { return s.User == u.ID })
+	d.emit(UserForgotten{ID: u.ID})
+	d.record("user.forget", u.ID, "logins %v, issuer %s, subject %s", u.logins(), u.Issuer, u.Subject)
+	d.result.User = u
+	return nil
 }
 
 func (c EnableUser) decide(d *decision) error {

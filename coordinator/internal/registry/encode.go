@@ -138,7 +138,7 @@ func (s *State) signInWord() *bool {
 func (s *State) restorePeople(users []*User, sessions []*Session) error {
 	for _, u := range users {
 		_, twice := s.User(u.ID)
-		if _, taken := s.UserByLogin(u.Login); taken || twice {
+		if taken := slices.ContainsFunc(u.logins(), func(l string) bool { _, taken := s.UserByLogin(l); return taken }); taken || twice {
 			return fmt.Errorf("person %q stands there twice", u.Login)
 		}
 		s.putUser(u)

@@ -80,7 +80,7 @@ type (
 	UserPut struct {
 		User User `json:"user"`
 	}
-	// UserForgotten drops a person who was shut out without ever having signed in.
+	// UserForgotten drops what is known of a person, and that they were shut out.
 	UserForgotten struct {
 		ID string `json:"id"`
 	}

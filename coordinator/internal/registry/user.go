@@ -19,7 +19,12 @@ type User struct {
 	Issuer  string `json:"issuer,omitempty"`
 	Subject string `json:"subject,omitempty"`
 
-	Login    string    `json:"login"` // unique in the mesh; the policy names people by it
+	Login string `json:"login"` // the policy names people by it
+
+	// Former are logins that they had. Nobody else gets one: machines and policies
+	// may go on naming the person by it. With Login they are unique in the mesh.
+	Former []string `json:"former,omitempty"`
+
 	Name     string    `json:"name,omitempty"`
 	Groups   []string  `json:"groups,omitempty"` // as the policy writes them ("idp:Nurses"), sorted
 	Disabled bool      `json:"disabled,omitempty"`
@@ -35,13 +40,19 @@ func userID(issuer, subject string) string {
 // equal tells whether two say the same.
 func (u *User) equal(o *User) bool {
 	return u.ID == o.ID && u.Issuer == o.Issuer && u.Subject == o.Subject && u.Login == o.Login && u.Name == o.Name &&
-		slices.Equal(u.Groups, o.Groups) && u.Disabled == o.Disabled
+		slices.Equal(u.Groups, o.Groups) && slices.Equal(u.Former, o.Former) && u.Disabled == o.Disabled
 }
+
+// logins gives every login by which the person is known.
+func (u *User) logins() []string { return append(slices.Clone(u.Former), u.Login) }
+
+// called tells whether a login is the person's, in whatever case.
+func (u *User) called(login string) bool { return slices.Contains(u.logins(), strings.ToLower(login)) }
 
 // User gives the person with an id.
 func (s *State) User(id string) (*User, bool) { return s.users.Get(id) }
 
-// UserByLogin gives the person whom the policy names by a login, in whatever case.
+// UserByLogin gives the person who has or had a login, in whatever case.
 func (s *State) UserByLogin(login string) (*User, bool) {
 	id, ok := s.byLogin.Get(strings.ToLower(login))
 	if !ok {
@@ -82,7 +93,7 @@ func (s *State) MachinesOf(user string) (ids []string) {
 	}
 	for n := range s.Nodes() {
 		sits := func(one *Session) bool { return one.User == user }
-		if strings.ToLower(n.Owner()) == u.Login || slices.ContainsFunc(s.SessionsAt(n.ID), sits) {
+		if u.called(n.Owner()) || slices.ContainsFunc(s.SessionsAt(n.ID), sits) {
 			ids = append(ids, n.ID)
 		}
 	}
@@ -90,14 +101,15 @@ func (s *State) MachinesOf(user string) (ids []string) {
 }
 
 func (s *State) putUser(u *User) {
-	if old, known := s.users.Get(u.ID); known && old.Login != u.Login {
-		s.byLogin = s.byLogin.Without(old.Login)
-	}
 	s.users = s.users.With(u.ID, u)
-	s.byLogin = s.byLogin.With(u.Login, u.ID)
+	for _, login := range u.logins() {
+		s.byLogin = s.byLogin.With(login, u.ID)
+	}
 }
 
 func (s *State) dropUser(u *User) {
 	s.users = s.users.Without(u.ID)
-	s.byLogin = s.byLogin.Without(u.Login)
+	for _, login := range u.logins() {
+		s.byLogin = s.byLogin.Without(login)
+	}
 }

@@ -106,12 +106,13 @@ func CheckDomain(domain string) error {
 // obey (C0 and C1 controls) and what reorders or hides a line (format characters)
 // is not printable.
 func checkWord(what, text string) error {
-	odd := strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
-	if len(text) > maxWord || odd {
+	if len(text) > maxWord || strings.ContainsFunc(text, odd) {
 		return invalid(what, text, fmt.Sprintf("at most %d bytes of printable UTF-8", maxWord))
 	}
 	return nil
 }
+
+func odd(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 
 func checkUser(login string) error {
 	name, host, ok := strings.Cut(login, "@")
