@@ -17,6 +17,7 @@ func userCommands() *cli.Command {
 		{Name: "list", Usage: "everybody who signed in once, or was disabled", Action: with(listUsers)},
 		{Name: "disable", Usage: "shut a person out: sessions and live flows end, tokens are revoked, machines have no peers", ArgsUsage: "LOGIN", Action: with(disableUser)},
 		{Name: "enable", Usage: "take that back; the person signs in anew", ArgsUsage: "LOGIN", Action: with(enableUser)},
+		{Name: "forget", Usage: "drop who a person is: whoever the provider next calls by that login is them. For a provider that was replaced", ArgsUsage: "LOGIN", Action: with(forgetUser)},
 		{Name: "require-sign-in", Usage: "say whether people must be signed in for what the policy lets them do", ArgsUsage: "on|off", Action: with(requireSignIn)},
 	}}
 }
@@ -82,6 +83,22 @@ func enableUser(c *cli.Context, api *admin.Client) error {
 		return printJSON(resp.Msg)
 	}
 	fmt.Printf("%s is enabled, and has to sign in anew\n", resp.Msg.User.Login)
+	return nil
+}
+
+func forgetUser(c *cli.Context, api *admin.Client) error {
+	a, err := usage.Args(c, "LOGIN")
+	if err != nil {
+		return err
+	}
+	resp, err := api.ForgetUser(c.Context, connect.NewRequest(&admin.ForgetUserRequest{User: a[0]}))
+	if err != nil {
+		return err
+	}
+	if usage.WantsJSON(c) {
+		return printJSON(resp.Msg)
+	}
+	fmt.Printf("%s is forgotten, with %d sessions: whoever signs in by that login next is them\n", resp.Msg.User.Login, resp.Msg.Ended)
 	return nil
 }
 

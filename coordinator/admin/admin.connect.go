@@ -66,6 +66,8 @@ const (
 	AdminServiceDisableUserProcedure = "/cordon.admin.v1.AdminService/DisableUser"
 	// AdminServiceEnableUserProcedure is the fully-qualified name of the AdminService's EnableUser RPC.
 	AdminServiceEnableUserProcedure = "/cordon.admin.v1.AdminService/EnableUser"
+	// AdminServiceForgetUserProcedure is the fully-qualified name of the AdminService's ForgetUser RPC.
+	AdminServiceForgetUserProcedure = "/cordon.admin.v1.AdminService/ForgetUser"
 	// AdminServiceListSessionsProcedure is the fully-qualified name of the AdminService's ListSessions
 	// RPC.
 	AdminServiceListSessionsProcedure = "/cordon.admin.v1.AdminService/ListSessions"
@@ -127,6 +129,8 @@ type AdminServiceClient interface {
 	ListUsers(context.Context, *connect.Request[ListUsersRequest]) (*connect.Response[ListUsersResponse], error)
 	DisableUser(context.Context, *connect.Request[DisableUserRequest]) (*connect.Response[DisableUserResponse], error)
 	EnableUser(context.Context, *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error)
+	// ForgetUser drops all that is known of a person; their logins are free.
+	ForgetUser(context.Context, *connect.Request[ForgetUserRequest]) (*connect.Response[ForgetUserResponse], error)
 	ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error)
 	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
 	// RequireSignIn says whether people must be signed in for what the policy lets them do.
@@ -241,6 +245,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceEnableUserProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("EnableUser")),
+			connect.WithClientOptions(opts...),
+		),
+		forgetUser: connect.NewClient[ForgetUserRequest, ForgetUserResponse](
+			httpClient,
+			baseURL+AdminServiceForgetUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ForgetUser")),
 			connect.WithClientOptions(opts...),
 		),
 		listSessions: connect.NewClient[ListSessionsRequest, ListSessionsResponse](
@@ -364,6 +374,7 @@ type adminServiceClient struct {
 	listUsers      *connect.Client[ListUsersRequest, ListUsersResponse]
 	disableUser    *connect.Client[DisableUserRequest, DisableUserResponse]
 	enableUser     *connect.Client[EnableUserRequest, EnableUserResponse]
+	forgetUser     *connect.Client[ForgetUserRequest, ForgetUserResponse]
 	listSessions   *connect.Client[ListSessionsRequest, ListSessionsResponse]
 	endSession     *connect.Client[EndSessionRequest, EndSessionResponse]
 	requireSignIn  *connect.Client[RequireSignInRequest, RequireSignInResponse]
@@ -451,6 +462,11 @@ func (c *adminServiceClient) DisableUser(ctx context.Context, req *connect.Reque
 // EnableUser calls cordon.admin.v1.AdminService.EnableUser.
 func (c *adminServiceClient) EnableUser(ctx context.Context, req *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error) {
 	return c.enableUser.CallUnary(ctx, req)
+}
+
+// ForgetUser calls cordon.admin.v1.AdminService.ForgetUser.
+func (c *adminServiceClient) ForgetUser(ctx context.Context, req *connect.Request[ForgetUserRequest]) (*connect.Response[ForgetUserResponse], error) {
+	return c.forgetUser.CallUnary(ctx, req)
 }
 
 // ListSessions calls cordon.admin.v1.AdminService.ListSessions.
@@ -554,6 +570,8 @@ type AdminServiceHandler interface {
 	ListUsers(context.Context, *connect.Request[ListUsersRequest]) (*connect.Response[ListUsersResponse], error)
 	DisableUser(context.Context, *connect.Request[DisableUserRequest]) (*connect.Response[DisableUserResponse], error)
 	EnableUser(context.Context, *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error)
+	// ForgetUser drops all that is known of a person; their logins are free.
+	ForgetUser(context.Context, *connect.Request[ForgetUserRequest]) (*connect.Response[ForgetUserResponse], error)
 	ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error)
 	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
 	// RequireSignIn says whether people must be signed in for what the policy lets them do.
@@ -664,6 +682,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceEnableUserProcedure,
 		svc.EnableUser,
 		connect.WithSchema(adminServiceMethods.ByName("EnableUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceForgetUserHandler := connect.NewUnaryHandler(
+		AdminServiceForgetUserProcedure,
+		svc.ForgetUser,
+		connect.WithSchema(adminServiceMethods.ByName("ForgetUser")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceListSessionsHandler := connect.NewUnaryHandler(
@@ -798,6 +822,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceDisableUserHandler.ServeHTTP(w, r)
 		case AdminServiceEnableUserProcedure:
 			adminServiceEnableUserHandler.ServeHTTP(w, r)
+		case AdminServiceForgetUserProcedure:
+			adminServiceForgetUserHandler.ServeHTTP(w, r)
 		case AdminServiceListSessionsProcedure:
 			adminServiceListSessionsHandler.ServeHTTP(w, r)
 		case AdminServiceEndSessionProcedure:
@@ -895,6 +921,10 @@ func (UnimplementedAdminServiceHandler) DisableUser(context.Context, *connect.Re
 
 func (UnimplementedAdminServiceHandler) EnableUser(context.Context, *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.EnableUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ForgetUser(context.Context, *connect.Request[ForgetUserRequest]) (*connect.Response[ForgetUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ForgetUser is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error) {

@@ -51,6 +51,7 @@ func routes() map[string]Scope {
 		AdminServiceListUsersProcedure:      ScopeRead,
 		AdminServiceDisableUserProcedure:    ScopeUsers,
 		AdminServiceEnableUserProcedure:     ScopeUsers,
+		AdminServiceForgetUserProcedure:     ScopeUsers,
 		AdminServiceListSessionsProcedure:   ScopeRead,
 		AdminServiceEndSessionProcedure:     ScopeUsers,
 		AdminServiceRequireSignInProcedure:  ScopePolicy,

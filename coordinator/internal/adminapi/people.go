@@ -46,6 +46,15 @@ func (a *API) EnableUser(ctx context.Context, req *connect.Request[admin.EnableU
 	return connect.NewResponse(&admin.EnableUserResponse{User: userMessage(r.User)}), nil
 }
 
+// ForgetUser drops all that is known of a person.
+func (a *API) ForgetUser(ctx context.Context, req *connect.Request[admin.ForgetUserRequest]) (*connect.Response[admin.ForgetUserResponse], error) {
+	r, err := a.do(ctx, registry.ForgetUser{User: req.Msg.User})
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&admin.ForgetUserResponse{User: userMessage(r.User), Ended: uint32(r.Ended)}), nil
+}
+
 // ListSessions lists who is signed in where.
 func (a *API) ListSessions(_ context.Context, req *connect.Request[admin.ListSessionsRequest]) (*connect.Response[admin.ListSessionsResponse], error) {
 	state, out := a.Registry.Snapshot(), new(admin.ListSessionsResponse)
@@ -96,5 +105,5 @@ func (a *API) RequireSignIn(ctx context.Context, req *connect.Request[admin.Requ
 
 func userMessage(u *registry.User) *admin.User {
 	return &admin.User{Id: u.ID, Login: u.Login, Name: u.Name, Issuer: u.Issuer, Subject: u.Subject, Groups: u.Groups,
-		Disabled: u.Disabled, Created: seconds(u.Created)}
+		Former: u.Former, Disabled: u.Disabled, Created: seconds(u.Created)}
 }
