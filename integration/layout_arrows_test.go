@@ -91,6 +91,7 @@ func arrows() map[string]row {
 		plane + "/kernel":                   {may: may(plane, "acl", key), why: "the kernel judges by the same rules: no second source of them"},
 		plane + "/userspace":                {may: may(plane, "acl", "acl/filter", "acl/packet", key), tests: may("node/internal/transport", path), why: "takes any tun.Device and conn.Bind: knows neither netstack nor transport"},
 		"node/internal/engine":              {may: may("acl", wire, key, plane, "node/internal/stock"), tests: may("acl/filter"), why: "desired state to plane configuration, by interfaces of its own"},
+		"node/internal/stepup":              {may: may(local), why: "decides by what a person may see of the node, and by nothing else"},
 		"node/internal/stock":               {may: may(key), why: "a file of this machine's admin: what it may mean in a mesh is not its matter"},
 		"node/internal/policytime":          {why: "arithmetic on clocks, which every plane can be tested with"},
 		"node/internal/control":             {may: may("acl", wire, key, local, "node/internal/policytime"), why: "follows the coordinator; cannot reach the tunnels or their keys' use"},

@@ -22,8 +22,18 @@ type daemon Node
 
 var _ localapi.Daemon = (*daemon)(nil)
 
-// Status tells what the node is doing.
-func (d *daemon) Status(context.Context) (*local.Status, error) { return (*Node)(d).status() }
+// Status tells what the node is doing. A person who asks may be offered a sign-in.
+func (d *daemon) Status(ctx context.Context, r local.StatusRequest) (*local.Status, error) {
+	s, err := (*Node)(d).status()
+	if err != nil || !r.StepUp {
+		return s, err
+	}
+	_, m := (*Node)(d).current()
+	if m == nil || !m.stepUp(ctx, s) {
+		return s, nil
+	}
+	return (*Node)(d).status()
+}
 
 // Up joins or starts, and returns when the node runs or waits for approval.
 func (d *daemon) Up(ctx context.Context, r local.UpRequest) (*local.Status, error) {

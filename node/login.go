@@ -28,6 +28,10 @@ func (d *daemon) Login(ctx context.Context, r local.LoginRequest) (*local.Login,
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
+	return m.openLogin(ctx, r)
+}
+
+func (m *mesh) openLogin(ctx context.Context, r local.LoginRequest) (*local.Login, error) {
 	l, err := m.follower.BeginLogin(ctx, r.DeviceCode, r.Afresh)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/plane/userspace"
 	"github.com/cordonmesh/cordon/node/internal/portmap"
 	"github.com/cordonmesh/cordon/node/internal/relays"
+	"github.com/cordonmesh/cordon/node/internal/stepup"
 	"github.com/cordonmesh/cordon/node/internal/transport"
 	"github.com/cordonmesh/cordon/node/local"
 )
@@ -41,6 +42,7 @@ type mesh struct {
 	site      chan struct{} // whether we are on a gateway's site is to be asked again
 	engine    *engine.Engine
 	follower  *control.Follower
+	stepUps   *stepup.Opener
 	names     names
 	plane     planeSlot
 	enforced  chan struct{} // closed when the first map is enforced
@@ -69,6 +71,7 @@ type mesh struct {
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), site: make(chan struct{}, 1), greetings: newGreetings(),
 		hints: control.Hints{}, warnings: map[string]string{}}
+	m.stepUps = m.newStepUps()
 	var err error
 	if m.names, err = newNames(n.cfg, id); err != nil {
 		return nil, err
@@ -135,6 +138,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	g.Go(func() error { return m.greet(ctx) })
 	g.Go(func() error { return m.world.run(ctx, m.networkChanged) })
 	g.Go(func() error { return m.follower.Run(ctx) })
+	g.Go(func() error { return m.stepUps.Run(ctx) })
 	g.Go(func() error { return m.names.run(ctx) })
 	g.Go(func() error { return m.stayOnSite(ctx) })
 	return g.Wait()

@@ -7,7 +7,22 @@ import (
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/plane"
 )
+
+// needed gives the facts for want of which the plane would refuse, now, a flow to
+// where a refused packet was going. The packet may have been an answer in a flow that
+// a peer began and whose right has ended: where that was going nothing was wanted.
+// The caller holds m.mu.
+func (m *mesh) needed(r plane.Refusal) []string {
+	p := m.plane.now.Load()
+	if p == nil || r.Verdict.Reason != acl.FactEnded {
+		return nil
+	}
+	q := plane.Question{Direction: r.Direction, Src: r.Src.Addr(), Dst: r.Dst.Addr(), Protocol: r.Protocol, Port: r.Dst.Port()}
+	v, _ := p.Explain(q)
+	return lacking(m.state, q.Direction == plane.Out, v, q.Src, q.Dst, m.node.clock.Human())
+}
 
 // lacking gives the facts that a flow's source does not have at a moment, and that
 // the rule needs which would else permit the flow. The verdict's rule may be many

@@ -98,7 +98,7 @@ func (m *mesh) describePlane(s *local.Status) {
 	m.describeStock(s, byID)
 	slices.SortFunc(s.Peers, func(a, b local.Peer) int { return cmp.Compare(a.Name, b.Name) })
 	for _, r := range stats.Refusals {
-		s.Refusals = append(s.Refusals, m.refusal(r))
+		s.Refusals = append(s.Refusals, refusal(r, m.needed(r)))
 	}
 	for _, e := range stats.Endings {
 		s.Endings = append(s.Endings, ending(e))
@@ -119,11 +119,10 @@ func peerStatus(p wire.PeerRecord, path transport.PathInfo, stats plane.PeerStat
 	return out
 }
 
-func (m *mesh) refusal(r plane.Refusal) local.Refusal {
+func refusal(r plane.Refusal, needs []string) local.Refusal {
 	return local.Refusal{
 		Time: r.Last, Outbound: r.Direction == plane.Out, Src: r.Src, Dst: r.Dst, Protocol: protocolText(r.Protocol),
-		Reason: r.Verdict.Reason.String(), Rule: string(r.Verdict.Rule), Until: r.Until, Count: r.Count,
-		Needs: lacking(m.state, r.Direction == plane.Out, r.Verdict, r.Src.Addr(), r.Dst.Addr(), m.node.clock.Human()),
+		Reason: r.Verdict.Reason.String(), Rule: string(r.Verdict.Rule), Until: r.Until, Count: r.Count, Needs: needs,
 	}
 }
 

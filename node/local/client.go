@@ -62,6 +62,11 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return call[Status](ctx, c, PathStatus, struct{}{})
 }
 
+// StatusFor asks the same on somebody's behalf.
+func (c *Client) StatusFor(ctx context.Context, r StatusRequest) (*Status, error) {
+	return call[Status](ctx, c, PathStatus, r)
+}
+
 // Up joins a mesh or starts again; it returns when the node runs, is pending,
 // or could not be enrolled.
 func (c *Client) Up(ctx context.Context, r UpRequest) (*Status, error) {

@@ -2,12 +2,30 @@ package local
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
 // FactSignedIn names, among what a rule needs, that a person is signed in at the
 // source.
 const FactSignedIn = "signed-in"
+
+// StepsUp tells whether a sign-in here can give all that is missing, and whether the
+// person has to prove anew who they are for it.
+func (r Refusal) StepsUp() (afresh, yes bool) {
+	for _, need := range r.Needs {
+		switch kind, _, _ := strings.Cut(need, ":"); kind {
+		case FactSignedIn:
+			yes = true
+		case "mfa":
+			afresh, yes = true, true
+		case "person": // whoever of those signs in is one
+		default:
+			return false, false
+		}
+	}
+	return afresh, yes && r.Outbound
+}
 
 // Session is a person who signed in at this machine.
 type Session struct {
@@ -26,6 +44,14 @@ type SessionsResponse struct {
 	SignIn    bool      `json:"signIn"`              // what people may, they may only while signed in
 	SignedOut bool      `json:"signedOut,omitempty"` // that is so, this is a person's machine, and nobody is
 	Sessions  []Session `json:"sessions"`
+}
+
+// StatusRequest asks what the daemon is doing.
+type StatusRequest struct {
+	// StepUp says that a person reads the answer who can sign in: if this machine was
+	// refused a flow in the last minute for want of what a sign-in gives, and none is
+	// under way, the daemon opens one, and the answer shows it.
+	StepUp bool `json:"stepUp,omitempty"`
 }
 
 // LoginRequest opens a sign-in.

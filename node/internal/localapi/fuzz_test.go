@@ -19,7 +19,7 @@ import (
 // tally notes what the daemon was asked for, and answers little.
 type tally struct{ used, changed int }
 
-func (d *tally) Status(context.Context) (*local.Status, error) {
+func (d *tally) Status(context.Context, local.StatusRequest) (*local.Status, error) {
 	d.used++
 	return &local.Status{State: local.StateRunning}, nil
 }

@@ -23,7 +23,7 @@ import (
 
 // Daemon is what the socket's callers can ask for. Its errors are shown to them.
 type Daemon interface {
-	Status(context.Context) (*local.Status, error)
+	Status(context.Context, local.StatusRequest) (*local.Status, error)
 	Up(context.Context, local.UpRequest) (*local.Status, error)
 	Down(context.Context) (*local.Status, error)
 	Ping(context.Context, local.PingRequest) (*local.PingResponse, error)
@@ -133,7 +133,7 @@ func serve(ctx context.Context, l net.Listener, d Daemon, log *slog.Logger, role
 
 func handler(d Daemon, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
-	handle(mux, local.PathStatus, func(ctx context.Context, _ struct{}) (*local.Status, error) { return d.Status(ctx) })
+	handle(mux, local.PathStatus, d.Status)
 	handle(mux, local.PathDown, func(ctx context.Context, _ struct{}) (*local.Status, error) { return d.Down(ctx) })
 	handle(mux, local.PathUp, d.Up)
 	handle(mux, local.PathPing, d.Ping)

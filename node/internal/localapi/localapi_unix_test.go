@@ -48,7 +48,7 @@ func walkAsCaller(socket string) {
 
 type fakeDaemon struct{ calls []string }
 
-func (f *fakeDaemon) Status(context.Context) (*local.Status, error) {
+func (f *fakeDaemon) Status(context.Context, local.StatusRequest) (*local.Status, error) {
 	f.calls = append(f.calls, "status")
 	return &local.Status{State: local.StateRunning}, nil
 }

@@ -1,0 +1,43 @@
+package stepup_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/node/internal/stepup"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+func TestWanted(t *testing.T) {
+	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
+	own, behind := netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("10.99.0.7")
+	refused := func(from netip.Addr, ago time.Duration, needs ...string) local.Refusal {
+		return local.Refusal{Outbound: true, Src: netip.AddrPortFrom(from, 40000), Time: now.Add(-ago), Needs: needs}
+	}
+	inbound := refused(own, 0, local.FactSignedIn)
+	inbound.Outbound = false
+	for _, c := range []struct {
+		name        string
+		all         []local.Refusal
+		afresh, yes bool
+	}{
+		{"nothing was refused", nil, false, false},
+		{"nobody is signed in", []local.Refusal{refused(own, 0, local.FactSignedIn)}, false, true},
+		{"the proof is too old", []local.Refusal{refused(own, time.Minute, "mfa:within=1h0m0s")}, true, true},
+		{"any proof", []local.Refusal{refused(own, 0, "mfa")}, true, true},
+		{"both, in two flows", []local.Refusal{refused(own, 0, "mfa"), refused(own, 0, local.FactSignedIn)}, true, true},
+		{"a person of some kind", []local.Refusal{refused(own, 0, "person:group:icu", local.FactSignedIn)}, false, true},
+		{"no rule", []local.Refusal{refused(own, 0)}, false, false},
+		{"long ago", []local.Refusal{refused(own, time.Minute+time.Second, "mfa")}, false, false},
+		{"from behind this gateway", []local.Refusal{refused(behind, 0, "mfa")}, false, false},
+		{"from a peer", []local.Refusal{inbound}, false, false},
+		{"more than a sign-in gives", []local.Refusal{refused(own, 0, "mfa", "approval:r1")}, false, false},
+		{"a fact of like name", []local.Refusal{refused(own, 0, "mfas"), refused(own, 0, "signed-in-twice")}, false, false},
+	} {
+		afresh, yes := stepup.Wanted(&local.Status{Addresses: []netip.Addr{own}, Refusals: c.all}, now)
+		if afresh != c.afresh || yes != c.yes {
+			t.Errorf("%s: afresh %v, wanted %v", c.name, afresh, yes)
+		}
+	}
+}

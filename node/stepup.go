@@ -1,0 +1,49 @@
+package node
+
+import (
+	"context"
+
+	"github.com/cordonmesh/cordon/node/internal/stepup"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+func (m *mesh) newStepUps() *stepup.Opener {
+	return stepup.New(stepup.Options{Begin: m.beginStepUp, Await: m.awaitStepUp, Log: m.log})
+}
+
+// stepUp opens a sign-in if one gives what a flow was refused for, and tells whether
+// it may have. One that a person began is the one: a second link beside it would
+// only confuse them.
+func (m *mesh) stepUp(ctx context.Context, s *local.Status) bool {
+	if s.Login != nil || !s.Coordinator.Connected {
+		return false
+	}
+	afresh, wanted := stepup.Wanted(s, m.node.clock.Now())
+	if wanted {
+		m.stepUps.Offer(ctx, afresh)
+	}
+	return wanted
+}
+
+func (m *mesh) beginStepUp(ctx context.Context, afresh bool) (string, error) {
+	l, err := m.openLogin(ctx, local.LoginRequest{Afresh: afresh})
+	if err != nil {
+		return "", err
+	}
+	return l.ID, nil
+}
+
+// awaitStepUp sees a sign-in end that nobody else waits for. The map brings what it
+// gave, and with that the flow opens.
+func (m *mesh) awaitStepUp(ctx context.Context, id string) {
+	o, err := m.follower.AwaitLogin(ctx, id)
+	if ctx.Err() != nil && err != nil {
+		return
+	}
+	m.loginEnded(id)
+	if err != nil {
+		m.log.Warn("the end of a sign-in could not be heard", "error", err)
+		return
+	}
+	m.log.Info("a sign-in ended", "how", o.State, "reason", o.Reason, "user", o.Session.User, "until", o.Session.Until)
+}
