@@ -28,6 +28,7 @@ func arrows() map[string]row {
 		plane, local     = "node/internal/plane", "node/local"
 		usage            = "cmd/internal/usage"
 		memory, editor   = "cmd/internal/memory", "cmd/internal/editor"
+		desktop          = "cmd/internal/desktop"
 		path, relay      = "node/internal/path", "node/relay"
 	)
 	return map[string]row{
@@ -106,9 +107,10 @@ func arrows() map[string]row {
 		"node/internal/osnet/...":           {may: may("node/internal/osnet"), why: "addresses and routes of one operating system"},
 		"node":                              {may: may("acl/...", "node/...", wire, key, "netstack"), why: "it assembles the agent; the insides of a coordinator are not its business"},
 		usage:                               {why: "what command lines have in common knows no program's commands"},
+		desktop:                             {why: "shows what it is given, and knows nothing of what that means"},
 		memory:                              {why: "what keeps a program small knows nothing of what it does"},
 		editor:                              {why: "runs what a person's own environment names, on a path of its own choice: it knows nothing that others chose"},
-		"cmd/cordon":                        {may: may("node", local, key, usage, memory), why: "flags and wiring: public doors only"},
+		"cmd/cordon":                        {may: may("node", local, key, usage, memory, desktop), why: "flags and wiring: public doors only"},
 		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
 		"cmd/cordon-relay":                  {may: may(relay, relay+"/server", key, usage), why: "flags and wiring: public doors only"},
 		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", "acl/migrate", usage, editor), why: "flags and wiring: public doors only"},
@@ -129,7 +131,7 @@ func outside() map[string]row {
 			why: "another engine may take its place one day"},
 		"gvisor.dev/gvisor":          {may: may("netstack"), why: "one stack, behind one tun.Device"},
 		"github.com/miekg/dns":       {may: may("node/internal/dns", "integration/..."), why: "names from outside stay behind one reader of them"},
-		"github.com/godbus/dbus":     {may: may("node/internal/dns", "integration/lab/resolvedtest"), why: "the bus carries what other programs say: one package listens"},
+		"github.com/godbus/dbus":     {may: may("node/internal/dns", "cmd/internal/desktop", "integration/lab/resolvedtest"), why: "a bus carries what other programs say: one package listens on each"},
 		"github.com/huin/goupnp":     {may: may("node/internal/portmap"), why: "only behind a client that speaks to nobody but the gateway"},
 		"modernc.org/sqlite":         {may: may("coordinator/internal/store/sqlite"), why: "the database stays behind the journal"},
 		"github.com/coreos/go-oidc":  {may: may("coordinator/internal/auth/oidc"), why: "its errors hold what a provider sent: one package reads them, and tells less"},

@@ -4,38 +4,68 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cordonmesh/cordon/node/local"
 )
 
+const (
+	warnBefore = 10 * time.Minute // an end: time to sign in again
+	lastCall   = 2 * time.Minute  // time to save one's work
+)
+
+// warning says of one thing when it ends.
+type warning struct {
+	what string // that ends; no moment: a clock may move the end a little
+	at   time.Time
+	text string
+}
+
+// stage is 0 while an end is far, 1 from ten minutes before it, 2 from two.
+func (w warning) stage(now time.Time) int {
+	switch d := w.at.Sub(now); {
+	case d <= lastCall:
+		return 2
+	case d <= warnBefore:
+		return 1
+	}
+	return 0
+}
+
+// policyNow is by which clock things end.
+func policyNow(s *local.Status) time.Time {
+	if s.Map.PolicyTime.IsZero() {
+		return time.Now()
+	}
+	return s.Map.PolicyTime
+}
+
 // endings warns of sessions that end soon, and of open flows that lose their right
 // soon, or have and go on for a while: there is time to sign in again, or to save
 // one's work.
-func endings(s *local.Status) string {
-	now := s.Map.PolicyTime
-	if now.IsZero() {
-		now = time.Now()
-	}
-	var out strings.Builder
-	out.WriteString(sessionEndings(s, now))
+func endings(s *local.Status) (out []warning) {
+	now := policyNow(s)
+	out = sessionEndings(s, now)
 	for _, e := range s.Endings {
-		what := fmt.Sprintf("%s %s", e.Protocol, whither(s, e))
-		if e.Rule != "" {
-			what += " (rule " + e.Rule + ")"
-		}
-		open := "what is open goes on until " + e.Cut.Local().Format("15:04")
-		switch {
-		case e.End.IsZero():
-			fmt.Fprintf(&out, "has ended: %s, %s\n", visible(what), open)
-		case e.Cut.After(e.End):
-			fmt.Fprintf(&out, "ends in %s: %s, then %s\n", left(e.End.Sub(now)), visible(what), open)
-		default:
-			fmt.Fprintf(&out, "ends in %s: %s\n", left(e.End.Sub(now)), visible(what))
-		}
+		out = append(out, flowEnding(s, e, now))
 	}
-	return out.String()
+	return out
+}
+
+func flowEnding(s *local.Status, e local.Ending, now time.Time) warning {
+	what := fmt.Sprintf("%s %s", e.Protocol, whither(s, e))
+	if e.Rule != "" {
+		what += " (rule " + e.Rule + ")"
+	}
+	what = visible(what)
+	open := "what is open goes on until " + e.Cut.Local().Format("15:04")
+	switch {
+	case e.End.IsZero():
+		return warning{"cut " + what, e.Cut, fmt.Sprintf("has ended: %s, %s", what, open)}
+	case e.Cut.After(e.End):
+		return warning{"end " + what, e.End, fmt.Sprintf("ends in %s: %s, then %s", left(e.End.Sub(now)), what, open)}
+	}
+	return warning{"end " + what, e.End, fmt.Sprintf("ends in %s: %s", left(e.End.Sub(now)), what)}
 }
 
 // whither names the far end of an ending flow, as people know it.

@@ -25,10 +25,18 @@ func TestStatusWarnsOfWhatEnds(t *testing.T) {
 ends in 4 min: tcp 10.0.0.9:104 (rule a?b), then what is open goes on until 14:34
 has ended: icmp 100.64.0.9 from ward, what is open goes on until 14:05
 `
-	if got := endings(s); got != want {
+	if got := endingsText(s); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	if got := endings(&local.Status{}); got != "" {
+	if got := endingsText(&local.Status{}); got != "" {
 		t.Errorf("nothing ends, and it says %q", got)
 	}
+}
+
+// endingsText is what status prints of them.
+func endingsText(s *local.Status) (text string) {
+	for _, w := range endings(s) {
+		text += w.text + "\n"
+	}
+	return text
 }

@@ -30,7 +30,10 @@ func app() *cli.App {
 				&cli.StringFlag{Name: "name", Usage: "`NAME` of this machine in the mesh (default: its host name)"},
 			}},
 			{Name: "down", Usage: "stop tunnels; the identity stays", Action: down},
-			{Name: "status", Usage: "what the daemon is doing", Action: status},
+			{Name: "status", Usage: "what the daemon is doing", Action: status, Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "watch", Usage: "go on, and print it again when it changes and ten and two minutes before something ends; with --json an object a line"},
+				&cli.BoolFlag{Name: "notify", Usage: "with --watch: tell your desktop too of what ends, and of a sign-in that you are asked for"},
+			}},
 		}, sessionCommands(), []*cli.Command{
 			{Name: "ping", Usage: "probe the path to a peer", ArgsUsage: "PEER", Action: ping, Flags: []cli.Flag{
 				&cli.IntFlag{Name: "count", Usage: "how often", Value: 3},

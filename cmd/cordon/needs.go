@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/node/local"
@@ -26,4 +28,24 @@ func remedy(needs []string, outbound bool) string {
 		}
 	}
 	return visible(strings.Join(out, "; "))
+}
+
+// wayOn says what to do about a refusal: open the link of the sign-in under way, if
+// one opens that flow.
+func wayOn(s *local.Status, r local.Refusal) string {
+	if !opens(s, r) {
+		return remedy(r.Needs, r.Outbound)
+	}
+	text := fmt.Sprintf("it needs %s: to go on, open %s", strings.Join(r.Needs, " and "), s.Login.URL)
+	if s.Login.Code != "" {
+		text += " (code " + s.Login.Code + ")"
+	}
+	return visible(text)
+}
+
+// opens tells whether the sign-in under way gives what this machine itself was
+// refused for: what it forwards for others is no person's here.
+func opens(s *local.Status, r local.Refusal) bool {
+	_, steps := r.StepsUp()
+	return steps && s.Login != nil && slices.Contains(s.Addresses, r.Src.Addr())
 }

@@ -15,11 +15,6 @@ import (
 	"github.com/cordonmesh/cordon/node/local"
 )
 
-const (
-	warnBefore = 10 * time.Minute // a session's end: time to sign in again
-	lastCall   = 2 * time.Minute  // time to save one's work
-)
-
 func sessionCommands() []*cli.Command {
 	return []*cli.Command{
 		{Name: "login", Usage: "sign in at this machine: prints the address for a browser, here or on a phone, and waits until that is done", Action: login, Flags: []cli.Flag{
@@ -137,7 +132,7 @@ func people(s *local.Status) string {
 }
 
 // sessionEndings warns of people whose last session here ends soon.
-func sessionEndings(s *local.Status, now time.Time) string {
+func sessionEndings(s *local.Status, now time.Time) (out []warning) {
 	last := map[string]local.Session{}
 	var users []string
 	for _, one := range live(s.Sessions) {
@@ -148,14 +143,18 @@ func sessionEndings(s *local.Status, now time.Time) string {
 			last[one.User] = one
 		}
 	}
-	var out strings.Builder
 	for _, user := range users {
-		switch d := last[user].Until.Sub(now); {
-		case d <= lastCall:
-			fmt.Fprintf(&out, "ends in %s: the session of %s, and what is open by it: save your work, then `cordon login`\n", left(d), visible(user))
-		case d <= warnBefore:
-			fmt.Fprintf(&out, "ends in %s: the session of %s: `cordon login` before that, and nothing is cut off\n", left(d), visible(user))
+		w := warning{what: "session " + last[user].ID, at: last[user].Until}
+		in, who := left(w.at.Sub(now)), visible(user)
+		switch w.stage(now) {
+		case 2:
+			w.text = fmt.Sprintf("ends in %s: the session of %s, and what is open by it: save your work, then `cordon login`", in, who)
+		case 1:
+			w.text = fmt.Sprintf("ends in %s: the session of %s: `cordon login` before that, and nothing is cut off", in, who)
+		default:
+			continue
 		}
+		out = append(out, w)
 	}
-	return out.String()
+	return out
 }

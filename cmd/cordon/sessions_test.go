@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,8 @@ import (
 type desk struct {
 	socket  string
 	answers map[string]any // by path; a *local.Problem is a refusal, a func() is called and nothing answered
+
+	answer func() any // to everything, if it is set
 
 	mu    sync.Mutex
 	asked []string
@@ -47,6 +50,9 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	d.asked = append(d.asked, r.URL.Path+" "+string(body))
 	answer := d.answers[r.URL.Path]
+	if d.answer != nil {
+		answer = d.answer()
+	}
 	d.mu.Unlock()
 	if wait, ok := answer.(func()); ok {
 		wait()
@@ -282,7 +288,7 @@ func TestSessionEndings(t *testing.T) {
 		{"signed in anew", []local.Session{ends("ada", time.Minute), ends("ada", 8*time.Hour)}, ""},
 		{"two people", []local.Session{ends("bo", 5*time.Minute), ends("ada", 8*time.Hour)}, "ends in 5 min: the session of bo: `cordon login` before that, and nothing is cut off\n"},
 	} {
-		if got := endings(&local.Status{Map: local.MapStatus{PolicyTime: now}, Sessions: c.all}); got != c.want {
+		if got := endingsText(&local.Status{Map: local.MapStatus{PolicyTime: now}, Sessions: c.all}); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
@@ -306,6 +312,28 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s%s", want, out, errs)
 		}
+	}
+	own := netip.MustParseAddr("100.64.0.1")
+	s.Addresses, s.Login = []netip.Addr{own}, &local.Login{ID: "l1", URL: "https://c.example/login/l1", Code: "WDJB-MJHT", Until: at(time.Minute)}
+	s.Refusals = []local.Refusal{
+		{Outbound: true, Src: netip.AddrPortFrom(own, 1), Reason: "ended", Rule: "web", Needs: []string{"mfa:within=1h0m0s", local.FactSignedIn}},
+		{Outbound: true, Src: netip.MustParseAddrPort("10.0.0.7:1"), Reason: "ended", Rule: "behind", Needs: []string{local.FactSignedIn}},
+		{Outbound: true, Src: netip.AddrPortFrom(own, 1), Reason: "ended", Rule: "more", Needs: []string{"posture:x", local.FactSignedIn}},
+	}
+	d.answers[local.PathStatus] = s
+	d.said()
+	_, out, errs = d.run(t, "status")
+	for _, want := range []string{
+		"ended (rule web): it needs mfa:within=1h0m0s and signed-in: to go on, open https://c.example/login/l1 (code WDJB-MJHT)\n",
+		"ended (rule behind): sign in first: `cordon login`\n",
+		"ended (rule more): it needs posture:x; sign in first: `cordon login`\n",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s%s", want, out, errs)
+		}
+	}
+	if got := d.said(); got != `/v1/status {"stepUp":true}` {
+		t.Errorf("asked %s", got)
 	}
 	e := local.ExplainResponse{Outbound: true, Reason: "a login or fact has ended", Rule: "web", Src: "this node", Dst: "ehr", Needs: []string{local.FactSignedIn}}
 	d.answers[local.PathExplain] = e

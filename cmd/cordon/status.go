@@ -19,13 +19,23 @@ import (
 func status(c *cli.Context) error {
 	api := daemon(c)
 	defer api.Close()
-	s, err := api.Status(c.Context)
+	switch {
+	case c.Bool("watch"):
+		return watch(c, api)
+	case c.Bool("notify"):
+		return errors.New("--notify tells of changes: it goes with --watch")
+	}
+	s, err := api.StatusFor(c.Context, local.StatusRequest{StepUp: true})
 	if err != nil {
 		return err
 	}
 	if usage.WantsJSON(c) {
 		return usage.PrintJSON(s)
 	}
+	return printAll(s)
+}
+
+func printAll(s *local.Status) error {
 	if err := printStatus(s); err != nil {
 		return err
 	}
@@ -70,8 +80,10 @@ func printStatus(s *local.Status) error {
 		fmt.Printf("gateway for %s: %s\n", r.Prefix, state)
 	}
 	printRelays(s.Relays)
-	fmt.Print(endings(s))
-	return errors.Join(printPeers(s.Peers), printStock(s.StockPeers), printRefusals(s.Refusals))
+	for _, w := range endings(s) {
+		fmt.Println(w.text)
+	}
+	return errors.Join(printPeers(s.Peers), printStock(s.StockPeers), printRefusals(s))
 }
 
 func printCoordinator(s *local.Status) {
@@ -180,13 +192,13 @@ func printPeers(peers []local.Peer) error {
 	return w.Flush()
 }
 
-func printRefusals(refusals []local.Refusal) error {
-	if len(refusals) == 0 {
+func printRefusals(s *local.Status) error {
+	if len(s.Refusals) == 0 {
 		return nil
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "\nREFUSED\tFROM\tTO\tPROTOCOL\tTIMES\tWHY")
-	for _, r := range refusals {
+	for _, r := range s.Refusals {
 		direction := "in"
 		if r.Outbound {
 			direction = "out"
@@ -196,7 +208,7 @@ func printRefusals(refusals []local.Refusal) error {
 			why += " (rule " + r.Rule + ")"
 		}
 		why += untilText(r.Until)
-		if what := remedy(r.Needs, r.Outbound); what != "" {
+		if what := wayOn(s, r); what != "" {
 			why += ": " + what
 		}
 		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%d\t%s\n", direction, ago(r.Time), r.Src, r.Dst, r.Protocol, r.Count, visible(why))
