@@ -185,8 +185,9 @@ func (a *assembly) openRelay() (err error) {
 
 // admitToRelay asks what no ticket can say: whether the node is still in the mesh.
 func (a *assembly) admitToRelay(p wire.RelayPermit) error {
-	if n, ok := a.registry.Snapshot().NodeByKey(p.Node); !ok || !n.Approved {
-		return errors.New("it is not in the mesh, or waits for approval")
+	state := a.registry.Snapshot()
+	if n, ok := state.NodeByKey(p.Node); !ok || !state.Admitted(n) {
+		return errors.New("it is not in the mesh, waits for approval, or its owner is disabled")
 	}
 	return nil
 }
@@ -229,6 +230,9 @@ func (a *assembly) dropRemoved(since uint64) uint64 {
 		for _, r := range state.Revocations() {
 			a.relay.Drop(r.Key, why)
 		}
+		for n := range state.Nodes() {
+			a.dropShutOut(state, n)
+		}
 		return state.Revision
 	}
 	for _, e := range entries {
@@ -237,10 +241,23 @@ func (a *assembly) dropRemoved(since uint64) uint64 {
 			a.relay.Drop(v.Revocation.Key, why)
 		case registry.RevocationTaken:
 			a.relay.Drop(v.Revocation.Key, why)
+		case registry.UserPut:
+			for _, id := range state.MachinesOf(v.User.ID) {
+				if n, ok := state.Node(id); ok {
+					a.dropShutOut(state, n)
+				}
+			}
 		}
 	}
 	if n := len(entries); n > 0 {
 		return entries[n-1].Revision
 	}
 	return since
+}
+
+// dropShutOut ends a node's connection to the relay if it may have no peers.
+func (a *assembly) dropShutOut(state *registry.State, n *registry.Node) {
+	if !state.Admitted(n) {
+		a.relay.Drop(n.Key, "this node has no peers: it waits for approval, or its owner is disabled")
+	}
 }

@@ -230,9 +230,11 @@ func (b *book) of(n Node) []selector {
 			}
 		}
 	case n.User != "":
-		_, domain, _ := strings.Cut(n.User, "@")
-		all = append(append(all, b.member), b.byLogin[n.User]...)
-		all = append(append(all, idOf(b.byDomain, domain), idOf(b.byRole, n.Role)), b.byLogin[n.UserName+"@"]...)
+		all = append(append(all, b.member, idOf(b.byRole, n.Role)), b.byLogin[n.UserName+"@"]...)
+		for login := range n.logins() {
+			_, domain, _ := strings.Cut(login, "@")
+			all = append(append(all, idOf(b.byDomain, domain)), b.byLogin[login]...)
+		}
 		for _, group := range n.Groups {
 			all = append(all, b.byGroup[group]...)
 		}

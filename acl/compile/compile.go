@@ -50,6 +50,7 @@ type Node struct {
 	Addrs  []netip.Addr
 	Routes []netip.Prefix // approved ones only
 
+	Also     []string       // other logins by which the policy may name the owner
 	UserName string         // the owner's name, for policies that write NAME@
 	Role     string         // the owner's role: "admin"
 	Groups   []string       // the owner's groups at an identity provider: "scim:Nurses"

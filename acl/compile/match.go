@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -51,7 +52,9 @@ func (m *Mesh) personPicker(s policy.Selector) func(*Node) bool {
 		return func(n *Node) bool { return "autogroup:"+n.Role == s.Name }
 	case policy.Domain:
 		_, domain, _ := strings.Cut(s.Name, "@")
-		return func(n *Node) bool { return strings.HasSuffix(n.User, "@"+domain) }
+		return func(n *Node) bool {
+			return n.isCalled(func(login string) bool { return strings.HasSuffix(login, "@"+domain) })
+		}
 	case policy.Group:
 		members := make(map[string]bool)
 		logins, _ := m.pol.Group(s.Name)
@@ -60,14 +63,34 @@ func (m *Mesh) personPicker(s policy.Selector) func(*Node) bool {
 		}
 		group := func(g string) bool { return g == s.Name || members[g] }
 		return func(n *Node) bool {
-			return members[n.User] || members[n.UserName+"@"] || slices.ContainsFunc(n.Groups, group)
+			return n.isCalled(func(login string) bool { return members[login] }) || members[n.UserName+"@"] || slices.ContainsFunc(n.Groups, group)
 		}
 	}
 	return func(*Node) bool { return false }
 }
 
 // is tells whether a login, or a name with a bare @ behind it, is a node's owner.
-func is(n *Node, login string) bool { return login == n.User || login == n.UserName+"@" }
+func is(n *Node, login string) bool {
+	return login == n.UserName+"@" || n.isCalled(func(own string) bool { return own == login })
+}
+
+// logins gives every login by which the policy may name the owner.
+func (n *Node) logins() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(n.User) {
+			return
+		}
+		for _, login := range n.Also {
+			if !yield(login) {
+				return
+			}
+		}
+	}
+}
+
+func (n *Node) isCalled(by func(login string) bool) bool {
+	return by(n.User) || slices.ContainsFunc(n.Also, by)
+}
 
 // OwnsTag tells whether the policy lets somebody put a tag on a node: a person
 // (a Node with a User alone), or a tagged node. Nobody owns an unknown tag.

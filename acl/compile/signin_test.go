@@ -72,3 +72,24 @@ func TestWhoIsSupposedIsSignedIn(t *testing.T) {
 		t.Error("supposed, and not signed in")
 	}
 }
+
+// A person is who they are by each of their logins: what is forbidden to one of them is
+// forbidden to the person, at their own machine and at a shared one.
+func TestEachOfAPersonsLoginsCounts(t *testing.T) {
+	for _, name := range []string{"ada@h", "ada.b@h", "user:*@old.h"} {
+		m := waived(t, "", `"grants": [{"src": ["autogroup:member", "tag:cart"], "dst": ["tag:ehr"], "ip": ["*"]}, {"src": ["ben@h"], "srcDevice": ["tag:cart"], "dst": ["tag:ehr"], "ip": ["*"]}],
+ "forbid": [{"src": ["`+name+`"], "dst": ["tag:ehr"], "ip": ["*"]}]`)
+		n := bedNode(1, "ada.b@h")
+		n.Also = []string{"ada@h", "ada@old.h"}
+		m.Put(n)
+		cart := bedNode(2, "tag:cart")
+		e := compile.Evidence{Person: compile.Node{User: n.User, Also: n.Also}, Presence: &compile.Presence{Until: compile.Forever()}}
+		cart.Facts = m.FactsOf(&e, wardStart())
+		m.Put(cart)
+		for _, src := range []int{1, 2} {
+			if opensTCP(m, bedAddr(src).String(), "100.64.0.3") {
+				t.Errorf("forbidden to %s, and open from %d", name, src)
+			}
+		}
+	}
+}

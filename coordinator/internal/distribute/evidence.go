@@ -20,29 +20,41 @@ func evidenceOf(state *registry.State, n *registry.Node) compile.Evidence {
 			attest(&e, s)
 			e.Presence.Idle = weighedAt(state, n).Sub(s.Heard) // nodes do not tell yet when somebody last did something
 			if n.Owner() == "" {
-				e.Person = compile.Node{User: u.Login, Groups: u.Groups}
+				e.Person = compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
 			}
 		}
 	}
-	login := n.Owner()
-	if login == "" {
-		login = e.Person.User
+	on := compiledOwner(state, n)
+	if on.User == "" {
+		on = e.Person
 	}
 	for roster, people := range state.Observed().Duty {
-		if until, ok := people[login]; ok && login != "" {
-			e.OnDuty[roster] = until
+		for _, login := range append(slices.Clone(on.Also), on.User) {
+			if until, ok := people[login]; ok && until.After(e.OnDuty[roster]) {
+				e.OnDuty[roster] = until
+			}
 		}
 	}
 	return e
 }
 
-// attest adds what a session proves. Every proof that was given in it counts as
-// long as it goes on.
+// compiledOwner gives a node with who owns it: by the login that they have now, and
+// those that they had.
+func compiledOwner(state *registry.State, n *registry.Node) compile.Node {
+	node := CompileNode(n)
+	if u, ok := state.UserByLogin(n.Owner()); ok {
+		node.User, node.Also, node.Groups = u.Login, slices.Concat(node.Also, u.Former), u.Groups
+	}
+	return node
+}
+
+// attest adds what a session proves. Every proof that was given in it counts, as
+// long as a session that began with it would go on: a weaker one prolongs none.
 func attest(e *compile.Evidence, s *registry.Session) {
 	e.SignedIn = s.Until
 	e.Presence = &compile.Presence{Kind: "login", Until: s.Until}
 	for _, l := range s.Logins {
-		e.Logins = append(e.Logins, compile.Login{At: l.At, Until: s.Until, AMR: l.AMR, ACR: l.ACR})
+		e.Logins = append(e.Logins, compile.Login{At: l.At, Until: l.Until, AMR: l.AMR, ACR: l.ACR})
 	}
 }
 
@@ -100,10 +112,7 @@ func (h *Hub) weighed(n *registry.Node) compile.Node {
 }
 
 func compiledNode(mesh *compile.Mesh, state *registry.State, n *registry.Node) compile.Node {
-	node := CompileNode(n)
-	if u, ok := state.UserByLogin(n.Owner()); ok {
-		node.Groups = u.Groups
-	}
+	node := compiledOwner(state, n)
 	node.Facts = factsOf(mesh, state, n)
 	return node
 }

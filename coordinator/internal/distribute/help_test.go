@@ -184,7 +184,15 @@ func wanted(s *registry.State, id string) wire.Map {
 	for n := range s.Nodes() {
 		if out := shutOut(s, n); n.Approved && !out {
 			facts, groups := knownOf(s, mesh, n)
-			all = append(all, compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes(),
+			user, also := n.Owner(), []string(nil)
+			for u := range s.Users() {
+				if slices.Contains(u.Former, user) {
+					user, also = u.Login, u.Former
+				} else if u.Login == user {
+					also = u.Former
+				}
+			}
+			all = append(all, compile.Node{ID: n.ID, Name: n.Name, User: user, Also: also, Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes(),
 				Groups: groups, Facts: facts})
 		}
 	}
@@ -231,13 +239,13 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 				continue
 			}
 			if e.SignedIn, e.Presence = one.Until, (&compile.Presence{Kind: "login", Until: one.Until}); login == "" {
-				login, e.Person = u.Login, compile.Node{User: u.Login, Groups: u.Groups}
+				login, e.Person = u.Login, compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
 			}
 			if one.Heard.After(at) {
 				at = one.Heard
 			}
 			for _, l := range one.Logins {
-				e.Logins = append(e.Logins, compile.Login{At: l.At, Until: one.Until, AMR: l.AMR})
+				e.Logins = append(e.Logins, compile.Login{At: l.At, Until: l.Until, AMR: l.AMR})
 			}
 		}
 	}
@@ -246,7 +254,17 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 			e.Presence.Idle = at.Sub(one.Heard)
 		}
 	}
-	e.OnDuty = map[string]time.Time{"icu": s.Observed().Duty["icu"][login]}
+	duty := s.Observed().Duty["icu"]
+	e.OnDuty = map[string]time.Time{"icu": duty[login]}
+	for u := range s.Users() {
+		if login == u.Login || slices.Contains(u.Former, login) {
+			for _, l := range append([]string{u.Login}, u.Former...) {
+				if duty[l].After(e.OnDuty["icu"]) {
+					e.OnDuty["icu"] = duty[l]
+				}
+			}
+		}
+	}
 	return mesh.FactsOf(&e, at), groups
 }
 

@@ -1,6 +1,8 @@
 package distribute
 
 import (
+	"strings"
+
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -45,9 +47,14 @@ func (h *Hub) forgetMissing() {
 	}
 }
 
-// CompileNode gives what the compiler needs to know of a node.
+// CompileNode gives what the compiler needs to know of a node. People are proved by
+// logins in lower case, so a policy names the owner by that, or as a token spelt it.
 func CompileNode(n *registry.Node) compile.Node {
-	return compile.Node{ID: n.ID, Name: n.Name, User: n.Owner(), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes()}
+	node := compile.Node{ID: n.ID, Name: n.Name, User: strings.ToLower(n.Owner()), Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes()}
+	if node.User != n.Owner() {
+		node.Also = []string{n.Owner()}
+	}
+	return node
 }
 
 // catchUp takes over what the source has decided since.

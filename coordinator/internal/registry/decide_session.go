@@ -48,6 +48,7 @@ func (c BeginSession) check() error {
 func (d *decision) begin(n *Node, u *User, c BeginSession) {
 	login := Login{At: earlier(c.Who.At.UTC().Truncate(time.Second), d.now), AMR: slices.Compact(slices.Sorted(slices.Values(c.Who.AMR))), ACR: c.Who.ACR}
 	s := Session{ID: c.ID, Node: n.ID, User: u.ID, Login: u.Login, Begun: d.now, Heard: d.now, Until: d.now.Add(c.Life).Truncate(time.Second)}
+	login.Until = s.Until
 	var gone []string
 	for _, other := range d.state.SessionsAt(n.ID) {
 		switch {

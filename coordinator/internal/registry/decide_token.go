@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func (c CreateToken) checkEnrol(d *decision, t *Token) (err error) {
 	if c.Uses > MaxUses {
 		return invalid("uses", fmt.Sprint(c.Uses), fmt.Sprintf("at most %d", MaxUses))
 	}
-	t.User, t.UsesLeft, t.NeedsApproval = c.User, max(1, c.Uses), c.NeedsApproval
+	t.User, t.UsesLeft, t.NeedsApproval = strings.ToLower(c.User), max(1, c.Uses), c.NeedsApproval
 	t.Tags, err = tagSet(c.Tags)
 	return err
 }

@@ -108,6 +108,9 @@ func (c ForgetUser) decide(d *decision) error {
 	if !known {
 		return fmt.Errorf("user %q: %w; list the users for their logins", shorten(c.User), ErrNotFound)
 	}
+	if u.Disabled {
+		return fmt.Errorf("%s: %w: enable them first, for nobody keeps out whom the mesh forgot", u.Login, ErrInvalid)
+	}
 	d.endAll("the person was forgotten", func(s *Session) bool { return s.User == u.ID })
 	d.emit(UserForgotten{ID: u.ID})
 	d.record("user.forget", u.ID, "logins %v, issuer %s, subject %s", u.logins(), u.Issuer, u.Subject)

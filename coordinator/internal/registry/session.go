@@ -28,9 +28,10 @@ type Session struct {
 
 // Login is one proof of who somebody is.
 type Login struct {
-	At  time.Time `json:"at"`
-	AMR []string  `json:"amr,omitempty"` // sorted
-	ACR string    `json:"acr,omitempty"`
+	At    time.Time `json:"at"`
+	Until time.Time `json:"until"`         // it proves nothing from then on
+	AMR   []string  `json:"amr,omitempty"` // sorted
+	ACR   string    `json:"acr,omitempty"`
 }
 
 // maxLogins bounds how many proofs a session remembers.

@@ -53,6 +53,9 @@ func TestSessionGoesOn(t *testing.T) {
 	weaker := person("ana@clinic.example")
 	weaker.AMR, weaker.At = []string{"pwd"}, m.now
 	s := m.signIn("s2", n, weaker)
+	if !s.Logins[0].Until.Equal(noon.Add(shift)) || !s.Logins[1].Until.Equal(s.Until) {
+		t.Errorf("a weaker proof prolongs a stronger one: %+v", s.Logins)
+	}
 	if s.ID != "s1" || !s.Begun.Equal(noon) || !s.Until.Equal(m.now.Add(shift)) || len(s.Logins) != 2 || len(s.Logins[0].AMR) != 2 {
 		t.Errorf("a second login makes %+v; the first, stronger proof must stay known", s)
 	}
@@ -72,6 +75,9 @@ func TestSessionGoesOn(t *testing.T) {
 func TestOwnerIsKnownInWhateverCase(t *testing.T) {
 	m := begin(t)
 	_, n := m.join("laptop", registry.CreateToken{User: "Ana@Clinic.example"})
+	if n.User != "ana@clinic.example" {
+		t.Errorf("the machine is %s's, who is proved in lower case", n.User)
+	}
 	m.signIn("s1", n, person("ana@clinic.example"))
 	m.do(registry.DisableUser{User: "ana@clinic.example"})
 	if m.state.Admitted(n) {
@@ -100,6 +106,14 @@ func TestOnlyItsOwnerSignsInAtAMachine_A19(t *testing.T) {
 	if _, known := m.state.UserByLogin("bob@clinic.example"); known {
 		t.Error("who was refused is known now")
 	}
+}
+
+// An apostrophe is in many a name.
+func TestLoginMayHaveAnApostrophe(t *testing.T) {
+	m := begin(t)
+	_, n := m.join("laptop", registry.CreateToken{User: "o'brien@clinic.example"})
+	m.signIn("s1", n, person("o'brien@clinic.example"))
+	m.refused(registry.DisableUser{User: "a/b@clinic.example"}, registry.ErrInvalid)
 }
 
 func TestOneSitsAtASharedMachine_A19(t *testing.T) {
@@ -157,6 +171,8 @@ func TestForgottenPersonComesAnew(t *testing.T) {
 	}
 	m.signIn("s2", n, other)
 	m.refused(registry.ForgetUser{User: "bob@clinic.example"}, registry.ErrNotFound)
+	m.do(registry.DisableUser{User: "ana@clinic.example"})
+	m.refused(registry.ForgetUser{User: "ana@clinic.example"}, registry.ErrInvalid) // it would let her machines in
 }
 
 func TestDisabledPersonIsOut_A18(t *testing.T) {

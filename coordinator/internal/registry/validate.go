@@ -116,7 +116,7 @@ func odd(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }
 
 func checkUser(login string) error {
 	name, host, ok := strings.Cut(login, "@")
-	if !ok || name == "" || host == "" || strings.ContainsAny(login, " \t\"'*,:") || strings.Contains(host, "@") {
+	if !ok || name == "" || host == "" || strings.ContainsAny(login, " \t\"*,:/") || strings.Contains(host, "@") {
 		return invalid("user", login, "a login such as ana@clinic.example")
 	}
 	return checkWord("user", login)

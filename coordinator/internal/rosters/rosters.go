@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,7 +57,10 @@ func (r *Rosters) OnDuty(pol *policy.Policy, now time.Time) map[string]map[strin
 		o, _ := pol.OnCall(name)
 		all[name] = make(map[string]time.Time)
 		for _, d := range r.read(o.File).OnDuty(now) {
-			all[name][d.Who] = settled(d.Until, now)
+			who, until := strings.ToLower(d.Who), settled(d.Until, now) // a login has no case
+			if until.After(all[name][who]) {
+				all[name][who] = until
+			}
 		}
 	}
 	return all
