@@ -127,7 +127,7 @@ func TestNodesMeetAtTheRelayInside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := begin(t, change)
-			_, secret := r.token(enrolToken())
+			_, secret := r.token(&admin.CreateTokenRequest{Kind: admin.TokenKind_TOKEN_KIND_ENROL, User: "ana@clinic.example", Uses: 10})
 			one, other := r.enrol(secret), r.enrol(secret)
 			offer := one.offer(t)
 			if len(offer.Relays) != 1 || offer.Relays[0].Name != coordinator.OwnRelay || offer.Relays[0].URL != "https://127.0.0.1:8443/relay" || offer.Relays[0].STUN != 8443 {
@@ -156,6 +156,13 @@ func TestNodesMeetAtTheRelayInside(t *testing.T) {
 			if b.Send(one.key.Public(), []byte("x")); len(b.states) != 0 {
 				t.Error("the other one's connection ended too")
 			}
+			// So is that of whose owner is shut out.
+			if _, err := r.root.DisableUser(t.Context(), connect.NewRequest(&admin.DisableUserRequest{User: "ana@clinic.example"})); err != nil {
+				t.Fatal(err)
+			}
+			b.await(t, refusedWith(relay.Denied))
+			b.Wake()
+			b.await(t, refusedWith(relay.Denied))
 		})
 	}
 }
