@@ -32,7 +32,7 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 		return dst, false
 	}
 	limits, ok := b.f.limits(d, p)
-	if !ok || !limits.hold(b.f.now.Boot, p.Proto == acl.TCP) {
+	if !ok || !limits.hold(b.f.now.Boot) {
 		return dst, false // before the work of writing it: what is refused may be a flood
 	}
 	before := len(dst)
@@ -58,8 +58,8 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 //
 // Each direction has a limit of its own, and each peer a tenth of what comes in:
 // no peer can use up the answers that others wait for, least of all this machine's
-// own users, nor make refusals a flood. Half of each limit is kept for TCP: its user
-// waits for the answer, while what sends datagrams on and on, refused, hears enough.
+// own users, nor make refusals a flood. TCP has limits of its own: its user waits for
+// the answer, while a program may send datagrams on and on that are refused.
 func (f *Filter) limits(d Direction, p *packet.Packet) (limits, bool) {
 	if d == Out {
 		return f.limitsOut(p), true
@@ -71,7 +71,7 @@ func (f *Filter) limits(d Direction, p *packet.Packet) (limits, bool) {
 	if why != acl.Permitted || !f.table.maySpeak(e.src) {
 		return limits{}, false
 	}
-	return limits{&f.answers[In], &f.told[f.accountOf[e.src.holder]]}, true
+	return f.limitsOf(p, e.src.holder), true
 }
 
 // limitsOut are those of this machine, and of what is behind it. Whom this node
@@ -79,10 +79,27 @@ func (f *Filter) limits(d Direction, p *packet.Packet) (limits, bool) {
 func (f *Filter) limitsOut(p *packet.Packet) limits {
 	if f.table != nil && f.table.fronts {
 		if h := f.table.home(p.Src).heldBy(); f.table.fronted(h) {
-			return limits{&f.answers[In], &f.told[f.accountOf[h]]}
+			return f.limitsOf(p, h)
 		}
 	}
-	return limits{&f.answers[Out], nil}
+	return limits{f.answers[Out].of(p), nil}
+}
+
+// limitsOf are those of a peer, within what comes in.
+func (f *Filter) limitsOf(p *packet.Packet, peer int32) limits {
+	return limits{f.answers[In].of(p), f.told[f.accountOf[peer]].of(p)}
+}
+
+// buckets bound answers to connections, and to the rest.
+type buckets [2]bucket
+
+func newBuckets(perSecond int) buckets { return buckets{newBucket(perSecond), newBucket(perSecond)} }
+
+func (b *buckets) of(p *packet.Packet) *bucket {
+	if p.Proto == acl.TCP {
+		return &b[0]
+	}
+	return &b[1]
 }
 
 // limits are the buckets that an answer takes a token from.
@@ -91,9 +108,7 @@ type limits struct {
 	one *bucket // of the peer; nil: of this machine
 }
 
-func (l limits) hold(now int64, awaited bool) bool {
-	return l.all.holdsFor(now, awaited) && (l.one == nil || l.one.holdsFor(now, awaited))
-}
+func (l limits) hold(now int64) bool { return l.all.holds(now) && (l.one == nil || l.one.holds(now)) }
 
 func (l limits) take() {
 	l.all.spend()
@@ -131,11 +146,6 @@ func (b *bucket) holds(now int64) bool {
 		b.empty, b.set = now-b.full, true
 	}
 	return now-b.empty >= b.every
-}
-
-// holdsFor is holds; for what nobody awaits the lower half of the tokens is not there.
-func (b *bucket) holdsFor(now int64, awaited bool) bool {
-	return b.holds(now) && (awaited || now-b.empty >= b.every+b.full/2)
 }
 
 func (b *bucket) spend() { b.empty += b.every }

@@ -106,8 +106,8 @@ type Filter struct {
 	meters    meters
 	excesses  excesses // since Exceeded
 	drains    endings  // that began since Drained
-	answers   [2]bucket
-	told      []bucket // by account: refusals that the peer was told of
+	answers   [2]buckets
+	told      []buckets // by account: refusals that the peer was told of
 	dice      uint64
 }
 
@@ -135,7 +135,7 @@ func New(o Options) (*Filter, error) {
 	f.meters = meters{seed: s, max: o.MaxMeters}
 	f.excesses.all = make([]Excess, 0, excessesTold)
 	f.perPeer = max(1, o.Answers/peersShare)
-	f.answers = [2]bucket{newBucket(o.Answers), newBucket(o.Answers)}
+	f.answers = [2]buckets{newBuckets(o.Answers), newBuckets(o.Answers)}
 	return f, nil
 }
 
@@ -205,7 +205,7 @@ func (f *Filter) openAccount() int32 {
 		f.free = f.free[:n-1]
 		return account
 	}
-	f.told = append(f.told, newBucket(f.perPeer))
+	f.told = append(f.told, newBuckets(f.perPeer))
 	return f.ledger.open()
 }
 

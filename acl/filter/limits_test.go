@@ -278,7 +278,7 @@ func TestRefusedDatagramsLeaveAnswersToConnections(t *testing.T) {
 		return ok
 	}
 	src, dst := "100.64.0.1", "100.65.0.1"
-	for d, want := range map[filter.Direction]int{filter.Out: 50, filter.In: 5} {
+	for d, want := range map[filter.Direction]int{filter.Out: 100, filter.In: 10} {
 		from, to := src, dst
 		if d == filter.In {
 			from, to = dst, src

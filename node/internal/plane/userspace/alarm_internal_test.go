@@ -73,8 +73,8 @@ func TestPeersAreAnsweredWithinLimits(t *testing.T) {
 	g := guarded(t, dev)
 	refuse(t, g, 1000)
 	bufs, sizes := buffers(64)
-	if n, err := g.Read(bufs, sizes, offset); n != 5 || err != nil {
-		t.Errorf("%d answers to 1000 refused datagrams of one moment (%v), want 5: a peer's share, of which half is for connections", n, err)
+	if n, err := g.Read(bufs, sizes, offset); n != 10 || err != nil {
+		t.Errorf("%d answers to 1000 refused datagrams of one moment (%v), want 10", n, err)
 	}
 	if len(g.peers.free) != answersWaiting {
 		t.Errorf("%d buffers came back, want %d", len(g.peers.free), answersWaiting)

@@ -342,8 +342,8 @@ func answersTo(t *testing.T, g *guard, rounds int) (n int) {
 
 func TestAnswersOfOneMomentAreLimited(t *testing.T) {
 	g := guarded(t, &script{packets: outbound(99)})
-	if n := answersTo(t, g, 1000); n != 50 {
-		t.Errorf("%d answers to 1000 refused datagrams of one moment, want 50, the half that is not for connections", n)
+	if n := answersTo(t, g, 1000); n != 100 {
+		t.Errorf("%d answers to 1000 refused datagrams of one moment, want 100", n)
 	}
 }
 
