@@ -11,14 +11,14 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
-// evidenceOf gives what a state knows of a node and of who owns it. It is the one
-// door by which evidence reaches the compiler.
-func evidenceOf(state *registry.State, n *registry.Node) compile.Evidence {
+// evidenceOf gives what a state knows at a moment of a node and of who owns it. It is
+// the one door by which evidence reaches the compiler.
+func evidenceOf(state *registry.State, n *registry.Node, at time.Time) compile.Evidence {
 	e := compile.Evidence{OnDuty: make(map[string]time.Time)}
 	for _, s := range state.SessionsAt(n.ID) {
 		if u, ok := state.User(s.User); ok && !u.Disabled {
 			attest(&e, s)
-			e.Presence.Idle = weighedAt(state, n).Sub(s.Heard) // nodes do not tell yet when somebody last did something
+			e.Presence.Idle = at.Sub(s.Heard) // nodes do not tell yet when somebody last did something
 			if n.Owner() == "" {
 				e.Person = compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
 			}
@@ -84,8 +84,9 @@ func factsOf(mesh *compile.Mesh, state *registry.State, n *registry.Node) []acl.
 	if !mesh.AsksForFacts() {
 		return nil
 	}
-	e := evidenceOf(state, n)
-	return mesh.FactsOf(&e, weighedAt(state, n))
+	at := weighedAt(state, n)
+	e := evidenceOf(state, n, at)
+	return mesh.FactsOf(&e, at)
 }
 
 // weigh turns what is known of every node into facts, and gives the streams that

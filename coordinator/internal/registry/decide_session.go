@@ -77,13 +77,13 @@ func earlier(a, b time.Time) time.Time {
 // endAll ends every session of which a function says so.
 func (d *decision) endAll(why string, which func(*Session) bool) {
 	at := map[string][]string{}
-	for _, s := range d.state.SortedSessions() {
+	for s := range d.state.Sessions() {
 		if which(s) {
 			at[s.Node] = append(at[s.Node], s.ID)
 		}
 	}
 	for _, node := range slices.Sorted(maps.Keys(at)) {
-		d.end(node, at[node], why)
+		d.end(node, slices.Sorted(slices.Values(at[node])), why)
 	}
 }
 
@@ -103,9 +103,18 @@ func (c EndSessions) decide(d *decision) error {
 	if c.ID == "" && c.Node == "" {
 		return fmt.Errorf("ending sessions: %w: say which session, or at which node", ErrInvalid)
 	}
-	d.endAll("asked for", func(s *Session) bool {
-		return (c.ID == "" || s.ID == c.ID) && (c.Node == "" || s.Node == c.Node)
-	})
+	wanted := func(s *Session) bool { return c.ID == "" || s.ID == c.ID }
+	if c.Node == "" {
+		d.endAll("asked for", wanted)
+	} else { // as at each sign-out, which must not look at everybody's
+		var ids []string
+		for _, s := range d.state.SessionsAt(c.Node) {
+			if wanted(s) {
+				ids = append(ids, s.ID)
+			}
+		}
+		d.end(c.Node, ids, "asked for")
+	}
 	if c.ID != "" && d.result.Ended == 0 {
 		return fmt.Errorf("session %q: %w; list the sessions for their ids", shorten(c.ID), ErrNotFound)
 	}
