@@ -44,8 +44,9 @@ func (g grouped) SetUserinfoFromToken(ctx context.Context, info *standard.UserIn
 }
 
 // serveProvider serves the provider, with nina and ben, on the coordinator's
-// machine, and gives the flags that make a coordinator use it.
-func serveProvider(t *testing.T, hub *lab.Host, coordinator string) []string {
+// machine, behind what a test puts before it, and gives the flags that make a
+// coordinator use it.
+func serveProvider(t *testing.T, hub *lab.Host, coordinator string, before ...func(http.Handler) http.Handler) []string {
 	t.Helper()
 	accounts := staff{}
 	for _, name := range []string{"nina", "ben"} {
@@ -55,7 +56,11 @@ func serveProvider(t *testing.T, hub *lab.Host, coordinator string) []string {
 	}
 	client := storage.WebClient("cordon", "client-secret", coordinator+"/login/callback")
 	store := grouped{storage.NewStorageWithClients(accounts, map[string]*storage.Client{"cordon": client})}
-	hub.ServeHTTP(netip.MustParseAddrPort("127.0.0.1:9998"), exampleop.SetupServer(issuer, store, nil, false))
+	var server http.Handler = exampleop.SetupServer(issuer, store, nil, false)
+	for _, put := range before {
+		server = put(server)
+	}
+	hub.ServeHTTP(netip.MustParseAddrPort("127.0.0.1:9998"), server)
 	return []string{"--oidc-issuer", issuer, "--oidc-client-id", "cordon", "--oidc-client-secret-file", secretFile(t, "client-secret\n")}
 }
 

@@ -259,7 +259,7 @@ func (s *scene) failures(t *testing.T, said map[string]string) []secret {
 // everyAnswer asks everything that answers.
 func (s *scene) everyAnswer(t *testing.T, said map[string]string) {
 	t.Helper()
-	for _, line := range []string{"status", "token list", "node list", "node show ward", "route list", "policy get", "audit list --limit 1000", "audit export", "audit verify"} {
+	for _, line := range []string{"status", "token list", "user list", "session list", "node list", "node show ward", "route list", "policy get", "audit list --limit 1000", "audit export", "audit verify"} {
 		said["cordonctl "+line] = s.coordinator.Ctl(strings.Fields(line)...)
 		if line != "audit export" && line != "policy get" {
 			said["cordonctl --json "+line] = s.coordinator.Ctl(append([]string{"--json"}, strings.Fields(line)...)...)
