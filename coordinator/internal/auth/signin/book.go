@@ -7,10 +7,11 @@ import (
 )
 
 // Bounds of sign-ins that are kept, ended ones included. A hospital's machines
-// may all come from one address.
+// may all come from one address, ten a second at the change of a shift, each of
+// which takes a minute or two: what holds a flood is the bound of a node.
 const (
-	maxInAll      = 2048
-	maxPerAddress = 96
+	maxInAll      = 8192
+	maxPerAddress = 4096
 	maxPerNode    = 16
 	// patience is how long an address's or the desk's sign-ins that nobody has
 	// opened hold their place against new ones.

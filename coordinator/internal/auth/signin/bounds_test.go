@@ -105,7 +105,7 @@ func TestRefusedSigninTakesNoPlace(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {
 		full, home := netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("203.0.113.6")
 		mine := h.flood("n1", home, 16)
-		for _, id := range h.many(10) {
+		for _, id := range h.many(256) {
 			h.flood(id, full, 16)
 		}
 		if len(h.flood("n1", full, 5)) != 0 || h.alive("n1", mine) != 16 {
@@ -134,10 +134,10 @@ func TestPlacesOfAnAddress_A10(t *testing.T) {
 			t.Fatal(err)
 		}
 		opened := 0
-		for _, id := range h.many(40) {
+		for _, id := range h.many(260) {
 			opened += len(h.flood(id, flood, 16))
 		}
-		if opened < 24 || opened > 200 {
+		if opened < 3000 || opened > 4500 {
 			t.Errorf("%d sign-ins of one address", opened)
 		}
 		if len(h.flood("m0", flood, 1)) != 1 {
@@ -175,10 +175,10 @@ func TestWhatCountsAsOneAddress_A10(t *testing.T) {
 			},
 		} {
 			opened := 0
-			for i, id := range h.many(200) {
-				opened += len(h.flood(id, from(uint16(i)), 1))
+			for i, id := range h.many(260) {
+				opened += len(h.flood(id, from(uint16(i)), 16))
 			}
-			if opened < 24 || opened > 110 {
+			if opened < 3000 || opened > 4500 {
 				t.Errorf("%s: %d sign-ins", name, opened)
 			}
 			time.Sleep(15 * time.Minute)
@@ -193,10 +193,10 @@ func TestPlacesOfTheDesk_A10(t *testing.T) {
 		mine := h.open("n1")
 		b.get("/login/" + mine.ID)
 		opened := 0
-		for i, id := range h.many(140) {
+		for i, id := range h.many(516) {
 			opened += len(h.flood(id, netip.AddrFrom4([4]byte{10, byte(i / 200), byte(i), 1}), 16))
 		}
-		if opened < 1000 || opened > 2100 {
+		if opened < 6000 || opened > 8500 {
 			t.Errorf("%d sign-ins in all", opened)
 		}
 		h.says(b.back(b.leave(mine.ID), "code-ana"), http.StatusOK, "is signed in as")
@@ -256,6 +256,57 @@ func TestAddressThatAsksTooOften_A08(t *testing.T) {
 		h.says(loud.get("/login/x"), http.StatusNotFound, "No such page")
 		loud.from = "no address"
 		h.says(loud.get("/login/x"), http.StatusNotFound, "No such page")
+	})
+}
+
+// A shift signs in behind one address, ten a second, each of whom takes
+// twenty seconds, while somebody there asks for pages without end.
+func TestShiftBehindOneAddressSignsIn_A08(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.unjudged = true
+		type person struct {
+			*browser
+			state string
+		}
+		const shift, later = 400, 200
+		var people []person
+		nodes, stranger := h.many(shift), h.browser()
+		for i := range shift + later {
+			if i < shift {
+				p := person{browser: h.browser()}
+				p.state = p.leave(h.open(nodes[i]).ID)
+				people = append(people, p)
+			}
+			if i >= later {
+				people[i-later].back(people[i-later].state, "code-ana")
+			}
+			stranger.do(http.MethodHead, "/login/AAAAAAAAAAAAAAAAAAAAAAAAAA", "")
+			stranger.do(http.MethodHead, "/login/callback?state=guessed", "")
+			time.Sleep(100 * time.Millisecond)
+		}
+		if h.sessions() != shift {
+			t.Errorf("%d of %d have signed in", h.sessions(), shift)
+		}
+	})
+}
+
+// The pages of one sign-in are bounded too: whoever knows its link.
+func TestPagesOfOneSigninAreBounded_A08(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		h.unjudged = true
+		b, o := h.browser(), h.open("n1")
+		served := 0
+		for range 500 {
+			if b.do(http.MethodHead, "/login/"+o.ID, "").Code == http.StatusOK {
+				served++
+			}
+		}
+		if served < 20 || served > 100 {
+			t.Errorf("%d of 500 are served", served)
+		}
+		h.says(b.get("/login/x"), http.StatusNotFound, "No such page")
+		time.Sleep(10 * time.Second)
+		h.says(b.back(b.leave(o.ID), "code-ana"), http.StatusOK, "is signed in as")
 	})
 }
 

@@ -29,7 +29,7 @@ type Desk struct {
 	url    string // without a slash at its end
 	pages  *pages
 	opens  *meter
-	visits *meter
+	strays *meter
 	grants chan job
 	closed chan struct{} // when Run has ended
 
@@ -50,7 +50,7 @@ func New(cfg Config) (*Desk, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond),
-		visits: newMeter(visitsAtOnce, visitsPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
+		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
 
 // locked calls f under the desk's lock.

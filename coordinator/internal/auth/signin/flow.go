@@ -44,6 +44,7 @@ type signin struct {
 	since, until   time.Time
 
 	phase   phase
+	visits  account // of pages
 	browser digest  // of the cookie; of nothing until claimed, and for ever of a device grant
 	form    string  // token of the page's form; valid from claimed on
 	attempt Attempt // valid while away and checking

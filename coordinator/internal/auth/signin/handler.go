@@ -62,14 +62,32 @@ func allowed(callback bool) string {
 	return "GET, HEAD, POST"
 }
 
-// welcome counts a request of an address.
+// welcome counts a request: of the sign-in whose secret it shows, or else of its
+// address.
 func (d *Desk) welcome(r *http.Request) (ok bool) {
 	var from netip.Addr
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		from = at.Addr()
 	}
-	d.locked(func(now time.Time) { ok = d.visits.allow(now, neighbourhood(from).String()) })
+	d.locked(func(now time.Time) {
+		if s := d.shown(now, r); s != nil {
+			ok = s.visits.allow(now, pace{visitsAtOnce, visitsPerSecond})
+		} else {
+			ok = d.strays.allow(now, neighbourhood(from).String())
+		}
+	})
 	return ok
+}
+
+// shown gives the sign-in whose id or state a request shows, nil if there is none.
+func (d *Desk) shown(now time.Time, r *http.Request) *signin {
+	if r.URL.Path != CallbackPath {
+		return d.book.byID(now, strings.TrimPrefix(r.URL.Path, Prefix))
+	}
+	if len(r.URL.RawQuery) > maxQuery {
+		return nil
+	}
+	return d.book.byState(r.URL.Query().Get("state"))
 }
 
 // fetched judges what the browser says of why it asks (Fetch Metadata). Another
