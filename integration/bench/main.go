@@ -105,6 +105,7 @@ func measurements() []measurement {
 		{"memory", "what a node takes", (*bench).memory},
 		{"peers", "what a node takes whose map names ten thousand peers", (*bench).peers},
 		{"swarm", "what many nodes, and a change, cost a coordinator", (*bench).swarm},
+		{"logins", "what it costs a coordinator that people sign in, and that sessions end", (*bench).logins},
 		{"relay", "what a relay carries, adds and weighs", (*bench).relay},
 	}
 }

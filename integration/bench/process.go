@@ -114,6 +114,9 @@ func (c *child) end() {
 
 // lastWords is the end of what the program wrote.
 func (c *child) lastWords() string {
+	if c == nil {
+		return "it was never started"
+	}
 	text, err := os.ReadFile(c.log)
 	if err != nil {
 		return err.Error()

@@ -59,6 +59,7 @@ type swarm struct {
 	bench       *bench
 	dir         string
 	address     string
+	flags       []string // more of the coordinator's
 	coordinator *child
 	api         *admin.Client
 	owners      map[string]wire.Enrolment // enrolment strings by "tag:..." or user
@@ -95,7 +96,7 @@ func (s *swarm) begin(ctx context.Context, g *group) (err error) {
 // serve starts the coordinator, for the first time or again.
 func (s *swarm) serve(ctx context.Context, g *group) (err error) {
 	program := filepath.Join(s.bench.bin, "cordon-coordinator")
-	s.coordinator, err = s.bench.launch(g, "coordinator", program, "serve", "--state", s.dir, "--listen", s.address, "--log-level", "warn")
+	s.coordinator, err = s.bench.launch(g, "coordinator", program, append([]string{"serve", "--state", s.dir, "--listen", s.address, "--log-level", "warn"}, s.flags...)...)
 	if err != nil {
 		return err
 	}
