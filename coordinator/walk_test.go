@@ -207,6 +207,39 @@ func TestNoRequestNamesItsSender_A01(t *testing.T) {
 	}
 }
 
+// A05: no message of a node has a place for what only the coordinator may say of
+// somebody, however deep in it; what a sender adds on its own is dropped.
+func TestNoRequestCarriesAProof_A05(t *testing.T) {
+	var walk func(m protoreflect.MessageDescriptor, path string, seen map[protoreflect.FullName]bool) int
+	walk = func(m protoreflect.MessageDescriptor, path string, seen map[protoreflect.FullName]bool) (fields int) {
+		if seen[m.FullName()] {
+			return 0
+		}
+		seen[m.FullName()] = true
+		for i := range m.Fields().Len() {
+			f := m.Fields().Get(i)
+			fields++
+			for word := range strings.SplitSeq(string(f.Name()), "_") {
+				if slices.Contains([]string{"role", "roles", "group", "groups", "tag", "tags", "issuer", "subject", "user", "owner", "mfa", "amr", "acr", "proved", "approved", "admin"}, word) {
+					t.Errorf("%s.%s is the coordinator's to say", path, f.Name())
+				}
+			}
+			if f.Message() != nil {
+				fields += walk(f.Message(), path+"."+string(f.Name()), seen)
+			}
+		}
+		return fields
+	}
+	service, fields := wire.File_coordinator_wire_wire_proto.Services().Get(0), 0
+	for i := range service.Methods().Len() {
+		in := service.Methods().Get(i).Input()
+		fields += walk(in, string(in.Name()), map[protoreflect.FullName]bool{})
+	}
+	if fields < 20 {
+		t.Errorf("only %d fields were looked at", fields)
+	}
+}
+
 const helperSocket = "CORDON_TEST_ADMIN_SOCKET"
 
 // The socket serves its own user and root, and nobody else, even if the file's
