@@ -173,7 +173,9 @@ func (w *ward) populate(ctx context.Context, g *group) error {
 // rest measures what the coordinator takes while nothing happens.
 func (w *ward) rest(ctx context.Context, _ *group) error {
 	span := pick(w.bench, time.Minute, 10*time.Second)
-	time.Sleep(settle)
+	if err := pauseUntil(ctx, time.Now().Add(pick(w.bench, wire.UnhurriedWithin+10*time.Second, settle))); err != nil {
+		return err // all have acknowledged what their peers' joins brought, by then
+	}
 	spent, err := w.spent(ctx, span)
 	w.idle = time.Duration(float64(spent) / span.Seconds())
 	w.bench.results.add(row{What: fmt.Sprintf("coordinator with %d machines that follow, nobody signed in, at rest", len(w.agents)),
