@@ -327,8 +327,8 @@ func TestPolicyTests(t *testing.T) {
 		{`{"src": "autogroup:tagged", "deny": ["tag:ehr:443"]}`, ""},
 		{`{"src": "100.64.0.1", "accept": ["tag:db:22"], "deny": ["[fd7a::4]:22"]}`, ""},
 		{`{"src": "100.64.0.0/24", "deny": ["tag:db:22"]}`, "must not reach"},
-		{`{"src": "*", "deny": ["tag:ehr:22"]}`, ""},
-		{`{"src": "*", "deny": ["tag:ehr:443"]}`, "must not reach"},
+		{`{"src": "autogroup:tagged", "deny": ["tag:ehr:22"]}`, ""},
+		{`{"src": "autogroup:member", "deny": ["tag:ehr:443"]}`, "must not reach"},
 		{`{"src": "10.33.0.0/16", "accept": ["tag:db:2222"]}`, "10.33.128.0 must reach"}, // of a network every part counts
 		{`{"src": "10.33.0.0/17", "accept": ["tag:db:2222"]}`, ""},
 		{`{"src": "tag:gw", "accept": ["printer:515", "100.64.9.9:515"], "deny": ["printer:9100"]}`, ""}, // * leads to what nobody has yet

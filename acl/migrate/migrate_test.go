@@ -97,7 +97,7 @@ const old = `{
 	"Hosts": {"ana-pc": "10.0.0.1"},
 	"ACLs": [{"action": "accept", "Users": ["ana", "ana-pc", "tag:ehr", "*"], "Ports": ["ben:22", "ana-pc:22", "tag:ehr:443", "10.0.0.2:80", "fd00::1:80", "*:*"]}],
 	"autoApprovers": {"routes": {"10.0.0.0/8": ["ana"]}, "exitNode": ["ana"]},
-	"ssh": [{"action": "accept", "src": ["ana"], "dst": ["ben"], "users": ["root"]}],
+	"ssh": [{"action": "accept", "src": ["ana"], "dst": ["ana"], "users": ["root"]}],
 	"tests": [{"src": "ana", "accept": ["ben:22"], "deny": ["tag:ehr:22"]}],
 }`
 
@@ -111,7 +111,7 @@ func TestPeopleWithoutADomain(t *testing.T) {
 		"hosts":{"ana-pc":"10.0.0.1"},
 		"acls":[{"action":"accept","src":["ana@c.example","ana-pc","tag:ehr","*"],"dst":["ben@c.example:22","ana-pc:22","tag:ehr:443","10.0.0.2:80","fd00::1:80","*:*"]}],
 		"autoApprovers":{"routes":{"10.0.0.0/8":["ana@c.example"]},"exitNode":["ana@c.example"]},
-		"ssh":[{"action":"accept","src":["ana@c.example"],"dst":["ben@c.example"],"users":["root"]}],
+		"ssh":[{"action":"accept","src":["ana@c.example"],"dst":["ana@c.example"],"users":["root"]}],
 		"tests":[{"src":"ana@c.example","accept":["ben@c.example:22"],"deny":["tag:ehr:22"]}],}`
 	if bare(t, got.Policy) != bare(t, want) || !got.Faithful() {
 		t.Errorf("faithful: %t\n%s", got.Faithful(), got.Policy)

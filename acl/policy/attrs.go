@@ -10,7 +10,7 @@ import (
 // NodeAttr gives attributes to nodes.
 type NodeAttr struct {
 	Pos    Position
-	Target []Selector // anything but Self, Internet and World; never empty
+	Target []Selector // by who nodes are, Any or Net; never empty
 	Attrs  []string   // sorted, without duplicates; never empty
 }
 
@@ -34,7 +34,7 @@ func (r *ruleReader) nodeAttr(v *hujson.Value) NodeAttr {
 	r.expand(v.StartOffset, len(targets), 1, len(attrs))
 	for _, it := range targets {
 		s, bad := r.names.selector(it.text)
-		if bad == nil && (s.Kind == Self || s.Kind == Internet || s.Kind == World || s.Kind == InSegment) {
+		if bad == nil && !s.isWho() && s.Kind != Any && s.Kind != Net {
 			bad = complain("is no target of nodeAttrs", "name users, groups, tags, hosts, addresses or *")
 		}
 		if bad != nil {

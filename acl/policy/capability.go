@@ -63,10 +63,11 @@ func checkCapability(name string) *complaint {
 	}
 	switch name {
 	case "tailscale.com/cap/drive", "tailscale.com/cap/relay", "tailscale.com/cap/webui", "tailscale.com/cap/kubernetes",
-		"tailscale.com/cap/golink", "tailscale.com/cap/secrets", "tailscale.com/cap/tsidp":
+		"tailscale.com/cap/golink", "tailscale.com/cap/secrets", "tailscale.com/cap/tsidp", "tailscale.com/cap/tailsql", "tailscale.com/cap/aperture":
 		return nil
 	}
-	return complain("capability name must not be in the tailscale.com domain", "use a domain of your own; of that one, drive, relay, webui, kubernetes, golink, secrets and tsidp under cap/ are known")
+	return complain("capability name must not be in the tailscale.com domain",
+		"use a domain of your own; of that one, drive, relay, webui, kubernetes, golink, secrets, tsidp, tailsql and aperture under cap/ are known")
 }
 
 // appendCompact writes a value as standard JSON without blanks and comments. It

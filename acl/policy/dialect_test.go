@@ -55,6 +55,19 @@ func TestSelectorsOfTheDialect(t *testing.T) {
 		{"roles", grant(`"autogroup:admin", "autogroup:owner", "autogroup:it-admin", "autogroup:network-admin", "autogroup:billing-admin", "autogroup:auditor"`, `"autogroup:admin"`), ""},
 		{"an unknown role", grant(`"autogroup:admni"`, `"ct"`), `unknown autogroup; did you mean "autogroup:admin"?`},
 		{"shared", grant(`"autogroup:shared"`, `"ct"`), ""},
+		{"shared is no destination", grant(`"*"`, `"autogroup:shared"`), `"autogroup:shared" not valid on the dst side of a rule`},
+		{"shared is no destination of an acl", accept(`"*"`, `"autogroup:shared:*"`), `"autogroup:shared" not valid on the dst side of a rule`},
+		{"shared has no attributes", `"nodeAttrs": [{"target": ["autogroup:shared"], "attr": ["a"]}]`, "is no target of nodeAttrs"},
+		{"shared owns nothing", `"autoApprovers": {"exitNode": ["autogroup:shared"]}`, "cannot own or approve"},
+		{"a host by its prefix", grant(`"host:ct", "host:vlan"`, `"host:six"`), ""},
+		{"a host by its prefix, in an acl", accept(`"host:ct"`, `"host:six:22", "host:vlan:*"`), ""},
+		{"an unknown host by its prefix", grant(`"*"`, `"host:cd"`), "unknown host"},
+		{"a login behind the prefix of hosts", grant(`"host:ada@h.example"`, `"ct"`), "unknown host"},
+		{"a role takes no app", `"grants": [{"src": ["*"], "dst": ["autogroup:admin"], "ip": ["*"], "app": {"h.example/a": []}}]`, "cannot use app grants with a role"},
+		{"members take an app", `"grants": [{"src": ["*"], "dst": ["autogroup:member"], "app": {"h.example/a": []}}]`, ""},
+		{"tests from *", `"tests": [{"src": "*", "deny": ["ct:80"]}]`, "is no source to test from"},
+		{"tests in their old words", `"tests": [{"user": "ada@h.example", "allow": ["ct:80"]}]`, ""},
+		{"tests in old words and new", `"tests": [{"src": "ada@h.example", "allow": ["ct:80"], "accept": ["ct:81"]}]`, "is the old name of accept"},
 		{"everybody of a domain", grant(`"user:*@h.example"`, `"user:*@h.example"`), ""},
 		{"everybody of a domain, in an acl", accept(`"user:*@h.example"`, `"user:*@h.example:22"`), ""},
 		{"user: without *", grant(`"user:ada@h.example"`, `"ct"`), "is no pattern of logins"},
@@ -104,7 +117,8 @@ func TestSelfSources(t *testing.T) {
 	const refused = "autogroup:self cannot be reached from this source"
 	grants := map[string]string{
 		"ada@h.example": "", "ada@": "", "group:eng": "", "autogroup:member": "", "autogroup:members": "", "user:*@h.example": "", "*": refused,
-		"tag:web": refused, "autogroup:tagged": refused, "10.0.0.1": refused, "ct": refused, "autogroup:admin": refused, "autogroup:danger-all": refused,
+		"tag:web": refused, "autogroup:tagged": refused, "10.0.0.1": refused, "ct": refused, "autogroup:danger-all": refused,
+		"autogroup:shared": refused, "autogroup:admin": "", "autogroup:auditor": "",
 	}
 	var all dialect
 	for src, want := range grants {

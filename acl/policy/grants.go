@@ -50,6 +50,8 @@ func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability
 			bad = complainWhole(fmt.Sprintf(`dst %q: to allow all IP addresses, use "*" or "autogroup:internet"`, it.text), "")
 		case s.Kind == Internet && len(app) > 0:
 			bad = complain("cannot use app grants with autogroup:internet", "no node there could obey a capability; write ip alone")
+		case s.Kind == Role && len(app) > 0:
+			bad = complain("cannot use app grants with a role as destination", "name the nodes by a user, a group or a tag; or write ip alone")
 		default:
 			bad = checkDestination(s)
 		}

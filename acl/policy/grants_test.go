@@ -49,7 +49,7 @@ func TestGrantsOfTheDialect(t *testing.T) {
 
 func eachCap() string {
 	var b strings.Builder
-	for _, name := range strings.Fields("drive relay webui kubernetes golink secrets tsidp") {
+	for _, name := range strings.Fields("drive relay webui kubernetes golink secrets tsidp tailsql aperture") {
 		fmt.Fprintf(&b, `"tailscale.com/cap/%s": [{}],`, name)
 	}
 	return b.String()

@@ -15,12 +15,12 @@ const (
 	maxSetSteps = 250_000
 )
 
-// setEntry is one entry of an ipset: a prefix, or another set.
+// setEntry is one entry of an ipset: addresses, or another set.
 type setEntry struct {
 	item
 	remove bool
-	prefix netip.Prefix
-	set    string // when prefix is not valid
+	addrs  netipx.IPRange
+	set    string // when addrs are not valid
 }
 
 // setReader works out what ipsets hold, each once.
@@ -39,7 +39,8 @@ type ipset struct {
 }
 
 // ipsets reads {"ipset:x": ["add X", "remove X", "X"]}, where X is an address, a
-// CIDR, a host, another ipset or autogroup:internet. Entries count in their order.
+// range of them, a CIDR, a host, another ipset or autogroup:internet. Entries count
+// in their order.
 func (r *reader) ipsets(section member, n *names) map[string][]netip.Prefix {
 	all := r.optional(section, "ipsets")
 	s := &setReader{reader: r, names: n, written: make(map[string][]setEntry, len(all)), done: make(map[string]*ipset)}
@@ -86,7 +87,7 @@ func (s *setReader) entriesOf(m member) []setEntry {
 			_, bad = defined(Set, target, "unknown ipset", "ipsets", s.written)
 			e.set = target
 		default:
-			e.prefix, bad = s.names.setTarget(target)
+			e.addrs, bad = s.names.setTarget(target)
 		}
 		if bad != nil {
 			s.failAt(it.at, m.key, it.text, bad)
@@ -97,20 +98,23 @@ func (s *setReader) entriesOf(m member) []setEntry {
 	return all
 }
 
-// setTarget reads an address, a CIDR or a host. Nobody's machines are looked up
-// by who they are: a set is the same whoever joins.
-func (n *names) setTarget(text string) (netip.Prefix, *complaint) {
+// setTarget reads an address, a range, a CIDR or a host. Nobody's machines are
+// looked up by who they are: a set is the same whoever joins.
+func (n *names) setTarget(text string) (netipx.IPRange, *complaint) {
 	if prefix, ok, bad := n.network(text); ok || bad != nil {
-		return prefix, bad
+		return netipx.RangeOfPrefix(prefix), bad
+	}
+	if r, ok, bad := addressRange(text); ok {
+		return r, bad
 	}
 	name := strings.TrimPrefix(text, "host:")
 	if prefix, ok := n.hosts[name]; ok {
-		return prefix, nil
+		return netipx.RangeOfPrefix(prefix), nil
 	}
 	if strings.ContainsAny(name, ":@*") || name == "" {
-		return netip.Prefix{}, complain("is no address", "an ipset holds addresses, CIDRs, hosts and ipsets")
+		return netipx.IPRange{}, complain("is no address", "an ipset holds addresses, CIDRs, hosts and ipsets")
 	}
-	return netip.Prefix{}, complainOf("unknown host", name, n.hosts, `define it under "hosts"`)
+	return netipx.IPRange{}, complainOf("unknown host", name, n.hosts, `define it under "hosts"`)
 }
 
 // resolve works a set out, and those that it holds before it.
@@ -147,9 +151,9 @@ func (s *setReader) resolve(name string, depth int) *ipset {
 func (s *setReader) apply(b *netipx.IPSetBuilder, e setEntry, into *ipset, depth int) int {
 	if e.set == "" {
 		if e.remove {
-			b.RemovePrefix(e.prefix)
+			b.RemoveRange(e.addrs)
 		} else {
-			b.AddPrefix(e.prefix)
+			b.AddRange(e.addrs)
 		}
 		return 1
 	}

@@ -61,6 +61,7 @@ func attrKeys() keys {
 
 func testKeys() keys {
 	return keys{"src": read, "proto": read, "accept": read, "deny": read,
+		"user": read, "allow": read, // the dialect's old names for src and accept
 		"srcPostureAttrs": read, "name": read, "given": read, "expect": read}
 }
 

@@ -112,21 +112,21 @@ func (r *ruleReader) sources(items []item) []Selector {
 
 // checkDestination refuses what only makes a source.
 func checkDestination(s Selector) *complaint {
-	if s.Kind == World {
+	if s.Kind == World || s.Kind == Shared {
 		return complainWhole(fmt.Sprintf("%q not valid on the dst side of a rule", s.Name), `use "*" for all of the mesh, or "autogroup:internet"`)
 	}
 	return nil
 }
 
 // selfSources checks the sources of a rule into autogroup:self: only people
-// have something of their own. The old acls also take * there.
+// have something of their own, of whatever role. The old acls also take * there.
 func (r *ruleReader) selfSources(rule *Rule, items []item, anyToo bool) {
 	if len(rule.Src) != len(items) || !slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
 		return // a source that could not be read was reported already
 	}
 	for i, s := range rule.Src {
 		switch {
-		case s.Kind == User, s.Kind == Domain, s.Kind == Group, s.Kind == Member, s.Kind == Any && anyToo:
+		case s.Kind == User, s.Kind == Domain, s.Kind == Group, s.Kind == Member, s.Kind == Role, s.Kind == Any && anyToo:
 		default:
 			r.failAt(items[i].at, "src", items[i].text, complain("autogroup:self cannot be reached from this source",
 				"use users, groups or autogroup:member as sources, or put autogroup:self into a rule of its own"))

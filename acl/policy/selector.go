@@ -55,11 +55,11 @@ func (s Selector) Key() string {
 // String gives the selector as the admin wrote it.
 func (s Selector) String() string { return s.Name }
 
-// isWho tells whether a selector picks nodes by who they are, not by addresses,
-// and without asking who asks.
+// isWho tells whether a selector picks nodes of the mesh by who they are, not by
+// addresses, and without asking who asks.
 func (s Selector) isWho() bool {
 	switch s.Kind {
-	case User, Domain, Group, Role, Tag, Member, Tagged, Shared:
+	case User, Domain, Group, Role, Tag, Member, Tagged:
 		return true
 	}
 	return false
@@ -107,6 +107,8 @@ func (n *names) selector(text string) (Selector, *complaint) {
 		return defined(Set, text, "unknown ipset", "ipsets", n.ipsets)
 	case kind == "user":
 		return n.everyoneOf(text)
+	case kind == "host":
+		return n.host(text, strings.TrimPrefix(text, "host:"))
 	}
 	if prefix, ok, bad := n.network(text); ok || bad != nil {
 		return Selector{Kind: Net, Name: text, Prefix: prefix}, bad
@@ -118,7 +120,7 @@ func (n *names) selector(text string) (Selector, *complaint) {
 func (n *names) plain(text string) (Selector, *complaint) {
 	if kind, rest, found := strings.Cut(text, ":"); found {
 		switch kind {
-		case "svc", "service", "host", "posture", "localpart", "scim", "idp", "asset":
+		case "svc", "service", "posture", "localpart", "scim", "idp", "asset":
 			return Selector{}, notYet(kind + ": names are")
 		}
 		if strings.Contains(rest, "@") || strings.Contains(kind, "@") {
@@ -128,10 +130,15 @@ func (n *names) plain(text string) (Selector, *complaint) {
 	if strings.Contains(text, "@") {
 		return login(text)
 	}
-	if prefix, ok := n.hosts[text]; ok {
+	return n.host(text, text)
+}
+
+// host looks up a name of hosts, as the text has it.
+func (n *names) host(text, name string) (Selector, *complaint) {
+	if prefix, ok := n.hosts[name]; ok {
 		return Selector{Kind: Net, Name: text, Prefix: prefix}, nil
 	}
-	return Selector{}, complainOf("unknown host", text, n.hosts, `define it under "hosts", or write a login with its @`)
+	return Selector{}, complainOf("unknown host", name, n.hosts, `define it under "hosts", or write a login with its @`)
 }
 
 // holds tells whether a literal or an ipset has a prefix that is so.

@@ -12,8 +12,8 @@ import (
 type SSHRule struct {
 	Pos   Position
 	Check bool       // the person has to prove again who they are
-	Src   []Selector // User, Domain, Group, Role, Tag, Member, Tagged or Shared
-	Dst   []Selector // User, Tag, Self, Member or Tagged
+	Src   []Selector // User, Domain, Group, Role, Tag, Member or Tagged
+	Dst   []Selector // User, Tag, Self or Tagged
 	Users []SSHUser
 
 	// CheckPeriod is how long a proof lasts; zero means that every login wants a
@@ -62,7 +62,7 @@ func (r *ruleReader) sshRule(v *hujson.Value) SSHRule {
 	r.expand(v.StartOffset, len(src), len(dst), len(users))
 	rule.Src = r.sources(src)
 	rule.Dst = r.sshDestinations(dst)
-	r.checkSSHSources(&rule, src)
+	r.checkSSHEnds(&rule, src, dst)
 	rule.Users = r.sshUsers(users)
 	rule.CheckPeriod = r.checkPeriod(fields["checkPeriod"])
 	for _, it := range r.list(fields, "acceptEnv") {
@@ -85,43 +85,6 @@ func (r *ruleReader) sshAction(v *hujson.Value, m member) (check bool) {
 		r.failAt(it.at, "action", it.text, complain("is no action of an ssh rule", `use "accept" or "check"; whom no rule lets in stays out`))
 	}
 	return it.text == "check"
-}
-
-func (r *ruleReader) sshDestinations(items []item) []Selector {
-	var all []Selector
-	for _, it := range items {
-		s, bad := r.names.selector(it.text)
-		if bad == nil {
-			switch s.Kind {
-			case User, Tag, Self, Member, Tagged:
-			default:
-				bad = complain("is not valid as the dst of an ssh rule", "name a user, a tag, autogroup:self, autogroup:member or autogroup:tagged")
-			}
-		}
-		if bad != nil {
-			r.failAt(it.at, "dst", it.text, bad)
-			continue
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
-// checkSSHSources refuses sources that are addresses, of which nobody could say
-// who sits there, and machines as sources of a rule into one's own nodes.
-func (r *ruleReader) checkSSHSources(rule *SSHRule, items []item) {
-	if len(rule.Src) != len(items) {
-		return // reported already
-	}
-	self := slices.ContainsFunc(rule.Dst, func(s Selector) bool { return s.Kind == Self })
-	for i, s := range rule.Src {
-		switch {
-		case !s.isWho():
-			r.failAt(items[i].at, "src", items[i].text, complain("is not valid as the src of an ssh rule", "name users, groups, tags or autogroups"))
-		case self && (s.Kind == Tag || s.Kind == Tagged):
-			r.failAt(items[i].at, "src", items[i].text, complain("autogroup:self cannot be reached from this source", "a machine owns no nodes: use users, groups or autogroup:member"))
-		}
-	}
 }
 
 // checkPeriod reads a duration such as 12h, or "always".

@@ -10,7 +10,7 @@ import (
 type SSHTest struct {
 	Pos Position
 	Src Selector   // picks nodes by who they are, or is a Net of one address
-	Dst []Selector // User, Tag or a Net of one address each; never empty
+	Dst []Selector // User, Group, Tag or a Net of one address each; never empty
 	// Accounts that must be let in without a check, only with one, and not at all.
 	Accept, Check, Deny []string
 	Attributes          map[string]any // as in [Test]
@@ -35,8 +35,8 @@ func (r *ruleReader) sshTest(v *hujson.Value) SSHTest {
 	}
 	for _, it := range dst {
 		s, bad := r.names.selector(it.text)
-		if bad == nil && s.Kind != User && s.Kind != Tag && !s.isAddress() {
-			bad = complain("is not valid as the dst of an ssh test", "name a user, a tag, a host or an address")
+		if bad == nil && s.Kind != User && s.Kind != Group && s.Kind != Tag && !s.isAddress() {
+			bad = complain("is not valid as the dst of an ssh test", "name a user, a group, a tag, a host or an address")
 		}
 		if bad != nil {
 			r.failAt(it.at, "dst", it.text, bad)

@@ -50,6 +50,8 @@ func (r *ruleReader) tests(section member) []Test {
 func (r *ruleReader) test(v *hujson.Value) Test {
 	t := Test{Pos: r.pos(v.StartOffset)}
 	fields := r.keyed(v, "a test", testKeys)
+	r.oldName(fields, "user", "src")
+	r.oldName(fields, "allow", "accept")
 	t.Src = r.testSource(v, fields["src"], r.names)
 	t.Protocols = r.testProtocols(fields["proto"])
 	t.Accept = r.targets(fields["accept"], "accept", r.names)
@@ -73,7 +75,7 @@ func (r *reader) testSource(v *hujson.Value, m member, n *names) Selector {
 		return Selector{}
 	}
 	s, bad := n.selector(it.text)
-	if bad == nil && (s.Kind == Self || s.Kind == Internet || s.Kind == World || s.Kind == InSegment) {
+	if bad == nil && (s.Kind == Self || s.Kind == Internet || s.Kind == World || s.Kind == InSegment || s.Kind == Any) {
 		bad = complain("is no source to test from", "name a user, group, tag, host or address")
 	}
 	if bad != nil {

@@ -64,7 +64,7 @@ func literals() []string {
 }
 
 func people() []string {
-	return []string{"ada@h.example", "bob@h.example", "group:g", "autogroup:member", "user:*@h.example", "eve@lab.example"}
+	return []string{"ada@h.example", "bob@h.example", "group:g", "autogroup:member", "user:*@h.example", "eve@lab.example", "autogroup:admin"}
 }
 
 // sources draws who a rule is for; before autogroup:self only people.
@@ -185,10 +185,14 @@ func (d *drawer) bracketed(alias string) string {
 
 func (d *drawer) ssh() sshRule {
 	r := sshRule{Action: one(d, "action", "accept", "check")}
-	r.Dst = some(d, "ssh dst", 2, "tag:a", "tag:b", "autogroup:self", "bob@h.example", "tag:r")
-	r.Src = some(d, "ssh src", 2, slices.Concat(people(), []string{"tag:a", "tag:b", "autogroup:tagged"})...)
-	if slices.Contains(r.Dst, "autogroup:self") {
-		r.Src = some(d, "ssh self src", 2, append(people(), "autogroup:admin", "autogroup:owner")...)
+	r.Dst = some(d, "ssh dst", 2, "tag:a", "tag:b", "autogroup:self", "bob@h.example", "tag:r", "autogroup:tagged")
+	switch {
+	case slices.Contains(r.Dst, "bob@h.example"):
+		r.Src = []string{"bob@h.example"}
+	case slices.Contains(r.Dst, "autogroup:self") || r.Action == "check":
+		r.Src = some(d, "ssh people src", 2, append(people(), "autogroup:owner")...)
+	default:
+		r.Src = some(d, "ssh src", 2, slices.Concat(people(), []string{"tag:a", "tag:b", "autogroup:tagged"})...)
 	}
 	r.Users = d.blanks(some(d, "users", 2, "root", "ada", "autogroup:nonroot", "localpart:*@h.example", "localpart:*@lab.example", "tag:foo"))
 	return r
@@ -209,7 +213,7 @@ func (d *drawer) approvers() *approvers {
 // defect breaks the policy in one way, for which all of it is refused.
 func (d *drawer) defect() {
 	g := grant{Src: []string{"*"}, Dst: []string{"*"}, IP: []string{"*"}}
-	switch one(d, "defect", "src tag", "dst tag", "self src", "danger", "zero", "neither", "via", "app", "port", "ssh") {
+	switch one(d, "defect", "src tag", "dst tag", "self src", "danger", "zero", "neither", "via", "app", "port", "ssh", "ssh to another", "ssh check of a tag", "role app") {
 	case "src tag":
 		g.Src = []string{"tag:nope"}
 	case "dst tag":
@@ -228,6 +232,12 @@ func (d *drawer) defect() {
 		g.App = map[string][]any{"tailscale.com/cap/drive-sharer": {}}
 	case "port":
 		g.IP = []string{"tcp:0"}
+	case "role app":
+		g.Dst, g.App = []string{"autogroup:admin"}, map[string][]any{"h.example/cap/x": {}}
+	case "ssh to another":
+		d.p.SSH = append(d.p.SSH, sshRule{Action: "accept", Src: []string{"ada@h.example"}, Dst: []string{"tag:a", "bob@h.example"}, Users: []string{"root"}})
+	case "ssh check of a tag":
+		d.p.SSH = append(d.p.SSH, sshRule{Action: "check", Src: []string{"ada@h.example", "tag:a"}, Dst: []string{"tag:b"}, Users: []string{"root"}})
 	case "ssh":
 		d.p.SSH = append(d.p.SSH, sshRule{Action: "accept", Src: []string{"ada@h.example"}, Dst: []string{"h1"}, Users: []string{"root"}})
 	}

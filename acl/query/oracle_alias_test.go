@@ -82,7 +82,7 @@ func (w *world) literal(alias string) (space, bool) {
 	if list, ok := w.policy.IPSets[alias]; ok {
 		return w.ipset(list), true
 	}
-	if value, ok := w.policy.Hosts[alias]; ok {
+	if value, ok := w.policy.Hosts[strings.TrimPrefix(alias, "host:")]; ok {
 		alias = value
 	}
 	p, err := parsePrefix(alias)
@@ -100,7 +100,10 @@ func (w *world) ipset(list []string) space {
 		if !ok {
 			op, what = "add", op
 		}
-		part, _ := w.literal(strings.TrimPrefix(strings.TrimSpace(what), "host:"))
+		part, ok := w.literal(strings.TrimSpace(what))
+		if low, high, found := strings.Cut(what, "-"); found && !ok {
+			part, _ = rangeOf(strings.TrimSpace(low), strings.TrimSpace(high))
+		}
 		if op == "add" {
 			s = slices.Concat(s, part)
 		} else {

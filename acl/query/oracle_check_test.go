@@ -41,6 +41,9 @@ func (w *world) check() error {
 	}
 	for _, entry := range w.policy.NodeAttrs {
 		for _, alias := range trim(entry.Target) {
+			if alias == "autogroup:shared" || strings.HasPrefix(alias, "ipset:") {
+				return fmt.Errorf("target=%q is none", alias)
+			}
 			if err := w.known(alias); err != nil {
 				return fmt.Errorf("target=%w", err)
 			}
@@ -72,7 +75,7 @@ func (w *world) known(alias string) error {
 		return knownAutogroup(rest)
 	case kind == "user":
 		return w.knownDomain(rest)
-	case strings.Contains(alias, "@"):
+	case strings.Contains(alias, "@") && kind != "host":
 		return nil
 	}
 	if _, ok := w.literal(alias); !ok {
@@ -120,12 +123,16 @@ func (w *world) checkSources(src []string, self, acl bool) error {
 // selfSource says whether an alias may stand before autogroup:self.
 func selfSource(alias string) bool {
 	kind, _, _ := strings.Cut(alias, ":")
-	return kind == "group" || kind == "user" || alias == "autogroup:member" || alias == "autogroup:members" ||
-		strings.Contains(alias, "@")
+	notPeople := []string{"autogroup:tagged", "autogroup:shared", "autogroup:danger-all", "autogroup:internet", "autogroup:self"}
+	return kind == "group" || kind == "user" || kind == "autogroup" && !slices.Contains(notPeople, alias) || strings.Contains(alias, "@")
+}
+
+func isRole(alias string) bool {
+	return strings.HasPrefix(alias, "autogroup:") && (strings.HasSuffix(alias, "admin") || strings.HasSuffix(alias, ":owner") || strings.HasSuffix(alias, ":auditor"))
 }
 
 func (w *world) checkDestination(alias string) error {
-	if alias == "autogroup:danger-all" {
+	if alias == "autogroup:danger-all" || alias == "autogroup:shared" {
 		return fmt.Errorf("%q not valid on the dst side of a rule", alias)
 	}
 	if err := w.known(alias); err != nil {
@@ -147,6 +154,9 @@ func (w *world) checkGrant(g grant) error {
 		}
 		if alias == "autogroup:internet" && len(g.App) > 0 {
 			return errors.New("cannot use app grants with autogroup:internet")
+		}
+		if isRole(alias) && len(g.App) > 0 {
+			return errors.New("cannot use app grants with a role as destination")
 		}
 		if err := w.checkDestination(alias); err != nil {
 			return err
@@ -178,7 +188,7 @@ func checkCapability(name string) error {
 	if !ok || path == "" || !strings.Contains(domain, ".") || strings.Contains(domain, ":") {
 		return fmt.Errorf("%q: capability name must have the form {domain}/{path}", name)
 	}
-	listed := []string{"cap/drive", "cap/relay", "cap/webui", "cap/kubernetes", "cap/golink", "cap/secrets", "cap/tsidp"}
+	listed := []string{"cap/drive", "cap/relay", "cap/webui", "cap/kubernetes", "cap/golink", "cap/secrets", "cap/tsidp", "cap/tailsql", "cap/aperture"}
 	if domain == "tailscale.com" && !slices.Contains(listed, path) {
 		return fmt.Errorf("%q: capability name must not be in the tailscale.com domain", name)
 	}
@@ -226,10 +236,26 @@ func (w *world) checkSSH(r sshRule) error {
 	if err := w.checkSources(r.Src, false, false); err != nil {
 		return err
 	}
-	for _, alias := range trim(r.Src) {
-		kind, _, _ := strings.Cut(alias, ":")
-		if slices.Contains(trim(r.Dst), "autogroup:self") && (kind == "tag" || alias == "autogroup:tagged") {
-			return fmt.Errorf("src=%q not valid with autogroup:self", alias)
+	for _, src := range trim(r.Src) {
+		if src == "autogroup:shared" {
+			return fmt.Errorf("src=%q is not valid here", src)
+		}
+		kind, _, _ := strings.Cut(src, ":")
+		machine := kind == "tag" || src == "autogroup:tagged"
+		if machine && strings.TrimSpace(r.Action) == "check" {
+			return fmt.Errorf("src=%q: \"check\" action does not support tags in src", src)
+		}
+		for _, dst := range trim(r.Dst) {
+			user := strings.Contains(dst, "@") && !strings.HasPrefix(dst, "user:")
+			if machine && (dst == "autogroup:self" || user) || user && src != dst {
+				return fmt.Errorf("src=%q: users in dst are only allowed from the same user, not %q", src, dst)
+			}
+		}
+	}
+	for _, dst := range trim(r.Dst) {
+		kind, _, _ := strings.Cut(dst, ":")
+		if kind == "group" || kind == "user" || kind == "autogroup" && dst != "autogroup:self" && dst != "autogroup:tagged" {
+			return fmt.Errorf("dst=%q is nobody's own", dst)
 		}
 	}
 	if slices.Contains(r.AcceptEnv, "") {

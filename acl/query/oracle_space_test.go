@@ -19,6 +19,13 @@ func spanOf(p netip.Prefix) span {
 	return span{p.Addr(), hi}
 }
 
+// rangeOf reads the two ends of a range; ok is false for anything else.
+func rangeOf(low, high string) (s space, ok bool) {
+	lo, badLow := netip.ParseAddr(low)
+	hi, badHigh := netip.ParseAddr(high)
+	return space{{lo, hi}}, badLow == nil && badHigh == nil
+}
+
 func spaceOf(prefixes ...string) space {
 	var s space
 	for _, p := range prefixes {

@@ -20,6 +20,9 @@ func (w *world) checkTests() error {
 				return fmt.Errorf("test(s) failed: %w", err)
 			}
 		}
+		if strings.TrimSpace(test.Src) == "*" {
+			return errors.New("test(s) failed: src=*")
+		}
 		if err := w.known(strings.TrimSpace(test.Src)); err != nil {
 			return fmt.Errorf("test(s) failed: src=%w", err)
 		}

@@ -1,0 +1,60 @@
+package policy
+
+import "slices"
+
+// sshDestinations reads where an ssh rule leads: to machines, or to nodes of the
+// person who asks. Nobody is let into what is somebody else's.
+func (r *ruleReader) sshDestinations(items []item) []Selector {
+	var all []Selector
+	for _, it := range items {
+		s, bad := r.names.selector(it.text)
+		if bad == nil {
+			switch s.Kind {
+			case User, Tag, Self, Tagged:
+			default:
+				bad = complain("is not valid as the dst of an ssh rule", "name a tag, autogroup:tagged, autogroup:self, or the user who is the only source")
+			}
+		}
+		if bad != nil {
+			r.failAt(it.at, "dst", it.text, bad)
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// checkSSHEnds refuses sources that are addresses, of which nobody could say who
+// sits there, and pairs that let anybody but its owner into a person's node: a
+// machine owns none, and can prove nothing anew.
+func (r *ruleReader) checkSSHEnds(rule *SSHRule, src, dst []item) {
+	if len(rule.Src) != len(src) {
+		return // reported already
+	}
+	own := func(s Selector) bool { return s.Kind == Self || s.Kind == User }
+	toPeople := slices.ContainsFunc(rule.Dst, own)
+	for i, s := range rule.Src {
+		machine := s.Kind == Tag || s.Kind == Tagged
+		var bad *complaint
+		switch {
+		case !s.isWho():
+			bad = complain("is not valid as the src of an ssh rule", "name users, groups, tags or autogroups")
+		case machine && rule.Check:
+			bad = complain(`"check" action does not support tags in src`, "a machine cannot prove again who it is: use accept, or name people")
+		case machine && toPeople:
+			bad = complain("a machine is let into machines alone: autogroup:self cannot be reached from this source, nor a user's nodes", "use users, groups or autogroup:member as sources, or a rule of its own")
+		}
+		if bad != nil {
+			r.failAt(src[i].at, "src", src[i].text, bad)
+		}
+	}
+	if len(rule.Dst) != len(dst) {
+		return
+	}
+	for i, d := range rule.Dst {
+		same := func(s Selector) bool { return s.Key() == d.Key() }
+		if d.Kind == User && slices.ContainsFunc(rule.Src, func(s Selector) bool { return !same(s) }) {
+			r.failAt(dst[i].at, "dst", dst[i].text, complain("users in dst are only allowed from the same user", "write autogroup:self, or name this user as the only source"))
+		}
+	}
+}
