@@ -149,7 +149,7 @@ func plainValue(v *hujson.Value) (any, bool) {
 	}
 	switch literal.Kind() {
 	case '"':
-		return literal.String(), true
+		return unquoted(literal), true
 	case 't', 'f':
 		return literal.Bool(), true
 	case '0':

@@ -183,17 +183,20 @@ func (r *reader) syntax(err error) {
 }
 
 // duplicates refuses a key that stands twice in one object, anywhere: the
-// parser takes both, and a reader of the file sees the first only.
-func (r *reader) duplicates(root *hujson.Value) {
-	for v := range root.All() {
-		object, ok := v.Value.(*hujson.Object)
-		if !ok {
-			continue
+// parser takes both, and a reader of the file sees the first only. It recurses as
+// deep as the file, which is bounded.
+func (r *reader) duplicates(v *hujson.Value) {
+	switch t := v.Value.(type) {
+	case *hujson.Array:
+		for i := range t.Elements {
+			r.duplicates(&t.Elements[i])
 		}
-		seen := make(map[string]int, len(object.Members))
-		for i := range object.Members {
-			name := &object.Members[i].Name
-			key := strings.TrimSpace(name.Value.(hujson.Literal).String())
+	case *hujson.Object:
+		seen := make(map[string]int, len(t.Members))
+		for i := range t.Members {
+			r.duplicates(&t.Members[i].Value)
+			name := &t.Members[i].Name
+			key := strings.TrimSpace(unquoted(name.Value.(hujson.Literal)))
 			if first, ok := seen[key]; ok {
 				r.fail(name.StartOffset, key, complain(fmt.Sprintf("stands twice in this object, first in line %d", r.pos(first).Line), "keep one of them"))
 				continue
@@ -220,7 +223,7 @@ func (r *reader) members(v *hujson.Value, what string) []member {
 	all := make([]member, 0, len(object.Members))
 	for i := range object.Members {
 		m := &object.Members[i]
-		all = append(all, member{strings.TrimSpace(m.Name.Value.(hujson.Literal).String()), m.Name.StartOffset, &m.Value})
+		all = append(all, member{strings.TrimSpace(unquoted(m.Name.Value.(hujson.Literal))), m.Name.StartOffset, &m.Value})
 	}
 	return all
 }
@@ -266,7 +269,16 @@ func (r *reader) text(v *hujson.Value, what string) (it item, ok bool) {
 		r.fail(v.StartOffset, "", complain(what+" must be a string", "see the policy language"))
 		return item{at: v.StartOffset}, false
 	}
-	return item{strings.TrimSpace(literal.String()), v.StartOffset}, true
+	return item{strings.TrimSpace(unquoted(literal)), v.StartOffset}, true
+}
+
+// unquoted gives what a string says. One without escapes says what it holds: the
+// parser saw to its quotes, and the reader to its being UTF-8.
+func unquoted(literal hujson.Literal) string {
+	if literal.Kind() == '"' && bytes.IndexByte(literal, '\\') < 0 {
+		return string(literal[1 : len(literal)-1])
+	}
+	return literal.String()
 }
 
 // texts reads a list of strings.

@@ -99,8 +99,10 @@ func (n *names) selector(text string) (Selector, *complaint) {
 		return n.autogroup(text)
 	case kind == "group":
 		return defined(Group, text, "unknown group", "groups", n.groups)
+	case kind == "tag" && !n.tags[text]:
+		return Selector{}, complainOf(fmt.Sprintf("tag not found: %q", shorten(text)), text, n.tags, `define it under "tagOwners"`)
 	case kind == "tag":
-		return defined(Tag, text, fmt.Sprintf("tag not found: %q", shorten(text)), "tagOwners", n.tags)
+		return Selector{Kind: Tag, Name: text}, nil
 	case kind == "seg":
 		return defined(InSegment, text, "unknown segment", "segments", n.segments)
 	case kind == "ipset":
