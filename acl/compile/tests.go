@@ -19,6 +19,7 @@ type TestFailure struct {
 	Pos      policy.Position // of the expectation, or of the test
 	Text     string          // what was expected and what is, in words
 	NoDevice bool            // nobody to judge by: a source or destination without any device
+	NoSource bool            // it is the source
 }
 
 // String gives position and text in one line.
@@ -67,6 +68,11 @@ func (m *Mesh) TestResults() []TestResult {
 		results = append(results, madeUp.test(t)...)
 	}
 	return results
+}
+
+// ResultsOf judges one test on the nodes that there are.
+func (m *Mesh) ResultsOf(t policy.Test) []TestResult {
+	return (&judging{Mesh: m, lookUp: m.lookUp, known: make(map[string][]device)}).test(t)
 }
 
 // test judges a test that supposes something.
@@ -122,7 +128,7 @@ func (j *judging) judged(t policy.Test, from []device) []TestResult {
 		for _, target := range targets {
 			r := TestResult{Test: t, Target: target, Accept: accept}
 			if len(from) == 0 {
-				r.Failure = &TestFailure{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true}
+				r.Failure = &TestFailure{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true, true}
 			} else {
 				r.Rule, r.Failure = j.expect(t, target, from, accept)
 			}
@@ -226,7 +232,7 @@ func (m *Mesh) judgedPlace(a netip.Addr) place {
 // expect judges one expectation, and gives the rule that decides.
 func (j *judging) expect(t policy.Test, target policy.Target, from []device, accept bool) (rule *policy.Rule, failure *TestFailure) {
 	fail := func(noDevice bool, format string, args ...any) (*policy.Rule, *TestFailure) {
-		return rule, &TestFailure{target.Pos, fmt.Sprintf(format, args...), noDevice}
+		return rule, &TestFailure{Pos: target.Pos, Text: fmt.Sprintf(format, args...), NoDevice: noDevice}
 	}
 	all := j.devices(target.Dst)
 	if len(all) == 0 && target.Dst.Kind != policy.Self {

@@ -32,7 +32,7 @@ func (d *drawer) policy() {
 		d.p.AutoApprovers = d.approvers()
 	}
 	if d.chance("tests", 10) {
-		d.p.Tests = append(d.p.Tests, policyTest{Src: one(d, "test src", "ada@h.example", "tag:a", "group:g"),
+		d.p.Tests = append(d.p.Tests, policyTest{Src: one(d, "test src", "ada@h.example", "tag:a", "group:g", "tag:none", "zed@h.example", "group:empty"),
 			Proto: one(d, "test proto", "", "tcp", "udp")})
 		target := one(d, "test dst", "tag:b", "ada@h.example", "tag:none", "100.64.0.2") + ":" + one(d, "test port", "443", "22")
 		if one(d, "test kind", true, false) {

@@ -126,6 +126,11 @@ func (w *world) opened(test policyTest, text string, protos []int, every bool) (
 	alias, ports, _ := splitDst(text)
 	services, _ := parseServices([]int{protoTCP}, ports)
 	sources := w.testEnds(strings.TrimSpace(test.Src))
+	if len(sources) == 0 {
+		if joined := w.joined(strings.TrimSpace(test.Src)); len(joined.testEnds(strings.TrimSpace(test.Src))) > 0 {
+			return joined.opened(test, text, protos, every)
+		}
+	}
 	self := alias == "autogroup:self"
 	foreign := func(e testEnd) bool { return e.self == nil || e.self.tagged() }
 	if alias == "autogroup:internet" || self && slices.ContainsFunc(sources, foreign) {
@@ -148,6 +153,23 @@ func (w *world) opened(test policyTest, text string, protos []int, every bool) (
 		return count == len(sources), true
 	}
 	return count > 0, true
+}
+
+// joined is the world with one more device, of somebody or with a tag.
+func (w *world) joined(alias string) *world {
+	d := device{Name: "joined", IPv4: "100.127.255.250", IPv6: "fd7a:115c:a1e0:ffff::1"}
+	if w.Mesh != nil {
+		d.IPv4, d.IPv6 = w.meshSpace()[0].hi.String(), ""
+	}
+	if strings.HasPrefix(alias, "group:") && len(w.policy.Groups[alias]) > 0 {
+		alias = strings.TrimSpace(w.policy.Groups[alias][0])
+	}
+	if d.User = alias; strings.HasPrefix(alias, "tag:") {
+		d.User, d.Tags = "", []string{alias}
+	}
+	q := w.question
+	q.Nodes = append(slices.Clone(q.Nodes), d)
+	return newWorld(q, w.policy)
 }
 
 // testEnds are the ends that a name of a test stands for. An address stands for

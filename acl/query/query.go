@@ -142,7 +142,7 @@ func (a *answer) fill(q *question, p *parsed) error {
 		if pol.Conditional() {
 			tested = tested.With(pol) // its tests may say what a device is like
 		}
-		if err := embedded(tested); err != nil {
+		if err := q.embedded(tested); err != nil {
 			return err
 		}
 	}
@@ -154,11 +154,21 @@ func (a *answer) fill(q *question, p *parsed) error {
 const failedText = "test(s) failed: "
 
 // embedded runs the policy's own tests.
-func embedded(m *compile.Mesh) error {
-	for _, failure := range append(m.Test(), m.TestSSH()...) {
-		if !failure.NoDevice {
+func (q *question) embedded(m *compile.Mesh) error {
+	results := m.TestResults()
+	firsts := make(map[string]*compile.Mesh) // by the source's key
+	for i := 0; i < len(results); i++ {
+		failure := results[i].Failure
+		switch {
+		case failure == nil:
+		case failure.NoSource && (i == 0 || results[i-1].Test.Pos != results[i].Test.Pos):
+			results = append(results, q.first(m, firsts, results[i].Test)...)
+		case !failure.NoDevice:
 			return errors.New(failedText + failure.String())
 		}
+	}
+	if failures := m.TestSSH(); len(failures) > 0 {
+		return errors.New(failedText + failures[0].String())
 	}
 	return nil
 }
