@@ -109,16 +109,21 @@ func (r *sshRule) maps(src, dst *Node, login string) bool {
 // are. A source or destination without nodes fails nothing.
 func (m *Mesh) TestSSH() []TestFailure {
 	var failures []TestFailure
-	nodes := m.sortedNodes()
 	for _, t := range m.pol.SSHTests() {
-		from := m.picker(t.Src)
-		to := m.anyPicker(t.Dst)
-		m.tried = trial(t.Attributes)
-		for _, src := range nodes {
-			for _, dst := range nodes {
-				if from(&src.Node) && to(&dst.Node) {
-					failures = append(failures, m.expectSSH(t, src, dst)...)
-				}
+		failures = append(failures, m.FailuresOf(t)...)
+	}
+	return failures
+}
+
+// FailuresOf judges one of these tests.
+func (m *Mesh) FailuresOf(t policy.SSHTest) []TestFailure {
+	var failures []TestFailure
+	nodes, from, to := m.sortedNodes(), m.picker(t.Src), m.anyPicker(t.Dst)
+	m.tried = trial(t.Attributes)
+	for _, src := range nodes {
+		for _, dst := range nodes {
+			if from(&src.Node) && to(&dst.Node) {
+				failures = append(failures, m.expectSSH(t, src, dst)...)
 			}
 		}
 	}

@@ -50,7 +50,8 @@ func (r *reader) postures(section member) map[string]Posture {
 	return postures
 }
 
-// condition reads one condition. At is the byte at which a complaint arises.
+// condition reads one condition; an attribute alone must be true. At is the byte at
+// which a complaint arises.
 func condition(text string) (c Condition, at int, bad *complaint) {
 	if len(text) > maxCondition {
 		return c, 0, complain(fmt.Sprintf("is longer than %d bytes", maxCondition), "split it into two conditions")
@@ -58,6 +59,10 @@ func condition(text string) (c Condition, at int, bad *complaint) {
 	s := scanner{text: text}
 	if c.Attribute, bad = s.attribute(); bad != nil {
 		return c, s.at, bad
+	}
+	if s.end() {
+		c.Op, c.Values = "==", []any{true}
+		return c, s.at, nil
 	}
 	if c.Op, bad = s.operator(); bad != nil {
 		return c, s.at, bad

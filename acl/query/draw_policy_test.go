@@ -41,6 +41,20 @@ func (d *drawer) policy() {
 			d.p.Tests[0].Deny = []string{target}
 		}
 	}
+	if d.chance("sshTests", 5) {
+		people := []string{"ada@h.example", "tag:a", "group:g", "zed@h.example", "tag:none"}
+		t := sshTest{Src: one(d, "ssh test src", people...), Dst: some(d, "ssh test dst", 2, append(people, "100.64.0.2")...)}
+		logins := some(d, "ssh test logins", 2, "root", "ada", "ops")
+		switch one(d, "ssh test kind", "deny", "accept", "check") {
+		case "deny":
+			t.Deny = logins
+		case "accept":
+			t.Accept = logins
+		default:
+			t.Check = logins
+		}
+		d.p.SSHTests = append(d.p.SSHTests, t)
+	}
 	if d.chance("default posture", 2) {
 		d.p.Postures = map[string][]string{"posture:p": {"node:os == 'linux'"}}
 		d.p.EachPosture = []string{"posture:p"}

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,27 +12,43 @@ import (
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
-// first judges a test whose source has no device as if a first one had joined: it
-// runs from the perspective of an identity, and who has no device here yet has
-// rights all the same. It keeps the meshes with such a device.
-func (q *question) first(m *compile.Mesh, joined map[string]*compile.Mesh, t policy.Test) []compile.TestResult {
-	n, ok := q.identity(m.Policy(), t.Src)
-	if !ok {
-		return nil
+// firsts are meshes in which whoever has no device has a first one: a test runs from
+// the perspective of an identity, which has rights before its device has joined.
+type firsts struct {
+	*question
+	mesh  *compile.Mesh
+	known map[string]*compile.Mesh // by the keys of who joined
+}
+
+// of gives the mesh in which all that some selectors name have devices.
+func (f *firsts) of(all ...policy.Selector) *compile.Mesh {
+	var joining []compile.Node
+	key := ""
+	for _, s := range all {
+		if n, ok := f.identity(f.mesh.Policy(), s); ok && !f.mesh.HasDevices(s) {
+			n.ID = fmt.Sprint("first ", len(joining))
+			n.Addrs = f.unclaimed(joining)
+			joining, key = append(joining, n), key+s.Key()+"\n"
+		}
 	}
-	with := joined[t.Src.Key()]
+	if len(joining) == 0 {
+		return f.mesh
+	}
+	with := f.known[key]
 	if with == nil {
-		with = m.With(m.Policy())
-		with.Put(n)
-		joined[t.Src.Key()] = with
+		with = f.mesh.With(f.mesh.Policy())
+		for _, n := range joining {
+			with.Put(n)
+		}
+		f.known[key] = with
 	}
-	return with.ResultsOf(t)
+	return with
 }
 
 // identity gives a node of somebody whom a test names by a login, a group or a tag.
 // Nobody is in an empty group.
 func (q *question) identity(pol *policy.Policy, s policy.Selector) (n compile.Node, ok bool) {
-	n = compile.Node{ID: "first", Name: s.Name, Addrs: q.unclaimed()}
+	n = compile.Node{Name: s.Name}
 	login := s.Name
 	switch s.Kind {
 	case policy.Tag:
@@ -62,7 +79,7 @@ func (q *question) identity(pol *policy.Policy, s policy.Selector) (n compile.No
 
 // unclaimed gives the last addresses of the mesh's ranges that no node has, one of
 // each family.
-func (q *question) unclaimed() []netip.Addr {
+func (q *question) unclaimed(joining []compile.Node) []netip.Addr {
 	ranges, err := q.ranges()
 	if err != nil {
 		return nil // the mesh has them already, so they are some
@@ -70,7 +87,7 @@ func (q *question) unclaimed() []netip.Addr {
 	var all []netip.Addr
 	for _, is := range []func(netip.Addr) bool{netip.Addr.Is4, netip.Addr.Is6} {
 		for _, r := range slices.Backward(ranges) {
-			if a := q.last(r); is(a) {
+			if a := q.last(r, joining); is(a) {
 				all = append(all, a)
 				break
 			}
@@ -81,9 +98,11 @@ func (q *question) unclaimed() []netip.Addr {
 
 // last gives the last address of a range that no node has; the zero one if there is
 // none.
-func (q *question) last(r netip.Prefix) netip.Addr {
+func (q *question) last(r netip.Prefix, joining []compile.Node) netip.Addr {
 	a := netipx.PrefixLastIP(r)
-	for slices.ContainsFunc(q.Nodes, func(n node) bool { return n.IPv4 == a || n.IPv6 == a }) {
+	claims := func(n node) bool { return n.IPv4 == a || n.IPv6 == a }
+	has := func(n compile.Node) bool { return slices.Contains(n.Addrs, a) }
+	for r.Contains(a) && (slices.ContainsFunc(q.Nodes, claims) || slices.ContainsFunc(joining, has)) {
 		a = a.Prev()
 	}
 	if !r.Contains(a) {

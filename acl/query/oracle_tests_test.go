@@ -87,6 +87,11 @@ func (w *world) holds(test policyTest) bool {
 func (w *world) sshHolds(test sshTest) bool {
 	for letter, logins := range map[string][]string{"a": test.Accept, "c": test.Check, "-": test.Deny} {
 		for _, login := range logins {
+			for _, alias := range append(trim(test.Dst), strings.TrimSpace(test.Src)) {
+				if joined := w.joined(alias); len(w.testEnds(alias)) == 0 && len(joined.testEnds(alias)) > 0 {
+					return joined.sshHolds(test)
+				}
+			}
 			for _, from := range w.devicesOf(strings.TrimSpace(test.Src)) {
 				for _, dst := range trim(test.Dst) {
 					for _, to := range w.devicesOf(dst) {
@@ -157,7 +162,7 @@ func (w *world) opened(test policyTest, text string, protos []int, every bool) (
 
 // joined is the world with one more device, of somebody or with a tag.
 func (w *world) joined(alias string) *world {
-	d := device{Name: "joined", IPv4: "100.127.255.250", IPv6: "fd7a:115c:a1e0:ffff::1"}
+	d := device{Name: "joined", IPv4: fmt.Sprint("100.127.255.", len(w.Nodes)), IPv6: fmt.Sprint("fd7a:115c:a1e0:ffff::1", len(w.Nodes))}
 	if w.Mesh != nil {
 		d.IPv4, d.IPv6 = w.meshSpace()[0].hi.String(), ""
 	}

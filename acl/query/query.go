@@ -156,19 +156,21 @@ const failedText = "test(s) failed: "
 // embedded runs the policy's own tests.
 func (q *question) embedded(m *compile.Mesh) error {
 	results := m.TestResults()
-	firsts := make(map[string]*compile.Mesh) // by the source's key
+	firsts := &firsts{question: q, mesh: m, known: make(map[string]*compile.Mesh)}
 	for i := 0; i < len(results); i++ {
 		failure := results[i].Failure
 		switch {
 		case failure == nil:
 		case failure.NoSource && (i == 0 || results[i-1].Test.Pos != results[i].Test.Pos):
-			results = append(results, q.first(m, firsts, results[i].Test)...)
+			results = append(results, firsts.of(results[i].Test.Src).ResultsOf(results[i].Test)...)
 		case !failure.NoDevice:
 			return errors.New(failedText + failure.String())
 		}
 	}
-	if failures := m.TestSSH(); len(failures) > 0 {
-		return errors.New(failedText + failures[0].String())
+	for _, t := range m.Policy().SSHTests() {
+		if failures := firsts.of(slices.Concat(t.Dst, []policy.Selector{t.Src})...).FailuresOf(t); len(failures) > 0 {
+			return errors.New(failedText + failures[0].String())
+		}
 	}
 	return nil
 }
