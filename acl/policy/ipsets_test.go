@@ -58,7 +58,7 @@ func TestIPSetsOfTheDialect(t *testing.T) {
 		{"target of nodeAttrs", sets + `"nodeAttrs": [{"target": ["ipset:a"], "attr": ["x"]}]`, "is no target of nodeAttrs"},
 		{"src of ssh", sets + sshRule(`"action": "accept", "src": ["ipset:one"], "dst": ["tag:web"], "users": ["a"]`), "is not valid as the src of an ssh rule"},
 		{"dst of ssh", sets + sshRule(`"action": "accept", "src": ["group:eng"], "dst": ["ipset:one"], "users": ["a"]`), "is not valid as the dst of an ssh rule"},
-		{"src of an ssh test", sets + `"sshTests": [{"src": "ipset:one", "dst": ["ct"]}]`, "is not valid as the src of an ssh test"}, {"dst of an ssh test", sets + `"sshTests": [{"src": "ct", "dst": ["ipset:one"]}]`, "is not valid as the dst of an ssh test"},
+		{"src of an ssh test", sets + `"sshTests": [{"src": "ipset:one", "dst": ["ct"]}]`, "SSH tests src contains disallowed element"}, {"dst of an ssh test", sets + `"sshTests": [{"src": "ct", "dst": ["ipset:one"]}]`, "SSH tests dst contains disallowed element"},
 		{"an owner", sets + `"autoApprovers": {"exitNode": ["ipset:a"]}`, "cannot own or approve"},
 		{"deep enough", setsOfSets(32, true), ""}, {"too deep", setsOfSets(33, true), "ipsets nest deeper than 32"}, {"too deep, innermost first", setsOfSets(33, false), "ipsets nest deeper than 32"},
 	}.run(t)

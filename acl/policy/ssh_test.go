@@ -121,13 +121,14 @@ func TestSSHTestsOfTheDialect(t *testing.T) {
 	to := func(dst string) string {
 		return test(`"src": "ada@h.example", "dst": ["` + dst + `"], "deny": ["root"]`)
 	}
-	const badSrc, badDst = "is not valid as the src of an ssh test", "is not valid as the dst of an ssh test"
+	const badSrc, badDst = "SSH tests src contains disallowed element", "SSH tests dst contains disallowed element"
 	dialect{
 		{"section null", `"sshTests": null`, ""}, {"section empty", `"sshTests": []`, ""},
 		{"no src", test(`"dst": ["tag:web"], "accept": ["root"]`), "an ssh test has no src"}, {"empty src", from(""), "is empty"},
 		{"no dst", test(`"src": "ada@h.example", "accept": ["root"]`), "an ssh test has no dst"}, {"empty dst", test(`"src": "ada@h.example", "dst": [], "accept": ["root"]`), "an ssh test has no dst"},
 		{"asks for nothing", test(`"src": "ada@h.example", "dst": ["tag:web"]`), ""},
 		{"from a user", from("ada@h.example"), ""}, {"from a tag", from(" tag:db "), ""}, {"from an address", from("100.64.0.1"), ""}, {"from a host", from("ct"), ""}, {"from a group", from("group:eng"), ""},
+		{"from a role", from("autogroup:admin"), `SSH tests src contains disallowed element "autogroup:admin"`}, {"from all people", from("autogroup:member"), badSrc}, {"from any tag", from("autogroup:tagged"), badSrc}, {"from a domain", from("user:*@h.example"), badSrc},
 		{"from a CIDR", from("10.0.0.0/8"), badSrc}, {"from a CIDR of one", from("10.0.0.1/32"), badSrc}, {"from a network's alias", from("vlan"), badSrc}, {"from *", from("*"), badSrc},
 		{"from the internet", from("autogroup:internet"), badSrc}, {"from an unknown tag", from("tag:x"), `tag not found: "tag:x"`},
 		{"to a user", to("ben@h.example"), ""}, {"to a tag", to("tag:db"), ""}, {"to a host", to("ct"), ""}, {"to an address", to("100.64.0.1"), ""},

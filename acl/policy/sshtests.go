@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/tailscale/hujson"
@@ -9,7 +10,7 @@ import (
 // SSHTest is one of the policy's own tests of its ssh rules.
 type SSHTest struct {
 	Pos Position
-	Src Selector   // picks nodes by who they are, or is a Net of one address
+	Src Selector   // User, Group, Tag or a Net of one address
 	Dst []Selector // User, Group, Tag or a Net of one address each; never empty
 	// Accounts that must be let in without a check, only with one, and not at all.
 	Accept, Check, Deny []string
@@ -35,8 +36,8 @@ func (r *ruleReader) sshTest(v *hujson.Value) SSHTest {
 	}
 	for _, it := range dst {
 		s, bad := r.names.selector(it.text)
-		if bad == nil && s.Kind != User && s.Kind != Group && s.Kind != Tag && !s.isAddress() {
-			bad = complain("is not valid as the dst of an ssh test", "name a user, a group, a tag, a host or an address")
+		if bad == nil {
+			bad = checkSSHTestEnd("dst", s)
 		}
 		if bad != nil {
 			r.failAt(it.at, "dst", it.text, bad)
@@ -63,13 +64,22 @@ func (r *ruleReader) sshTestSource(v *hujson.Value, m member) Selector {
 		return Selector{}
 	}
 	s, bad := r.names.selector(it.text)
-	if bad == nil && !s.isWho() && !s.isAddress() {
-		bad = complain("is not valid as the src of an ssh test", "name a user, a tag or an address")
+	if bad == nil {
+		bad = checkSSHTestEnd("src", s)
 	}
 	if bad != nil {
 		r.failAt(it.at, "src", it.text, bad)
 	}
 	return s
+}
+
+// checkSSHTestEnd refuses what is no one identity: a test is of somebody.
+func checkSSHTestEnd(end string, s Selector) *complaint {
+	switch {
+	case s.Kind == User, s.Kind == Group, s.Kind == Tag, s.isAddress():
+		return nil
+	}
+	return complainWhole(fmt.Sprintf("SSH tests %s contains disallowed element %q", end, shorten(s.Name)), "name a user, a group, a tag, a host or an address")
 }
 
 // accounts reads a list of accounts by name.

@@ -29,6 +29,9 @@ func (w *world) checkTests() error {
 		failed = failed || !w.holds(test)
 	}
 	for _, test := range w.policy.SSHTests {
+		if kind, _, _ := strings.Cut(strings.TrimSpace(test.Src), ":"); kind == "autogroup" || kind == "user" {
+			return fmt.Errorf("SSH tests src contains disallowed element %q", test.Src)
+		}
 		failed = failed || !w.sshHolds(test)
 	}
 	if failed && len(w.Nodes) > 0 {
