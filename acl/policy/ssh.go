@@ -13,7 +13,7 @@ type SSHRule struct {
 	Pos   Position
 	Check bool       // the person has to prove again who they are
 	Src   []Selector // User, Domain, Group, Role, Tag, Member or Tagged
-	Dst   []Selector // User, Tag, Self or Tagged
+	Dst   []Selector // User, Tag, Self, Member or Tagged
 	Users []SSHUser
 
 	// CheckPeriod is how long a proof lasts; zero means that every login wants a

@@ -2,17 +2,17 @@ package policy
 
 import "slices"
 
-// sshDestinations reads where an ssh rule leads: to machines, or to nodes of the
-// person who asks. Nobody is let into what is somebody else's.
+// sshDestinations reads where an ssh rule leads: to machines, or to nodes of
+// people, of which no rule names somebody else's.
 func (r *ruleReader) sshDestinations(items []item) []Selector {
 	var all []Selector
 	for _, it := range items {
 		s, bad := r.names.selector(it.text)
 		if bad == nil {
 			switch s.Kind {
-			case User, Tag, Self, Tagged:
+			case User, Tag, Self, Member, Tagged:
 			default:
-				bad = complain("is not valid as the dst of an ssh rule", "name a tag, autogroup:tagged, autogroup:self, or the user who is the only source")
+				bad = complain("is not valid as the dst of an ssh rule", "name a tag, autogroup:tagged, autogroup:self, autogroup:member, or the user who is the only source")
 			}
 		}
 		if bad != nil {
@@ -25,14 +25,14 @@ func (r *ruleReader) sshDestinations(items []item) []Selector {
 }
 
 // checkSSHEnds refuses sources that are addresses, of which nobody could say who
-// sits there, and pairs that let anybody but its owner into a person's node: a
-// machine owns none, and can prove nothing anew.
+// sits there, and pairs that let a machine into a person's node, which owns none
+// and can prove nothing anew, or into a named person's node anybody else.
 func (r *ruleReader) checkSSHEnds(rule *SSHRule, src, dst []item) {
 	if len(rule.Src) != len(src) {
 		return // reported already
 	}
-	own := func(s Selector) bool { return s.Kind == Self || s.Kind == User }
-	toPeople := slices.ContainsFunc(rule.Dst, own)
+	personal := func(s Selector) bool { return s.Kind == Self || s.Kind == User || s.Kind == Member }
+	toPeople := slices.ContainsFunc(rule.Dst, personal)
 	for i, s := range rule.Src {
 		machine := s.Kind == Tag || s.Kind == Tagged
 		var bad *complaint

@@ -247,14 +247,15 @@ func (w *world) checkSSH(r sshRule) error {
 		}
 		for _, dst := range trim(r.Dst) {
 			user := strings.Contains(dst, "@") && !strings.HasPrefix(dst, "user:")
-			if machine && (dst == "autogroup:self" || user) || user && src != dst {
+			personal := dst == "autogroup:self" || dst == "autogroup:member" || dst == "autogroup:members" || user
+			if machine && personal || user && src != dst {
 				return fmt.Errorf("src=%q: users in dst are only allowed from the same user, not %q", src, dst)
 			}
 		}
 	}
 	for _, dst := range trim(r.Dst) {
 		kind, _, _ := strings.Cut(dst, ":")
-		if kind == "group" || kind == "user" || kind == "autogroup" && dst != "autogroup:self" && dst != "autogroup:tagged" {
+		if kind == "group" || kind == "user" || kind == "autogroup" && !slices.Contains([]string{"autogroup:self", "autogroup:member", "autogroup:members", "autogroup:tagged"}, dst) {
 			return fmt.Errorf("dst=%q is nobody's own", dst)
 		}
 	}

@@ -161,13 +161,28 @@ func samePerson(a, b *device) bool {
 func (w *world) meshSpace() space {
 	s4 := spaceOf("100.64.0.0/10").minus(spaceOf("100.115.92.0/23"))
 	s6 := spaceOf("fd7a:115c:a1e0::/48")
-	if w.Mesh != nil && len(w.Mesh.IPv4) > 0 {
-		s4 = spaceOf(w.Mesh.IPv4...)
+	if own := w.ranges4(); len(own) > 0 {
+		s4 = spaceOf(own...)
 	}
-	if w.Mesh != nil && len(w.Mesh.IPv6) > 0 {
-		s6 = spaceOf(w.Mesh.IPv6...)
+	if own := w.ranges6(); len(own) > 0 {
+		s6 = spaceOf(own...)
 	}
 	return slices.Concat(s4, s6)
+}
+
+// ranges4 and ranges6 give the ranges that a question names, if it does.
+func (w *world) ranges4() oneOrMany {
+	if w.Mesh == nil {
+		return nil
+	}
+	return w.Mesh.IPv4
+}
+
+func (w *world) ranges6() oneOrMany {
+	if w.Mesh == nil {
+		return nil
+	}
+	return w.Mesh.IPv6
 }
 
 func trim(list []string) []string {

@@ -166,8 +166,10 @@ func (w *world) opened(test policyTest, text string, protos []int, every bool) (
 // joined is the world with one more device, of somebody or with a tag.
 func (w *world) joined(alias string) *world {
 	d := device{Name: "joined", IPv4: fmt.Sprint("100.127.255.", len(w.Nodes)), IPv6: fmt.Sprint("fd7a:115c:a1e0:ffff::1", len(w.Nodes))}
-	if w.Mesh != nil {
-		d.IPv4, d.IPv6 = w.meshSpace()[0].hi.String(), ""
+	for own, ranges := range map[*string]oneOrMany{&d.IPv4: w.ranges4(), &d.IPv6: w.ranges6()} {
+		if len(ranges) > 0 {
+			*own = spaceOf(ranges[len(ranges)-1])[0].hi.String()
+		}
 	}
 	if strings.HasPrefix(alias, "group:") && len(w.policy.Groups[alias]) > 0 {
 		alias = strings.TrimSpace(w.policy.Groups[alias][0])
