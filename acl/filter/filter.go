@@ -280,7 +280,7 @@ func (b Batch) In(p *packet.Packet) acl.Verdict {
 	if p.Shape != packet.Ports || p.Frag != packet.Whole {
 		return b.f.judge(In, p, nil)
 	}
-	k := key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}
+	k := hashed{key: key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}}
 	fl, absent := b.f.quick(In, &k, p)
 	switch {
 	case fl != nil:
@@ -304,7 +304,7 @@ func (b Batch) out(p *packet.Packet) acl.Verdict {
 	if p.Shape != packet.Ports || p.Frag != packet.Whole {
 		return b.f.judge(Out, p, nil)
 	}
-	k := key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}
+	k := hashed{key: key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}}
 	fl, absent := b.f.quick(Out, &k, p)
 	switch {
 	case fl != nil:
@@ -317,12 +317,13 @@ func (b Batch) out(p *packet.Packet) acl.Verdict {
 
 // quick lets a packet pass that belongs to an established flow and changes
 // nothing about it. It gives nil for all others, which judge then looks at, and
-// whether that is because there is no such flow.
+// whether that is because there is no such flow: then the key has its hash.
 //
 // Packets come in runs: the flow of the packet before is tried first.
-func (f *Filter) quick(d Direction, k *key, p *packet.Packet) (_ *flow, absent bool) {
+func (f *Filter) quick(d Direction, k *hashed, p *packet.Packet) (_ *flow, absent bool) {
 	fl := f.last[d&1]
-	if !fl.is(k) {
+	if !fl.is(&k.key) {
+		k.hash = f.flows.seed.hash(&k.key)
 		if fl, _ = f.flows.find(k); fl == nil {
 			return nil, true
 		}

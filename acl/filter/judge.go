@@ -7,7 +7,7 @@ import (
 
 // judge looks at a packet from the beginning, and counts the verdict. Whoever
 // knows already that its flow is not in the table gives the flow's key.
-func (f *Filter) judge(d Direction, p *packet.Packet, absent *key) acl.Verdict {
+func (f *Filter) judge(d Direction, p *packet.Packet, absent *hashed) acl.Verdict {
 	return f.counted(d, p, f.consider(d, p, absent))
 }
 
@@ -28,7 +28,7 @@ func passes(why acl.Reason) bool { return why == acl.Established || permits(why)
 
 func refuse(why acl.Reason) decision { return decision{reason: why, rule: noRule} }
 
-func (f *Filter) consider(d Direction, p *packet.Packet, absent *key) decision {
+func (f *Filter) consider(d Direction, p *packet.Packet, absent *hashed) decision {
 	if f.table == nil {
 		return refuse(acl.NoMap)
 	}
@@ -42,7 +42,7 @@ func (f *Filter) consider(d Direction, p *packet.Packet, absent *key) decision {
 	}
 	k, fl, n := absent, (*flow)(nil), int32(noFlow)
 	if k == nil {
-		own := keyOf(d, &p.Flow)
+		own := f.flows.seed.hashed(keyOf(d, &p.Flow))
 		k = &own
 		fl, n = f.flows.find(k)
 	}
@@ -202,8 +202,8 @@ func (f *Filter) revoke(fl *flow, dec decision) {
 // cross judges a SYN against the direction of a flow that has the same
 // addresses and ports. It begins a flow of its own: were it taken for an answer,
 // whoever answers could open connections as long as the flow is remembered.
-func (f *Filter) cross(d Direction, p *packet.Packet, k *key, n int32) (decision, int32) {
-	dec := f.ask(k, d)
+func (f *Filter) cross(d Direction, p *packet.Packet, k *hashed, n int32) (decision, int32) {
+	dec := f.ask(&k.key, d)
 	if !dec.permits() {
 		return dec, noFlow
 	}
@@ -212,16 +212,16 @@ func (f *Filter) cross(d Direction, p *packet.Packet, k *key, n int32) (decision
 }
 
 // begin judges a packet that belongs to no flow in the table.
-func (f *Filter) begin(d Direction, p *packet.Packet, k *key) (decision, int32) {
+func (f *Filter) begin(d Direction, p *packet.Packet, k *hashed) (decision, int32) {
 	if p.Shape == packet.Answer {
 		// Without the question it is not kept: else the next question of the
 		// other side would pass as part of it.
-		return f.unasked(d, k), noFlow
+		return f.unasked(d, &k.key), noFlow
 	}
 	if p.Proto == acl.TCP && !begins(p) {
 		return f.takeUp(d, p, k)
 	}
-	dec := f.ask(k, d)
+	dec := f.ask(&k.key, d)
 	if !dec.permits() {
 		return dec, noFlow
 	}
@@ -235,14 +235,14 @@ func (f *Filter) unasked(d Direction, k *key) decision {
 
 // takeUp judges a TCP segment from the middle of a connection. The lower port is
 // more likely the service: that direction is asked first.
-func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32) {
+func (f *Filter) takeUp(d Direction, p *packet.Packet, k *hashed) (decision, int32) {
 	origin := d
 	if p.SrcPort < p.DstPort {
 		origin = d.reverse()
 	}
-	dec := f.ask(k, origin)
+	dec := f.ask(&k.key, origin)
 	if !dec.permits() {
-		other := f.ask(k, origin.reverse())
+		other := f.ask(&k.key, origin.reverse())
 		if other.permits() || origin != d {
 			dec, origin = other, origin.reverse()
 		}
@@ -254,8 +254,8 @@ func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32)
 }
 
 // admit puts a permitted flow into the table, and gives its number.
-func (f *Filter) admit(origin Direction, p *packet.Packet, k *key, dec decision, how uint8) (decision, int32) {
-	if dec = f.afford(origin, k, p.Len, dec); !dec.permits() {
+func (f *Filter) admit(origin Direction, p *packet.Packet, k *hashed, dec decision, how uint8) (decision, int32) {
+	if dec = f.afford(origin, &k.key, p.Len, dec); !dec.permits() {
 		return dec, noFlow
 	}
 	account := f.accountOf[dec.ends.payer(origin).holder]
