@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -10,8 +9,8 @@ import (
 // maxShadowSteps bounds how long rules are looked at for what is only a warning.
 const maxShadowSteps = 1_000_000
 
-// shadows warns of rules that can never open anything: those whose names pick
-// nothing, and those that a rule without a condition forbids as a whole.
+// shadows warns of rules that never decide anything: those whose names pick nothing,
+// that a rule without a condition forbids as a whole, or that one before opens.
 type shadows struct {
 	*ruleReader
 	steps int
@@ -22,6 +21,8 @@ func (r *ruleReader) warnOfDeadRules(p *Policy) {
 	for i := range p.rules {
 		s.empty(&p.rules[i])
 	}
+	s.warnOfUnreachedRules(p.rules)
+	s.steps = 0
 	for i := range p.forbids {
 		f := &p.forbids[i]
 		if f.Postures != nil || f.When.conditional() {
@@ -32,7 +33,7 @@ func (r *ruleReader) warnOfDeadRules(p *Policy) {
 				return
 			}
 			if rule := &p.rules[j]; s.covers(f, rule) {
-				r.warnAt(rule.Pos, string(rule.ID), fmt.Sprintf("opens nothing: %s in line %d forbids all of it", f.ID, f.Pos.Line))
+				r.warnAt(rule.Pos, rule.shown(), "opens nothing: "+f.named("forbid")+" forbids all of it")
 			}
 		}
 	}
@@ -49,7 +50,7 @@ func (s *shadows) empty(rule *Rule) {
 	dead := len(rule.Src) > 0 && !slices.ContainsFunc(rule.Src, picks)
 	into := slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self || p.Internet || slices.ContainsFunc(p.Dst, picks) })
 	if dead || len(rule.Parts) > 0 && !into {
-		s.warnAt(rule.Pos, string(rule.ID), "opens nothing: its src or its dst is empty")
+		s.warnAt(rule.Pos, rule.shown(), "opens nothing: its src or its dst is empty")
 	}
 }
 
