@@ -14,15 +14,20 @@ const maxShadowSteps = 1_000_000
 type shadows struct {
 	*ruleReader
 	steps int
+	dead  map[*Rule]bool // warned of already
 }
 
 func (r *ruleReader) warnOfDeadRules(p *Policy) {
-	s := &shadows{ruleReader: r}
+	s := &shadows{ruleReader: r, dead: make(map[*Rule]bool)}
 	for i := range p.rules {
 		s.empty(&p.rules[i])
 	}
-	s.warnOfUnreachedRules(p.rules)
-	s.steps = 0
+	s.forbidden(p)
+	s.unreached(p.rules)
+}
+
+// forbidden warns of rules that a rule without a condition forbids as a whole.
+func (s *shadows) forbidden(p *Policy) {
 	for i := range p.forbids {
 		f := &p.forbids[i]
 		if f.Postures != nil || f.When.conditional() {
@@ -32,8 +37,9 @@ func (r *ruleReader) warnOfDeadRules(p *Policy) {
 			if s.steps > maxShadowSteps {
 				return
 			}
-			if rule := &p.rules[j]; s.covers(f, rule) {
-				r.warnAt(rule.Pos, rule.shown(), "opens nothing: "+f.named("forbid")+" forbids all of it")
+			if rule := &p.rules[j]; !s.dead[rule] && s.covers(f, rule) {
+				s.dead[rule] = true
+				s.warnAt(rule.Pos, rule.shown(), "opens nothing: "+f.named("forbid")+" forbids all of it")
 			}
 		}
 	}
@@ -50,6 +56,7 @@ func (s *shadows) empty(rule *Rule) {
 	dead := len(rule.Src) > 0 && !slices.ContainsFunc(rule.Src, picks)
 	into := slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self || p.Internet || slices.ContainsFunc(p.Dst, picks) })
 	if dead || len(rule.Parts) > 0 && !into {
+		s.dead[rule] = true
 		s.warnAt(rule.Pos, rule.shown(), "opens nothing: its src or its dst is empty")
 	}
 }

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// warnOfUnreachedRules warns of rules that are never asked, since one before opens all
+// unreached warns of rules that are never asked, since one before opens all
 // that they do and asks for nothing: what such a rule asks for, counts or records does
 // not happen, which whoever wrote it will not expect.
-func (s *shadows) warnOfUnreachedRules(rules []Rule) {
+func (s *shadows) unreached(rules []Rule) {
 	s.steps = 0
 	first := make(map[string][]*Rule) // by the key of a source: those that ask for nothing
 	for i := range rules {
 		rule := &rules[i]
-		if rule.Section != "grants" && rule.Section != "acls" || len(rule.Src) == 0 {
+		if rule.Section != "grants" && rule.Section != "acls" || len(rule.Src) == 0 || s.dead[rule] {
 			continue
 		}
 		if s.steps > maxShadowSteps {
