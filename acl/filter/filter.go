@@ -278,7 +278,7 @@ func (f *Filter) set(m Moment) {
 // In judges a packet from the mesh to this node.
 func (b Batch) In(p *packet.Packet) acl.Verdict {
 	if p.Shape != packet.Ports || p.Frag != packet.Whole {
-		return b.f.judge(In, p, nil)
+		return b.f.judge(In, p)
 	}
 	k := hashed{key: key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}}
 	fl, absent := b.f.quick(In, &k, p)
@@ -286,9 +286,9 @@ func (b Batch) In(p *packet.Packet) acl.Verdict {
 	case fl != nil:
 		return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
 	case absent:
-		return b.f.judge(In, p, &k)
+		return b.f.first(In, p, &k)
 	}
-	return b.f.judge(In, p, nil)
+	return b.f.judge(In, p)
 }
 
 // Out judges a packet from this node to the mesh. Whom this node fronts does not
@@ -302,7 +302,7 @@ func (b Batch) Out(p *packet.Packet) acl.Verdict {
 
 func (b Batch) out(p *packet.Packet) acl.Verdict {
 	if p.Shape != packet.Ports || p.Frag != packet.Whole {
-		return b.f.judge(Out, p, nil)
+		return b.f.judge(Out, p)
 	}
 	k := hashed{key: key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}}
 	fl, absent := b.f.quick(Out, &k, p)
@@ -310,9 +310,9 @@ func (b Batch) out(p *packet.Packet) acl.Verdict {
 	case fl != nil:
 		return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
 	case absent:
-		return b.f.judge(Out, p, &k)
+		return b.f.first(Out, p, &k)
 	}
-	return b.f.judge(Out, p, nil)
+	return b.f.judge(Out, p)
 }
 
 // quick lets a packet pass that belongs to an established flow and changes

@@ -5,10 +5,16 @@ import (
 	"github.com/cordonmesh/cordon/acl/packet"
 )
 
-// judge looks at a packet from the beginning, and counts the verdict. Whoever
-// knows already that its flow is not in the table gives the flow's key.
-func (f *Filter) judge(d Direction, p *packet.Packet, absent *hashed) acl.Verdict {
-	return f.counted(d, p, f.consider(d, p, absent))
+// judge looks at a packet from the beginning, and counts the verdict.
+func (f *Filter) judge(d Direction, p *packet.Packet) acl.Verdict {
+	return f.counted(d, p, f.consider(d, p))
+}
+
+// first is judge for a whole packet with ports whose flow is known not to be in the
+// table.
+func (f *Filter) first(d Direction, p *packet.Packet, k *hashed) acl.Verdict {
+	dec, _ := f.begin(d, p, k)
+	return f.counted(d, p, dec)
 }
 
 // counted makes a verdict of a decision, and takes note of it.
@@ -28,7 +34,7 @@ func passes(why acl.Reason) bool { return why == acl.Established || permits(why)
 
 func refuse(why acl.Reason) decision { return decision{reason: why, rule: noRule} }
 
-func (f *Filter) consider(d Direction, p *packet.Packet, absent *hashed) decision {
+func (f *Filter) consider(d Direction, p *packet.Packet) decision {
 	if f.table == nil {
 		return refuse(acl.NoMap)
 	}
@@ -40,12 +46,8 @@ func (f *Filter) consider(d Direction, p *packet.Packet, absent *hashed) decisio
 	case packet.Later:
 		return f.laterFragment(d, p)
 	}
-	k, fl, n := absent, (*flow)(nil), int32(noFlow)
-	if k == nil {
-		own := f.flows.seed.hashed(keyOf(d, &p.Flow))
-		k = &own
-		fl, n = f.flows.find(k)
-	}
+	k := f.flows.seed.hashed(keyOf(d, &p.Flow))
+	fl, n := f.flows.find(&k)
 	if fl != nil && f.now.Boot >= fl.idle {
 		f.finish(n, endIdle)
 		fl = nil
@@ -53,9 +55,9 @@ func (f *Filter) consider(d Direction, p *packet.Packet, absent *hashed) decisio
 	var dec decision
 	switch {
 	case fl == nil:
-		dec, n = f.begin(d, p, k)
+		dec, n = f.begin(d, p, &k)
 	case d != fl.origin && begins(p):
-		dec, n = f.cross(d, p, k, n)
+		dec, n = f.cross(d, p, &k, n)
 	default:
 		dec = f.within(d, p, fl, n)
 	}
@@ -174,7 +176,16 @@ func (f *Filter) rejudge(fl *flow) decision {
 }
 
 // ask asks the rules about a flow that begins in a direction.
-func (f *Filter) ask(k *key, origin Direction) decision { return f.askAt(k, origin, nil, &f.now) }
+func (f *Filter) ask(k *key, origin Direction) decision {
+	if f.table == nil {
+		return refuse(acl.NoMap)
+	}
+	known := past{lease: f.lease, meters: &f.meters}
+	if origin == In {
+		return f.table.decide(In, k.peer, k.own, k.wish(In), &known, &f.now)
+	}
+	return f.table.decide(Out, k.own, k.peer, k.wish(Out), &known, &f.now)
+}
 
 // askAt asks about another moment, or about a flow that has begun.
 func (f *Filter) askAt(k *key, origin Direction, fl *flow, m *Moment) decision {
