@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -148,7 +147,7 @@ func loginText(w *policy.MFA) string {
 		text += " of class " + w.ACR
 	}
 	if w.Within > 0 {
-		text += " within the last " + spanText(w.Within)
+		text += " within the last " + policy.SpanText(w.Within)
 	}
 	return text
 }
@@ -159,19 +158,7 @@ func sessionText(w *policy.Session) string {
 		text += " begun by " + w.Kind
 	}
 	if w.Idle > 0 {
-		text += ", with input in the last " + spanText(w.Idle)
-	}
-	return text
-}
-
-// spanText is a span without its zeros: 12h, not 12h0m0s.
-func spanText(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
+		text += ", with input in the last " + policy.SpanText(w.Idle)
 	}
 	return text
 }

@@ -24,7 +24,7 @@ type Judge struct {
 func NewJudge(rules acl.RuleSet, places []Place) (*Judge, error) {
 	t := newTable(0, forever)
 	t.holders = []holder{{}}
-	b := &compiler{table: t, classes: map[acl.Class]uint32{0: 0}, facts: map[acl.Fact]uint32{}}
+	b := newCompiler(t)
 	holders := map[acl.Owner]int32{0: self}
 	for _, p := range places {
 		index, ok := b.classes[p.Class]
@@ -47,6 +47,7 @@ func NewJudge(rules acl.RuleSet, places []Place) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile rules to ask them: %w", err)
 	}
+	b.ahead()
 	return &Judge{t}, nil
 }
 

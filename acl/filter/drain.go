@@ -36,7 +36,9 @@ func (f *Filter) drain(fl *flow, dec decision) decision {
 func (t *Table) drain(fl *flow, dec decision, known *past, m *Moment) (on decision, until int64) {
 	d, from := fl.origin, &t.holders[dec.ends.src.holder]
 	on = decision{acl.Permitted, noRule, dec.end, dec.ends}
-	for n := range t.matching(&t.sides[d&1], d, dec.ends, fl.wish(d)) {
+	s, w := &t.sides[d&1], fl.wish(d)
+	c := s.candidates(d, &dec.ends, w)
+	for n := t.next(&c, s, &dec.ends, w); n != noRule; n = t.next(&c, s, &dec.ends, w) {
 		r := &t.rules[n]
 		if r.tag != known.tag || r.drain == 0 {
 			continue
@@ -44,8 +46,8 @@ func (t *Table) drain(fl *flow, dec decision, known *past, m *Moment) (on decisi
 		if why, _ := known.allows(r, dec.ends.src, m); why != acl.Permitted {
 			continue
 		}
-		if end, hold := r.drains(fl, from, known.lease, m); end > until {
-			on.rule, on.end, until = int32(n), min(dec.end, hold), end
+		if end, hold := t.drains(r, fl, from, known.lease, m); end > until {
+			on.rule, on.end, until = n, min(dec.end, hold), end
 		}
 	}
 	return on, until
@@ -53,8 +55,8 @@ func (t *Table) drain(fl *flow, dec decision, known *past, m *Moment) (on decisi
 
 // drains gives the times since boot until which a rule lets a flow drain, 0 if it
 // does not, and at which the rule's hold ends.
-func (r *rule) drains(fl *flow, from *holder, lease int64, m *Moment) (until, hold int64) {
-	human := len(r.needs) > 0
+func (t *Table) drains(r *rule, fl *flow, from *holder, lease int64, m *Moment) (until, hold int64) {
+	human := r.needs != 0
 	now := m.clock(human)
 	held := int64(forever)
 	if r.hold > 0 {
@@ -63,7 +65,7 @@ func (r *rule) drains(fl *flow, from *holder, lease int64, m *Moment) (until, ho
 	if now == never || now >= held {
 		return 0, 0
 	}
-	until = r.drainsUntil(fl, from, now, m)
+	until = t.drainsUntil(r, fl, from, now, m)
 	if fl.fast&draining != 0 {
 		until = min(until, fl.end)
 	}
@@ -72,9 +74,9 @@ func (r *rule) drains(fl *flow, from *holder, lease int64, m *Moment) (until, ho
 
 // drainsUntil counts from the end that the table knows, be it in the past. What it
 // does not know is missed since the flow was to be asked about, or from now on.
-func (r *rule) drainsUntil(fl *flow, from *holder, now int64, m *Moment) int64 {
+func (t *Table) drainsUntil(r *rule, fl *flow, from *holder, now int64, m *Moment) int64 {
 	end := r.notAfter
-	for _, f := range r.needs {
+	for _, f := range t.needs.sets[r.needs] {
 		if until := from.until(f); until != never {
 			end = min(end, until)
 		}
@@ -82,5 +84,5 @@ func (r *rule) drainsUntil(fl *flow, from *holder, now int64, m *Moment) int64 {
 	if now < end {
 		return later(min(m.Boot, fl.end), r.drain)
 	}
-	return m.boot(later(end, r.drain), len(r.needs) > 0)
+	return m.boot(later(end, r.drain), r.needs != 0)
 }

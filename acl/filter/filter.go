@@ -278,17 +278,17 @@ func (f *Filter) set(m Moment) {
 // In judges a packet from the mesh to this node.
 func (b Batch) In(p *packet.Packet) acl.Verdict {
 	if p.Shape != packet.Ports || p.Frag != packet.Whole {
-		return b.f.judge(In, p, nil)
+		return b.f.judge(In, p)
 	}
-	k := key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}
+	k := hashed{key: key{p.Dst, p.Src, portsWord(p.Proto, p.DstPort, p.SrcPort)}}
 	fl, absent := b.f.quick(In, &k, p)
 	switch {
 	case fl != nil:
 		return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
 	case absent:
-		return b.f.judge(In, p, &k)
+		return b.f.first(In, p, &k)
 	}
-	return b.f.judge(In, p, nil)
+	return b.f.judge(In, p)
 }
 
 // Out judges a packet from this node to the mesh. Whom this node fronts does not
@@ -302,27 +302,28 @@ func (b Batch) Out(p *packet.Packet) acl.Verdict {
 
 func (b Batch) out(p *packet.Packet) acl.Verdict {
 	if p.Shape != packet.Ports || p.Frag != packet.Whole {
-		return b.f.judge(Out, p, nil)
+		return b.f.judge(Out, p)
 	}
-	k := key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}
+	k := hashed{key: key{p.Src, p.Dst, portsWord(p.Proto, p.SrcPort, p.DstPort)}}
 	fl, absent := b.f.quick(Out, &k, p)
 	switch {
 	case fl != nil:
 		return acl.Verdict{Allow: true, Reason: acl.Established, Rule: b.f.table.rules[fl.rule].id}
 	case absent:
-		return b.f.judge(Out, p, &k)
+		return b.f.first(Out, p, &k)
 	}
-	return b.f.judge(Out, p, nil)
+	return b.f.judge(Out, p)
 }
 
 // quick lets a packet pass that belongs to an established flow and changes
 // nothing about it. It gives nil for all others, which judge then looks at, and
-// whether that is because there is no such flow.
+// whether that is because there is no such flow: then the key has its hash.
 //
 // Packets come in runs: the flow of the packet before is tried first.
-func (f *Filter) quick(d Direction, k *key, p *packet.Packet) (_ *flow, absent bool) {
+func (f *Filter) quick(d Direction, k *hashed, p *packet.Packet) (_ *flow, absent bool) {
 	fl := f.last[d&1]
-	if !fl.is(k) {
+	if !fl.is(&k.key) {
+		k.hash = f.flows.seed.hash(&k.key)
 		if fl, _ = f.flows.find(k); fl == nil {
 			return nil, true
 		}

@@ -16,8 +16,14 @@ import (
 
 // Invariant 13: our part of the packet path allocates nothing.
 func TestVerdictAllocatesNothing(t *testing.T) {
+	for _, name := range []string{"login", "conditions", "limit"} {
+		t.Run(name, func(t *testing.T) { allocatesNothing(t, conditioned(100, name)) })
+	}
+}
+
+func allocatesNothing(t *testing.T, c filter.Config) {
 	f := newFilter(t, filter.Options{MaxFlows: 4096, MaxFlowsPerPeer: 4096})
-	f.Load(compile(t, largeMap(100, 100)))
+	f.Load(compile(t, c))
 	now := noon()
 	for port := range 4096 { // the memory for so many flows is there
 		judge(f, now, filter.In, segment(port%100, port, 443, 2))
@@ -50,7 +56,7 @@ func TestVerdictAllocatesNothing(t *testing.T) {
 		}
 	}
 	// Judging again after a Load allocates nothing either.
-	f.Load(compile(t, largeMap(100, 100)))
+	f.Load(compile(t, c))
 	p := segment(1, 101, 443, 16)
 	if n := testing.AllocsPerRun(100, func() { f.Renew(now); judge(f, now, filter.In, p) }); n != 0 {
 		t.Errorf("again: %v allocations", n)

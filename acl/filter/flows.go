@@ -1,6 +1,9 @@
 package filter
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // flows is the flow table: entries in chunks that never move, found through
 // open addressing with linear probing. Chunks come as they are needed, so a
@@ -9,8 +12,8 @@ type flows struct {
 	seed   seed
 	slots  []uint64 // hash in the upper half, entry number + 1 in the lower; 0: empty
 	chunks []*[chunkSize]flow
-	free   int32 // head of the list of entries to use again, linked by next; -1: none
-	used   int32 // entries ever used
+	free   []int32 // entries to use again, the last one first; room for all that were used
+	used   int32   // entries ever used
 	count  int
 	max    int
 	serial uint32
@@ -31,14 +34,14 @@ const (
 )
 
 func newFlows(s seed, limit int) flows {
-	return flows{seed: s, slots: make([]uint64, firstSlots), free: noFlow, max: limit}
+	return flows{seed: s, slots: make([]uint64, firstSlots), max: limit}
 }
 
 func (t *flows) at(i int32) *flow { return &t.chunks[i>>chunkBits][i&(chunkSize-1)] }
 
 // find gives the entry of the key and its number, or nil.
-func (t *flows) find(k *key) (*flow, int32) {
-	h := t.seed.hash(k)
+func (t *flows) find(k *hashed) (*flow, int32) {
+	h := k.hash
 	mask := uint32(len(t.slots) - 1)
 	for i := h & mask; ; i = (i + 1) & mask {
 		s := t.slots[i]
@@ -47,7 +50,7 @@ func (t *flows) find(k *key) (*flow, int32) {
 		}
 		if uint32(s>>32) == h {
 			n := int32(uint32(s)) - 1
-			if fl := t.at(n); fl.is(k) {
+			if fl := t.at(n); fl.is(&k.key) {
 				return fl, n
 			}
 		}
@@ -55,29 +58,37 @@ func (t *flows) find(k *key) (*flow, int32) {
 }
 
 // add makes an entry for a key that has none. It gives nil if the table is full.
-func (t *flows) add(k *key) (*flow, int32) {
+func (t *flows) add(k *hashed) (*flow, int32) {
 	if t.count >= t.max {
 		return nil, noFlow
 	}
 	if (t.count+1)*2 > len(t.slots) {
 		t.grow()
 	}
-	n := t.free
-	if n == noFlow {
-		n = t.used
-		t.used++
-		if int(n)>>chunkBits == len(t.chunks) {
-			t.chunks = append(t.chunks, new([chunkSize]flow))
-		}
-	} else {
-		t.free = t.at(n).next
-	}
+	n := t.entry()
 	t.count++
 	t.serial++
 	fl := t.at(n)
-	*fl = flow{key: *k, serial: t.serial, next: noFlow, prev: noFlow}
-	t.enter(t.seed.hash(k), n)
+	*fl = flow{}
+	fl.key, fl.serial = k.key, t.serial
+	t.enter(k.hash, n)
 	return fl, n
+}
+
+// entry gives an entry that no flow has.
+func (t *flows) entry() int32 {
+	if last := len(t.free) - 1; last >= 0 {
+		n := t.free[last]
+		t.free = t.free[:last]
+		return n
+	}
+	n := t.used
+	t.used++
+	if int(n)>>chunkBits == len(t.chunks) {
+		t.chunks = append(t.chunks, new([chunkSize]flow))
+		t.free = slices.Grow(t.free, len(t.chunks)*chunkSize) // to remove must not allocate
+	}
+	return n
 }
 
 func (t *flows) enter(h uint32, n int32) {
@@ -108,8 +119,8 @@ func (t *flows) remove(n int32) {
 		i = (i + 1) & mask
 	}
 	t.close(i, mask)
-	*fl = flow{next: t.free}
-	t.free = n
+	*fl = flow{}
+	t.free = append(t.free, n)
 	t.count--
 }
 

@@ -2,13 +2,14 @@ package filter
 
 // forbidden finds a rule that forbids a flow now, whatever permits it, and else
 // gives the time since boot at which one may begin to.
-func (t *Table) forbidden(d Direction, e ends, w wish, m *Moment) (rule int32, begins int64) {
+func (t *Table) forbidden(d Direction, e *ends, w wish, m *Moment) (rule int32, begins int64) {
 	begins = forever
-	from := &t.holders[e.src.holder]
-	for n := range t.matching(&t.forbids[d&1], d, e, w) {
-		at := t.rules[n].forbidsFrom(from, m)
+	s := &t.forbids[d&1]
+	c := s.candidates(d, e, w)
+	for n := t.next(&c, s, e, w); n != noRule; n = t.next(&c, s, e, w) {
+		at := t.forbidsFrom(&t.rules[n], e.src, m)
 		if at <= m.Boot {
-			return int32(n), 0
+			return n, 0
 		}
 		begins = min(begins, at)
 	}
@@ -21,11 +22,11 @@ func (t *Table) forbidden(d Direction, e ends, w wish, m *Moment) (rule int32, b
 //
 // Where the clocks do not agree, it begins by the one ahead and ends by the one
 // behind; and while nobody knows the time, everything that is bound to one holds.
-func (r *rule) forbidsFrom(from *holder, m *Moment) int64 {
-	human := len(r.needs) > 0
+func (t *Table) forbidsFrom(r *rule, from *home, m *Moment) int64 {
+	human := r.needs != 0
 	early, late := m.clock(human), min(m.Machine, m.Human) // while nobody knows the time, never
-	for _, f := range r.needs {
-		if until := from.until(f); until == never || late >= until {
+	if human {
+		if until := t.met(r, from); until == never || late >= until {
 			return forever
 		}
 	}

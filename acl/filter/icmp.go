@@ -14,7 +14,7 @@ func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
 	if p.Quoted.Shape == packet.Invalid || p.Quoted.Src != p.Dst {
 		return refuse(acl.NoRule)
 	}
-	k := keyOf(d.reverse(), &p.Quoted)
+	k := f.flows.seed.hashed(keyOf(d.reverse(), &p.Quoted))
 	fl, n := f.flows.find(&k)
 	if fl == nil || f.now.Boot >= fl.idle {
 		return refuse(acl.NoRule)

@@ -5,10 +5,16 @@ import (
 	"github.com/cordonmesh/cordon/acl/packet"
 )
 
-// judge looks at a packet from the beginning, and counts the verdict. Whoever
-// knows already that its flow is not in the table gives the flow's key.
-func (f *Filter) judge(d Direction, p *packet.Packet, absent *key) acl.Verdict {
-	return f.counted(d, p, f.consider(d, p, absent))
+// judge looks at a packet from the beginning, and counts the verdict.
+func (f *Filter) judge(d Direction, p *packet.Packet) acl.Verdict {
+	return f.counted(d, p, f.consider(d, p))
+}
+
+// first is judge for a whole packet with ports whose flow is known not to be in the
+// table.
+func (f *Filter) first(d Direction, p *packet.Packet, k *hashed) acl.Verdict {
+	dec, _ := f.begin(d, p, k)
+	return f.counted(d, p, dec)
 }
 
 // counted makes a verdict of a decision, and takes note of it.
@@ -28,7 +34,7 @@ func passes(why acl.Reason) bool { return why == acl.Established || permits(why)
 
 func refuse(why acl.Reason) decision { return decision{reason: why, rule: noRule} }
 
-func (f *Filter) consider(d Direction, p *packet.Packet, absent *key) decision {
+func (f *Filter) consider(d Direction, p *packet.Packet) decision {
 	if f.table == nil {
 		return refuse(acl.NoMap)
 	}
@@ -40,12 +46,8 @@ func (f *Filter) consider(d Direction, p *packet.Packet, absent *key) decision {
 	case packet.Later:
 		return f.laterFragment(d, p)
 	}
-	k, fl, n := absent, (*flow)(nil), int32(noFlow)
-	if k == nil {
-		own := keyOf(d, &p.Flow)
-		k = &own
-		fl, n = f.flows.find(k)
-	}
+	k := f.flows.seed.hashed(keyOf(d, &p.Flow))
+	fl, n := f.flows.find(&k)
 	if fl != nil && f.now.Boot >= fl.idle {
 		f.finish(n, endIdle)
 		fl = nil
@@ -53,9 +55,9 @@ func (f *Filter) consider(d Direction, p *packet.Packet, absent *key) decision {
 	var dec decision
 	switch {
 	case fl == nil:
-		dec, n = f.begin(d, p, k)
+		dec, n = f.begin(d, p, &k)
 	case d != fl.origin && begins(p):
-		dec, n = f.cross(d, p, k, n)
+		dec, n = f.cross(d, p, &k, n)
 	default:
 		dec = f.within(d, p, fl, n)
 	}
@@ -174,7 +176,16 @@ func (f *Filter) rejudge(fl *flow) decision {
 }
 
 // ask asks the rules about a flow that begins in a direction.
-func (f *Filter) ask(k *key, origin Direction) decision { return f.askAt(k, origin, nil, &f.now) }
+func (f *Filter) ask(k *key, origin Direction) decision {
+	if f.table == nil {
+		return refuse(acl.NoMap)
+	}
+	known := past{lease: f.lease, meters: &f.meters}
+	if origin == In {
+		return f.table.decide(In, k.peer, k.own, k.wish(In), &known, &f.now)
+	}
+	return f.table.decide(Out, k.own, k.peer, k.wish(Out), &known, &f.now)
+}
 
 // askAt asks about another moment, or about a flow that has begun.
 func (f *Filter) askAt(k *key, origin Direction, fl *flow, m *Moment) decision {
@@ -202,8 +213,8 @@ func (f *Filter) revoke(fl *flow, dec decision) {
 // cross judges a SYN against the direction of a flow that has the same
 // addresses and ports. It begins a flow of its own: were it taken for an answer,
 // whoever answers could open connections as long as the flow is remembered.
-func (f *Filter) cross(d Direction, p *packet.Packet, k *key, n int32) (decision, int32) {
-	dec := f.ask(k, d)
+func (f *Filter) cross(d Direction, p *packet.Packet, k *hashed, n int32) (decision, int32) {
+	dec := f.ask(&k.key, d)
 	if !dec.permits() {
 		return dec, noFlow
 	}
@@ -212,16 +223,16 @@ func (f *Filter) cross(d Direction, p *packet.Packet, k *key, n int32) (decision
 }
 
 // begin judges a packet that belongs to no flow in the table.
-func (f *Filter) begin(d Direction, p *packet.Packet, k *key) (decision, int32) {
+func (f *Filter) begin(d Direction, p *packet.Packet, k *hashed) (decision, int32) {
 	if p.Shape == packet.Answer {
 		// Without the question it is not kept: else the next question of the
 		// other side would pass as part of it.
-		return f.unasked(d, k), noFlow
+		return f.unasked(d, &k.key), noFlow
 	}
 	if p.Proto == acl.TCP && !begins(p) {
 		return f.takeUp(d, p, k)
 	}
-	dec := f.ask(k, d)
+	dec := f.ask(&k.key, d)
 	if !dec.permits() {
 		return dec, noFlow
 	}
@@ -235,14 +246,14 @@ func (f *Filter) unasked(d Direction, k *key) decision {
 
 // takeUp judges a TCP segment from the middle of a connection. The lower port is
 // more likely the service: that direction is asked first.
-func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32) {
+func (f *Filter) takeUp(d Direction, p *packet.Packet, k *hashed) (decision, int32) {
 	origin := d
 	if p.SrcPort < p.DstPort {
 		origin = d.reverse()
 	}
-	dec := f.ask(k, origin)
+	dec := f.ask(&k.key, origin)
 	if !dec.permits() {
-		other := f.ask(k, origin.reverse())
+		other := f.ask(&k.key, origin.reverse())
 		if other.permits() || origin != d {
 			dec, origin = other, origin.reverse()
 		}
@@ -254,8 +265,8 @@ func (f *Filter) takeUp(d Direction, p *packet.Packet, k *key) (decision, int32)
 }
 
 // admit puts a permitted flow into the table, and gives its number.
-func (f *Filter) admit(origin Direction, p *packet.Packet, k *key, dec decision, how uint8) (decision, int32) {
-	if dec = f.afford(origin, k, p.Len, dec); !dec.permits() {
+func (f *Filter) admit(origin Direction, p *packet.Packet, k *hashed, dec decision, how uint8) (decision, int32) {
+	if dec = f.afford(origin, &k.key, p.Len, dec); !dec.permits() {
 		return dec, noFlow
 	}
 	account := f.accountOf[dec.ends.payer(origin).holder]

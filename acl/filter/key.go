@@ -26,6 +26,12 @@ func (k *key) is(o *key) bool {
 	return k.word == o.word && k.peer == o.peer && k.own == o.own
 }
 
+// hashed is a key with its hash, which is worked out once for each packet.
+type hashed struct {
+	key
+	hash uint32
+}
+
 const (
 	protoShift = 32
 	peerAsks   = 1 << 40
@@ -114,6 +120,9 @@ func (s *seed) hash(k *key) uint32 {
 	h = fold(h^s[4], k.word^s[0])
 	return uint32(h>>32) ^ uint32(h)
 }
+
+// hashed gives a key with its hash.
+func (s *seed) hashed(k key) hashed { return hashed{k, s.hash(&k)} }
 
 func fold(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"iter"
 	"math/bits"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -38,8 +37,8 @@ func (t *Table) decide(d Direction, src, dst packet.Addr, w wish, known *past, m
 // reason, since it is what a user can do something about.
 func (t *Table) match(d Direction, e ends, w wish, known *past, m *Moment) decision {
 	best := decision{acl.NoRule, noRule, forever, e}
-	if t.forbids[d&1].words != 0 {
-		if best.rule, best.end = t.forbidden(d, e, w, m); best.rule != noRule {
+	if t.forbids[d&1].speaksOf(d, &e) {
+		if best.rule, best.end = t.forbidden(d, &e, w, m); best.rule != noRule {
 			best.reason = acl.Forbidden
 			return best
 		}
@@ -48,46 +47,74 @@ func (t *Table) match(d Direction, e ends, w wish, known *past, m *Moment) decis
 	if s.words == 0 {
 		return best
 	}
-	from, begins := &t.holders[e.src.holder], best.end
-	for n := range t.matching(s, d, e, w) {
+	begins := best.end
+	c := s.candidates(d, &e, w)
+	for n := t.next(&c, s, &e, w); n != noRule; n = t.next(&c, s, &e, w) {
 		r := &t.rules[n]
-		reason, end := r.holds(from, known.lease, m)
+		reason, end := t.holds(r, e.src, known.lease, m)
 		again := begins
 		if reason == acl.Permitted && r.limit.window != 0 {
 			reason, again = known.allows(r, e.src, m)
 		}
 		switch {
 		case reason == acl.Permitted && !r.monitor:
-			return decision{reason, int32(n), min(end, begins), e}
+			return decision{reason, n, min(end, begins), e}
 		case best.reason == acl.Monitored:
 		case reason == acl.Permitted:
-			best = decision{acl.Monitored, int32(n), min(end, begins), e}
+			best = decision{acl.Monitored, n, min(end, begins), e}
 		case best.rule == noRule:
-			best.reason, best.rule, best.end = reason, int32(n), min(again, begins)
+			best.reason, best.rule, best.end = reason, n, min(again, begins)
 		}
 	}
 	return best
 }
 
-// matching gives the rules of a side that are about a flow, in their order.
-func (t *Table) matching(s *side, d Direction, e ends, w wish) iter.Seq[int] {
-	return func(yield func(int) bool) {
-		peer, self := e.src, e.dst
-		if d == Out {
-			peer, self = self, peer
-		}
-		own, ports := s.own.set(self.index, s.words), s.ports.set(w)
-		for _, set := range s.peers.set(peer.index) {
-			first := s.first + int(set.at)*64
-			for common := set.bits & own[set.at] & ports[set.at]; common != 0; common &= common - 1 {
-				n := first + bits.TrailingZeros64(common)
-				if !t.about(s, n, w) || t.rules[n].sameOwner && !t.sameOwner(e) {
-					continue
-				}
-				if !yield(n) {
-					return
-				}
+// candidates are the rules of a side that are about a pair of classes and what is
+// wished, in their order. It holds places in the side's sets and no pointer.
+type candidates struct {
+	peers, end uint32 // what is left of the words of the peer's set
+	own, ports int    // where the other two sets begin
+	words      uint64 // what is left of the word that all three have in common
+	first      int    // number of its first rule
+}
+
+// speaksOf reports whether any rule of the side has the class at the peer's end.
+func (s *side) speaksOf(d Direction, e *ends) bool {
+	if s.words == 0 {
+		return false
+	}
+	peer := e.peer(d).index
+	return s.peers.from[peer] < s.peers.from[peer+1]
+}
+
+func (s *side) candidates(d Direction, e *ends, w wish) candidates {
+	peer, self := e.src.index, e.dst.index
+	if d == Out {
+		peer, self = self, peer
+	}
+	c := candidates{peers: s.peers.from[peer], end: s.peers.from[peer+1]}
+	if c.peers < c.end {
+		c.own, c.ports = s.own.at(self, s.words), s.ports.at(w)
+	}
+	return c
+}
+
+// next gives the index of the next rule that is about a flow, or noRule.
+func (t *Table) next(c *candidates, s *side, e *ends, w wish) int32 {
+	for {
+		for c.words == 0 {
+			if c.peers == c.end {
+				return noRule
 			}
+			set := &s.peers.all[c.peers]
+			at := int(set.at)
+			c.words, c.first = set.bits&s.own.bits[c.own+at]&s.ports.bits[c.ports+at], s.first+at*64
+			c.peers++
+		}
+		n := c.first + bits.TrailingZeros64(c.words)
+		c.words &= c.words - 1
+		if t.about(s, n, w) && (!t.rules[n].sameOwner || t.sameOwner(e)) {
+			return int32(n)
 		}
 	}
 }
@@ -101,7 +128,7 @@ func (t *Table) about(s *side, n int, w wish) bool {
 }
 
 // sameOwner reports whether both ends are prefixes of one person.
-func (t *Table) sameOwner(e ends) bool {
+func (t *Table) sameOwner(e *ends) bool {
 	owner := t.holders[e.src.holder].owner
 	return owner != 0 && owner == t.holders[e.dst.holder].owner
 }
@@ -140,14 +167,14 @@ func (t *Table) maySpeak(src *home) bool {
 
 // holds reports whether a rule that matches also holds now, and until when by
 // the time since boot. The facts are those of the person at the source.
-func (r *rule) holds(from *holder, lease int64, m *Moment) (acl.Reason, int64) {
-	human := len(r.needs) > 0
+func (t *Table) holds(r *rule, from *home, lease int64, m *Moment) (acl.Reason, int64) {
+	human := r.needs != 0
 	now, end := m.clock(human), r.notAfter
 	if now == never && (human || end != forever) {
 		return acl.OutsideTime, 0 // nobody knows the time: nothing that ends may begin
 	}
-	for _, f := range r.needs {
-		until := from.until(f)
+	if human {
+		until := t.met(r, from)
 		if now >= until {
 			return acl.FactEnded, 0
 		}

@@ -15,6 +15,7 @@ type home struct {
 	class  acl.Class
 	index  uint32 // of the class
 	holder int32  // index of the party that has it, or one of the negatives
+	row    uint32 // of the party in needs
 	source uint64 // by which its limits are counted, if there are any
 }
 

@@ -113,14 +113,18 @@ func covering(a packet.Addr, bits int16) netip.Prefix {
 type ring struct {
 	all  []entry
 	next uint64 // number of the next record, from 0
+	at   int    // its place, next modulo the size
 }
 
 func (r *ring) init(size int) { r.all = make([]entry, size) }
 
 // put gives the next entry, which still holds an old record: all of it is to be set.
 func (r *ring) put() *entry {
-	e := &r.all[r.next%uint64(len(r.all))]
+	e := &r.all[r.at]
 	r.next++
+	if r.at++; r.at == len(r.all) {
+		r.at = 0
+	}
 	return e
 }
 
@@ -233,10 +237,12 @@ func (f *Filter) place(rec *entry, e ends) {
 		return
 	}
 	rec.revision = f.table.revision
-	for _, h := range [...]*home{e.src, e.dst} {
-		if h.heldBy() > self && (rec.peer == "" || !f.table.fronted(h.holder)) {
-			rec.peer = f.table.holders[h.holder].id
-		}
+	from, to := e.src.heldBy(), e.dst.heldBy()
+	switch {
+	case to > self && (from <= self || !f.table.fronted(to)):
+		rec.peer = f.table.holders[to].id
+	case from > self:
+		rec.peer = f.table.holders[from].id
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // rule is an acl.Rule, compiled. Its classes are in a side, its services in services.
 type rule struct {
 	id                  acl.RuleID
-	needs               []uint32
+	needs               uint32 // number of the set of facts; 0: none
 	notBefore, notAfter int64
 	hold, drain         int64
 	limit               limit
@@ -132,9 +132,11 @@ func (b *compiler) rule(r *acl.Rule, forbids bool) (rule, error) {
 	if !r.NotAfter.IsZero() {
 		out.notAfter = nanos(r.NotAfter)
 	}
+	facts := make([]uint32, 0, len(r.Needs))
 	for _, f := range r.Needs {
-		out.needs = append(out.needs, b.fact(f))
+		facts = append(facts, b.fact(f))
 	}
+	out.needs = b.number(facts)
 	return out, nil
 }
 
@@ -165,10 +167,10 @@ func (b *compiler) enter(s *sets, classes []acl.Class, words, n int) {
 	}
 }
 
-func (s *sets) set(class uint32, words int) []uint64 {
-	at := int(s.of[class]) * words
-	return s.bits[at : at+words]
-}
+// at gives where the set of a class begins.
+func (s *sets) at(class uint32, words int) int { return int(s.of[class]) * words }
+
+func (s *sets) set(class uint32, words int) []uint64 { return s.bits[s.at(class, words):][:words] }
 
 // scatter is enter for the sets of peers. Rules come in their order.
 func (b *compiler) scatter(sets [][]word, classes []acl.Class, n int) {

@@ -39,15 +39,14 @@ func (s *services) any(n int) bool { return s.from[n] < s.from[n+1] }
 
 // open reports whether rule n opens what is wished.
 func (s *services) open(n int, w wish) bool {
-	if w.kind == wishAny {
+	switch w.kind {
+	case wishPort:
+		return s.names(n, w)
+	case wishAny:
 		return s.any(n)
 	}
 	for _, o := range s.all[s.from[n]:s.from[n+1]] {
-		if o.Protocol != w.proto {
-			continue
-		}
-		whole := o.First == 0 && o.Last == 65535
-		if whole || w.kind == wishPort && o.First <= w.port && w.port <= o.Last {
+		if o.Protocol == w.proto && o.First == 0 && o.Last == 65535 {
 			return true
 		}
 	}
@@ -91,11 +90,10 @@ func (p *ports) add(n int, open []acl.Service) {
 
 func (p *ports) enter(set, n int) { p.bits[set*p.words+n/64] |= 1 << (n % 64) }
 
-// set gives the rules that may open what is wished.
-func (p *ports) set(w wish) []uint64 {
-	at := portSets
+// at gives where the set of the rules begins that may open what is wished.
+func (p *ports) at(w wish) int {
 	if w.kind == wishPort {
-		at = int(w.port % portSets)
+		return int(w.port%portSets) * p.words
 	}
-	return p.bits[at*p.words:][:p.words]
+	return portSets * p.words
 }

@@ -57,6 +57,7 @@ type Table struct {
 	forbids  [2]side // by Direction: those that forbid
 	rules    []rule  // of all sides: a flow names its rule by one index
 	services services
+	needs    needs
 	fronts   bool     // a holder is fronted
 	opened   []uint64 // the rules inwards that open anything of this node's, as a set of sides[In]
 	lease    int64
@@ -81,7 +82,7 @@ type factEnd struct {
 // the Table before, or none.
 func Compile(c Config) (*Table, error) {
 	t := newTable(c.Revision, nanos(c.Lease))
-	b := &compiler{table: t, classes: map[acl.Class]uint32{0: 0}, facts: map[acl.Fact]uint32{}}
+	b := newCompiler(t)
 	if err := b.compile(&c); err != nil {
 		return nil, fmt.Errorf("compile the filter of revision %d: %w; the map is not to be used, ask the coordinator for a new one", c.Revision, err)
 	}
@@ -89,7 +90,7 @@ func Compile(c Config) (*Table, error) {
 }
 
 func newTable(revision uint64, lease int64) *Table {
-	t := &Table{revision: revision, lease: lease}
+	t := &Table{revision: revision, lease: lease, needs: needs{sets: [][]uint32{nil}}}
 	t.forbids[In].forbids, t.forbids[Out].forbids = true, true
 	return t
 }
@@ -102,6 +103,11 @@ type compiler struct {
 	table   *Table
 	classes map[acl.Class]uint32
 	facts   map[acl.Fact]uint32
+	sets    map[string]uint32 // of facts
+}
+
+func newCompiler(t *Table) *compiler {
+	return &compiler{table: t, classes: map[acl.Class]uint32{0: 0}, facts: map[acl.Fact]uint32{}, sets: map[string]uint32{}}
 }
 
 func (b *compiler) compile(c *Config) error {
@@ -138,6 +144,7 @@ func (b *compiler) compile(c *Config) error {
 		}
 	}
 	t.opened = t.opening()
+	b.ahead()
 	b.sources(c.Mesh)
 	return nil
 }

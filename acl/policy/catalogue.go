@@ -108,7 +108,7 @@ func (r *ruleReader) opened(it item) ([]acl.Service, *complaint) {
 	}
 	service, known := r.names.services[name]
 	if !known {
-		return nil, complainOf("unknown service", name, r.names.services, `define it under "services", or write its ports`)
+		return nil, complainWithin("unknown service", "service:", name, r.names.services, `define it under "services", or write its ports`)
 	}
 	r.expand(it.at, 1, 1, len(service.Open))
 	if r.pairs > maxPairs {

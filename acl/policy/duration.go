@@ -57,6 +57,18 @@ func quantity(number, unit string) (time.Duration, bool) {
 	return day * time.Duration(min(n, uint64(longest/day)+1)), err == nil
 }
 
+// SpanText gives a span without its zeros: 12h, not 12h0m0s.
+func SpanText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
 // period reads a duration that may be left out.
 func (r *reader) period(fields map[string]member, key string) time.Duration {
 	it, ok := r.word(fields, key)
@@ -92,11 +104,11 @@ func (r *reader) onExpiry(fields map[string]member) (e OnExpiry, written bool) {
 
 // monitored reads until when something is watched and not enforced. It must end
 // some day, or nobody would ever enforce it.
-func (r *reader) monitored(on bool, at int, fields map[string]member) time.Time {
+func (r *reader) monitored(on bool, key string, fields map[string]member) time.Time {
 	it, written := r.word(fields, "until")
 	switch {
 	case on && !written:
-		r.fail(at, "", complain("monitoring needs an end", `add "until": "2027-03-31", the last day`))
+		r.fail(fields[key].at, key, complain("monitoring needs an end", `add "until": "2027-03-31", the last day`))
 		return time.Time{}
 	case !on && written:
 		r.failAt(it.at, "until", it.text, complain("ends nothing: nothing is monitored here", "take it out, or turn monitoring on"))

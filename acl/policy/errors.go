@@ -104,9 +104,14 @@ func complainWhole(why, fix string) *complaint { return &complaint{why: why, fix
 // search runs only if somebody reads the error: it is slow, and a hostile file
 // can ask for it a hundred thousand times.
 func complainOf[V any](why, text string, known map[string]V, fix string) *complaint {
+	return complainWithin(why, "", text, known, fix)
+}
+
+// complainWithin is complainOf about a name that stands behind a prefix.
+func complainWithin[V any](why, prefix, text string, known map[string]V, fix string) *complaint {
 	guess := func() string {
 		if near := nearest(text, known); near != "" {
-			return fmt.Sprintf("did you mean %q?", near)
+			return fmt.Sprintf("did you mean %q?", prefix+near)
 		}
 		return ""
 	}

@@ -74,7 +74,7 @@ func (r *ruleReader) fallsShort(rule *Rule, people bool, s *Segment, fields map[
 func (w When) weaker(floor When) string {
 	if w.MFA != nil && floor.MFA != nil {
 		if floor.MFA.Within > 0 && w.MFA.Within > floor.MFA.Within {
-			return fmt.Sprintf("mfa within %s, and the floor is %s", w.MFA.Within, floor.MFA.Within)
+			return fmt.Sprintf("mfa within %s, and the floor is %s", SpanText(w.MFA.Within), SpanText(floor.MFA.Within))
 		}
 		for _, method := range w.MFA.AMR {
 			if len(floor.MFA.AMR) > 0 && !slices.Contains(floor.MFA.AMR, method) {
@@ -86,7 +86,7 @@ func (w When) weaker(floor When) string {
 		return fmt.Sprintf("risk <%d, and the floor is <%d", *w.Risk, *floor.Risk)
 	}
 	if w.Session != nil && floor.Session != nil && floor.Session.Idle > 0 && w.Session.Idle > floor.Session.Idle {
-		return fmt.Sprintf("idle %s, and the floor is %s", w.Session.Idle, floor.Session.Idle)
+		return fmt.Sprintf("idle %s, and the floor is %s", SpanText(w.Session.Idle), SpanText(floor.Session.Idle))
 	}
 	return ""
 }

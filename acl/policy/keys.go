@@ -126,10 +126,13 @@ func allRead(names string) keys {
 // one key are refused like any key that stands twice.
 func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[string]member {
 	table := r.keyTable(what, known)
-	found := make(map[string]member)
+	found, meant := make(map[string]member), make(map[string]member)
 	for _, m := range r.members(v, what) {
 		name, ok := table.folded[strings.ToLower(m.key)]
 		if !ok {
+			if near := r.mistyped(m.key, &table); near != "" {
+				meant[near] = m
+			}
 			r.fail(m.at, m.key, complainOf("unknown key in "+what, m.key, table.status, "remove it"))
 			continue
 		}
@@ -150,7 +153,26 @@ func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[stri
 			}
 		}
 	}
+	for name, m := range meant {
+		if _, there := found[name]; !there {
+			found[name] = m
+		}
+	}
 	return found
+}
+
+// mistyped gives the key that is read and that another one is likely meant for. It is
+// taken for it, so that a file which is refused anyway is not told besides that the
+// key is missing, and what stands under it is checked too.
+func (r *reader) mistyped(key string, table *keyTable) string {
+	if len(r.errs) >= maxErrors {
+		return "" // the search is slow, and nobody would read what comes of it
+	}
+	near := nearest(key, table.status)
+	if table.status[near] != read {
+		return ""
+	}
+	return near
 }
 
 // keyTable is what keys an object may hold, ready for looking up.

@@ -25,7 +25,7 @@ func (r *ruleReader) narrow(rule *Rule, at int, fields map[string]member, src []
 	}
 	rule.Limit = r.limit(fields)
 	r.logging(rule, fields)
-	rule.Monitor = r.monitored(r.flag(fields, "monitor"), at, fields)
+	rule.Monitor = r.monitored(r.flag(fields, "monitor"), "monitor", fields)
 }
 
 // deviceSources checks the sources of a rule for people at shared devices.

@@ -217,7 +217,7 @@ func TestBounds_A47(t *testing.T) {
 		{"rules", rules, "more than 10000 rules"},
 		{"items", items, "100001 entries"},
 		{"values", `{"nodeAttrs": [` + strings.Repeat("1,", 250_001) + `]}`, "more than 250000"},
-		{"empty", "", "not HuJSON"},
+		{"empty", "", "the file is empty"},
 		{"two values", "{} {}", "not HuJSON"},
 		{"open comment", "/*", "not HuJSON"},
 	}

@@ -94,6 +94,10 @@ func (r *reader) tree() (root hujson.Value, ok bool) {
 		r.fail(0, "", complain("the file begins with a byte order mark", "save it as UTF-8 without one"))
 		return root, false
 	}
+	if len(bytes.TrimSpace(r.src)) == 0 {
+		r.fail(0, "", complain("the file is empty", "write {} to deny all"))
+		return root, false
+	}
 	if bad := firstInvalid(r.src); bad >= 0 {
 		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
 		return root, false

@@ -35,6 +35,9 @@ func (r *reader) schedules(section member) map[string]Schedule {
 	return all
 }
 
+// anyZone is a zone that there is.
+const anyZone = "UTC"
+
 // weekly reads the spans of a schedule, and complains at the span that is wrong.
 func (r *reader) weekly(tz item, spans []item) calendar.Weekly {
 	w, err := calendar.ParseWeekly(tz.text, texts(spans))
@@ -43,6 +46,9 @@ func (r *reader) weekly(tz item, spans []item) calendar.Weekly {
 	switch {
 	case errors.As(err, &zone):
 		r.failAt(tz.at, "tz", tz.text, complain(zone.Reason, zone.Fix))
+		if tz.text != anyZone {
+			return r.weekly(item{anyZone, tz.at}, spans) // the spans may be wrong too
+		}
 	case errors.As(err, &span):
 		it := spans[span.Index]
 		r.failAt(it.at, "weekly", it.text, complain(span.Reason, span.Fix))

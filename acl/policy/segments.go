@@ -35,7 +35,7 @@ func (r *ruleReader) segment(m member) Segment {
 		r.fail(fields["log"].at, "log", complain("is too little where lives hang on it", `write "flows", "detail" or "record"`))
 	}
 	mode := r.choice(fields, "mode", "enforce", "monitor")
-	s.Monitor = r.monitored(mode == "monitor", m.at, fields)
+	s.Monitor = r.monitored(mode == "monitor", "mode", fields)
 	if it, ok := r.word(fields, "inTransit"); ok {
 		r.warn(it.at, it.text, "has no effect here: everything is encrypted in transit")
 	}

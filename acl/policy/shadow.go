@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -10,18 +9,25 @@ import (
 // maxShadowSteps bounds how long rules are looked at for what is only a warning.
 const maxShadowSteps = 1_000_000
 
-// shadows warns of rules that can never open anything: those whose names pick
-// nothing, and those that a rule without a condition forbids as a whole.
+// shadows warns of rules that never decide anything: those whose names pick nothing,
+// that a rule without a condition forbids as a whole, or that one before opens.
 type shadows struct {
 	*ruleReader
 	steps int
+	dead  map[*Rule]bool // warned of already
 }
 
 func (r *ruleReader) warnOfDeadRules(p *Policy) {
-	s := &shadows{ruleReader: r}
+	s := &shadows{ruleReader: r, dead: make(map[*Rule]bool)}
 	for i := range p.rules {
 		s.empty(&p.rules[i])
 	}
+	s.forbidden(p)
+	s.unreached(p.rules)
+}
+
+// forbidden warns of rules that a rule without a condition forbids as a whole.
+func (s *shadows) forbidden(p *Policy) {
 	for i := range p.forbids {
 		f := &p.forbids[i]
 		if f.Postures != nil || f.When.conditional() {
@@ -31,8 +37,9 @@ func (r *ruleReader) warnOfDeadRules(p *Policy) {
 			if s.steps > maxShadowSteps {
 				return
 			}
-			if rule := &p.rules[j]; s.covers(f, rule) {
-				r.warnAt(rule.Pos, string(rule.ID), fmt.Sprintf("opens nothing: %s in line %d forbids all of it", f.ID, f.Pos.Line))
+			if rule := &p.rules[j]; !s.dead[rule] && s.covers(f, rule) {
+				s.dead[rule] = true
+				s.warnAt(rule.Pos, rule.shown(), "opens nothing: "+f.named("forbid")+" forbids all of it")
 			}
 		}
 	}
@@ -49,7 +56,8 @@ func (s *shadows) empty(rule *Rule) {
 	dead := len(rule.Src) > 0 && !slices.ContainsFunc(rule.Src, picks)
 	into := slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self || p.Internet || slices.ContainsFunc(p.Dst, picks) })
 	if dead || len(rule.Parts) > 0 && !into {
-		s.warnAt(rule.Pos, string(rule.ID), "opens nothing: its src or its dst is empty")
+		s.dead[rule] = true
+		s.warnAt(rule.Pos, rule.shown(), "opens nothing: its src or its dst is empty")
 	}
 }
 

@@ -159,7 +159,7 @@ func TestUnconditional(t *testing.T) {
 		``, `"when": {"idle": "1h"}`, `"when": {"risk": "<7"}`, `"when": {"schedule": "office"}`, `"when": {"posture": "posture:managed"}`, `"srcDevice": ["tag:cart"]`,
 		`"approval": "approve:biomed"`, `"srcPosture": ["posture:sick"]`, `"log": "off"`, `"when": {"idle": "1h"}, "monitor": true, "until": "2027-01-01"`,
 	} {
-		fmt.Fprintf(&grants, `{"id": "%d", "src": ["group:nurses"], "dst": ["ct"], "ip": ["*"], %s},`, i, more)
+		fmt.Fprintf(&grants, `{"id": "%d", "src": ["group:nurses"], "dst": ["ct"], "ip": ["tcp:%d"], %s},`, i, 1+i, more)
 	}
 	p := parseWard(t, `"grants": [`+grants.String()+`], "forbid": [{"id": "f", "src": ["tag:gw"], "dst": ["ct"]}, {"id": "g", "src": ["*"], "dst": ["ct"], "when": {"posture": "posture:sick"}}],
 "lockdown": {"red": {"by": "group:biomed", "forbid": [{"src": ["*"], "dst": ["ct"]}]}}, "breakGlass": [{"id": "b", "src": ["group:nurses"], "dst": ["ct"], "ip": ["*"], "maxDuration": "1h", "alert": "group:biomed"}]`).Unconditional()

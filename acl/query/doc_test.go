@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tailscale/hujson"
 
@@ -222,6 +223,7 @@ func smallMesh(t *testing.T, pol *policy.Policy, text string) *compile.Mesh {
 	}
 	m := compile.New(pol, []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10")})
 	m.Load(nodes)
+	m.At(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
 	return m
 }
 

@@ -85,3 +85,16 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// What a test supposes of a device and a person is so now, unless it says when.
+func TestQuerySupposesNow(t *testing.T) {
+	const policy = `{"groups": {"group:a": ["ada@h.example"]}, "tagOwners": {"tag:b": []}, "postures": {"posture:managed": ["custom:mdm == true"]},
+		"grants": [{"src": ["group:a"], "dst": ["tag:b"], "ip": ["tcp:443"], "when": {"mfa": {"within": "8h"}, "posture": "posture:managed"}}],
+		"tests": [{"name": "t", "src": "group:a", "given": {%s}, "accept": ["tag:b:443"]}]}`
+	for given, want := range map[string]string{`"managed": true, "mfaAge": "1h"`: `"compile":"ok"`, `"managed": true, "mfaAge": "9h"`: "test(s) failed", `"mfaAge": "1h"`: "test(s) failed"} {
+		line := fmt.Sprintf(`{"v":1,"policy":%q,"nodes":[{"name":"b","tags":["tag:b"],"ipv4":"100.64.0.2"}],"ask":{"peers":["b"]}}`, fmt.Sprintf(policy, given))
+		if got := string(query.Answer([]byte(line))); !strings.Contains(got, want) {
+			t.Errorf("given %s: %s, want %s", given, got, want)
+		}
+	}
+}

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"connectrpc.com/connect"
@@ -154,37 +152,12 @@ func testPolicy(c *cli.Context, api *admin.Client) error {
 			return err
 		}
 	} else {
-		for _, t := range resp.Msg.Results {
-			mark := "pass"
-			if !t.Pass {
-				mark = "FAIL"
-			}
-			fmt.Printf("%s  line %d: %s%s %s %s%s  %s\n", mark, t.Line, named(t.Name), t.Src, t.Wanted, t.Dst, decided(t.Rule), visible(t.Message))
-		}
+		fmt.Print(resultsText(resp.Msg.Results))
 	}
 	if !resp.Msg.Ok {
 		return errors.New("a test failed")
 	}
-	if !usage.WantsJSON(c) {
-		fmt.Printf("%s passed\n", count(len(resp.Msg.Results), "test"))
-	}
 	return nil
-}
-
-// named is a test's name before what it expects.
-func named(name string) string {
-	if name == "" {
-		return ""
-	}
-	return visible(name) + ": "
-}
-
-// decided is the rule that decides, behind what was expected.
-func decided(rule string) string {
-	if rule == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (%s)", visible(rule))
 }
 
 func explainPolicy(c *cli.Context, api *admin.Client) error {
@@ -192,15 +165,11 @@ func explainPolicy(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	host, port, err := net.SplitHostPort(a[1])
+	host, port, err := explained(a[0], a[1])
 	if err != nil {
-		return fmt.Errorf("DST:PORT: %q is not allowed: want a destination such as ehr:443 or [fd00::1]:443", a[1])
+		return err
 	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return fmt.Errorf("DST:PORT: port %q is not allowed: want 0 to 65535", port)
-	}
-	question := &admin.ExplainPolicyRequest{Src: a[0], Dst: host, Protocol: c.String("protocol"), Port: uint32(n), Given: c.String("given"), As: c.String("as")}
+	question := &admin.ExplainPolicyRequest{Src: a[0], Dst: host, Protocol: c.String("protocol"), Port: uint32(port), Given: c.String("given"), As: c.String("as")}
 	if at := c.Timestamp("at"); at != nil {
 		question.At = at.Unix()
 	}

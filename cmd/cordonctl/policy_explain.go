@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// explained gives the host and the port of DST:PORT, or what to write in place of SRC
+// or DST. Both are single machines: names of many are what a policy has, and the
+// natural thing to try.
+func explained(src, dst string) (host string, port uint16, err error) {
+	if err := single("SRC", src, "--from", "; a person sits there with --as WHO"); err != nil {
+		return "", 0, err
+	}
+	name := dst
+	if i := strings.LastIndexByte(dst, ':'); i >= 0 && strings.Trim(dst[i+1:], "0123456789") == "" {
+		name = dst[:i]
+	}
+	if err := single("DST", name, "--to", ""); err != nil {
+		return "", 0, err
+	}
+	host, digits, err := net.SplitHostPort(dst)
+	if err != nil {
+		return "", 0, fmt.Errorf("DST:PORT: %q is not allowed: want a destination such as ehr:443 or [fd00::1]:443", dst)
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("DST:PORT: port %q is not allowed: want 0 to 65535", digits)
+	}
+	return host, uint16(n), nil
+}
+
+// single refuses a name that stands for many machines, and tells of the command that
+// takes one.
+func single(what, name, flag, more string) error {
+	before, _, at := strings.Cut(name, "@")
+	_, notAddress := netip.ParseAddr(before)
+	for _, prefix := range []string{"tag:", "group:", "seg:", "ipset:", "autogroup:", "user:"} {
+		at = at || strings.HasPrefix(name, prefix)
+	}
+	if !at || notAddress == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %q stands for people or for many machines: name one node or address%s; `cordonctl policy reach %s %s` takes such names", what, name, more, flag, name)
+}
