@@ -93,6 +93,7 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)
 	}
 	if len(r.errs) == 0 {
+		r.warnOfCapitals(root)
 		rules.warnOfDeadRules(p)
 	}
 }
