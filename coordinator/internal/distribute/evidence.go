@@ -66,10 +66,20 @@ func sessionsAt(state *registry.State, node string) (all []wire.Session) {
 	return all
 }
 
+// outdated is for how long a fact that has ended may yet be told, which harms nobody:
+// nodes see the end by themselves.
+const outdated = 24 * time.Hour
+
 // weighedAt gives the moment at which a node's evidence is weighed: when the last
-// of it came. It is none of this process's clock, for every replica must find the same.
+// of it came. It is none of this process's clock, for every replica must find the
+// same; and no observation moves it on but by what is long past: one that a replica
+// made whose clock was ahead would else take from who signs in after it whatever
+// asks for a fresh proof, until the others' clocks got there.
 func weighedAt(state *registry.State, n *registry.Node) time.Time {
 	at := state.Observed().Time
+	if len(state.SessionsAt(n.ID)) > 0 {
+		at = at.Add(-outdated)
+	}
 	for _, s := range state.SessionsAt(n.ID) {
 		if s.Heard.After(at) {
 			at = s.Heard

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ const secret = "a-secret-of-many-uses"
 type world struct {
 	t        tester
 	journal  *storetest.Memory
+	ahead    atomic.Int64 // of the registry's clock, in nanoseconds
 	registry *registry.Registry
 	hub      *distribute.Hub
 	root     key.RootPrivate
@@ -68,7 +70,7 @@ func begin(t tester) *world {
 	w.trust = wire.NewTrust(w.root.Public())
 	w.renew()
 	var err error
-	if w.registry, err = registry.New(context.Background(), w.journal, registry.Config{Clock: time.Now}); err != nil {
+	if w.registry, err = registry.New(context.Background(), w.journal, registry.Config{Clock: w.clock}); err != nil {
 		t.Fatal(err)
 	}
 	w.run()
@@ -78,6 +80,8 @@ func begin(t tester) *world {
 		Lifetime: registry.MaxTokenLifetime})
 	return w
 }
+
+func (w *world) clock() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 // run starts registry and hub; stop ends them, the hub first.
 func (w *world) run() {
@@ -228,6 +232,9 @@ func shutOut(s *registry.State, n *registry.Node) bool {
 // knownOf gives the facts of a node, and the groups of its owner.
 func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.FactEnd, []string) {
 	login, at := n.Owner(), s.Observed().Time
+	if slices.ContainsFunc(s.SortedSessions(), func(one *registry.Session) bool { return one.Node == n.ID }) {
+		at = at.Add(-24 * time.Hour)
+	}
 	var e compile.Evidence
 	var groups []string
 	for u := range s.Users() {
