@@ -18,7 +18,7 @@ func evidenceOf(state *registry.State, n *registry.Node, at time.Time) compile.E
 	for _, s := range state.SessionsAt(n.ID) {
 		if u, ok := state.User(s.User); ok && !u.Disabled {
 			attest(&e, s)
-			e.Presence.Idle = at.Sub(s.Heard) // nodes do not tell yet when somebody last did something
+			e.Presence.Idle = at.Sub(s.LastActive())
 			if n.Owner() == "" {
 				e.Person = compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
 			}
@@ -81,8 +81,8 @@ func weighedAt(state *registry.State, n *registry.Node) time.Time {
 		at = at.Add(-outdated)
 	}
 	for _, s := range state.SessionsAt(n.ID) {
-		if s.Heard.After(at) {
-			at = s.Heard
+		if last := s.LastActive(); last.After(at) {
+			at = last
 		}
 	}
 	return at

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -209,6 +210,9 @@ func wanted(s *registry.State, id string) wire.Map {
 	for _, one := range s.SortedSessions() {
 		if one.Node == id {
 			last := one.Logins[len(one.Logins)-1]
+			if p := s.Policy(); p != nil && strings.Contains(p.Text, `"idle": "10m"`) {
+				m.Self.ActiveEvery = 150 * time.Second
+			}
 			m.Self.Sessions = append(m.Self.Sessions, wire.Session{ID: one.ID, User: one.Login, At: last.At, Until: one.Until, AMR: last.AMR, ACR: last.ACR})
 		}
 	}
@@ -248,8 +252,10 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 			if e.SignedIn, e.Presence = one.Until, (&compile.Presence{Kind: "login", Until: one.Until}); login == "" {
 				login, e.Person = u.Login, compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
 			}
-			if one.Heard.After(at) {
-				at = one.Heard
+			for _, heard := range []time.Time{one.Heard, one.Active} {
+				if heard.After(at) {
+					at = heard
+				}
 			}
 			for _, l := range one.Logins {
 				e.Logins = append(e.Logins, compile.Login{At: l.At, Until: l.Until, AMR: l.AMR})
@@ -258,7 +264,7 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 	}
 	for one := range s.Sessions() {
 		if one.Node == n.ID && e.Presence != nil {
-			e.Presence.Idle = at.Sub(one.Heard)
+			e.Presence.Idle = min(at.Sub(one.Heard), at.Sub(one.Active))
 		}
 	}
 	duty := s.Observed().Duty["icu"]

@@ -43,6 +43,7 @@ type Coordinator struct {
 	enrolled   map[string]Enrolled
 	chain      func(key.NodePublic) [][]byte
 	signIns    SignIns
+	active     []time.Time
 }
 
 // Enrolled is who spent the token.
