@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,9 +20,9 @@ import (
 // Each condition has a port of the record system's. The lives are as short as a slow
 // machine lets them be.
 const (
-	conditionsProof = 10 * time.Second
-	conditionsIdle  = 11 * time.Second
-	conditionsLife  = 12 * time.Second
+	conditionsIdle  = 4 * time.Second
+	conditionsProof = 12 * time.Second
+	conditionsLife  = 13 * time.Second
 )
 
 func conditions(zone string) string {
@@ -69,6 +70,7 @@ type conditional struct {
 	*scene
 	zones string
 	all   []*condition
+	rests atomic.Bool // whoever is at the bed does nothing
 }
 
 func raiseConditional(t *testing.T) *conditional {
@@ -77,21 +79,17 @@ func raiseConditional(t *testing.T) *conditional {
 		return nil
 	}
 	c := &conditional{scene: &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}, zones: t.TempDir()}
-	top := lab.Segment("hub", "ward", "cart", "ehr")
+	top := lab.Segment("hub", "ward", "cart", "bed", "ehr")
 	top.Machines[0].Env = []string{"ZONEINFO=" + c.zones}
 	c.Lab = lab.Up(t, top)
 	hub := c.Host("hub")
 	c.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", conditionsLife.String())
 	noonAt(t, c.zones, "Past", time.Now().Add(-time.Hour))
 	noonAt(t, c.zones, "Ahead", time.Now().Add(time.Hour))
-	c.found(conditions("Past"), member{name: "ward", owner: "nina@hospital.example"}, member{name: "cart", owner: "tag:cart"}, member{name: "ehr", owner: "tag:ehr"})
-	for i, name := range []string{"mfa", "amr", "session", "idle", "person and device", "schedule"} {
-		from := "ward"
-		if i > 3 {
-			from = "cart"
-		}
-		c.all = append(c.all, &condition{name: name, from: from, port: uint16(1001 + i)})
-	}
+	c.found(conditions("Past"), member{name: "ward", owner: "nina@hospital.example"}, member{name: "bed", owner: "nina@hospital.example"},
+		member{name: "cart", owner: "tag:cart"}, member{name: "ehr", owner: "tag:ehr"})
+	c.all = []*condition{{name: "idle", from: "bed", port: 1004}, {name: "mfa", from: "ward", port: 1001}, {name: "amr", from: "ward", port: 1002},
+		{name: "session", from: "ward", port: 1003}, {name: "person and device", from: "cart", port: 1005}, {name: "schedule", from: "cart", port: 1006}}
 	return c
 }
 
@@ -102,29 +100,26 @@ func (c *conditional) shut(which ...*condition) {
 	}
 }
 
-// begin signs nina in at both machines, and has a flow run by each condition.
+// begin signs nina in at her machines, and has a flow run by each condition.
 func (c *conditional) begin(zone string) *streams {
 	c.t.Helper()
-	_, ward := c.login("ward", "nina")
-	_, cart := c.login("cart", "nina")
-	if ward.State != local.LoginDone || cart.State != local.LoginDone {
-		c.t.Fatalf("signed in: %+v %+v", ward, cart)
-	}
+	c.rests.Store(false)
 	c.setPolicy(conditions(zone))
+	told := map[string]local.LoginOutcome{}
+	for _, machine := range []string{"ward", "cart", "bed"} {
+		if _, told[machine] = c.login(machine, "nina"); told[machine].State != local.LoginDone {
+			c.t.Fatalf("signed in at %s: %+v", machine, told[machine])
+		}
+	}
+	c.settle() // who is told of a session is told before the machines obey it
 	ctx, cancel := context.WithCancel(c.t.Context())
 	f := &streams{cancel: cancel}
 	c.t.Cleanup(f.stop)
 	for _, one := range c.all {
-		one.flow = f.one(c.t, ctx, one.name, c.Host(one.from), c.Host("ehr"), c.at("ehr", one.port)[0])
-		switch one.name {
-		case "mfa":
-			one.end = ward.Session.At.Add(conditionsProof)
-		case "idle": // which counts from the sign-in
-			one.end = ward.Session.Until.Add(conditionsIdle - conditionsLife)
-		case "amr", "session":
-			one.end = ward.Session.Until
-		case "person and device":
-			one.end = cart.Session.Until
+		c.run(ctx, f, one)
+		one.end = told[one.from].Session.Until
+		if one.name == "mfa" {
+			one.end = told[one.from].Session.At.Add(conditionsProof)
 		}
 	}
 	f.carry(c.t)
@@ -132,23 +127,33 @@ func (c *conditional) begin(zone string) *streams {
 	return f
 }
 
-// one runs one TCP connection, and gives what the server hears.
-func (f *streams) one(t *testing.T, ctx context.Context, name string, client, server *lab.Host, at netip.AddrPort) *stream {
-	t.Helper()
-	l := server.Listen(at)
+// run runs a condition's flow: one TCP connection.
+func (c *conditional) run(ctx context.Context, f *streams, one *condition) {
+	c.t.Helper()
+	at := c.at("ehr", one.port)[0]
+	l := c.Host("ehr").Listen(at)
 	defer l.Close()
-	dialled, err := client.Dial(ctx, "tcp", at)
+	dialled, err := c.Host(one.from).Dial(ctx, "tcp", at)
 	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+		c.t.Fatalf("%s: %v", one.name, err)
 	}
 	accepted, err := l.Accept()
 	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+		c.t.Fatalf("%s: %v", one.name, err)
 	}
-	heard := f.add("%s, up", name)
-	f.duplex(ctx, accepted, heard)
-	f.duplex(ctx, dialled, f.add("%s, down", name))
-	return heard
+	one.flow = f.add("%s, down", one.name)
+	f.duplex(ctx, accepted, f.add("%s, up", one.name))
+	f.duplexWhile(ctx, dialled, one.flow, func() bool { return one.name != "idle" || !c.rests.Load() })
+}
+
+// works keeps somebody busy at the bed for longer than they may be idle. Then they go
+// away; the screen before them is fed on. It gives when.
+func (c *conditional) works(f *streams) time.Time {
+	c.t.Helper()
+	time.Sleep(conditionsIdle + conditionsIdle/4)
+	f.carry(c.t)
+	c.rests.Store(true)
+	return time.Now()
 }
 
 // Whatever a right hangs on, it opens when that is so, and what runs by it is cut
@@ -163,7 +168,7 @@ func TestEveryConditionEndsWhatRunsByIt_A18(t *testing.T) {
 	c.shut(c.all...)
 	f := c.begin("Ahead")
 	var list struct{ Sessions []struct{ ID string } }
-	if err := json.Unmarshal([]byte(c.coordinator.Ctl("session", "list", "--json")), &list); err != nil || len(list.Sessions) != 2 {
+	if err := json.Unmarshal([]byte(c.coordinator.Ctl("session", "list", "--json")), &list); err != nil || len(list.Sessions) != 3 {
 		t.Fatalf("sessions: %+v, %v", list, err)
 	}
 	for _, s := range list.Sessions {
@@ -173,13 +178,20 @@ func TestEveryConditionEndsWhatRunsByIt_A18(t *testing.T) {
 	f.stop()
 	c.shut(c.all...)
 
-	noon := time.Now().Truncate(time.Second).Add(conditionsIdle)
+	noon := time.Now().Truncate(time.Second).Add(conditionsLife)
 	noonAt(t, c.zones, "Soon", noon)
 	f = c.begin("Soon")
+	rests := c.works(f)
+	time.Sleep(conditionsIdle * 2 / 5) // in which the machine tells of the last that was done
 	c.coordinator.Process.Kill()
-	c.all[5].end = noon
 	last := noon
 	for _, one := range c.all {
+		switch one.name {
+		case "idle":
+			one.end = rests.Add(conditionsIdle)
+		case "schedule":
+			one.end = noon
+		}
 		if one.end.After(last) {
 			last = one.end
 		}
@@ -188,6 +200,7 @@ func TestEveryConditionEndsWhatRunsByIt_A18(t *testing.T) {
 	f.ended(t, last)
 	for _, one := range c.all {
 		cut := time.Unix(0, one.flow.last.Load())
+		t.Logf("%s: cut %s after its end", one.name, cut.Sub(one.end))
 		if late := cut.Sub(one.end); late > time.Second || late < -2*time.Second {
 			t.Errorf("%s: cut %s after its end", one.name, late)
 		}
