@@ -2,13 +2,12 @@ package coordinator
 
 import (
 	"context"
-	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // noteActive writes down when people were last active.
-func (a *assembly) noteActive(ctx context.Context, at map[string]time.Time) error {
-	_, err := a.registry.Do(ctx, registry.System, registry.NoteActive{At: at})
+func (a *assembly) noteActive(ctx context.Context, of map[string]registry.Activity) error {
+	_, err := a.registry.Do(ctx, registry.System, registry.NoteActive{Of: of})
 	return err
 }

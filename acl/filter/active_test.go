@@ -28,7 +28,7 @@ func TestActiveIsWhoSendsInOwnFlows(t *testing.T) {
 		Peers: []filter.Party{{ID: "p", Prefixes: []acl.PrefixClass{{Prefix: prefix(peer), Class: 2}}}},
 		Rules: acl.RuleSet{In: []acl.Rule{{ID: "in", Src: []acl.Class{2}, Dst: []acl.Class{1}, Open: any}},
 			Out: []acl.Rule{{ID: "out", Src: []acl.Class{1}, Dst: []acl.Class{2}, Open: any}}}}))
-	if at, ever := f.Active(); ever {
+	if at, _, ever := f.Active(); ever {
 		t.Fatalf("active at %s before anything passed", at)
 	}
 	now := noon()
@@ -60,7 +60,7 @@ func TestActiveIsWhoSendsInOwnFlows(t *testing.T) {
 	} {
 		now = now.Add(time.Second)
 		judge(f, now, tt.d, tt.p)
-		at, ever := f.Active()
+		at, _, ever := f.Active()
 		if tt.is {
 			last = time.Duration(filter.At(now).Boot)
 		}
@@ -68,4 +68,34 @@ func TestActiveIsWhoSendsInOwnFlows(t *testing.T) {
 			t.Fatalf("%d, %s: active at %s, %v; want %s", i, tt.what, at, ever, last)
 		}
 	}
+}
+
+// A pause is remembered until it was told, whatever comes after it.
+func TestPausesAreRemembered(t *testing.T) {
+	own, peer := "100.64.0.1", "100.65.0.1"
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, filter.Config{Revision: 1, Lease: noon(),
+		Self:  filter.Party{Prefixes: []acl.PrefixClass{{Prefix: prefix(own), Class: 1}}},
+		Peers: []filter.Party{{ID: "p", Prefixes: []acl.PrefixClass{{Prefix: prefix(peer), Class: 2}}}},
+		Rules: acl.RuleSet{Out: []acl.Rule{{ID: "out", Src: []acl.Class{1}, Dst: []acl.Class{2}, Open: []acl.Service{{Protocol: acl.UDP, Last: 65535}}}}}}))
+	now := noon()
+	after := func(d time.Duration, want time.Duration) (at time.Duration) {
+		t.Helper()
+		now = now.Add(d)
+		judge(f, now, filter.Out, parsed(packettest.IP(own, peer, 17, packettest.UDP(3001, 53, 30))))
+		at, pause, _ := f.Active()
+		if pause != want {
+			t.Errorf("after %s a pause of %s, want %s", d, pause, want)
+		}
+		return at
+	}
+	first := after(0, 1<<63-1) // who knows what was before
+	f.Resume(first)
+	after(time.Second, time.Second)
+	told := after(time.Hour, time.Hour)
+	after(time.Minute, time.Hour)
+	f.Resume(first)
+	after(time.Minute, time.Hour)
+	f.Resume(told)
+	after(time.Minute, time.Minute)
 }

@@ -102,6 +102,8 @@ type Filter struct {
 	counts    [2][reasons]uint64
 	revoked   int   // flows that are remembered without a right
 	active    int64 // time since boot, as Active says; never: not yet
+	pause     int64 // the longest between two activities since Resume, in nanoseconds
+	resumed   int64 // time since boot at which that ended
 	stirs     int64 // time since boot from which on it is worth a look again
 	records   ring
 	refusals  refusals

@@ -3315,7 +3315,8 @@ func (x *LogoutResponse) GetEnded() uint32 {
 // A clock of the caller's is not asked: it could be wrong.
 type ActiveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ago           uint32                 `protobuf:"varint,1,opt,name=ago,proto3" json:"ago,omitempty"`
+	Ago           uint32                 `protobuf:"varint,1,opt,name=ago,proto3" json:"ago,omitempty"`     // milliseconds
+	Pause         uint32                 `protobuf:"varint,2,opt,name=pause,proto3" json:"pause,omitempty"` // milliseconds: the longest without activity, of what was not told before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3353,6 +3354,13 @@ func (*ActiveRequest) Descriptor() ([]byte, []int) {
 func (x *ActiveRequest) GetAgo() uint32 {
 	if x != nil {
 		return x.Ago
+	}
+	return 0
+}
+
+func (x *ActiveRequest) GetPause() uint32 {
+	if x != nil {
+		return x.Pause
 	}
 	return 0
 }
@@ -3791,9 +3799,10 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\rLogoutRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\"&\n" +
 	"\x0eLogoutResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x01(\rR\x05ended\"!\n" +
+	"\x05ended\x18\x01 \x01(\rR\x05ended\"7\n" +
 	"\rActiveRequest\x12\x10\n" +
-	"\x03ago\x18\x01 \x01(\rR\x03ago\"\x10\n" +
+	"\x03ago\x18\x01 \x01(\rR\x03ago\x12\x14\n" +
+	"\x05pause\x18\x02 \x01(\rR\x05pause\"\x10\n" +
 	"\x0eActiveResponse\"\x9c\x01\n" +
 	"\vRelayTicket\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x1c\n" +

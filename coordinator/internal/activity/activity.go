@@ -25,7 +25,7 @@ import (
 // Config of a Book. Every field is needed.
 type Config struct {
 	State func() *registry.State
-	Write func(ctx context.Context, at map[string]time.Time) error // by node
+	Write func(ctx context.Context, of map[string]registry.Activity) error // by node
 	Now   func() time.Time
 	Log   *slog.Logger
 }
@@ -37,16 +37,17 @@ type Book struct {
 	wake chan struct{} // one slot
 
 	mu sync.Mutex
-	at map[string]time.Time // by node
+	of map[string]registry.Activity // by node
 }
 
 // New makes an empty Book.
 func New(c Config) *Book {
-	return &Book{cfg: c, wake: make(chan struct{}, 1), at: map[string]time.Time{}}
+	return &Book{cfg: c, wake: make(chan struct{}, 1), of: map[string]registry.Activity{}}
 }
 
-// Note takes down that at a node, which says so, somebody did something some time ago.
-func (b *Book) Note(node string, ago time.Duration) {
+// Note takes down that at a node, which says so, somebody did something some time ago,
+// and what was the longest pause before that.
+func (b *Book) Note(node string, ago, pause time.Duration) {
 	now, state := b.cfg.Now(), b.cfg.State()
 	live := func(s *registry.Session) bool { return s.Live(now) }
 	if idle(state) == 0 || !slices.ContainsFunc(state.SessionsAt(node), live) {
@@ -54,17 +55,21 @@ func (b *Book) Note(node string, ago time.Duration) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.keep(node, now.Add(-max(0, ago)))
+	b.keep(node, registry.Activity{At: now.Add(-max(0, ago)), Pause: pause})
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (b *Book) keep(node string, at time.Time) {
-	if at.After(b.at[node]) {
-		b.at[node] = at
+// keep joins an activity to what is kept: the later end, and the longer pause.
+func (b *Book) keep(node string, a registry.Activity) {
+	was := b.of[node]
+	if was.At.After(a.At) {
+		a.At = was.At
 	}
+	a.Pause = max(a.Pause, was.Pause)
+	b.of[node] = a
 }
 
 // Run writes until ctx ends.
@@ -87,18 +92,18 @@ func (b *Book) Run(ctx context.Context) error {
 // write writes what there is. What cannot be written is kept for the next time.
 func (b *Book) write(ctx context.Context) {
 	b.mu.Lock()
-	at := b.at
-	b.at = map[string]time.Time{}
+	of := b.of
+	b.of = map[string]registry.Activity{}
 	b.mu.Unlock()
-	err := b.cfg.Write(ctx, at)
+	err := b.cfg.Write(ctx, of)
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	b.cfg.Log.Warn("when people were last active could not be kept: who goes on working may be taken for idle", "people", len(at), "error", err)
+	b.cfg.Log.Warn("when people were last active could not be kept: who goes on working may be taken for idle", "people", len(of), "error", err)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for node, when := range at {
-		b.keep(node, when)
+	for node, a := range of {
+		b.keep(node, a)
 	}
 }
 

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type desk struct {
 	*activity.Book
 	state   *registry.State
-	written []map[string]time.Time
+	written []map[string]registry.Activity
 	err     error
 }
 
@@ -41,7 +41,7 @@ func play(t *testing.T, idle string, f func(*testing.T, *desk)) {
 			d.state = registry.Apply(d.state, e)
 		}
 		d.Book = activity.New(activity.Config{State: func() *registry.State { return d.state }, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-			Write: func(_ context.Context, at map[string]time.Time) error {
+			Write: func(_ context.Context, at map[string]registry.Activity) error {
 				if d.err == nil {
 					d.written = append(d.written, at)
 				}
@@ -64,15 +64,15 @@ func play(t *testing.T, idle string, f func(*testing.T, *desk)) {
 func TestActivityIsWrittenTogether(t *testing.T) {
 	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
 		for i := range 10_000 {
-			d.Note(fmt.Sprint("n", i), time.Duration(i)*time.Millisecond)
+			d.Note(fmt.Sprint("n", i), time.Duration(i)*time.Millisecond, 0)
 		}
 		noted := time.Now()
 		time.Sleep(11 * time.Second)
-		if len(d.written) != 1 || len(d.written[0]) != 10_000 || !d.written[0]["n7"].Equal(noted.Add(-7*time.Millisecond)) {
+		if len(d.written) != 1 || len(d.written[0]) != 10_000 || !d.written[0]["n7"].At.Equal(noted.Add(-7*time.Millisecond)) {
 			t.Fatalf("%d entries", len(d.written))
 		}
 		for range 600 {
-			d.Note("n1", 0)
+			d.Note("n1", 0, 0)
 			time.Sleep(100 * time.Millisecond)
 		}
 		if n := len(d.written) - 1; n < 5 || n > 6 {
@@ -85,11 +85,11 @@ func TestActivityIsWrittenTogether(t *testing.T) {
 func TestLaterActivityCounts(t *testing.T) {
 	play(t, `"idle": "2s"`, func(t *testing.T, d *desk) {
 		now := time.Now()
-		d.Note("n1", time.Second)
-		d.Note("n1", 3*time.Second)
-		d.Note("n2", -time.Hour)
+		d.Note("n1", time.Second, 3*time.Second)
+		d.Note("n1", 3*time.Second, 5*time.Second)
+		d.Note("n2", -time.Hour, 0)
 		time.Sleep(300 * time.Millisecond)
-		if len(d.written) != 1 || !d.written[0]["n1"].Equal(now.Add(-time.Second)) || !d.written[0]["n2"].Equal(now) {
+		if len(d.written) != 1 || !d.written[0]["n1"].At.Equal(now.Add(-time.Second)) || !d.written[0]["n2"].At.Equal(now) || d.written[0]["n1"].Pause != 5*time.Second {
 			t.Errorf("written: %v", d.written)
 		}
 	})
@@ -98,16 +98,16 @@ func TestLaterActivityCounts(t *testing.T) {
 // Where nobody sits, or no rule asks, nothing is kept of anybody.
 func TestNothingIsKeptThatNobodyAskedFor(t *testing.T) {
 	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
-		d.Note("n10000", 0)
+		d.Note("n10000", 0, 0)
 		time.Sleep(time.Hour)
-		d.Note("n1", 0) // whose session has ended
+		d.Note("n1", 0, 0) // whose session has ended
 		time.Sleep(time.Minute)
 		if len(d.written) > 0 {
 			t.Errorf("written: %v", d.written)
 		}
 	})
 	play(t, `"session": "login"`, func(t *testing.T, d *desk) {
-		d.Note("n1", 0)
+		d.Note("n1", 0, 0)
 		time.Sleep(time.Minute)
 		if len(d.written) > 0 {
 			t.Errorf("no rule asks, and written: %v", d.written)
@@ -120,13 +120,13 @@ func TestActivityOutlivesAFullDisk(t *testing.T) {
 	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
 		first := time.Now()
 		d.err = errors.New("no space left")
-		d.Note("n1", 0)
-		d.Note("n2", 0)
+		d.Note("n1", 0, 0)
+		d.Note("n2", 0, 0)
 		time.Sleep(time.Minute)
 		d.err = nil
-		d.Note("n1", 0)
+		d.Note("n1", 0, 0)
 		time.Sleep(time.Minute)
-		if len(d.written) != 1 || !d.written[0]["n2"].Equal(first) || !d.written[0]["n1"].After(first) {
+		if len(d.written) != 1 || !d.written[0]["n2"].At.Equal(first) || !d.written[0]["n1"].At.After(first) {
 			t.Errorf("written: %v", d.written)
 		}
 	})

@@ -41,7 +41,7 @@ func TestActivityMovesTheEndOfIdleness(t *testing.T) {
 		}
 		time.Sleep(8 * time.Minute)
 		now := time.Now()
-		w.do(registry.NoteActive{At: map[string]time.Time{ana.id: now}})
+		w.do(registry.NoteActive{Of: map[string]registry.Activity{ana.id: {At: now, Pause: 8 * time.Minute}}})
 		rest()
 		idle2, fresh2 := ends()
 		if !idle2.Equal(now.Truncate(time.Second).Add(10*time.Minute)) || !idle2.After(idle) || !fresh2.Equal(fresh) {
@@ -49,6 +49,17 @@ func TestActivityMovesTheEndOfIdleness(t *testing.T) {
 		}
 		if own := ana.self().Facts; len(own) != 2 {
 			t.Errorf("the machine itself is told %v", own)
+		}
+		time.Sleep(11 * time.Minute)
+		w.do(registry.NoteActive{Of: map[string]registry.Activity{ana.id: {At: time.Now(), Pause: 11 * time.Minute}}})
+		rest()
+		if idle3, _ := ends(); !idle3.IsZero() {
+			t.Errorf("who comes back after eleven minutes finds open until %s what an idleness of ten has ended", idle3)
+		}
+		w.signIn(ana, "s2")
+		rest()
+		if idle2, fresh = ends(); idle2.IsZero() || fresh.IsZero() {
+			t.Error("a new proof opens nothing")
 		}
 		anew(all...)
 		w.stop()

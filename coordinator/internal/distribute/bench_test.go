@@ -237,14 +237,14 @@ func BenchmarkActivity(b *testing.B) {
 	c.bytes = 0
 	c.ahead.Store(int64(time.Second))
 	for i := 0; b.Loop(); i = (i + people) % (size - 20 - people) {
-		at := make(map[string]time.Time, people)
+		of := make(map[string]registry.Activity, people)
 		for _, n := range c.nodes[i : i+people] {
-			at[n.id] = time.Now().Add(time.Duration(c.ahead.Add(int64(time.Second))))
+			of[n.id] = registry.Activity{At: time.Now().Add(time.Duration(c.ahead.Add(int64(time.Second))))}
 		}
 		c.expectAt(i, i+people)
 		c.expectAt(size-20, size)
 		before := cpu(b)
-		c.do(registry.NoteActive{At: at})
+		c.do(registry.NoteActive{Of: of})
 		c.got.Wait()
 		spent += cpu(b) - before
 		entries, _ := c.registry.Since(c.registry.Snapshot().Revision - 1)

@@ -18,7 +18,7 @@ func evidenceOf(state *registry.State, n *registry.Node, at time.Time) compile.E
 	for _, s := range state.SessionsAt(n.ID) {
 		if u, ok := state.User(s.User); ok && !u.Disabled {
 			attest(&e, s)
-			e.Presence.Idle = at.Sub(s.LastActive())
+			e.Presence.Idle, e.Presence.Pause = at.Sub(s.LastActive()), s.Pause
 			if n.Owner() == "" {
 				e.Person = compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
 			}

@@ -264,6 +264,7 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 	}
 	for one := range s.Sessions() {
 		if one.Node == n.ID && e.Presence != nil {
+			e.Presence.Pause = one.Pause
 			e.Presence.Idle = min(at.Sub(one.Heard), at.Sub(one.Active))
 		}
 	}

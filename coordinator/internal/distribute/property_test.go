@@ -178,7 +178,8 @@ func (d *drama) signIn() {
 // work has people do something at some of the nodes, or nodes say so.
 func (d *drama) work() {
 	ago := time.Duration(rapid.IntRange(-100, 1000).Draw(d.T, "seconds ago")) * time.Second
-	d.w.do(registry.NoteActive{At: map[string]time.Time{d.some().id: time.Now().Add(-ago), d.some().id: time.Now()}})
+	pause := time.Duration(rapid.SampledFrom([]int{0, 1, 9, 11}).Draw(d.T, "minutes without")) * time.Minute
+	d.w.do(registry.NoteActive{Of: map[string]registry.Activity{d.some().id: {At: time.Now().Add(-ago), Pause: pause}, d.some().id: {At: time.Now()}}})
 }
 
 func (d *drama) signOut() { d.w.do(registry.EndSessions{Node: d.some().id}) }

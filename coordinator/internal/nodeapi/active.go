@@ -16,7 +16,9 @@ func (s *service) Active(ctx context.Context, req *connect.Request[wire.ActiveRe
 		return nil, err
 	}
 	if s.Activity != nil {
-		s.Activity.Note(n.ID, time.Duration(req.Msg.Ago)*time.Millisecond)
+		s.Activity.Note(n.ID, milliseconds(req.Msg.Ago), milliseconds(req.Msg.Pause))
 	}
 	return connect.NewResponse(&wire.ActiveResponse{}), nil
 }
+
+func milliseconds(n uint32) time.Duration { return time.Duration(n) * time.Millisecond }

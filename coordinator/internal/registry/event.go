@@ -92,7 +92,8 @@ type (
 	// PeopleActive tells when people last did something, by id of the node at which
 	// they are signed in.
 	PeopleActive struct {
-		At map[string]int64 `json:"at"` // Unix seconds
+		At     map[string]int64 `json:"at"`               // Unix seconds
+		Pauses map[string]int64 `json:"pauses,omitempty"` // Session.Pause in seconds, of those of whom it grew
 	}
 	// SessionsEnded ends sessions at a node.
 	SessionsEnded struct {

@@ -10,6 +10,13 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
+// Activity is what somebody did at this machine.
+type Activity struct {
+	Ago   time.Duration // since the last of it
+	Pause time.Duration // the longest between two activities, of those before
+	Told  func()        // is called when the coordinator knows: Pause begins anew
+}
+
 // activity is what a courier knows of telling when somebody did something here.
 type activity struct {
 	every time.Duration // as the map says; 0: it is not told
@@ -45,8 +52,8 @@ func (c *courier) stirs() <-chan time.Time {
 // tellActive tells when somebody last did something, if that is later than was told.
 // What cannot be delivered is told with the next.
 func (c *courier) tellActive(ctx context.Context, ch *channel) {
-	ago, ever := c.o.Active()
-	at := time.Now().Add(-ago)
+	a, ever := c.o.Active()
+	at := time.Now().Add(-a.Ago)
 	c.mu.Lock()
 	c.activity.next = time.Now().Add(c.activity.every)
 	fresh := ever && at.Sub(c.activity.told) > sameActivity
@@ -54,15 +61,18 @@ func (c *courier) tellActive(ctx context.Context, ch *channel) {
 	if !fresh {
 		return
 	}
-	_, err := ch.Active(ctx, connect.NewRequest(&wire.ActiveRequest{Ago: uint32(min(ago.Milliseconds(), math.MaxUint32))}))
+	_, err := ch.Active(ctx, connect.NewRequest(&wire.ActiveRequest{Ago: milliseconds(a.Ago), Pause: milliseconds(a.Pause)}))
 	if err != nil {
 		c.o.Log.Debug("the coordinator does not hear that somebody is active here", "error", plain(err))
 		return
 	}
+	a.Told()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.activity.told = at
 }
+
+func milliseconds(d time.Duration) uint32 { return uint32(min(d.Milliseconds(), math.MaxUint32)) }
 
 // sameActivity is how far two looks at one activity may differ.
 const sameActivity = 50 * time.Millisecond

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/control/controltest"
 )
 
@@ -24,7 +25,10 @@ func TestActivityIsToldAsTheMapAsks(t *testing.T) {
 		const every = time.Minute
 		r := newRig(t)
 		var last atomic.Pointer[time.Time]
-		r.active = func() (time.Duration, bool) { return time.Since(*last.Load()), true }
+		var forgot atomic.Int64
+		r.active = func() (control.Activity, bool) {
+			return control.Activity{Ago: time.Since(*last.Load()), Pause: 7 * time.Second, Told: func() { forgot.Add(1) }}, true
+		}
 		act := func() time.Time {
 			now := time.Now()
 			last.Store(&now)
@@ -84,6 +88,12 @@ func TestActivityIsToldAsTheMapAsks(t *testing.T) {
 		r.send(s, r.delta(r.asked(2, every), r.asked(3, every)))
 		time.Sleep(time.Second)
 		told(first, busy, again, again)
+		if n := forgot.Load(); n != 4 {
+			t.Errorf("pauses are forgotten %d times, and 4 were told", n)
+		}
+		if p := r.c.Pauses(); len(p) != 4 || p[0] != 7*time.Second {
+			t.Errorf("pauses told: %v", p)
+		}
 
 		r.send(s, r.delta(r.asked(3, every), r.asked(4, 0)))
 		act()
@@ -96,7 +106,7 @@ func TestActivityIsToldAsTheMapAsks(t *testing.T) {
 func TestActivityIsToldAfterARestart(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		r := newRig(t)
-		r.active = func() (time.Duration, bool) { return 3 * time.Second, true }
+		r.active = func() (control.Activity, bool) { return control.Activity{Ago: 3 * time.Second, Told: func() {}}, true }
 		r.begin()
 		m := r.asked(1, time.Minute)
 		r.send(r.c.Next(), r.full(m))

@@ -72,7 +72,7 @@ type Options struct {
 	Clock    *policytime.Clock
 	Listener Listener
 	Facts    func() Facts
-	Active   func() (ago time.Duration, ever bool) // when somebody last did something here; nil: nobody ever does
+	Active   func() (a Activity, ever bool) // of whoever is here; nil: of nobody
 	Version  string
 	Log      *slog.Logger
 	Dial     Dial

@@ -17,6 +17,7 @@ func (s *service) Active(_ context.Context, r *connect.Request[wire.ActiveReques
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.pauses = append(s.pauses, time.Duration(r.Msg.Pause)*time.Millisecond)
 	s.active = append(s.active, time.Now().Add(-time.Duration(r.Msg.Ago)*time.Millisecond))
 	return connect.NewResponse(&wire.ActiveResponse{}), nil
 }
@@ -26,4 +27,11 @@ func (c *Coordinator) Actives() []time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.active)
+}
+
+// Pauses gives the pause that was told with each of Actives.
+func (c *Coordinator) Pauses() []time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.pauses)
 }

@@ -44,6 +44,7 @@ type Coordinator struct {
 	chain      func(key.NodePublic) [][]byte
 	signIns    SignIns
 	active     []time.Time
+	pauses     []time.Duration
 }
 
 // Enrolled is who spent the token.
