@@ -30,6 +30,7 @@ import (
 
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/coordinator/internal/activity"
 	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
@@ -50,6 +51,7 @@ type assembly struct {
 	registry  *registry.Registry
 	hub       *distribute.Hub
 	api       *adminapi.API
+	activity  *activity.Book
 	desk      *signin.Desk       // nil: nobody can sign in
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of
@@ -103,6 +105,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 			return a.authority.RelayTicket(node, a.RelayTicketLife, a.Now())
 		},
 	})
+	a.activity = activity.New(activity.Config{State: a.registry.Snapshot, Write: a.noteActive, Now: a.Now, Log: a.Log})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
 		Backup: a.backupTo, Version: a.Version, Now: a.Now, Log: a.Log,
@@ -209,6 +212,7 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.hub.Run(ctx) })
 	g.Go(func() error { return a.watch(ctx) })
+	g.Go(func() error { return a.activity.Run(ctx) })
 	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
 	if a.desk != nil {
@@ -271,5 +275,5 @@ func (s settings) names() (names []string, addresses []netip.Addr) {
 }
 
 func (a *assembly) nodes() http.Handler {
-	return nodeapi.Handler(nodeapi.Config{Registry: a.registry, Hub: a.hub, Authority: a.authority, Desk: a.desk, Log: a.Log, Now: a.Now})
+	return nodeapi.Handler(nodeapi.Config{Registry: a.registry, Hub: a.hub, Authority: a.authority, Desk: a.desk, Activity: a.activity, Log: a.Log, Now: a.Now})
 }

@@ -41,8 +41,8 @@ func (s *SignIn) validate() error {
 	if s.ClientID == "" {
 		return notAllowed("oidc-client-id", "", "the id that the provider gave this coordinator")
 	}
-	if s.Life != 0 && (s.Life < time.Minute || s.Life > registry.MaxSessionLife) {
-		return notAllowed("session-life", s.Life.String(), fmt.Sprintf("from 1m to %v", registry.MaxSessionLife))
+	if s.Life != 0 && (s.Life < 10*time.Second || s.Life > registry.MaxSessionLife) {
+		return notAllowed("session-life", s.Life.String(), fmt.Sprintf("from 10s to %v", registry.MaxSessionLife))
 	}
 	return nil
 }

@@ -131,6 +131,11 @@ func (f *streams) tcp(t *testing.T, ctx context.Context, client, server *lab.Hos
 // duplex writes to a connection at a pace and counts what it reads, until the
 // connection ends.
 func (f *streams) duplex(ctx context.Context, conn net.Conn, in *stream) {
+	f.duplexWhile(ctx, conn, in, func() bool { return true })
+}
+
+// duplexWhile writes only while it speaks.
+func (f *streams) duplexWhile(ctx context.Context, conn net.Conn, in *stream, speaks func() bool) {
 	end := make(chan struct{})
 	f.ends = append(f.ends, end)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
@@ -150,6 +155,9 @@ func (f *streams) duplex(ctx context.Context, conn net.Conn, in *stream) {
 	f.wait.Go(func() {
 		block := make([]byte, 256)
 		for pace(ctx) {
+			if !speaks() {
+				continue
+			}
 			if _, err := conn.Write(block); err != nil {
 				return
 			}

@@ -112,7 +112,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	start := m.fromDisk()
 	m.follower, err = control.NewFollower(control.Options{
 		Dir: m.node.dir, Keys: m.node.keys, Identity: m.identity, Clock: m.node.clock, Listener: m,
-		Facts: m.facts, Version: m.node.cfg.Version, Log: m.log, Control: m.world.beneath(),
+		Facts: m.facts, Active: m.active, Version: m.node.cfg.Version, Log: m.log, Control: m.world.beneath(),
 		Resolver: m.resolver(), Line: &m.node.line,
 	}, start)
 	if err != nil {

@@ -101,7 +101,9 @@ func (m *mesh) describePlane(s *local.Status) {
 		s.Refusals = append(s.Refusals, refusal(r, m.needed(r)))
 	}
 	for _, e := range stats.Endings {
-		s.Endings = append(s.Endings, ending(e))
+		if !m.movesOn(e) {
+			s.Endings = append(s.Endings, ending(e))
+		}
 	}
 }
 

@@ -17,8 +17,9 @@ type View struct {
 	Self  bool // its own prefixes, owner or name
 	Rules bool // its rule set
 
-	// Ended tells that a fact of the node or of one of its peers ended, or ends
-	// sooner than was told.
+	// Ended tells that the node or one of its peers may be good for less than was
+	// told: a fact ended or ends sooner, or a prefix is of another class that lacks
+	// what the one before had.
 	Ended bool
 
 	upserted, removed []string // may hold Node itself; shared between views

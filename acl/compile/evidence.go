@@ -34,6 +34,7 @@ type Evidence struct {
 type Presence struct {
 	Kind  string        // how it began ("tap")
 	Idle  time.Duration // since the last input, at the moment of asking
+	Pause time.Duration // the longest without input before that, since it began: an idleness that was is not undone
 	Until time.Time
 }
 
@@ -126,6 +127,9 @@ func (w *weighing) login(wanted *policy.MFA) (until time.Time) {
 func (w *weighing) session(wanted *policy.Session) (until time.Time) {
 	p := w.e.Presence
 	if p == nil || p.Until.IsZero() || wanted.Kind != "" && wanted.Kind != p.Kind {
+		return until
+	}
+	if wanted.Idle > 0 && p.Pause > wanted.Idle {
 		return until
 	}
 	if wanted.Idle > 0 {

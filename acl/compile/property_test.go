@@ -248,7 +248,9 @@ func TestChangesAreExact(t *testing.T) {
 				change = m.Put(w.nodes[id])
 			}
 			after := w.snapshot(m)
-			if got, want := changeOf(change), difference(before, after); !reflect.DeepEqual(got, want) {
+			got, want := changeOf(change), difference(before, after)
+			checkEnded(t, got, want, before, after, id)
+			if !reflect.DeepEqual(got, want) {
 				t.Fatalf("step on %s: change\n%+v, want\n%+v\n%s\n%+v", id, got, want, w.text(), w.nodes)
 			}
 			for id, rules := range given { // what was given is never written again

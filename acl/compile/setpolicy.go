@@ -70,6 +70,15 @@ type diff struct {
 type pair struct {
 	was, is *node
 	changed bool
+	ended   bool // it may be good for less
+}
+
+// pairOf compares a node's records. The classes of two policies are compared by
+// their numbers alone: in an edit it is rules, not nodes, that mostly change.
+func pairOf(was, is *node) pair {
+	old, fresh := was.record, is.record
+	return pair{was: was, is: is, changed: !old.equal(fresh),
+		ended: old.owner != fresh.owner || shorter(old.facts, fresh.facts) || !slices.Equal(old.prefixes, fresh.prefixes)}
 }
 
 // group is what decides over whom a node sees, but for nodes of one owner.
@@ -83,18 +92,18 @@ func (d *diff) run() Change {
 		was.view, is.view = len(d.pairs), len(d.pairs)
 		g := group{was.profile, is.profile}
 		d.groups[g] = append(d.groups[g], len(d.pairs))
-		d.pairs = append(d.pairs, pair{was, is, !was.record.equal(is.record)})
+		d.pairs = append(d.pairs, pairOf(was, is))
 	}
 	d.before, d.after = make([]int, len(d.pairs)), make([]int, len(d.pairs))
 	var change Change
 	stamp := 0
 	for g, members := range d.groups {
 		stamp++
-		upserted, removed := d.peers(g, stamp)
+		upserted, removed, ended := d.peers(g, stamp)
 		rules := !equalRules(d.old.rulesOf(g.was), d.new.rulesOf(g.is))
 		for _, i := range members {
 			p := &d.pairs[i]
-			v := View{Node: p.is.ID, Self: p.changed, Rules: rules, upserted: upserted, removed: removed}
+			v := View{Node: p.is.ID, Self: p.changed, Rules: rules, Ended: ended || p.ended, upserted: upserted, removed: removed}
 			if d.bySelf {
 				d.own(&v, p, stamp)
 			}
@@ -108,23 +117,25 @@ func (d *diff) run() Change {
 
 // peers gives what changes for every node of a group, whoever owns it. The
 // lists may hold nodes of the group: none is its own peer, and View leaves it out.
-func (d *diff) peers(g group, stamp int) (upserted, removed []string) {
+func (d *diff) peers(g group, stamp int) (upserted, removed []string, ended bool) {
 	was, is := d.old.adjacent(g.was), d.new.adjacent(g.is)
 	for n := range nodesOf(was) {
 		d.before[n.view] = stamp
 	}
 	for n := range nodesOf(is) {
 		d.after[n.view] = stamp
-		if d.before[n.view] != stamp || d.pairs[n.view].changed {
+		known, p := d.before[n.view] == stamp, &d.pairs[n.view]
+		if !known || p.changed {
 			upserted = append(upserted, n.ID)
 		}
+		ended = ended || known && p.ended
 	}
 	for n := range nodesOf(was) {
 		if d.after[n.view] != stamp {
 			removed = append(removed, n.ID)
 		}
 	}
-	return upserted, removed
+	return upserted, removed, ended
 }
 
 func nodesOf(profiles []*profile) iter.Seq[*node] {
@@ -155,6 +166,7 @@ func (d *diff) own(v *View, p *pair, stamp int) {
 		is := after || d.new.reaches(p.is, q.is) || d.new.reaches(q.is, p.is)
 		v.upserted = put(v.upserted, other.ID, after && (!before || q.changed), is && (!was || q.changed))
 		v.removed = put(v.removed, other.ID, before && !after, was && !is)
+		v.Ended = v.Ended || was && is && q.ended
 	}
 }
 

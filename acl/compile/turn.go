@@ -36,7 +36,7 @@ type move struct {
 	stands standing
 	fresh  bool
 	told   bool    // its record changes, not only what its rules are
-	ended  bool    // a fact of it ends sooner than was told
+	ended  bool    // it may be good for less than was told
 	peers  []*node // before
 	rules  acl.RuleSet
 }
@@ -173,7 +173,7 @@ func (t *turn) weigh(n *node) {
 		return
 	}
 	n.changed = t.at
-	mv.ended = !n.leaving && shorter(n.record.facts, mv.record.facts)
+	mv.ended = !n.leaving && t.m.narrower(n.record, mv.record)
 	if !mv.fresh {
 		mv.peers, mv.rules = t.m.peersOf(n), t.m.rulesOf(n.profile)
 	}

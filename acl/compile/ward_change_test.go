@@ -29,8 +29,9 @@ func TestWardChangesAreExact(t *testing.T) {
 			all.nodes = w.site.nodes
 			after := all.snapshot(m)
 			want := difference(before, after)
-			markEnded(want, before, after, put)
-			if got := changeOf(change); !reflect.DeepEqual(got, want) {
+			got := changeOf(change)
+			checkEnded(t, got, want, before, after, put)
+			if !reflect.DeepEqual(got, want) {
 				t.Fatalf("change\n%+v, want\n%+v\n%s\n%+v", got, want, w.text(), w.site)
 			}
 			for id, rules := range given { // what was given is never written again
@@ -120,19 +121,6 @@ func (w *ward) edit(t *rapid.T) {
 		}
 	}
 	w.site = site
-}
-
-// markEnded notes for whom a fact ended: of the node that was put, or of a peer.
-func markEnded(views map[string]view, before, after map[string]seen, put string) {
-	for id, v := range views {
-		was, is := before[id], after[id]
-		if id == put {
-			v.ended = sooner(was.self.facts, is.self.facts)
-		} else if now, ok := is.peers[put]; ok {
-			v.ended = sooner(was.peers[put].facts, now.facts)
-		}
-		views[id] = v
-	}
 }
 
 // sooner tells whether a fact is no more, or ends sooner.

@@ -102,6 +102,9 @@ func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decisi
 	fl.enter(s, f.now.Boot)
 	fl.packets[d&1]++
 	fl.bytes[d&1] += uint64(p.Len)
+	if d == Out {
+		f.stir(fl.origin, p)
+	}
 	return decision{reason: acl.Established, rule: fl.rule}
 }
 
@@ -293,6 +296,9 @@ func (f *Filter) admit(origin Direction, p *packet.Packet, k *hashed, dec decisi
 		d = In
 	}
 	fl.packets[d], fl.bytes[d] = 1, uint64(p.Len)
+	if d == Out {
+		f.stir(origin, p)
+	}
 	return dec, n
 }
 

@@ -21,6 +21,7 @@ func (r *reader) groups(section member) map[string][]string {
 				r.fail(it.at, it.text, bad)
 				continue
 			}
+			r.warnOfUnseen(it)
 			logins = append(logins, it.text)
 		}
 		groups[m.key] = logins

@@ -89,10 +89,12 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	}
 	p.sshTests = rules.sshTests(sections["sshTests"])
 
+	p.idle = p.shortestIdle()
 	if sections["acls"].value == nil && sections["grants"].value == nil {
 		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)
 	}
 	if len(r.errs) == 0 {
+		r.warnOfCapitals(root)
 		rules.warnOfDeadRules(p)
 	}
 }

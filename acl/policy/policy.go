@@ -59,6 +59,8 @@ type Policy struct {
 	forbids   []Rule
 
 	names *names // for reading what is said of it later
+
+	idle time.Duration // as Idle says
 }
 
 // Name gives the file's name, as [Parse] was told it.

@@ -19,7 +19,7 @@ func remedy(needs []string, outbound bool) string {
 			out = append(out, "sign in first: `cordon login`")
 		case fact == local.FactSignedIn:
 			out = append(out, "nobody is signed in there")
-		case kind == "mfa" && outbound:
+		case (kind == "mfa" || kind == "session") && outbound:
 			out = append(out, "it needs "+fact+": `cordon login --afresh`")
 		case outbound:
 			out = append(out, "it needs "+fact)

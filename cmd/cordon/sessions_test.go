@@ -300,6 +300,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	s := local.Status{State: local.StateRunning, Name: "ward", Refusals: []local.Refusal{
 		{Outbound: true, Protocol: "tcp", Reason: "a login or fact has ended", Rule: "web", Needs: []string{"mfa:within=8h0m0s", "posture:x\n", local.FactSignedIn}},
 		{Protocol: "tcp", Reason: "a login or fact has ended", Rule: "in", Needs: []string{local.FactSignedIn, "mfa"}},
+		{Outbound: true, Protocol: "tcp", Reason: "a login or fact has ended", Rule: "away", Needs: []string{"session:idle=10m0s"}},
 		{Protocol: "tcp", Reason: "no rule allows it", Rule: "none"},
 	}}
 	d.answers[local.PathStatus] = s
@@ -307,6 +308,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	for _, want := range []string{
 		"a login or fact has ended (rule web): it needs mfa:within=8h0m0s: `cordon login --afresh`; it needs posture:x?; sign in first: `cordon login`\n",
 		"a login or fact has ended (rule in): nobody is signed in there; it needs mfa there\n",
+		"a login or fact has ended (rule away): it needs session:idle=10m0s: `cordon login --afresh`\n",
 		"no rule allows it (rule none)\n",
 	} {
 		if !strings.Contains(out, want) {

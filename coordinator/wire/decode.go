@@ -20,7 +20,8 @@ func ParseSelf(s *Self) (SelfRecord, error) {
 		Prefixes: d.classes(s.GetPrefixes()), Owner: acl.Owner(s.GetOwner()), Facts: d.facts(s.GetFacts()),
 		Ranges: d.prefixes("ranges", s.GetRanges()), Domain: s.GetDomain(), Pending: s.GetPending(),
 		Tags: decodeWords[string](&d, "tags", s.GetTags()), User: s.GetUser(),
-		Sessions: d.sessions(s.GetSessions()), SignIn: s.GetSignIn()}
+		Sessions: d.sessions(s.GetSessions()), SignIn: s.GetSignIn(),
+		ActiveEvery: time.Duration(s.GetActiveEvery()) * time.Millisecond}
 	d.identity(r.ID, r.Name, r.NodeKey)
 	d.within(r.Prefixes, r.Addresses, r.Routes)
 	d.check(r.Domain == "" || isDomain(r.Domain), "domain %q is not a lower-case domain name", clip(r.Domain))

@@ -34,7 +34,8 @@ func (s SelfRecord) Proto() *Self {
 		Prefixes: prefixesProto(s.Prefixes), Owner: uint64(s.Owner), Facts: factsProto(s.Facts),
 		Ranges: texts(s.Ranges, netip.Prefix.Compare), Domain: s.Domain, Pending: s.Pending,
 		Tags: sorted(s.Tags, cmp.Compare[string]), User: s.User,
-		Sessions: sessionsProto(s.Sessions), SignIn: s.SignIn}
+		Sessions: sessionsProto(s.Sessions), SignIn: s.SignIn,
+		ActiveEvery: uint32(s.ActiveEvery.Milliseconds())}
 }
 
 // Proto gives p as it travels. The message is the same for every node that may

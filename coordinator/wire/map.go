@@ -3,6 +3,7 @@ package wire
 import (
 	"cmp"
 	"net/netip"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
@@ -74,6 +75,10 @@ type SelfRecord struct {
 
 	Sessions []Session // of the people at this node, by ascending ids
 	SignIn   bool      // what people may, they may only while signed in
+
+	// ActiveEvery is how often the node tells that its people do something, in whole
+	// milliseconds; 0: never.
+	ActiveEvery time.Duration
 }
 
 // PeerRecord is what a node is told about one peer. Slices are sorted and

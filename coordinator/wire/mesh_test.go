@@ -117,7 +117,7 @@ func self() wire.SelfRecord {
 		Addresses: []netip.Addr{netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("fd00::1")},
 		Prefixes:  []acl.PrefixClass{{Prefix: netip.MustParsePrefix("100.64.0.1/32"), Class: 7}},
 		Owner:     3, Ranges: []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fd00::/48")},
-		Domain: "mesh.example", User: "ada@example.org", SignIn: true,
+		Domain: "mesh.example", User: "ada@example.org", SignIn: true, ActiveEvery: 225 * time.Second,
 		Sessions: []wire.Session{{ID: "s1", User: "ada@example.org", At: now(), Until: now().Add(time.Hour),
 			AMR: []string{"otp", "pwd"}, ACR: "urn:example:loa2"}}}
 }

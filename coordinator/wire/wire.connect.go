@@ -55,6 +55,8 @@ const (
 	NodeServiceAwaitLoginProcedure = "/cordon.wire.v1.NodeService/AwaitLogin"
 	// NodeServiceLogoutProcedure is the fully-qualified name of the NodeService's Logout RPC.
 	NodeServiceLogoutProcedure = "/cordon.wire.v1.NodeService/Logout"
+	// NodeServiceActiveProcedure is the fully-qualified name of the NodeService's Active RPC.
+	NodeServiceActiveProcedure = "/cordon.wire.v1.NodeService/Active"
 )
 
 // NodeServiceClient is a client for the cordon.wire.v1.NodeService service.
@@ -84,6 +86,8 @@ type NodeServiceClient interface {
 	AwaitLogin(context.Context, *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error)
 	// Logout ends sessions at the caller's machine.
 	Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error)
+	// Active says when this machine last sent something in a flow that it opened.
+	Active(context.Context, *connect.Request[ActiveRequest]) (*connect.Response[ActiveResponse], error)
 }
 
 // NewNodeServiceClient constructs a client for the cordon.wire.v1.NodeService service. By default,
@@ -157,6 +161,12 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(nodeServiceMethods.ByName("Logout")),
 			connect.WithClientOptions(opts...),
 		),
+		active: connect.NewClient[ActiveRequest, ActiveResponse](
+			httpClient,
+			baseURL+NodeServiceActiveProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("Active")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -172,6 +182,7 @@ type nodeServiceClient struct {
 	beginLogin  *connect.Client[BeginLoginRequest, BeginLoginResponse]
 	awaitLogin  *connect.Client[AwaitLoginRequest, AwaitLoginResponse]
 	logout      *connect.Client[LogoutRequest, LogoutResponse]
+	active      *connect.Client[ActiveRequest, ActiveResponse]
 }
 
 // Enrol calls cordon.wire.v1.NodeService.Enrol.
@@ -224,6 +235,11 @@ func (c *nodeServiceClient) Logout(ctx context.Context, req *connect.Request[Log
 	return c.logout.CallUnary(ctx, req)
 }
 
+// Active calls cordon.wire.v1.NodeService.Active.
+func (c *nodeServiceClient) Active(ctx context.Context, req *connect.Request[ActiveRequest]) (*connect.Response[ActiveResponse], error) {
+	return c.active.CallUnary(ctx, req)
+}
+
 // NodeServiceHandler is an implementation of the cordon.wire.v1.NodeService service.
 type NodeServiceHandler interface {
 	// Enrol spends a token and makes the caller's key a node of the mesh. The
@@ -251,6 +267,8 @@ type NodeServiceHandler interface {
 	AwaitLogin(context.Context, *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error)
 	// Logout ends sessions at the caller's machine.
 	Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error)
+	// Active says when this machine last sent something in a flow that it opened.
+	Active(context.Context, *connect.Request[ActiveRequest]) (*connect.Response[ActiveResponse], error)
 }
 
 // NewNodeServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -320,6 +338,12 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(nodeServiceMethods.ByName("Logout")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceActiveHandler := connect.NewUnaryHandler(
+		NodeServiceActiveProcedure,
+		svc.Active,
+		connect.WithSchema(nodeServiceMethods.ByName("Active")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/cordon.wire.v1.NodeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case NodeServiceEnrolProcedure:
@@ -342,6 +366,8 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceAwaitLoginHandler.ServeHTTP(w, r)
 		case NodeServiceLogoutProcedure:
 			nodeServiceLogoutHandler.ServeHTTP(w, r)
+		case NodeServiceActiveProcedure:
+			nodeServiceActiveHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -389,4 +415,8 @@ func (UnimplementedNodeServiceHandler) AwaitLogin(context.Context, *connect.Requ
 
 func (UnimplementedNodeServiceHandler) Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.Logout is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) Active(context.Context, *connect.Request[ActiveRequest]) (*connect.Response[ActiveResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.Active is not implemented"))
 }

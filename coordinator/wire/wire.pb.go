@@ -1733,8 +1733,9 @@ type Self struct {
 	Pending       bool                   `protobuf:"varint,11,opt,name=pending,proto3" json:"pending,omitempty"` // waits for approval: no peers yet
 	Tags          []string               `protobuf:"bytes,12,rep,name=tags,proto3" json:"tags,omitempty"`
 	User          string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`
-	Sessions      []*SessionRecord       `protobuf:"bytes,14,rep,name=sessions,proto3" json:"sessions,omitempty"`            // of the people at this node; ids ascend
-	SignIn        bool                   `protobuf:"varint,15,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"` // what people may, they may only while signed in
+	Sessions      []*SessionRecord       `protobuf:"bytes,14,rep,name=sessions,proto3" json:"sessions,omitempty"`                            // of the people at this node; ids ascend
+	SignIn        bool                   `protobuf:"varint,15,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`                 // what people may, they may only while signed in
+	ActiveEvery   uint32                 `protobuf:"varint,180,opt,name=active_every,json=activeEvery,proto3" json:"active_every,omitempty"` // milliseconds: how often to call Active while people do something; 0: never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1872,6 +1873,13 @@ func (x *Self) GetSignIn() bool {
 		return x.SignIn
 	}
 	return false
+}
+
+func (x *Self) GetActiveEvery() uint32 {
+	if x != nil {
+		return x.ActiveEvery
+	}
+	return 0
 }
 
 // A SessionRecord is one person, signed in at one node.
@@ -3304,6 +3312,95 @@ func (x *LogoutResponse) GetEnded() uint32 {
 	return 0
 }
 
+// A clock of the caller's is not asked: it could be wrong.
+type ActiveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ago           uint32                 `protobuf:"varint,1,opt,name=ago,proto3" json:"ago,omitempty"`     // milliseconds
+	Pause         uint32                 `protobuf:"varint,2,opt,name=pause,proto3" json:"pause,omitempty"` // milliseconds: the longest without activity, of what was not told before
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActiveRequest) Reset() {
+	*x = ActiveRequest{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActiveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActiveRequest) ProtoMessage() {}
+
+func (x *ActiveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActiveRequest.ProtoReflect.Descriptor instead.
+func (*ActiveRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ActiveRequest) GetAgo() uint32 {
+	if x != nil {
+		return x.Ago
+	}
+	return 0
+}
+
+func (x *ActiveRequest) GetPause() uint32 {
+	if x != nil {
+		return x.Pause
+	}
+	return 0
+}
+
+type ActiveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActiveResponse) Reset() {
+	*x = ActiveResponse{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActiveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActiveResponse) ProtoMessage() {}
+
+func (x *ActiveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActiveResponse.ProtoReflect.Descriptor instead.
+func (*ActiveResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
+}
+
 // A RelayTicket lets one node use relays. A relay verifies it knowing nothing
 // but fingerprints of mesh roots, so it serves while no coordinator can be
 // reached: the ticket brings the root's key and the map key's certificate along.
@@ -3321,7 +3418,7 @@ type RelayTicket struct {
 
 func (x *RelayTicket) Reset() {
 	*x = RelayTicket{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3333,7 +3430,7 @@ func (x *RelayTicket) String() string {
 func (*RelayTicket) ProtoMessage() {}
 
 func (x *RelayTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3346,7 +3443,7 @@ func (x *RelayTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
 func (*RelayTicket) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RelayTicket) GetPayload() []byte {
@@ -3390,7 +3487,7 @@ type RelayClaim struct {
 
 func (x *RelayClaim) Reset() {
 	*x = RelayClaim{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3402,7 +3499,7 @@ func (x *RelayClaim) String() string {
 func (*RelayClaim) ProtoMessage() {}
 
 func (x *RelayClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3415,7 +3512,7 @@ func (x *RelayClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
 func (*RelayClaim) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RelayClaim) GetMesh() []byte {
@@ -3574,7 +3671,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04self\x18\x01 \x01(\v2\x14.cordon.wire.v1.SelfR\x04self\x12&\n" +
 	"\x03put\x18\x02 \x03(\v2\x14.cordon.wire.v1.PeerR\x03put\x12\x16\n" +
 	"\x06remove\x18\x03 \x03(\tR\x06remove\x12-\n" +
-	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xbf\x03\n" +
+	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xe3\x03\n" +
 	"\x04Self\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3591,7 +3688,8 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04tags\x18\f \x03(\tR\x04tags\x12\x12\n" +
 	"\x04user\x18\r \x01(\tR\x04user\x129\n" +
 	"\bsessions\x18\x0e \x03(\v2\x1d.cordon.wire.v1.SessionRecordR\bsessions\x12\x17\n" +
-	"\asign_in\x18\x0f \x01(\bR\x06signIn\"}\n" +
+	"\asign_in\x18\x0f \x01(\bR\x06signIn\x12\"\n" +
+	"\factive_every\x18\xb4\x01 \x01(\rR\vactiveEvery\"}\n" +
 	"\rSessionRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x0e\n" +
@@ -3701,7 +3799,11 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\rLogoutRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\"&\n" +
 	"\x0eLogoutResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x01(\rR\x05ended\"\x9c\x01\n" +
+	"\x05ended\x18\x01 \x01(\rR\x05ended\"7\n" +
+	"\rActiveRequest\x12\x10\n" +
+	"\x03ago\x18\x01 \x01(\rR\x03ago\x12\x14\n" +
+	"\x05pause\x18\x02 \x01(\rR\x05pause\"\x10\n" +
+	"\x0eActiveResponse\"\x9c\x01\n" +
 	"\vRelayTicket\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x1c\n" +
 	"\tsignature\x18\x02 \x01(\fR\tsignature\x12:\n" +
@@ -3714,7 +3816,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x03 \x01(\x03R\tnotBefore\x12\x1b\n" +
 	"\tnot_after\x18\x04 \x01(\x03R\bnotAfter\x12\x12\n" +
-	"\x04rate\x18\x05 \x01(\x04R\x04rate2\xa2\x06\n" +
+	"\x04rate\x18\x05 \x01(\x04R\x04rate2\xeb\x06\n" +
 	"\vNodeService\x12D\n" +
 	"\x05Enrol\x12\x1c.cordon.wire.v1.EnrolRequest\x1a\x1d.cordon.wire.v1.EnrolResponse\x12D\n" +
 	"\x05Renew\x12\x1c.cordon.wire.v1.RenewRequest\x1a\x1d.cordon.wire.v1.RenewResponse\x12I\n" +
@@ -3727,7 +3829,8 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"BeginLogin\x12!.cordon.wire.v1.BeginLoginRequest\x1a\".cordon.wire.v1.BeginLoginResponse\x12S\n" +
 	"\n" +
 	"AwaitLogin\x12!.cordon.wire.v1.AwaitLoginRequest\x1a\".cordon.wire.v1.AwaitLoginResponse\x12G\n" +
-	"\x06Logout\x12\x1d.cordon.wire.v1.LogoutRequest\x1a\x1e.cordon.wire.v1.LogoutResponseB/Z-github.com/cordonmesh/cordon/coordinator/wireb\x06proto3"
+	"\x06Logout\x12\x1d.cordon.wire.v1.LogoutRequest\x1a\x1e.cordon.wire.v1.LogoutResponse\x12G\n" +
+	"\x06Active\x12\x1d.cordon.wire.v1.ActiveRequest\x1a\x1e.cordon.wire.v1.ActiveResponseB/Z-github.com/cordonmesh/cordon/coordinator/wireb\x06proto3"
 
 var (
 	file_coordinator_wire_wire_proto_rawDescOnce sync.Once
@@ -3742,7 +3845,7 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_coordinator_wire_wire_proto_goTypes = []any{
 	(AwaitLoginResponse_State)(0), // 0: cordon.wire.v1.AwaitLoginResponse.State
 	(*EnrolRequest)(nil),          // 1: cordon.wire.v1.EnrolRequest
@@ -3792,8 +3895,10 @@ var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*AwaitLoginResponse)(nil),    // 45: cordon.wire.v1.AwaitLoginResponse
 	(*LogoutRequest)(nil),         // 46: cordon.wire.v1.LogoutRequest
 	(*LogoutResponse)(nil),        // 47: cordon.wire.v1.LogoutResponse
-	(*RelayTicket)(nil),           // 48: cordon.wire.v1.RelayTicket
-	(*RelayClaim)(nil),            // 49: cordon.wire.v1.RelayClaim
+	(*ActiveRequest)(nil),         // 48: cordon.wire.v1.ActiveRequest
+	(*ActiveResponse)(nil),        // 49: cordon.wire.v1.ActiveResponse
+	(*RelayTicket)(nil),           // 50: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),            // 51: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	5,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
@@ -3847,18 +3952,20 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	42, // 48: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
 	44, // 49: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
 	46, // 50: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
-	2,  // 51: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	4,  // 52: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	10, // 53: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	34, // 54: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	36, // 55: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	38, // 56: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	40, // 57: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	43, // 58: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
-	45, // 59: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
-	47, // 60: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
-	51, // [51:61] is the sub-list for method output_type
-	41, // [41:51] is the sub-list for method input_type
+	48, // 51: cordon.wire.v1.NodeService.Active:input_type -> cordon.wire.v1.ActiveRequest
+	2,  // 52: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	4,  // 53: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	10, // 54: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	34, // 55: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	36, // 56: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	38, // 57: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	40, // 58: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	43, // 59: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
+	45, // 60: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
+	47, // 61: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
+	49, // 62: cordon.wire.v1.NodeService.Active:output_type -> cordon.wire.v1.ActiveResponse
+	52, // [52:63] is the sub-list for method output_type
+	41, // [41:52] is the sub-list for method input_type
 	41, // [41:41] is the sub-list for extension type_name
 	41, // [41:41] is the sub-list for extension extendee
 	0,  // [0:41] is the sub-list for field type_name
@@ -3889,7 +3996,7 @@ func file_coordinator_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -14,10 +14,15 @@ const FactSignedIn = "signed-in"
 // person has to prove anew who they are for it.
 func (r Refusal) StepsUp() (afresh, yes bool) {
 	for _, need := range r.Needs {
-		switch kind, _, _ := strings.Cut(need, ":"); kind {
+		switch kind, rest, _ := strings.Cut(need, ":"); kind {
 		case FactSignedIn:
 			yes = true
 		case "mfa":
+			afresh, yes = true, true
+		case "session": // which has ended by idleness, or never began: whoever is there now must say who they are
+			if strings.Contains(rest, "kind=") && !strings.Contains(rest, "kind=login") {
+				return false, false
+			}
 			afresh, yes = true, true
 		case "person": // whoever of those signs in is one
 		default:

@@ -20,6 +20,7 @@ const (
 	// Twenty servers that everybody may reach, on one port or on two.
 	openServers = `{"tagOwners": {"tag:a": []}, "acls": [{"action": "accept", "src": ["*"], "dst": ["tag:a:443"]}]}`
 	openPorts   = `{"tagOwners": {"tag:a": []}, "acls": [{"action": "accept", "src": ["*"], "dst": ["tag:a:443,8443"]}]}`
+	openWorking = `{"tagOwners": {"tag:a": []}, "grants": [{"src": ["*"], "dst": ["tag:a"], "ip": ["443"], "when": {"idle": "15m"}}]}`
 	openNothing = `{"tagOwners": {"tag:a": []}}`
 )
 
@@ -217,4 +218,43 @@ func benchmarkGreet(b *testing.B, current bool) {
 		spent += cpu(b) - before
 	}
 	b.ReportMetric(float64(spent.Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+// BenchmarkActivity is a hundred of ten thousand people who go on working, of whom one
+// entry of the journal tells: the twenty servers and each person's own machine are told
+// of other ends. All of them, with an idleness of 15 minutes, are one hundred in 2.25 s.
+func BenchmarkActivity(b *testing.B) {
+	const size, people = 10000, 100
+	c := newCrowd(b, size, openWorking)
+	for i := range size - 20 {
+		c.expectAt(i, i+1)
+		c.do(registry.BeginSession{ID: fmt.Sprint("s-", i), Node: c.nodes[i].id, Life: 12 * time.Hour, Who: registry.Identity{
+			Issuer: "https://id.example", Subject: "ana", Login: "ana@clinic.example", AMR: []string{"pwd", "otp"}, At: time.Now()}})
+		c.got.Wait()
+	}
+	var spent time.Duration
+	written := 0
+	c.bytes = 0
+	c.ahead.Store(int64(time.Second))
+	for i := 0; b.Loop(); i = (i + people) % (size - 20 - people) {
+		of := make(map[string]registry.Activity, people)
+		for _, n := range c.nodes[i : i+people] {
+			of[n.id] = registry.Activity{At: time.Now().Add(time.Duration(c.ahead.Add(int64(time.Second))))}
+		}
+		c.expectAt(i, i+people)
+		c.expectAt(size-20, size)
+		before := cpu(b)
+		c.do(registry.NoteActive{Of: of})
+		c.got.Wait()
+		spent += cpu(b) - before
+		entries, _ := c.registry.Since(c.registry.Snapshot().Revision - 1)
+		text, err := registry.EncodeEntry(entries[0])
+		if err != nil {
+			b.Fatal(err)
+		}
+		written += len(text)
+	}
+	b.ReportMetric(float64(spent.Microseconds())/float64(b.N)/people, "cpu-us/person")
+	b.ReportMetric(float64(c.bytes)/float64(b.N)/people/21, "bytes/told")
+	b.ReportMetric(float64(written)/float64(b.N)/people, "journal-bytes/person")
 }

@@ -18,7 +18,7 @@ func evidenceOf(state *registry.State, n *registry.Node, at time.Time) compile.E
 	for _, s := range state.SessionsAt(n.ID) {
 		if u, ok := state.User(s.User); ok && !u.Disabled {
 			attest(&e, s)
-			e.Presence.Idle = at.Sub(s.Heard) // nodes do not tell yet when somebody last did something
+			e.Presence.Idle, e.Presence.Pause = at.Sub(s.LastActive()), s.Pause
 			if n.Owner() == "" {
 				e.Person = compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
 			}
@@ -66,13 +66,23 @@ func sessionsAt(state *registry.State, node string) (all []wire.Session) {
 	return all
 }
 
+// outdated is for how long a fact that has ended may yet be told, which harms nobody:
+// nodes see the end by themselves.
+const outdated = 24 * time.Hour
+
 // weighedAt gives the moment at which a node's evidence is weighed: when the last
-// of it came. It is none of this process's clock, for every replica must find the same.
+// of it came. It is none of this process's clock, for every replica must find the
+// same; and no observation moves it on but by what is long past: one that a replica
+// made whose clock was ahead would else take from who signs in after it whatever
+// asks for a fresh proof, until the others' clocks got there.
 func weighedAt(state *registry.State, n *registry.Node) time.Time {
 	at := state.Observed().Time
+	if len(state.SessionsAt(n.ID)) > 0 {
+		at = at.Add(-outdated)
+	}
 	for _, s := range state.SessionsAt(n.ID) {
-		if s.Heard.After(at) {
-			at = s.Heard
+		if last := s.LastActive(); last.After(at) {
+			at = last
 		}
 	}
 	return at

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +41,7 @@ const secret = "a-secret-of-many-uses"
 type world struct {
 	t        tester
 	journal  *storetest.Memory
+	ahead    atomic.Int64 // of the registry's clock, in nanoseconds
 	registry *registry.Registry
 	hub      *distribute.Hub
 	root     key.RootPrivate
@@ -68,7 +71,7 @@ func begin(t tester) *world {
 	w.trust = wire.NewTrust(w.root.Public())
 	w.renew()
 	var err error
-	if w.registry, err = registry.New(context.Background(), w.journal, registry.Config{Clock: time.Now}); err != nil {
+	if w.registry, err = registry.New(context.Background(), w.journal, registry.Config{Clock: w.clock}); err != nil {
 		t.Fatal(err)
 	}
 	w.run()
@@ -78,6 +81,8 @@ func begin(t tester) *world {
 		Lifetime: registry.MaxTokenLifetime})
 	return w
 }
+
+func (w *world) clock() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 // run starts registry and hub; stop ends them, the hub first.
 func (w *world) run() {
@@ -205,6 +210,9 @@ func wanted(s *registry.State, id string) wire.Map {
 	for _, one := range s.SortedSessions() {
 		if one.Node == id {
 			last := one.Logins[len(one.Logins)-1]
+			if p := s.Policy(); p != nil && strings.Contains(p.Text, `"idle": "10m"`) {
+				m.Self.ActiveEvery = 150 * time.Second
+			}
 			m.Self.Sessions = append(m.Self.Sessions, wire.Session{ID: one.ID, User: one.Login, At: last.At, Until: one.Until, AMR: last.AMR, ACR: last.ACR})
 		}
 	}
@@ -228,6 +236,9 @@ func shutOut(s *registry.State, n *registry.Node) bool {
 // knownOf gives the facts of a node, and the groups of its owner.
 func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.FactEnd, []string) {
 	login, at := n.Owner(), s.Observed().Time
+	if slices.ContainsFunc(s.SortedSessions(), func(one *registry.Session) bool { return one.Node == n.ID }) {
+		at = at.Add(-24 * time.Hour)
+	}
 	var e compile.Evidence
 	var groups []string
 	for u := range s.Users() {
@@ -241,8 +252,10 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 			if e.SignedIn, e.Presence = one.Until, (&compile.Presence{Kind: "login", Until: one.Until}); login == "" {
 				login, e.Person = u.Login, compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
 			}
-			if one.Heard.After(at) {
-				at = one.Heard
+			for _, heard := range []time.Time{one.Heard, one.Active} {
+				if heard.After(at) {
+					at = heard
+				}
 			}
 			for _, l := range one.Logins {
 				e.Logins = append(e.Logins, compile.Login{At: l.At, Until: l.Until, AMR: l.AMR})
@@ -251,7 +264,8 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 	}
 	for one := range s.Sessions() {
 		if one.Node == n.ID && e.Presence != nil {
-			e.Presence.Idle = at.Sub(one.Heard)
+			e.Presence.Pause = one.Pause
+			e.Presence.Idle = min(at.Sub(one.Heard), at.Sub(one.Active))
 		}
 	}
 	duty := s.Observed().Duty["icu"]

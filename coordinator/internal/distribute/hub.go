@@ -91,6 +91,7 @@ type Hub struct {
 	// Owned by Run.
 	state    *registry.State
 	mesh     *compile.Mesh
+	idle     time.Duration // the shortest that the policy asks for; 0: none
 	subjects map[string]*subject
 	bits     bits
 	rules    map[rulesKey]*rules

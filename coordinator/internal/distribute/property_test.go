@@ -99,7 +99,7 @@ func (d *drama) pause() {
 
 func (d *drama) step() {
 	steps := []func(){d.enrol, d.enrolPending, d.remove, d.tag, d.rekey, d.route, d.edit, d.edit, d.connect, d.connect, d.connect,
-		d.disconnect, d.stall, d.resume, d.forget, d.lie, d.report, d.incarnation, d.newMapKey, d.burst, d.twin, d.observe, d.signIn, d.signIn, d.signOut, d.shutOut, d.require}
+		d.disconnect, d.stall, d.resume, d.forget, d.lie, d.report, d.incarnation, d.newMapKey, d.burst, d.twin, d.observe, d.signIn, d.signIn, d.work, d.signOut, d.shutOut, d.require}
 	steps[rapid.IntRange(0, len(steps)-1).Draw(d.T, "step")]()
 }
 
@@ -173,6 +173,13 @@ func (d *drama) signIn() {
 	d.w.try(registry.BeginSession{ID: fmt.Sprint("s-", d.w.registry.Snapshot().Revision), Node: d.some().id, // refused at another's machine
 		Who:  registry.Identity{Issuer: "https://id.example", Subject: subject, Login: login, Groups: groups, AMR: amr, At: time.Now().Add(-time.Minute)},
 		Life: time.Duration(rapid.IntRange(1, 12).Draw(d.T, "life")) * time.Hour})
+}
+
+// work has people do something at some of the nodes, or nodes say so.
+func (d *drama) work() {
+	ago := time.Duration(rapid.IntRange(-100, 1000).Draw(d.T, "seconds ago")) * time.Second
+	pause := time.Duration(rapid.SampledFrom([]int{0, 1, 9, 11}).Draw(d.T, "minutes without")) * time.Minute
+	d.w.do(registry.NoteActive{Of: map[string]registry.Activity{d.some().id: {At: time.Now().Add(-ago), Pause: pause}, d.some().id: {At: time.Now()}}})
 }
 
 func (d *drama) signOut() { d.w.do(registry.EndSessions{Node: d.some().id}) }

@@ -2,6 +2,7 @@ package distribute
 
 import (
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -69,8 +70,17 @@ func (h *Hub) selfRecord(id string) wire.SelfRecord {
 		ID: n.ID, Name: n.Name, NodeKey: n.Key, Addresses: n.Addresses, Routes: n.Routes(),
 		Prefixes: h.mesh.Prefixes(id), Owner: h.mesh.Owner(id), Ranges: h.state.Ranges(), Domain: h.state.Domain,
 		Facts: h.mesh.Facts(id), Pending: !h.state.Admitted(n), Tags: n.Tags, User: n.User,
-		SignIn: h.state.SignIn, Sessions: sessionsAt(h.state, id),
+		SignIn: h.state.SignIn, Sessions: sessionsAt(h.state, id), ActiveEvery: h.activeEvery(id),
 	}
+}
+
+// activeEvery says how often a node shall tell that its person does something: not at
+// all where nobody sits, nor where no rule asks for it.
+func (h *Hub) activeEvery(node string) time.Duration {
+	if h.idle == 0 || len(h.state.SessionsAt(node)) == 0 {
+		return 0
+	}
+	return wire.ActivePeriod(h.idle)
 }
 
 // rules is a rule set as nodes get it. Nodes of one profile share it.

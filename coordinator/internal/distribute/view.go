@@ -1,6 +1,8 @@
 package distribute
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl/compile"
@@ -16,7 +18,7 @@ func (h *Hub) rebuild(state *registry.State) {
 	if err != nil {
 		h.cfg.Log.Error("the policy in force cannot be read: everything is denied", "error", err)
 	}
-	h.mesh = compiled(state, pol, state.SignIn)
+	h.mesh, h.idle = compiled(state, pol, state.SignIn), pol.Idle()
 	clear(h.rules)
 	h.forgetMissing()
 	for _, s := range h.streams {
@@ -89,6 +91,8 @@ func (h *Hub) catchUp() {
 			touch(v.Node.ID)
 		case registry.SessionPut:
 			touch(v.Session.Node)
+		case registry.PeopleActive:
+			touch(slices.Collect(maps.Keys(v.At))...)
 		case registry.SessionsEnded:
 			touch(v.Node)
 		case registry.UserPut:
@@ -136,6 +140,10 @@ func (h *Hub) edit() {
 	pol, err := h.state.Policy().Parsed()
 	if err != nil {
 		h.cfg.Log.Error("the policy in force cannot be read: everything is denied", "error", err)
+	}
+	if idle := pol.Idle(); idle != h.idle {
+		h.idle = idle
+		h.tellSelves()
 	}
 	due := append(h.apply(h.mesh.SetPolicy(pol)), h.apply(h.mesh.RequireSignIn(h.state.SignIn))...)
 	for _, s := range append(due, h.weigh()...) {

@@ -18,6 +18,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/cordonmesh/cordon/coordinator/internal/activity"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
@@ -44,7 +45,8 @@ type Config struct {
 	Registry  *registry.Registry
 	Hub       *distribute.Hub
 	Authority *auth.Authority
-	Desk      *signin.Desk // nil: nobody can sign in
+	Desk      *signin.Desk   // nil: nobody can sign in
+	Activity  *activity.Book // nil: nobody's activity counts
 	Log       *slog.Logger
 	Now       func() time.Time
 }

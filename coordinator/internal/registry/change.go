@@ -11,7 +11,7 @@ import (
 // change puts next in n's place, if they differ, and tells the audit how.
 func (d *decision) change(n, next *Node, action string) {
 	if what := difference(n, next); what != "" {
-		d.emit(NodeChanged{Node: *next})
+		d.emitOver(n.ID, NodeChanged{Node: *next}, "the machine is another's now")
 		d.record(action, n.ID, "%s: %s", n.Name, what)
 	}
 	d.result.Node, _ = d.state.Node(n.ID)

@@ -142,6 +142,10 @@ type (
 		Life time.Duration // at most MaxSessionLife
 	}
 
+	// NoteActive tells what whoever is signed in at a node did there, by id of the
+	// node. It prolongs no session.
+	NoteActive struct{ Of map[string]Activity }
+
 	// EndSessions ends a session, or all at a node, or that one if it is there.
 	EndSessions struct{ ID, Node string }
 

@@ -154,7 +154,7 @@ func (c TakeRevocations) decide(d *decision) error {
 		if n, ok := d.state.NodeByKey(r.Key); ok {
 			r.Name = n.Name
 		}
-		d.emit(RevocationTaken{r})
+		d.emitOver(r.Node, RevocationTaken{r}, "the machine's key is revoked")
 		d.record("revocation.take", r.Node, "revoked at epoch %d, %v; epoch is now %d", r.Epoch, r.Time, d.state.Epoch)
 		d.result.Taken++
 	}

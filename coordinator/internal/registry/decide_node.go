@@ -173,7 +173,7 @@ func (c RemoveNode) decide(d *decision) error {
 	if err != nil {
 		return err
 	}
-	d.emit(NodeRemoved{d.revocation(n.Key, n.ID, n.Name)})
+	d.emitOver(n.ID, NodeRemoved{d.revocation(n.Key, n.ID, n.Name)}, "the machine was removed")
 	d.record("node.remove", n.ID, "name %s, owner %s, epoch %d", n.Name, ownerText(n), d.state.Epoch)
 	d.result.Node = n
 	return nil

@@ -99,6 +99,19 @@ func (d *decision) end(node string, ids []string, why string) {
 	}
 }
 
+// emitOver makes an event happen that may end the sessions at a node by itself, and
+// tells the audit of each that it ended: whoever asks until when somebody was signed
+// in finds it there.
+func (d *decision) emitOver(node string, e Event, why string) {
+	before := d.state.SessionsAt(node)
+	d.emit(e)
+	for _, s := range before {
+		if !slices.Contains(d.state.SessionsAt(node), s) {
+			d.record("session.end", s.ID, "at %s: %s", node, why)
+		}
+	}
+}
+
 func (c EndSessions) decide(d *decision) error {
 	if c.ID == "" && c.Node == "" {
 		return fmt.Errorf("ending sessions: %w: say which session, or at which node", ErrInvalid)

@@ -16,6 +16,12 @@ const (
 	maxFormer  = 16
 )
 
+// IsGroup tells whether a person can be in a group that an issuer calls so. One with
+// signs that nobody sees would stand in a policy as if it were another.
+func IsGroup(name string) bool {
+	return name != "" && len(name) <= maxName && !strings.ContainsFunc(name, odd)
+}
+
 // check bounds what an issuer said: it is shown to people, and told to nodes.
 func (w Identity) check() error {
 	for _, text := range []string{w.Issuer, w.Subject} {
@@ -32,10 +38,13 @@ func (w Identity) check() error {
 	if len(w.Groups) > maxGroups {
 		return invalid("groups", fmt.Sprint(len(w.Groups)), fmt.Sprintf("at most %d of one person", maxGroups))
 	}
-	for _, group := range append(slices.Clone(w.Groups), w.Name) {
-		if len(group) > maxName || strings.ContainsFunc(group, odd) {
-			return invalid("name or group", group, fmt.Sprintf("at most %d bytes of printable UTF-8", maxName))
+	for _, group := range w.Groups {
+		if !IsGroup(group) {
+			return invalid("group", group, fmt.Sprintf("1 to %d bytes of printable UTF-8", maxName))
 		}
+	}
+	if len(w.Name) > maxName || strings.ContainsFunc(w.Name, odd) {
+		return invalid("name", w.Name, fmt.Sprintf("at most %d bytes of printable UTF-8", maxName))
 	}
 	for _, method := range append(slices.Clone(w.AMR), w.ACR) {
 		if len(method) > maxName || strings.ContainsFunc(method, odd) || strings.Contains(method, " ") || len(w.AMR) > maxMethods {

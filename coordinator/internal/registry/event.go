@@ -89,6 +89,12 @@ type (
 	SessionPut struct {
 		Session Session `json:"session"`
 	}
+	// PeopleActive tells when people last did something, by id of the node at which
+	// they are signed in.
+	PeopleActive struct {
+		At     map[string]int64 `json:"at"`               // Unix seconds
+		Pauses map[string]int64 `json:"pauses,omitempty"` // Session.Pause in seconds, of those of whom it grew
+	}
 	// SessionsEnded ends sessions at a node.
 	SessionsEnded struct {
 		Node     string   `json:"node"`
@@ -191,6 +197,8 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[UserForgotten](data)
 	case SessionPut{}.kind():
 		return decodeAs[SessionPut](data)
+	case PeopleActive{}.kind():
+		return decodeAs[PeopleActive](data)
 	case SessionsEnded{}.kind():
 		return decodeAs[SessionsEnded](data)
 	case SignInRequired{}.kind():

@@ -21,6 +21,9 @@ type Session struct {
 	Heard time.Time `json:"heard"` // when the last of Logins came
 	Until time.Time `json:"until"` // exclusive
 
+	Active time.Time     `json:"active,omitzero"` // when the person last did something, as the node tells; zero: not told
+	Pause  time.Duration `json:"pause,omitempty"` // the longest without activity since Heard that ended before Active, in whole seconds
+
 	// Logins are the proofs that were given, latest last: an older one may be
 	// stronger than a later one.
 	Logins []Login `json:"logins"`

@@ -343,3 +343,38 @@ func TestPeopleAreInTheCheckpoint(t *testing.T) {
 		}
 	}
 }
+
+// Each end of a session has a record of its own, also where the machine went away
+// beneath it.
+func TestSessionsThatEndWithTheirMachineAreInTheAudit(t *testing.T) {
+	for name, end := range map[string]func(*mesh, *registry.Node){
+		"removed":  func(m *mesh, n *registry.Node) { m.do(registry.RemoveNode{Node: n.ID}) },
+		"retagged": func(m *mesh, n *registry.Node) { m.do(registry.TagNode{Node: n.ID, Tags: []string{"tag:shared"}}) },
+		"revoked elsewhere": func(m *mesh, n *registry.Node) {
+			m.do(registry.TakeRevocations{Revocations: []registry.Revocation{{Key: n.Key, Epoch: 1, Time: m.now}}})
+		},
+	} {
+		m := begin(t)
+		_, n := m.join("laptop", registry.CreateToken{})
+		s := m.signIn("s1", n, person("ana@clinic.example"))
+		end(m, n)
+		var ends []string
+		for _, r := range m.last.Records {
+			if r.Action == "session.end" && r.Object == s.ID && strings.Contains(r.Detail, n.ID) {
+				ends = append(ends, r.Detail)
+			}
+		}
+		if len(ends) != 1 || len(m.state.SessionsAt(n.ID)) > 0 {
+			t.Errorf("%s: records %v, all %+v", name, ends, m.last.Records)
+		}
+	}
+	m := begin(t)
+	_, n := m.join("laptop", registry.CreateToken{})
+	m.signIn("s1", n, person("ana@clinic.example"))
+	m.do(registry.Report{Node: n.ID, OS: "linux", Version: "another"})
+	for _, r := range m.last.Records {
+		if r.Action == "session.end" {
+			t.Errorf("the session goes on, and the audit says %+v", r)
+		}
+	}
+}

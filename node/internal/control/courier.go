@@ -31,6 +31,7 @@ type courier struct {
 	asked    wire.Position // up to here the coordinator wants to know at once
 	mustTell bool          // report facts
 	fresh    [][]byte      // a renewed certificate chain, until the next session takes it
+	activity activity
 }
 
 func newCourier(o Options) *courier {
@@ -91,6 +92,7 @@ func (c *courier) nudge() {
 func (c *courier) start(ctx context.Context, ch *channel, chain [][]byte) <-chan struct{} {
 	c.mu.Lock()
 	c.told, c.mustTell = wire.Position{}, true
+	c.activity.begin()
 	c.mu.Unlock()
 	c.nudge()
 	ended := make(chan struct{})
@@ -108,10 +110,14 @@ func (c *courier) run(ctx context.Context, ch *channel, chain [][]byte) {
 	wait := minRetry
 	var again, kept <-chan time.Time
 	for {
+		stir := c.stirs()
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.wake:
+		case <-stir:
+			c.tellActive(ctx, ch)
+			continue
 		case <-again:
 		case <-kept:
 			kept = nil

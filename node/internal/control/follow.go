@@ -72,6 +72,7 @@ type Options struct {
 	Clock    *policytime.Clock
 	Listener Listener
 	Facts    func() Facts
+	Active   func() (a Activity, ever bool) // of whoever is here; nil: of nobody
 	Version  string
 	Log      *slog.Logger
 	Dial     Dial
@@ -116,6 +117,7 @@ func NewFollower(o Options, start wire.State) (*Follower, error) {
 	if stamp, err := o.Dir.Stamp(); err == nil {
 		f.floor = stamp.Position()
 	}
+	f.courier.telling(start.Map.Self.ActiveEvery)
 	f.chain.Store(&o.Identity.Chain)
 	return f, nil
 }
@@ -291,6 +293,7 @@ func (f *Follower) credible(o wire.Opened) error {
 // whether what is on the disk had better begin anew.
 func (f *Follower) publish(next wire.State, o wire.Opened) (heavy bool) {
 	f.state = next
+	f.courier.telling(next.Map.Self.ActiveEvery)
 	if o.Envelope().GetFull() != nil {
 		f.needFull = false
 	}

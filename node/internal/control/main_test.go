@@ -88,6 +88,8 @@ type rig struct {
 	wall  func() time.Time
 	dial  control.Dial
 
+	active func() (control.Activity, bool) // of the machine's user; nil: nobody is there
+
 	*recorder
 	follower *control.Follower
 	start    wire.State
@@ -154,7 +156,7 @@ func (r *rig) begin() *rig {
 		Facts: func() control.Facts {
 			return control.Facts{Endpoints: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:51820")}, Port: 51820, Relay: "ward"}
 		},
-		Log: slog.New(slog.DiscardHandler),
+		Log: slog.New(slog.DiscardHandler), Active: r.active,
 	}, r.start)
 	if err != nil {
 		r.t.Fatal(err)

@@ -36,9 +36,11 @@ func (p *Provider) read(c, more claims, j judge) (registry.Identity, error) {
 	if who.Login, err = login(source, p.config.LoginClaim); err != nil {
 		return registry.Identity{}, unproven("%v", err)
 	}
-	if who.Groups, err = p.groups(c, more); err != nil {
+	groups, err := p.groups(c, more)
+	if err != nil {
 		return registry.Identity{}, unproven("%v", err)
 	}
+	who.Groups = p.usable(groups, who.Login)
 	if who.AMR, err = methods(c); err != nil {
 		return registry.Identity{}, unproven("%v", err)
 	}
@@ -115,17 +117,20 @@ func (p *Provider) groups(c, more claims) ([]string, error) {
 	case len(list) > maxGroups:
 		return nil, fmt.Errorf("it names %d groups of this person, more than %d: let the provider send those alone that the policy names", len(list), maxGroups)
 	}
-	for _, g := range list {
-		if g == "" || len(g) > maxText || strings.ContainsFunc(g, unseen) {
-			return nil, fmt.Errorf("its claim %q holds %q: a group has 1 to %d bytes and no control characters", claim, clip(g), maxText)
-		}
-	}
 	slices.Sort(list)
 	return slices.Compact(list), nil
 }
 
-// unseen tells of what a group's name must not have; a blank it may.
-func unseen(r rune) bool { return unicode.IsControl(r) || r == utf8.RuneError }
+// usable gives those of a person's groups that a policy can name. Whoever may name
+// groups at the provider could else lock out whom they put into one.
+func (p *Provider) usable(groups []string, login string) []string {
+	kept := slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return !registry.IsGroup(g) })
+	if i := slices.IndexFunc(groups, func(g string) bool { return !registry.IsGroup(g) }); i >= 0 {
+		p.config.Log.Warn("groups of a person do not count: their names are empty, too long, or hold what cannot be seen; rename them at the identity provider",
+			"login", login, "groups", len(groups)-len(kept), "first", clip(groups[i]))
+	}
+	return kept
+}
 
 // elsewhere refuses a token that says where to ask for the groups instead of
 // naming them (OpenID Connect Core section 5.6.2): Microsoft's do for people of more
@@ -166,7 +171,7 @@ func name(c, more claims) string {
 		c = more
 	}
 	text := strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
 			return -1
 		}
 		return r

@@ -13,8 +13,12 @@ const (
 	maxInAll      = 8192
 	maxPerAddress = 4096
 	maxPerNode    = 16
+	// maxGrants bounds a node's device grants, which hold their places: pages are to
+	// have some.
+	maxGrants = 8
 	// patience is how long an address's or the desk's sign-ins that nobody has
-	// opened hold their place against new ones.
+	// opened hold their place against new ones, and a device grant for which its
+	// node has ceased to ask.
 	patience = time.Minute
 	// linger is how long after its end a sign-in still tells what became of it.
 	linger = 2 * time.Minute
@@ -49,6 +53,9 @@ func neighbourhood(a netip.Addr) netip.Prefix {
 func (b *book) add(now time.Time, s *signin) error {
 	hood := neighbourhood(s.from)
 	bounds := []bound{{b.nodes[s.node], maxPerNode, 0}, {b.froms[hood], maxPerAddress, patience}, {b.all, maxInAll, patience}}
+	if s.asked.DeviceCode {
+		bounds = append(bounds, bound{b.grantsOf(s.node), maxGrants, patience})
+	}
 	var leaving []*signin
 	for _, limit := range bounds {
 		if len(limit.those) < limit.most || slices.ContainsFunc(leaving, func(s *signin) bool { return slices.Contains(limit.those, s) }) {
@@ -71,6 +78,16 @@ func (b *book) add(now time.Time, s *signin) error {
 	return nil
 }
 
+// grantsOf gives a node's device grants.
+func (b *book) grantsOf(node string) (grants []*signin) {
+	for _, s := range b.nodes[node] {
+		if s.asked.DeviceCode {
+			grants = append(grants, s)
+		}
+	}
+	return grants
+}
+
 // bound says how many sign-ins may be, and for how long one that no browser
 // opened holds its place.
 type bound struct {
@@ -80,7 +97,9 @@ type bound struct {
 }
 
 // victim gives what makes place: what has ended goes first, then the oldest that
-// no browser opened. A sign-in whose page somebody is at never has to go.
+// no browser opened. A sign-in whose page somebody is at never has to go, nor a
+// device grant for which somebody waits: its person is at a page of the provider's,
+// and another user of that machine could else take the place by asking often.
 func (l *bound) victim(now time.Time) (victim *signin) {
 	for _, s := range l.those {
 		if s.mayGo(now, l.patient) && (victim == nil || s.before(victim)) {
@@ -91,8 +110,12 @@ func (l *bound) victim(now time.Time) (victim *signin) {
 }
 
 func (s *signin) mayGo(now time.Time, patient time.Duration) bool {
+	since := s.since
+	if s.asked.DeviceCode {
+		since, patient = s.wanted, patience
+	}
 	stage := s.stage(now)
-	return stage == ended || stage == expired || stage == opened && now.Sub(s.since) >= patient
+	return stage == ended || stage == expired || stage == opened && now.Sub(since) >= patient
 }
 
 // before tells which of two goes first.

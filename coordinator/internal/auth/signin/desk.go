@@ -81,7 +81,7 @@ func (d *Desk) Open(ctx context.Context, node string, from netip.Addr, asked Req
 
 func (d *Desk) add(s *signin) (err error) {
 	d.locked(func(now time.Time) {
-		s.since, s.until = now, now.Add(Life)
+		s.since, s.wanted, s.until = now, now, now.Add(Life)
 		if err = ErrBusy; d.opens.allow(now, s.node) {
 			err = d.book.add(now, s)
 		}
@@ -98,7 +98,7 @@ func (d *Desk) Await(ctx context.Context, node, id string) (Outcome, error) {
 	var left time.Duration
 	d.locked(func(now time.Time) {
 		if s = d.book.byID(now, id); s != nil && s.node == node {
-			o, left = s.told(now), s.until.Sub(now)
+			o, left, s.wanted = s.told(now), s.until.Sub(now), now
 		} else {
 			s = nil
 		}
@@ -120,7 +120,7 @@ func (d *Desk) Await(ctx context.Context, node, id string) (Outcome, error) {
 	case <-s.over:
 	case <-timer.C:
 	}
-	d.locked(func(now time.Time) { o = s.told(now) })
+	d.locked(func(now time.Time) { o, s.wanted = s.told(now), now })
 	return o, nil
 }
 

@@ -42,6 +42,7 @@ type signin struct {
 	from           netip.Addr // of the node, when it asked
 	asked          Request
 	since, until   time.Time
+	wanted         time.Time // when the node last asked, or waited, for what became of it
 
 	phase   phase
 	visits  account // of pages

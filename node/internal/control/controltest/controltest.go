@@ -43,6 +43,8 @@ type Coordinator struct {
 	enrolled   map[string]Enrolled
 	chain      func(key.NodePublic) [][]byte
 	signIns    SignIns
+	active     []time.Time
+	pauses     []time.Duration
 }
 
 // Enrolled is who spent the token.

@@ -1,0 +1,13 @@
+package coordinator
+
+import (
+	"context"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// noteActive writes down when people were last active.
+func (a *assembly) noteActive(ctx context.Context, of map[string]registry.Activity) error {
+	_, err := a.registry.Do(ctx, registry.System, registry.NoteActive{Of: of})
+	return err
+}

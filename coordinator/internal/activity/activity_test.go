@@ -1,0 +1,133 @@
+package activity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/activity"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// desk is a Book that writes to a test.
+type desk struct {
+	*activity.Book
+	state   *registry.State
+	written []map[string]registry.Activity
+	err     error
+}
+
+// play has a Book run in virtual time, on a mesh in which people sit at n0 to n9999
+// for an hour; nobody at others.
+func play(t *testing.T, idle string, f func(*testing.T, *desk)) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{state: &registry.State{}}
+		now := time.Now()
+		pol := `{"tagOwners": {"tag:x": []}, "grants": [{"src": ["autogroup:member"], "dst": ["tag:x"], "ip": ["*"], "when": {` + idle + `}}]}`
+		entries := []registry.Entry{{Revision: 1, Time: now, Event: registry.PolicySet{File: "p", Text: pol}}}
+		for i := range 10_000 {
+			s := registry.Session{ID: fmt.Sprint("s", i), Node: fmt.Sprint("n", i), Until: now.Add(time.Hour), Logins: []registry.Login{{At: now}}}
+			entries = append(entries, registry.Entry{Revision: uint64(i) + 2, Time: now, Event: registry.SessionPut{Session: s}})
+		}
+		for _, e := range entries {
+			d.state = registry.Apply(d.state, e)
+		}
+		d.Book = activity.New(activity.Config{State: func() *registry.State { return d.state }, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+			Write: func(_ context.Context, at map[string]registry.Activity) error {
+				if d.err == nil {
+					d.written = append(d.written, at)
+				}
+				return d.err
+			}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- d.Run(ctx) }()
+		defer func() {
+			if cancel(); <-done != nil {
+				t.Error("ended with an error")
+			}
+		}()
+		f(t, d)
+	})
+}
+
+// What ten thousand people do in a moment is one entry of the journal, and one person
+// who does something all the time no more than one in a moment.
+func TestActivityIsWrittenTogether(t *testing.T) {
+	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
+		for i := range 10_000 {
+			d.Note(fmt.Sprint("n", i), time.Duration(i)*time.Millisecond, 0)
+		}
+		noted := time.Now()
+		time.Sleep(11 * time.Second)
+		if len(d.written) != 1 || len(d.written[0]) != 10_000 || !d.written[0]["n7"].At.Equal(noted.Add(-7*time.Millisecond)) {
+			t.Fatalf("%d entries", len(d.written))
+		}
+		for range 600 {
+			d.Note("n1", 0, 0)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := len(d.written) - 1; n < 5 || n > 6 {
+			t.Errorf("%d entries in a minute", n)
+		}
+	})
+}
+
+// The later of two counts; what is ahead is not; and short spans are written soon.
+func TestLaterActivityCounts(t *testing.T) {
+	play(t, `"idle": "2s"`, func(t *testing.T, d *desk) {
+		now := time.Now()
+		d.Note("n1", time.Second, 3*time.Second)
+		d.Note("n1", 3*time.Second, 5*time.Second)
+		d.Note("n2", -time.Hour, 0)
+		time.Sleep(300 * time.Millisecond)
+		if len(d.written) != 1 || !d.written[0]["n1"].At.Equal(now.Add(-time.Second)) || !d.written[0]["n2"].At.Equal(now) || d.written[0]["n1"].Pause != 5*time.Second {
+			t.Errorf("written: %v", d.written)
+		}
+	})
+}
+
+// Where nobody sits, or no rule asks, nothing is kept of anybody.
+func TestNothingIsKeptThatNobodyAskedFor(t *testing.T) {
+	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
+		d.Note("n10000", 0, 0)
+		time.Sleep(time.Hour)
+		d.Note("n1", 0, 0) // whose session has ended
+		time.Sleep(time.Minute)
+		if len(d.written) > 0 {
+			t.Errorf("written: %v", d.written)
+		}
+	})
+	play(t, `"session": "login"`, func(t *testing.T, d *desk) {
+		d.Note("n1", 0, 0)
+		time.Sleep(time.Minute)
+		if len(d.written) > 0 {
+			t.Errorf("no rule asks, and written: %v", d.written)
+		}
+	})
+}
+
+// What could not be written goes with the next, unless that is later.
+func TestActivityOutlivesAFullDisk(t *testing.T) {
+	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
+		first := time.Now()
+		d.err = errors.New("no space left")
+		d.Note("n1", 0, 0)
+		d.Note("n2", 0, 0)
+		time.Sleep(time.Minute)
+		d.err = nil
+		d.Note("n1", 0, 0)
+		time.Sleep(time.Minute)
+		if len(d.written) != 1 || !d.written[0]["n2"].At.Equal(first) || !d.written[0]["n1"].At.After(first) {
+			t.Errorf("written: %v", d.written)
+		}
+	})
+}
