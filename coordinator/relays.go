@@ -235,6 +235,7 @@ func (a *assembly) dropRemoved(since uint64) uint64 {
 		}
 		return state.Revision
 	}
+	people := map[string]bool{}
 	for _, e := range entries {
 		switch v := e.Event.(type) {
 		case registry.NodeRemoved:
@@ -242,11 +243,12 @@ func (a *assembly) dropRemoved(since uint64) uint64 {
 		case registry.RevocationTaken:
 			a.relay.Drop(v.Revocation.Key, why)
 		case registry.UserPut:
-			for _, id := range state.MachinesOf(v.User.ID) {
-				if n, ok := state.Node(id); ok {
-					a.dropShutOut(state, n)
-				}
-			}
+			people[v.User.ID] = true
+		}
+	}
+	for _, id := range state.MachinesOf(people) {
+		if n, ok := state.Node(id); ok {
+			a.dropShutOut(state, n)
 		}
 	}
 	if n := len(entries); n > 0 {

@@ -16,7 +16,7 @@ import (
 func evidenceOf(state *registry.State, n *registry.Node, at time.Time) compile.Evidence {
 	e := compile.Evidence{OnDuty: make(map[string]time.Time)}
 	for _, s := range state.SessionsAt(n.ID) {
-		if u, ok := state.User(s.User); ok && !u.Disabled {
+		if u, ok := state.User(s.User); ok && !u.ShutOut() {
 			attest(&e, s)
 			e.Presence.Idle, e.Presence.Pause = at.Sub(s.LastActive()), s.Pause
 			if n.Owner() == "" {

@@ -73,6 +73,7 @@ func (h *Hub) catchUp() {
 	was := h.state
 	h.state = state
 	nodes, edited, observed := map[string]bool{}, false, false // whether it is new
+	people := map[string]bool{}
 	touch := func(ids ...string) {
 		for _, id := range ids {
 			if !nodes[id] {
@@ -96,10 +97,9 @@ func (h *Hub) catchUp() {
 		case registry.SessionsEnded:
 			touch(v.Node)
 		case registry.UserPut:
-			touch(was.MachinesOf(v.User.ID)...)
-			touch(state.MachinesOf(v.User.ID)...)
+			people[v.User.ID] = true
 		case registry.UserForgotten:
-			touch(was.MachinesOf(v.ID)...)
+			people[v.ID] = true
 		case registry.SignInRequired:
 			edited = true
 			h.tellSelves()
@@ -116,6 +116,8 @@ func (h *Hub) catchUp() {
 			return
 		}
 	}
+	touch(was.MachinesOf(people)...)
+	touch(state.MachinesOf(people)...)
 	if edited {
 		h.edit()
 	}

@@ -197,6 +197,7 @@ type Result struct {
 	Policy   *PolicyVersion
 	Session  *Session
 	User     *User
+	Group    *Group
 	Ended    int      // sessions that were ended
 	Taken    int      // revocations that were new
 	Warnings []string // what an operator should look at

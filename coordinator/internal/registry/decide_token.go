@@ -62,7 +62,7 @@ func (c CreateToken) checkEnrol(d *decision, t *Token) (err error) {
 		if err := checkUser(c.User); err != nil {
 			return err
 		}
-		if u, known := d.state.UserByLogin(c.User); known && u.Disabled {
+		if u, known := d.state.holder(c.User); known && u.ShutOut() {
 			return fmt.Errorf("enrolment token %s: %w: %s is disabled", c.ID, ErrUser, c.User)
 		}
 	}

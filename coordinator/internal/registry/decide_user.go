@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ func IsGroup(name string) bool {
 
 // check bounds what an issuer said: it is shown to people, and told to nodes.
 func (w Identity) check() error {
-	for _, text := range []string{w.Issuer, w.Subject} {
+	for _, text := range []string{w.Issuer, w.Subject, cmp.Or(w.External, w.Subject)} {
 		if text == "" || len(text) > maxIssuer || strings.ContainsFunc(text, unicode.IsControl) {
 			return invalid("issuer or subject", text, fmt.Sprintf("1 to %d bytes without control characters", maxIssuer))
 		}
@@ -58,7 +59,8 @@ func (w Identity) check() error {
 // or was another person's stays theirs: whoever gets a leaver's address of mail must
 // not get a leaver's rights.
 func (d *decision) recognise(who Identity) (*User, error) {
-	u := &User{ID: userID(who.Issuer, who.Subject), Issuer: who.Issuer, Subject: who.Subject, Login: who.Login, Name: who.Name, Created: d.now}
+	u := &User{ID: userID(who.Issuer, who.Subject), Issuer: who.Issuer, Subject: who.Subject, Login: who.Login, Name: who.Name, Created: d.now,
+		External: who.External}
 	for _, group := range who.Groups {
 		u.Groups = append(u.Groups, "idp:"+group)
 	}
@@ -67,14 +69,24 @@ func (d *decision) recognise(who Identity) (*User, error) {
 	if known, ok := d.state.User(u.ID); ok {
 		u.Created, u.Disabled = known.Created, known.Disabled
 		u.Former = slices.DeleteFunc(known.logins(), func(l string) bool { return l == u.Login })
+		u.External = cmp.Or(u.External, known.External)
+		if known.Provision != nil {
+			*u = d.state.with(*u, *known.Provision)
+		}
 	}
-	holder, taken := d.state.UserByLogin(who.Login)
+	if err := d.adopt(u, who); err != nil {
+		return nil, err
+	}
+	holder, taken := d.state.holder(who.Login)
+	other := taken && holder.ID != u.ID && !(u.Provision != nil && holder.Provision != nil && holder.Provision.ID == u.Provision.ID)
 	switch {
 	case len(u.Former) > maxFormer:
 		return nil, fmt.Errorf("%w: %s had %d other logins, at most %d are kept: an admin can have the person forgotten", ErrUser, who.Login, len(u.Former), maxFormer)
-	case u.Disabled, taken && holder.Disabled:
-		return nil, fmt.Errorf("%w: an admin disabled %s", ErrUser, who.Login)
-	case taken && holder.ID != u.ID:
+	case u.ShutOut():
+		return nil, fmt.Errorf("%w: %s", ErrUser, u.whoShut())
+	case taken && holder.ShutOut():
+		return nil, fmt.Errorf("%w: %s", ErrUser, holder.whoShut())
+	case other:
 		return nil, fmt.Errorf("%w: the login is that of another person (%s, issuer %s): an admin must look who is who", ErrUser, holder.ID, holder.Issuer)
 	}
 	return u, nil
@@ -105,11 +117,17 @@ func (c DisableUser) decide(d *decision) error {
 func (d *decision) evict(u *User) {
 	d.endAll("the person was disabled", func(s *Session) bool { return s.User == u.ID })
 	for _, t := range d.state.Tokens() {
-		if t.User != "" && u.called(t.User) && !t.Revoked {
+		if (t.User != "" && u.answers(t.User) || u.made(t)) && !t.Revoked {
 			d.emit(TokenRevoked{ID: t.ID})
 			d.record("token.revoke", t.ID, "its user %s was disabled", u.Login)
 		}
 	}
+}
+
+// made tells whether a person made a token by themselves.
+func (u *User) made(t *Token) bool {
+	login, ok := strings.CutPrefix(string(t.By), string(UserActor("")))
+	return ok && u.answers(login)
 }
 
 func (c ForgetUser) decide(d *decision) error {
@@ -117,7 +135,7 @@ func (c ForgetUser) decide(d *decision) error {
 	if !known {
 		return fmt.Errorf("user %q: %w; list the users for their logins", shorten(c.User), ErrNotFound)
 	}
-	if u.Disabled {
+	if u.ShutOut() {
 		return fmt.Errorf("%s: %w: enable them first, for nobody keeps out whom the mesh forgot", u.Login, ErrInvalid)
 	}
 	d.endAll("the person was forgotten", func(s *Session) bool { return s.User == u.ID })
@@ -133,12 +151,16 @@ func (c EnableUser) decide(d *decision) error {
 		return fmt.Errorf("user %q: %w; list the users for their logins", shorten(c.User), ErrNotFound)
 	}
 	d.result.User = u
-	if !u.Disabled {
+	if !u.ShutOut() {
 		return nil
 	}
 	next := *u
 	next.Disabled = false
-	if u.Issuer == "" {
+	if u.Provision != nil {
+		p := *u.Provision
+		p.Active, next.Provision = true, &p
+	}
+	if u.Issuer == "" && u.Provision == nil {
 		d.emit(UserForgotten{ID: u.ID})
 	} else {
 		d.emit(UserPut{User: next})

@@ -36,6 +36,7 @@ type document struct {
 	SignIn      *bool            `json:"signIn,omitempty"` // nil: nobody has said
 	Users       []*User          `json:"users,omitempty"`
 	Sessions    []*Session       `json:"sessions,omitempty"`
+	Groups      []*Group         `json:"groups,omitempty"`
 }
 
 // EncodeState gives the bytes of a state. Equal states give equal bytes.
@@ -51,6 +52,7 @@ func EncodeState(s *State) ([]byte, error) {
 		SignIn:      s.signInWord(),
 		Users:       s.SortedUsers(),
 		Sessions:    s.SortedSessions(),
+		Groups:      s.SortedGroups(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state of revision %d: %w", s.Revision, err)
@@ -77,7 +79,7 @@ func DecodeState(b []byte) (*State, error) {
 		return nil, fmt.Errorf("checkpoint of revision %d is of no mesh", d.Revision)
 	}
 	if slices.Contains(d.Nodes, nil) || slices.Contains(d.Tokens, nil) || slices.Contains(d.Policies, nil) ||
-		slices.Contains(d.Users, nil) || slices.ContainsFunc(d.Sessions, func(one *Session) bool { return one == nil || len(one.Logins) == 0 }) {
+		slices.Contains(d.Users, nil) || slices.Contains(d.Groups, nil) || slices.ContainsFunc(d.Sessions, func(one *Session) bool { return one == nil || len(one.Logins) == 0 }) {
 		return nil, fmt.Errorf("checkpoint of revision %d: nothing stands where a node, token, policy, person or session should", d.Revision)
 	}
 	s := &State{Mesh: d.Mesh, Domain: d.Domain, IPv4: d.IPv4, IPv6: d.IPv6,
@@ -97,6 +99,9 @@ func DecodeState(b []byte) (*State, error) {
 			return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
 		}
 		s.putNode(n)
+	}
+	for _, g := range d.Groups {
+		s.putGroup(g)
 	}
 	if err := s.restorePeople(d.Users, d.Sessions); err != nil {
 		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
@@ -140,6 +145,11 @@ func (s *State) restorePeople(users []*User, sessions []*Session) error {
 		_, twice := s.User(u.ID)
 		if taken := slices.ContainsFunc(u.logins(), func(l string) bool { _, taken := s.UserByLogin(l); return taken }); taken || twice {
 			return fmt.Errorf("person %q stands there twice", u.Login)
+		}
+		if u.Provision != nil {
+			if _, twice := s.recorded(u.Provision.ID); twice {
+				return fmt.Errorf("record %q stands there twice", u.Provision.ID)
+			}
 		}
 		s.putUser(u)
 	}

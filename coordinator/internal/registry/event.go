@@ -207,6 +207,10 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[PolicyConfirmed](data)
 	case IncarnationBegun{}.kind():
 		return decodeAs[IncarnationBegun](data)
+	case GroupPut{}.kind():
+		return decodeAs[GroupPut](data)
+	case GroupDropped{}.kind():
+		return decodeAs[GroupDropped](data)
 	}
 	return nil, fmt.Errorf("unknown kind of event; use the program that wrote it, or a newer one")
 }

@@ -13,6 +13,11 @@ type Identity struct {
 	Name   string   // for people; may be empty
 	Groups []string // at the issuer, as it spells them
 
+	// External is what a directory that provisions people calls this one; empty: the
+	// provider does not say. With ByLogin the login alone tells whose record it is.
+	External string
+	ByLogin  bool
+
 	At  time.Time // when the person last proved who they are
 	AMR []string  // how (RFC 8176)
 	ACR string    // at which level, in the issuer's words; may be empty

@@ -29,15 +29,21 @@ type State struct {
 	SignIn     bool // what people may, they may only while signed in
 	signInSaid bool // somebody said whether
 
-	nodes    table[string, *Node]
-	byKey    table[key.NodePublic, string]
-	byName   table[string, string]
-	byTunnel table[key.TunnelPublic, string]
-	tokens   table[string, *Token]
-	bySecret table[SecretHash, string]
-	revoked  table[key.NodePublic, Revocation]
-	users    table[string, *User]
-	byLogin  table[string, string]
+	nodes      table[string, *Node]
+	byKey      table[key.NodePublic, string]
+	byName     table[string, string]
+	byTunnel   table[key.TunnelPublic, string]
+	tokens     table[string, *Token]
+	bySecret   table[SecretHash, string]
+	revoked    table[key.NodePublic, Revocation]
+	users      table[string, *User]
+	byLogin    table[string, string]
+	records    table[string, string] // ids of a directory's records, of people
+	byExternal table[string, string]
+	reserved   table[string, string] // logins that a directory gives to people
+	groups     table[string, *Group]
+	groupNames table[string, string]
+
 	sessions table[string, []*Session] // by node, those at one by id
 	policies []*PolicyVersion          // oldest first; the last is in force
 	observed *Observation              // nil before the first

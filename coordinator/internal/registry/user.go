@@ -26,9 +26,12 @@ type User struct {
 	Former []string `json:"former,omitempty"`
 
 	Name     string    `json:"name,omitempty"`
-	Groups   []string  `json:"groups,omitempty"` // as the policy writes them ("idp:Nurses"), sorted
-	Disabled bool      `json:"disabled,omitempty"`
+	Groups   []string  `json:"groups,omitempty"`   // as the policy writes them ("idp:Nurses"), sorted
+	Disabled bool      `json:"disabled,omitempty"` // by an admin
 	Created  time.Time `json:"created"`
+
+	External  string     `json:"external,omitempty"`  // as Identity has it
+	Provision *Provision `json:"provision,omitempty"` // what a directory says of them; nil: nothing
 }
 
 // userID gives the id of whoever an issuer calls by a subject.
@@ -40,7 +43,8 @@ func userID(issuer, subject string) string {
 // equal tells whether two say the same.
 func (u *User) equal(o *User) bool {
 	return u.ID == o.ID && u.Issuer == o.Issuer && u.Subject == o.Subject && u.Login == o.Login && u.Name == o.Name &&
-		slices.Equal(u.Groups, o.Groups) && slices.Equal(u.Former, o.Former) && u.Disabled == o.Disabled
+		slices.Equal(u.Groups, o.Groups) && slices.Equal(u.Former, o.Former) && u.Disabled == o.Disabled &&
+		u.External == o.External && u.Provision.equal(o.Provision)
 }
 
 // logins gives every login by which the person is known.
@@ -80,20 +84,20 @@ func (s *State) SortedUsers() []*User {
 // Admitted tells whether a node may have peers: it was approved, and nobody shut
 // its owner out.
 func (s *State) Admitted(n *Node) bool {
-	u, known := s.UserByLogin(n.Owner())
-	return n.Approved && !(known && u.Disabled)
+	u, known := s.holder(n.Owner())
+	return n.Approved && !(known && u.ShutOut())
 }
 
-// MachinesOf gives the ids of the nodes that a person owns or sits at. It looks at
-// all nodes.
-func (s *State) MachinesOf(user string) (ids []string) {
-	u, ok := s.User(user)
-	if !ok {
+// MachinesOf gives the ids of the nodes that some people, by id, own or sit at. It
+// looks at all nodes, once.
+func (s *State) MachinesOf(people map[string]bool) (ids []string) {
+	if len(people) == 0 {
 		return nil
 	}
+	sits := func(one *Session) bool { return people[one.User] }
 	for n := range s.Nodes() {
-		sits := func(one *Session) bool { return one.User == user }
-		if u.called(n.Owner()) || slices.ContainsFunc(s.SessionsAt(n.ID), sits) {
+		owner, _ := s.holder(n.Owner())
+		if owner != nil && people[owner.ID] || slices.ContainsFunc(s.SessionsAt(n.ID), sits) {
 			ids = append(ids, n.ID)
 		}
 	}
@@ -101,10 +105,14 @@ func (s *State) MachinesOf(user string) (ids []string) {
 }
 
 func (s *State) putUser(u *User) {
+	if old, known := s.users.Get(u.ID); known {
+		s.dropUser(old)
+	}
 	s.users = s.users.With(u.ID, u)
 	for _, login := range u.logins() {
 		s.byLogin = s.byLogin.With(login, u.ID)
 	}
+	s.putProvision(u)
 }
 
 func (s *State) dropUser(u *User) {
@@ -112,4 +120,5 @@ func (s *State) dropUser(u *User) {
 	for _, login := range u.logins() {
 		s.byLogin = s.byLogin.Without(login)
 	}
+	s.dropProvision(u)
 }
