@@ -42,6 +42,7 @@ type Config struct {
 	WebCert, WebKey string
 
 	SignIn SignIn // the zero value: people need not, and cannot, sign in
+	SCIM   SCIM   // the zero value: no directory provisions anybody
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: silent
@@ -87,6 +88,9 @@ func (c *Config) Validate() error {
 		return notAllowed("web-cert and web-key", c.WebCert+c.WebKey, "both or neither")
 	}
 	if err := c.SignIn.validate(); err != nil {
+		return err
+	}
+	if err := c.SCIM.validate(&c.SignIn); err != nil {
 		return err
 	}
 	return c.validateRelays()

@@ -53,6 +53,7 @@ type assembly struct {
 	api       *adminapi.API
 	activity  *activity.Book
 	desk      *signin.Desk       // nil: nobody can sign in
+	directory http.Handler       // nil: nobody is provisioned
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of
 }
@@ -71,7 +72,7 @@ func Run(ctx context.Context, c Config) error {
 	if err := a.openRelay(); err != nil {
 		return err
 	}
-	if err := a.openDesk(); err != nil {
+	if err := errors.Join(a.openDesk(), a.openDirectory()); err != nil {
 		return err
 	}
 	listeners, err := a.listen()

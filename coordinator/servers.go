@@ -63,6 +63,7 @@ func (a *assembly) server(h http.Handler) *http.Server {
 
 func (a *assembly) tlsServer() *http.Server {
 	nodes, operators, people := a.nodes(), readWithin(operatorReads, a.api.TLS()), readWithin(operatorReads, a.pages())
+	directory := readWithin(operatorReads, a.directory)
 	s := a.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil && r.TLS.ServerName == wire.NodeServerName {
 			nodes.ServeHTTP(w, r)
@@ -70,6 +71,10 @@ func (a *assembly) tlsServer() *http.Server {
 		}
 		if a.forRelay(r) {
 			a.relay.ServeHTTP(w, r)
+			return
+		}
+		if a.forDirectory(r) {
+			directory.ServeHTTP(w, r)
 			return
 		}
 		if a.forDesk(r) {

@@ -76,7 +76,7 @@ func (a *assembly) provider() (*oidc.Provider, error) {
 	}
 	return oidc.New(oidc.Config{
 		Issuer: a.SignIn.Issuer, ClientID: a.SignIn.ClientID, ClientSecret: secret, Scopes: a.SignIn.Scopes,
-		LoginClaim: a.SignIn.LoginClaim, GroupsClaim: a.SignIn.GroupsClaim,
+		LoginClaim: a.SignIn.LoginClaim, GroupsClaim: a.SignIn.GroupsClaim, ExternalClaim: a.SCIM.claim(),
 		RedirectURL: strings.TrimSuffix(a.settings.URL, "/") + signin.CallbackPath, Now: a.Now, Log: a.Log,
 	})
 }
@@ -125,6 +125,7 @@ func (a *assembly) beginSession(ctx context.Context, node string, who registry.I
 	if life == 0 {
 		life = sessionLife
 	}
+	who.ByLogin = a.SCIM.Match == matchLogin
 	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), registry.BeginSession{
 		ID: "s-" + strings.ToLower(rand.Text()[:16]), Node: node, Who: who, Life: life,
 	})

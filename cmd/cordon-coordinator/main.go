@@ -135,7 +135,7 @@ func serve(c *cli.Context) error {
 	return coordinator.Run(c.Context, coordinator.Config{
 		Relays: elsewhere, Relay: inner, STUN: c.String("stun"), RelayTicketLife: c.Duration("relay-ticket-life"),
 		StateDir: c.String("state"), Listen: c.String("listen"), Metrics: c.String("metrics"), Socket: c.String("socket"),
-		WebCert: c.String("web-cert"), WebKey: c.String("web-key"), SignIn: signIn(c), Version: version,
+		WebCert: c.String("web-cert"), WebKey: c.String("web-key"), SignIn: signIn(c), SCIM: directory(c), Version: version,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }

@@ -44,6 +44,8 @@ func listUsers(c *cli.Context, api *admin.Client) error {
 	for _, u := range resp.Msg.Users {
 		state := "-"
 		switch {
+		case u.DirectoryDisabled:
+			state = "disabled (directory)"
 		case u.Disabled:
 			state = "disabled"
 		case u.Sessions > 0:

@@ -24,7 +24,7 @@ func tokenCommands() *cli.Command {
 			&cli.UintFlag{Name: "uses", Usage: "how many machines may join with it", Value: 1},
 			&cli.BoolFlag{Name: "hold", Usage: "the machine waits until `node approve`"},
 			&cli.BoolFlag{Name: "admin", Usage: "make an admin credential instead"},
-			&cli.StringFlag{Name: "scope", Usage: "comma-separated `SCOPES` of an admin credential: read, nodes, tokens, users, policy, audit, backup", Value: "read"},
+			&cli.StringFlag{Name: "scope", Usage: "comma-separated `SCOPES` of an admin credential: read, nodes, tokens, users, policy, audit, backup, scim", Value: "read"},
 		}},
 		{Name: "list", Usage: "every token, without its text", Action: with(listTokens)},
 		{Name: "revoke", Usage: "end a token", ArgsUsage: "ID", Action: with(revokeToken)},

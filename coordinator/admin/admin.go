@@ -27,11 +27,12 @@ const (
 	ScopePolicy Scope = "policy" // replace the policy
 	ScopeAudit  Scope = "audit"  // read, verify and export the audit
 	ScopeBackup Scope = "backup" // take a sealed copy of everything
+	ScopeSCIM   Scope = "scim"   // provision people and groups by SCIM, and nothing else
 )
 
 // Scopes lists every scope, in the order of the constants.
 func Scopes() []Scope {
-	return []Scope{ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeAudit, ScopeBackup}
+	return []Scope{ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeAudit, ScopeBackup, ScopeSCIM}
 }
 
 // routes says which scope each procedure asks for.

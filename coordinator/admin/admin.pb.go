@@ -1526,19 +1526,22 @@ func (x *ApproveRouteResponse) GetRoute() *Route {
 
 // A User is a person who signed in once, or was shut out.
 type User struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Login         string                 `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
-	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	Issuer        string                 `protobuf:"bytes,4,opt,name=issuer,proto3" json:"issuer,omitempty"` // empty: never signed in
-	Subject       string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
-	Groups        []string               `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"` // as the policy writes them: "idp:Nurses"
-	Disabled      bool                   `protobuf:"varint,7,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	Created       int64                  `protobuf:"varint,8,opt,name=created,proto3" json:"created,omitempty"`   // Unix seconds
-	Sessions      uint32                 `protobuf:"varint,9,opt,name=sessions,proto3" json:"sessions,omitempty"` // that go on now
-	Former        []string               `protobuf:"bytes,10,rep,name=former,proto3" json:"former,omitempty"`     // logins that they had
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Id                string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Login             string                 `protobuf:"bytes,2,opt,name=login,proto3" json:"login,omitempty"`
+	Name              string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Issuer            string                 `protobuf:"bytes,4,opt,name=issuer,proto3" json:"issuer,omitempty"` // empty: never signed in
+	Subject           string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
+	Groups            []string               `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"` // as the policy writes them: "idp:Nurses"
+	Disabled          bool                   `protobuf:"varint,7,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	Created           int64                  `protobuf:"varint,8,opt,name=created,proto3" json:"created,omitempty"`                                                // Unix seconds
+	Sessions          uint32                 `protobuf:"varint,9,opt,name=sessions,proto3" json:"sessions,omitempty"`                                              // that go on now
+	Former            []string               `protobuf:"bytes,10,rep,name=former,proto3" json:"former,omitempty"`                                                  // logins that they had
+	DirectoryDisabled bool                   `protobuf:"varint,140,opt,name=directory_disabled,json=directoryDisabled,proto3" json:"directory_disabled,omitempty"` // the directory shut them out; then disabled is set too
+	Record            string                 `protobuf:"bytes,141,opt,name=record,proto3" json:"record,omitempty"`                                                 // that the directory has of them (SCIM); empty: none
+	ExternalId        string                 `protobuf:"bytes,142,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`                       // what the directory calls them
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *User) Reset() {
@@ -1639,6 +1642,27 @@ func (x *User) GetFormer() []string {
 		return x.Former
 	}
 	return nil
+}
+
+func (x *User) GetDirectoryDisabled() bool {
+	if x != nil {
+		return x.DirectoryDisabled
+	}
+	return false
+}
+
+func (x *User) GetRecord() string {
+	if x != nil {
+		return x.Record
+	}
+	return ""
+}
+
+func (x *User) GetExternalId() string {
+	if x != nil {
+		return x.ExternalId
+	}
+	return ""
 }
 
 type ListUsersRequest struct {
@@ -4859,7 +4883,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x1a\n" +
 	"\bwithdraw\x18\x03 \x01(\bR\bwithdraw\"D\n" +
 	"\x14ApproveRouteResponse\x12,\n" +
-	"\x05route\x18\x01 \x01(\v2\x16.cordon.admin.v1.RouteR\x05route\"\xf4\x01\n" +
+	"\x05route\x18\x01 \x01(\v2\x16.cordon.admin.v1.RouteR\x05route\"\xdf\x02\n" +
 	"\x04User\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05login\x18\x02 \x01(\tR\x05login\x12\x12\n" +
@@ -4871,7 +4895,11 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\acreated\x18\b \x01(\x03R\acreated\x12\x1a\n" +
 	"\bsessions\x18\t \x01(\rR\bsessions\x12\x16\n" +
 	"\x06former\x18\n" +
-	" \x03(\tR\x06former\"\x12\n" +
+	" \x03(\tR\x06former\x12.\n" +
+	"\x12directory_disabled\x18\x8c\x01 \x01(\bR\x11directoryDisabled\x12\x17\n" +
+	"\x06record\x18\x8d\x01 \x01(\tR\x06record\x12 \n" +
+	"\vexternal_id\x18\x8e\x01 \x01(\tR\n" +
+	"externalId\"\x12\n" +
 	"\x10ListUsersRequest\"j\n" +
 	"\x11ListUsersResponse\x12+\n" +
 	"\x05users\x18\x01 \x03(\v2\x15.cordon.admin.v1.UserR\x05users\x12(\n" +

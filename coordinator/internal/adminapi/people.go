@@ -104,6 +104,10 @@ func (a *API) RequireSignIn(ctx context.Context, req *connect.Request[admin.Requ
 }
 
 func userMessage(u *registry.User) *admin.User {
-	return &admin.User{Id: u.ID, Login: u.Login, Name: u.Name, Issuer: u.Issuer, Subject: u.Subject, Groups: u.Groups,
-		Former: u.Former, Disabled: u.Disabled, Created: seconds(u.Created)}
+	m := &admin.User{Id: u.ID, Login: u.Login, Name: u.Name, Issuer: u.Issuer, Subject: u.Subject, Groups: u.Groups,
+		Former: u.Former, Disabled: u.ShutOut(), Created: seconds(u.Created)}
+	if p := u.Provision; p != nil {
+		m.Record, m.ExternalId, m.DirectoryDisabled = p.ID, p.External, !p.Active
+	}
+	return m
 }

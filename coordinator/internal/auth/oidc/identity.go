@@ -44,8 +44,23 @@ func (p *Provider) read(c, more claims, j judge) (registry.Identity, error) {
 	if who.AMR, err = methods(c); err != nil {
 		return registry.Identity{}, unproven("%v", err)
 	}
+	if who.External, err = p.external(c); err != nil {
+		return registry.Identity{}, unproven("%v", err)
+	}
 	who.Name = name(c, more)
 	return who, nil
+}
+
+// external gives what a directory calls the person.
+func (p *Provider) external(c claims) (string, error) {
+	claim := p.config.ExternalClaim
+	switch {
+	case claim == "":
+		return c.text("sub"), nil
+	case c.has(claim) && !isWord(c.text(claim)):
+		return "", fmt.Errorf("its claim %q is no word, and must say what the directory calls the person", claim)
+	}
+	return c.text(claim), nil
 }
 
 // proved gives when the person did it, at the latest now: else the provider's

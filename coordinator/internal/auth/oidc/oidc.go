@@ -79,6 +79,10 @@ type Config struct {
 
 	GroupsClaim string // "" is "groups"
 
+	// ExternalClaim says what a directory that provisions people calls this one; "" is
+	// the subject. Nobody may choose another's; who has none there has no record.
+	ExternalClaim string
+
 	RedirectURL string // where the provider sends browsers back to
 
 	HTTP *http.Client // its Transport and Timeout are used; nil is one of our own

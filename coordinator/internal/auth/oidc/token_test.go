@@ -58,7 +58,7 @@ func TestIdentityIsWhatTheTokenSays(t *testing.T) {
 	h.claims["acr"] = "urn:example:loa2"
 	h.claims["at_hash"] = atHash(access)
 	who, err := h.redeem()
-	want := registry.Identity{Issuer: issuer, Subject: "248289761001", Login: "ada@example.org", Name: "Ada",
+	want := registry.Identity{Issuer: issuer, Subject: "248289761001", External: "248289761001", Login: "ada@example.org", Name: "Ada",
 		Groups: []string{"Ward 3", "nurses"}, At: noon.Add(-time.Minute), AMR: []string{"otp", "pwd"}, ACR: "urn:example:loa2"}
 	if err != nil || !reflect.DeepEqual(who, want) {
 		t.Errorf("got %+v, %v\nwant %+v", who, err, want)
@@ -94,6 +94,10 @@ func TestTokensBeliefs(t *testing.T) {
 			h.config.LoginClaim = "preferred_username"
 			h.claims["preferred_username"], h.claims["email_verified"] = "Ada", false
 		}, func(who registry.Identity) bool { return who.Login == "ada" }},
+		{"a claim of the directory's", func(h *hostile) { h.config.ExternalClaim, h.claims["oid"] = "oid", "e-1" },
+			func(who registry.Identity) bool { return who.External == "e-1" }},
+		{"no claim of the directory's", func(h *hostile) { h.config.ExternalClaim = "oid" },
+			func(who registry.Identity) bool { return who.External == "" }},
 		{"a claim of groups with another name", func(h *hostile) { h.config.GroupsClaim, h.claims["roles"] = "roles", []string{"chief"} },
 			func(who registry.Identity) bool { return reflect.DeepEqual(who.Groups, []string{"chief"}) }},
 	} {

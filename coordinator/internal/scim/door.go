@@ -1,0 +1,145 @@
+package scim
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	standard "github.com/elimity-com/scim"
+	scimerrors "github.com/elimity-com/scim/errors"
+	"golang.org/x/time/rate"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// maxBody bounds a request: the largest is a group with all its members.
+const maxBody = 1 << 20
+
+// door lets the directory in, and what it says once it is fit to be read.
+type door struct {
+	Config
+	server standard.Server
+	pace   *rate.Limiter // of all that have a token: there is one directory
+}
+
+type actorKey struct{}
+
+// do sends a command in the name of whose token a request came with.
+func (c *Config) do(r *http.Request, command registry.Command) (registry.Result, error) {
+	actor, ok := r.Context().Value(actorKey{}).(registry.Actor)
+	if !ok {
+		return registry.Result{}, scimerrors.ScimError{Status: http.StatusUnauthorized}
+	}
+	result, err := c.Registry.Do(r.Context(), actor, command)
+	for _, w := range result.Warnings {
+		c.Log.Warn("provisioning", "warning", w)
+	}
+	return result, refusal(err)
+}
+
+// refusal gives a registry's error the status that a directory branches on.
+func refusal(err error) error {
+	invalid := func(status int, kind scimerrors.ScimType) error {
+		return scimerrors.ScimError{Status: status, ScimType: kind, Detail: err.Error()}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, registry.ErrNotFound):
+		return invalid(http.StatusNotFound, "")
+	case errors.Is(err, registry.ErrExists):
+		return invalid(http.StatusConflict, scimerrors.ScimTypeUniqueness)
+	case errors.Is(err, registry.ErrToken):
+		return invalid(http.StatusUnauthorized, "")
+	case errors.Is(err, registry.ErrInvalid), errors.Is(err, registry.ErrUser):
+		return invalid(http.StatusBadRequest, scimerrors.ScimTypeInvalidValue)
+	}
+	return invalid(http.StatusInternalServerError, "")
+}
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	token, ok := d.caller(r)
+	switch {
+	case r.Header.Get("Origin") != "":
+		refuse(w, http.StatusForbidden, "not for browsers")
+	case !ok:
+		w.Header().Set("WWW-Authenticate", `Bearer realm="scim"`)
+		refuse(w, http.StatusUnauthorized, "no valid token of the scope scim: create one with `cordonctl token create --admin --scope scim`")
+	case !d.pace.AllowN(d.Now(), 1):
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusTooManyRequests, "too many requests: ask again in a second")
+	default:
+		d.serve(w, r, token)
+	}
+}
+
+// caller gives the token that a request came with. The secret is looked up by its
+// hash, as at every other door.
+func (d *door) caller(r *http.Request) (*registry.Token, bool) {
+	secret, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok || r.TLS == nil {
+		return nil, false
+	}
+	if c, err := admin.ParseCredential(secret); err == nil {
+		secret = c.Secret // a directory has one field for it, and an admin one string
+	}
+	token, ok := d.Registry.Snapshot().TokenBySecret(registry.HashSecret(secret))
+	return token, ok && token.Permits(string(admin.ScopeSCIM), d.Now())
+}
+
+func (d *door) serve(w http.ResponseWriter, r *http.Request, token *registry.Token) {
+	if err := checkQuery(r.URL.Query()); err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+		status, err := d.admit(w, r)
+		if err != nil {
+			refuse(w, status, err.Error())
+			return
+		}
+	} else {
+		r.Body = http.NoBody
+	}
+	at := *r.URL
+	at.Path, at.RawPath = "/v2/"+strings.TrimPrefix(r.URL.Path, Prefix), ""
+	r = r.WithContext(context.WithValue(r.Context(), actorKey{}, registry.TokenActor(token.ID)))
+	r.URL = &at
+	d.server.ServeHTTP(w, r)
+}
+
+// admit reads a request's body, and puts in its place what is to be understood.
+func (d *door) admit(w http.ResponseWriter, r *http.Request) (status int, err error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/scim+json" && kind != "application/json" {
+		return http.StatusUnsupportedMediaType, errors.New("want application/scim+json")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		return http.StatusRequestEntityTooLarge, errors.New("the body is too large, or did not come whole: send fewer members at once")
+	}
+	body, err = standardise(body, strings.HasPrefix(r.URL.Path, Prefix+"Groups"))
+	if err != nil {
+		return http.StatusBadRequest, err
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return 0, nil
+}
+
+func refuse(w http.ResponseWriter, status int, detail string) {
+	b, err := json.Marshal(scimerrors.ScimError{Status: status, Detail: detail})
+	if err != nil {
+		status = http.StatusInternalServerError
+	}
+	w.Header().Set("Content-Type", "application/scim+json")
+	w.WriteHeader(status)
+	w.Write(b)
+}

@@ -1,0 +1,96 @@
+package scim_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What no directory sends is refused, quickly, and changes nothing.
+func TestHostileBodies_A43(t *testing.T) {
+	d := begin(t)
+	id := d.user("ana")
+	before := d.registry.Snapshot().Revision
+	op := func(s string) string { return fmt.Sprintf(`{"schemas":[%s],"Operations":[%s]}`, patchURN, s) }
+	for what, c := range map[string]struct {
+		status       int
+		method, path string
+		body         string
+	}{
+		"huge":             {413, "POST", "/Users", `{"userName":"` + strings.Repeat("a", 1<<20) + `"}`},
+		"deep":             {400, "POST", "/Users", strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000)},
+		"wide":             {400, "POST", "/Groups", `{"schemas":[` + groupURN + `],"displayName":"x","members":[` + strings.Repeat("1,", 60000) + `1]}`},
+		"name twice":       {400, "PATCH", "/Users/" + id, op(`{"op":"replace","path":"active","value":true,"VALUE":false}`)},
+		"two values":       {400, "POST", "/Users", `{} {}`},
+		"no object":        {400, "POST", "/Users", `[1]`},
+		"nothing":          {400, "POST", "/Users", ``},
+		"null":             {400, "POST", "/Users", `null`},
+		"unknown schema":   {400, "POST", "/Users", `{"schemas":["urn:x"],"userName":"b@clinic.example"}`},
+		"no schema":        {400, "POST", "/Users", `{"userName":"b@clinic.example"}`},
+		"patch of none":    {400, "PATCH", "/Users/" + id, op(``)},
+		"operation 1":      {400, "PATCH", "/Users/" + id, op(`1`)},
+		"path of brackets": {400, "PATCH", "/Users/" + id, op(`{"op":"replace","path":"emails[` + strings.Repeat("(", 200) + `","value":1}`)},
+		"long path":        {400, "PATCH", "/Users/" + id, op(`{"op":"replace","path":"emails[type eq \"` + strings.Repeat("x", 900) + `\"]","value":1}`)},
+		"another's id":     {404, "PATCH", "/Users/r-another", op(`{"op":"replace","path":"active","value":false}`)},
+		"group's id":       {404, "PATCH", "/Groups/" + id, op(`{"op":"replace","path":"displayName","value":"x"}`)},
+		"path out":         {404, "DELETE", "/Users/..%2f..%2fx", ``},
+		"control":          {400, "POST", "/Users", `{"schemas":[` + userURN + `],"userName":"b@clinic.example","displayName":"a\u202eb"}`},
+		"line":             {400, "POST", "/Users", `{"schemas":[` + userURN + `],"userName":"b\nc@clinic.example"}`},
+		"looks alike":      {400, "POST", "/Users", `{"schemas":[` + userURN + `],"userName":"\u212aim@clinic.example"}`},
+		"method":           {404, "PUT", "/Users", `{}`},
+		"search":           {501, "POST", "/Users/.search", `{}`},
+		"bulk":             {404, "POST", "/Bulk", `{}`},
+		"me":               {501, "GET", "/Me", ``},
+	} {
+		began := time.Now()
+		if status, m := d.send(c.method, c.path, c.body); status != c.status {
+			t.Errorf("%s: %d %.200v, want %d", what, status, fmt.Sprint(m), c.status)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s takes %v", what, took)
+		}
+	}
+	d.kind = "text/plain"
+	d.wants(415, "POST", "/Users", `{}`)
+	if d.registry.Snapshot().Revision != before {
+		t.Error("something of that changed the mesh")
+	}
+}
+
+// A filter finds one by a name that has an index. It is never more than that, whatever
+// stands in it.
+func TestHostileFilters(t *testing.T) {
+	d := begin(t)
+	d.user("ana")
+	for _, f := range []string{
+		`userName sw "a"`, `userName pr`, `userName eq "x" or userName pr`, `not (userName eq "x")`, `active eq true`, `emails.value eq "x"`, `password eq "x"`,
+		`emails[value eq "x"]`, `displayName eq "ana"`, `userName eq "x`, `userName eq`, strings.Repeat("(", 5000), `userName eq "` + strings.Repeat("x", 5000) + `"`,
+		strings.Repeat("userName pr or ", 38) + "userName pr", strings.Repeat("not ", 140) + "(userName pr)", "\x00", `urn:x:userName eq "ana@clinic.example"`,
+	} {
+		began := time.Now()
+		if status, m := d.send("GET", "/Users?filter="+url.QueryEscape(f), ""); status != 400 {
+			t.Errorf("%.40q: %d %v", f, status, m)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%.40q takes %v", f, took)
+		}
+	}
+	for _, f := range []string{`userName eq "\" or userName pr or userName eq \""`, `userName eq "*"`, `userName eq ""`, `externalId eq "' or 1=1 --"`} {
+		if got := d.found("/Users", f); len(got) != 0 {
+			t.Errorf("%q finds %v", f, got)
+		}
+	}
+}
+
+// A directory that asks without end is told to wait.
+func TestRequestsArePaced(t *testing.T) {
+	d := begin(t)
+	for range 2000 {
+		if status, _ := d.send("GET", "/Users", ""); status == 429 {
+			return
+		}
+	}
+	t.Error("2000 requests at once are served")
+}

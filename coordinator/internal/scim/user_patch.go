@@ -1,0 +1,88 @@
+package scim
+
+import (
+	"strings"
+
+	standard "github.com/elimity-com/scim"
+	scimerrors "github.com/elimity-com/scim/errors"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// patchUser adds one operation of a patch to what is to be done. Later ones overrule.
+func patchUser(c *registry.ProvisionUser, op standard.PatchOperation) error {
+	if op.Path != nil {
+		name, sub := strings.ToLower(op.Path.AttributePath.AttributeName), op.Path.AttributePath.SubAttributeName()
+		if sub == "" {
+			sub = op.Path.SubAttributeName()
+		}
+		return setUser(c, op.Op, name, strings.ToLower(sub), op.Value)
+	}
+	values, ok := op.Value.(map[string]any)
+	if !ok {
+		return scimerrors.ScimErrorInvalidValue
+	}
+	for path, v := range values {
+		name, sub, _ := strings.Cut(strings.ToLower(path), ".")
+		if err := setUser(c, op.Op, name, sub, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func setUser(c *registry.ProvisionUser, op, name, sub string, v any) error {
+	if op == standard.PatchOperationRemove {
+		return removeOfUser(c, name)
+	}
+	text := textOf(v)
+	switch {
+	case name == "active":
+		active, ok := v.(bool)
+		if !ok {
+			return scimerrors.ScimErrorInvalidValue
+		}
+		c.Active = &active
+	case name == "emails" && text == nil:
+		if c.Email = emailOf(v); c.Email == nil {
+			c.Email = emailOf([]any{v})
+		}
+	case name == "emails":
+		if sub == "value" {
+			c.Email = text
+		}
+	case name == "name" && text == nil:
+		if m, ok := v.(map[string]any); ok && c.Name == nil {
+			c.Name = fullName(m)
+		}
+	case name == "name":
+		if sub == "formatted" && c.Name == nil {
+			c.Name = text
+		}
+	case text == nil:
+		return scimerrors.ScimErrorInvalidValue
+	case name == "username":
+		c.UserName = text
+	case name == "externalid":
+		c.External = text
+	case name == "displayname":
+		c.Name = text
+	}
+	return nil
+}
+
+// removeOfUser takes away what a person need not have. That a person is active or
+// not is said, and never left open.
+func removeOfUser(c *registry.ProvisionUser, name string) error {
+	switch name {
+	case "emails":
+		c.Email = new(string)
+	case "displayname":
+		c.Name = new(string)
+	case "externalid":
+		c.External = new(string)
+	case "username", "active":
+		return scimerrors.ScimErrorMutability
+	}
+	return nil
+}
