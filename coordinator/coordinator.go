@@ -53,6 +53,7 @@ type assembly struct {
 	api       *adminapi.API
 	activity  *activity.Book
 	desk      *signin.Desk       // nil: nobody can sign in
+	told      http.Handler       // by the provider, of sessions that it ended; nil: nobody can sign in
 	directory http.Handler       // nil: nobody is provisioned
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of

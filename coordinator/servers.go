@@ -14,6 +14,7 @@ import (
 
 	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
@@ -63,6 +64,7 @@ func (a *assembly) server(h http.Handler) *http.Server {
 
 func (a *assembly) tlsServer() *http.Server {
 	nodes, operators, people := a.nodes(), readWithin(operatorReads, a.api.TLS()), readWithin(operatorReads, a.pages())
+	told := readWithin(operatorReads, a.told)
 	directory := readWithin(operatorReads, a.directory)
 	s := a.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil && r.TLS.ServerName == wire.NodeServerName {
@@ -75,6 +77,10 @@ func (a *assembly) tlsServer() *http.Server {
 		}
 		if a.forDirectory(r) {
 			directory.ServeHTTP(w, r)
+			return
+		}
+		if a.forDesk(r) && r.URL.Path == standing.LogoutPath {
+			told.ServeHTTP(w, r)
 			return
 		}
 		if a.forDesk(r) {

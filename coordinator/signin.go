@@ -12,6 +12,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
@@ -56,6 +57,7 @@ func (a *assembly) openDesk() error {
 	if err != nil {
 		return err
 	}
+	a.told = standing.NewDoor(a.standing(provider))
 	a.desk, err = signin.New(signin.Config{
 		URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log,
 		Node: a.signInAt, Begin: a.beginSession,

@@ -47,7 +47,7 @@ func (c BeginSession) check() error {
 // begin begins a session, or goes on with that which the person has there. At a
 // machine that is nobody's own, one sits at a time.
 func (d *decision) begin(n *Node, u *User, c BeginSession) {
-	login := Login{At: earlier(c.Who.At.UTC().Truncate(time.Second), d.now), AMR: slices.Compact(slices.Sorted(slices.Values(c.Who.AMR))), ACR: c.Who.ACR}
+	login := Login{At: earlier(c.Who.At.UTC().Truncate(time.Second), d.now), AMR: slices.Compact(slices.Sorted(slices.Values(c.Who.AMR))), ACR: c.Who.ACR, SID: c.Who.SID}
 	s := Session{ID: c.ID, Node: n.ID, User: u.ID, Login: u.Login, Begun: d.now, Heard: d.now, Until: d.now.Add(c.Life).Truncate(time.Second)}
 	login.Until = s.Until
 	var gone []string

@@ -47,7 +47,7 @@ func (w Identity) check() error {
 	if len(w.Name) > maxName || strings.ContainsFunc(w.Name, odd) {
 		return invalid("name", w.Name, fmt.Sprintf("at most %d bytes of printable UTF-8", maxName))
 	}
-	for _, method := range append(slices.Clone(w.AMR), w.ACR) {
+	for _, method := range append(slices.Clone(w.AMR), w.ACR, w.SID) {
 		if len(method) > maxName || strings.ContainsFunc(method, odd) || strings.Contains(method, " ") || len(w.AMR) > maxMethods {
 			return invalid("method or level of a login", method, fmt.Sprintf("at most %d words without blanks", maxMethods))
 		}

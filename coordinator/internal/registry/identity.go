@@ -18,6 +18,8 @@ type Identity struct {
 	External string
 	ByLogin  bool
 
+	SID string // of the session at the provider, which can end it by that; may be empty
+
 	At  time.Time // when the person last proved who they are
 	AMR []string  // how (RFC 8176)
 	ACR string    // at which level, in the issuer's words; may be empty

@@ -35,6 +35,7 @@ type Login struct {
 	Until time.Time `json:"until"`         // it proves nothing from then on
 	AMR   []string  `json:"amr,omitempty"` // sorted
 	ACR   string    `json:"acr,omitempty"`
+	SID   string    `json:"sid,omitempty"` // of the session at the provider
 }
 
 // maxLogins bounds how many proofs a session remembers.

@@ -47,6 +47,9 @@ func (p *Provider) read(c, more claims, j judge) (registry.Identity, error) {
 	if who.External, err = p.external(c); err != nil {
 		return registry.Identity{}, unproven("%v", err)
 	}
+	if sid := c.text("sid"); isWord(sid) {
+		who.SID = sid
+	}
 	who.Name = name(c, more)
 	return who, nil
 }

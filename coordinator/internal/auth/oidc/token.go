@@ -35,6 +35,18 @@ func (p *Provider) verify(ctx context.Context, m *metadata, token *oauth2.Token)
 	if !ok || raw == "" {
 		return nil, unproven("it answered without an ID token: configure this client there for OpenID Connect, with the scope openid")
 	}
+	signed, c, err := p.signed(ctx, m, raw)
+	if err != nil {
+		return nil, err
+	}
+	if c.has("at_hash") && signed.VerifyAccessToken(token.AccessToken) != nil {
+		return nil, unproven("its ID token belongs to another access token (at_hash)")
+	}
+	return c, nil
+}
+
+// signed gives the claims of a token that the provider signed.
+func (p *Provider) signed(ctx context.Context, m *metadata, raw string) (*goidc.IDToken, claims, error) {
 	keys := &watched{KeySet: m.keys}
 	verifier := goidc.NewVerifier(p.config.Issuer, keys, &goidc.Config{
 		SupportedSigningAlgs: m.algorithms,
@@ -43,16 +55,13 @@ func (p *Provider) verify(ctx context.Context, m *metadata, token *oauth2.Token)
 	})
 	signed, err := verifier.Verify(ctx, raw)
 	if err != nil {
-		return nil, p.unsigned(keys, err, raw, m)
+		return nil, nil, p.unsigned(keys, err, raw, m)
 	}
 	var c claims
 	if err := signed.Claims(&c); err != nil {
-		return nil, unproven("its ID token holds no claims")
+		return nil, nil, unproven("its ID token holds no claims")
 	}
-	if c.has("at_hash") && signed.VerifyAccessToken(token.AccessToken) != nil {
-		return nil, unproven("its ID token belongs to another access token (at_hash)")
-	}
-	return c, nil
+	return signed, c, nil
 }
 
 // watched remembers why a key set verified nothing: the verifier above it
