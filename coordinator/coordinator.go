@@ -33,7 +33,9 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/activity"
 	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -54,6 +56,8 @@ type assembly struct {
 	activity  *activity.Book
 	desk      *signin.Desk       // nil: nobody can sign in
 	told      http.Handler       // by the provider, of sessions that it ended; nil: nobody can sign in
+	watching  *standing.Watch    // over those who are signed in; nil: nobody can be, or nobody is asked for
+	provider  *oidc.Provider     // nil: nobody can sign in
 	directory http.Handler       // nil: nobody is provisioned
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of
@@ -110,7 +114,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	a.activity = activity.New(activity.Config{State: a.registry.Snapshot, Write: a.noteActive, Now: a.Now, Log: a.Log})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
-		Backup: a.backupTo, Version: a.Version, Now: a.Now, Log: a.Log,
+		Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log,
 	})
 	return nil
 }
@@ -219,6 +223,9 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
 	if a.desk != nil {
 		g.Go(func() error { return a.serveDesk(ctx) })
+	}
+	if a.watching != nil {
+		g.Go(func() error { return a.watching.Run(ctx) })
 	}
 	if a.relay != nil {
 		g.Go(func() error { return a.keepRelay(ctx) })

@@ -25,25 +25,29 @@ func (a *assembly) metrics() *prometheus.Registry {
 type meshCollector struct {
 	a                                                          *assembly
 	nodes, connected, current, revision, epoch, tokens, warned *prometheus.Desc
+	asked, watched, unanswered                                 *prometheus.Desc
 }
 
 func newMeshCollector(a *assembly) *meshCollector {
 	d := func(name, help string) *prometheus.Desc { return prometheus.NewDesc("cordon_"+name, help, nil, nil) }
 	return &meshCollector{
-		a:         a,
-		nodes:     d("nodes", "Nodes of the mesh."),
-		connected: d("nodes_connected", "Nodes whose stream stands."),
-		current:   d("nodes_current", "Connected nodes that enforce the map that they should."),
-		revision:  d("revision", "Revision of the mesh."),
-		epoch:     d("revocation_epoch", "Revocation epoch; raised by every removed node."),
-		tokens:    d("tokens_live", "Tokens that are neither revoked nor expired."),
-		warned:    d("nodes_warned", "Nodes that an operator should look at, such as one whose key two machines use."),
+		a:          a,
+		nodes:      d("nodes", "Nodes of the mesh."),
+		connected:  d("nodes_connected", "Nodes whose stream stands."),
+		current:    d("nodes_current", "Connected nodes that enforce the map that they should."),
+		revision:   d("revision", "Revision of the mesh."),
+		epoch:      d("revocation_epoch", "Revocation epoch; raised by every removed node."),
+		tokens:     d("tokens_live", "Tokens that are neither revoked nor expired."),
+		asked:      prometheus.NewDesc("cordon_provider_answers_total", "Answers of the provider on whether it stands by those who are signed in.", []string{"answer"}, nil),
+		watched:    d("provider_sessions_watched", "Sessions of which the provider is asked whether it stands by them."),
+		unanswered: d("provider_unanswered", "1 while the provider gives no answer, and nobody is signed out by it."),
+		warned:     d("nodes_warned", "Nodes that an operator should look at, such as one whose key two machines use."),
 	}
 }
 
 // Describe is prometheus.Collector's.
 func (m *meshCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.nodes, m.connected, m.current, m.revision, m.epoch, m.tokens, m.warned} {
+	for _, d := range []*prometheus.Desc{m.nodes, m.connected, m.current, m.revision, m.epoch, m.tokens, m.warned, m.asked, m.watched, m.unanswered} {
 		out <- d
 	}
 }
@@ -74,6 +78,7 @@ func (m *meshCollector) Collect(out chan<- prometheus.Metric) {
 			live++
 		}
 	}
+	m.provider(out)
 	gauge := func(d *prometheus.Desc, v float64) { out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
 	gauge(m.nodes, float64(state.NodeCount()))
 	gauge(m.connected, float64(connected))
@@ -82,4 +87,21 @@ func (m *meshCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(m.epoch, float64(state.Epoch))
 	gauge(m.tokens, float64(live))
 	gauge(m.warned, float64(warned))
+}
+
+// provider tells of the questions to the provider.
+func (m *meshCollector) provider(out chan<- prometheus.Metric) {
+	if m.a.watching == nil {
+		return
+	}
+	s := m.a.watching.Stats()
+	for answer, n := range map[string]uint64{"stands": s.Stood, "refused": s.Refused, "none": s.Failed} {
+		out <- prometheus.MustNewConstMetric(m.asked, prometheus.CounterValue, float64(n), answer)
+	}
+	unanswered := 0.0
+	if s.Problem != "" {
+		unanswered = 1
+	}
+	out <- prometheus.MustNewConstMetric(m.watched, prometheus.GaugeValue, float64(s.Watched))
+	out <- prometheus.MustNewConstMetric(m.unanswered, prometheus.GaugeValue, unanswered)
 }

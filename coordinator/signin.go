@@ -28,6 +28,11 @@ type SignIn struct {
 	GroupsClaim string   // that lists a person's groups; empty: groups
 
 	Life time.Duration // of a session, from a minute to 30 days; 0: 12 hours
+
+	// Check is how often the provider is asked whether it still stands by those who are
+	// signed in, where it gave a refresh token; from a second to a day. 0: every 5
+	// minutes. Less: never.
+	Check time.Duration
 }
 
 const sessionLife = 12 * time.Hour
@@ -45,6 +50,9 @@ func (s *SignIn) validate() error {
 	if s.Life != 0 && (s.Life < 10*time.Second || s.Life > registry.MaxSessionLife) {
 		return notAllowed("session-life", s.Life.String(), fmt.Sprintf("from 10s to %v", registry.MaxSessionLife))
 	}
+	if s.Check > 0 && (s.Check < minCheck || s.Check > maxCheck) {
+		return notAllowed("oidc-check", s.Check.String(), fmt.Sprintf("from %v to %v, or 0 for never", minCheck, maxCheck))
+	}
 	return nil
 }
 
@@ -53,9 +61,13 @@ func (a *assembly) openDesk() error {
 	if a.SignIn.Issuer == "" {
 		return nil
 	}
-	provider, err := a.provider()
+	provider, err := a.newProvider()
 	if err != nil {
 		return err
+	}
+	a.provider = provider
+	if a.SignIn.Check >= 0 {
+		a.watching = standing.NewWatch(a.standing(provider), a.asking(provider))
 	}
 	a.told = standing.NewDoor(a.standing(provider))
 	a.desk, err = signin.New(signin.Config{
@@ -65,7 +77,7 @@ func (a *assembly) openDesk() error {
 	return err
 }
 
-func (a *assembly) provider() (*oidc.Provider, error) {
+func (a *assembly) newProvider() (*oidc.Provider, error) {
 	secret := ""
 	if path := a.SignIn.SecretFile; path != "" {
 		b, err := os.ReadFile(path)
@@ -131,8 +143,14 @@ func (a *assembly) beginSession(ctx context.Context, node string, who registry.I
 	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), registry.BeginSession{
 		ID: "s-" + strings.ToLower(rand.Text()[:16]), Node: node, Who: who, Life: life,
 	})
+	if err != nil || a.watching == nil {
+		a.provider.Release(who.Standing)
+	}
 	if err != nil {
 		return wire.Session{}, err
+	}
+	if a.watching != nil {
+		a.watching.Add(standing.Watched{Node: node, Session: r.Session.ID, Subject: who.Subject, Standing: who.Standing})
 	}
 	return r.Session.Wire(), nil
 }

@@ -2,6 +2,10 @@ package coordinator
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
@@ -21,4 +25,44 @@ func (a *assembly) standing(p *oidc.Provider) standing.Config {
 			return a.registry.Do(ctx, registry.System, c)
 		},
 	}
+}
+
+// Who is signed in is asked for every checkEvery; more often than minCheck the
+// coordinator would be the provider's burden.
+const (
+	checkEvery = 5 * time.Minute
+	minCheck   = time.Second
+	maxCheck   = 24 * time.Hour
+)
+
+// asking gives what is needed to ask the provider.
+func (a *assembly) asking(p *oidc.Provider) standing.Asking {
+	every := a.SignIn.Check
+	if every == 0 {
+		every = checkEvery
+	}
+	return standing.Asking{
+		Every: every, Release: p.Release,
+		Live: func(node, session string) bool {
+			is := func(s *registry.Session) bool { return s.ID == session && s.Live(a.Now()) }
+			return slices.ContainsFunc(a.registry.Snapshot().SessionsAt(node), is)
+		},
+		Ask: func(ctx context.Context, name string) (registry.Identity, error) {
+			who, err := p.Renew(ctx, name)
+			who.ByLogin = a.SCIM.Match == matchLogin
+			if denied := new(oidc.Denied); errors.As(err, &denied) && denied.Code == "invalid_grant" {
+				err = fmt.Errorf("%w: %w", standing.ErrRefused, err)
+			}
+			return who, err
+		},
+	}
+}
+
+// providerStatus gives what the operators' status says of the provider.
+func (a *assembly) providerStatus() (watched int, problem string) {
+	if a.watching == nil {
+		return 0, ""
+	}
+	s := a.watching.Stats()
+	return s.Watched, s.Problem
 }

@@ -18,6 +18,7 @@ func signInFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "oidc-scope", Usage: "`SCOPE` to ask for besides openid; may be repeated (default profile, email)", EnvVars: []string{"CORDON_OIDC_SCOPES"}},
 		&cli.StringFlag{Name: "oidc-login-claim", Usage: "`CLAIM` that names people as the policy does (default email, if verified)", EnvVars: []string{"CORDON_OIDC_LOGIN_CLAIM"}},
 		&cli.StringFlag{Name: "oidc-groups-claim", Usage: "`CLAIM` that lists a person's groups, idp:NAME in the policy (default groups)", EnvVars: []string{"CORDON_OIDC_GROUPS_CLAIM"}},
+		&cli.DurationFlag{Name: "oidc-check", Usage: "`TIME` between two questions to the provider whether it still stands by somebody who is signed in, where it gives refresh tokens (--oidc-scope offline_access); 0: never", Value: 5 * time.Minute, EnvVars: []string{"CORDON_OIDC_CHECK"}},
 		&cli.BoolFlag{Name: "scim", Usage: "let a directory provision people and groups by SCIM 2.0 on the TLS port, at /scim/v2, with an admin token of the scope scim", EnvVars: []string{"CORDON_SCIM"}},
 		&cli.StringFlag{Name: "scim-match", Usage: "whose the directory's record is, by `RULE`: subject (its externalId is the subject of whoever signs in), claim:NAME (likewise, that claim of theirs: claim:oid for Entra ID) or login (its userName is their login)", Value: "subject", EnvVars: []string{"CORDON_SCIM_MATCH"}},
 		&cli.DurationFlag{Name: "session-life", Usage: "`TIME` after which people sign in anew", Value: 12 * time.Hour, EnvVars: []string{"CORDON_SESSION_LIFE"}},
@@ -32,6 +33,14 @@ func signIn(c *cli.Context) coordinator.SignIn {
 	return coordinator.SignIn{
 		Issuer: c.String("oidc-issuer"), ClientID: c.String("oidc-client-id"), SecretFile: c.String("oidc-client-secret-file"),
 		Scopes: c.StringSlice("oidc-scope"), LoginClaim: c.String("oidc-login-claim"), GroupsClaim: c.String("oidc-groups-claim"),
-		Life: c.Duration("session-life"),
+		Life: c.Duration("session-life"), Check: checkEvery(c.Duration("oidc-check")),
 	}
+}
+
+// checkEvery makes of the flag's 0, which is never, what the coordinator takes for that.
+func checkEvery(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
 }

@@ -96,6 +96,9 @@ func status(c *cli.Context, api *admin.Client) error {
 	if s.PolicyUntil != 0 {
 		fmt.Printf("the policy awaits `cordonctl policy confirm`: the one before comes back at %s\n", moment(s.PolicyUntil))
 	}
+	if s.ProviderProblem != "" {
+		fmt.Printf("the provider cannot be asked for those who are signed in (nobody is signed out for that): %s\n", s.ProviderProblem)
+	}
 	fmt.Printf("%d nodes, %d connected, %d of them up to date\ncoordinator %s\n", s.Nodes, s.Connected, s.Acknowledged, s.Version)
 	return nil
 }

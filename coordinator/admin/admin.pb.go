@@ -109,19 +109,21 @@ func (*StatusRequest) Descriptor() ([]byte, []int) {
 }
 
 type StatusResponse struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Mesh           string                 `protobuf:"bytes,1,opt,name=mesh,proto3" json:"mesh,omitempty"`
-	Incarnation    uint64                 `protobuf:"varint,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Revision       uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
-	Epoch          uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Nodes          uint32                 `protobuf:"varint,5,opt,name=nodes,proto3" json:"nodes,omitempty"`
-	Connected      uint32                 `protobuf:"varint,6,opt,name=connected,proto3" json:"connected,omitempty"`
-	Acknowledged   uint32                 `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // connected nodes that enforce this revision or need nothing newer
-	Version        string                 `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
-	PolicyRevision uint64                 `protobuf:"varint,9,opt,name=policy_revision,json=policyRevision,proto3" json:"policy_revision,omitempty"`
-	PolicyUntil    int64                  `protobuf:"varint,10,opt,name=policy_until,json=policyUntil,proto3" json:"policy_until,omitempty"` // Unix seconds: the policy goes then, unless confirmed; 0: it stays
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Mesh            string                 `protobuf:"bytes,1,opt,name=mesh,proto3" json:"mesh,omitempty"`
+	Incarnation     uint64                 `protobuf:"varint,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Revision        uint64                 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Epoch           uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Nodes           uint32                 `protobuf:"varint,5,opt,name=nodes,proto3" json:"nodes,omitempty"`
+	Connected       uint32                 `protobuf:"varint,6,opt,name=connected,proto3" json:"connected,omitempty"`
+	Acknowledged    uint32                 `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // connected nodes that enforce this revision or need nothing newer
+	Version         string                 `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
+	PolicyRevision  uint64                 `protobuf:"varint,9,opt,name=policy_revision,json=policyRevision,proto3" json:"policy_revision,omitempty"`
+	PolicyUntil     int64                  `protobuf:"varint,10,opt,name=policy_until,json=policyUntil,proto3" json:"policy_until,omitempty"`              // Unix seconds: the policy goes then, unless confirmed; 0: it stays
+	ProviderWatched uint32                 `protobuf:"varint,140,opt,name=provider_watched,json=providerWatched,proto3" json:"provider_watched,omitempty"` // sessions of which the provider is asked whether it stands by them
+	ProviderProblem string                 `protobuf:"bytes,141,opt,name=provider_problem,json=providerProblem,proto3" json:"provider_problem,omitempty"`  // why the last question found no answer; empty: it found one
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
@@ -222,6 +224,20 @@ func (x *StatusResponse) GetPolicyUntil() int64 {
 		return x.PolicyUntil
 	}
 	return 0
+}
+
+func (x *StatusResponse) GetProviderWatched() uint32 {
+	if x != nil {
+		return x.ProviderWatched
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetProviderProblem() string {
+	if x != nil {
+		return x.ProviderProblem
+	}
+	return ""
 }
 
 type Token struct {
@@ -4783,7 +4799,7 @@ var File_coordinator_admin_admin_proto protoreflect.FileDescriptor
 const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcoordinator/admin/admin.proto\x12\x0fcordon.admin.v1\"\x0f\n" +
-	"\rStatusRequest\"\xb6\x02\n" +
+	"\rStatusRequest\"\x8e\x03\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04mesh\x18\x01 \x01(\tR\x04mesh\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1a\n" +
@@ -4795,7 +4811,9 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\aversion\x18\b \x01(\tR\aversion\x12'\n" +
 	"\x0fpolicy_revision\x18\t \x01(\x04R\x0epolicyRevision\x12!\n" +
 	"\fpolicy_until\x18\n" +
-	" \x01(\x03R\vpolicyUntil\"\xb8\x02\n" +
+	" \x01(\x03R\vpolicyUntil\x12*\n" +
+	"\x10provider_watched\x18\x8c\x01 \x01(\rR\x0fproviderWatched\x12*\n" +
+	"\x10provider_problem\x18\x8d\x01 \x01(\tR\x0fproviderProblem\"\xb8\x02\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.cordon.admin.v1.TokenKindR\x04kind\x12\x12\n" +

@@ -37,6 +37,7 @@ type Config struct {
 	URL      string          // where nodes and operators reach the coordinator
 	Root     key.Fingerprint // pinned by the strings that tokens are handed out as
 	Backup   func(ctx context.Context, to io.Writer) error
+	Provider func() (watched int, problem string) // as admin.StatusResponse has them; nil: none
 	Version  string
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -58,6 +59,9 @@ type API struct {
 
 // New makes the edge.
 func New(c Config) *API {
+	if c.Provider == nil {
+		c.Provider = func() (int, string) { return 0, "" }
+	}
 	a := &API{Config: c, mux: http.NewServeMux()}
 	// Without compression nothing that is sent is more than it seems.
 	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil)))

@@ -19,7 +19,9 @@ func (a *API) Status(ctx context.Context, _ *connect.Request[admin.StatusRequest
 	if err != nil {
 		return nil, connect.NewError(connect.CodeUnavailable, err)
 	}
+	watched, problem := a.Provider()
 	out := &admin.StatusResponse{
+		ProviderWatched: uint32(watched), ProviderProblem: problem,
 		Mesh: state.Mesh.String(), Incarnation: state.Incarnation, Revision: state.Revision, Epoch: state.Epoch,
 		Nodes: uint32(state.NodeCount()), Version: a.Version,
 	}

@@ -20,6 +20,10 @@ type Identity struct {
 
 	SID string // of the session at the provider, which can end it by that; may be empty
 
+	// Standing is the name by which the provider can be asked whether it still stands by
+	// the person; empty: it cannot. It is no secret, and means nothing after a restart.
+	Standing string
+
 	At  time.Time // when the person last proved who they are
 	AMR []string  // how (RFC 8176)
 	ACR string    // at which level, in the issuer's words; may be empty

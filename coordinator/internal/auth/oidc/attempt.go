@@ -89,7 +89,7 @@ func (p *Provider) Redeem(ctx context.Context, code string, a Attempt) (registry
 	if err != nil {
 		return registry.Identity{}, p.refused("redeem the code", err, code, a.Verifier)
 	}
-	return p.identify(ctx, m, token, demand{nonce: a.Nonce, since: a.since(p.config.Now()), acr: a.ACR})
+	return p.prove(ctx, m, token, demand{nonce: a.Nonce, since: a.since(p.config.Now()), acr: a.ACR})
 }
 
 // dated tells whether the time of the proof matters.

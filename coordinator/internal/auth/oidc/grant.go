@@ -125,7 +125,7 @@ func (p *Provider) RedeemGrant(ctx context.Context, g *Grant) (registry.Identity
 	if err != nil {
 		return registry.Identity{}, err
 	}
-	return p.identify(ctx, m, token, demand{})
+	return p.prove(ctx, m, token, demand{})
 }
 
 // await goes on through failures of the network, ever more slowly, as RFC 8628

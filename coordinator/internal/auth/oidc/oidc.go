@@ -102,6 +102,8 @@ type Provider struct {
 	client   *http.Client
 	loopback bool // the provider is on this machine
 
+	vault vault
+
 	turn chan struct{} // of one: whoever fills it may use the fields below
 
 	known   *metadata // nil before the first answer
@@ -121,5 +123,6 @@ func New(config Config) (*Provider, error) {
 		return nil, err
 	}
 	loopback := issuer.Scheme == "http"
-	return &Provider{config: config, client: newClient(config.HTTP, loopback), loopback: loopback, turn: make(chan struct{}, 1)}, nil
+	return &Provider{config: config, client: newClient(config.HTTP, loopback), loopback: loopback, turn: make(chan struct{}, 1),
+		vault: vault{held: map[string]held{}}}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/zitadel/oidc/v3/example/server/exampleop"
 	"github.com/zitadel/oidc/v3/example/server/storage"
 	standard "github.com/zitadel/oidc/v3/pkg/oidc"
+	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 )
@@ -34,8 +35,19 @@ func (p people) GetUserByID(id string) *storage.User         { return p[id] }
 func (p people) GetUserByUsername(name string) *storage.User { return p[name] }
 func (people) ExampleClientID() string                       { return "none" }
 
-// accounts adds groups to what the server's example tells of its users.
-type accounts struct{ *storage.Storage }
+// accounts adds groups to what the server's example tells of its users, and no longer
+// stands by those who left.
+type accounts struct {
+	*storage.Storage
+	left *bool
+}
+
+func (a accounts) TokenRequestByRefreshToken(ctx context.Context, token string) (op.RefreshTokenRequest, error) {
+	if *a.left {
+		return nil, errors.New("the account is disabled")
+	}
+	return a.Storage.TokenRequestByRefreshToken(ctx, token)
+}
 
 func (a accounts) SetUserinfoFromToken(ctx context.Context, info *standard.UserInfo, token, subject, origin string) error {
 	info.AppendClaims("groups", []string{"nurses", "Ward 3"})
@@ -47,6 +59,7 @@ type real struct {
 	t       *testing.T
 	handler http.Handler
 	browser *http.Client
+	left    bool // its people did
 }
 
 func newReal(t *testing.T) *real {
@@ -57,7 +70,8 @@ func newReal(t *testing.T) *real {
 	store := storage.NewStorageWithClients(people{"ada": &ada, "bob": &bob}, map[string]*storage.Client{
 		"web": storage.WebClient("web", "web-secret", callback), "device": storage.DeviceClient("device", "device-secret"),
 	})
-	r := &real{t: t, handler: exampleop.SetupServer(realIssuer, accounts{store}, nil, false)}
+	r := &real{t: t}
+	r.handler = exampleop.SetupServer(realIssuer, accounts{store, &r.left}, nil, false)
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +88,8 @@ func newReal(t *testing.T) *real {
 func (r *real) provider(client string) *oidc.Provider {
 	r.t.Helper()
 	p, err := oidc.New(oidc.Config{Issuer: realIssuer, ClientID: client, ClientSecret: client + "-secret", RedirectURL: callback,
-		HTTP: &http.Client{Transport: inMemory{r.handler}}})
+		Scopes: []string{"profile", "email", "offline_access"},
+		HTTP:   &http.Client{Transport: inMemory{r.handler}}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -11,6 +11,16 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
+// prove gives whom a token's answer proves, and holds what the provider can be asked
+// with whether it still stands by them.
+func (p *Provider) prove(ctx context.Context, m *metadata, token *oauth2.Token, d demand) (registry.Identity, error) {
+	who, err := p.identify(ctx, m, token, d)
+	if err == nil {
+		who.Standing = p.vault.hold(who.Subject, token.RefreshToken)
+	}
+	return who, err
+}
+
 // identify gives whom a token's answer proves.
 func (p *Provider) identify(ctx context.Context, m *metadata, token *oauth2.Token, d demand) (registry.Identity, error) {
 	c, err := p.verify(ctx, m, token)
