@@ -79,7 +79,7 @@ func TestProofsAreKeptNowhere_A58(t *testing.T) {
 	s.Lab = lab.Up(t, lab.Segment("hub", "ward"))
 	hub, heard := s.Host("hub"), &overheard{values: map[string][]string{}}
 	at := "https://" + netip.AddrPortFrom(hub.Addr4(), 8443).String()
-	s.serving = append(serveProvider(t, hub, at, heard.listen), "--log-level", "debug")
+	s.serving = append(serveProvider(t, hub, at, heard.listen), append(offline(), "--log-level", "debug")...)
 	wire := hub.Capture("eth0", nil)
 	s.found(nurses, member{"ward", "nina@hospital.example", []string{"--log-level", "debug"}})
 
@@ -139,7 +139,7 @@ func TestProofsAreKeptNowhere_A58(t *testing.T) {
 // secrets gives what was heard, of which every kind must have passed.
 func (o *overheard) secrets(t *testing.T) (all []secret) {
 	t.Helper()
-	for _, what := range []string{"state", "nonce", "code", "code_verifier", "id_token", "access_token", "cookie"} {
+	for _, what := range []string{"state", "nonce", "code", "code_verifier", "id_token", "access_token", "refresh_token", "cookie"} {
 		if len(o.values["the "+what]) == 0 {
 			t.Errorf("no %s passed", what)
 		}

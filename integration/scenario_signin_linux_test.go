@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -34,13 +35,20 @@ func secretFile(t *testing.T, secret string) string {
 // and the record system.
 func raiseDesk(t *testing.T, policy string) *scene {
 	t.Helper()
+	return raiseDeskWith(t, policy, nil)
+}
+
+// raiseDeskWith likewise, with more flags of the coordinator, and what is put before
+// the provider.
+func raiseDeskWith(t *testing.T, policy string, flags []string, before ...func(http.Handler) http.Handler) *scene {
+	t.Helper()
 	if !lab.Require(t) {
 		return nil
 	}
 	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
 	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "ehr"))
 	hub := s.Host("hub")
-	s.serving = serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String())
+	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String(), before...), flags...)
 	s.found(policy, member{name: "ward", owner: "nina@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
 	return s
 }
