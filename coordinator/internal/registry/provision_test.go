@@ -121,7 +121,11 @@ func TestRecordBeforeTheFirstSignIn_A15(t *testing.T) {
 	if u := m.user("ana@clinic.example"); u.Login != "ana@clinic.example" || u.Provision.Login != login {
 		t.Errorf("renamed: %+v; who signs in has the login that they proved", u)
 	}
+	_, next := m.join("next", registry.CreateToken{User: login})
 	m.do(active("r1", false))
+	if m.state.Admitted(next) {
+		t.Error("the machine of whoever is disabled has peers, by the login that the directory gave them")
+	}
 	m.refused(registry.CreateToken{ID: "x", Secret: registry.HashSecret("x"), Kind: registry.EnrolToken, User: login}, registry.ErrUser)
 }
 

@@ -20,8 +20,9 @@ func TestHostileBodies_A43(t *testing.T) {
 		body         string
 	}{
 		"huge":             {413, "POST", "/Users", `{"userName":"` + strings.Repeat("a", 1<<20) + `"}`},
-		"deep":             {400, "POST", "/Users", strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000)},
-		"wide":             {400, "POST", "/Groups", `{"schemas":[` + groupURN + `],"displayName":"x","members":[` + strings.Repeat("1,", 60000) + `1]}`},
+		"deep":             {400, "POST", "/Users", `{"schemas":[` + userURN + `],"userName":"b@clinic.example","x":` + strings.Repeat(`{"a":`, 50) + "1" + strings.Repeat("}", 51)},
+		"deeper":           {400, "POST", "/Users", strings.Repeat(`[`, 500_000)},
+		"wide":             {400, "POST", "/Groups", `{"schemas":[` + groupURN + `],"displayName":"x","members":[` + strings.Repeat(`{"value":"x"},`, 30000) + `{"value":"x"}]}`},
 		"name twice":       {400, "PATCH", "/Users/" + id, op(`{"op":"replace","path":"active","value":true,"VALUE":false}`)},
 		"two values":       {400, "POST", "/Users", `{} {}`},
 		"no object":        {400, "POST", "/Users", `[1]`},
@@ -31,6 +32,7 @@ func TestHostileBodies_A43(t *testing.T) {
 		"no schema":        {400, "POST", "/Users", `{"userName":"b@clinic.example"}`},
 		"patch of none":    {400, "PATCH", "/Users/" + id, op(``)},
 		"operation 1":      {400, "PATCH", "/Users/" + id, op(`1`)},
+		"path in brackets": {400, "PATCH", "/Users/" + id, op(`{"op":"replace","path":"emails[(((type eq \"work\")))].value","value":"x@y.example"}`)},
 		"path of brackets": {400, "PATCH", "/Users/" + id, op(`{"op":"replace","path":"emails[` + strings.Repeat("(", 200) + `","value":1}`)},
 		"long path":        {400, "PATCH", "/Users/" + id, op(`{"op":"replace","path":"emails[type eq \"` + strings.Repeat("x", 900) + `\"]","value":1}`)},
 		"another's id":     {404, "PATCH", "/Users/r-another", op(`{"op":"replace","path":"active","value":false}`)},
@@ -66,7 +68,7 @@ func TestHostileFilters(t *testing.T) {
 	d.user("ana")
 	for _, f := range []string{
 		`userName sw "a"`, `userName pr`, `userName eq "x" or userName pr`, `not (userName eq "x")`, `active eq true`, `emails.value eq "x"`, `password eq "x"`,
-		`emails[value eq "x"]`, `displayName eq "ana"`, `userName eq "x`, `userName eq`, strings.Repeat("(", 5000), `userName eq "` + strings.Repeat("x", 5000) + `"`,
+		`(((userName eq "ana@clinic.example")))`, `emails[value eq "x"]`, `displayName eq "ana"`, `userName eq "x`, `userName eq`, strings.Repeat("(", 5000), `userName eq "` + strings.Repeat("x", 5000) + `"`,
 		strings.Repeat("userName pr or ", 38) + "userName pr", strings.Repeat("not ", 140) + "(userName pr)", "\x00", `urn:x:userName eq "ana@clinic.example"`,
 	} {
 		began := time.Now()
