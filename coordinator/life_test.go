@@ -98,6 +98,10 @@ func TestStarterPolicyDeniesAll(t *testing.T) {
 	if err != nil || len(reach.Msg.Entries) != 0 || len(reach.Msg.Nodes) != 2 {
 		t.Errorf("%v, %v", reach, err)
 	}
+	_, err = r.root.ReachPolicy(t.Context(), connect.NewRequest(&admin.ReachPolicyRequest{Segment: "seg:ehr"}))
+	if err == nil || !strings.Contains(err.Error(), "the policy has the segments (none), and the classes of data (none)") {
+		t.Error(err)
+	}
 }
 
 // A policy with an error, or with a test of its own that fails, changes nothing,

@@ -105,6 +105,8 @@ func TestWords(t *testing.T) {
 			"+ zoe@h (group:it) gains tcp/22 without posture:managed at archive (tag:pacs)\n"},
 		{"a rule with a condition", "", `{"src": ["group:it"], "dst": ["tag:pacs"], "ip": ["tcp:22"], "srcPosture": ["posture:managed"]}`,
 			"+ zoe@h (group:it) gains tcp/22 with posture:managed at archive (tag:pacs)\n"},
+		{"a span", "", `{"src": ["group:it"], "dst": ["tag:pacs"], "ip": ["tcp:22"], "when": {"mfa": {"within": "12h"}, "idle": "90m"}}`,
+			"+ zoe@h (group:it) gains tcp/22 with mfa:within=12h and session:idle=1h30m at archive (tag:pacs)\n"},
 		{"through another router", `{"src": ["zoe@h"], "dst": ["imaging"], "ip": ["tcp:104"], "via": ["tag:gw"]}`, `{"src": ["zoe@h"], "dst": ["imaging"], "ip": ["tcp:104"], "via": ["tag:ct"]}`,
 			"- zoe@h loses tcp/104 at imaging (10.20.30.0/24 behind gate)\n"},
 		{"several of each", "", `{"src": ["group:radiology", "tag:pacs", "ct-9"], "dst": ["tag:ct", "imaging"], "ip": ["tcp:104"]}`,

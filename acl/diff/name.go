@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl/policy"
 )
@@ -112,8 +113,20 @@ func (n *namer) change(r rectangle) Change {
 	case c.Without != "":
 		condition = " without " + c.Without
 	}
-	c.Text = fmt.Sprintf("%s %s %s%s at %s", who.Text, verb, series(c.Services), condition, where.Text)
+	c.Text = fmt.Sprintf("%s %s %s%s at %s", who.Text, verb, series(c.Services), readable(condition), where.Text)
 	return c
+}
+
+// readable writes the spans of a condition as people do: mfa:within=12h, not 12h0m0s.
+func readable(condition string) string {
+	words := strings.Split(condition, " ")
+	for i, word := range words {
+		key, value, _ := strings.Cut(word, "=")
+		if d, err := time.ParseDuration(value); err == nil {
+			words[i] = key + "=" + policy.SpanText(d)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // name names parties; many tells whether a verb behind the words is in plural.

@@ -58,13 +58,23 @@ func narrowed(mesh *compile.Mesh, to compile.Pick, m *admin.ReachPolicyRequest) 
 	var classes []string
 	for _, name := range mesh.Policy().Segments() {
 		s, _ := mesh.Policy().Segment(name)
-		if classes = append(classes, s.Class); wanted(s) {
+		if s.Class != "" {
+			classes = append(classes, s.Class)
+		}
+		if wanted(s) {
 			return to.And(mesh.PickSegments(wanted)), nil
 		}
 	}
 	slices.Sort(classes)
-	return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no segment is so: the policy has %s, of the classes %s",
-		strings.Join(mesh.Policy().Segments(), ", "), strings.Join(slices.Compact(classes), ", ")))
+	return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no segment is so: the policy has the segments %s, and the classes of data %s",
+		listed(mesh.Policy().Segments()), listed(slices.Compact(classes))))
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "(none)"
+	}
+	return strings.Join(names, ", ")
 }
 
 func entryOf(state *registry.State, access compile.Access) *admin.ReachEntry {
