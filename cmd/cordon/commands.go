@@ -44,7 +44,7 @@ func up(c *cli.Context) error {
 	}
 	switch s.State {
 	case local.StatePending:
-		fmt.Printf("%s has joined and waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
+		fmt.Printf("%s has joined and waits for an admin: `cordonctl node approve %s`\nfingerprint %s: read it out to whoever lets this machine in\n", s.Name, s.Name, s.Node)
 	case local.StateRunning:
 		fmt.Printf("%s is up: %s\n", s.Name, addresses(s))
 		fmt.Print(people(s))

@@ -61,6 +61,7 @@ func printStatus(s *local.Status) error {
 		return nil
 	case local.StatePending:
 		fmt.Printf("pending: %s waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
+		fmt.Printf("fingerprint %s: read it out to whoever lets this machine in\n", s.Node)
 		printCoordinator(s)
 		return nil
 	}

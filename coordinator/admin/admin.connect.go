@@ -50,6 +50,8 @@ const (
 	// AdminServiceApproveNodeProcedure is the fully-qualified name of the AdminService's ApproveNode
 	// RPC.
 	AdminServiceApproveNodeProcedure = "/cordon.admin.v1.AdminService/ApproveNode"
+	// AdminServiceRejectNodeProcedure is the fully-qualified name of the AdminService's RejectNode RPC.
+	AdminServiceRejectNodeProcedure = "/cordon.admin.v1.AdminService/RejectNode"
 	// AdminServiceRemoveNodeProcedure is the fully-qualified name of the AdminService's RemoveNode RPC.
 	AdminServiceRemoveNodeProcedure = "/cordon.admin.v1.AdminService/RemoveNode"
 	// AdminServiceTagNodeProcedure is the fully-qualified name of the AdminService's TagNode RPC.
@@ -122,6 +124,8 @@ type AdminServiceClient interface {
 	ListNodes(context.Context, *connect.Request[ListNodesRequest]) (*connect.Response[ListNodesResponse], error)
 	GetNode(context.Context, *connect.Request[GetNodeRequest]) (*connect.Response[GetNodeResponse], error)
 	ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error)
+	// RejectNode turns a node away for good that waits for approval.
+	RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error)
 	RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error)
 	TagNode(context.Context, *connect.Request[TagNodeRequest]) (*connect.Response[TagNodeResponse], error)
 	ListRoutes(context.Context, *connect.Request[ListRoutesRequest]) (*connect.Response[ListRoutesResponse], error)
@@ -203,6 +207,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceApproveNodeProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("ApproveNode")),
+			connect.WithClientOptions(opts...),
+		),
+		rejectNode: connect.NewClient[RejectNodeRequest, RejectNodeResponse](
+			httpClient,
+			baseURL+AdminServiceRejectNodeProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RejectNode")),
 			connect.WithClientOptions(opts...),
 		),
 		removeNode: connect.NewClient[RemoveNodeRequest, RemoveNodeResponse](
@@ -367,6 +377,7 @@ type adminServiceClient struct {
 	listNodes      *connect.Client[ListNodesRequest, ListNodesResponse]
 	getNode        *connect.Client[GetNodeRequest, GetNodeResponse]
 	approveNode    *connect.Client[ApproveNodeRequest, ApproveNodeResponse]
+	rejectNode     *connect.Client[RejectNodeRequest, RejectNodeResponse]
 	removeNode     *connect.Client[RemoveNodeRequest, RemoveNodeResponse]
 	tagNode        *connect.Client[TagNodeRequest, TagNodeResponse]
 	listRoutes     *connect.Client[ListRoutesRequest, ListRoutesResponse]
@@ -427,6 +438,11 @@ func (c *adminServiceClient) GetNode(ctx context.Context, req *connect.Request[G
 // ApproveNode calls cordon.admin.v1.AdminService.ApproveNode.
 func (c *adminServiceClient) ApproveNode(ctx context.Context, req *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error) {
 	return c.approveNode.CallUnary(ctx, req)
+}
+
+// RejectNode calls cordon.admin.v1.AdminService.RejectNode.
+func (c *adminServiceClient) RejectNode(ctx context.Context, req *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error) {
+	return c.rejectNode.CallUnary(ctx, req)
 }
 
 // RemoveNode calls cordon.admin.v1.AdminService.RemoveNode.
@@ -563,6 +579,8 @@ type AdminServiceHandler interface {
 	ListNodes(context.Context, *connect.Request[ListNodesRequest]) (*connect.Response[ListNodesResponse], error)
 	GetNode(context.Context, *connect.Request[GetNodeRequest]) (*connect.Response[GetNodeResponse], error)
 	ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error)
+	// RejectNode turns a node away for good that waits for approval.
+	RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error)
 	RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error)
 	TagNode(context.Context, *connect.Request[TagNodeRequest]) (*connect.Response[TagNodeResponse], error)
 	ListRoutes(context.Context, *connect.Request[ListRoutesRequest]) (*connect.Response[ListRoutesResponse], error)
@@ -640,6 +658,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceApproveNodeProcedure,
 		svc.ApproveNode,
 		connect.WithSchema(adminServiceMethods.ByName("ApproveNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRejectNodeHandler := connect.NewUnaryHandler(
+		AdminServiceRejectNodeProcedure,
+		svc.RejectNode,
+		connect.WithSchema(adminServiceMethods.ByName("RejectNode")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceRemoveNodeHandler := connect.NewUnaryHandler(
@@ -808,6 +832,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceGetNodeHandler.ServeHTTP(w, r)
 		case AdminServiceApproveNodeProcedure:
 			adminServiceApproveNodeHandler.ServeHTTP(w, r)
+		case AdminServiceRejectNodeProcedure:
+			adminServiceRejectNodeHandler.ServeHTTP(w, r)
 		case AdminServiceRemoveNodeProcedure:
 			adminServiceRemoveNodeHandler.ServeHTTP(w, r)
 		case AdminServiceTagNodeProcedure:
@@ -893,6 +919,10 @@ func (UnimplementedAdminServiceHandler) GetNode(context.Context, *connect.Reques
 
 func (UnimplementedAdminServiceHandler) ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ApproveNode is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RejectNode is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error) {

@@ -44,6 +44,7 @@ func routes() map[string]Scope {
 		AdminServiceListNodesProcedure:      ScopeRead,
 		AdminServiceGetNodeProcedure:        ScopeRead,
 		AdminServiceApproveNodeProcedure:    ScopeNodes,
+		AdminServiceRejectNodeProcedure:     ScopeNodes,
 		AdminServiceRemoveNodeProcedure:     ScopeNodes,
 		AdminServiceTagNodeProcedure:        ScopeNodes,
 		AdminServiceListRoutesProcedure:     ScopeRead,

@@ -671,6 +671,8 @@ type Node struct {
 	Advertised    []string               `protobuf:"bytes,15,rep,name=advertised,proto3" json:"advertised,omitempty"`
 	Routes        []string               `protobuf:"bytes,16,rep,name=routes,proto3" json:"routes,omitempty"` // approved
 	Created       int64                  `protobuf:"varint,17,opt,name=created,proto3" json:"created,omitempty"`
+	From          string                 `protobuf:"bytes,160,opt,name=from,proto3" json:"from,omitempty"`   // address from which it joined; empty: not known
+	Token         string                 `protobuf:"bytes,161,opt,name=token,proto3" json:"token,omitempty"` // id of the token that admitted it; empty: none did
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -822,6 +824,20 @@ func (x *Node) GetCreated() int64 {
 		return x.Created
 	}
 	return 0
+}
+
+func (x *Node) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Node) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
 }
 
 type ListNodesRequest struct {
@@ -995,6 +1011,7 @@ func (x *GetNodeResponse) GetNode() *Node {
 type ApproveNodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Fingerprint   string                 `protobuf:"bytes,160,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // empty, or what the node's must be, as somebody read it out
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1032,6 +1049,13 @@ func (*ApproveNodeRequest) Descriptor() ([]byte, []int) {
 func (x *ApproveNodeRequest) GetNode() string {
 	if x != nil {
 		return x.Node
+	}
+	return ""
+}
+
+func (x *ApproveNodeRequest) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
 	}
 	return ""
 }
@@ -1080,6 +1104,94 @@ func (x *ApproveNodeResponse) GetNode() *Node {
 	return nil
 }
 
+type RejectNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectNodeRequest) Reset() {
+	*x = RejectNodeRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectNodeRequest) ProtoMessage() {}
+
+func (x *RejectNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectNodeRequest.ProtoReflect.Descriptor instead.
+func (*RejectNodeRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RejectNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type RejectNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectNodeResponse) Reset() {
+	*x = RejectNodeResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectNodeResponse) ProtoMessage() {}
+
+func (x *RejectNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectNodeResponse.ProtoReflect.Descriptor instead.
+func (*RejectNodeResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RejectNodeResponse) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 type RemoveNodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1089,7 +1201,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[16]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1101,7 +1213,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[16]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1114,7 +1226,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{16}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RemoveNodeRequest) GetNode() string {
@@ -1133,7 +1245,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1257,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1270,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{17}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RemoveNodeResponse) GetEpoch() uint64 {
@@ -1178,7 +1290,7 @@ type TagNodeRequest struct {
 
 func (x *TagNodeRequest) Reset() {
 	*x = TagNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1302,7 @@ func (x *TagNodeRequest) String() string {
 func (*TagNodeRequest) ProtoMessage() {}
 
 func (x *TagNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1315,7 @@ func (x *TagNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagNodeRequest.ProtoReflect.Descriptor instead.
 func (*TagNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{18}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TagNodeRequest) GetNode() string {
@@ -1229,7 +1341,7 @@ type TagNodeResponse struct {
 
 func (x *TagNodeResponse) Reset() {
 	*x = TagNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1353,7 @@ func (x *TagNodeResponse) String() string {
 func (*TagNodeResponse) ProtoMessage() {}
 
 func (x *TagNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1366,7 @@ func (x *TagNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagNodeResponse.ProtoReflect.Descriptor instead.
 func (*TagNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{19}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TagNodeResponse) GetNode() *Node {
@@ -1277,7 +1389,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1401,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1414,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{20}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Route) GetNode() string {
@@ -1348,7 +1460,7 @@ type ListRoutesRequest struct {
 
 func (x *ListRoutesRequest) Reset() {
 	*x = ListRoutesRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1472,7 @@ func (x *ListRoutesRequest) String() string {
 func (*ListRoutesRequest) ProtoMessage() {}
 
 func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1485,7 @@ func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
 func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{21}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{23}
 }
 
 type ListRoutesResponse struct {
@@ -1385,7 +1497,7 @@ type ListRoutesResponse struct {
 
 func (x *ListRoutesResponse) Reset() {
 	*x = ListRoutesResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1509,7 @@ func (x *ListRoutesResponse) String() string {
 func (*ListRoutesResponse) ProtoMessage() {}
 
 func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1522,7 @@ func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
 func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{22}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListRoutesResponse) GetRoutes() []*Route {
@@ -1431,7 +1543,7 @@ type ApproveRouteRequest struct {
 
 func (x *ApproveRouteRequest) Reset() {
 	*x = ApproveRouteRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1443,7 +1555,7 @@ func (x *ApproveRouteRequest) String() string {
 func (*ApproveRouteRequest) ProtoMessage() {}
 
 func (x *ApproveRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1456,7 +1568,7 @@ func (x *ApproveRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRouteRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRouteRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{23}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ApproveRouteRequest) GetNode() string {
@@ -1489,7 +1601,7 @@ type ApproveRouteResponse struct {
 
 func (x *ApproveRouteResponse) Reset() {
 	*x = ApproveRouteResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1613,7 @@ func (x *ApproveRouteResponse) String() string {
 func (*ApproveRouteResponse) ProtoMessage() {}
 
 func (x *ApproveRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1626,7 @@ func (x *ApproveRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRouteResponse.ProtoReflect.Descriptor instead.
 func (*ApproveRouteResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{24}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ApproveRouteResponse) GetRoute() *Route {
@@ -1543,7 +1655,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1667,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1680,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{25}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *User) GetId() string {
@@ -1649,7 +1761,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1773,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1786,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{26}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{28}
 }
 
 type ListUsersResponse struct {
@@ -1687,7 +1799,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1811,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1824,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{27}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -1738,7 +1850,7 @@ type DisableUserRequest struct {
 
 func (x *DisableUserRequest) Reset() {
 	*x = DisableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1750,7 +1862,7 @@ func (x *DisableUserRequest) String() string {
 func (*DisableUserRequest) ProtoMessage() {}
 
 func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1763,7 +1875,7 @@ func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableUserRequest.ProtoReflect.Descriptor instead.
 func (*DisableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{28}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DisableUserRequest) GetUser() string {
@@ -1783,7 +1895,7 @@ type DisableUserResponse struct {
 
 func (x *DisableUserResponse) Reset() {
 	*x = DisableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1795,7 +1907,7 @@ func (x *DisableUserResponse) String() string {
 func (*DisableUserResponse) ProtoMessage() {}
 
 func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1808,7 +1920,7 @@ func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableUserResponse.ProtoReflect.Descriptor instead.
 func (*DisableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{29}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DisableUserResponse) GetUser() *User {
@@ -1834,7 +1946,7 @@ type EnableUserRequest struct {
 
 func (x *EnableUserRequest) Reset() {
 	*x = EnableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +1958,7 @@ func (x *EnableUserRequest) String() string {
 func (*EnableUserRequest) ProtoMessage() {}
 
 func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +1971,7 @@ func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserRequest.ProtoReflect.Descriptor instead.
 func (*EnableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EnableUserRequest) GetUser() string {
@@ -1878,7 +1990,7 @@ type EnableUserResponse struct {
 
 func (x *EnableUserResponse) Reset() {
 	*x = EnableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1890,7 +2002,7 @@ func (x *EnableUserResponse) String() string {
 func (*EnableUserResponse) ProtoMessage() {}
 
 func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1903,7 +2015,7 @@ func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserResponse.ProtoReflect.Descriptor instead.
 func (*EnableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EnableUserResponse) GetUser() *User {
@@ -1922,7 +2034,7 @@ type ForgetUserRequest struct {
 
 func (x *ForgetUserRequest) Reset() {
 	*x = ForgetUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1934,7 +2046,7 @@ func (x *ForgetUserRequest) String() string {
 func (*ForgetUserRequest) ProtoMessage() {}
 
 func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1947,7 +2059,7 @@ func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserRequest.ProtoReflect.Descriptor instead.
 func (*ForgetUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ForgetUserRequest) GetUser() string {
@@ -1967,7 +2079,7 @@ type ForgetUserResponse struct {
 
 func (x *ForgetUserResponse) Reset() {
 	*x = ForgetUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2091,7 @@ func (x *ForgetUserResponse) String() string {
 func (*ForgetUserResponse) ProtoMessage() {}
 
 func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +2104,7 @@ func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserResponse.ProtoReflect.Descriptor instead.
 func (*ForgetUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ForgetUserResponse) GetUser() *User {
@@ -2028,7 +2140,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2152,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2165,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Session) GetId() string {
@@ -2136,7 +2248,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2148,7 +2260,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2161,7 +2273,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListSessionsRequest) GetUser() string {
@@ -2187,7 +2299,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2311,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2324,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -2231,7 +2343,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2355,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2368,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EndSessionRequest) GetId() string {
@@ -2274,7 +2386,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2286,7 +2398,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2299,7 +2411,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
 }
 
 type RequireSignInRequest struct {
@@ -2311,7 +2423,7 @@ type RequireSignInRequest struct {
 
 func (x *RequireSignInRequest) Reset() {
 	*x = RequireSignInRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2323,7 +2435,7 @@ func (x *RequireSignInRequest) String() string {
 func (*RequireSignInRequest) ProtoMessage() {}
 
 func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2336,7 +2448,7 @@ func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInRequest.ProtoReflect.Descriptor instead.
 func (*RequireSignInRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RequireSignInRequest) GetRequired() bool {
@@ -2355,7 +2467,7 @@ type RequireSignInResponse struct {
 
 func (x *RequireSignInResponse) Reset() {
 	*x = RequireSignInResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2479,7 @@ func (x *RequireSignInResponse) String() string {
 func (*RequireSignInResponse) ProtoMessage() {}
 
 func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2492,7 @@ func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInResponse.ProtoReflect.Descriptor instead.
 func (*RequireSignInResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RequireSignInResponse) GetChanged() bool {
@@ -2405,7 +2517,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2417,7 +2529,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2430,7 +2542,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Problem) GetFile() string {
@@ -2491,7 +2603,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2615,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2628,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetPolicyRequest) GetRevision() uint64 {
@@ -2539,7 +2651,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2551,7 +2663,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2564,7 +2676,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *GetPolicyResponse) GetText() string {
@@ -2615,7 +2727,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2627,7 +2739,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2640,7 +2752,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SetPolicyRequest) GetText() string {
@@ -2691,7 +2803,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +2815,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +2828,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SetPolicyResponse) GetRevision() uint64 {
@@ -2763,7 +2875,7 @@ type ConfirmPolicyRequest struct {
 
 func (x *ConfirmPolicyRequest) Reset() {
 	*x = ConfirmPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2775,7 +2887,7 @@ func (x *ConfirmPolicyRequest) String() string {
 func (*ConfirmPolicyRequest) ProtoMessage() {}
 
 func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2788,7 +2900,7 @@ func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ConfirmPolicyRequest) GetRevision() uint64 {
@@ -2807,7 +2919,7 @@ type ConfirmPolicyResponse struct {
 
 func (x *ConfirmPolicyResponse) Reset() {
 	*x = ConfirmPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2819,7 +2931,7 @@ func (x *ConfirmPolicyResponse) String() string {
 func (*ConfirmPolicyResponse) ProtoMessage() {}
 
 func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2832,7 +2944,7 @@ func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ConfirmPolicyResponse) GetRevision() uint64 {
@@ -2850,7 +2962,7 @@ type RollBackPolicyRequest struct {
 
 func (x *RollBackPolicyRequest) Reset() {
 	*x = RollBackPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2862,7 +2974,7 @@ func (x *RollBackPolicyRequest) String() string {
 func (*RollBackPolicyRequest) ProtoMessage() {}
 
 func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2875,7 +2987,7 @@ func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyRequest.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
 }
 
 type RollBackPolicyResponse struct {
@@ -2887,7 +2999,7 @@ type RollBackPolicyResponse struct {
 
 func (x *RollBackPolicyResponse) Reset() {
 	*x = RollBackPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +3011,7 @@ func (x *RollBackPolicyResponse) String() string {
 func (*RollBackPolicyResponse) ProtoMessage() {}
 
 func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +3024,7 @@ func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyResponse.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RollBackPolicyResponse) GetRevision() uint64 {
@@ -2932,7 +3044,7 @@ type CheckPolicyRequest struct {
 
 func (x *CheckPolicyRequest) Reset() {
 	*x = CheckPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2944,7 +3056,7 @@ func (x *CheckPolicyRequest) String() string {
 func (*CheckPolicyRequest) ProtoMessage() {}
 
 func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2957,7 +3069,7 @@ func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyRequest.ProtoReflect.Descriptor instead.
 func (*CheckPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *CheckPolicyRequest) GetText() string {
@@ -2984,7 +3096,7 @@ type CheckPolicyResponse struct {
 
 func (x *CheckPolicyResponse) Reset() {
 	*x = CheckPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2996,7 +3108,7 @@ func (x *CheckPolicyResponse) String() string {
 func (*CheckPolicyResponse) ProtoMessage() {}
 
 func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3009,7 +3121,7 @@ func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyResponse.ProtoReflect.Descriptor instead.
 func (*CheckPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CheckPolicyResponse) GetProblems() []*Problem {
@@ -3036,7 +3148,7 @@ type TestPolicyRequest struct {
 
 func (x *TestPolicyRequest) Reset() {
 	*x = TestPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3048,7 +3160,7 @@ func (x *TestPolicyRequest) String() string {
 func (*TestPolicyRequest) ProtoMessage() {}
 
 func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3061,7 +3173,7 @@ func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyRequest.ProtoReflect.Descriptor instead.
 func (*TestPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *TestPolicyRequest) GetText() string {
@@ -3094,7 +3206,7 @@ type TestResult struct {
 
 func (x *TestResult) Reset() {
 	*x = TestResult{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3106,7 +3218,7 @@ func (x *TestResult) String() string {
 func (*TestResult) ProtoMessage() {}
 
 func (x *TestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3119,7 +3231,7 @@ func (x *TestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResult.ProtoReflect.Descriptor instead.
 func (*TestResult) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *TestResult) GetName() string {
@@ -3188,7 +3300,7 @@ type TestPolicyResponse struct {
 
 func (x *TestPolicyResponse) Reset() {
 	*x = TestPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3200,7 +3312,7 @@ func (x *TestPolicyResponse) String() string {
 func (*TestPolicyResponse) ProtoMessage() {}
 
 func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3213,7 +3325,7 @@ func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyResponse.ProtoReflect.Descriptor instead.
 func (*TestPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *TestPolicyResponse) GetResults() []*TestResult {
@@ -3245,7 +3357,7 @@ type ExplainPolicyRequest struct {
 
 func (x *ExplainPolicyRequest) Reset() {
 	*x = ExplainPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3257,7 +3369,7 @@ func (x *ExplainPolicyRequest) String() string {
 func (*ExplainPolicyRequest) ProtoMessage() {}
 
 func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3270,7 +3382,7 @@ func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ExplainPolicyRequest) GetSrc() string {
@@ -3341,7 +3453,7 @@ type ExplainPolicyResponse struct {
 
 func (x *ExplainPolicyResponse) Reset() {
 	*x = ExplainPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3353,7 +3465,7 @@ func (x *ExplainPolicyResponse) String() string {
 func (*ExplainPolicyResponse) ProtoMessage() {}
 
 func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3366,7 +3478,7 @@ func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ExplainPolicyResponse) GetAllow() bool {
@@ -3460,7 +3572,7 @@ type ConsideredRule struct {
 
 func (x *ConsideredRule) Reset() {
 	*x = ConsideredRule{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3472,7 +3584,7 @@ func (x *ConsideredRule) String() string {
 func (*ConsideredRule) ProtoMessage() {}
 
 func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3485,7 +3597,7 @@ func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsideredRule.ProtoReflect.Descriptor instead.
 func (*ConsideredRule) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ConsideredRule) GetRule() string {
@@ -3537,7 +3649,7 @@ type ReachPolicyRequest struct {
 
 func (x *ReachPolicyRequest) Reset() {
 	*x = ReachPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3661,7 @@ func (x *ReachPolicyRequest) String() string {
 func (*ReachPolicyRequest) ProtoMessage() {}
 
 func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3674,7 @@ func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ReachPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ReachPolicyRequest) GetFrom() string {
@@ -3607,7 +3719,7 @@ type ReachEntry struct {
 
 func (x *ReachEntry) Reset() {
 	*x = ReachEntry{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3619,7 +3731,7 @@ func (x *ReachEntry) String() string {
 func (*ReachEntry) ProtoMessage() {}
 
 func (x *ReachEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3632,7 +3744,7 @@ func (x *ReachEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachEntry.ProtoReflect.Descriptor instead.
 func (*ReachEntry) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ReachEntry) GetSrc() string {
@@ -3688,7 +3800,7 @@ type ReachPolicyResponse struct {
 
 func (x *ReachPolicyResponse) Reset() {
 	*x = ReachPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3700,7 +3812,7 @@ func (x *ReachPolicyResponse) String() string {
 func (*ReachPolicyResponse) ProtoMessage() {}
 
 func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3713,7 +3825,7 @@ func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ReachPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ReachPolicyResponse) GetNodes() []string {
@@ -3749,7 +3861,7 @@ type PolicyVersion struct {
 
 func (x *PolicyVersion) Reset() {
 	*x = PolicyVersion{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3761,7 +3873,7 @@ func (x *PolicyVersion) String() string {
 func (*PolicyVersion) ProtoMessage() {}
 
 func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3774,7 +3886,7 @@ func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyVersion.ProtoReflect.Descriptor instead.
 func (*PolicyVersion) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *PolicyVersion) GetText() string {
@@ -3808,7 +3920,7 @@ type DiffPolicyRequest struct {
 
 func (x *DiffPolicyRequest) Reset() {
 	*x = DiffPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3820,7 +3932,7 @@ func (x *DiffPolicyRequest) String() string {
 func (*DiffPolicyRequest) ProtoMessage() {}
 
 func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3833,7 +3945,7 @@ func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyRequest.ProtoReflect.Descriptor instead.
 func (*DiffPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *DiffPolicyRequest) GetBefore() *PolicyVersion {
@@ -3863,7 +3975,7 @@ type ReachSet struct {
 
 func (x *ReachSet) Reset() {
 	*x = ReachSet{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3875,7 +3987,7 @@ func (x *ReachSet) String() string {
 func (*ReachSet) ProtoMessage() {}
 
 func (x *ReachSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3888,7 +4000,7 @@ func (x *ReachSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachSet.ProtoReflect.Descriptor instead.
 func (*ReachSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ReachSet) GetText() string {
@@ -3940,7 +4052,7 @@ type ReachChange struct {
 
 func (x *ReachChange) Reset() {
 	*x = ReachChange{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3952,7 +4064,7 @@ func (x *ReachChange) String() string {
 func (*ReachChange) ProtoMessage() {}
 
 func (x *ReachChange) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3965,7 +4077,7 @@ func (x *ReachChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachChange.ProtoReflect.Descriptor instead.
 func (*ReachChange) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ReachChange) GetWho() *ReachSet {
@@ -4023,7 +4135,7 @@ type DiffPolicyResponse struct {
 
 func (x *DiffPolicyResponse) Reset() {
 	*x = DiffPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4035,7 +4147,7 @@ func (x *DiffPolicyResponse) String() string {
 func (*DiffPolicyResponse) ProtoMessage() {}
 
 func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4048,7 +4160,7 @@ func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyResponse.ProtoReflect.Descriptor instead.
 func (*DiffPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *DiffPolicyResponse) GetGained() []*ReachChange {
@@ -4095,7 +4207,7 @@ type LogPolicyRequest struct {
 
 func (x *LogPolicyRequest) Reset() {
 	*x = LogPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4107,7 +4219,7 @@ func (x *LogPolicyRequest) String() string {
 func (*LogPolicyRequest) ProtoMessage() {}
 
 func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4120,7 +4232,7 @@ func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyRequest.ProtoReflect.Descriptor instead.
 func (*LogPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *LogPolicyRequest) GetLimit() uint32 {
@@ -4151,7 +4263,7 @@ type PolicyEdit struct {
 
 func (x *PolicyEdit) Reset() {
 	*x = PolicyEdit{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4163,7 +4275,7 @@ func (x *PolicyEdit) String() string {
 func (*PolicyEdit) ProtoMessage() {}
 
 func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4176,7 +4288,7 @@ func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyEdit.ProtoReflect.Descriptor instead.
 func (*PolicyEdit) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *PolicyEdit) GetRevision() uint64 {
@@ -4279,7 +4391,7 @@ type LogPolicyResponse struct {
 
 func (x *LogPolicyResponse) Reset() {
 	*x = LogPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4291,7 +4403,7 @@ func (x *LogPolicyResponse) String() string {
 func (*LogPolicyResponse) ProtoMessage() {}
 
 func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4304,7 +4416,7 @@ func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyResponse.ProtoReflect.Descriptor instead.
 func (*LogPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *LogPolicyResponse) GetEdits() []*PolicyEdit {
@@ -4331,7 +4443,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4343,7 +4455,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4356,7 +4468,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *AuditRecord) GetSequence() uint64 {
@@ -4432,7 +4544,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4444,7 +4556,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4457,7 +4569,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ListAuditRequest) GetAfter() uint64 {
@@ -4483,7 +4595,7 @@ type ListAuditResponse struct {
 
 func (x *ListAuditResponse) Reset() {
 	*x = ListAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4495,7 +4607,7 @@ func (x *ListAuditResponse) String() string {
 func (*ListAuditResponse) ProtoMessage() {}
 
 func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4508,7 +4620,7 @@ func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListAuditResponse) GetRecords() []*AuditRecord {
@@ -4526,7 +4638,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4538,7 +4650,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4551,7 +4663,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
 }
 
 type VerifyAuditResponse struct {
@@ -4567,7 +4679,7 @@ type VerifyAuditResponse struct {
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4579,7 +4691,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4592,7 +4704,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *VerifyAuditResponse) GetOk() bool {
@@ -4639,7 +4751,7 @@ type ExportAuditRequest struct {
 
 func (x *ExportAuditRequest) Reset() {
 	*x = ExportAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4651,7 +4763,7 @@ func (x *ExportAuditRequest) String() string {
 func (*ExportAuditRequest) ProtoMessage() {}
 
 func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4664,7 +4776,7 @@ func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
 func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ExportAuditRequest) GetAfter() uint64 {
@@ -4682,7 +4794,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4694,7 +4806,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4707,7 +4819,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{77}
 }
 
 type BackupChunk struct {
@@ -4719,7 +4831,7 @@ type BackupChunk struct {
 
 func (x *BackupChunk) Reset() {
 	*x = BackupChunk{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4731,7 +4843,7 @@ func (x *BackupChunk) String() string {
 func (*BackupChunk) ProtoMessage() {}
 
 func (x *BackupChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4744,7 +4856,7 @@ func (x *BackupChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupChunk.ProtoReflect.Descriptor instead.
 func (*BackupChunk) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *BackupChunk) GetData() []byte {
@@ -4802,7 +4914,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x06tokens\x18\x01 \x03(\v2\x16.cordon.admin.v1.TokenR\x06tokens\"$\n" +
 	"\x12RevokeTokenRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x15\n" +
-	"\x13RevokeTokenResponse\"\xbc\x03\n" +
+	"\x13RevokeTokenResponse\"\xe8\x03\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -4823,18 +4935,25 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"advertised\x18\x0f \x03(\tR\n" +
 	"advertised\x12\x16\n" +
 	"\x06routes\x18\x10 \x03(\tR\x06routes\x12\x18\n" +
-	"\acreated\x18\x11 \x01(\x03R\acreated\"\x12\n" +
+	"\acreated\x18\x11 \x01(\x03R\acreated\x12\x13\n" +
+	"\x04from\x18\xa0\x01 \x01(\tR\x04from\x12\x15\n" +
+	"\x05token\x18\xa1\x01 \x01(\tR\x05token\"\x12\n" +
 	"\x10ListNodesRequest\"@\n" +
 	"\x11ListNodesResponse\x12+\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x15.cordon.admin.v1.NodeR\x05nodes\"$\n" +
 	"\x0eGetNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"<\n" +
 	"\x0fGetNodeResponse\x12)\n" +
-	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"(\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"K\n" +
 	"\x12ApproveNodeRequest\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\tR\x04node\"@\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12!\n" +
+	"\vfingerprint\x18\xa0\x01 \x01(\tR\vfingerprint\"@\n" +
 	"\x13ApproveNodeResponse\x12)\n" +
 	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"'\n" +
+	"\x11RejectNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"*\n" +
+	"\x12RejectNodeResponse\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"'\n" +
 	"\x11RemoveNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"*\n" +
 	"\x12RemoveNodeResponse\x12\x14\n" +
@@ -5095,7 +5214,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tTokenKind\x12\x1a\n" +
 	"\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOKEN_KIND_ENROL\x10\x01\x12\x14\n" +
-	"\x10TOKEN_KIND_ADMIN\x10\x022\xf6\x15\n" +
+	"\x10TOKEN_KIND_ADMIN\x10\x022\xcd\x16\n" +
 	"\fAdminService\x12I\n" +
 	"\x06Status\x12\x1e.cordon.admin.v1.StatusRequest\x1a\x1f.cordon.admin.v1.StatusResponse\x12X\n" +
 	"\vCreateToken\x12#.cordon.admin.v1.CreateTokenRequest\x1a$.cordon.admin.v1.CreateTokenResponse\x12U\n" +
@@ -5105,6 +5224,8 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tListNodes\x12!.cordon.admin.v1.ListNodesRequest\x1a\".cordon.admin.v1.ListNodesResponse\x12L\n" +
 	"\aGetNode\x12\x1f.cordon.admin.v1.GetNodeRequest\x1a .cordon.admin.v1.GetNodeResponse\x12X\n" +
 	"\vApproveNode\x12#.cordon.admin.v1.ApproveNodeRequest\x1a$.cordon.admin.v1.ApproveNodeResponse\x12U\n" +
+	"\n" +
+	"RejectNode\x12\".cordon.admin.v1.RejectNodeRequest\x1a#.cordon.admin.v1.RejectNodeResponse\x12U\n" +
 	"\n" +
 	"RemoveNode\x12\".cordon.admin.v1.RemoveNodeRequest\x1a#.cordon.admin.v1.RemoveNodeResponse\x12L\n" +
 	"\aTagNode\x12\x1f.cordon.admin.v1.TagNodeRequest\x1a .cordon.admin.v1.TagNodeResponse\x12U\n" +
@@ -5151,7 +5272,7 @@ func file_coordinator_admin_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_admin_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 77)
+var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_coordinator_admin_admin_proto_goTypes = []any{
 	(TokenKind)(0),                 // 0: cordon.admin.v1.TokenKind
 	(*StatusRequest)(nil),          // 1: cordon.admin.v1.StatusRequest
@@ -5170,67 +5291,69 @@ var file_coordinator_admin_admin_proto_goTypes = []any{
 	(*GetNodeResponse)(nil),        // 14: cordon.admin.v1.GetNodeResponse
 	(*ApproveNodeRequest)(nil),     // 15: cordon.admin.v1.ApproveNodeRequest
 	(*ApproveNodeResponse)(nil),    // 16: cordon.admin.v1.ApproveNodeResponse
-	(*RemoveNodeRequest)(nil),      // 17: cordon.admin.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),     // 18: cordon.admin.v1.RemoveNodeResponse
-	(*TagNodeRequest)(nil),         // 19: cordon.admin.v1.TagNodeRequest
-	(*TagNodeResponse)(nil),        // 20: cordon.admin.v1.TagNodeResponse
-	(*Route)(nil),                  // 21: cordon.admin.v1.Route
-	(*ListRoutesRequest)(nil),      // 22: cordon.admin.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),     // 23: cordon.admin.v1.ListRoutesResponse
-	(*ApproveRouteRequest)(nil),    // 24: cordon.admin.v1.ApproveRouteRequest
-	(*ApproveRouteResponse)(nil),   // 25: cordon.admin.v1.ApproveRouteResponse
-	(*User)(nil),                   // 26: cordon.admin.v1.User
-	(*ListUsersRequest)(nil),       // 27: cordon.admin.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),      // 28: cordon.admin.v1.ListUsersResponse
-	(*DisableUserRequest)(nil),     // 29: cordon.admin.v1.DisableUserRequest
-	(*DisableUserResponse)(nil),    // 30: cordon.admin.v1.DisableUserResponse
-	(*EnableUserRequest)(nil),      // 31: cordon.admin.v1.EnableUserRequest
-	(*EnableUserResponse)(nil),     // 32: cordon.admin.v1.EnableUserResponse
-	(*ForgetUserRequest)(nil),      // 33: cordon.admin.v1.ForgetUserRequest
-	(*ForgetUserResponse)(nil),     // 34: cordon.admin.v1.ForgetUserResponse
-	(*Session)(nil),                // 35: cordon.admin.v1.Session
-	(*ListSessionsRequest)(nil),    // 36: cordon.admin.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),   // 37: cordon.admin.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),      // 38: cordon.admin.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),     // 39: cordon.admin.v1.EndSessionResponse
-	(*RequireSignInRequest)(nil),   // 40: cordon.admin.v1.RequireSignInRequest
-	(*RequireSignInResponse)(nil),  // 41: cordon.admin.v1.RequireSignInResponse
-	(*Problem)(nil),                // 42: cordon.admin.v1.Problem
-	(*GetPolicyRequest)(nil),       // 43: cordon.admin.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),      // 44: cordon.admin.v1.GetPolicyResponse
-	(*SetPolicyRequest)(nil),       // 45: cordon.admin.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),      // 46: cordon.admin.v1.SetPolicyResponse
-	(*ConfirmPolicyRequest)(nil),   // 47: cordon.admin.v1.ConfirmPolicyRequest
-	(*ConfirmPolicyResponse)(nil),  // 48: cordon.admin.v1.ConfirmPolicyResponse
-	(*RollBackPolicyRequest)(nil),  // 49: cordon.admin.v1.RollBackPolicyRequest
-	(*RollBackPolicyResponse)(nil), // 50: cordon.admin.v1.RollBackPolicyResponse
-	(*CheckPolicyRequest)(nil),     // 51: cordon.admin.v1.CheckPolicyRequest
-	(*CheckPolicyResponse)(nil),    // 52: cordon.admin.v1.CheckPolicyResponse
-	(*TestPolicyRequest)(nil),      // 53: cordon.admin.v1.TestPolicyRequest
-	(*TestResult)(nil),             // 54: cordon.admin.v1.TestResult
-	(*TestPolicyResponse)(nil),     // 55: cordon.admin.v1.TestPolicyResponse
-	(*ExplainPolicyRequest)(nil),   // 56: cordon.admin.v1.ExplainPolicyRequest
-	(*ExplainPolicyResponse)(nil),  // 57: cordon.admin.v1.ExplainPolicyResponse
-	(*ConsideredRule)(nil),         // 58: cordon.admin.v1.ConsideredRule
-	(*ReachPolicyRequest)(nil),     // 59: cordon.admin.v1.ReachPolicyRequest
-	(*ReachEntry)(nil),             // 60: cordon.admin.v1.ReachEntry
-	(*ReachPolicyResponse)(nil),    // 61: cordon.admin.v1.ReachPolicyResponse
-	(*PolicyVersion)(nil),          // 62: cordon.admin.v1.PolicyVersion
-	(*DiffPolicyRequest)(nil),      // 63: cordon.admin.v1.DiffPolicyRequest
-	(*ReachSet)(nil),               // 64: cordon.admin.v1.ReachSet
-	(*ReachChange)(nil),            // 65: cordon.admin.v1.ReachChange
-	(*DiffPolicyResponse)(nil),     // 66: cordon.admin.v1.DiffPolicyResponse
-	(*LogPolicyRequest)(nil),       // 67: cordon.admin.v1.LogPolicyRequest
-	(*PolicyEdit)(nil),             // 68: cordon.admin.v1.PolicyEdit
-	(*LogPolicyResponse)(nil),      // 69: cordon.admin.v1.LogPolicyResponse
-	(*AuditRecord)(nil),            // 70: cordon.admin.v1.AuditRecord
-	(*ListAuditRequest)(nil),       // 71: cordon.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),      // 72: cordon.admin.v1.ListAuditResponse
-	(*VerifyAuditRequest)(nil),     // 73: cordon.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),    // 74: cordon.admin.v1.VerifyAuditResponse
-	(*ExportAuditRequest)(nil),     // 75: cordon.admin.v1.ExportAuditRequest
-	(*BackupRequest)(nil),          // 76: cordon.admin.v1.BackupRequest
-	(*BackupChunk)(nil),            // 77: cordon.admin.v1.BackupChunk
+	(*RejectNodeRequest)(nil),      // 17: cordon.admin.v1.RejectNodeRequest
+	(*RejectNodeResponse)(nil),     // 18: cordon.admin.v1.RejectNodeResponse
+	(*RemoveNodeRequest)(nil),      // 19: cordon.admin.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),     // 20: cordon.admin.v1.RemoveNodeResponse
+	(*TagNodeRequest)(nil),         // 21: cordon.admin.v1.TagNodeRequest
+	(*TagNodeResponse)(nil),        // 22: cordon.admin.v1.TagNodeResponse
+	(*Route)(nil),                  // 23: cordon.admin.v1.Route
+	(*ListRoutesRequest)(nil),      // 24: cordon.admin.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),     // 25: cordon.admin.v1.ListRoutesResponse
+	(*ApproveRouteRequest)(nil),    // 26: cordon.admin.v1.ApproveRouteRequest
+	(*ApproveRouteResponse)(nil),   // 27: cordon.admin.v1.ApproveRouteResponse
+	(*User)(nil),                   // 28: cordon.admin.v1.User
+	(*ListUsersRequest)(nil),       // 29: cordon.admin.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),      // 30: cordon.admin.v1.ListUsersResponse
+	(*DisableUserRequest)(nil),     // 31: cordon.admin.v1.DisableUserRequest
+	(*DisableUserResponse)(nil),    // 32: cordon.admin.v1.DisableUserResponse
+	(*EnableUserRequest)(nil),      // 33: cordon.admin.v1.EnableUserRequest
+	(*EnableUserResponse)(nil),     // 34: cordon.admin.v1.EnableUserResponse
+	(*ForgetUserRequest)(nil),      // 35: cordon.admin.v1.ForgetUserRequest
+	(*ForgetUserResponse)(nil),     // 36: cordon.admin.v1.ForgetUserResponse
+	(*Session)(nil),                // 37: cordon.admin.v1.Session
+	(*ListSessionsRequest)(nil),    // 38: cordon.admin.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),   // 39: cordon.admin.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),      // 40: cordon.admin.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),     // 41: cordon.admin.v1.EndSessionResponse
+	(*RequireSignInRequest)(nil),   // 42: cordon.admin.v1.RequireSignInRequest
+	(*RequireSignInResponse)(nil),  // 43: cordon.admin.v1.RequireSignInResponse
+	(*Problem)(nil),                // 44: cordon.admin.v1.Problem
+	(*GetPolicyRequest)(nil),       // 45: cordon.admin.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),      // 46: cordon.admin.v1.GetPolicyResponse
+	(*SetPolicyRequest)(nil),       // 47: cordon.admin.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),      // 48: cordon.admin.v1.SetPolicyResponse
+	(*ConfirmPolicyRequest)(nil),   // 49: cordon.admin.v1.ConfirmPolicyRequest
+	(*ConfirmPolicyResponse)(nil),  // 50: cordon.admin.v1.ConfirmPolicyResponse
+	(*RollBackPolicyRequest)(nil),  // 51: cordon.admin.v1.RollBackPolicyRequest
+	(*RollBackPolicyResponse)(nil), // 52: cordon.admin.v1.RollBackPolicyResponse
+	(*CheckPolicyRequest)(nil),     // 53: cordon.admin.v1.CheckPolicyRequest
+	(*CheckPolicyResponse)(nil),    // 54: cordon.admin.v1.CheckPolicyResponse
+	(*TestPolicyRequest)(nil),      // 55: cordon.admin.v1.TestPolicyRequest
+	(*TestResult)(nil),             // 56: cordon.admin.v1.TestResult
+	(*TestPolicyResponse)(nil),     // 57: cordon.admin.v1.TestPolicyResponse
+	(*ExplainPolicyRequest)(nil),   // 58: cordon.admin.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),  // 59: cordon.admin.v1.ExplainPolicyResponse
+	(*ConsideredRule)(nil),         // 60: cordon.admin.v1.ConsideredRule
+	(*ReachPolicyRequest)(nil),     // 61: cordon.admin.v1.ReachPolicyRequest
+	(*ReachEntry)(nil),             // 62: cordon.admin.v1.ReachEntry
+	(*ReachPolicyResponse)(nil),    // 63: cordon.admin.v1.ReachPolicyResponse
+	(*PolicyVersion)(nil),          // 64: cordon.admin.v1.PolicyVersion
+	(*DiffPolicyRequest)(nil),      // 65: cordon.admin.v1.DiffPolicyRequest
+	(*ReachSet)(nil),               // 66: cordon.admin.v1.ReachSet
+	(*ReachChange)(nil),            // 67: cordon.admin.v1.ReachChange
+	(*DiffPolicyResponse)(nil),     // 68: cordon.admin.v1.DiffPolicyResponse
+	(*LogPolicyRequest)(nil),       // 69: cordon.admin.v1.LogPolicyRequest
+	(*PolicyEdit)(nil),             // 70: cordon.admin.v1.PolicyEdit
+	(*LogPolicyResponse)(nil),      // 71: cordon.admin.v1.LogPolicyResponse
+	(*AuditRecord)(nil),            // 72: cordon.admin.v1.AuditRecord
+	(*ListAuditRequest)(nil),       // 73: cordon.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),      // 74: cordon.admin.v1.ListAuditResponse
+	(*VerifyAuditRequest)(nil),     // 75: cordon.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),    // 76: cordon.admin.v1.VerifyAuditResponse
+	(*ExportAuditRequest)(nil),     // 77: cordon.admin.v1.ExportAuditRequest
+	(*BackupRequest)(nil),          // 78: cordon.admin.v1.BackupRequest
+	(*BackupChunk)(nil),            // 79: cordon.admin.v1.BackupChunk
 }
 var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	0,  // 0: cordon.admin.v1.Token.kind:type_name -> cordon.admin.v1.TokenKind
@@ -5241,28 +5364,28 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	10, // 5: cordon.admin.v1.GetNodeResponse.node:type_name -> cordon.admin.v1.Node
 	10, // 6: cordon.admin.v1.ApproveNodeResponse.node:type_name -> cordon.admin.v1.Node
 	10, // 7: cordon.admin.v1.TagNodeResponse.node:type_name -> cordon.admin.v1.Node
-	21, // 8: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
-	21, // 9: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
-	26, // 10: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
-	26, // 11: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
-	26, // 12: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
-	26, // 13: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
-	35, // 14: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
-	42, // 15: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	66, // 16: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
-	42, // 17: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	54, // 18: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
-	58, // 19: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
-	60, // 20: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
-	62, // 21: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
-	62, // 22: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
-	64, // 23: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
-	64, // 24: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
-	65, // 25: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
-	65, // 26: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
-	42, // 27: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	68, // 28: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
-	70, // 29: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	23, // 8: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
+	23, // 9: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
+	28, // 10: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
+	28, // 11: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
+	28, // 12: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
+	28, // 13: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
+	37, // 14: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
+	44, // 15: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	68, // 16: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
+	44, // 17: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	56, // 18: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
+	60, // 19: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
+	62, // 20: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
+	64, // 21: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
+	64, // 22: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
+	66, // 23: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
+	66, // 24: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
+	67, // 25: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
+	67, // 26: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
+	44, // 27: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	70, // 28: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	72, // 29: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
 	1,  // 30: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
 	4,  // 31: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
 	6,  // 32: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
@@ -5270,65 +5393,67 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	11, // 34: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
 	13, // 35: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
 	15, // 36: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	17, // 37: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	19, // 38: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	22, // 39: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	24, // 40: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	27, // 41: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
-	29, // 42: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
-	31, // 43: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
-	33, // 44: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
-	36, // 45: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
-	38, // 46: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
-	40, // 47: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
-	43, // 48: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	45, // 49: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	47, // 50: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
-	49, // 51: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
-	51, // 52: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	53, // 53: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	56, // 54: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	59, // 55: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	63, // 56: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
-	67, // 57: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
-	71, // 58: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	73, // 59: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	75, // 60: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	76, // 61: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,  // 62: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	5,  // 63: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	7,  // 64: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	9,  // 65: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	12, // 66: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	14, // 67: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	16, // 68: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	18, // 69: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	20, // 70: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	23, // 71: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	25, // 72: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	28, // 73: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
-	30, // 74: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
-	32, // 75: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
-	34, // 76: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
-	37, // 77: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
-	39, // 78: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
-	41, // 79: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
-	44, // 80: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	46, // 81: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	48, // 82: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
-	50, // 83: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
-	52, // 84: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	55, // 85: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	57, // 86: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	61, // 87: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	66, // 88: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
-	69, // 89: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
-	72, // 90: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	74, // 91: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	70, // 92: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	77, // 93: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	62, // [62:94] is the sub-list for method output_type
-	30, // [30:62] is the sub-list for method input_type
+	17, // 37: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
+	19, // 38: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	21, // 39: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	24, // 40: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	26, // 41: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	29, // 42: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
+	31, // 43: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
+	33, // 44: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
+	35, // 45: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
+	38, // 46: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
+	40, // 47: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
+	42, // 48: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
+	45, // 49: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	47, // 50: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	49, // 51: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	51, // 52: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	53, // 53: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	55, // 54: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	58, // 55: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	61, // 56: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	65, // 57: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	69, // 58: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	73, // 59: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	75, // 60: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	77, // 61: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	78, // 62: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,  // 63: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	5,  // 64: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	7,  // 65: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	9,  // 66: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	12, // 67: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	14, // 68: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	16, // 69: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	18, // 70: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
+	20, // 71: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	22, // 72: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	25, // 73: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	27, // 74: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	30, // 75: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
+	32, // 76: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
+	34, // 77: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
+	36, // 78: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
+	39, // 79: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
+	41, // 80: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
+	43, // 81: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
+	46, // 82: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	48, // 83: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	50, // 84: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	52, // 85: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	54, // 86: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	57, // 87: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	59, // 88: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	63, // 89: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	68, // 90: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	71, // 91: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	74, // 92: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	76, // 93: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	72, // 94: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	79, // 95: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	63, // [63:96] is the sub-list for method output_type
+	30, // [30:63] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
 	30, // [30:30] is the sub-list for extension extendee
 	0,  // [0:30] is the sub-list for field type_name
@@ -5345,7 +5470,7 @@ func file_coordinator_admin_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_admin_admin_proto_rawDesc), len(file_coordinator_admin_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   77,
+			NumMessages:   79,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -65,19 +65,6 @@ func (a *API) GetNode(ctx context.Context, req *connect.Request[admin.GetNodeReq
 	return connect.NewResponse(&admin.GetNodeResponse{Node: m}), nil
 }
 
-// ApproveNode lets a waiting node have peers.
-func (a *API) ApproveNode(ctx context.Context, req *connect.Request[admin.ApproveNodeRequest]) (*connect.Response[admin.ApproveNodeResponse], error) {
-	result, err := a.do(ctx, registry.ApproveNode{Node: req.Msg.Node})
-	if err != nil {
-		return nil, err
-	}
-	m, err := a.describe(ctx, result.Node)
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&admin.ApproveNodeResponse{Node: m}), nil
-}
-
 // RemoveNode takes a node away for good.
 func (a *API) RemoveNode(ctx context.Context, req *connect.Request[admin.RemoveNodeRequest]) (*connect.Response[admin.RemoveNodeResponse], error) {
 	if _, err := a.do(ctx, registry.RemoveNode{Node: req.Msg.Node}); err != nil {
@@ -136,7 +123,10 @@ func nodeMessage(n *registry.Node, p distribute.Presence) *admin.Node {
 	out := &admin.Node{
 		Id: n.ID, Name: n.Name, NodeKey: n.Key.String(), User: n.Owner(), Tags: n.Tags, Approved: n.Approved,
 		Connected: p.Connected, LastSeen: seconds(p.LastSeen), Acknowledged: p.Acknowledged.Revision,
-		Version: n.Version, Os: n.OS, Warnings: p.Warnings, Created: seconds(n.Created),
+		Version: n.Version, Os: n.OS, Warnings: p.Warnings, Created: seconds(n.Created), Token: n.Token,
+	}
+	if n.From.IsValid() {
+		out.From = n.From.String()
 	}
 	for _, addr := range n.Addresses {
 		out.Addresses = append(out.Addresses, addr.String())

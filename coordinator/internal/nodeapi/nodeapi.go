@@ -71,7 +71,7 @@ func (s *service) Enrol(ctx context.Context, req *connect.Request[wire.EnrolRequ
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
 	result, err := s.Registry.Do(ctx, registry.NodeActor(wire.NodeID(who.key)), registry.Enrol{
-		Secret: registry.HashSecret(m.Secret), Key: who.key, Name: m.Name, Statement: m.Statement, OS: m.Os, Version: m.Version,
+		Secret: registry.HashSecret(m.Secret), Key: who.key, Name: m.Name, Statement: m.Statement, OS: m.Os, Version: m.Version, From: who.address,
 	})
 	if err != nil {
 		s.complain(who, "enrolment refused: "+err.Error())

@@ -59,6 +59,7 @@ type (
 		Statement *wire.Statement
 		OS        string
 		Version   string
+		From      netip.Addr // of the caller's channel
 	}
 
 	// Report is what a node says of itself; the whole is said each time. An older
@@ -90,8 +91,12 @@ type (
 	RevokeToken struct{ ID string }
 
 	// ApproveNode lets a node that waits have peers. Node is an id or a name, here
-	// and below.
-	ApproveNode struct{ Node string }
+	// and below. A fingerprint that is given must be the node's (ErrInvalid).
+	ApproveNode struct{ Node, Fingerprint string }
+
+	// RejectNode turns a node that waits away for good, as RemoveNode does. One that
+	// was approved is refused (ErrInvalid).
+	RejectNode struct{ Node string }
 
 	// RemoveNode takes a node away for good: its key is revoked and the epoch rises.
 	RemoveNode struct{ Node string }

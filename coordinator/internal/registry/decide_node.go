@@ -47,7 +47,7 @@ func (c Enrol) decide(d *decision) error {
 // newNode makes the node of an enrolment, without addresses.
 func (d *decision) newNode(c Enrol, t *Token) (*Node, error) {
 	n := &Node{ID: wire.NodeID(c.Key), Name: d.state.freeName(Label(c.Name)), Key: c.Key,
-		User: t.User, Tags: t.Tags, Approved: !t.NeedsApproval, Token: t.ID, Created: d.now}
+		User: t.User, Tags: t.Tags, Approved: !t.NeedsApproval, Token: t.ID, Created: d.now, From: c.From.Unmap()}
 	if err := n.describe(c.OS, c.Version); err != nil {
 		return nil, err
 	}
@@ -157,26 +157,19 @@ func sameStatement(a, b *wire.Statement) bool {
 	return slices.Equal(a.GetPayload(), b.GetPayload()) && slices.Equal(a.GetSignature(), b.GetSignature())
 }
 
-func (c ApproveNode) decide(d *decision) error {
-	n, err := d.node(c.Node)
-	if err != nil {
-		return err
-	}
-	next := n.copy()
-	next.Approved = true
-	d.change(n, next, "node.approve")
-	return nil
-}
-
 func (c RemoveNode) decide(d *decision) error {
 	n, err := d.node(c.Node)
 	if err != nil {
 		return err
 	}
-	d.emit(NodeRemoved{d.revocation(n.Key, n.ID, n.Name)})
-	d.record("node.remove", n.ID, "name %s, owner %s, epoch %d", n.Name, ownerText(n), d.state.Epoch)
-	d.result.Node = n
+	d.remove(n, "node.remove")
 	return nil
+}
+
+func (d *decision) remove(n *Node, action string) {
+	d.emit(NodeRemoved{d.revocation(n.Key, n.ID, n.Name)})
+	d.record(action, n.ID, "name %s, owner %s, epoch %d", n.Name, ownerText(n), d.state.Epoch)
+	d.result.Node = n
 }
 
 func (d *decision) revocation(k key.NodePublic, id, name string) Revocation {

@@ -40,6 +40,8 @@ type Node struct {
 	Created  time.Time `json:"created"`
 	OS       string    `json:"os,omitempty"`
 	Version  string    `json:"version,omitempty"`
+
+	From netip.Addr `json:"from,omitzero"` // where it enrolled from, as the coordinator saw it
 }
 
 // Owner gives the login whose device the node is for the policy, or "" for a
