@@ -72,6 +72,10 @@ func (a *assembly) tlsServer() *http.Server {
 			a.relay.ServeHTTP(w, r)
 			return
 		}
+		if a.forRoot(r) {
+			a.serveRoot(w, r)
+			return
+		}
 		if a.forDesk(r) {
 			people.ServeHTTP(w, r)
 			return

@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
@@ -27,11 +26,16 @@ type SignIn struct {
 	GroupsClaim string   // that lists a person's groups; empty: groups
 
 	Life time.Duration // of a session, from a minute to 30 days; 0: 12 hours
+
+	Join string // what becomes of a machine that joins by a sign-in: JoinOff, JoinApprove or JoinOpen; empty: JoinApprove, where people can sign in
 }
 
 const sessionLife = 12 * time.Hour
 
 func (s *SignIn) validate() error {
+	if err := s.validateJoin(); err != nil {
+		return err
+	}
 	if s.Issuer == "" {
 		if s.ClientID != "" || s.SecretFile != "" {
 			return notAllowed("oidc-issuer", "", "the provider's URL, for there are a client id or a secret for it")
@@ -56,10 +60,11 @@ func (a *assembly) openDesk() error {
 	if err != nil {
 		return err
 	}
-	a.desk, err = signin.New(signin.Config{
-		URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log,
-		Node: a.signInAt, Begin: a.beginSession,
-	})
+	config := signin.Config{URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession}
+	if a.SignIn.joins() {
+		config.Join = a.joinMachine
+	}
+	a.desk, err = signin.New(config)
 	return err
 }
 
@@ -121,13 +126,7 @@ func (a *assembly) signInAt(id string) (signin.Node, bool) {
 }
 
 func (a *assembly) beginSession(ctx context.Context, node string, who registry.Identity) (wire.Session, error) {
-	life := a.SignIn.Life
-	if life == 0 {
-		life = sessionLife
-	}
-	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), registry.BeginSession{
-		ID: "s-" + strings.ToLower(rand.Text()[:16]), Node: node, Who: who, Life: life,
-	})
+	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), a.newSession(node, who))
 	if err != nil {
 		return wire.Session{}, err
 	}

@@ -21,6 +21,8 @@ func (n *Node) status() (*local.Status, error) {
 		s.Mode, s.Interface = "userspace", ""
 	}
 	if id == nil {
+		s.Node = wire.NodeID(n.keys.Node.Public())
+		n.describeJoin(s)
 		return s, nil
 	}
 	s.Mesh, s.Node, s.Coordinator.URL = id.Mesh().String(), id.Node, id.URL

@@ -50,7 +50,10 @@ func printStatus(s *local.Status) error {
 	owner := strings.Join(append(s.Tags, s.User), " ")
 	switch s.State {
 	case local.StateUnenrolled:
-		fmt.Println("unenrolled: this machine is in no mesh\nto join: `cordon up`, with an enrolment string from an admin")
+		fmt.Println("unenrolled: this machine is in no mesh\nto join: `cordon up`, with an enrolment string from an admin; or `cordon up --coordinator URL`, and sign in")
+		return nil
+	case local.StateJoining:
+		fmt.Printf("joining: this machine is in no mesh yet, and waits until somebody has signed in at\n%s\nwhose page must show the code %s and the fingerprint %s\n", visible(s.Login.URL), visible(s.Login.Code), s.Node)
 		return nil
 	case local.StateStopped:
 		fmt.Printf("stopped: no packet enters or leaves by the mesh\nto start again: `cordon up`\ncoordinator %s\n", s.Coordinator.URL)

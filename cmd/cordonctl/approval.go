@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -77,7 +78,20 @@ func applicant(n *admin.Node) [][2]string {
 
 // admittedBy says what vouches for a machine.
 func admittedBy(n *admin.Node) string {
+	if p := n.Proof; p != nil {
+		return fmt.Sprintf("sign-in of %s (%s)", p.Login, howProved(p))
+	}
 	return "token " + orDash(n.Token)
+}
+
+// howProved says by what a person proved who they are.
+func howProved(p *admin.JoinProof) string {
+	how := append(slices.Clone(p.Amr), p.Acr)
+	how = slices.DeleteFunc(how, func(word string) bool { return word == "" })
+	if len(how) == 0 {
+		return "the provider does not say how"
+	}
+	return strings.Join(how, ", ")
 }
 
 func rejectNode(c *cli.Context, api *admin.Client) error {

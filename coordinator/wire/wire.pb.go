@@ -3216,6 +3216,247 @@ func (x *AwaitLoginResponse) GetSession() *SessionRecord {
 	return nil
 }
 
+// What is in an EnrolRequest, without a token's secret.
+type BeginJoinRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Statement     *Statement             `protobuf:"bytes,2,opt,name=statement,proto3" json:"statement,omitempty"`
+	Os            string                 `protobuf:"bytes,3,opt,name=os,proto3" json:"os,omitempty"`
+	Version       string                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	Level         uint32                 `protobuf:"varint,5,opt,name=level,proto3" json:"level,omitempty"`
+	Features      []string               `protobuf:"bytes,6,rep,name=features,proto3" json:"features,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginJoinRequest) Reset() {
+	*x = BeginJoinRequest{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginJoinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginJoinRequest) ProtoMessage() {}
+
+func (x *BeginJoinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginJoinRequest.ProtoReflect.Descriptor instead.
+func (*BeginJoinRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *BeginJoinRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BeginJoinRequest) GetStatement() *Statement {
+	if x != nil {
+		return x.Statement
+	}
+	return nil
+}
+
+func (x *BeginJoinRequest) GetOs() string {
+	if x != nil {
+		return x.Os
+	}
+	return ""
+}
+
+func (x *BeginJoinRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *BeginJoinRequest) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *BeginJoinRequest) GetFeatures() []string {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+type BeginJoinResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Login         *BeginLoginResponse    `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
+	Enrolled      *EnrolResponse         `protobuf:"bytes,2,opt,name=enrolled,proto3" json:"enrolled,omitempty"` // instead: the caller joined in this way before, and its answer was lost
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginJoinResponse) Reset() {
+	*x = BeginJoinResponse{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginJoinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginJoinResponse) ProtoMessage() {}
+
+func (x *BeginJoinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginJoinResponse.ProtoReflect.Descriptor instead.
+func (*BeginJoinResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *BeginJoinResponse) GetLogin() *BeginLoginResponse {
+	if x != nil {
+		return x.Login
+	}
+	return nil
+}
+
+func (x *BeginJoinResponse) GetEnrolled() *EnrolResponse {
+	if x != nil {
+		return x.Enrolled
+	}
+	return nil
+}
+
+type AwaitJoinRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Login         string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitJoinRequest) Reset() {
+	*x = AwaitJoinRequest{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitJoinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitJoinRequest) ProtoMessage() {}
+
+func (x *AwaitJoinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitJoinRequest.ProtoReflect.Descriptor instead.
+func (*AwaitJoinRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *AwaitJoinRequest) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+type AwaitJoinResponse struct {
+	state         protoimpl.MessageState   `protogen:"open.v1"`
+	State         AwaitLoginResponse_State `protobuf:"varint,1,opt,name=state,proto3,enum=cordon.wire.v1.AwaitLoginResponse_State" json:"state,omitempty"`
+	Reason        string                   `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`     // of a refusal
+	Enrolled      *EnrolResponse           `protobuf:"bytes,3,opt,name=enrolled,proto3" json:"enrolled,omitempty"` // if done
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitJoinResponse) Reset() {
+	*x = AwaitJoinResponse{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitJoinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitJoinResponse) ProtoMessage() {}
+
+func (x *AwaitJoinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitJoinResponse.ProtoReflect.Descriptor instead.
+func (*AwaitJoinResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *AwaitJoinResponse) GetState() AwaitLoginResponse_State {
+	if x != nil {
+		return x.State
+	}
+	return AwaitLoginResponse_PENDING
+}
+
+func (x *AwaitJoinResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AwaitJoinResponse) GetEnrolled() *EnrolResponse {
+	if x != nil {
+		return x.Enrolled
+	}
+	return nil
+}
+
 type LogoutRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -3225,7 +3466,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3237,7 +3478,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3250,7 +3491,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LogoutRequest) GetSession() string {
@@ -3269,7 +3510,7 @@ type LogoutResponse struct {
 
 func (x *LogoutResponse) Reset() {
 	*x = LogoutResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3281,7 +3522,7 @@ func (x *LogoutResponse) String() string {
 func (*LogoutResponse) ProtoMessage() {}
 
 func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3294,7 +3535,7 @@ func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
 func (*LogoutResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *LogoutResponse) GetEnded() uint32 {
@@ -3321,7 +3562,7 @@ type RelayTicket struct {
 
 func (x *RelayTicket) Reset() {
 	*x = RelayTicket{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3333,7 +3574,7 @@ func (x *RelayTicket) String() string {
 func (*RelayTicket) ProtoMessage() {}
 
 func (x *RelayTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3346,7 +3587,7 @@ func (x *RelayTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
 func (*RelayTicket) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RelayTicket) GetPayload() []byte {
@@ -3390,7 +3631,7 @@ type RelayClaim struct {
 
 func (x *RelayClaim) Reset() {
 	*x = RelayClaim{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3402,7 +3643,7 @@ func (x *RelayClaim) String() string {
 func (*RelayClaim) ProtoMessage() {}
 
 func (x *RelayClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3415,7 +3656,7 @@ func (x *RelayClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
 func (*RelayClaim) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RelayClaim) GetMesh() []byte {
@@ -3697,7 +3938,23 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\aPENDING\x10\x00\x12\b\n" +
 	"\x04DONE\x10\x01\x12\v\n" +
 	"\aREFUSED\x10\x02\x12\v\n" +
-	"\aEXPIRED\x10\x03\")\n" +
+	"\aEXPIRED\x10\x03\"\xbb\x01\n" +
+	"\x10BeginJoinRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
+	"\tstatement\x18\x02 \x01(\v2\x19.cordon.wire.v1.StatementR\tstatement\x12\x0e\n" +
+	"\x02os\x18\x03 \x01(\tR\x02os\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x12\x14\n" +
+	"\x05level\x18\x05 \x01(\rR\x05level\x12\x1a\n" +
+	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\x88\x01\n" +
+	"\x11BeginJoinResponse\x128\n" +
+	"\x05login\x18\x01 \x01(\v2\".cordon.wire.v1.BeginLoginResponseR\x05login\x129\n" +
+	"\benrolled\x18\x02 \x01(\v2\x1d.cordon.wire.v1.EnrolResponseR\benrolled\"(\n" +
+	"\x10AwaitJoinRequest\x12\x14\n" +
+	"\x05login\x18\x01 \x01(\tR\x05login\"\xa6\x01\n" +
+	"\x11AwaitJoinResponse\x12>\n" +
+	"\x05state\x18\x01 \x01(\x0e2(.cordon.wire.v1.AwaitLoginResponse.StateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x129\n" +
+	"\benrolled\x18\x03 \x01(\v2\x1d.cordon.wire.v1.EnrolResponseR\benrolled\")\n" +
 	"\rLogoutRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\"&\n" +
 	"\x0eLogoutResponse\x12\x14\n" +
@@ -3714,7 +3971,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x03 \x01(\x03R\tnotBefore\x12\x1b\n" +
 	"\tnot_after\x18\x04 \x01(\x03R\bnotAfter\x12\x12\n" +
-	"\x04rate\x18\x05 \x01(\x04R\x04rate2\xa2\x06\n" +
+	"\x04rate\x18\x05 \x01(\x04R\x04rate2\xc6\a\n" +
 	"\vNodeService\x12D\n" +
 	"\x05Enrol\x12\x1c.cordon.wire.v1.EnrolRequest\x1a\x1d.cordon.wire.v1.EnrolResponse\x12D\n" +
 	"\x05Renew\x12\x1c.cordon.wire.v1.RenewRequest\x1a\x1d.cordon.wire.v1.RenewResponse\x12I\n" +
@@ -3726,7 +3983,9 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\n" +
 	"BeginLogin\x12!.cordon.wire.v1.BeginLoginRequest\x1a\".cordon.wire.v1.BeginLoginResponse\x12S\n" +
 	"\n" +
-	"AwaitLogin\x12!.cordon.wire.v1.AwaitLoginRequest\x1a\".cordon.wire.v1.AwaitLoginResponse\x12G\n" +
+	"AwaitLogin\x12!.cordon.wire.v1.AwaitLoginRequest\x1a\".cordon.wire.v1.AwaitLoginResponse\x12P\n" +
+	"\tBeginJoin\x12 .cordon.wire.v1.BeginJoinRequest\x1a!.cordon.wire.v1.BeginJoinResponse\x12P\n" +
+	"\tAwaitJoin\x12 .cordon.wire.v1.AwaitJoinRequest\x1a!.cordon.wire.v1.AwaitJoinResponse\x12G\n" +
 	"\x06Logout\x12\x1d.cordon.wire.v1.LogoutRequest\x1a\x1e.cordon.wire.v1.LogoutResponseB/Z-github.com/cordonmesh/cordon/coordinator/wireb\x06proto3"
 
 var (
@@ -3742,7 +4001,7 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
 var file_coordinator_wire_wire_proto_goTypes = []any{
 	(AwaitLoginResponse_State)(0), // 0: cordon.wire.v1.AwaitLoginResponse.State
 	(*EnrolRequest)(nil),          // 1: cordon.wire.v1.EnrolRequest
@@ -3790,10 +4049,14 @@ var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*BeginLoginResponse)(nil),    // 43: cordon.wire.v1.BeginLoginResponse
 	(*AwaitLoginRequest)(nil),     // 44: cordon.wire.v1.AwaitLoginRequest
 	(*AwaitLoginResponse)(nil),    // 45: cordon.wire.v1.AwaitLoginResponse
-	(*LogoutRequest)(nil),         // 46: cordon.wire.v1.LogoutRequest
-	(*LogoutResponse)(nil),        // 47: cordon.wire.v1.LogoutResponse
-	(*RelayTicket)(nil),           // 48: cordon.wire.v1.RelayTicket
-	(*RelayClaim)(nil),            // 49: cordon.wire.v1.RelayClaim
+	(*BeginJoinRequest)(nil),      // 46: cordon.wire.v1.BeginJoinRequest
+	(*BeginJoinResponse)(nil),     // 47: cordon.wire.v1.BeginJoinResponse
+	(*AwaitJoinRequest)(nil),      // 48: cordon.wire.v1.AwaitJoinRequest
+	(*AwaitJoinResponse)(nil),     // 49: cordon.wire.v1.AwaitJoinResponse
+	(*LogoutRequest)(nil),         // 50: cordon.wire.v1.LogoutRequest
+	(*LogoutResponse)(nil),        // 51: cordon.wire.v1.LogoutResponse
+	(*RelayTicket)(nil),           // 52: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),            // 53: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	5,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
@@ -3836,32 +4099,41 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	41, // 37: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
 	0,  // 38: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
 	25, // 39: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
-	7,  // 40: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
-	1,  // 41: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	3,  // 42: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	9,  // 43: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	33, // 44: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	35, // 45: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	37, // 46: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	39, // 47: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	42, // 48: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
-	44, // 49: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
-	46, // 50: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
-	2,  // 51: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	4,  // 52: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	10, // 53: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	34, // 54: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	36, // 55: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	38, // 56: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	40, // 57: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	43, // 58: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
-	45, // 59: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
-	47, // 60: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
-	51, // [51:61] is the sub-list for method output_type
-	41, // [41:51] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	5,  // 40: cordon.wire.v1.BeginJoinRequest.statement:type_name -> cordon.wire.v1.Statement
+	43, // 41: cordon.wire.v1.BeginJoinResponse.login:type_name -> cordon.wire.v1.BeginLoginResponse
+	2,  // 42: cordon.wire.v1.BeginJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
+	0,  // 43: cordon.wire.v1.AwaitJoinResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
+	2,  // 44: cordon.wire.v1.AwaitJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
+	7,  // 45: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	1,  // 46: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	3,  // 47: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	9,  // 48: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	33, // 49: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	35, // 50: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	37, // 51: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	39, // 52: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	42, // 53: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
+	44, // 54: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
+	46, // 55: cordon.wire.v1.NodeService.BeginJoin:input_type -> cordon.wire.v1.BeginJoinRequest
+	48, // 56: cordon.wire.v1.NodeService.AwaitJoin:input_type -> cordon.wire.v1.AwaitJoinRequest
+	50, // 57: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
+	2,  // 58: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	4,  // 59: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	10, // 60: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	34, // 61: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	36, // 62: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	38, // 63: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	40, // 64: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	43, // 65: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
+	45, // 66: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
+	47, // 67: cordon.wire.v1.NodeService.BeginJoin:output_type -> cordon.wire.v1.BeginJoinResponse
+	49, // 68: cordon.wire.v1.NodeService.AwaitJoin:output_type -> cordon.wire.v1.AwaitJoinResponse
+	51, // 69: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
+	58, // [58:70] is the sub-list for method output_type
+	46, // [46:58] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
@@ -3889,7 +4161,7 @@ func file_coordinator_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   53,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

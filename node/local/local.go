@@ -24,6 +24,7 @@ type State string
 // The states, in the order in which a machine usually passes through them.
 const (
 	StateUnenrolled State = "unenrolled" // no identity: wants an enrolment string
+	StateJoining    State = "joining"    // no identity: waits for its person's sign-in
 	StatePending    State = "pending"    // enrolled, waits for an admin's approval
 	StateStopped    State = "stopped"    // taken down by its user
 	StateStarting   State = "starting"   // has an identity, waits for its first map

@@ -128,6 +128,9 @@ func nodeMessage(n *registry.Node, p distribute.Presence) *admin.Node {
 	if n.From.IsValid() {
 		out.From = n.From.String()
 	}
+	if p := n.Proof; p != nil {
+		out.Proof = &admin.JoinProof{Login: p.Login, At: seconds(p.At), Amr: p.AMR, Acr: p.ACR, Issuer: p.Issuer}
+	}
 	for _, addr := range n.Addresses {
 		out.Addresses = append(out.Addresses, addr.String())
 	}

@@ -35,14 +35,9 @@ func (s *service) AwaitLogin(ctx context.Context, req *connect.Request[wire.Awai
 	if err != nil {
 		return nil, notOpened(err)
 	}
-	out := &wire.AwaitLoginResponse{Reason: outcome.Reason}
-	switch outcome.State {
-	case signin.Done:
-		out.State, out.Session = wire.AwaitLoginResponse_DONE, outcome.Session.Proto()
-	case signin.Refused:
-		out.State = wire.AwaitLoginResponse_REFUSED
-	case signin.Expired:
-		out.State = wire.AwaitLoginResponse_EXPIRED
+	out := &wire.AwaitLoginResponse{State: stateOf(outcome.State), Reason: outcome.Reason}
+	if outcome.State == signin.Done {
+		out.Session = outcome.Session.Proto()
 	}
 	return connect.NewResponse(out), nil
 }

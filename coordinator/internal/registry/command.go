@@ -62,6 +62,17 @@ type (
 		From      netip.Addr // of the caller's channel
 	}
 
+	// Join makes a key a node of the person whom Session names, who proved it at that
+	// machine, and signs them in there; its node is the joining one. The caller has
+	// verified the identity, and that the person meant this machine. A key that is a
+	// node is refused (ErrKnownKey), unless this person's sign-in made it one: then it
+	// gives the node as it is, and begins no session.
+	Join struct {
+		Machine
+		Session  BeginSession
+		Approved bool // false: it waits for an admin
+	}
+
 	// Report is what a node says of itself; the whole is said each time. An older
 	// statement than the known one is refused (ErrStale).
 	Report struct {

@@ -66,10 +66,18 @@ func (d *decision) enrol(n *Node) error {
 	}
 	n.Addresses = []netip.Addr{a4, a6}
 	d.emit(NodeEnrolled{Node: *n, IPv4: pool4, IPv6: pool6})
-	d.record("node.enrol", n.ID, "name %s, owner %s, addresses %v, token %s, approved %t", n.Name, ownerText(n), n.Addresses, n.Token, n.Approved)
+	d.record("node.enrol", n.ID, "name %s, owner %s, addresses %v, %s, approved %t", n.Name, ownerText(n), n.Addresses, n.admittedBy(), n.Approved)
 	d.result.Node, _ = d.state.Node(n.ID)
 	d.result.Token, _ = d.state.Token(n.Token)
 	return nil
+}
+
+// admittedBy says what vouched for the machine.
+func (n *Node) admittedBy() string {
+	if n.Proof != nil {
+		return fmt.Sprintf("proof of %s, amr %v, acr %q, from %s", n.Proof.Login, n.Proof.AMR, n.Proof.ACR, n.From)
+	}
+	return "token " + n.Token
 }
 
 func exhausted(n *Node, err error) error {

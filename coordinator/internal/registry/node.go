@@ -36,12 +36,13 @@ type Node struct {
 	ApprovedRoutes map[netip.Prefix]string `json:"approvedRoutes,omitempty"`
 
 	Approved bool      `json:"approved"` // false: waits for approval, and has no peers
-	Token    string    `json:"token"`    // id of the token that it enrolled with
+	Token    string    `json:"token"`    // id of the token that it enrolled with; empty: see Proof
 	Created  time.Time `json:"created"`
 	OS       string    `json:"os,omitempty"`
 	Version  string    `json:"version,omitempty"`
 
-	From netip.Addr `json:"from,omitzero"` // where it enrolled from, as the coordinator saw it
+	From  netip.Addr `json:"from,omitzero"`   // where it enrolled from, as the coordinator saw it
+	Proof *Proof     `json:"proof,omitempty"` // of a person, instead of a token: it joined by a sign-in
 }
 
 // Owner gives the login whose device the node is for the policy, or "" for a
