@@ -105,7 +105,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
-		Backup: a.backupTo, Version: a.Version, Now: a.Now, Log: a.Log,
+		Backup: a.backupTo, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(),
 	})
 	return nil
 }

@@ -48,7 +48,7 @@ func (a *assembly) newSession(node string, who registry.Identity) registry.Begin
 	if life == 0 {
 		life = sessionLife
 	}
-	return registry.BeginSession{ID: "s-" + strings.ToLower(rand.Text()[:16]), Node: node, Who: who, Life: life}
+	return registry.BeginSession{ID: "s-" + strings.ToLower(rand.Text()[:16]), Node: node, Who: who, Life: life, DeviceLife: a.SignIn.deviceLife()}
 }
 
 // forRoot tells whether a request asks for the fingerprint of the mesh root, as a

@@ -27,14 +27,25 @@ type SignIn struct {
 
 	Life time.Duration // of a session, from a minute to 30 days; 0: 12 hours
 
+	// DeviceLife is how long a proof of who somebody is keeps their machine in the mesh,
+	// from a minute to ten years; 0: 180 days, where people can sign in; negative, or
+	// where they cannot: for good.
+	DeviceLife time.Duration
+
 	Join string // what becomes of a machine that joins by a sign-in: JoinOff, JoinApprove or JoinOpen; empty: JoinApprove, where people can sign in
 }
 
-const sessionLife = 12 * time.Hour
+const (
+	sessionLife = 12 * time.Hour
+	deviceLife  = 180 * 24 * time.Hour
+)
 
 func (s *SignIn) validate() error {
 	if err := s.validateJoin(); err != nil {
 		return err
+	}
+	if s.DeviceLife > 0 && (s.DeviceLife < time.Minute || s.DeviceLife > registry.MaxDeviceLife) {
+		return notAllowed("device-life", s.DeviceLife.String(), fmt.Sprintf("from 1m to %v, or 0: for good", registry.MaxDeviceLife))
 	}
 	if s.Issuer == "" {
 		if s.ClientID != "" || s.SecretFile != "" {

@@ -31,7 +31,7 @@ func operatorRoutes() map[string]string {
 	return map[string]string{
 		"Status": "read", "ListNodes": "read", "GetNode": "read", "ListRoutes": "read", "ListTokens": "read",
 		"GetPolicy": "read", "CheckPolicy": "read", "TestPolicy": "read", "ExplainPolicy": "read", "ReachPolicy": "read", "DiffPolicy": "read", "LogPolicy": "read",
-		"ApproveNode": "nodes", "RejectNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
+		"ApproveNode": "nodes", "RejectNode": "nodes", "ExpireNode": "nodes", "RenewNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
 		"ListUsers": "read", "ListSessions": "read", "DisableUser": "users", "EnableUser": "users", "ForgetUser": "users", "EndSession": "users", "RequireSignIn": "policy",
 		"CreateToken": "tokens", "RevokeToken": "tokens", "SetPolicy": "policy", "ConfirmPolicy": "policy", "RollBackPolicy": "policy",
 		"ListAudit": "audit", "VerifyAudit": "audit", "ExportAudit": "audit", "Backup": "backup",

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/integration/lab"
 	"github.com/cordonmesh/cordon/node/local"
@@ -48,8 +49,9 @@ func (s *scene) joinByLogin(name string) (said string) {
 }
 
 // A machine joins by its person's sign-in, and is nobody's peer until an admin who
-// heard its fingerprint has let it in; then its person works, without another command.
-func TestMachineJoinsByItsPersonsSignIn_A17(t *testing.T) {
+// heard its fingerprint has let it in; then its person works, without another command,
+// until the machine's time is over, coordinator or not; and again after a new proof.
+func TestMachineJoinsByItsPersonsSignIn_A17_A18(t *testing.T) {
 	t.Parallel()
 	s := raiseJoin(t)
 	if s == nil {
@@ -78,5 +80,25 @@ func TestMachineJoinsByItsPersonsSignIn_A17(t *testing.T) {
 	s.answered("laptop", ehr[0].Addr())
 	f := startStreams(t, s.Host("laptop"), s.Host("ehr"), ehr[0].Addr(), ehr[1].Addr())
 	f.carry(t)
+
+	// Its time is over while it works, and no coordinator says so.
+	s.coordinator.Ctl("node", "renew", "laptop", "--for", "6s")
+	s.settle()
+	s.coordinator.Process.Kill()
+	end := laptop.Wait("it knows its end", func(st *local.Status) bool { return !st.Until.IsZero() }).Until
+	if time.Until(end) > time.Second {
+		f.carry(t)
+	}
+	f.ended(t, end)
 	f.stop()
+	s.refused("laptop", "tcp", ehr[0], syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES)
+	if text, err := laptop.TryCLI("", "status"); err != nil || !strings.HasPrefix(text, "expired: cordon login") {
+		t.Errorf("expired: %v\n%s", err, text)
+	}
+	s.coordinator.Start()
+	s.settle()
+	if _, told := s.login("laptop", "nina"); told.State != local.LoginDone {
+		t.Fatalf("signing in at a machine whose time is over: %+v", told)
+	}
+	s.answered("laptop", ehr[0].Addr())
 }

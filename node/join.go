@@ -177,6 +177,6 @@ func (n *Node) describeJoin(s *local.Status) {
 	select {
 	case <-j.over:
 	default:
-		s.State, s.Login, s.Coordinator.URL = local.StateJoining, &j.login, j.url
+		s.State, s.Node, s.Login, s.Coordinator.URL = local.StateJoining, wire.NodeID(n.keys.Node.Public()), &j.login, j.url
 	}
 }

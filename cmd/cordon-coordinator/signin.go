@@ -19,6 +19,7 @@ func signInFlags() []cli.Flag {
 		&cli.StringFlag{Name: "oidc-login-claim", Usage: "`CLAIM` that names people as the policy does (default email, if verified)", EnvVars: []string{"CORDON_OIDC_LOGIN_CLAIM"}},
 		&cli.StringFlag{Name: "oidc-groups-claim", Usage: "`CLAIM` that lists a person's groups, idp:NAME in the policy (default groups)", EnvVars: []string{"CORDON_OIDC_GROUPS_CLAIM"}},
 		&cli.StringFlag{Name: "join-by-login", Usage: "what becomes of a machine whose person joins it by signing in, `HOW`: off (that joins nothing), approve (it waits for `cordonctl node approve`), open (it is in at once) (default approve, where people can sign in)", EnvVars: []string{"CORDON_JOIN_BY_LOGIN"}},
+		&cli.DurationFlag{Name: "device-life", Usage: "`TIME` for which a person's proof keeps their machine in the mesh; 0: for good (default 4320h, which is 180 days, where people can sign in)", EnvVars: []string{"CORDON_DEVICE_LIFE"}},
 		&cli.DurationFlag{Name: "session-life", Usage: "`TIME` after which people sign in anew", Value: 12 * time.Hour, EnvVars: []string{"CORDON_SESSION_LIFE"}},
 	}
 }
@@ -27,6 +28,15 @@ func signIn(c *cli.Context) coordinator.SignIn {
 	return coordinator.SignIn{
 		Issuer: c.String("oidc-issuer"), ClientID: c.String("oidc-client-id"), SecretFile: c.String("oidc-client-secret-file"),
 		Scopes: c.StringSlice("oidc-scope"), LoginClaim: c.String("oidc-login-claim"), GroupsClaim: c.String("oidc-groups-claim"),
-		Life: c.Duration("session-life"), Join: c.String("join-by-login"),
+		Life: c.Duration("session-life"), Join: c.String("join-by-login"), DeviceLife: life(c),
 	}
+}
+
+// life gives how long machines stay: what was not said is for the coordinator to
+// say, and 0 was said to mean for good.
+func life(c *cli.Context) time.Duration {
+	if c.IsSet("device-life") && c.Duration("device-life") == 0 {
+		return -1
+	}
+	return c.Duration("device-life")
 }

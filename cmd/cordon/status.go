@@ -62,6 +62,10 @@ func printStatus(s *local.Status) error {
 		fmt.Println("starting: there is no map yet, so nothing is permitted")
 		printCoordinator(s)
 		return nil
+	case local.StateExpired:
+		fmt.Printf("expired: cordon login\n%s has no peers since %s, until %s has signed in here\n", s.Name, clock(s.Until), visible(s.User))
+		printCoordinator(s)
+		return nil
 	case local.StatePending:
 		fmt.Printf("pending: %s waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
 		fmt.Printf("fingerprint %s: read it out to whoever lets this machine in\n", s.Node)

@@ -24,7 +24,7 @@ func nodeCommands() *cli.Command {
 		{Name: "show", Usage: "all about one node", ArgsUsage: "NODE", Action: with(showNode)},
 		{Name: "remove", Usage: "take a node away for good: its key never comes back", ArgsUsage: "NODE", Action: with(removeNode)},
 		{Name: "tag", Usage: "give a node exactly these tags", ArgsUsage: "NODE [TAG...]", Action: with(tagNode)},
-	}, approvalCommands()...)}
+	}, append(approvalCommands(), expiryCommands()...)...)}
 }
 
 func routeCommands() *cli.Command {
@@ -70,6 +70,8 @@ func nodeState(n *admin.Node) string {
 	switch {
 	case !n.Approved:
 		return "waits for approval"
+	case n.Expired:
+		return "expired"
 	case n.Connected:
 		return "connected"
 	}
@@ -95,7 +97,7 @@ func printNode(c *cli.Context, n *admin.Node) error {
 	for _, row := range [][2]string{
 		{"name", n.Name}, {"id", n.Id}, {"key", n.NodeKey}, {"owner", orDash(n.User + strings.Join(n.Tags, " "))},
 		{"addresses", strings.Join(n.Addresses, " ")}, {"state", nodeState(n)}, {"joined", moment(n.Created)},
-		{"from", orDash(n.From)}, {"admitted", admittedBy(n)},
+		{"from", orDash(n.From)}, {"admitted", admittedBy(n)}, {"expires", moment(n.Expires)},
 		{"enforces", fmt.Sprintf("revision %d", n.Acknowledged)}, {"runs", orDash(n.Version) + " on " + orDash(n.Os)},
 		{"endpoints", orDash(strings.Join(n.Endpoints, " "))}, {"advertises", orDash(strings.Join(n.Advertised, " "))},
 		{"carries", orDash(strings.Join(n.Routes, " "))},

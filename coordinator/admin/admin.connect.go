@@ -52,6 +52,10 @@ const (
 	AdminServiceApproveNodeProcedure = "/cordon.admin.v1.AdminService/ApproveNode"
 	// AdminServiceRejectNodeProcedure is the fully-qualified name of the AdminService's RejectNode RPC.
 	AdminServiceRejectNodeProcedure = "/cordon.admin.v1.AdminService/RejectNode"
+	// AdminServiceExpireNodeProcedure is the fully-qualified name of the AdminService's ExpireNode RPC.
+	AdminServiceExpireNodeProcedure = "/cordon.admin.v1.AdminService/ExpireNode"
+	// AdminServiceRenewNodeProcedure is the fully-qualified name of the AdminService's RenewNode RPC.
+	AdminServiceRenewNodeProcedure = "/cordon.admin.v1.AdminService/RenewNode"
 	// AdminServiceRemoveNodeProcedure is the fully-qualified name of the AdminService's RemoveNode RPC.
 	AdminServiceRemoveNodeProcedure = "/cordon.admin.v1.AdminService/RemoveNode"
 	// AdminServiceTagNodeProcedure is the fully-qualified name of the AdminService's TagNode RPC.
@@ -126,6 +130,9 @@ type AdminServiceClient interface {
 	ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error)
 	// RejectNode turns a node away for good that waits for approval.
 	RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error)
+	// ExpireNode ends the time of a person's machine, RenewNode gives it another span.
+	ExpireNode(context.Context, *connect.Request[ExpireNodeRequest]) (*connect.Response[ExpireNodeResponse], error)
+	RenewNode(context.Context, *connect.Request[RenewNodeRequest]) (*connect.Response[RenewNodeResponse], error)
 	RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error)
 	TagNode(context.Context, *connect.Request[TagNodeRequest]) (*connect.Response[TagNodeResponse], error)
 	ListRoutes(context.Context, *connect.Request[ListRoutesRequest]) (*connect.Response[ListRoutesResponse], error)
@@ -213,6 +220,18 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceRejectNodeProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("RejectNode")),
+			connect.WithClientOptions(opts...),
+		),
+		expireNode: connect.NewClient[ExpireNodeRequest, ExpireNodeResponse](
+			httpClient,
+			baseURL+AdminServiceExpireNodeProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ExpireNode")),
+			connect.WithClientOptions(opts...),
+		),
+		renewNode: connect.NewClient[RenewNodeRequest, RenewNodeResponse](
+			httpClient,
+			baseURL+AdminServiceRenewNodeProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RenewNode")),
 			connect.WithClientOptions(opts...),
 		),
 		removeNode: connect.NewClient[RemoveNodeRequest, RemoveNodeResponse](
@@ -378,6 +397,8 @@ type adminServiceClient struct {
 	getNode        *connect.Client[GetNodeRequest, GetNodeResponse]
 	approveNode    *connect.Client[ApproveNodeRequest, ApproveNodeResponse]
 	rejectNode     *connect.Client[RejectNodeRequest, RejectNodeResponse]
+	expireNode     *connect.Client[ExpireNodeRequest, ExpireNodeResponse]
+	renewNode      *connect.Client[RenewNodeRequest, RenewNodeResponse]
 	removeNode     *connect.Client[RemoveNodeRequest, RemoveNodeResponse]
 	tagNode        *connect.Client[TagNodeRequest, TagNodeResponse]
 	listRoutes     *connect.Client[ListRoutesRequest, ListRoutesResponse]
@@ -443,6 +464,16 @@ func (c *adminServiceClient) ApproveNode(ctx context.Context, req *connect.Reque
 // RejectNode calls cordon.admin.v1.AdminService.RejectNode.
 func (c *adminServiceClient) RejectNode(ctx context.Context, req *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error) {
 	return c.rejectNode.CallUnary(ctx, req)
+}
+
+// ExpireNode calls cordon.admin.v1.AdminService.ExpireNode.
+func (c *adminServiceClient) ExpireNode(ctx context.Context, req *connect.Request[ExpireNodeRequest]) (*connect.Response[ExpireNodeResponse], error) {
+	return c.expireNode.CallUnary(ctx, req)
+}
+
+// RenewNode calls cordon.admin.v1.AdminService.RenewNode.
+func (c *adminServiceClient) RenewNode(ctx context.Context, req *connect.Request[RenewNodeRequest]) (*connect.Response[RenewNodeResponse], error) {
+	return c.renewNode.CallUnary(ctx, req)
 }
 
 // RemoveNode calls cordon.admin.v1.AdminService.RemoveNode.
@@ -581,6 +612,9 @@ type AdminServiceHandler interface {
 	ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error)
 	// RejectNode turns a node away for good that waits for approval.
 	RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error)
+	// ExpireNode ends the time of a person's machine, RenewNode gives it another span.
+	ExpireNode(context.Context, *connect.Request[ExpireNodeRequest]) (*connect.Response[ExpireNodeResponse], error)
+	RenewNode(context.Context, *connect.Request[RenewNodeRequest]) (*connect.Response[RenewNodeResponse], error)
 	RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error)
 	TagNode(context.Context, *connect.Request[TagNodeRequest]) (*connect.Response[TagNodeResponse], error)
 	ListRoutes(context.Context, *connect.Request[ListRoutesRequest]) (*connect.Response[ListRoutesResponse], error)
@@ -664,6 +698,18 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceRejectNodeProcedure,
 		svc.RejectNode,
 		connect.WithSchema(adminServiceMethods.ByName("RejectNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceExpireNodeHandler := connect.NewUnaryHandler(
+		AdminServiceExpireNodeProcedure,
+		svc.ExpireNode,
+		connect.WithSchema(adminServiceMethods.ByName("ExpireNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRenewNodeHandler := connect.NewUnaryHandler(
+		AdminServiceRenewNodeProcedure,
+		svc.RenewNode,
+		connect.WithSchema(adminServiceMethods.ByName("RenewNode")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceRemoveNodeHandler := connect.NewUnaryHandler(
@@ -834,6 +880,10 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceApproveNodeHandler.ServeHTTP(w, r)
 		case AdminServiceRejectNodeProcedure:
 			adminServiceRejectNodeHandler.ServeHTTP(w, r)
+		case AdminServiceExpireNodeProcedure:
+			adminServiceExpireNodeHandler.ServeHTTP(w, r)
+		case AdminServiceRenewNodeProcedure:
+			adminServiceRenewNodeHandler.ServeHTTP(w, r)
 		case AdminServiceRemoveNodeProcedure:
 			adminServiceRemoveNodeHandler.ServeHTTP(w, r)
 		case AdminServiceTagNodeProcedure:
@@ -923,6 +973,14 @@ func (UnimplementedAdminServiceHandler) ApproveNode(context.Context, *connect.Re
 
 func (UnimplementedAdminServiceHandler) RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RejectNode is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ExpireNode(context.Context, *connect.Request[ExpireNodeRequest]) (*connect.Response[ExpireNodeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ExpireNode is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RenewNode(context.Context, *connect.Request[RenewNodeRequest]) (*connect.Response[RenewNodeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RenewNode is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error) {

@@ -45,6 +45,8 @@ func routes() map[string]Scope {
 		AdminServiceGetNodeProcedure:        ScopeRead,
 		AdminServiceApproveNodeProcedure:    ScopeNodes,
 		AdminServiceRejectNodeProcedure:     ScopeNodes,
+		AdminServiceExpireNodeProcedure:     ScopeNodes,
+		AdminServiceRenewNodeProcedure:      ScopeNodes,
 		AdminServiceRemoveNodeProcedure:     ScopeNodes,
 		AdminServiceTagNodeProcedure:        ScopeNodes,
 		AdminServiceListRoutesProcedure:     ScopeRead,

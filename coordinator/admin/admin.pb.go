@@ -671,9 +671,11 @@ type Node struct {
 	Advertised    []string               `protobuf:"bytes,15,rep,name=advertised,proto3" json:"advertised,omitempty"`
 	Routes        []string               `protobuf:"bytes,16,rep,name=routes,proto3" json:"routes,omitempty"` // approved
 	Created       int64                  `protobuf:"varint,17,opt,name=created,proto3" json:"created,omitempty"`
-	From          string                 `protobuf:"bytes,160,opt,name=from,proto3" json:"from,omitempty"`   // address from which it joined; empty: not known
-	Token         string                 `protobuf:"bytes,161,opt,name=token,proto3" json:"token,omitempty"` // id of the token that admitted it; empty: a proof did
-	Proof         *JoinProof             `protobuf:"bytes,162,opt,name=proof,proto3" json:"proof,omitempty"` // of the person by whose sign-in it joined
+	From          string                 `protobuf:"bytes,160,opt,name=from,proto3" json:"from,omitempty"`        // address from which it joined; empty: not known
+	Token         string                 `protobuf:"bytes,161,opt,name=token,proto3" json:"token,omitempty"`      // id of the token that admitted it; empty: a proof did
+	Expires       int64                  `protobuf:"varint,163,opt,name=expires,proto3" json:"expires,omitempty"` // Unix seconds: its time is over then, unless its person signs in there; 0: never
+	Expired       bool                   `protobuf:"varint,164,opt,name=expired,proto3" json:"expired,omitempty"` // it is over
+	Proof         *JoinProof             `protobuf:"bytes,162,opt,name=proof,proto3" json:"proof,omitempty"`      // of the person by whose sign-in it joined
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -839,6 +841,20 @@ func (x *Node) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *Node) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *Node) GetExpired() bool {
+	if x != nil {
+		return x.Expired
+	}
+	return false
 }
 
 func (x *Node) GetProof() *JoinProof {
@@ -1188,6 +1204,190 @@ func (x *ApproveNodeResponse) GetNode() *Node {
 	return nil
 }
 
+type ExpireNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireNodeRequest) Reset() {
+	*x = ExpireNodeRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireNodeRequest) ProtoMessage() {}
+
+func (x *ExpireNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireNodeRequest.ProtoReflect.Descriptor instead.
+func (*ExpireNodeRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ExpireNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type ExpireNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireNodeResponse) Reset() {
+	*x = ExpireNodeResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireNodeResponse) ProtoMessage() {}
+
+func (x *ExpireNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireNodeResponse.ProtoReflect.Descriptor instead.
+func (*ExpireNodeResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ExpireNodeResponse) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+type RenewNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Life          int64                  `protobuf:"varint,2,opt,name=life,proto3" json:"life,omitempty"` // seconds; 0: as the coordinator gives machines
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewNodeRequest) Reset() {
+	*x = RenewNodeRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewNodeRequest) ProtoMessage() {}
+
+func (x *RenewNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewNodeRequest.ProtoReflect.Descriptor instead.
+func (*RenewNodeRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RenewNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *RenewNodeRequest) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+type RenewNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewNodeResponse) Reset() {
+	*x = RenewNodeResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewNodeResponse) ProtoMessage() {}
+
+func (x *RenewNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewNodeResponse.ProtoReflect.Descriptor instead.
+func (*RenewNodeResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RenewNodeResponse) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
 type RejectNodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1197,7 +1397,7 @@ type RejectNodeRequest struct {
 
 func (x *RejectNodeRequest) Reset() {
 	*x = RejectNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1409,7 @@ func (x *RejectNodeRequest) String() string {
 func (*RejectNodeRequest) ProtoMessage() {}
 
 func (x *RejectNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1422,7 @@ func (x *RejectNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectNodeRequest.ProtoReflect.Descriptor instead.
 func (*RejectNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{17}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RejectNodeRequest) GetNode() string {
@@ -1241,7 +1441,7 @@ type RejectNodeResponse struct {
 
 func (x *RejectNodeResponse) Reset() {
 	*x = RejectNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1453,7 @@ func (x *RejectNodeResponse) String() string {
 func (*RejectNodeResponse) ProtoMessage() {}
 
 func (x *RejectNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1466,7 @@ func (x *RejectNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectNodeResponse.ProtoReflect.Descriptor instead.
 func (*RejectNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{18}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RejectNodeResponse) GetEpoch() uint64 {
@@ -1285,7 +1485,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1497,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1510,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{19}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RemoveNodeRequest) GetNode() string {
@@ -1329,7 +1529,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1541,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1554,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{20}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RemoveNodeResponse) GetEpoch() uint64 {
@@ -1374,7 +1574,7 @@ type TagNodeRequest struct {
 
 func (x *TagNodeRequest) Reset() {
 	*x = TagNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1586,7 @@ func (x *TagNodeRequest) String() string {
 func (*TagNodeRequest) ProtoMessage() {}
 
 func (x *TagNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1599,7 @@ func (x *TagNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagNodeRequest.ProtoReflect.Descriptor instead.
 func (*TagNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{21}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TagNodeRequest) GetNode() string {
@@ -1425,7 +1625,7 @@ type TagNodeResponse struct {
 
 func (x *TagNodeResponse) Reset() {
 	*x = TagNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1437,7 +1637,7 @@ func (x *TagNodeResponse) String() string {
 func (*TagNodeResponse) ProtoMessage() {}
 
 func (x *TagNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1450,7 +1650,7 @@ func (x *TagNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagNodeResponse.ProtoReflect.Descriptor instead.
 func (*TagNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{22}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TagNodeResponse) GetNode() *Node {
@@ -1473,7 +1673,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1685,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1698,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{23}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Route) GetNode() string {
@@ -1544,7 +1744,7 @@ type ListRoutesRequest struct {
 
 func (x *ListRoutesRequest) Reset() {
 	*x = ListRoutesRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1756,7 @@ func (x *ListRoutesRequest) String() string {
 func (*ListRoutesRequest) ProtoMessage() {}
 
 func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1769,7 @@ func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
 func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{24}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{28}
 }
 
 type ListRoutesResponse struct {
@@ -1581,7 +1781,7 @@ type ListRoutesResponse struct {
 
 func (x *ListRoutesResponse) Reset() {
 	*x = ListRoutesResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1593,7 +1793,7 @@ func (x *ListRoutesResponse) String() string {
 func (*ListRoutesResponse) ProtoMessage() {}
 
 func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1606,7 +1806,7 @@ func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
 func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{25}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListRoutesResponse) GetRoutes() []*Route {
@@ -1627,7 +1827,7 @@ type ApproveRouteRequest struct {
 
 func (x *ApproveRouteRequest) Reset() {
 	*x = ApproveRouteRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1839,7 @@ func (x *ApproveRouteRequest) String() string {
 func (*ApproveRouteRequest) ProtoMessage() {}
 
 func (x *ApproveRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1852,7 @@ func (x *ApproveRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRouteRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRouteRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{26}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ApproveRouteRequest) GetNode() string {
@@ -1685,7 +1885,7 @@ type ApproveRouteResponse struct {
 
 func (x *ApproveRouteResponse) Reset() {
 	*x = ApproveRouteResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1697,7 +1897,7 @@ func (x *ApproveRouteResponse) String() string {
 func (*ApproveRouteResponse) ProtoMessage() {}
 
 func (x *ApproveRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1710,7 +1910,7 @@ func (x *ApproveRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRouteResponse.ProtoReflect.Descriptor instead.
 func (*ApproveRouteResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{27}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ApproveRouteResponse) GetRoute() *Route {
@@ -1739,7 +1939,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1751,7 +1951,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1764,7 +1964,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{28}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *User) GetId() string {
@@ -1845,7 +2045,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +2057,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +2070,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{29}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
 }
 
 type ListUsersResponse struct {
@@ -1883,7 +2083,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2095,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2108,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -1934,7 +2134,7 @@ type DisableUserRequest struct {
 
 func (x *DisableUserRequest) Reset() {
 	*x = DisableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2146,7 @@ func (x *DisableUserRequest) String() string {
 func (*DisableUserRequest) ProtoMessage() {}
 
 func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2159,7 @@ func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableUserRequest.ProtoReflect.Descriptor instead.
 func (*DisableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DisableUserRequest) GetUser() string {
@@ -1979,7 +2179,7 @@ type DisableUserResponse struct {
 
 func (x *DisableUserResponse) Reset() {
 	*x = DisableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1991,7 +2191,7 @@ func (x *DisableUserResponse) String() string {
 func (*DisableUserResponse) ProtoMessage() {}
 
 func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2004,7 +2204,7 @@ func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableUserResponse.ProtoReflect.Descriptor instead.
 func (*DisableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DisableUserResponse) GetUser() *User {
@@ -2030,7 +2230,7 @@ type EnableUserRequest struct {
 
 func (x *EnableUserRequest) Reset() {
 	*x = EnableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2042,7 +2242,7 @@ func (x *EnableUserRequest) String() string {
 func (*EnableUserRequest) ProtoMessage() {}
 
 func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2055,7 +2255,7 @@ func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserRequest.ProtoReflect.Descriptor instead.
 func (*EnableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *EnableUserRequest) GetUser() string {
@@ -2074,7 +2274,7 @@ type EnableUserResponse struct {
 
 func (x *EnableUserResponse) Reset() {
 	*x = EnableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2086,7 +2286,7 @@ func (x *EnableUserResponse) String() string {
 func (*EnableUserResponse) ProtoMessage() {}
 
 func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2099,7 +2299,7 @@ func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserResponse.ProtoReflect.Descriptor instead.
 func (*EnableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *EnableUserResponse) GetUser() *User {
@@ -2118,7 +2318,7 @@ type ForgetUserRequest struct {
 
 func (x *ForgetUserRequest) Reset() {
 	*x = ForgetUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2330,7 @@ func (x *ForgetUserRequest) String() string {
 func (*ForgetUserRequest) ProtoMessage() {}
 
 func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2343,7 @@ func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserRequest.ProtoReflect.Descriptor instead.
 func (*ForgetUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ForgetUserRequest) GetUser() string {
@@ -2163,7 +2363,7 @@ type ForgetUserResponse struct {
 
 func (x *ForgetUserResponse) Reset() {
 	*x = ForgetUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2175,7 +2375,7 @@ func (x *ForgetUserResponse) String() string {
 func (*ForgetUserResponse) ProtoMessage() {}
 
 func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2188,7 +2388,7 @@ func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserResponse.ProtoReflect.Descriptor instead.
 func (*ForgetUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ForgetUserResponse) GetUser() *User {
@@ -2224,7 +2424,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2236,7 +2436,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2249,7 +2449,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Session) GetId() string {
@@ -2332,7 +2532,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2344,7 +2544,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2357,7 +2557,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListSessionsRequest) GetUser() string {
@@ -2383,7 +2583,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2395,7 +2595,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2408,7 +2608,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -2427,7 +2627,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +2639,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +2652,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *EndSessionRequest) GetId() string {
@@ -2470,7 +2670,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2482,7 +2682,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2495,7 +2695,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
 }
 
 type RequireSignInRequest struct {
@@ -2507,7 +2707,7 @@ type RequireSignInRequest struct {
 
 func (x *RequireSignInRequest) Reset() {
 	*x = RequireSignInRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2519,7 +2719,7 @@ func (x *RequireSignInRequest) String() string {
 func (*RequireSignInRequest) ProtoMessage() {}
 
 func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2532,7 +2732,7 @@ func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInRequest.ProtoReflect.Descriptor instead.
 func (*RequireSignInRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RequireSignInRequest) GetRequired() bool {
@@ -2551,7 +2751,7 @@ type RequireSignInResponse struct {
 
 func (x *RequireSignInResponse) Reset() {
 	*x = RequireSignInResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2563,7 +2763,7 @@ func (x *RequireSignInResponse) String() string {
 func (*RequireSignInResponse) ProtoMessage() {}
 
 func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2576,7 +2776,7 @@ func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInResponse.ProtoReflect.Descriptor instead.
 func (*RequireSignInResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RequireSignInResponse) GetChanged() bool {
@@ -2601,7 +2801,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2613,7 +2813,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2626,7 +2826,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Problem) GetFile() string {
@@ -2687,7 +2887,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2899,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2912,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetPolicyRequest) GetRevision() uint64 {
@@ -2735,7 +2935,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +2947,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +2960,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetPolicyResponse) GetText() string {
@@ -2811,7 +3011,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +3023,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +3036,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SetPolicyRequest) GetText() string {
@@ -2887,7 +3087,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +3099,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +3112,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SetPolicyResponse) GetRevision() uint64 {
@@ -2959,7 +3159,7 @@ type ConfirmPolicyRequest struct {
 
 func (x *ConfirmPolicyRequest) Reset() {
 	*x = ConfirmPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2971,7 +3171,7 @@ func (x *ConfirmPolicyRequest) String() string {
 func (*ConfirmPolicyRequest) ProtoMessage() {}
 
 func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2984,7 +3184,7 @@ func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ConfirmPolicyRequest) GetRevision() uint64 {
@@ -3003,7 +3203,7 @@ type ConfirmPolicyResponse struct {
 
 func (x *ConfirmPolicyResponse) Reset() {
 	*x = ConfirmPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3215,7 @@ func (x *ConfirmPolicyResponse) String() string {
 func (*ConfirmPolicyResponse) ProtoMessage() {}
 
 func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3228,7 @@ func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ConfirmPolicyResponse) GetRevision() uint64 {
@@ -3046,7 +3246,7 @@ type RollBackPolicyRequest struct {
 
 func (x *RollBackPolicyRequest) Reset() {
 	*x = RollBackPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3058,7 +3258,7 @@ func (x *RollBackPolicyRequest) String() string {
 func (*RollBackPolicyRequest) ProtoMessage() {}
 
 func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3071,7 +3271,7 @@ func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyRequest.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
 }
 
 type RollBackPolicyResponse struct {
@@ -3083,7 +3283,7 @@ type RollBackPolicyResponse struct {
 
 func (x *RollBackPolicyResponse) Reset() {
 	*x = RollBackPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3095,7 +3295,7 @@ func (x *RollBackPolicyResponse) String() string {
 func (*RollBackPolicyResponse) ProtoMessage() {}
 
 func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3108,7 +3308,7 @@ func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyResponse.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RollBackPolicyResponse) GetRevision() uint64 {
@@ -3128,7 +3328,7 @@ type CheckPolicyRequest struct {
 
 func (x *CheckPolicyRequest) Reset() {
 	*x = CheckPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3140,7 +3340,7 @@ func (x *CheckPolicyRequest) String() string {
 func (*CheckPolicyRequest) ProtoMessage() {}
 
 func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3153,7 +3353,7 @@ func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyRequest.ProtoReflect.Descriptor instead.
 func (*CheckPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CheckPolicyRequest) GetText() string {
@@ -3180,7 +3380,7 @@ type CheckPolicyResponse struct {
 
 func (x *CheckPolicyResponse) Reset() {
 	*x = CheckPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3192,7 +3392,7 @@ func (x *CheckPolicyResponse) String() string {
 func (*CheckPolicyResponse) ProtoMessage() {}
 
 func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3205,7 +3405,7 @@ func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyResponse.ProtoReflect.Descriptor instead.
 func (*CheckPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CheckPolicyResponse) GetProblems() []*Problem {
@@ -3232,7 +3432,7 @@ type TestPolicyRequest struct {
 
 func (x *TestPolicyRequest) Reset() {
 	*x = TestPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3244,7 +3444,7 @@ func (x *TestPolicyRequest) String() string {
 func (*TestPolicyRequest) ProtoMessage() {}
 
 func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3257,7 +3457,7 @@ func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyRequest.ProtoReflect.Descriptor instead.
 func (*TestPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *TestPolicyRequest) GetText() string {
@@ -3290,7 +3490,7 @@ type TestResult struct {
 
 func (x *TestResult) Reset() {
 	*x = TestResult{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3302,7 +3502,7 @@ func (x *TestResult) String() string {
 func (*TestResult) ProtoMessage() {}
 
 func (x *TestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3315,7 +3515,7 @@ func (x *TestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResult.ProtoReflect.Descriptor instead.
 func (*TestResult) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *TestResult) GetName() string {
@@ -3384,7 +3584,7 @@ type TestPolicyResponse struct {
 
 func (x *TestPolicyResponse) Reset() {
 	*x = TestPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3396,7 +3596,7 @@ func (x *TestPolicyResponse) String() string {
 func (*TestPolicyResponse) ProtoMessage() {}
 
 func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3409,7 +3609,7 @@ func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyResponse.ProtoReflect.Descriptor instead.
 func (*TestPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *TestPolicyResponse) GetResults() []*TestResult {
@@ -3441,7 +3641,7 @@ type ExplainPolicyRequest struct {
 
 func (x *ExplainPolicyRequest) Reset() {
 	*x = ExplainPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3453,7 +3653,7 @@ func (x *ExplainPolicyRequest) String() string {
 func (*ExplainPolicyRequest) ProtoMessage() {}
 
 func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3466,7 +3666,7 @@ func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ExplainPolicyRequest) GetSrc() string {
@@ -3537,7 +3737,7 @@ type ExplainPolicyResponse struct {
 
 func (x *ExplainPolicyResponse) Reset() {
 	*x = ExplainPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3749,7 @@ func (x *ExplainPolicyResponse) String() string {
 func (*ExplainPolicyResponse) ProtoMessage() {}
 
 func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3762,7 @@ func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ExplainPolicyResponse) GetAllow() bool {
@@ -3656,7 +3856,7 @@ type ConsideredRule struct {
 
 func (x *ConsideredRule) Reset() {
 	*x = ConsideredRule{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3668,7 +3868,7 @@ func (x *ConsideredRule) String() string {
 func (*ConsideredRule) ProtoMessage() {}
 
 func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3681,7 +3881,7 @@ func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsideredRule.ProtoReflect.Descriptor instead.
 func (*ConsideredRule) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ConsideredRule) GetRule() string {
@@ -3733,7 +3933,7 @@ type ReachPolicyRequest struct {
 
 func (x *ReachPolicyRequest) Reset() {
 	*x = ReachPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +3945,7 @@ func (x *ReachPolicyRequest) String() string {
 func (*ReachPolicyRequest) ProtoMessage() {}
 
 func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +3958,7 @@ func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ReachPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ReachPolicyRequest) GetFrom() string {
@@ -3803,7 +4003,7 @@ type ReachEntry struct {
 
 func (x *ReachEntry) Reset() {
 	*x = ReachEntry{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3815,7 +4015,7 @@ func (x *ReachEntry) String() string {
 func (*ReachEntry) ProtoMessage() {}
 
 func (x *ReachEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3828,7 +4028,7 @@ func (x *ReachEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachEntry.ProtoReflect.Descriptor instead.
 func (*ReachEntry) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ReachEntry) GetSrc() string {
@@ -3884,7 +4084,7 @@ type ReachPolicyResponse struct {
 
 func (x *ReachPolicyResponse) Reset() {
 	*x = ReachPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3896,7 +4096,7 @@ func (x *ReachPolicyResponse) String() string {
 func (*ReachPolicyResponse) ProtoMessage() {}
 
 func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3909,7 +4109,7 @@ func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ReachPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ReachPolicyResponse) GetNodes() []string {
@@ -3945,7 +4145,7 @@ type PolicyVersion struct {
 
 func (x *PolicyVersion) Reset() {
 	*x = PolicyVersion{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3957,7 +4157,7 @@ func (x *PolicyVersion) String() string {
 func (*PolicyVersion) ProtoMessage() {}
 
 func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3970,7 +4170,7 @@ func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyVersion.ProtoReflect.Descriptor instead.
 func (*PolicyVersion) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *PolicyVersion) GetText() string {
@@ -4004,7 +4204,7 @@ type DiffPolicyRequest struct {
 
 func (x *DiffPolicyRequest) Reset() {
 	*x = DiffPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4016,7 +4216,7 @@ func (x *DiffPolicyRequest) String() string {
 func (*DiffPolicyRequest) ProtoMessage() {}
 
 func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4029,7 +4229,7 @@ func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyRequest.ProtoReflect.Descriptor instead.
 func (*DiffPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *DiffPolicyRequest) GetBefore() *PolicyVersion {
@@ -4059,7 +4259,7 @@ type ReachSet struct {
 
 func (x *ReachSet) Reset() {
 	*x = ReachSet{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4071,7 +4271,7 @@ func (x *ReachSet) String() string {
 func (*ReachSet) ProtoMessage() {}
 
 func (x *ReachSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4084,7 +4284,7 @@ func (x *ReachSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachSet.ProtoReflect.Descriptor instead.
 func (*ReachSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReachSet) GetText() string {
@@ -4136,7 +4336,7 @@ type ReachChange struct {
 
 func (x *ReachChange) Reset() {
 	*x = ReachChange{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4148,7 +4348,7 @@ func (x *ReachChange) String() string {
 func (*ReachChange) ProtoMessage() {}
 
 func (x *ReachChange) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4161,7 +4361,7 @@ func (x *ReachChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachChange.ProtoReflect.Descriptor instead.
 func (*ReachChange) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ReachChange) GetWho() *ReachSet {
@@ -4219,7 +4419,7 @@ type DiffPolicyResponse struct {
 
 func (x *DiffPolicyResponse) Reset() {
 	*x = DiffPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4231,7 +4431,7 @@ func (x *DiffPolicyResponse) String() string {
 func (*DiffPolicyResponse) ProtoMessage() {}
 
 func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4244,7 +4444,7 @@ func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyResponse.ProtoReflect.Descriptor instead.
 func (*DiffPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *DiffPolicyResponse) GetGained() []*ReachChange {
@@ -4291,7 +4491,7 @@ type LogPolicyRequest struct {
 
 func (x *LogPolicyRequest) Reset() {
 	*x = LogPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4303,7 +4503,7 @@ func (x *LogPolicyRequest) String() string {
 func (*LogPolicyRequest) ProtoMessage() {}
 
 func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4316,7 +4516,7 @@ func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyRequest.ProtoReflect.Descriptor instead.
 func (*LogPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *LogPolicyRequest) GetLimit() uint32 {
@@ -4347,7 +4547,7 @@ type PolicyEdit struct {
 
 func (x *PolicyEdit) Reset() {
 	*x = PolicyEdit{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4359,7 +4559,7 @@ func (x *PolicyEdit) String() string {
 func (*PolicyEdit) ProtoMessage() {}
 
 func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4372,7 +4572,7 @@ func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyEdit.ProtoReflect.Descriptor instead.
 func (*PolicyEdit) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *PolicyEdit) GetRevision() uint64 {
@@ -4475,7 +4675,7 @@ type LogPolicyResponse struct {
 
 func (x *LogPolicyResponse) Reset() {
 	*x = LogPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4487,7 +4687,7 @@ func (x *LogPolicyResponse) String() string {
 func (*LogPolicyResponse) ProtoMessage() {}
 
 func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4500,7 +4700,7 @@ func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyResponse.ProtoReflect.Descriptor instead.
 func (*LogPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *LogPolicyResponse) GetEdits() []*PolicyEdit {
@@ -4527,7 +4727,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4539,7 +4739,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4552,7 +4752,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *AuditRecord) GetSequence() uint64 {
@@ -4628,7 +4828,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4640,7 +4840,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4653,7 +4853,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ListAuditRequest) GetAfter() uint64 {
@@ -4679,7 +4879,7 @@ type ListAuditResponse struct {
 
 func (x *ListAuditResponse) Reset() {
 	*x = ListAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4691,7 +4891,7 @@ func (x *ListAuditResponse) String() string {
 func (*ListAuditResponse) ProtoMessage() {}
 
 func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4704,7 +4904,7 @@ func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ListAuditResponse) GetRecords() []*AuditRecord {
@@ -4722,7 +4922,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4734,7 +4934,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4747,7 +4947,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{79}
 }
 
 type VerifyAuditResponse struct {
@@ -4763,7 +4963,7 @@ type VerifyAuditResponse struct {
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4775,7 +4975,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4788,7 +4988,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *VerifyAuditResponse) GetOk() bool {
@@ -4835,7 +5035,7 @@ type ExportAuditRequest struct {
 
 func (x *ExportAuditRequest) Reset() {
 	*x = ExportAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4847,7 +5047,7 @@ func (x *ExportAuditRequest) String() string {
 func (*ExportAuditRequest) ProtoMessage() {}
 
 func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4860,7 +5060,7 @@ func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
 func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{77}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ExportAuditRequest) GetAfter() uint64 {
@@ -4878,7 +5078,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4890,7 +5090,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4903,7 +5103,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{78}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{82}
 }
 
 type BackupChunk struct {
@@ -4915,7 +5115,7 @@ type BackupChunk struct {
 
 func (x *BackupChunk) Reset() {
 	*x = BackupChunk{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4927,7 +5127,7 @@ func (x *BackupChunk) String() string {
 func (*BackupChunk) ProtoMessage() {}
 
 func (x *BackupChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4940,7 +5140,7 @@ func (x *BackupChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupChunk.ProtoReflect.Descriptor instead.
 func (*BackupChunk) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{79}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *BackupChunk) GetData() []byte {
@@ -4998,7 +5198,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x06tokens\x18\x01 \x03(\v2\x16.cordon.admin.v1.TokenR\x06tokens\"$\n" +
 	"\x12RevokeTokenRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x15\n" +
-	"\x13RevokeTokenResponse\"\x9b\x04\n" +
+	"\x13RevokeTokenResponse\"\xd1\x04\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -5021,7 +5221,9 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x06routes\x18\x10 \x03(\tR\x06routes\x12\x18\n" +
 	"\acreated\x18\x11 \x01(\x03R\acreated\x12\x13\n" +
 	"\x04from\x18\xa0\x01 \x01(\tR\x04from\x12\x15\n" +
-	"\x05token\x18\xa1\x01 \x01(\tR\x05token\x121\n" +
+	"\x05token\x18\xa1\x01 \x01(\tR\x05token\x12\x19\n" +
+	"\aexpires\x18\xa3\x01 \x01(\x03R\aexpires\x12\x19\n" +
+	"\aexpired\x18\xa4\x01 \x01(\bR\aexpired\x121\n" +
 	"\x05proof\x18\xa2\x01 \x01(\v2\x1a.cordon.admin.v1.JoinProofR\x05proof\"m\n" +
 	"\tJoinProof\x12\x14\n" +
 	"\x05login\x18\x01 \x01(\tR\x05login\x12\x0e\n" +
@@ -5040,6 +5242,15 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12!\n" +
 	"\vfingerprint\x18\xa0\x01 \x01(\tR\vfingerprint\"@\n" +
 	"\x13ApproveNodeResponse\x12)\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"'\n" +
+	"\x11ExpireNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"?\n" +
+	"\x12ExpireNodeResponse\x12)\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\":\n" +
+	"\x10RenewNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04life\x18\x02 \x01(\x03R\x04life\">\n" +
+	"\x11RenewNodeResponse\x12)\n" +
 	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"'\n" +
 	"\x11RejectNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"*\n" +
@@ -5305,7 +5516,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tTokenKind\x12\x1a\n" +
 	"\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOKEN_KIND_ENROL\x10\x01\x12\x14\n" +
-	"\x10TOKEN_KIND_ADMIN\x10\x022\xcd\x16\n" +
+	"\x10TOKEN_KIND_ADMIN\x10\x022\xf8\x17\n" +
 	"\fAdminService\x12I\n" +
 	"\x06Status\x12\x1e.cordon.admin.v1.StatusRequest\x1a\x1f.cordon.admin.v1.StatusResponse\x12X\n" +
 	"\vCreateToken\x12#.cordon.admin.v1.CreateTokenRequest\x1a$.cordon.admin.v1.CreateTokenResponse\x12U\n" +
@@ -5317,6 +5528,9 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\vApproveNode\x12#.cordon.admin.v1.ApproveNodeRequest\x1a$.cordon.admin.v1.ApproveNodeResponse\x12U\n" +
 	"\n" +
 	"RejectNode\x12\".cordon.admin.v1.RejectNodeRequest\x1a#.cordon.admin.v1.RejectNodeResponse\x12U\n" +
+	"\n" +
+	"ExpireNode\x12\".cordon.admin.v1.ExpireNodeRequest\x1a#.cordon.admin.v1.ExpireNodeResponse\x12R\n" +
+	"\tRenewNode\x12!.cordon.admin.v1.RenewNodeRequest\x1a\".cordon.admin.v1.RenewNodeResponse\x12U\n" +
 	"\n" +
 	"RemoveNode\x12\".cordon.admin.v1.RemoveNodeRequest\x1a#.cordon.admin.v1.RemoveNodeResponse\x12L\n" +
 	"\aTagNode\x12\x1f.cordon.admin.v1.TagNodeRequest\x1a .cordon.admin.v1.TagNodeResponse\x12U\n" +
@@ -5363,7 +5577,7 @@ func file_coordinator_admin_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_admin_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 80)
+var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 84)
 var file_coordinator_admin_admin_proto_goTypes = []any{
 	(TokenKind)(0),                 // 0: cordon.admin.v1.TokenKind
 	(*StatusRequest)(nil),          // 1: cordon.admin.v1.StatusRequest
@@ -5383,69 +5597,73 @@ var file_coordinator_admin_admin_proto_goTypes = []any{
 	(*GetNodeResponse)(nil),        // 15: cordon.admin.v1.GetNodeResponse
 	(*ApproveNodeRequest)(nil),     // 16: cordon.admin.v1.ApproveNodeRequest
 	(*ApproveNodeResponse)(nil),    // 17: cordon.admin.v1.ApproveNodeResponse
-	(*RejectNodeRequest)(nil),      // 18: cordon.admin.v1.RejectNodeRequest
-	(*RejectNodeResponse)(nil),     // 19: cordon.admin.v1.RejectNodeResponse
-	(*RemoveNodeRequest)(nil),      // 20: cordon.admin.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),     // 21: cordon.admin.v1.RemoveNodeResponse
-	(*TagNodeRequest)(nil),         // 22: cordon.admin.v1.TagNodeRequest
-	(*TagNodeResponse)(nil),        // 23: cordon.admin.v1.TagNodeResponse
-	(*Route)(nil),                  // 24: cordon.admin.v1.Route
-	(*ListRoutesRequest)(nil),      // 25: cordon.admin.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),     // 26: cordon.admin.v1.ListRoutesResponse
-	(*ApproveRouteRequest)(nil),    // 27: cordon.admin.v1.ApproveRouteRequest
-	(*ApproveRouteResponse)(nil),   // 28: cordon.admin.v1.ApproveRouteResponse
-	(*User)(nil),                   // 29: cordon.admin.v1.User
-	(*ListUsersRequest)(nil),       // 30: cordon.admin.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),      // 31: cordon.admin.v1.ListUsersResponse
-	(*DisableUserRequest)(nil),     // 32: cordon.admin.v1.DisableUserRequest
-	(*DisableUserResponse)(nil),    // 33: cordon.admin.v1.DisableUserResponse
-	(*EnableUserRequest)(nil),      // 34: cordon.admin.v1.EnableUserRequest
-	(*EnableUserResponse)(nil),     // 35: cordon.admin.v1.EnableUserResponse
-	(*ForgetUserRequest)(nil),      // 36: cordon.admin.v1.ForgetUserRequest
-	(*ForgetUserResponse)(nil),     // 37: cordon.admin.v1.ForgetUserResponse
-	(*Session)(nil),                // 38: cordon.admin.v1.Session
-	(*ListSessionsRequest)(nil),    // 39: cordon.admin.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),   // 40: cordon.admin.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),      // 41: cordon.admin.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),     // 42: cordon.admin.v1.EndSessionResponse
-	(*RequireSignInRequest)(nil),   // 43: cordon.admin.v1.RequireSignInRequest
-	(*RequireSignInResponse)(nil),  // 44: cordon.admin.v1.RequireSignInResponse
-	(*Problem)(nil),                // 45: cordon.admin.v1.Problem
-	(*GetPolicyRequest)(nil),       // 46: cordon.admin.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),      // 47: cordon.admin.v1.GetPolicyResponse
-	(*SetPolicyRequest)(nil),       // 48: cordon.admin.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),      // 49: cordon.admin.v1.SetPolicyResponse
-	(*ConfirmPolicyRequest)(nil),   // 50: cordon.admin.v1.ConfirmPolicyRequest
-	(*ConfirmPolicyResponse)(nil),  // 51: cordon.admin.v1.ConfirmPolicyResponse
-	(*RollBackPolicyRequest)(nil),  // 52: cordon.admin.v1.RollBackPolicyRequest
-	(*RollBackPolicyResponse)(nil), // 53: cordon.admin.v1.RollBackPolicyResponse
-	(*CheckPolicyRequest)(nil),     // 54: cordon.admin.v1.CheckPolicyRequest
-	(*CheckPolicyResponse)(nil),    // 55: cordon.admin.v1.CheckPolicyResponse
-	(*TestPolicyRequest)(nil),      // 56: cordon.admin.v1.TestPolicyRequest
-	(*TestResult)(nil),             // 57: cordon.admin.v1.TestResult
-	(*TestPolicyResponse)(nil),     // 58: cordon.admin.v1.TestPolicyResponse
-	(*ExplainPolicyRequest)(nil),   // 59: cordon.admin.v1.ExplainPolicyRequest
-	(*ExplainPolicyResponse)(nil),  // 60: cordon.admin.v1.ExplainPolicyResponse
-	(*ConsideredRule)(nil),         // 61: cordon.admin.v1.ConsideredRule
-	(*ReachPolicyRequest)(nil),     // 62: cordon.admin.v1.ReachPolicyRequest
-	(*ReachEntry)(nil),             // 63: cordon.admin.v1.ReachEntry
-	(*ReachPolicyResponse)(nil),    // 64: cordon.admin.v1.ReachPolicyResponse
-	(*PolicyVersion)(nil),          // 65: cordon.admin.v1.PolicyVersion
-	(*DiffPolicyRequest)(nil),      // 66: cordon.admin.v1.DiffPolicyRequest
-	(*ReachSet)(nil),               // 67: cordon.admin.v1.ReachSet
-	(*ReachChange)(nil),            // 68: cordon.admin.v1.ReachChange
-	(*DiffPolicyResponse)(nil),     // 69: cordon.admin.v1.DiffPolicyResponse
-	(*LogPolicyRequest)(nil),       // 70: cordon.admin.v1.LogPolicyRequest
-	(*PolicyEdit)(nil),             // 71: cordon.admin.v1.PolicyEdit
-	(*LogPolicyResponse)(nil),      // 72: cordon.admin.v1.LogPolicyResponse
-	(*AuditRecord)(nil),            // 73: cordon.admin.v1.AuditRecord
-	(*ListAuditRequest)(nil),       // 74: cordon.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),      // 75: cordon.admin.v1.ListAuditResponse
-	(*VerifyAuditRequest)(nil),     // 76: cordon.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),    // 77: cordon.admin.v1.VerifyAuditResponse
-	(*ExportAuditRequest)(nil),     // 78: cordon.admin.v1.ExportAuditRequest
-	(*BackupRequest)(nil),          // 79: cordon.admin.v1.BackupRequest
-	(*BackupChunk)(nil),            // 80: cordon.admin.v1.BackupChunk
+	(*ExpireNodeRequest)(nil),      // 18: cordon.admin.v1.ExpireNodeRequest
+	(*ExpireNodeResponse)(nil),     // 19: cordon.admin.v1.ExpireNodeResponse
+	(*RenewNodeRequest)(nil),       // 20: cordon.admin.v1.RenewNodeRequest
+	(*RenewNodeResponse)(nil),      // 21: cordon.admin.v1.RenewNodeResponse
+	(*RejectNodeRequest)(nil),      // 22: cordon.admin.v1.RejectNodeRequest
+	(*RejectNodeResponse)(nil),     // 23: cordon.admin.v1.RejectNodeResponse
+	(*RemoveNodeRequest)(nil),      // 24: cordon.admin.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),     // 25: cordon.admin.v1.RemoveNodeResponse
+	(*TagNodeRequest)(nil),         // 26: cordon.admin.v1.TagNodeRequest
+	(*TagNodeResponse)(nil),        // 27: cordon.admin.v1.TagNodeResponse
+	(*Route)(nil),                  // 28: cordon.admin.v1.Route
+	(*ListRoutesRequest)(nil),      // 29: cordon.admin.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),     // 30: cordon.admin.v1.ListRoutesResponse
+	(*ApproveRouteRequest)(nil),    // 31: cordon.admin.v1.ApproveRouteRequest
+	(*ApproveRouteResponse)(nil),   // 32: cordon.admin.v1.ApproveRouteResponse
+	(*User)(nil),                   // 33: cordon.admin.v1.User
+	(*ListUsersRequest)(nil),       // 34: cordon.admin.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),      // 35: cordon.admin.v1.ListUsersResponse
+	(*DisableUserRequest)(nil),     // 36: cordon.admin.v1.DisableUserRequest
+	(*DisableUserResponse)(nil),    // 37: cordon.admin.v1.DisableUserResponse
+	(*EnableUserRequest)(nil),      // 38: cordon.admin.v1.EnableUserRequest
+	(*EnableUserResponse)(nil),     // 39: cordon.admin.v1.EnableUserResponse
+	(*ForgetUserRequest)(nil),      // 40: cordon.admin.v1.ForgetUserRequest
+	(*ForgetUserResponse)(nil),     // 41: cordon.admin.v1.ForgetUserResponse
+	(*Session)(nil),                // 42: cordon.admin.v1.Session
+	(*ListSessionsRequest)(nil),    // 43: cordon.admin.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),   // 44: cordon.admin.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),      // 45: cordon.admin.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),     // 46: cordon.admin.v1.EndSessionResponse
+	(*RequireSignInRequest)(nil),   // 47: cordon.admin.v1.RequireSignInRequest
+	(*RequireSignInResponse)(nil),  // 48: cordon.admin.v1.RequireSignInResponse
+	(*Problem)(nil),                // 49: cordon.admin.v1.Problem
+	(*GetPolicyRequest)(nil),       // 50: cordon.admin.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),      // 51: cordon.admin.v1.GetPolicyResponse
+	(*SetPolicyRequest)(nil),       // 52: cordon.admin.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),      // 53: cordon.admin.v1.SetPolicyResponse
+	(*ConfirmPolicyRequest)(nil),   // 54: cordon.admin.v1.ConfirmPolicyRequest
+	(*ConfirmPolicyResponse)(nil),  // 55: cordon.admin.v1.ConfirmPolicyResponse
+	(*RollBackPolicyRequest)(nil),  // 56: cordon.admin.v1.RollBackPolicyRequest
+	(*RollBackPolicyResponse)(nil), // 57: cordon.admin.v1.RollBackPolicyResponse
+	(*CheckPolicyRequest)(nil),     // 58: cordon.admin.v1.CheckPolicyRequest
+	(*CheckPolicyResponse)(nil),    // 59: cordon.admin.v1.CheckPolicyResponse
+	(*TestPolicyRequest)(nil),      // 60: cordon.admin.v1.TestPolicyRequest
+	(*TestResult)(nil),             // 61: cordon.admin.v1.TestResult
+	(*TestPolicyResponse)(nil),     // 62: cordon.admin.v1.TestPolicyResponse
+	(*ExplainPolicyRequest)(nil),   // 63: cordon.admin.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),  // 64: cordon.admin.v1.ExplainPolicyResponse
+	(*ConsideredRule)(nil),         // 65: cordon.admin.v1.ConsideredRule
+	(*ReachPolicyRequest)(nil),     // 66: cordon.admin.v1.ReachPolicyRequest
+	(*ReachEntry)(nil),             // 67: cordon.admin.v1.ReachEntry
+	(*ReachPolicyResponse)(nil),    // 68: cordon.admin.v1.ReachPolicyResponse
+	(*PolicyVersion)(nil),          // 69: cordon.admin.v1.PolicyVersion
+	(*DiffPolicyRequest)(nil),      // 70: cordon.admin.v1.DiffPolicyRequest
+	(*ReachSet)(nil),               // 71: cordon.admin.v1.ReachSet
+	(*ReachChange)(nil),            // 72: cordon.admin.v1.ReachChange
+	(*DiffPolicyResponse)(nil),     // 73: cordon.admin.v1.DiffPolicyResponse
+	(*LogPolicyRequest)(nil),       // 74: cordon.admin.v1.LogPolicyRequest
+	(*PolicyEdit)(nil),             // 75: cordon.admin.v1.PolicyEdit
+	(*LogPolicyResponse)(nil),      // 76: cordon.admin.v1.LogPolicyResponse
+	(*AuditRecord)(nil),            // 77: cordon.admin.v1.AuditRecord
+	(*ListAuditRequest)(nil),       // 78: cordon.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),      // 79: cordon.admin.v1.ListAuditResponse
+	(*VerifyAuditRequest)(nil),     // 80: cordon.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),    // 81: cordon.admin.v1.VerifyAuditResponse
+	(*ExportAuditRequest)(nil),     // 82: cordon.admin.v1.ExportAuditRequest
+	(*BackupRequest)(nil),          // 83: cordon.admin.v1.BackupRequest
+	(*BackupChunk)(nil),            // 84: cordon.admin.v1.BackupChunk
 }
 var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	0,  // 0: cordon.admin.v1.Token.kind:type_name -> cordon.admin.v1.TokenKind
@@ -5456,100 +5674,106 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	10, // 5: cordon.admin.v1.ListNodesResponse.nodes:type_name -> cordon.admin.v1.Node
 	10, // 6: cordon.admin.v1.GetNodeResponse.node:type_name -> cordon.admin.v1.Node
 	10, // 7: cordon.admin.v1.ApproveNodeResponse.node:type_name -> cordon.admin.v1.Node
-	10, // 8: cordon.admin.v1.TagNodeResponse.node:type_name -> cordon.admin.v1.Node
-	24, // 9: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
-	24, // 10: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
-	29, // 11: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
-	29, // 12: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
-	29, // 13: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
-	29, // 14: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
-	38, // 15: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
-	45, // 16: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	69, // 17: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
-	45, // 18: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	57, // 19: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
-	61, // 20: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
-	63, // 21: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
-	65, // 22: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
-	65, // 23: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
-	67, // 24: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
-	67, // 25: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
-	68, // 26: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
-	68, // 27: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
-	45, // 28: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	71, // 29: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
-	73, // 30: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
-	1,  // 31: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
-	4,  // 32: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
-	6,  // 33: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
-	8,  // 34: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
-	12, // 35: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
-	14, // 36: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
-	16, // 37: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	18, // 38: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
-	20, // 39: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	22, // 40: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	25, // 41: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	27, // 42: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	30, // 43: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
-	32, // 44: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
-	34, // 45: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
-	36, // 46: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
-	39, // 47: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
-	41, // 48: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
-	43, // 49: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
-	46, // 50: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	48, // 51: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	50, // 52: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
-	52, // 53: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
-	54, // 54: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	56, // 55: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	59, // 56: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	62, // 57: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	66, // 58: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
-	70, // 59: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
-	74, // 60: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	76, // 61: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	78, // 62: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	79, // 63: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,  // 64: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	5,  // 65: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	7,  // 66: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	9,  // 67: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	13, // 68: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	15, // 69: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	17, // 70: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	19, // 71: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
-	21, // 72: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	23, // 73: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	26, // 74: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	28, // 75: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	31, // 76: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
-	33, // 77: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
-	35, // 78: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
-	37, // 79: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
-	40, // 80: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
-	42, // 81: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
-	44, // 82: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
-	47, // 83: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	49, // 84: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	51, // 85: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
-	53, // 86: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
-	55, // 87: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	58, // 88: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	60, // 89: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	64, // 90: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	69, // 91: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
-	72, // 92: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
-	75, // 93: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	77, // 94: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	73, // 95: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	80, // 96: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	64, // [64:97] is the sub-list for method output_type
-	31, // [31:64] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	10, // 8: cordon.admin.v1.ExpireNodeResponse.node:type_name -> cordon.admin.v1.Node
+	10, // 9: cordon.admin.v1.RenewNodeResponse.node:type_name -> cordon.admin.v1.Node
+	10, // 10: cordon.admin.v1.TagNodeResponse.node:type_name -> cordon.admin.v1.Node
+	28, // 11: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
+	28, // 12: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
+	33, // 13: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
+	33, // 14: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
+	33, // 15: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
+	33, // 16: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
+	42, // 17: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
+	49, // 18: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	73, // 19: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
+	49, // 20: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	61, // 21: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
+	65, // 22: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
+	67, // 23: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
+	69, // 24: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
+	69, // 25: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
+	71, // 26: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
+	71, // 27: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
+	72, // 28: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
+	72, // 29: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
+	49, // 30: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	75, // 31: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	77, // 32: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	1,  // 33: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
+	4,  // 34: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
+	6,  // 35: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
+	8,  // 36: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
+	12, // 37: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
+	14, // 38: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
+	16, // 39: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
+	22, // 40: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
+	18, // 41: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
+	20, // 42: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
+	24, // 43: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	26, // 44: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	29, // 45: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	31, // 46: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	34, // 47: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
+	36, // 48: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
+	38, // 49: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
+	40, // 50: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
+	43, // 51: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
+	45, // 52: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
+	47, // 53: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
+	50, // 54: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	52, // 55: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	54, // 56: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	56, // 57: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	58, // 58: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	60, // 59: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	63, // 60: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	66, // 61: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	70, // 62: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	74, // 63: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	78, // 64: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	80, // 65: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	82, // 66: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	83, // 67: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,  // 68: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	5,  // 69: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	7,  // 70: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	9,  // 71: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	13, // 72: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	15, // 73: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	17, // 74: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	23, // 75: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
+	19, // 76: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
+	21, // 77: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
+	25, // 78: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	27, // 79: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	30, // 80: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	32, // 81: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	35, // 82: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
+	37, // 83: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
+	39, // 84: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
+	41, // 85: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
+	44, // 86: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
+	46, // 87: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
+	48, // 88: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
+	51, // 89: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	53, // 90: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	55, // 91: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	57, // 92: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	59, // 93: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	62, // 94: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	64, // 95: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	68, // 96: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	73, // 97: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	76, // 98: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	79, // 99: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	81, // 100: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	77, // 101: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	84, // 102: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	68, // [68:103] is the sub-list for method output_type
+	33, // [33:68] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_admin_admin_proto_init() }
@@ -5563,7 +5787,7 @@ func file_coordinator_admin_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_admin_admin_proto_rawDesc), len(file_coordinator_admin_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   80,
+			NumMessages:   84,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -3,6 +3,7 @@ package wire
 import (
 	"cmp"
 	"net/netip"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
@@ -74,6 +75,8 @@ type SelfRecord struct {
 
 	Sessions []Session // of the people at this node, by ascending ids
 	SignIn   bool      // what people may, they may only while signed in
+
+	Until time.Time // by policy time, exclusive: this node is in the mesh until then; zero: without end
 }
 
 // PeerRecord is what a node is told about one peer. Slices are sorted and
@@ -95,4 +98,9 @@ type PeerRecord struct {
 	Prefixes  []acl.PrefixClass // as in SelfRecord
 	Owner     acl.Owner
 	Facts     []acl.FactEnd
+
+	Until time.Time // by policy time, exclusive: it is a peer until then; zero: without end
 }
+
+// Expired tells whether the end of a machine's time has come; the zero end never does.
+func Expired(until, now time.Time) bool { return !until.IsZero() && !now.Before(until) }

@@ -1735,6 +1735,7 @@ type Self struct {
 	User          string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`
 	Sessions      []*SessionRecord       `protobuf:"bytes,14,rep,name=sessions,proto3" json:"sessions,omitempty"`            // of the people at this node; ids ascend
 	SignIn        bool                   `protobuf:"varint,15,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"` // what people may, they may only while signed in
+	Until         int64                  `protobuf:"varint,160,opt,name=until,proto3" json:"until,omitempty"`                // Unix seconds, exclusive: this machine is in the mesh until then; 0: without end
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1874,6 +1875,13 @@ func (x *Self) GetSignIn() bool {
 	return false
 }
 
+func (x *Self) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 // A SessionRecord is one person, signed in at one node.
 type SessionRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1969,7 +1977,8 @@ type Peer struct {
 	Prefixes      []*PrefixClass         `protobuf:"bytes,6,rep,name=prefixes,proto3" json:"prefixes,omitempty"` // addresses and approved routes, with classes
 	Owner         uint64                 `protobuf:"fixed64,7,opt,name=owner,proto3" json:"owner,omitempty"`
 	Facts         []*FactEnd             `protobuf:"bytes,8,rep,name=facts,proto3" json:"facts,omitempty"`
-	Routes        []string               `protobuf:"bytes,9,rep,name=routes,proto3" json:"routes,omitempty"` // approved prefixes behind it
+	Routes        []string               `protobuf:"bytes,9,rep,name=routes,proto3" json:"routes,omitempty"`  // approved prefixes behind it
+	Until         int64                  `protobuf:"varint,160,opt,name=until,proto3" json:"until,omitempty"` // Unix seconds, exclusive: it is a peer until then; 0: without end
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2065,6 +2074,13 @@ func (x *Peer) GetRoutes() []string {
 		return x.Routes
 	}
 	return nil
+}
+
+func (x *Peer) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
 }
 
 type PrefixClass struct {
@@ -3815,7 +3831,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04self\x18\x01 \x01(\v2\x14.cordon.wire.v1.SelfR\x04self\x12&\n" +
 	"\x03put\x18\x02 \x03(\v2\x14.cordon.wire.v1.PeerR\x03put\x12\x16\n" +
 	"\x06remove\x18\x03 \x03(\tR\x06remove\x12-\n" +
-	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xbf\x03\n" +
+	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xd6\x03\n" +
 	"\x04Self\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3832,14 +3848,15 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04tags\x18\f \x03(\tR\x04tags\x12\x12\n" +
 	"\x04user\x18\r \x01(\tR\x04user\x129\n" +
 	"\bsessions\x18\x0e \x03(\v2\x1d.cordon.wire.v1.SessionRecordR\bsessions\x12\x17\n" +
-	"\asign_in\x18\x0f \x01(\bR\x06signIn\"}\n" +
+	"\asign_in\x18\x0f \x01(\bR\x06signIn\x12\x15\n" +
+	"\x05until\x18\xa0\x01 \x01(\x03R\x05until\"}\n" +
 	"\rSessionRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x0e\n" +
 	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x14\n" +
 	"\x05until\x18\x04 \x01(\x03R\x05until\x12\x10\n" +
 	"\x03amr\x18\x05 \x03(\tR\x03amr\x12\x10\n" +
-	"\x03acr\x18\x06 \x01(\tR\x03acr\"\xb2\x02\n" +
+	"\x03acr\x18\x06 \x01(\tR\x03acr\"\xc9\x02\n" +
 	"\x04Peer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3849,7 +3866,8 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\bprefixes\x18\x06 \x03(\v2\x1b.cordon.wire.v1.PrefixClassR\bprefixes\x12\x14\n" +
 	"\x05owner\x18\a \x01(\x06R\x05owner\x12-\n" +
 	"\x05facts\x18\b \x03(\v2\x17.cordon.wire.v1.FactEndR\x05facts\x12\x16\n" +
-	"\x06routes\x18\t \x03(\tR\x06routes\";\n" +
+	"\x06routes\x18\t \x03(\tR\x06routes\x12\x15\n" +
+	"\x05until\x18\xa0\x01 \x01(\x03R\x05until\";\n" +
 	"\vPrefixClass\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\x06R\x05class\"3\n" +

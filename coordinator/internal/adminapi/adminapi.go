@@ -39,7 +39,9 @@ type Config struct {
 	Backup   func(ctx context.Context, to io.Writer) error
 	Version  string
 	Now      func() time.Time
-	Log      *slog.Logger
+
+	DeviceLife time.Duration // that a renewed machine is given; 0: it has no end
+	Log        *slog.Logger
 }
 
 // caller is who asks, and what for.

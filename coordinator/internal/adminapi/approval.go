@@ -11,11 +11,7 @@ import (
 
 // ApproveNode lets a waiting node have peers.
 func (a *API) ApproveNode(ctx context.Context, req *connect.Request[admin.ApproveNodeRequest]) (*connect.Response[admin.ApproveNodeResponse], error) {
-	result, err := a.do(ctx, registry.ApproveNode{Node: req.Msg.Node, Fingerprint: req.Msg.Fingerprint})
-	if err != nil {
-		return nil, err
-	}
-	m, err := a.describe(ctx, result.Node)
+	m, err := a.changed(ctx, registry.ApproveNode{Node: req.Msg.Node, Fingerprint: req.Msg.Fingerprint})
 	if err != nil {
 		return nil, err
 	}

@@ -124,6 +124,7 @@ func nodeMessage(n *registry.Node, p distribute.Presence) *admin.Node {
 		Id: n.ID, Name: n.Name, NodeKey: n.Key.String(), User: n.Owner(), Tags: n.Tags, Approved: n.Approved,
 		Connected: p.Connected, LastSeen: seconds(p.LastSeen), Acknowledged: p.Acknowledged.Revision,
 		Version: n.Version, Os: n.OS, Warnings: p.Warnings, Created: seconds(n.Created), Token: n.Token,
+		Expires: seconds(n.Expires), Expired: n.Expired,
 	}
 	if n.From.IsValid() {
 		out.From = n.From.String()

@@ -109,6 +109,20 @@ type (
 	// was approved is refused (ErrInvalid).
 	RejectNode struct{ Node string }
 
+	// ExpireNode ends the time of a person's machine now: it is a peer of nobody until
+	// its person has proved anew who they are, there.
+	ExpireNode struct{ Node string }
+
+	// RenewNode gives a person's machine another span of time; 0: it has no end.
+	RenewNode struct {
+		Node string
+		Life time.Duration // at most MaxDeviceLife
+	}
+
+	// KeepDevices gives people's machines that have no end one (not with a Life of 0),
+	// and takes those out whose end has come. It changes a few hundred at a time.
+	KeepDevices struct{ Life time.Duration }
+
 	// RemoveNode takes a node away for good: its key is revoked and the epoch rises.
 	RemoveNode struct{ Node string }
 
@@ -156,6 +170,10 @@ type (
 		Node string // id
 		Who  Identity
 		Life time.Duration // at most MaxSessionLife
+
+		// DeviceLife is how long the proof keeps the machine in the mesh, if it is a
+		// person's; 0: for good, and what ends it has stays. The session ends no later.
+		DeviceLife time.Duration
 	}
 
 	// EndSessions ends a session, or all at a node, or that one if it is there.

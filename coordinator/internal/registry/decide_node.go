@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -199,6 +200,9 @@ func (c TagNode) decide(d *decision) error {
 	d.warnUnknown(tags)
 	next := n.copy()
 	next.Tags = tags
+	if len(tags) > 0 {
+		next.Expires, next.Expired = time.Time{}, false
+	}
 	d.settle(next)
 	d.change(n, next, "node.tag")
 	return nil

@@ -78,6 +78,7 @@ func (c Join) decide(d *decision) error {
 		return refuse(err)
 	}
 	d.begin(d.result.Node, u, c.Session)
+	d.result.Node, _ = d.state.Node(id)
 	return nil
 }
 
@@ -87,6 +88,9 @@ func (d *decision) joining(c Join, u *User) (*Node, error) {
 	who := c.Session.Who
 	n := &Node{ID: wire.NodeID(c.Key), Name: d.state.freeName(Label(c.Name)), Key: c.Key, User: u.Login, Approved: c.Approved, Created: d.now, From: c.From.Unmap(),
 		Proof: &Proof{Login: u.Login, Issuer: u.Issuer, At: earlier(who.At.UTC().Truncate(time.Second), d.now), AMR: slices.Compact(slices.Sorted(slices.Values(who.AMR))), ACR: who.ACR}}
+	if life := c.Session.DeviceLife; life > 0 {
+		n.Expires = d.now.Add(life).Truncate(time.Second)
+	}
 	if err := n.describe(c.OS, c.Version); err != nil {
 		return nil, err
 	}

@@ -41,6 +41,12 @@ type Node struct {
 	OS       string    `json:"os,omitempty"`
 	Version  string    `json:"version,omitempty"`
 
+	// Expires is the end of a person's machine: its person proves anew who they are
+	// there, or it is a peer of nobody from then on. Zero: without end, as machines
+	// with tags are. Expired says that the end has come.
+	Expires time.Time `json:"expires,omitzero"` // exclusive
+	Expired bool      `json:"expired,omitempty"`
+
 	From  netip.Addr `json:"from,omitzero"`   // where it enrolled from, as the coordinator saw it
 	Proof *Proof     `json:"proof,omitempty"` // of a person, instead of a token: it joined by a sign-in
 }

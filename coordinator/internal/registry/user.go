@@ -77,11 +77,11 @@ func (s *State) SortedUsers() []*User {
 	return slices.SortedFunc(s.Users(), func(a, b *User) int { return strings.Compare(a.Login, b.Login) })
 }
 
-// Admitted tells whether a node may have peers: it was approved, and nobody shut
-// its owner out.
+// Admitted tells whether a node may have peers: it was approved, its time is not
+// over, and nobody shut its owner out.
 func (s *State) Admitted(n *Node) bool {
 	u, known := s.UserByLogin(n.Owner())
-	return n.Approved && !(known && u.Disabled)
+	return n.Approved && !n.Expired && !(known && u.Disabled)
 }
 
 // MachinesOf gives the ids of the nodes that a person owns or sits at. It looks at
