@@ -37,6 +37,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/internal/store/sqlite"
+	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
@@ -50,7 +51,8 @@ type assembly struct {
 	registry  *registry.Registry
 	hub       *distribute.Hub
 	api       *adminapi.API
-	desk      *signin.Desk       // nil: nobody can sign in
+	desk      *signin.Desk // nil: nobody can sign in
+	warner    *warn.Warner
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of
 }
@@ -70,6 +72,9 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	if err := a.openDesk(); err != nil {
+		return err
+	}
+	if err := a.openWarner(); err != nil {
 		return err
 	}
 	listeners, err := a.listen()
@@ -106,6 +111,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
 		Backup: a.backupTo, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(),
+		Lapses: a.lapses,
 	})
 	return nil
 }
@@ -209,6 +215,7 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.hub.Run(ctx) })
 	g.Go(func() error { return a.watch(ctx) })
+	g.Go(func() error { return a.warner.Run(ctx) })
 	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
 	if a.desk != nil {

@@ -29,7 +29,7 @@ import (
 // operatorRoutes says which scope each route of the admin API asks for.
 func operatorRoutes() map[string]string {
 	return map[string]string{
-		"Status": "read", "ListNodes": "read", "GetNode": "read", "ListRoutes": "read", "ListTokens": "read",
+		"Status": "read", "ListWarnings": "read", "ListNodes": "read", "GetNode": "read", "ListRoutes": "read", "ListTokens": "read",
 		"GetPolicy": "read", "CheckPolicy": "read", "TestPolicy": "read", "ExplainPolicy": "read", "ReachPolicy": "read", "DiffPolicy": "read", "LogPolicy": "read",
 		"ApproveNode": "nodes", "RejectNode": "nodes", "ExpireNode": "nodes", "RenewNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
 		"ListUsers": "read", "ListSessions": "read", "DisableUser": "users", "EnableUser": "users", "ForgetUser": "users", "EndSession": "users", "RequireSignIn": "policy",

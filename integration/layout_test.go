@@ -23,7 +23,7 @@ const maxLoops = 3
 
 func loops() map[string]int {
 	return map[string]int{
-		"coordinator":       11, // assembles: one for each part and each door, all awaited by Run
+		"coordinator":       12, // assembles: one for each part and each door, all awaited by Run
 		"node":              24, // likewise
 		"node/relay/server": 7,  // a connection's reader and writer, the end of all; a program's listeners
 		"node/internal/dns": 4,  // per address: packets and connections; questions that wait for others

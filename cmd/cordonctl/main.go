@@ -29,6 +29,7 @@ func app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			{Name: "status", Usage: "how the mesh stands", Action: with(status)},
+			{Name: "warnings", Usage: "what lapses within 30 days, and what to do about it", Action: with(warnings)},
 			tokenCommands(), nodeCommands(), userCommands(), sessionCommands(), routeCommands(), policyCommands(), auditCommands(),
 		},
 	}
@@ -95,6 +96,9 @@ func status(c *cli.Context, api *admin.Client) error {
 	fmt.Printf("mesh %s at revision %d (incarnation %d, epoch %d), policy of revision %d\n", s.Mesh, s.Revision, s.Incarnation, s.Epoch, s.PolicyRevision)
 	if s.PolicyUntil != 0 {
 		fmt.Printf("the policy awaits `cordonctl policy confirm`: the one before comes back at %s\n", moment(s.PolicyUntil))
+	}
+	if s.Warnings > 0 {
+		fmt.Printf("%s of what is about to lapse: `cordonctl warnings`\n", count(int(s.Warnings), "warning"))
 	}
 	fmt.Printf("%d nodes, %d connected, %d of them up to date\ncoordinator %s\n", s.Nodes, s.Connected, s.Acknowledged, s.Version)
 	return nil

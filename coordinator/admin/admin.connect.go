@@ -35,6 +35,9 @@ const (
 const (
 	// AdminServiceStatusProcedure is the fully-qualified name of the AdminService's Status RPC.
 	AdminServiceStatusProcedure = "/cordon.admin.v1.AdminService/Status"
+	// AdminServiceListWarningsProcedure is the fully-qualified name of the AdminService's ListWarnings
+	// RPC.
+	AdminServiceListWarningsProcedure = "/cordon.admin.v1.AdminService/ListWarnings"
 	// AdminServiceCreateTokenProcedure is the fully-qualified name of the AdminService's CreateToken
 	// RPC.
 	AdminServiceCreateTokenProcedure = "/cordon.admin.v1.AdminService/CreateToken"
@@ -122,6 +125,8 @@ const (
 // AdminServiceClient is a client for the cordon.admin.v1.AdminService service.
 type AdminServiceClient interface {
 	Status(context.Context, *connect.Request[StatusRequest]) (*connect.Response[StatusResponse], error)
+	// ListWarnings lists what lapses within 30 days.
+	ListWarnings(context.Context, *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error)
 	CreateToken(context.Context, *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error)
 	ListTokens(context.Context, *connect.Request[ListTokensRequest]) (*connect.Response[ListTokensResponse], error)
 	RevokeToken(context.Context, *connect.Request[RevokeTokenRequest]) (*connect.Response[RevokeTokenResponse], error)
@@ -178,6 +183,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceStatusProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("Status")),
+			connect.WithClientOptions(opts...),
+		),
+		listWarnings: connect.NewClient[ListWarningsRequest, ListWarningsResponse](
+			httpClient,
+			baseURL+AdminServiceListWarningsProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListWarnings")),
 			connect.WithClientOptions(opts...),
 		),
 		createToken: connect.NewClient[CreateTokenRequest, CreateTokenResponse](
@@ -390,6 +401,7 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
 	status         *connect.Client[StatusRequest, StatusResponse]
+	listWarnings   *connect.Client[ListWarningsRequest, ListWarningsResponse]
 	createToken    *connect.Client[CreateTokenRequest, CreateTokenResponse]
 	listTokens     *connect.Client[ListTokensRequest, ListTokensResponse]
 	revokeToken    *connect.Client[RevokeTokenRequest, RevokeTokenResponse]
@@ -429,6 +441,11 @@ type adminServiceClient struct {
 // Status calls cordon.admin.v1.AdminService.Status.
 func (c *adminServiceClient) Status(ctx context.Context, req *connect.Request[StatusRequest]) (*connect.Response[StatusResponse], error) {
 	return c.status.CallUnary(ctx, req)
+}
+
+// ListWarnings calls cordon.admin.v1.AdminService.ListWarnings.
+func (c *adminServiceClient) ListWarnings(ctx context.Context, req *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error) {
+	return c.listWarnings.CallUnary(ctx, req)
 }
 
 // CreateToken calls cordon.admin.v1.AdminService.CreateToken.
@@ -604,6 +621,8 @@ func (c *adminServiceClient) Backup(ctx context.Context, req *connect.Request[Ba
 // AdminServiceHandler is an implementation of the cordon.admin.v1.AdminService service.
 type AdminServiceHandler interface {
 	Status(context.Context, *connect.Request[StatusRequest]) (*connect.Response[StatusResponse], error)
+	// ListWarnings lists what lapses within 30 days.
+	ListWarnings(context.Context, *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error)
 	CreateToken(context.Context, *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error)
 	ListTokens(context.Context, *connect.Request[ListTokensRequest]) (*connect.Response[ListTokensResponse], error)
 	RevokeToken(context.Context, *connect.Request[RevokeTokenRequest]) (*connect.Response[RevokeTokenResponse], error)
@@ -656,6 +675,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceStatusProcedure,
 		svc.Status,
 		connect.WithSchema(adminServiceMethods.ByName("Status")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceListWarningsHandler := connect.NewUnaryHandler(
+		AdminServiceListWarningsProcedure,
+		svc.ListWarnings,
+		connect.WithSchema(adminServiceMethods.ByName("ListWarnings")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceCreateTokenHandler := connect.NewUnaryHandler(
@@ -866,6 +891,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		switch r.URL.Path {
 		case AdminServiceStatusProcedure:
 			adminServiceStatusHandler.ServeHTTP(w, r)
+		case AdminServiceListWarningsProcedure:
+			adminServiceListWarningsHandler.ServeHTTP(w, r)
 		case AdminServiceCreateTokenProcedure:
 			adminServiceCreateTokenHandler.ServeHTTP(w, r)
 		case AdminServiceListTokensProcedure:
@@ -945,6 +972,10 @@ type UnimplementedAdminServiceHandler struct{}
 
 func (UnimplementedAdminServiceHandler) Status(context.Context, *connect.Request[StatusRequest]) (*connect.Response[StatusResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.Status is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListWarnings(context.Context, *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ListWarnings is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) CreateToken(context.Context, *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error) {

@@ -38,6 +38,7 @@ func Scopes() []Scope {
 func routes() map[string]Scope {
 	return map[string]Scope{
 		AdminServiceStatusProcedure:         ScopeRead,
+		AdminServiceListWarningsProcedure:   ScopeRead,
 		AdminServiceCreateTokenProcedure:    ScopeTokens,
 		AdminServiceListTokensProcedure:     ScopeRead,
 		AdminServiceRevokeTokenProcedure:    ScopeTokens,

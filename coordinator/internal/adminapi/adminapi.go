@@ -23,6 +23,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
@@ -39,6 +40,8 @@ type Config struct {
 	Backup   func(ctx context.Context, to io.Writer) error
 	Version  string
 	Now      func() time.Time
+
+	Lapses func() []warn.Lapse // all that has an end; nil: nothing
 
 	DeviceLife time.Duration // that a renewed machine is given; 0: it has no end
 	Log        *slog.Logger

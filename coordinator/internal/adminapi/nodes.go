@@ -21,7 +21,7 @@ func (a *API) Status(ctx context.Context, _ *connect.Request[admin.StatusRequest
 	}
 	out := &admin.StatusResponse{
 		Mesh: state.Mesh.String(), Incarnation: state.Incarnation, Revision: state.Revision, Epoch: state.Epoch,
-		Nodes: uint32(state.NodeCount()), Version: a.Version,
+		Nodes: uint32(state.NodeCount()), Version: a.Version, Warnings: uint32(len(a.standing())),
 	}
 	if v := state.Policy(); v != nil {
 		out.PolicyRevision = v.Revision
