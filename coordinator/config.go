@@ -41,6 +41,8 @@ type Config struct {
 	// other strangers are shown. Nodes and operators' tools never see it.
 	WebCert, WebKey string
 
+	Warnings Warnings // the zero value: to the log alone
+
 	SignIn SignIn // the zero value: people need not, and cannot, sign in
 	SCIM   SCIM   // the zero value: no directory provisions anybody
 

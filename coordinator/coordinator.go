@@ -40,6 +40,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/internal/store/sqlite"
+	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
@@ -54,11 +55,12 @@ type assembly struct {
 	hub       *distribute.Hub
 	api       *adminapi.API
 	activity  *activity.Book
-	desk      *signin.Desk       // nil: nobody can sign in
-	told      http.Handler       // by the provider, of sessions that it ended; nil: nobody can sign in
-	watching  *standing.Watch    // over those who are signed in; nil: nobody can be, or nobody is asked for
-	provider  *oidc.Provider     // nil: nobody can sign in
-	directory http.Handler       // nil: nobody is provisioned
+	desk      *signin.Desk    // nil: nobody can sign in
+	told      http.Handler    // by the provider, of sessions that it ended; nil: nobody can sign in
+	watching  *standing.Watch // over those who are signed in; nil: nobody can be, or nobody is asked for
+	provider  *oidc.Provider  // nil: nobody can sign in
+	directory http.Handler    // nil: nobody is provisioned
+	warner    *warn.Warner
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of
 }
@@ -78,6 +80,9 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	if err := errors.Join(a.openDesk(), a.openDirectory()); err != nil {
+		return err
+	}
+	if err := a.openWarner(); err != nil {
 		return err
 	}
 	listeners, err := a.listen()
@@ -114,7 +119,8 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	a.activity = activity.New(activity.Config{State: a.registry.Snapshot, Write: a.noteActive, Now: a.Now, Log: a.Log})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
-		Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log,
+		Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(),
+		Lapses: a.lapses,
 	})
 	return nil
 }
@@ -219,6 +225,7 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	g.Go(func() error { return a.hub.Run(ctx) })
 	g.Go(func() error { return a.watch(ctx) })
 	g.Go(func() error { return a.activity.Run(ctx) })
+	g.Go(func() error { return a.warner.Run(ctx) })
 	g.Go(func() error { return serveHTTP(ctx, a.tlsServer(), l.tls) })
 	g.Go(func() error { return serveHTTP(ctx, a.socketServer(), l.socket) })
 	if a.desk != nil {

@@ -79,6 +79,10 @@ func (a *assembly) tlsServer() *http.Server {
 			directory.ServeHTTP(w, r)
 			return
 		}
+		if a.forRoot(r) {
+			a.serveRoot(w, r)
+			return
+		}
 		if a.forDesk(r) && r.URL.Path == standing.LogoutPath {
 			told.ServeHTTP(w, r)
 			return

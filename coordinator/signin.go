@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
@@ -33,11 +32,26 @@ type SignIn struct {
 	// signed in, where it gave a refresh token; from a second to a day. 0: every 5
 	// minutes. Less: never.
 	Check time.Duration
+	// DeviceLife is how long a proof of who somebody is keeps their machine in the mesh,
+	// from a minute to ten years; 0: 180 days, where people can sign in; negative, or
+	// where they cannot: for good.
+	DeviceLife time.Duration
+
+	Join string // what becomes of a machine that joins by a sign-in: JoinOff, JoinApprove or JoinOpen; empty: JoinApprove, where people can sign in
 }
 
-const sessionLife = 12 * time.Hour
+const (
+	sessionLife = 12 * time.Hour
+	deviceLife  = 180 * 24 * time.Hour
+)
 
 func (s *SignIn) validate() error {
+	if err := s.validateJoin(); err != nil {
+		return err
+	}
+	if s.DeviceLife > 0 && (s.DeviceLife < time.Minute || s.DeviceLife > registry.MaxDeviceLife) {
+		return notAllowed("device-life", s.DeviceLife.String(), fmt.Sprintf("from 1m to %v, or 0: for good", registry.MaxDeviceLife))
+	}
 	if s.Issuer == "" {
 		if s.ClientID != "" || s.SecretFile != "" {
 			return notAllowed("oidc-issuer", "", "the provider's URL, for there are a client id or a secret for it")
@@ -70,10 +84,11 @@ func (a *assembly) openDesk() error {
 		a.watching = standing.NewWatch(a.standing(provider), a.asking(provider))
 	}
 	a.told = standing.NewDoor(a.standing(provider))
-	a.desk, err = signin.New(signin.Config{
-		URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log,
-		Node: a.signInAt, Begin: a.beginSession,
-	})
+	config := signin.Config{URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession}
+	if a.SignIn.joins() {
+		config.Join = a.joinMachine
+	}
+	a.desk, err = signin.New(config)
 	return err
 }
 
@@ -135,24 +150,22 @@ func (a *assembly) signInAt(id string) (signin.Node, bool) {
 }
 
 func (a *assembly) beginSession(ctx context.Context, node string, who registry.Identity) (wire.Session, error) {
-	life := a.SignIn.Life
-	if life == 0 {
-		life = sessionLife
-	}
-	who.ByLogin = a.SCIM.Match == matchLogin
-	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), registry.BeginSession{
-		ID: "s-" + strings.ToLower(rand.Text()[:16]), Node: node, Who: who, Life: life,
-	})
-	if err != nil || a.watching == nil {
-		a.provider.Release(who.Standing)
-	}
+	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), a.newSession(node, who))
+	a.stand(who, r, err)
 	if err != nil {
 		return wire.Session{}, err
 	}
-	if a.watching != nil {
-		a.watching.Add(standing.Watched{Node: node, Session: r.Session.ID, Subject: who.Subject, Standing: who.Standing})
-	}
 	return r.Session.Wire(), nil
+}
+
+// stand has the provider asked from time to time whether it stands by the session
+// that somebody's proof began, or lets go of the proof if it began none.
+func (a *assembly) stand(who registry.Identity, r registry.Result, err error) {
+	if err != nil || a.watching == nil {
+		a.provider.Release(who.Standing)
+		return
+	}
+	a.watching.Add(standing.Watched{Node: r.Session.Node, Session: r.Session.ID, Subject: who.Subject, Standing: who.Standing})
 }
 
 // desked is a provider as the desk knows one.

@@ -29,9 +29,9 @@ import (
 // operatorRoutes says which scope each route of the admin API asks for.
 func operatorRoutes() map[string]string {
 	return map[string]string{
-		"Status": "read", "ListNodes": "read", "GetNode": "read", "ListRoutes": "read", "ListTokens": "read",
+		"Status": "read", "ListWarnings": "read", "ListNodes": "read", "GetNode": "read", "ListRoutes": "read", "ListTokens": "read",
 		"GetPolicy": "read", "CheckPolicy": "read", "TestPolicy": "read", "ExplainPolicy": "read", "ReachPolicy": "read", "DiffPolicy": "read", "LogPolicy": "read",
-		"ApproveNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
+		"ApproveNode": "nodes", "RejectNode": "nodes", "ExpireNode": "nodes", "RenewNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
 		"ListUsers": "read", "ListSessions": "read", "DisableUser": "users", "EnableUser": "users", "ForgetUser": "users", "EndSession": "users", "RequireSignIn": "policy",
 		"CreateToken": "tokens", "RevokeToken": "tokens", "SetPolicy": "policy", "ConfirmPolicy": "policy", "RollBackPolicy": "policy",
 		"ListAudit": "audit", "VerifyAudit": "audit", "ExportAudit": "audit", "Backup": "backup",
@@ -42,7 +42,7 @@ func operatorRoutes() map[string]string {
 // the mesh may reach it. No key that was revoked reaches any but Enrol, which refuses it.
 func nodeRoutes() map[string]bool {
 	return map[string]bool{"Enrol": true, "Renew": false, "Follow": false, "Acknowledge": false, "Report": false, "Surrender": false, "LookupRules": false,
-		"BeginLogin": false, "AwaitLogin": false, "Logout": false}
+		"BeginJoin": true, "AwaitJoin": true, "BeginLogin": false, "AwaitLogin": false, "Logout": false}
 }
 
 // implies says which scopes may read as well.

@@ -24,6 +24,7 @@ func (a *assembly) watch(ctx context.Context) error {
 	looking, renewing := time.NewTicker(lookEvery), time.NewTicker(renewEvery)
 	defer looking.Stop()
 	defer renewing.Stop()
+	a.keepDevices(ctx)
 	var of uint64 // revision of the policy that was looked at
 	for {
 		changed := a.registry.Changed()
@@ -37,6 +38,7 @@ func (a *assembly) watch(ctx context.Context) error {
 		case <-changed:
 		case <-looking.C:
 			a.look(ctx, seen)
+			a.keepDevices(ctx)
 		case <-renewing.C:
 			a.renewKeys()
 		}

@@ -23,8 +23,8 @@ const maxLoops = 3
 
 func loops() map[string]int {
 	return map[string]int{
-		"coordinator":       13, // assembles: one for each part and each door, all awaited by Run
-		"node":              23, // likewise
+		"coordinator":       14, // assembles: one for each part and each door, all awaited by Run
+		"node":              24, // likewise
 		"node/relay/server": 7,  // a connection's reader and writer, the end of all; a program's listeners
 		"node/internal/dns": 4,  // per address: packets and connections; questions that wait for others
 		"integration/lab":   12, // servers, proxies, links, streams, captures and processes of a test

@@ -97,7 +97,7 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.world.close(true))
 	}
-	m.engine, err = engine.New(engine.Options{Plane: &m.plane, Paths: m, Links: m.world, Enforced: m.isEnforced, Log: n.log})
+	m.engine, err = engine.New(engine.Options{Plane: &m.plane, Paths: m, Links: m.world, Enforced: m.isEnforced, Now: n.clock.Human, Log: n.log})
 	if err != nil {
 		return nil, errors.Join(err, m.world.close(true))
 	}

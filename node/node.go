@@ -43,11 +43,13 @@ type Node struct {
 
 	lifecycle sync.Mutex // one Up or Down at a time
 	start     chan *control.Identity
+	joins     chan *join // the one of which no goroutine knows yet
 	stop      chan chan struct{}
 
 	mu       sync.Mutex
 	identity *control.Identity // nil: never enrolled
 	mesh     *mesh             // nil: down
+	join     *join             // the last sign-in by which this machine joins; nil: there was none
 	failed   error             // why the mesh ended by itself, and the daemon with it
 
 	stockMu sync.Mutex // held until the engine was told
@@ -70,7 +72,7 @@ func New(c Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: c, log: c.Log, dir: dir, start: make(chan *control.Identity), stop: make(chan chan struct{})}
+	n := &Node{cfg: c, log: c.Log, dir: dir, start: make(chan *control.Identity), joins: make(chan *join, 1), stop: make(chan chan struct{})}
 	if err := n.load(); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
@@ -112,6 +114,7 @@ func (n *Node) Run(ctx context.Context) error {
 		g.Go(func() error { return localapi.Serve(ctx, l, (*daemon)(n), n.log) })
 	}
 	g.Go(func() error { return n.supervise(ctx) })
+	g.Go(func() error { return n.keepJoining(ctx) })
 	n.mu.Lock()
 	id := n.identity
 	n.mu.Unlock()

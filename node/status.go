@@ -21,6 +21,7 @@ func (n *Node) status() (*local.Status, error) {
 		s.Mode, s.Interface = "userspace", ""
 	}
 	if id == nil {
+		n.describeJoin(s)
 		return s, nil
 	}
 	s.Mesh, s.Node, s.Coordinator.URL = id.Mesh().String(), id.Node, id.URL
@@ -42,7 +43,10 @@ func (m *mesh) describe(s *local.Status) {
 		s.State = local.StateRunning
 	default:
 	}
-	if self.Pending {
+	switch s.Until = self.Until; {
+	case wire.Expired(self.Until, m.node.clock.Human()):
+		s.State = local.StateExpired
+	case self.Pending:
 		s.State = local.StatePending
 	}
 	s.Name, s.User, s.Tags, s.Domain, s.Addresses = self.Name, self.User, self.Tags, self.Domain, self.Addresses
@@ -93,7 +97,11 @@ func (m *mesh) describePlane(s *local.Status) {
 	}
 	paths := m.transport.Paths()
 	for _, p := range m.state.Peers {
-		s.Peers = append(s.Peers, peerStatus(p, paths[p.ID], byID[p.ID]))
+		one := peerStatus(p, paths[p.ID], byID[p.ID])
+		if wire.Expired(p.Until, m.node.clock.Human()) {
+			one.Why = "its time is over: its person must sign in there"
+		}
+		s.Peers = append(s.Peers, one)
 	}
 	m.describeStock(s, byID)
 	slices.SortFunc(s.Peers, func(a, b local.Peer) int { return cmp.Compare(a.Name, b.Name) })

@@ -64,7 +64,7 @@ func app() *cli.App {
 				&cli.StringFlag{Name: "web-cert", Usage: "PEM `FILE` with the certificate that browsers see"},
 				&cli.StringFlag{Name: "web-key", Usage: "PEM `FILE` with its key"},
 				&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
-			}, signInFlags()...)},
+			}, append(signInFlags(), warningFlags()...)...)},
 			{Name: "backup", Usage: "write a sealed copy of everything, from a running coordinator", ArgsUsage: "FILE", Action: backup, Flags: []cli.Flag{
 				state,
 				&cli.StringFlag{Name: "socket", Usage: "`PATH` of the admin socket (default admin.sock in the state directory)"},
@@ -135,7 +135,7 @@ func serve(c *cli.Context) error {
 	return coordinator.Run(c.Context, coordinator.Config{
 		Relays: elsewhere, Relay: inner, STUN: c.String("stun"), RelayTicketLife: c.Duration("relay-ticket-life"),
 		StateDir: c.String("state"), Listen: c.String("listen"), Metrics: c.String("metrics"), Socket: c.String("socket"),
-		WebCert: c.String("web-cert"), WebKey: c.String("web-key"), SignIn: signIn(c), SCIM: directory(c), Version: version,
+		WebCert: c.String("web-cert"), WebKey: c.String("web-key"), SignIn: signIn(c), SCIM: directory(c), Warnings: warnings(c), Version: version,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})
 }

@@ -21,6 +21,8 @@ func signInFlags() []cli.Flag {
 		&cli.DurationFlag{Name: "oidc-check", Usage: "`TIME` between two questions to the provider whether it still stands by somebody who is signed in, where it gives refresh tokens (--oidc-scope offline_access); 0: never", Value: 5 * time.Minute, EnvVars: []string{"CORDON_OIDC_CHECK"}},
 		&cli.BoolFlag{Name: "scim", Usage: "let a directory provision people and groups by SCIM 2.0 on the TLS port, at /scim/v2, with an admin token of the scope scim", EnvVars: []string{"CORDON_SCIM"}},
 		&cli.StringFlag{Name: "scim-match", Usage: "whose the directory's record is, by `RULE`: subject (its externalId is the subject of whoever signs in), claim:NAME (likewise, that claim of theirs: claim:oid for Entra ID) or login (its userName is their login)", Value: "subject", EnvVars: []string{"CORDON_SCIM_MATCH"}},
+		&cli.StringFlag{Name: "join-by-login", Usage: "what becomes of a machine whose person joins it by signing in, `HOW`: off (that joins nothing), approve (it waits for `cordonctl node approve`), open (it is in at once) (default approve, where people can sign in)", EnvVars: []string{"CORDON_JOIN_BY_LOGIN"}},
+		&cli.DurationFlag{Name: "device-life", Usage: "`TIME` for which a person's proof keeps their machine in the mesh; 0: for good (default 4320h, which is 180 days, where people can sign in)", EnvVars: []string{"CORDON_DEVICE_LIFE"}},
 		&cli.DurationFlag{Name: "session-life", Usage: "`TIME` after which people sign in anew", Value: 12 * time.Hour, EnvVars: []string{"CORDON_SESSION_LIFE"}},
 	}
 }
@@ -33,7 +35,7 @@ func signIn(c *cli.Context) coordinator.SignIn {
 	return coordinator.SignIn{
 		Issuer: c.String("oidc-issuer"), ClientID: c.String("oidc-client-id"), SecretFile: c.String("oidc-client-secret-file"),
 		Scopes: c.StringSlice("oidc-scope"), LoginClaim: c.String("oidc-login-claim"), GroupsClaim: c.String("oidc-groups-claim"),
-		Life: c.Duration("session-life"), Check: checkEvery(c.Duration("oidc-check")),
+		Life: c.Duration("session-life"), Check: checkEvery(c.Duration("oidc-check")), Join: c.String("join-by-login"), DeviceLife: life(c),
 	}
 }
 
@@ -43,4 +45,13 @@ func checkEvery(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
+}
+
+// life gives how long machines stay: what was not said is for the coordinator to
+// say, and 0 was said to mean for good.
+func life(c *cli.Context) time.Duration {
+	if c.IsSet("device-life") && c.Duration("device-life") == 0 {
+		return -1
+	}
+	return c.Duration("device-life")
 }

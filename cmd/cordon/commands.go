@@ -26,14 +26,9 @@ func up(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r := local.UpRequest{Name: c.String("name")}
-	if before.State == local.StateUnenrolled {
-		r.Enrolment, err = usage.Secret(c.String("enrolment-file"), "enrolment string (from an admin: `cordonctl token create`)")
-		if err != nil {
-			return fmt.Errorf("no enrolment string: %w: an admin makes one with `cordonctl token create`; give it on standard input or in --enrolment-file", err)
-		}
-	} else if c.String("enrolment-file") != "" {
-		return fmt.Errorf("this node has joined %s already: `cordon up` alone starts it; to join another mesh run a daemon with another --state", before.Coordinator.URL)
+	r, err := joining(c, api, before)
+	if err != nil {
+		return err
 	}
 	s, err := api.Up(c.Context, r)
 	if err != nil {
@@ -44,7 +39,7 @@ func up(c *cli.Context) error {
 	}
 	switch s.State {
 	case local.StatePending:
-		fmt.Printf("%s has joined and waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
+		fmt.Printf("%s has joined and waits for an admin: `cordonctl node approve %s`\nfingerprint %s: read it out to whoever lets this machine in\n", s.Name, s.Name, s.Node)
 	case local.StateRunning:
 		fmt.Printf("%s is up: %s\n", s.Name, addresses(s))
 		fmt.Print(people(s))
@@ -52,6 +47,30 @@ func up(c *cli.Context) error {
 		fmt.Printf("%s: %s\n", s.Name, s.State)
 	}
 	return nil
+}
+
+// joining gets an unenrolled machine what it needs to go up: an enrolment string, or
+// its person's sign-in.
+func joining(c *cli.Context, api *local.Client, before *local.Status) (r local.UpRequest, err error) {
+	r.Name = c.String("name")
+	fresh := before.State == local.StateUnenrolled || before.State == local.StateJoining
+	switch {
+	case c.String("fingerprint") != "" && c.String("coordinator") == "":
+		return r, errors.New("--fingerprint goes with --coordinator")
+	case c.String("coordinator") != "" && c.String("enrolment-file") != "":
+		return r, errors.New("join by an enrolment string or by a sign-in: want --enrolment-file or --coordinator, not both")
+	case c.String("coordinator") != "":
+		return r, joinByLogin(c, api)
+	case fresh:
+		r.Enrolment, err = usage.Secret(c.String("enrolment-file"), "enrolment string (from an admin: `cordonctl token create`)")
+		if err != nil {
+			err = fmt.Errorf("no enrolment string: %w: an admin makes one with `cordonctl token create`; give it on standard input or in --enrolment-file, or join by signing in with --coordinator", err)
+		}
+		return r, err
+	case c.String("enrolment-file") != "":
+		return r, fmt.Errorf("this node has joined %s already: `cordon up` alone starts it; to join another mesh run a daemon with another --state", before.Coordinator.URL)
+	}
+	return r, nil
 }
 
 func down(c *cli.Context) error {

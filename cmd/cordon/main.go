@@ -27,6 +27,8 @@ func app() *cli.App {
 			daemonCommand(),
 			{Name: "up", Usage: "join a mesh, or start again after down; the enrolment string comes from standard input, a file or a prompt", ArgsUsage: " ", Action: up, Flags: []cli.Flag{
 				&cli.StringFlag{Name: "enrolment-file", Usage: "`FILE` with the enrolment string"},
+				&cli.StringFlag{Name: "coordinator", Usage: "join without an enrolment string, by signing in: `URL` of the coordinator"},
+				&cli.StringFlag{Name: "fingerprint", Usage: "with --coordinator: `FINGERPRINT` of the mesh, from its admin (default: the coordinator's certificate for browsers vouches for it)"},
 				&cli.StringFlag{Name: "name", Usage: "`NAME` of this machine in the mesh (default: its host name)"},
 			}},
 			{Name: "down", Usage: "stop tunnels; the identity stays", Action: down},

@@ -50,7 +50,10 @@ func printStatus(s *local.Status) error {
 	owner := strings.Join(append(s.Tags, s.User), " ")
 	switch s.State {
 	case local.StateUnenrolled:
-		fmt.Println("unenrolled: this machine is in no mesh\nto join: `cordon up`, with an enrolment string from an admin")
+		fmt.Println("unenrolled: this machine is in no mesh\nto join: `cordon up`, with an enrolment string from an admin; or `cordon up --coordinator URL`, and sign in")
+		return nil
+	case local.StateJoining:
+		fmt.Printf("joining: this machine is in no mesh yet, and waits until somebody has signed in at\n%s\nwhose page must show the code %s and the fingerprint %s\n", visible(s.Login.URL), visible(s.Login.Code), s.Node)
 		return nil
 	case local.StateStopped:
 		fmt.Printf("stopped: no packet enters or leaves by the mesh\nto start again: `cordon up`\ncoordinator %s\n", s.Coordinator.URL)
@@ -59,8 +62,13 @@ func printStatus(s *local.Status) error {
 		fmt.Println("starting: there is no map yet, so nothing is permitted")
 		printCoordinator(s)
 		return nil
+	case local.StateExpired:
+		fmt.Printf("expired: cordon login\n%s has no peers since %s, until %s has signed in here\n", s.Name, clock(s.Until), visible(s.User))
+		printCoordinator(s)
+		return nil
 	case local.StatePending:
 		fmt.Printf("pending: %s waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
+		fmt.Printf("fingerprint %s: read it out to whoever lets this machine in\n", s.Node)
 		printCoordinator(s)
 		return nil
 	}

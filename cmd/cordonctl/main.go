@@ -29,6 +29,7 @@ func app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			{Name: "status", Usage: "how the mesh stands", Action: with(status)},
+			{Name: "warnings", Usage: "what lapses within 30 days, and what to do about it", Action: with(warnings)},
 			tokenCommands(), nodeCommands(), userCommands(), sessionCommands(), routeCommands(), policyCommands(), auditCommands(),
 		},
 	}
@@ -98,6 +99,9 @@ func status(c *cli.Context, api *admin.Client) error {
 	}
 	if s.ProviderProblem != "" {
 		fmt.Printf("the provider cannot be asked for those who are signed in (nobody is signed out for that): %s\n", s.ProviderProblem)
+	}
+	if s.Warnings > 0 {
+		fmt.Printf("%s of what is about to lapse: `cordonctl warnings`\n", count(int(s.Warnings), "warning"))
 	}
 	fmt.Printf("%d nodes, %d connected, %d of them up to date\ncoordinator %s\n", s.Nodes, s.Connected, s.Acknowledged, s.Version)
 	return nil

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -15,13 +17,14 @@ import (
 )
 
 func nodeCommands() *cli.Command {
-	return &cli.Command{Name: "node", Usage: "the machines of the mesh", Subcommands: []*cli.Command{
-		{Name: "list", Usage: "every node", Action: with(listNodes)},
+	return &cli.Command{Name: "node", Usage: "the machines of the mesh", Subcommands: append([]*cli.Command{
+		{Name: "list", Usage: "every node", Action: with(listNodes), Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "waiting", Usage: "only those that wait for approval, with what is known of them"},
+		}},
 		{Name: "show", Usage: "all about one node", ArgsUsage: "NODE", Action: with(showNode)},
-		{Name: "approve", Usage: "let a waiting node in", ArgsUsage: "NODE", Action: with(approveNode)},
 		{Name: "remove", Usage: "take a node away for good: its key never comes back", ArgsUsage: "NODE", Action: with(removeNode)},
 		{Name: "tag", Usage: "give a node exactly these tags", ArgsUsage: "NODE [TAG...]", Action: with(tagNode)},
-	}}
+	}, append(approvalCommands(), expiryCommands()...)...)}
 }
 
 func routeCommands() *cli.Command {
@@ -38,8 +41,15 @@ func listNodes(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	if usage.WantsJSON(c) {
+	if c.Bool("waiting") {
+		resp.Msg.Nodes = slices.DeleteFunc(resp.Msg.Nodes, func(n *admin.Node) bool { return n.Approved })
+		slices.SortStableFunc(resp.Msg.Nodes, func(a, b *admin.Node) int { return cmp.Compare(a.Created, b.Created) })
+	}
+	switch {
+	case usage.WantsJSON(c):
 		return printJSON(resp.Msg)
+	case c.Bool("waiting"):
+		return listWaiting(resp.Msg.Nodes)
 	}
 	var rows [][]string
 	for _, n := range resp.Msg.Nodes {
@@ -60,6 +70,8 @@ func nodeState(n *admin.Node) string {
 	switch {
 	case !n.Approved:
 		return "waits for approval"
+	case n.Expired:
+		return "expired"
 	case n.Connected:
 		return "connected"
 	}
@@ -85,6 +97,7 @@ func printNode(c *cli.Context, n *admin.Node) error {
 	for _, row := range [][2]string{
 		{"name", n.Name}, {"id", n.Id}, {"key", n.NodeKey}, {"owner", orDash(n.User + strings.Join(n.Tags, " "))},
 		{"addresses", strings.Join(n.Addresses, " ")}, {"state", nodeState(n)}, {"joined", moment(n.Created)},
+		{"from", orDash(n.From)}, {"admitted", admittedBy(n)}, {"expires", moment(n.Expires)},
 		{"enforces", fmt.Sprintf("revision %d", n.Acknowledged)}, {"runs", orDash(n.Version) + " on " + orDash(n.Os)},
 		{"endpoints", orDash(strings.Join(n.Endpoints, " "))}, {"advertises", orDash(strings.Join(n.Advertised, " "))},
 		{"carries", orDash(strings.Join(n.Routes, " "))},
@@ -95,18 +108,6 @@ func printNode(c *cli.Context, n *admin.Node) error {
 		fmt.Fprintln(os.Stderr, "warning:", w)
 	}
 	return nil
-}
-
-func approveNode(c *cli.Context, api *admin.Client) error {
-	a, err := usage.Args(c, "NODE")
-	if err != nil {
-		return err
-	}
-	resp, err := api.ApproveNode(c.Context, connect.NewRequest(&admin.ApproveNodeRequest{Node: a[0]}))
-	if err != nil {
-		return err
-	}
-	return printNode(c, resp.Msg.Node)
 }
 
 func removeNode(c *cli.Context, api *admin.Client) error {

@@ -35,6 +35,9 @@ const (
 const (
 	// AdminServiceStatusProcedure is the fully-qualified name of the AdminService's Status RPC.
 	AdminServiceStatusProcedure = "/cordon.admin.v1.AdminService/Status"
+	// AdminServiceListWarningsProcedure is the fully-qualified name of the AdminService's ListWarnings
+	// RPC.
+	AdminServiceListWarningsProcedure = "/cordon.admin.v1.AdminService/ListWarnings"
 	// AdminServiceCreateTokenProcedure is the fully-qualified name of the AdminService's CreateToken
 	// RPC.
 	AdminServiceCreateTokenProcedure = "/cordon.admin.v1.AdminService/CreateToken"
@@ -50,6 +53,12 @@ const (
 	// AdminServiceApproveNodeProcedure is the fully-qualified name of the AdminService's ApproveNode
 	// RPC.
 	AdminServiceApproveNodeProcedure = "/cordon.admin.v1.AdminService/ApproveNode"
+	// AdminServiceRejectNodeProcedure is the fully-qualified name of the AdminService's RejectNode RPC.
+	AdminServiceRejectNodeProcedure = "/cordon.admin.v1.AdminService/RejectNode"
+	// AdminServiceExpireNodeProcedure is the fully-qualified name of the AdminService's ExpireNode RPC.
+	AdminServiceExpireNodeProcedure = "/cordon.admin.v1.AdminService/ExpireNode"
+	// AdminServiceRenewNodeProcedure is the fully-qualified name of the AdminService's RenewNode RPC.
+	AdminServiceRenewNodeProcedure = "/cordon.admin.v1.AdminService/RenewNode"
 	// AdminServiceRemoveNodeProcedure is the fully-qualified name of the AdminService's RemoveNode RPC.
 	AdminServiceRemoveNodeProcedure = "/cordon.admin.v1.AdminService/RemoveNode"
 	// AdminServiceTagNodeProcedure is the fully-qualified name of the AdminService's TagNode RPC.
@@ -116,12 +125,19 @@ const (
 // AdminServiceClient is a client for the cordon.admin.v1.AdminService service.
 type AdminServiceClient interface {
 	Status(context.Context, *connect.Request[StatusRequest]) (*connect.Response[StatusResponse], error)
+	// ListWarnings lists what lapses within 30 days.
+	ListWarnings(context.Context, *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error)
 	CreateToken(context.Context, *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error)
 	ListTokens(context.Context, *connect.Request[ListTokensRequest]) (*connect.Response[ListTokensResponse], error)
 	RevokeToken(context.Context, *connect.Request[RevokeTokenRequest]) (*connect.Response[RevokeTokenResponse], error)
 	ListNodes(context.Context, *connect.Request[ListNodesRequest]) (*connect.Response[ListNodesResponse], error)
 	GetNode(context.Context, *connect.Request[GetNodeRequest]) (*connect.Response[GetNodeResponse], error)
 	ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error)
+	// RejectNode turns a node away for good that waits for approval.
+	RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error)
+	// ExpireNode ends the time of a person's machine, RenewNode gives it another span.
+	ExpireNode(context.Context, *connect.Request[ExpireNodeRequest]) (*connect.Response[ExpireNodeResponse], error)
+	RenewNode(context.Context, *connect.Request[RenewNodeRequest]) (*connect.Response[RenewNodeResponse], error)
 	RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error)
 	TagNode(context.Context, *connect.Request[TagNodeRequest]) (*connect.Response[TagNodeResponse], error)
 	ListRoutes(context.Context, *connect.Request[ListRoutesRequest]) (*connect.Response[ListRoutesResponse], error)
@@ -169,6 +185,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("Status")),
 			connect.WithClientOptions(opts...),
 		),
+		listWarnings: connect.NewClient[ListWarningsRequest, ListWarningsResponse](
+			httpClient,
+			baseURL+AdminServiceListWarningsProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListWarnings")),
+			connect.WithClientOptions(opts...),
+		),
 		createToken: connect.NewClient[CreateTokenRequest, CreateTokenResponse](
 			httpClient,
 			baseURL+AdminServiceCreateTokenProcedure,
@@ -203,6 +225,24 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceApproveNodeProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("ApproveNode")),
+			connect.WithClientOptions(opts...),
+		),
+		rejectNode: connect.NewClient[RejectNodeRequest, RejectNodeResponse](
+			httpClient,
+			baseURL+AdminServiceRejectNodeProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RejectNode")),
+			connect.WithClientOptions(opts...),
+		),
+		expireNode: connect.NewClient[ExpireNodeRequest, ExpireNodeResponse](
+			httpClient,
+			baseURL+AdminServiceExpireNodeProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ExpireNode")),
+			connect.WithClientOptions(opts...),
+		),
+		renewNode: connect.NewClient[RenewNodeRequest, RenewNodeResponse](
+			httpClient,
+			baseURL+AdminServiceRenewNodeProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RenewNode")),
 			connect.WithClientOptions(opts...),
 		),
 		removeNode: connect.NewClient[RemoveNodeRequest, RemoveNodeResponse](
@@ -361,12 +401,16 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 // adminServiceClient implements AdminServiceClient.
 type adminServiceClient struct {
 	status         *connect.Client[StatusRequest, StatusResponse]
+	listWarnings   *connect.Client[ListWarningsRequest, ListWarningsResponse]
 	createToken    *connect.Client[CreateTokenRequest, CreateTokenResponse]
 	listTokens     *connect.Client[ListTokensRequest, ListTokensResponse]
 	revokeToken    *connect.Client[RevokeTokenRequest, RevokeTokenResponse]
 	listNodes      *connect.Client[ListNodesRequest, ListNodesResponse]
 	getNode        *connect.Client[GetNodeRequest, GetNodeResponse]
 	approveNode    *connect.Client[ApproveNodeRequest, ApproveNodeResponse]
+	rejectNode     *connect.Client[RejectNodeRequest, RejectNodeResponse]
+	expireNode     *connect.Client[ExpireNodeRequest, ExpireNodeResponse]
+	renewNode      *connect.Client[RenewNodeRequest, RenewNodeResponse]
 	removeNode     *connect.Client[RemoveNodeRequest, RemoveNodeResponse]
 	tagNode        *connect.Client[TagNodeRequest, TagNodeResponse]
 	listRoutes     *connect.Client[ListRoutesRequest, ListRoutesResponse]
@@ -399,6 +443,11 @@ func (c *adminServiceClient) Status(ctx context.Context, req *connect.Request[St
 	return c.status.CallUnary(ctx, req)
 }
 
+// ListWarnings calls cordon.admin.v1.AdminService.ListWarnings.
+func (c *adminServiceClient) ListWarnings(ctx context.Context, req *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error) {
+	return c.listWarnings.CallUnary(ctx, req)
+}
+
 // CreateToken calls cordon.admin.v1.AdminService.CreateToken.
 func (c *adminServiceClient) CreateToken(ctx context.Context, req *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error) {
 	return c.createToken.CallUnary(ctx, req)
@@ -427,6 +476,21 @@ func (c *adminServiceClient) GetNode(ctx context.Context, req *connect.Request[G
 // ApproveNode calls cordon.admin.v1.AdminService.ApproveNode.
 func (c *adminServiceClient) ApproveNode(ctx context.Context, req *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error) {
 	return c.approveNode.CallUnary(ctx, req)
+}
+
+// RejectNode calls cordon.admin.v1.AdminService.RejectNode.
+func (c *adminServiceClient) RejectNode(ctx context.Context, req *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error) {
+	return c.rejectNode.CallUnary(ctx, req)
+}
+
+// ExpireNode calls cordon.admin.v1.AdminService.ExpireNode.
+func (c *adminServiceClient) ExpireNode(ctx context.Context, req *connect.Request[ExpireNodeRequest]) (*connect.Response[ExpireNodeResponse], error) {
+	return c.expireNode.CallUnary(ctx, req)
+}
+
+// RenewNode calls cordon.admin.v1.AdminService.RenewNode.
+func (c *adminServiceClient) RenewNode(ctx context.Context, req *connect.Request[RenewNodeRequest]) (*connect.Response[RenewNodeResponse], error) {
+	return c.renewNode.CallUnary(ctx, req)
 }
 
 // RemoveNode calls cordon.admin.v1.AdminService.RemoveNode.
@@ -557,12 +621,19 @@ func (c *adminServiceClient) Backup(ctx context.Context, req *connect.Request[Ba
 // AdminServiceHandler is an implementation of the cordon.admin.v1.AdminService service.
 type AdminServiceHandler interface {
 	Status(context.Context, *connect.Request[StatusRequest]) (*connect.Response[StatusResponse], error)
+	// ListWarnings lists what lapses within 30 days.
+	ListWarnings(context.Context, *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error)
 	CreateToken(context.Context, *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error)
 	ListTokens(context.Context, *connect.Request[ListTokensRequest]) (*connect.Response[ListTokensResponse], error)
 	RevokeToken(context.Context, *connect.Request[RevokeTokenRequest]) (*connect.Response[RevokeTokenResponse], error)
 	ListNodes(context.Context, *connect.Request[ListNodesRequest]) (*connect.Response[ListNodesResponse], error)
 	GetNode(context.Context, *connect.Request[GetNodeRequest]) (*connect.Response[GetNodeResponse], error)
 	ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error)
+	// RejectNode turns a node away for good that waits for approval.
+	RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error)
+	// ExpireNode ends the time of a person's machine, RenewNode gives it another span.
+	ExpireNode(context.Context, *connect.Request[ExpireNodeRequest]) (*connect.Response[ExpireNodeResponse], error)
+	RenewNode(context.Context, *connect.Request[RenewNodeRequest]) (*connect.Response[RenewNodeResponse], error)
 	RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error)
 	TagNode(context.Context, *connect.Request[TagNodeRequest]) (*connect.Response[TagNodeResponse], error)
 	ListRoutes(context.Context, *connect.Request[ListRoutesRequest]) (*connect.Response[ListRoutesResponse], error)
@@ -606,6 +677,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("Status")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceListWarningsHandler := connect.NewUnaryHandler(
+		AdminServiceListWarningsProcedure,
+		svc.ListWarnings,
+		connect.WithSchema(adminServiceMethods.ByName("ListWarnings")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceCreateTokenHandler := connect.NewUnaryHandler(
 		AdminServiceCreateTokenProcedure,
 		svc.CreateToken,
@@ -640,6 +717,24 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceApproveNodeProcedure,
 		svc.ApproveNode,
 		connect.WithSchema(adminServiceMethods.ByName("ApproveNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRejectNodeHandler := connect.NewUnaryHandler(
+		AdminServiceRejectNodeProcedure,
+		svc.RejectNode,
+		connect.WithSchema(adminServiceMethods.ByName("RejectNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceExpireNodeHandler := connect.NewUnaryHandler(
+		AdminServiceExpireNodeProcedure,
+		svc.ExpireNode,
+		connect.WithSchema(adminServiceMethods.ByName("ExpireNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRenewNodeHandler := connect.NewUnaryHandler(
+		AdminServiceRenewNodeProcedure,
+		svc.RenewNode,
+		connect.WithSchema(adminServiceMethods.ByName("RenewNode")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceRemoveNodeHandler := connect.NewUnaryHandler(
@@ -796,6 +891,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		switch r.URL.Path {
 		case AdminServiceStatusProcedure:
 			adminServiceStatusHandler.ServeHTTP(w, r)
+		case AdminServiceListWarningsProcedure:
+			adminServiceListWarningsHandler.ServeHTTP(w, r)
 		case AdminServiceCreateTokenProcedure:
 			adminServiceCreateTokenHandler.ServeHTTP(w, r)
 		case AdminServiceListTokensProcedure:
@@ -808,6 +905,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceGetNodeHandler.ServeHTTP(w, r)
 		case AdminServiceApproveNodeProcedure:
 			adminServiceApproveNodeHandler.ServeHTTP(w, r)
+		case AdminServiceRejectNodeProcedure:
+			adminServiceRejectNodeHandler.ServeHTTP(w, r)
+		case AdminServiceExpireNodeProcedure:
+			adminServiceExpireNodeHandler.ServeHTTP(w, r)
+		case AdminServiceRenewNodeProcedure:
+			adminServiceRenewNodeHandler.ServeHTTP(w, r)
 		case AdminServiceRemoveNodeProcedure:
 			adminServiceRemoveNodeHandler.ServeHTTP(w, r)
 		case AdminServiceTagNodeProcedure:
@@ -871,6 +974,10 @@ func (UnimplementedAdminServiceHandler) Status(context.Context, *connect.Request
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.Status is not implemented"))
 }
 
+func (UnimplementedAdminServiceHandler) ListWarnings(context.Context, *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ListWarnings is not implemented"))
+}
+
 func (UnimplementedAdminServiceHandler) CreateToken(context.Context, *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.CreateToken is not implemented"))
 }
@@ -893,6 +1000,18 @@ func (UnimplementedAdminServiceHandler) GetNode(context.Context, *connect.Reques
 
 func (UnimplementedAdminServiceHandler) ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ApproveNode is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RejectNode is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ExpireNode(context.Context, *connect.Request[ExpireNodeRequest]) (*connect.Response[ExpireNodeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ExpireNode is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RenewNode(context.Context, *connect.Request[RenewNodeRequest]) (*connect.Response[RenewNodeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RenewNode is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) RemoveNode(context.Context, *connect.Request[RemoveNodeRequest]) (*connect.Response[RemoveNodeResponse], error) {

@@ -39,12 +39,16 @@ func Scopes() []Scope {
 func routes() map[string]Scope {
 	return map[string]Scope{
 		AdminServiceStatusProcedure:         ScopeRead,
+		AdminServiceListWarningsProcedure:   ScopeRead,
 		AdminServiceCreateTokenProcedure:    ScopeTokens,
 		AdminServiceListTokensProcedure:     ScopeRead,
 		AdminServiceRevokeTokenProcedure:    ScopeTokens,
 		AdminServiceListNodesProcedure:      ScopeRead,
 		AdminServiceGetNodeProcedure:        ScopeRead,
 		AdminServiceApproveNodeProcedure:    ScopeNodes,
+		AdminServiceRejectNodeProcedure:     ScopeNodes,
+		AdminServiceExpireNodeProcedure:     ScopeNodes,
+		AdminServiceRenewNodeProcedure:      ScopeNodes,
 		AdminServiceRemoveNodeProcedure:     ScopeNodes,
 		AdminServiceTagNodeProcedure:        ScopeNodes,
 		AdminServiceListRoutesProcedure:     ScopeRead,

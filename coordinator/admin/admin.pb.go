@@ -119,6 +119,7 @@ type StatusResponse struct {
 	Acknowledged    uint32                 `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"` // connected nodes that enforce this revision or need nothing newer
 	Version         string                 `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
 	PolicyRevision  uint64                 `protobuf:"varint,9,opt,name=policy_revision,json=policyRevision,proto3" json:"policy_revision,omitempty"`
+	Warnings        uint32                 `protobuf:"varint,160,opt,name=warnings,proto3" json:"warnings,omitempty"`                                      // of what is about to lapse: see ListWarnings
 	PolicyUntil     int64                  `protobuf:"varint,10,opt,name=policy_until,json=policyUntil,proto3" json:"policy_until,omitempty"`              // Unix seconds: the policy goes then, unless confirmed; 0: it stays
 	ProviderWatched uint32                 `protobuf:"varint,140,opt,name=provider_watched,json=providerWatched,proto3" json:"provider_watched,omitempty"` // sessions of which the provider is asked whether it stands by them
 	ProviderProblem string                 `protobuf:"bytes,141,opt,name=provider_problem,json=providerProblem,proto3" json:"provider_problem,omitempty"`  // why the last question found no answer; empty: it found one
@@ -219,6 +220,13 @@ func (x *StatusResponse) GetPolicyRevision() uint64 {
 	return 0
 }
 
+func (x *StatusResponse) GetWarnings() uint32 {
+	if x != nil {
+		return x.Warnings
+	}
+	return 0
+}
+
 func (x *StatusResponse) GetPolicyUntil() int64 {
 	if x != nil {
 		return x.PolicyUntil
@@ -236,6 +244,154 @@ func (x *StatusResponse) GetProviderWatched() uint32 {
 func (x *StatusResponse) GetProviderProblem() string {
 	if x != nil {
 		return x.ProviderProblem
+	}
+	return ""
+}
+
+type ListWarningsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWarningsRequest) Reset() {
+	*x = ListWarningsRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWarningsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWarningsRequest) ProtoMessage() {}
+
+func (x *ListWarningsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWarningsRequest.ProtoReflect.Descriptor instead.
+func (*ListWarningsRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{2}
+}
+
+type ListWarningsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Warnings      []*Warning             `protobuf:"bytes,1,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWarningsResponse) Reset() {
+	*x = ListWarningsResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWarningsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWarningsResponse) ProtoMessage() {}
+
+func (x *ListWarningsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWarningsResponse.ProtoReflect.Descriptor instead.
+func (*ListWarningsResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListWarningsResponse) GetWarnings() []*Warning {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type Warning struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // key, certificate, token, policy, machine
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Until         int64                  `protobuf:"varint,3,opt,name=until,proto3" json:"until,omitempty"` // Unix seconds
+	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`    // in a line, with what to do
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Warning) Reset() {
+	*x = Warning{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Warning) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Warning) ProtoMessage() {}
+
+func (x *Warning) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Warning.ProtoReflect.Descriptor instead.
+func (*Warning) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Warning) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Warning) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Warning) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *Warning) GetText() string {
+	if x != nil {
+		return x.Text
 	}
 	return ""
 }
@@ -259,7 +415,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[2]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +427,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[2]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +440,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{2}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Token) GetId() string {
@@ -379,7 +535,7 @@ type CreateTokenRequest struct {
 
 func (x *CreateTokenRequest) Reset() {
 	*x = CreateTokenRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[3]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -391,7 +547,7 @@ func (x *CreateTokenRequest) String() string {
 func (*CreateTokenRequest) ProtoMessage() {}
 
 func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[3]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -404,7 +560,7 @@ func (x *CreateTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenRequest.ProtoReflect.Descriptor instead.
 func (*CreateTokenRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{3}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateTokenRequest) GetKind() TokenKind {
@@ -466,7 +622,7 @@ type CreateTokenResponse struct {
 
 func (x *CreateTokenResponse) Reset() {
 	*x = CreateTokenResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[4]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -478,7 +634,7 @@ func (x *CreateTokenResponse) String() string {
 func (*CreateTokenResponse) ProtoMessage() {}
 
 func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[4]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -491,7 +647,7 @@ func (x *CreateTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateTokenResponse.ProtoReflect.Descriptor instead.
 func (*CreateTokenResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{4}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateTokenResponse) GetToken() *Token {
@@ -516,7 +672,7 @@ type ListTokensRequest struct {
 
 func (x *ListTokensRequest) Reset() {
 	*x = ListTokensRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[5]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +684,7 @@ func (x *ListTokensRequest) String() string {
 func (*ListTokensRequest) ProtoMessage() {}
 
 func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[5]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +697,7 @@ func (x *ListTokensRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensRequest.ProtoReflect.Descriptor instead.
 func (*ListTokensRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{5}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{8}
 }
 
 type ListTokensResponse struct {
@@ -553,7 +709,7 @@ type ListTokensResponse struct {
 
 func (x *ListTokensResponse) Reset() {
 	*x = ListTokensResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[6]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +721,7 @@ func (x *ListTokensResponse) String() string {
 func (*ListTokensResponse) ProtoMessage() {}
 
 func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[6]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +734,7 @@ func (x *ListTokensResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTokensResponse.ProtoReflect.Descriptor instead.
 func (*ListTokensResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{6}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListTokensResponse) GetTokens() []*Token {
@@ -597,7 +753,7 @@ type RevokeTokenRequest struct {
 
 func (x *RevokeTokenRequest) Reset() {
 	*x = RevokeTokenRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[7]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +765,7 @@ func (x *RevokeTokenRequest) String() string {
 func (*RevokeTokenRequest) ProtoMessage() {}
 
 func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[7]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +778,7 @@ func (x *RevokeTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenRequest.ProtoReflect.Descriptor instead.
 func (*RevokeTokenRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{7}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RevokeTokenRequest) GetId() string {
@@ -640,7 +796,7 @@ type RevokeTokenResponse struct {
 
 func (x *RevokeTokenResponse) Reset() {
 	*x = RevokeTokenResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[8]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +808,7 @@ func (x *RevokeTokenResponse) String() string {
 func (*RevokeTokenResponse) ProtoMessage() {}
 
 func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[8]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +821,7 @@ func (x *RevokeTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeTokenResponse.ProtoReflect.Descriptor instead.
 func (*RevokeTokenResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{8}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{11}
 }
 
 type Node struct {
@@ -687,13 +843,18 @@ type Node struct {
 	Advertised    []string               `protobuf:"bytes,15,rep,name=advertised,proto3" json:"advertised,omitempty"`
 	Routes        []string               `protobuf:"bytes,16,rep,name=routes,proto3" json:"routes,omitempty"` // approved
 	Created       int64                  `protobuf:"varint,17,opt,name=created,proto3" json:"created,omitempty"`
+	From          string                 `protobuf:"bytes,160,opt,name=from,proto3" json:"from,omitempty"`        // address from which it joined; empty: not known
+	Token         string                 `protobuf:"bytes,161,opt,name=token,proto3" json:"token,omitempty"`      // id of the token that admitted it; empty: a proof did
+	Expires       int64                  `protobuf:"varint,163,opt,name=expires,proto3" json:"expires,omitempty"` // Unix seconds: its time is over then, unless its person signs in there; 0: never
+	Expired       bool                   `protobuf:"varint,164,opt,name=expired,proto3" json:"expired,omitempty"` // it is over
+	Proof         *JoinProof             `protobuf:"bytes,162,opt,name=proof,proto3" json:"proof,omitempty"`      // of the person by whose sign-in it joined
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[9]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +866,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[9]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +879,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{9}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Node) GetId() string {
@@ -840,6 +1001,117 @@ func (x *Node) GetCreated() int64 {
 	return 0
 }
 
+func (x *Node) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Node) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *Node) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *Node) GetExpired() bool {
+	if x != nil {
+		return x.Expired
+	}
+	return false
+}
+
+func (x *Node) GetProof() *JoinProof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+type JoinProof struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Login         string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
+	At            int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`  // Unix seconds: when the person proved who they are
+	Amr           []string               `protobuf:"bytes,3,rep,name=amr,proto3" json:"amr,omitempty"` // how (RFC 8176)
+	Acr           string                 `protobuf:"bytes,4,opt,name=acr,proto3" json:"acr,omitempty"` // at which level, in the provider's words
+	Issuer        string                 `protobuf:"bytes,5,opt,name=issuer,proto3" json:"issuer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinProof) Reset() {
+	*x = JoinProof{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinProof) ProtoMessage() {}
+
+func (x *JoinProof) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinProof.ProtoReflect.Descriptor instead.
+func (*JoinProof) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *JoinProof) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+func (x *JoinProof) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *JoinProof) GetAmr() []string {
+	if x != nil {
+		return x.Amr
+	}
+	return nil
+}
+
+func (x *JoinProof) GetAcr() string {
+	if x != nil {
+		return x.Acr
+	}
+	return ""
+}
+
+func (x *JoinProof) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
+	}
+	return ""
+}
+
 type ListNodesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -848,7 +1120,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[10]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1132,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[10]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1145,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{10}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{14}
 }
 
 type ListNodesResponse struct {
@@ -885,7 +1157,7 @@ type ListNodesResponse struct {
 
 func (x *ListNodesResponse) Reset() {
 	*x = ListNodesResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[11]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +1169,7 @@ func (x *ListNodesResponse) String() string {
 func (*ListNodesResponse) ProtoMessage() {}
 
 func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[11]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +1182,7 @@ func (x *ListNodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesResponse.ProtoReflect.Descriptor instead.
 func (*ListNodesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{11}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListNodesResponse) GetNodes() []*Node {
@@ -929,7 +1201,7 @@ type GetNodeRequest struct {
 
 func (x *GetNodeRequest) Reset() {
 	*x = GetNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[12]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1213,7 @@ func (x *GetNodeRequest) String() string {
 func (*GetNodeRequest) ProtoMessage() {}
 
 func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[12]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1226,7 @@ func (x *GetNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeRequest.ProtoReflect.Descriptor instead.
 func (*GetNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{12}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetNodeRequest) GetNode() string {
@@ -973,7 +1245,7 @@ type GetNodeResponse struct {
 
 func (x *GetNodeResponse) Reset() {
 	*x = GetNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[13]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -985,7 +1257,7 @@ func (x *GetNodeResponse) String() string {
 func (*GetNodeResponse) ProtoMessage() {}
 
 func (x *GetNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[13]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -998,7 +1270,7 @@ func (x *GetNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNodeResponse.ProtoReflect.Descriptor instead.
 func (*GetNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{13}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetNodeResponse) GetNode() *Node {
@@ -1011,13 +1283,14 @@ func (x *GetNodeResponse) GetNode() *Node {
 type ApproveNodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Fingerprint   string                 `protobuf:"bytes,160,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // empty, or what the node's must be, as somebody read it out
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApproveNodeRequest) Reset() {
 	*x = ApproveNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[14]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1302,7 @@ func (x *ApproveNodeRequest) String() string {
 func (*ApproveNodeRequest) ProtoMessage() {}
 
 func (x *ApproveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[14]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,12 +1315,19 @@ func (x *ApproveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveNodeRequest.ProtoReflect.Descriptor instead.
 func (*ApproveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{14}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ApproveNodeRequest) GetNode() string {
 	if x != nil {
 		return x.Node
+	}
+	return ""
+}
+
+func (x *ApproveNodeRequest) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
 	}
 	return ""
 }
@@ -1061,7 +1341,7 @@ type ApproveNodeResponse struct {
 
 func (x *ApproveNodeResponse) Reset() {
 	*x = ApproveNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[15]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1353,7 @@ func (x *ApproveNodeResponse) String() string {
 func (*ApproveNodeResponse) ProtoMessage() {}
 
 func (x *ApproveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[15]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1366,7 @@ func (x *ApproveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveNodeResponse.ProtoReflect.Descriptor instead.
 func (*ApproveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{15}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ApproveNodeResponse) GetNode() *Node {
@@ -1094,6 +1374,278 @@ func (x *ApproveNodeResponse) GetNode() *Node {
 		return x.Node
 	}
 	return nil
+}
+
+type ExpireNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireNodeRequest) Reset() {
+	*x = ExpireNodeRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireNodeRequest) ProtoMessage() {}
+
+func (x *ExpireNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireNodeRequest.ProtoReflect.Descriptor instead.
+func (*ExpireNodeRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ExpireNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type ExpireNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpireNodeResponse) Reset() {
+	*x = ExpireNodeResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpireNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpireNodeResponse) ProtoMessage() {}
+
+func (x *ExpireNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpireNodeResponse.ProtoReflect.Descriptor instead.
+func (*ExpireNodeResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ExpireNodeResponse) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+type RenewNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Life          int64                  `protobuf:"varint,2,opt,name=life,proto3" json:"life,omitempty"` // seconds; 0: as the coordinator gives machines
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewNodeRequest) Reset() {
+	*x = RenewNodeRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewNodeRequest) ProtoMessage() {}
+
+func (x *RenewNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewNodeRequest.ProtoReflect.Descriptor instead.
+func (*RenewNodeRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RenewNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *RenewNodeRequest) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
+}
+
+type RenewNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewNodeResponse) Reset() {
+	*x = RenewNodeResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewNodeResponse) ProtoMessage() {}
+
+func (x *RenewNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewNodeResponse.ProtoReflect.Descriptor instead.
+func (*RenewNodeResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RenewNodeResponse) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+type RejectNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectNodeRequest) Reset() {
+	*x = RejectNodeRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectNodeRequest) ProtoMessage() {}
+
+func (x *RejectNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectNodeRequest.ProtoReflect.Descriptor instead.
+func (*RejectNodeRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RejectNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type RejectNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RejectNodeResponse) Reset() {
+	*x = RejectNodeResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RejectNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RejectNodeResponse) ProtoMessage() {}
+
+func (x *RejectNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RejectNodeResponse.ProtoReflect.Descriptor instead.
+func (*RejectNodeResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RejectNodeResponse) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 type RemoveNodeRequest struct {
@@ -1105,7 +1657,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[16]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1669,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[16]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1682,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{16}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RemoveNodeRequest) GetNode() string {
@@ -1149,7 +1701,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1713,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[17]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1726,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{17}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RemoveNodeResponse) GetEpoch() uint64 {
@@ -1194,7 +1746,7 @@ type TagNodeRequest struct {
 
 func (x *TagNodeRequest) Reset() {
 	*x = TagNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1758,7 @@ func (x *TagNodeRequest) String() string {
 func (*TagNodeRequest) ProtoMessage() {}
 
 func (x *TagNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[18]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1771,7 @@ func (x *TagNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagNodeRequest.ProtoReflect.Descriptor instead.
 func (*TagNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{18}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TagNodeRequest) GetNode() string {
@@ -1245,7 +1797,7 @@ type TagNodeResponse struct {
 
 func (x *TagNodeResponse) Reset() {
 	*x = TagNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1257,7 +1809,7 @@ func (x *TagNodeResponse) String() string {
 func (*TagNodeResponse) ProtoMessage() {}
 
 func (x *TagNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[19]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1270,7 +1822,7 @@ func (x *TagNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagNodeResponse.ProtoReflect.Descriptor instead.
 func (*TagNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{19}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TagNodeResponse) GetNode() *Node {
@@ -1293,7 +1845,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1857,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1870,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{20}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Route) GetNode() string {
@@ -1364,7 +1916,7 @@ type ListRoutesRequest struct {
 
 func (x *ListRoutesRequest) Reset() {
 	*x = ListRoutesRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1928,7 @@ func (x *ListRoutesRequest) String() string {
 func (*ListRoutesRequest) ProtoMessage() {}
 
 func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1941,7 @@ func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
 func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{21}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
 }
 
 type ListRoutesResponse struct {
@@ -1401,7 +1953,7 @@ type ListRoutesResponse struct {
 
 func (x *ListRoutesResponse) Reset() {
 	*x = ListRoutesResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1413,7 +1965,7 @@ func (x *ListRoutesResponse) String() string {
 func (*ListRoutesResponse) ProtoMessage() {}
 
 func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1426,7 +1978,7 @@ func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
 func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{22}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListRoutesResponse) GetRoutes() []*Route {
@@ -1447,7 +1999,7 @@ type ApproveRouteRequest struct {
 
 func (x *ApproveRouteRequest) Reset() {
 	*x = ApproveRouteRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +2011,7 @@ func (x *ApproveRouteRequest) String() string {
 func (*ApproveRouteRequest) ProtoMessage() {}
 
 func (x *ApproveRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +2024,7 @@ func (x *ApproveRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRouteRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRouteRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{23}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ApproveRouteRequest) GetNode() string {
@@ -1505,7 +2057,7 @@ type ApproveRouteResponse struct {
 
 func (x *ApproveRouteResponse) Reset() {
 	*x = ApproveRouteResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +2069,7 @@ func (x *ApproveRouteResponse) String() string {
 func (*ApproveRouteResponse) ProtoMessage() {}
 
 func (x *ApproveRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +2082,7 @@ func (x *ApproveRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRouteResponse.ProtoReflect.Descriptor instead.
 func (*ApproveRouteResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{24}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ApproveRouteResponse) GetRoute() *Route {
@@ -1562,7 +2114,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +2126,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +2139,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{25}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *User) GetId() string {
@@ -1689,7 +2241,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +2253,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +2266,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{26}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
 }
 
 type ListUsersResponse struct {
@@ -1727,7 +2279,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +2291,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +2304,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{27}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -1778,7 +2330,7 @@ type DisableUserRequest struct {
 
 func (x *DisableUserRequest) Reset() {
 	*x = DisableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +2342,7 @@ func (x *DisableUserRequest) String() string {
 func (*DisableUserRequest) ProtoMessage() {}
 
 func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +2355,7 @@ func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableUserRequest.ProtoReflect.Descriptor instead.
 func (*DisableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{28}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DisableUserRequest) GetUser() string {
@@ -1823,7 +2375,7 @@ type DisableUserResponse struct {
 
 func (x *DisableUserResponse) Reset() {
 	*x = DisableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1835,7 +2387,7 @@ func (x *DisableUserResponse) String() string {
 func (*DisableUserResponse) ProtoMessage() {}
 
 func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1848,7 +2400,7 @@ func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableUserResponse.ProtoReflect.Descriptor instead.
 func (*DisableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{29}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *DisableUserResponse) GetUser() *User {
@@ -1874,7 +2426,7 @@ type EnableUserRequest struct {
 
 func (x *EnableUserRequest) Reset() {
 	*x = EnableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +2438,7 @@ func (x *EnableUserRequest) String() string {
 func (*EnableUserRequest) ProtoMessage() {}
 
 func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2451,7 @@ func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserRequest.ProtoReflect.Descriptor instead.
 func (*EnableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *EnableUserRequest) GetUser() string {
@@ -1918,7 +2470,7 @@ type EnableUserResponse struct {
 
 func (x *EnableUserResponse) Reset() {
 	*x = EnableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2482,7 @@ func (x *EnableUserResponse) String() string {
 func (*EnableUserResponse) ProtoMessage() {}
 
 func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2495,7 @@ func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserResponse.ProtoReflect.Descriptor instead.
 func (*EnableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EnableUserResponse) GetUser() *User {
@@ -1962,7 +2514,7 @@ type ForgetUserRequest struct {
 
 func (x *ForgetUserRequest) Reset() {
 	*x = ForgetUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1974,7 +2526,7 @@ func (x *ForgetUserRequest) String() string {
 func (*ForgetUserRequest) ProtoMessage() {}
 
 func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1987,7 +2539,7 @@ func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserRequest.ProtoReflect.Descriptor instead.
 func (*ForgetUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ForgetUserRequest) GetUser() string {
@@ -2007,7 +2559,7 @@ type ForgetUserResponse struct {
 
 func (x *ForgetUserResponse) Reset() {
 	*x = ForgetUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2571,7 @@ func (x *ForgetUserResponse) String() string {
 func (*ForgetUserResponse) ProtoMessage() {}
 
 func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2584,7 @@ func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserResponse.ProtoReflect.Descriptor instead.
 func (*ForgetUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ForgetUserResponse) GetUser() *User {
@@ -2068,7 +2620,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2632,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2645,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Session) GetId() string {
@@ -2176,7 +2728,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2188,7 +2740,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2201,7 +2753,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListSessionsRequest) GetUser() string {
@@ -2227,7 +2779,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2791,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2804,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -2271,7 +2823,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2283,7 +2835,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2296,7 +2848,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *EndSessionRequest) GetId() string {
@@ -2314,7 +2866,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2878,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2891,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
 }
 
 type RequireSignInRequest struct {
@@ -2351,7 +2903,7 @@ type RequireSignInRequest struct {
 
 func (x *RequireSignInRequest) Reset() {
 	*x = RequireSignInRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2363,7 +2915,7 @@ func (x *RequireSignInRequest) String() string {
 func (*RequireSignInRequest) ProtoMessage() {}
 
 func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2376,7 +2928,7 @@ func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInRequest.ProtoReflect.Descriptor instead.
 func (*RequireSignInRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RequireSignInRequest) GetRequired() bool {
@@ -2395,7 +2947,7 @@ type RequireSignInResponse struct {
 
 func (x *RequireSignInResponse) Reset() {
 	*x = RequireSignInResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2407,7 +2959,7 @@ func (x *RequireSignInResponse) String() string {
 func (*RequireSignInResponse) ProtoMessage() {}
 
 func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2420,7 +2972,7 @@ func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInResponse.ProtoReflect.Descriptor instead.
 func (*RequireSignInResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RequireSignInResponse) GetChanged() bool {
@@ -2445,7 +2997,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2457,7 +3009,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2470,7 +3022,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Problem) GetFile() string {
@@ -2531,7 +3083,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2543,7 +3095,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2556,7 +3108,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *GetPolicyRequest) GetRevision() uint64 {
@@ -2579,7 +3131,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2591,7 +3143,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2604,7 +3156,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetPolicyResponse) GetText() string {
@@ -2655,7 +3207,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2667,7 +3219,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2680,7 +3232,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SetPolicyRequest) GetText() string {
@@ -2731,7 +3283,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2743,7 +3295,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2756,7 +3308,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SetPolicyResponse) GetRevision() uint64 {
@@ -2803,7 +3355,7 @@ type ConfirmPolicyRequest struct {
 
 func (x *ConfirmPolicyRequest) Reset() {
 	*x = ConfirmPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +3367,7 @@ func (x *ConfirmPolicyRequest) String() string {
 func (*ConfirmPolicyRequest) ProtoMessage() {}
 
 func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +3380,7 @@ func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ConfirmPolicyRequest) GetRevision() uint64 {
@@ -2847,7 +3399,7 @@ type ConfirmPolicyResponse struct {
 
 func (x *ConfirmPolicyResponse) Reset() {
 	*x = ConfirmPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2859,7 +3411,7 @@ func (x *ConfirmPolicyResponse) String() string {
 func (*ConfirmPolicyResponse) ProtoMessage() {}
 
 func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2872,7 +3424,7 @@ func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ConfirmPolicyResponse) GetRevision() uint64 {
@@ -2890,7 +3442,7 @@ type RollBackPolicyRequest struct {
 
 func (x *RollBackPolicyRequest) Reset() {
 	*x = RollBackPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2902,7 +3454,7 @@ func (x *RollBackPolicyRequest) String() string {
 func (*RollBackPolicyRequest) ProtoMessage() {}
 
 func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2915,7 +3467,7 @@ func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyRequest.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
 }
 
 type RollBackPolicyResponse struct {
@@ -2927,7 +3479,7 @@ type RollBackPolicyResponse struct {
 
 func (x *RollBackPolicyResponse) Reset() {
 	*x = RollBackPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2939,7 +3491,7 @@ func (x *RollBackPolicyResponse) String() string {
 func (*RollBackPolicyResponse) ProtoMessage() {}
 
 func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2952,7 +3504,7 @@ func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyResponse.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RollBackPolicyResponse) GetRevision() uint64 {
@@ -2972,7 +3524,7 @@ type CheckPolicyRequest struct {
 
 func (x *CheckPolicyRequest) Reset() {
 	*x = CheckPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2984,7 +3536,7 @@ func (x *CheckPolicyRequest) String() string {
 func (*CheckPolicyRequest) ProtoMessage() {}
 
 func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2997,7 +3549,7 @@ func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyRequest.ProtoReflect.Descriptor instead.
 func (*CheckPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CheckPolicyRequest) GetText() string {
@@ -3024,7 +3576,7 @@ type CheckPolicyResponse struct {
 
 func (x *CheckPolicyResponse) Reset() {
 	*x = CheckPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3036,7 +3588,7 @@ func (x *CheckPolicyResponse) String() string {
 func (*CheckPolicyResponse) ProtoMessage() {}
 
 func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3049,7 +3601,7 @@ func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyResponse.ProtoReflect.Descriptor instead.
 func (*CheckPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *CheckPolicyResponse) GetProblems() []*Problem {
@@ -3076,7 +3628,7 @@ type TestPolicyRequest struct {
 
 func (x *TestPolicyRequest) Reset() {
 	*x = TestPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3088,7 +3640,7 @@ func (x *TestPolicyRequest) String() string {
 func (*TestPolicyRequest) ProtoMessage() {}
 
 func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3101,7 +3653,7 @@ func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyRequest.ProtoReflect.Descriptor instead.
 func (*TestPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *TestPolicyRequest) GetText() string {
@@ -3134,7 +3686,7 @@ type TestResult struct {
 
 func (x *TestResult) Reset() {
 	*x = TestResult{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3146,7 +3698,7 @@ func (x *TestResult) String() string {
 func (*TestResult) ProtoMessage() {}
 
 func (x *TestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3159,7 +3711,7 @@ func (x *TestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResult.ProtoReflect.Descriptor instead.
 func (*TestResult) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *TestResult) GetName() string {
@@ -3228,7 +3780,7 @@ type TestPolicyResponse struct {
 
 func (x *TestPolicyResponse) Reset() {
 	*x = TestPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3240,7 +3792,7 @@ func (x *TestPolicyResponse) String() string {
 func (*TestPolicyResponse) ProtoMessage() {}
 
 func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3253,7 +3805,7 @@ func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyResponse.ProtoReflect.Descriptor instead.
 func (*TestPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *TestPolicyResponse) GetResults() []*TestResult {
@@ -3285,7 +3837,7 @@ type ExplainPolicyRequest struct {
 
 func (x *ExplainPolicyRequest) Reset() {
 	*x = ExplainPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3297,7 +3849,7 @@ func (x *ExplainPolicyRequest) String() string {
 func (*ExplainPolicyRequest) ProtoMessage() {}
 
 func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3310,7 +3862,7 @@ func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ExplainPolicyRequest) GetSrc() string {
@@ -3381,7 +3933,7 @@ type ExplainPolicyResponse struct {
 
 func (x *ExplainPolicyResponse) Reset() {
 	*x = ExplainPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3393,7 +3945,7 @@ func (x *ExplainPolicyResponse) String() string {
 func (*ExplainPolicyResponse) ProtoMessage() {}
 
 func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3406,7 +3958,7 @@ func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ExplainPolicyResponse) GetAllow() bool {
@@ -3500,7 +4052,7 @@ type ConsideredRule struct {
 
 func (x *ConsideredRule) Reset() {
 	*x = ConsideredRule{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3512,7 +4064,7 @@ func (x *ConsideredRule) String() string {
 func (*ConsideredRule) ProtoMessage() {}
 
 func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3525,7 +4077,7 @@ func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsideredRule.ProtoReflect.Descriptor instead.
 func (*ConsideredRule) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ConsideredRule) GetRule() string {
@@ -3577,7 +4129,7 @@ type ReachPolicyRequest struct {
 
 func (x *ReachPolicyRequest) Reset() {
 	*x = ReachPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3589,7 +4141,7 @@ func (x *ReachPolicyRequest) String() string {
 func (*ReachPolicyRequest) ProtoMessage() {}
 
 func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3602,7 +4154,7 @@ func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ReachPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ReachPolicyRequest) GetFrom() string {
@@ -3647,7 +4199,7 @@ type ReachEntry struct {
 
 func (x *ReachEntry) Reset() {
 	*x = ReachEntry{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3659,7 +4211,7 @@ func (x *ReachEntry) String() string {
 func (*ReachEntry) ProtoMessage() {}
 
 func (x *ReachEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3672,7 +4224,7 @@ func (x *ReachEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachEntry.ProtoReflect.Descriptor instead.
 func (*ReachEntry) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ReachEntry) GetSrc() string {
@@ -3728,7 +4280,7 @@ type ReachPolicyResponse struct {
 
 func (x *ReachPolicyResponse) Reset() {
 	*x = ReachPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3740,7 +4292,7 @@ func (x *ReachPolicyResponse) String() string {
 func (*ReachPolicyResponse) ProtoMessage() {}
 
 func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3753,7 +4305,7 @@ func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ReachPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ReachPolicyResponse) GetNodes() []string {
@@ -3789,7 +4341,7 @@ type PolicyVersion struct {
 
 func (x *PolicyVersion) Reset() {
 	*x = PolicyVersion{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3801,7 +4353,7 @@ func (x *PolicyVersion) String() string {
 func (*PolicyVersion) ProtoMessage() {}
 
 func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3814,7 +4366,7 @@ func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyVersion.ProtoReflect.Descriptor instead.
 func (*PolicyVersion) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *PolicyVersion) GetText() string {
@@ -3848,7 +4400,7 @@ type DiffPolicyRequest struct {
 
 func (x *DiffPolicyRequest) Reset() {
 	*x = DiffPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3860,7 +4412,7 @@ func (x *DiffPolicyRequest) String() string {
 func (*DiffPolicyRequest) ProtoMessage() {}
 
 func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3873,7 +4425,7 @@ func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyRequest.ProtoReflect.Descriptor instead.
 func (*DiffPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *DiffPolicyRequest) GetBefore() *PolicyVersion {
@@ -3903,7 +4455,7 @@ type ReachSet struct {
 
 func (x *ReachSet) Reset() {
 	*x = ReachSet{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3915,7 +4467,7 @@ func (x *ReachSet) String() string {
 func (*ReachSet) ProtoMessage() {}
 
 func (x *ReachSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3928,7 +4480,7 @@ func (x *ReachSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachSet.ProtoReflect.Descriptor instead.
 func (*ReachSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReachSet) GetText() string {
@@ -3980,7 +4532,7 @@ type ReachChange struct {
 
 func (x *ReachChange) Reset() {
 	*x = ReachChange{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3992,7 +4544,7 @@ func (x *ReachChange) String() string {
 func (*ReachChange) ProtoMessage() {}
 
 func (x *ReachChange) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4005,7 +4557,7 @@ func (x *ReachChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachChange.ProtoReflect.Descriptor instead.
 func (*ReachChange) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReachChange) GetWho() *ReachSet {
@@ -4063,7 +4615,7 @@ type DiffPolicyResponse struct {
 
 func (x *DiffPolicyResponse) Reset() {
 	*x = DiffPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4075,7 +4627,7 @@ func (x *DiffPolicyResponse) String() string {
 func (*DiffPolicyResponse) ProtoMessage() {}
 
 func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4088,7 +4640,7 @@ func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyResponse.ProtoReflect.Descriptor instead.
 func (*DiffPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *DiffPolicyResponse) GetGained() []*ReachChange {
@@ -4135,7 +4687,7 @@ type LogPolicyRequest struct {
 
 func (x *LogPolicyRequest) Reset() {
 	*x = LogPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4147,7 +4699,7 @@ func (x *LogPolicyRequest) String() string {
 func (*LogPolicyRequest) ProtoMessage() {}
 
 func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4160,7 +4712,7 @@ func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyRequest.ProtoReflect.Descriptor instead.
 func (*LogPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *LogPolicyRequest) GetLimit() uint32 {
@@ -4191,7 +4743,7 @@ type PolicyEdit struct {
 
 func (x *PolicyEdit) Reset() {
 	*x = PolicyEdit{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4203,7 +4755,7 @@ func (x *PolicyEdit) String() string {
 func (*PolicyEdit) ProtoMessage() {}
 
 func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4216,7 +4768,7 @@ func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyEdit.ProtoReflect.Descriptor instead.
 func (*PolicyEdit) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *PolicyEdit) GetRevision() uint64 {
@@ -4319,7 +4871,7 @@ type LogPolicyResponse struct {
 
 func (x *LogPolicyResponse) Reset() {
 	*x = LogPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4331,7 +4883,7 @@ func (x *LogPolicyResponse) String() string {
 func (*LogPolicyResponse) ProtoMessage() {}
 
 func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4344,7 +4896,7 @@ func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyResponse.ProtoReflect.Descriptor instead.
 func (*LogPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *LogPolicyResponse) GetEdits() []*PolicyEdit {
@@ -4371,7 +4923,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4383,7 +4935,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4396,7 +4948,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *AuditRecord) GetSequence() uint64 {
@@ -4472,7 +5024,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4484,7 +5036,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4497,7 +5049,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ListAuditRequest) GetAfter() uint64 {
@@ -4523,7 +5075,7 @@ type ListAuditResponse struct {
 
 func (x *ListAuditResponse) Reset() {
 	*x = ListAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4535,7 +5087,7 @@ func (x *ListAuditResponse) String() string {
 func (*ListAuditResponse) ProtoMessage() {}
 
 func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4548,7 +5100,7 @@ func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ListAuditResponse) GetRecords() []*AuditRecord {
@@ -4566,7 +5118,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4578,7 +5130,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4591,7 +5143,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{82}
 }
 
 type VerifyAuditResponse struct {
@@ -4607,7 +5159,7 @@ type VerifyAuditResponse struct {
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4619,7 +5171,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4632,7 +5184,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *VerifyAuditResponse) GetOk() bool {
@@ -4679,7 +5231,7 @@ type ExportAuditRequest struct {
 
 func (x *ExportAuditRequest) Reset() {
 	*x = ExportAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4691,7 +5243,7 @@ func (x *ExportAuditRequest) String() string {
 func (*ExportAuditRequest) ProtoMessage() {}
 
 func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4704,7 +5256,7 @@ func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
 func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ExportAuditRequest) GetAfter() uint64 {
@@ -4722,7 +5274,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4734,7 +5286,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4747,7 +5299,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{85}
 }
 
 type BackupChunk struct {
@@ -4759,7 +5311,7 @@ type BackupChunk struct {
 
 func (x *BackupChunk) Reset() {
 	*x = BackupChunk{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4771,7 +5323,7 @@ func (x *BackupChunk) String() string {
 func (*BackupChunk) ProtoMessage() {}
 
 func (x *BackupChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4784,7 +5336,7 @@ func (x *BackupChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupChunk.ProtoReflect.Descriptor instead.
 func (*BackupChunk) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *BackupChunk) GetData() []byte {
@@ -4799,7 +5351,7 @@ var File_coordinator_admin_admin_proto protoreflect.FileDescriptor
 const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\n" +
 	"\x1dcoordinator/admin/admin.proto\x12\x0fcordon.admin.v1\"\x0f\n" +
-	"\rStatusRequest\"\x8e\x03\n" +
+	"\rStatusRequest\"\xab\x03\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04mesh\x18\x01 \x01(\tR\x04mesh\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12\x1a\n" +
@@ -4809,11 +5361,20 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tconnected\x18\x06 \x01(\rR\tconnected\x12\"\n" +
 	"\facknowledged\x18\a \x01(\rR\facknowledged\x12\x18\n" +
 	"\aversion\x18\b \x01(\tR\aversion\x12'\n" +
-	"\x0fpolicy_revision\x18\t \x01(\x04R\x0epolicyRevision\x12!\n" +
+	"\x0fpolicy_revision\x18\t \x01(\x04R\x0epolicyRevision\x12\x1b\n" +
+	"\bwarnings\x18\xa0\x01 \x01(\rR\bwarnings\x12!\n" +
 	"\fpolicy_until\x18\n" +
 	" \x01(\x03R\vpolicyUntil\x12*\n" +
 	"\x10provider_watched\x18\x8c\x01 \x01(\rR\x0fproviderWatched\x12*\n" +
-	"\x10provider_problem\x18\x8d\x01 \x01(\tR\x0fproviderProblem\"\xb8\x02\n" +
+	"\x10provider_problem\x18\x8d\x01 \x01(\tR\x0fproviderProblem\"\x15\n" +
+	"\x13ListWarningsRequest\"L\n" +
+	"\x14ListWarningsResponse\x124\n" +
+	"\bwarnings\x18\x01 \x03(\v2\x18.cordon.admin.v1.WarningR\bwarnings\"[\n" +
+	"\aWarning\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05until\x18\x03 \x01(\x03R\x05until\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xb8\x02\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.cordon.admin.v1.TokenKindR\x04kind\x12\x12\n" +
@@ -4844,7 +5405,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x06tokens\x18\x01 \x03(\v2\x16.cordon.admin.v1.TokenR\x06tokens\"$\n" +
 	"\x12RevokeTokenRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x15\n" +
-	"\x13RevokeTokenResponse\"\xbc\x03\n" +
+	"\x13RevokeTokenResponse\"\xd1\x04\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -4865,18 +5426,43 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"advertised\x18\x0f \x03(\tR\n" +
 	"advertised\x12\x16\n" +
 	"\x06routes\x18\x10 \x03(\tR\x06routes\x12\x18\n" +
-	"\acreated\x18\x11 \x01(\x03R\acreated\"\x12\n" +
+	"\acreated\x18\x11 \x01(\x03R\acreated\x12\x13\n" +
+	"\x04from\x18\xa0\x01 \x01(\tR\x04from\x12\x15\n" +
+	"\x05token\x18\xa1\x01 \x01(\tR\x05token\x12\x19\n" +
+	"\aexpires\x18\xa3\x01 \x01(\x03R\aexpires\x12\x19\n" +
+	"\aexpired\x18\xa4\x01 \x01(\bR\aexpired\x121\n" +
+	"\x05proof\x18\xa2\x01 \x01(\v2\x1a.cordon.admin.v1.JoinProofR\x05proof\"m\n" +
+	"\tJoinProof\x12\x14\n" +
+	"\x05login\x18\x01 \x01(\tR\x05login\x12\x0e\n" +
+	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x10\n" +
+	"\x03amr\x18\x03 \x03(\tR\x03amr\x12\x10\n" +
+	"\x03acr\x18\x04 \x01(\tR\x03acr\x12\x16\n" +
+	"\x06issuer\x18\x05 \x01(\tR\x06issuer\"\x12\n" +
 	"\x10ListNodesRequest\"@\n" +
 	"\x11ListNodesResponse\x12+\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x15.cordon.admin.v1.NodeR\x05nodes\"$\n" +
 	"\x0eGetNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"<\n" +
 	"\x0fGetNodeResponse\x12)\n" +
-	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"(\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"K\n" +
 	"\x12ApproveNodeRequest\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\tR\x04node\"@\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12!\n" +
+	"\vfingerprint\x18\xa0\x01 \x01(\tR\vfingerprint\"@\n" +
 	"\x13ApproveNodeResponse\x12)\n" +
 	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"'\n" +
+	"\x11ExpireNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"?\n" +
+	"\x12ExpireNodeResponse\x12)\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\":\n" +
+	"\x10RenewNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04life\x18\x02 \x01(\x03R\x04life\">\n" +
+	"\x11RenewNodeResponse\x12)\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"'\n" +
+	"\x11RejectNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"*\n" +
+	"\x12RejectNodeResponse\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"'\n" +
 	"\x11RemoveNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"*\n" +
 	"\x12RemoveNodeResponse\x12\x14\n" +
@@ -5141,9 +5727,10 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tTokenKind\x12\x1a\n" +
 	"\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOKEN_KIND_ENROL\x10\x01\x12\x14\n" +
-	"\x10TOKEN_KIND_ADMIN\x10\x022\xf6\x15\n" +
+	"\x10TOKEN_KIND_ADMIN\x10\x022\xd5\x18\n" +
 	"\fAdminService\x12I\n" +
-	"\x06Status\x12\x1e.cordon.admin.v1.StatusRequest\x1a\x1f.cordon.admin.v1.StatusResponse\x12X\n" +
+	"\x06Status\x12\x1e.cordon.admin.v1.StatusRequest\x1a\x1f.cordon.admin.v1.StatusResponse\x12[\n" +
+	"\fListWarnings\x12$.cordon.admin.v1.ListWarningsRequest\x1a%.cordon.admin.v1.ListWarningsResponse\x12X\n" +
 	"\vCreateToken\x12#.cordon.admin.v1.CreateTokenRequest\x1a$.cordon.admin.v1.CreateTokenResponse\x12U\n" +
 	"\n" +
 	"ListTokens\x12\".cordon.admin.v1.ListTokensRequest\x1a#.cordon.admin.v1.ListTokensResponse\x12X\n" +
@@ -5151,6 +5738,11 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tListNodes\x12!.cordon.admin.v1.ListNodesRequest\x1a\".cordon.admin.v1.ListNodesResponse\x12L\n" +
 	"\aGetNode\x12\x1f.cordon.admin.v1.GetNodeRequest\x1a .cordon.admin.v1.GetNodeResponse\x12X\n" +
 	"\vApproveNode\x12#.cordon.admin.v1.ApproveNodeRequest\x1a$.cordon.admin.v1.ApproveNodeResponse\x12U\n" +
+	"\n" +
+	"RejectNode\x12\".cordon.admin.v1.RejectNodeRequest\x1a#.cordon.admin.v1.RejectNodeResponse\x12U\n" +
+	"\n" +
+	"ExpireNode\x12\".cordon.admin.v1.ExpireNodeRequest\x1a#.cordon.admin.v1.ExpireNodeResponse\x12R\n" +
+	"\tRenewNode\x12!.cordon.admin.v1.RenewNodeRequest\x1a\".cordon.admin.v1.RenewNodeResponse\x12U\n" +
 	"\n" +
 	"RemoveNode\x12\".cordon.admin.v1.RemoveNodeRequest\x1a#.cordon.admin.v1.RemoveNodeResponse\x12L\n" +
 	"\aTagNode\x12\x1f.cordon.admin.v1.TagNodeRequest\x1a .cordon.admin.v1.TagNodeResponse\x12U\n" +
@@ -5197,187 +5789,209 @@ func file_coordinator_admin_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_admin_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 77)
+var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_coordinator_admin_admin_proto_goTypes = []any{
 	(TokenKind)(0),                 // 0: cordon.admin.v1.TokenKind
 	(*StatusRequest)(nil),          // 1: cordon.admin.v1.StatusRequest
 	(*StatusResponse)(nil),         // 2: cordon.admin.v1.StatusResponse
-	(*Token)(nil),                  // 3: cordon.admin.v1.Token
-	(*CreateTokenRequest)(nil),     // 4: cordon.admin.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),    // 5: cordon.admin.v1.CreateTokenResponse
-	(*ListTokensRequest)(nil),      // 6: cordon.admin.v1.ListTokensRequest
-	(*ListTokensResponse)(nil),     // 7: cordon.admin.v1.ListTokensResponse
-	(*RevokeTokenRequest)(nil),     // 8: cordon.admin.v1.RevokeTokenRequest
-	(*RevokeTokenResponse)(nil),    // 9: cordon.admin.v1.RevokeTokenResponse
-	(*Node)(nil),                   // 10: cordon.admin.v1.Node
-	(*ListNodesRequest)(nil),       // 11: cordon.admin.v1.ListNodesRequest
-	(*ListNodesResponse)(nil),      // 12: cordon.admin.v1.ListNodesResponse
-	(*GetNodeRequest)(nil),         // 13: cordon.admin.v1.GetNodeRequest
-	(*GetNodeResponse)(nil),        // 14: cordon.admin.v1.GetNodeResponse
-	(*ApproveNodeRequest)(nil),     // 15: cordon.admin.v1.ApproveNodeRequest
-	(*ApproveNodeResponse)(nil),    // 16: cordon.admin.v1.ApproveNodeResponse
-	(*RemoveNodeRequest)(nil),      // 17: cordon.admin.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),     // 18: cordon.admin.v1.RemoveNodeResponse
-	(*TagNodeRequest)(nil),         // 19: cordon.admin.v1.TagNodeRequest
-	(*TagNodeResponse)(nil),        // 20: cordon.admin.v1.TagNodeResponse
-	(*Route)(nil),                  // 21: cordon.admin.v1.Route
-	(*ListRoutesRequest)(nil),      // 22: cordon.admin.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),     // 23: cordon.admin.v1.ListRoutesResponse
-	(*ApproveRouteRequest)(nil),    // 24: cordon.admin.v1.ApproveRouteRequest
-	(*ApproveRouteResponse)(nil),   // 25: cordon.admin.v1.ApproveRouteResponse
-	(*User)(nil),                   // 26: cordon.admin.v1.User
-	(*ListUsersRequest)(nil),       // 27: cordon.admin.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),      // 28: cordon.admin.v1.ListUsersResponse
-	(*DisableUserRequest)(nil),     // 29: cordon.admin.v1.DisableUserRequest
-	(*DisableUserResponse)(nil),    // 30: cordon.admin.v1.DisableUserResponse
-	(*EnableUserRequest)(nil),      // 31: cordon.admin.v1.EnableUserRequest
-	(*EnableUserResponse)(nil),     // 32: cordon.admin.v1.EnableUserResponse
-	(*ForgetUserRequest)(nil),      // 33: cordon.admin.v1.ForgetUserRequest
-	(*ForgetUserResponse)(nil),     // 34: cordon.admin.v1.ForgetUserResponse
-	(*Session)(nil),                // 35: cordon.admin.v1.Session
-	(*ListSessionsRequest)(nil),    // 36: cordon.admin.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),   // 37: cordon.admin.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),      // 38: cordon.admin.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),     // 39: cordon.admin.v1.EndSessionResponse
-	(*RequireSignInRequest)(nil),   // 40: cordon.admin.v1.RequireSignInRequest
-	(*RequireSignInResponse)(nil),  // 41: cordon.admin.v1.RequireSignInResponse
-	(*Problem)(nil),                // 42: cordon.admin.v1.Problem
-	(*GetPolicyRequest)(nil),       // 43: cordon.admin.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),      // 44: cordon.admin.v1.GetPolicyResponse
-	(*SetPolicyRequest)(nil),       // 45: cordon.admin.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),      // 46: cordon.admin.v1.SetPolicyResponse
-	(*ConfirmPolicyRequest)(nil),   // 47: cordon.admin.v1.ConfirmPolicyRequest
-	(*ConfirmPolicyResponse)(nil),  // 48: cordon.admin.v1.ConfirmPolicyResponse
-	(*RollBackPolicyRequest)(nil),  // 49: cordon.admin.v1.RollBackPolicyRequest
-	(*RollBackPolicyResponse)(nil), // 50: cordon.admin.v1.RollBackPolicyResponse
-	(*CheckPolicyRequest)(nil),     // 51: cordon.admin.v1.CheckPolicyRequest
-	(*CheckPolicyResponse)(nil),    // 52: cordon.admin.v1.CheckPolicyResponse
-	(*TestPolicyRequest)(nil),      // 53: cordon.admin.v1.TestPolicyRequest
-	(*TestResult)(nil),             // 54: cordon.admin.v1.TestResult
-	(*TestPolicyResponse)(nil),     // 55: cordon.admin.v1.TestPolicyResponse
-	(*ExplainPolicyRequest)(nil),   // 56: cordon.admin.v1.ExplainPolicyRequest
-	(*ExplainPolicyResponse)(nil),  // 57: cordon.admin.v1.ExplainPolicyResponse
-	(*ConsideredRule)(nil),         // 58: cordon.admin.v1.ConsideredRule
-	(*ReachPolicyRequest)(nil),     // 59: cordon.admin.v1.ReachPolicyRequest
-	(*ReachEntry)(nil),             // 60: cordon.admin.v1.ReachEntry
-	(*ReachPolicyResponse)(nil),    // 61: cordon.admin.v1.ReachPolicyResponse
-	(*PolicyVersion)(nil),          // 62: cordon.admin.v1.PolicyVersion
-	(*DiffPolicyRequest)(nil),      // 63: cordon.admin.v1.DiffPolicyRequest
-	(*ReachSet)(nil),               // 64: cordon.admin.v1.ReachSet
-	(*ReachChange)(nil),            // 65: cordon.admin.v1.ReachChange
-	(*DiffPolicyResponse)(nil),     // 66: cordon.admin.v1.DiffPolicyResponse
-	(*LogPolicyRequest)(nil),       // 67: cordon.admin.v1.LogPolicyRequest
-	(*PolicyEdit)(nil),             // 68: cordon.admin.v1.PolicyEdit
-	(*LogPolicyResponse)(nil),      // 69: cordon.admin.v1.LogPolicyResponse
-	(*AuditRecord)(nil),            // 70: cordon.admin.v1.AuditRecord
-	(*ListAuditRequest)(nil),       // 71: cordon.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),      // 72: cordon.admin.v1.ListAuditResponse
-	(*VerifyAuditRequest)(nil),     // 73: cordon.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),    // 74: cordon.admin.v1.VerifyAuditResponse
-	(*ExportAuditRequest)(nil),     // 75: cordon.admin.v1.ExportAuditRequest
-	(*BackupRequest)(nil),          // 76: cordon.admin.v1.BackupRequest
-	(*BackupChunk)(nil),            // 77: cordon.admin.v1.BackupChunk
+	(*ListWarningsRequest)(nil),    // 3: cordon.admin.v1.ListWarningsRequest
+	(*ListWarningsResponse)(nil),   // 4: cordon.admin.v1.ListWarningsResponse
+	(*Warning)(nil),                // 5: cordon.admin.v1.Warning
+	(*Token)(nil),                  // 6: cordon.admin.v1.Token
+	(*CreateTokenRequest)(nil),     // 7: cordon.admin.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),    // 8: cordon.admin.v1.CreateTokenResponse
+	(*ListTokensRequest)(nil),      // 9: cordon.admin.v1.ListTokensRequest
+	(*ListTokensResponse)(nil),     // 10: cordon.admin.v1.ListTokensResponse
+	(*RevokeTokenRequest)(nil),     // 11: cordon.admin.v1.RevokeTokenRequest
+	(*RevokeTokenResponse)(nil),    // 12: cordon.admin.v1.RevokeTokenResponse
+	(*Node)(nil),                   // 13: cordon.admin.v1.Node
+	(*JoinProof)(nil),              // 14: cordon.admin.v1.JoinProof
+	(*ListNodesRequest)(nil),       // 15: cordon.admin.v1.ListNodesRequest
+	(*ListNodesResponse)(nil),      // 16: cordon.admin.v1.ListNodesResponse
+	(*GetNodeRequest)(nil),         // 17: cordon.admin.v1.GetNodeRequest
+	(*GetNodeResponse)(nil),        // 18: cordon.admin.v1.GetNodeResponse
+	(*ApproveNodeRequest)(nil),     // 19: cordon.admin.v1.ApproveNodeRequest
+	(*ApproveNodeResponse)(nil),    // 20: cordon.admin.v1.ApproveNodeResponse
+	(*ExpireNodeRequest)(nil),      // 21: cordon.admin.v1.ExpireNodeRequest
+	(*ExpireNodeResponse)(nil),     // 22: cordon.admin.v1.ExpireNodeResponse
+	(*RenewNodeRequest)(nil),       // 23: cordon.admin.v1.RenewNodeRequest
+	(*RenewNodeResponse)(nil),      // 24: cordon.admin.v1.RenewNodeResponse
+	(*RejectNodeRequest)(nil),      // 25: cordon.admin.v1.RejectNodeRequest
+	(*RejectNodeResponse)(nil),     // 26: cordon.admin.v1.RejectNodeResponse
+	(*RemoveNodeRequest)(nil),      // 27: cordon.admin.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),     // 28: cordon.admin.v1.RemoveNodeResponse
+	(*TagNodeRequest)(nil),         // 29: cordon.admin.v1.TagNodeRequest
+	(*TagNodeResponse)(nil),        // 30: cordon.admin.v1.TagNodeResponse
+	(*Route)(nil),                  // 31: cordon.admin.v1.Route
+	(*ListRoutesRequest)(nil),      // 32: cordon.admin.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),     // 33: cordon.admin.v1.ListRoutesResponse
+	(*ApproveRouteRequest)(nil),    // 34: cordon.admin.v1.ApproveRouteRequest
+	(*ApproveRouteResponse)(nil),   // 35: cordon.admin.v1.ApproveRouteResponse
+	(*User)(nil),                   // 36: cordon.admin.v1.User
+	(*ListUsersRequest)(nil),       // 37: cordon.admin.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),      // 38: cordon.admin.v1.ListUsersResponse
+	(*DisableUserRequest)(nil),     // 39: cordon.admin.v1.DisableUserRequest
+	(*DisableUserResponse)(nil),    // 40: cordon.admin.v1.DisableUserResponse
+	(*EnableUserRequest)(nil),      // 41: cordon.admin.v1.EnableUserRequest
+	(*EnableUserResponse)(nil),     // 42: cordon.admin.v1.EnableUserResponse
+	(*ForgetUserRequest)(nil),      // 43: cordon.admin.v1.ForgetUserRequest
+	(*ForgetUserResponse)(nil),     // 44: cordon.admin.v1.ForgetUserResponse
+	(*Session)(nil),                // 45: cordon.admin.v1.Session
+	(*ListSessionsRequest)(nil),    // 46: cordon.admin.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),   // 47: cordon.admin.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),      // 48: cordon.admin.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),     // 49: cordon.admin.v1.EndSessionResponse
+	(*RequireSignInRequest)(nil),   // 50: cordon.admin.v1.RequireSignInRequest
+	(*RequireSignInResponse)(nil),  // 51: cordon.admin.v1.RequireSignInResponse
+	(*Problem)(nil),                // 52: cordon.admin.v1.Problem
+	(*GetPolicyRequest)(nil),       // 53: cordon.admin.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),      // 54: cordon.admin.v1.GetPolicyResponse
+	(*SetPolicyRequest)(nil),       // 55: cordon.admin.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),      // 56: cordon.admin.v1.SetPolicyResponse
+	(*ConfirmPolicyRequest)(nil),   // 57: cordon.admin.v1.ConfirmPolicyRequest
+	(*ConfirmPolicyResponse)(nil),  // 58: cordon.admin.v1.ConfirmPolicyResponse
+	(*RollBackPolicyRequest)(nil),  // 59: cordon.admin.v1.RollBackPolicyRequest
+	(*RollBackPolicyResponse)(nil), // 60: cordon.admin.v1.RollBackPolicyResponse
+	(*CheckPolicyRequest)(nil),     // 61: cordon.admin.v1.CheckPolicyRequest
+	(*CheckPolicyResponse)(nil),    // 62: cordon.admin.v1.CheckPolicyResponse
+	(*TestPolicyRequest)(nil),      // 63: cordon.admin.v1.TestPolicyRequest
+	(*TestResult)(nil),             // 64: cordon.admin.v1.TestResult
+	(*TestPolicyResponse)(nil),     // 65: cordon.admin.v1.TestPolicyResponse
+	(*ExplainPolicyRequest)(nil),   // 66: cordon.admin.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),  // 67: cordon.admin.v1.ExplainPolicyResponse
+	(*ConsideredRule)(nil),         // 68: cordon.admin.v1.ConsideredRule
+	(*ReachPolicyRequest)(nil),     // 69: cordon.admin.v1.ReachPolicyRequest
+	(*ReachEntry)(nil),             // 70: cordon.admin.v1.ReachEntry
+	(*ReachPolicyResponse)(nil),    // 71: cordon.admin.v1.ReachPolicyResponse
+	(*PolicyVersion)(nil),          // 72: cordon.admin.v1.PolicyVersion
+	(*DiffPolicyRequest)(nil),      // 73: cordon.admin.v1.DiffPolicyRequest
+	(*ReachSet)(nil),               // 74: cordon.admin.v1.ReachSet
+	(*ReachChange)(nil),            // 75: cordon.admin.v1.ReachChange
+	(*DiffPolicyResponse)(nil),     // 76: cordon.admin.v1.DiffPolicyResponse
+	(*LogPolicyRequest)(nil),       // 77: cordon.admin.v1.LogPolicyRequest
+	(*PolicyEdit)(nil),             // 78: cordon.admin.v1.PolicyEdit
+	(*LogPolicyResponse)(nil),      // 79: cordon.admin.v1.LogPolicyResponse
+	(*AuditRecord)(nil),            // 80: cordon.admin.v1.AuditRecord
+	(*ListAuditRequest)(nil),       // 81: cordon.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),      // 82: cordon.admin.v1.ListAuditResponse
+	(*VerifyAuditRequest)(nil),     // 83: cordon.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),    // 84: cordon.admin.v1.VerifyAuditResponse
+	(*ExportAuditRequest)(nil),     // 85: cordon.admin.v1.ExportAuditRequest
+	(*BackupRequest)(nil),          // 86: cordon.admin.v1.BackupRequest
+	(*BackupChunk)(nil),            // 87: cordon.admin.v1.BackupChunk
 }
 var file_coordinator_admin_admin_proto_depIdxs = []int32{
-	0,  // 0: cordon.admin.v1.Token.kind:type_name -> cordon.admin.v1.TokenKind
-	0,  // 1: cordon.admin.v1.CreateTokenRequest.kind:type_name -> cordon.admin.v1.TokenKind
-	3,  // 2: cordon.admin.v1.CreateTokenResponse.token:type_name -> cordon.admin.v1.Token
-	3,  // 3: cordon.admin.v1.ListTokensResponse.tokens:type_name -> cordon.admin.v1.Token
-	10, // 4: cordon.admin.v1.ListNodesResponse.nodes:type_name -> cordon.admin.v1.Node
-	10, // 5: cordon.admin.v1.GetNodeResponse.node:type_name -> cordon.admin.v1.Node
-	10, // 6: cordon.admin.v1.ApproveNodeResponse.node:type_name -> cordon.admin.v1.Node
-	10, // 7: cordon.admin.v1.TagNodeResponse.node:type_name -> cordon.admin.v1.Node
-	21, // 8: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
-	21, // 9: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
-	26, // 10: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
-	26, // 11: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
-	26, // 12: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
-	26, // 13: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
-	35, // 14: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
-	42, // 15: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	66, // 16: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
-	42, // 17: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	54, // 18: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
-	58, // 19: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
-	60, // 20: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
-	62, // 21: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
-	62, // 22: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
-	64, // 23: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
-	64, // 24: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
-	65, // 25: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
-	65, // 26: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
-	42, // 27: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	68, // 28: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
-	70, // 29: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
-	1,  // 30: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
-	4,  // 31: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
-	6,  // 32: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
-	8,  // 33: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
-	11, // 34: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
-	13, // 35: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
-	15, // 36: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	17, // 37: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	19, // 38: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	22, // 39: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	24, // 40: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	27, // 41: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
-	29, // 42: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
-	31, // 43: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
-	33, // 44: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
-	36, // 45: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
-	38, // 46: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
-	40, // 47: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
-	43, // 48: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	45, // 49: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	47, // 50: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
-	49, // 51: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
-	51, // 52: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	53, // 53: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	56, // 54: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	59, // 55: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	63, // 56: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
-	67, // 57: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
-	71, // 58: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	73, // 59: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	75, // 60: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	76, // 61: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,  // 62: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	5,  // 63: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	7,  // 64: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	9,  // 65: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	12, // 66: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	14, // 67: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	16, // 68: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	18, // 69: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	20, // 70: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	23, // 71: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	25, // 72: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	28, // 73: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
-	30, // 74: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
-	32, // 75: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
-	34, // 76: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
-	37, // 77: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
-	39, // 78: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
-	41, // 79: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
-	44, // 80: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	46, // 81: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	48, // 82: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
-	50, // 83: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
-	52, // 84: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	55, // 85: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	57, // 86: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	61, // 87: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	66, // 88: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
-	69, // 89: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
-	72, // 90: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	74, // 91: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	70, // 92: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	77, // 93: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	62, // [62:94] is the sub-list for method output_type
-	30, // [30:62] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	5,  // 0: cordon.admin.v1.ListWarningsResponse.warnings:type_name -> cordon.admin.v1.Warning
+	0,  // 1: cordon.admin.v1.Token.kind:type_name -> cordon.admin.v1.TokenKind
+	0,  // 2: cordon.admin.v1.CreateTokenRequest.kind:type_name -> cordon.admin.v1.TokenKind
+	6,  // 3: cordon.admin.v1.CreateTokenResponse.token:type_name -> cordon.admin.v1.Token
+	6,  // 4: cordon.admin.v1.ListTokensResponse.tokens:type_name -> cordon.admin.v1.Token
+	14, // 5: cordon.admin.v1.Node.proof:type_name -> cordon.admin.v1.JoinProof
+	13, // 6: cordon.admin.v1.ListNodesResponse.nodes:type_name -> cordon.admin.v1.Node
+	13, // 7: cordon.admin.v1.GetNodeResponse.node:type_name -> cordon.admin.v1.Node
+	13, // 8: cordon.admin.v1.ApproveNodeResponse.node:type_name -> cordon.admin.v1.Node
+	13, // 9: cordon.admin.v1.ExpireNodeResponse.node:type_name -> cordon.admin.v1.Node
+	13, // 10: cordon.admin.v1.RenewNodeResponse.node:type_name -> cordon.admin.v1.Node
+	13, // 11: cordon.admin.v1.TagNodeResponse.node:type_name -> cordon.admin.v1.Node
+	31, // 12: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
+	31, // 13: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
+	36, // 14: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
+	36, // 15: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
+	36, // 16: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
+	36, // 17: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
+	45, // 18: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
+	52, // 19: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	76, // 20: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
+	52, // 21: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	64, // 22: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
+	68, // 23: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
+	70, // 24: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
+	72, // 25: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
+	72, // 26: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
+	74, // 27: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
+	74, // 28: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
+	75, // 29: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
+	75, // 30: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
+	52, // 31: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	78, // 32: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	80, // 33: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	1,  // 34: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
+	3,  // 35: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
+	7,  // 36: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
+	9,  // 37: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
+	11, // 38: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
+	15, // 39: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
+	17, // 40: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
+	19, // 41: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
+	25, // 42: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
+	21, // 43: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
+	23, // 44: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
+	27, // 45: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	29, // 46: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	32, // 47: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	34, // 48: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	37, // 49: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
+	39, // 50: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
+	41, // 51: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
+	43, // 52: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
+	46, // 53: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
+	48, // 54: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
+	50, // 55: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
+	53, // 56: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	55, // 57: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	57, // 58: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	59, // 59: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	61, // 60: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	63, // 61: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	66, // 62: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	69, // 63: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	73, // 64: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	77, // 65: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	81, // 66: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	83, // 67: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	85, // 68: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	86, // 69: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,  // 70: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	4,  // 71: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
+	8,  // 72: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	10, // 73: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	12, // 74: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	16, // 75: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	18, // 76: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	20, // 77: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	26, // 78: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
+	22, // 79: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
+	24, // 80: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
+	28, // 81: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	30, // 82: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	33, // 83: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	35, // 84: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	38, // 85: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
+	40, // 86: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
+	42, // 87: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
+	44, // 88: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
+	47, // 89: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
+	49, // 90: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
+	51, // 91: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
+	54, // 92: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	56, // 93: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	58, // 94: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	60, // 95: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	62, // 96: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	65, // 97: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	67, // 98: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	71, // 99: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	76, // 100: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	79, // 101: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	82, // 102: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	84, // 103: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	80, // 104: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	87, // 105: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	70, // [70:106] is the sub-list for method output_type
+	34, // [34:70] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_admin_admin_proto_init() }
@@ -5391,7 +6005,7 @@ func file_coordinator_admin_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_admin_admin_proto_rawDesc), len(file_coordinator_admin_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   77,
+			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,7 +20,7 @@ func ParseSelf(s *Self) (SelfRecord, error) {
 		Prefixes: d.classes(s.GetPrefixes()), Owner: acl.Owner(s.GetOwner()), Facts: d.facts(s.GetFacts()),
 		Ranges: d.prefixes("ranges", s.GetRanges()), Domain: s.GetDomain(), Pending: s.GetPending(),
 		Tags: decodeWords[string](&d, "tags", s.GetTags()), User: s.GetUser(),
-		Sessions: d.sessions(s.GetSessions()), SignIn: s.GetSignIn(),
+		Sessions: d.sessions(s.GetSessions()), SignIn: s.GetSignIn(), Until: d.moment(s.GetUntil()),
 		ActiveEvery: time.Duration(s.GetActiveEvery()) * time.Millisecond}
 	d.identity(r.ID, r.Name, r.NodeKey)
 	d.within(r.Prefixes, r.Addresses, r.Routes)
@@ -39,7 +39,7 @@ func parsePeer(p *Peer, known PeerRecord) (PeerRecord, error) {
 	var d decoder
 	r := PeerRecord{ID: p.GetId(), Name: p.GetName(), NodeKey: d.nodeKey(p.GetNodeKey()), Statement: p.GetStatement(),
 		Addresses: d.addresses(p.GetAddresses()), Routes: d.prefixes("routes", p.GetRoutes()),
-		Prefixes: d.classes(p.GetPrefixes()), Owner: acl.Owner(p.GetOwner()), Facts: d.facts(p.GetFacts())}
+		Prefixes: d.classes(p.GetPrefixes()), Owner: acl.Owner(p.GetOwner()), Facts: d.facts(p.GetFacts()), Until: d.moment(p.GetUntil())}
 	d.identity(r.ID, r.Name, r.NodeKey)
 	d.within(r.Prefixes, r.Addresses, r.Routes)
 	if err := d.of("record of peer " + clip(p.GetId())); err != nil {

@@ -95,6 +95,8 @@ func TestOneWrongFieldRefusesTheMessage(t *testing.T) {
 		"forbidding without id":     func(f *wire.Full) { f.Rules.ForbidIn[0].Id = "" },
 		"forbidding class 0":        func(f *wire.Full) { f.Rules.ForbidOut[0].Dst = []uint64{0} },
 		"pending, and forbidden":    func(f *wire.Full) { f.Self.Pending, f.Peers, f.Rules.In = true, nil, nil },
+		"own end negative":          func(f *wire.Full) { f.Self.Until = -1 },
+		"peer's end negative":       func(f *wire.Full) { f.Peers[0].Until = -1 },
 		"rule's needs twice":        func(f *wire.Full) { f.Rules.In[0].Needs = []string{"login", "login"} },
 		"pending with rules":        func(f *wire.Full) { f.Self.Pending, f.Peers = true, nil },
 		"prefix of two peers": func(f *wire.Full) {

@@ -34,7 +34,7 @@ func (s SelfRecord) Proto() *Self {
 		Prefixes: prefixesProto(s.Prefixes), Owner: uint64(s.Owner), Facts: factsProto(s.Facts),
 		Ranges: texts(s.Ranges, netip.Prefix.Compare), Domain: s.Domain, Pending: s.Pending,
 		Tags: sorted(s.Tags, cmp.Compare[string]), User: s.User,
-		Sessions: sessionsProto(s.Sessions), SignIn: s.SignIn,
+		Sessions: sessionsProto(s.Sessions), SignIn: s.SignIn, Until: endSeconds(s.Until),
 		ActiveEvery: uint32(s.ActiveEvery.Milliseconds())}
 }
 
@@ -43,7 +43,7 @@ func (s SelfRecord) Proto() *Self {
 func (p PeerRecord) Proto() *Peer {
 	return &Peer{Id: p.ID, Name: p.Name, NodeKey: p.NodeKey.Bytes(), Statement: p.Statement,
 		Addresses: texts(p.Addresses, netip.Addr.Compare), Routes: texts(p.Routes, netip.Prefix.Compare),
-		Prefixes: prefixesProto(p.Prefixes), Owner: uint64(p.Owner), Facts: factsProto(p.Facts)}
+		Prefixes: prefixesProto(p.Prefixes), Owner: uint64(p.Owner), Facts: factsProto(p.Facts), Until: endSeconds(p.Until)}
 }
 
 // RulesProto gives a rule set as it travels. The order of rules is kept.

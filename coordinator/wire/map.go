@@ -76,6 +76,7 @@ type SelfRecord struct {
 	Sessions []Session // of the people at this node, by ascending ids
 	SignIn   bool      // what people may, they may only while signed in
 
+	Until time.Time // by policy time, exclusive: this node is in the mesh until then; zero: without end
 	// ActiveEvery is how often the node tells that its people do something, in whole
 	// milliseconds; 0: never.
 	ActiveEvery time.Duration
@@ -100,4 +101,9 @@ type PeerRecord struct {
 	Prefixes  []acl.PrefixClass // as in SelfRecord
 	Owner     acl.Owner
 	Facts     []acl.FactEnd
+
+	Until time.Time // by policy time, exclusive: it is a peer until then; zero: without end
 }
+
+// Expired tells whether the end of a machine's time has come; the zero end never does.
+func Expired(until, now time.Time) bool { return !until.IsZero() && !now.Before(until) }

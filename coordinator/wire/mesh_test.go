@@ -119,7 +119,7 @@ func self() wire.SelfRecord {
 		Owner:     3, Ranges: []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fd00::/48")},
 		Domain: "mesh.example", User: "ada@example.org", SignIn: true, ActiveEvery: 225 * time.Second,
 		Sessions: []wire.Session{{ID: "s1", User: "ada@example.org", At: now(), Until: now().Add(time.Hour),
-			AMR: []string{"otp", "pwd"}, ACR: "urn:example:loa2"}}}
+			AMR: []string{"otp", "pwd"}, ACR: "urn:example:loa2"}}, Until: now().Add(24 * time.Hour)}
 }
 
 func peer(n int, sequence uint64) wire.PeerRecord {
@@ -128,7 +128,7 @@ func peer(n int, sequence uint64) wire.PeerRecord {
 	v4 := netip.AddrFrom4([4]byte{100, 64, byte(n >> 8), byte(n&255 + 1)})
 	return wire.PeerRecord{ID: wire.NodeID(k.Public()), Name: fmt.Sprint("peer-", n), NodeKey: k.Public(), Statement: s,
 		TunnelKey: keys.Tunnel, PathKey: keys.Path, Addresses: []netip.Addr{v4},
-		Prefixes: []acl.PrefixClass{{Prefix: netip.PrefixFrom(v4, 32), Class: 9}}, Owner: acl.Owner(n)}
+		Prefixes: []acl.PrefixClass{{Prefix: netip.PrefixFrom(v4, 32), Class: 9}}, Owner: acl.Owner(n), Until: now().Add(48 * time.Hour)}
 }
 
 func rules() acl.RuleSet {

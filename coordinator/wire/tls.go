@@ -19,6 +19,11 @@ const (
 	// theirs, from everybody else. No name server knows it.
 	NodeServerName = "nodes.cordon.internal"
 
+	// RootPath is where a coordinator tells a machine that shall join by a sign-in,
+	// and was given no fingerprint, that of its mesh root: as text, to a GET, on the
+	// side of the port that browsers see.
+	RootPath = "/.well-known/cordon-mesh"
+
 	// CoordinatorName stands in a coordinator's SPIFFE id where a node's has the
 	// node id. No node id is spelt so.
 	CoordinatorName = "coordinator"

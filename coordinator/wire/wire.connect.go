@@ -53,6 +53,10 @@ const (
 	NodeServiceBeginLoginProcedure = "/cordon.wire.v1.NodeService/BeginLogin"
 	// NodeServiceAwaitLoginProcedure is the fully-qualified name of the NodeService's AwaitLogin RPC.
 	NodeServiceAwaitLoginProcedure = "/cordon.wire.v1.NodeService/AwaitLogin"
+	// NodeServiceBeginJoinProcedure is the fully-qualified name of the NodeService's BeginJoin RPC.
+	NodeServiceBeginJoinProcedure = "/cordon.wire.v1.NodeService/BeginJoin"
+	// NodeServiceAwaitJoinProcedure is the fully-qualified name of the NodeService's AwaitJoin RPC.
+	NodeServiceAwaitJoinProcedure = "/cordon.wire.v1.NodeService/AwaitJoin"
 	// NodeServiceLogoutProcedure is the fully-qualified name of the NodeService's Logout RPC.
 	NodeServiceLogoutProcedure = "/cordon.wire.v1.NodeService/Logout"
 	// NodeServiceActiveProcedure is the fully-qualified name of the NodeService's Active RPC.
@@ -84,6 +88,11 @@ type NodeServiceClient interface {
 	// AwaitLogin answers as soon as a sign-in has ended, or after some 20 s that it
 	// has not; the caller then asks again.
 	AwaitLogin(context.Context, *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error)
+	// BeginJoin opens a sign-in by which the caller's key may become a node: whoever
+	// proves there who they are will own it. Until then the caller is nothing.
+	BeginJoin(context.Context, *connect.Request[BeginJoinRequest]) (*connect.Response[BeginJoinResponse], error)
+	// AwaitJoin answers as AwaitLogin does, of a sign-in that the caller's key began.
+	AwaitJoin(context.Context, *connect.Request[AwaitJoinRequest]) (*connect.Response[AwaitJoinResponse], error)
 	// Logout ends sessions at the caller's machine.
 	Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error)
 	// Active says when this machine last sent something in a flow that it opened.
@@ -155,6 +164,18 @@ func NewNodeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(nodeServiceMethods.ByName("AwaitLogin")),
 			connect.WithClientOptions(opts...),
 		),
+		beginJoin: connect.NewClient[BeginJoinRequest, BeginJoinResponse](
+			httpClient,
+			baseURL+NodeServiceBeginJoinProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("BeginJoin")),
+			connect.WithClientOptions(opts...),
+		),
+		awaitJoin: connect.NewClient[AwaitJoinRequest, AwaitJoinResponse](
+			httpClient,
+			baseURL+NodeServiceAwaitJoinProcedure,
+			connect.WithSchema(nodeServiceMethods.ByName("AwaitJoin")),
+			connect.WithClientOptions(opts...),
+		),
 		logout: connect.NewClient[LogoutRequest, LogoutResponse](
 			httpClient,
 			baseURL+NodeServiceLogoutProcedure,
@@ -181,6 +202,8 @@ type nodeServiceClient struct {
 	lookupRules *connect.Client[LookupRulesRequest, LookupRulesResponse]
 	beginLogin  *connect.Client[BeginLoginRequest, BeginLoginResponse]
 	awaitLogin  *connect.Client[AwaitLoginRequest, AwaitLoginResponse]
+	beginJoin   *connect.Client[BeginJoinRequest, BeginJoinResponse]
+	awaitJoin   *connect.Client[AwaitJoinRequest, AwaitJoinResponse]
 	logout      *connect.Client[LogoutRequest, LogoutResponse]
 	active      *connect.Client[ActiveRequest, ActiveResponse]
 }
@@ -230,6 +253,16 @@ func (c *nodeServiceClient) AwaitLogin(ctx context.Context, req *connect.Request
 	return c.awaitLogin.CallUnary(ctx, req)
 }
 
+// BeginJoin calls cordon.wire.v1.NodeService.BeginJoin.
+func (c *nodeServiceClient) BeginJoin(ctx context.Context, req *connect.Request[BeginJoinRequest]) (*connect.Response[BeginJoinResponse], error) {
+	return c.beginJoin.CallUnary(ctx, req)
+}
+
+// AwaitJoin calls cordon.wire.v1.NodeService.AwaitJoin.
+func (c *nodeServiceClient) AwaitJoin(ctx context.Context, req *connect.Request[AwaitJoinRequest]) (*connect.Response[AwaitJoinResponse], error) {
+	return c.awaitJoin.CallUnary(ctx, req)
+}
+
 // Logout calls cordon.wire.v1.NodeService.Logout.
 func (c *nodeServiceClient) Logout(ctx context.Context, req *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error) {
 	return c.logout.CallUnary(ctx, req)
@@ -265,6 +298,11 @@ type NodeServiceHandler interface {
 	// AwaitLogin answers as soon as a sign-in has ended, or after some 20 s that it
 	// has not; the caller then asks again.
 	AwaitLogin(context.Context, *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error)
+	// BeginJoin opens a sign-in by which the caller's key may become a node: whoever
+	// proves there who they are will own it. Until then the caller is nothing.
+	BeginJoin(context.Context, *connect.Request[BeginJoinRequest]) (*connect.Response[BeginJoinResponse], error)
+	// AwaitJoin answers as AwaitLogin does, of a sign-in that the caller's key began.
+	AwaitJoin(context.Context, *connect.Request[AwaitJoinRequest]) (*connect.Response[AwaitJoinResponse], error)
 	// Logout ends sessions at the caller's machine.
 	Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error)
 	// Active says when this machine last sent something in a flow that it opened.
@@ -332,6 +370,18 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(nodeServiceMethods.ByName("AwaitLogin")),
 		connect.WithHandlerOptions(opts...),
 	)
+	nodeServiceBeginJoinHandler := connect.NewUnaryHandler(
+		NodeServiceBeginJoinProcedure,
+		svc.BeginJoin,
+		connect.WithSchema(nodeServiceMethods.ByName("BeginJoin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	nodeServiceAwaitJoinHandler := connect.NewUnaryHandler(
+		NodeServiceAwaitJoinProcedure,
+		svc.AwaitJoin,
+		connect.WithSchema(nodeServiceMethods.ByName("AwaitJoin")),
+		connect.WithHandlerOptions(opts...),
+	)
 	nodeServiceLogoutHandler := connect.NewUnaryHandler(
 		NodeServiceLogoutProcedure,
 		svc.Logout,
@@ -364,6 +414,10 @@ func NewNodeServiceHandler(svc NodeServiceHandler, opts ...connect.HandlerOption
 			nodeServiceBeginLoginHandler.ServeHTTP(w, r)
 		case NodeServiceAwaitLoginProcedure:
 			nodeServiceAwaitLoginHandler.ServeHTTP(w, r)
+		case NodeServiceBeginJoinProcedure:
+			nodeServiceBeginJoinHandler.ServeHTTP(w, r)
+		case NodeServiceAwaitJoinProcedure:
+			nodeServiceAwaitJoinHandler.ServeHTTP(w, r)
 		case NodeServiceLogoutProcedure:
 			nodeServiceLogoutHandler.ServeHTTP(w, r)
 		case NodeServiceActiveProcedure:
@@ -411,6 +465,14 @@ func (UnimplementedNodeServiceHandler) BeginLogin(context.Context, *connect.Requ
 
 func (UnimplementedNodeServiceHandler) AwaitLogin(context.Context, *connect.Request[AwaitLoginRequest]) (*connect.Response[AwaitLoginResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.AwaitLogin is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) BeginJoin(context.Context, *connect.Request[BeginJoinRequest]) (*connect.Response[BeginJoinResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.BeginJoin is not implemented"))
+}
+
+func (UnimplementedNodeServiceHandler) AwaitJoin(context.Context, *connect.Request[AwaitJoinRequest]) (*connect.Response[AwaitJoinResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.wire.v1.NodeService.AwaitJoin is not implemented"))
 }
 
 func (UnimplementedNodeServiceHandler) Logout(context.Context, *connect.Request[LogoutRequest]) (*connect.Response[LogoutResponse], error) {

@@ -1735,6 +1735,7 @@ type Self struct {
 	User          string                 `protobuf:"bytes,13,opt,name=user,proto3" json:"user,omitempty"`
 	Sessions      []*SessionRecord       `protobuf:"bytes,14,rep,name=sessions,proto3" json:"sessions,omitempty"`                            // of the people at this node; ids ascend
 	SignIn        bool                   `protobuf:"varint,15,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`                 // what people may, they may only while signed in
+	Until         int64                  `protobuf:"varint,160,opt,name=until,proto3" json:"until,omitempty"`                                // Unix seconds, exclusive: this machine is in the mesh until then; 0: without end
 	ActiveEvery   uint32                 `protobuf:"varint,180,opt,name=active_every,json=activeEvery,proto3" json:"active_every,omitempty"` // milliseconds: how often to call Active while people do something; 0: never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1875,6 +1876,13 @@ func (x *Self) GetSignIn() bool {
 	return false
 }
 
+func (x *Self) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 func (x *Self) GetActiveEvery() uint32 {
 	if x != nil {
 		return x.ActiveEvery
@@ -1977,7 +1985,8 @@ type Peer struct {
 	Prefixes      []*PrefixClass         `protobuf:"bytes,6,rep,name=prefixes,proto3" json:"prefixes,omitempty"` // addresses and approved routes, with classes
 	Owner         uint64                 `protobuf:"fixed64,7,opt,name=owner,proto3" json:"owner,omitempty"`
 	Facts         []*FactEnd             `protobuf:"bytes,8,rep,name=facts,proto3" json:"facts,omitempty"`
-	Routes        []string               `protobuf:"bytes,9,rep,name=routes,proto3" json:"routes,omitempty"` // approved prefixes behind it
+	Routes        []string               `protobuf:"bytes,9,rep,name=routes,proto3" json:"routes,omitempty"`  // approved prefixes behind it
+	Until         int64                  `protobuf:"varint,160,opt,name=until,proto3" json:"until,omitempty"` // Unix seconds, exclusive: it is a peer until then; 0: without end
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2073,6 +2082,13 @@ func (x *Peer) GetRoutes() []string {
 		return x.Routes
 	}
 	return nil
+}
+
+func (x *Peer) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
 }
 
 type PrefixClass struct {
@@ -3224,6 +3240,247 @@ func (x *AwaitLoginResponse) GetSession() *SessionRecord {
 	return nil
 }
 
+// What is in an EnrolRequest, without a token's secret.
+type BeginJoinRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Statement     *Statement             `protobuf:"bytes,2,opt,name=statement,proto3" json:"statement,omitempty"`
+	Os            string                 `protobuf:"bytes,3,opt,name=os,proto3" json:"os,omitempty"`
+	Version       string                 `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	Level         uint32                 `protobuf:"varint,5,opt,name=level,proto3" json:"level,omitempty"`
+	Features      []string               `protobuf:"bytes,6,rep,name=features,proto3" json:"features,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginJoinRequest) Reset() {
+	*x = BeginJoinRequest{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginJoinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginJoinRequest) ProtoMessage() {}
+
+func (x *BeginJoinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginJoinRequest.ProtoReflect.Descriptor instead.
+func (*BeginJoinRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *BeginJoinRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BeginJoinRequest) GetStatement() *Statement {
+	if x != nil {
+		return x.Statement
+	}
+	return nil
+}
+
+func (x *BeginJoinRequest) GetOs() string {
+	if x != nil {
+		return x.Os
+	}
+	return ""
+}
+
+func (x *BeginJoinRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *BeginJoinRequest) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *BeginJoinRequest) GetFeatures() []string {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+type BeginJoinResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Login         *BeginLoginResponse    `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
+	Enrolled      *EnrolResponse         `protobuf:"bytes,2,opt,name=enrolled,proto3" json:"enrolled,omitempty"` // instead: the caller joined in this way before, and its answer was lost
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginJoinResponse) Reset() {
+	*x = BeginJoinResponse{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginJoinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginJoinResponse) ProtoMessage() {}
+
+func (x *BeginJoinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginJoinResponse.ProtoReflect.Descriptor instead.
+func (*BeginJoinResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *BeginJoinResponse) GetLogin() *BeginLoginResponse {
+	if x != nil {
+		return x.Login
+	}
+	return nil
+}
+
+func (x *BeginJoinResponse) GetEnrolled() *EnrolResponse {
+	if x != nil {
+		return x.Enrolled
+	}
+	return nil
+}
+
+type AwaitJoinRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Login         string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitJoinRequest) Reset() {
+	*x = AwaitJoinRequest{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitJoinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitJoinRequest) ProtoMessage() {}
+
+func (x *AwaitJoinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitJoinRequest.ProtoReflect.Descriptor instead.
+func (*AwaitJoinRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *AwaitJoinRequest) GetLogin() string {
+	if x != nil {
+		return x.Login
+	}
+	return ""
+}
+
+type AwaitJoinResponse struct {
+	state         protoimpl.MessageState   `protogen:"open.v1"`
+	State         AwaitLoginResponse_State `protobuf:"varint,1,opt,name=state,proto3,enum=cordon.wire.v1.AwaitLoginResponse_State" json:"state,omitempty"`
+	Reason        string                   `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`     // of a refusal
+	Enrolled      *EnrolResponse           `protobuf:"bytes,3,opt,name=enrolled,proto3" json:"enrolled,omitempty"` // if done
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitJoinResponse) Reset() {
+	*x = AwaitJoinResponse{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitJoinResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitJoinResponse) ProtoMessage() {}
+
+func (x *AwaitJoinResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitJoinResponse.ProtoReflect.Descriptor instead.
+func (*AwaitJoinResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *AwaitJoinResponse) GetState() AwaitLoginResponse_State {
+	if x != nil {
+		return x.State
+	}
+	return AwaitLoginResponse_PENDING
+}
+
+func (x *AwaitJoinResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *AwaitJoinResponse) GetEnrolled() *EnrolResponse {
+	if x != nil {
+		return x.Enrolled
+	}
+	return nil
+}
+
 type LogoutRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
@@ -3233,7 +3490,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3502,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3515,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *LogoutRequest) GetSession() string {
@@ -3277,7 +3534,7 @@ type LogoutResponse struct {
 
 func (x *LogoutResponse) Reset() {
 	*x = LogoutResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3546,7 @@ func (x *LogoutResponse) String() string {
 func (*LogoutResponse) ProtoMessage() {}
 
 func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3559,7 @@ func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
 func (*LogoutResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *LogoutResponse) GetEnded() uint32 {
@@ -3323,7 +3580,7 @@ type ActiveRequest struct {
 
 func (x *ActiveRequest) Reset() {
 	*x = ActiveRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3335,7 +3592,7 @@ func (x *ActiveRequest) String() string {
 func (*ActiveRequest) ProtoMessage() {}
 
 func (x *ActiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3348,7 +3605,7 @@ func (x *ActiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActiveRequest.ProtoReflect.Descriptor instead.
 func (*ActiveRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ActiveRequest) GetAgo() uint32 {
@@ -3373,7 +3630,7 @@ type ActiveResponse struct {
 
 func (x *ActiveResponse) Reset() {
 	*x = ActiveResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3642,7 @@ func (x *ActiveResponse) String() string {
 func (*ActiveResponse) ProtoMessage() {}
 
 func (x *ActiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3655,7 @@ func (x *ActiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActiveResponse.ProtoReflect.Descriptor instead.
 func (*ActiveResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{52}
 }
 
 // A RelayTicket lets one node use relays. A relay verifies it knowing nothing
@@ -3418,7 +3675,7 @@ type RelayTicket struct {
 
 func (x *RelayTicket) Reset() {
 	*x = RelayTicket{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3430,7 +3687,7 @@ func (x *RelayTicket) String() string {
 func (*RelayTicket) ProtoMessage() {}
 
 func (x *RelayTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3443,7 +3700,7 @@ func (x *RelayTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
 func (*RelayTicket) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RelayTicket) GetPayload() []byte {
@@ -3487,7 +3744,7 @@ type RelayClaim struct {
 
 func (x *RelayClaim) Reset() {
 	*x = RelayClaim{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3499,7 +3756,7 @@ func (x *RelayClaim) String() string {
 func (*RelayClaim) ProtoMessage() {}
 
 func (x *RelayClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3512,7 +3769,7 @@ func (x *RelayClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
 func (*RelayClaim) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RelayClaim) GetMesh() []byte {
@@ -3671,7 +3928,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04self\x18\x01 \x01(\v2\x14.cordon.wire.v1.SelfR\x04self\x12&\n" +
 	"\x03put\x18\x02 \x03(\v2\x14.cordon.wire.v1.PeerR\x03put\x12\x16\n" +
 	"\x06remove\x18\x03 \x03(\tR\x06remove\x12-\n" +
-	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xe3\x03\n" +
+	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xfa\x03\n" +
 	"\x04Self\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3688,7 +3945,8 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04tags\x18\f \x03(\tR\x04tags\x12\x12\n" +
 	"\x04user\x18\r \x01(\tR\x04user\x129\n" +
 	"\bsessions\x18\x0e \x03(\v2\x1d.cordon.wire.v1.SessionRecordR\bsessions\x12\x17\n" +
-	"\asign_in\x18\x0f \x01(\bR\x06signIn\x12\"\n" +
+	"\asign_in\x18\x0f \x01(\bR\x06signIn\x12\x15\n" +
+	"\x05until\x18\xa0\x01 \x01(\x03R\x05until\x12\"\n" +
 	"\factive_every\x18\xb4\x01 \x01(\rR\vactiveEvery\"}\n" +
 	"\rSessionRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
@@ -3696,7 +3954,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x14\n" +
 	"\x05until\x18\x04 \x01(\x03R\x05until\x12\x10\n" +
 	"\x03amr\x18\x05 \x03(\tR\x03amr\x12\x10\n" +
-	"\x03acr\x18\x06 \x01(\tR\x03acr\"\xb2\x02\n" +
+	"\x03acr\x18\x06 \x01(\tR\x03acr\"\xc9\x02\n" +
 	"\x04Peer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3706,7 +3964,8 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\bprefixes\x18\x06 \x03(\v2\x1b.cordon.wire.v1.PrefixClassR\bprefixes\x12\x14\n" +
 	"\x05owner\x18\a \x01(\x06R\x05owner\x12-\n" +
 	"\x05facts\x18\b \x03(\v2\x17.cordon.wire.v1.FactEndR\x05facts\x12\x16\n" +
-	"\x06routes\x18\t \x03(\tR\x06routes\";\n" +
+	"\x06routes\x18\t \x03(\tR\x06routes\x12\x15\n" +
+	"\x05until\x18\xa0\x01 \x01(\x03R\x05until\";\n" +
 	"\vPrefixClass\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\x06R\x05class\"3\n" +
@@ -3795,7 +4054,23 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\aPENDING\x10\x00\x12\b\n" +
 	"\x04DONE\x10\x01\x12\v\n" +
 	"\aREFUSED\x10\x02\x12\v\n" +
-	"\aEXPIRED\x10\x03\")\n" +
+	"\aEXPIRED\x10\x03\"\xbb\x01\n" +
+	"\x10BeginJoinRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
+	"\tstatement\x18\x02 \x01(\v2\x19.cordon.wire.v1.StatementR\tstatement\x12\x0e\n" +
+	"\x02os\x18\x03 \x01(\tR\x02os\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x12\x14\n" +
+	"\x05level\x18\x05 \x01(\rR\x05level\x12\x1a\n" +
+	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\x88\x01\n" +
+	"\x11BeginJoinResponse\x128\n" +
+	"\x05login\x18\x01 \x01(\v2\".cordon.wire.v1.BeginLoginResponseR\x05login\x129\n" +
+	"\benrolled\x18\x02 \x01(\v2\x1d.cordon.wire.v1.EnrolResponseR\benrolled\"(\n" +
+	"\x10AwaitJoinRequest\x12\x14\n" +
+	"\x05login\x18\x01 \x01(\tR\x05login\"\xa6\x01\n" +
+	"\x11AwaitJoinResponse\x12>\n" +
+	"\x05state\x18\x01 \x01(\x0e2(.cordon.wire.v1.AwaitLoginResponse.StateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x129\n" +
+	"\benrolled\x18\x03 \x01(\v2\x1d.cordon.wire.v1.EnrolResponseR\benrolled\")\n" +
 	"\rLogoutRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\"&\n" +
 	"\x0eLogoutResponse\x12\x14\n" +
@@ -3816,7 +4091,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\n" +
 	"not_before\x18\x03 \x01(\x03R\tnotBefore\x12\x1b\n" +
 	"\tnot_after\x18\x04 \x01(\x03R\bnotAfter\x12\x12\n" +
-	"\x04rate\x18\x05 \x01(\x04R\x04rate2\xeb\x06\n" +
+	"\x04rate\x18\x05 \x01(\x04R\x04rate2\x8f\b\n" +
 	"\vNodeService\x12D\n" +
 	"\x05Enrol\x12\x1c.cordon.wire.v1.EnrolRequest\x1a\x1d.cordon.wire.v1.EnrolResponse\x12D\n" +
 	"\x05Renew\x12\x1c.cordon.wire.v1.RenewRequest\x1a\x1d.cordon.wire.v1.RenewResponse\x12I\n" +
@@ -3828,7 +4103,9 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\n" +
 	"BeginLogin\x12!.cordon.wire.v1.BeginLoginRequest\x1a\".cordon.wire.v1.BeginLoginResponse\x12S\n" +
 	"\n" +
-	"AwaitLogin\x12!.cordon.wire.v1.AwaitLoginRequest\x1a\".cordon.wire.v1.AwaitLoginResponse\x12G\n" +
+	"AwaitLogin\x12!.cordon.wire.v1.AwaitLoginRequest\x1a\".cordon.wire.v1.AwaitLoginResponse\x12P\n" +
+	"\tBeginJoin\x12 .cordon.wire.v1.BeginJoinRequest\x1a!.cordon.wire.v1.BeginJoinResponse\x12P\n" +
+	"\tAwaitJoin\x12 .cordon.wire.v1.AwaitJoinRequest\x1a!.cordon.wire.v1.AwaitJoinResponse\x12G\n" +
 	"\x06Logout\x12\x1d.cordon.wire.v1.LogoutRequest\x1a\x1e.cordon.wire.v1.LogoutResponse\x12G\n" +
 	"\x06Active\x12\x1d.cordon.wire.v1.ActiveRequest\x1a\x1e.cordon.wire.v1.ActiveResponseB/Z-github.com/cordonmesh/cordon/coordinator/wireb\x06proto3"
 
@@ -3845,7 +4122,7 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_coordinator_wire_wire_proto_goTypes = []any{
 	(AwaitLoginResponse_State)(0), // 0: cordon.wire.v1.AwaitLoginResponse.State
 	(*EnrolRequest)(nil),          // 1: cordon.wire.v1.EnrolRequest
@@ -3893,12 +4170,16 @@ var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*BeginLoginResponse)(nil),    // 43: cordon.wire.v1.BeginLoginResponse
 	(*AwaitLoginRequest)(nil),     // 44: cordon.wire.v1.AwaitLoginRequest
 	(*AwaitLoginResponse)(nil),    // 45: cordon.wire.v1.AwaitLoginResponse
-	(*LogoutRequest)(nil),         // 46: cordon.wire.v1.LogoutRequest
-	(*LogoutResponse)(nil),        // 47: cordon.wire.v1.LogoutResponse
-	(*ActiveRequest)(nil),         // 48: cordon.wire.v1.ActiveRequest
-	(*ActiveResponse)(nil),        // 49: cordon.wire.v1.ActiveResponse
-	(*RelayTicket)(nil),           // 50: cordon.wire.v1.RelayTicket
-	(*RelayClaim)(nil),            // 51: cordon.wire.v1.RelayClaim
+	(*BeginJoinRequest)(nil),      // 46: cordon.wire.v1.BeginJoinRequest
+	(*BeginJoinResponse)(nil),     // 47: cordon.wire.v1.BeginJoinResponse
+	(*AwaitJoinRequest)(nil),      // 48: cordon.wire.v1.AwaitJoinRequest
+	(*AwaitJoinResponse)(nil),     // 49: cordon.wire.v1.AwaitJoinResponse
+	(*LogoutRequest)(nil),         // 50: cordon.wire.v1.LogoutRequest
+	(*LogoutResponse)(nil),        // 51: cordon.wire.v1.LogoutResponse
+	(*ActiveRequest)(nil),         // 52: cordon.wire.v1.ActiveRequest
+	(*ActiveResponse)(nil),        // 53: cordon.wire.v1.ActiveResponse
+	(*RelayTicket)(nil),           // 54: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),            // 55: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	5,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
@@ -3941,34 +4222,43 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	41, // 37: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
 	0,  // 38: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
 	25, // 39: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
-	7,  // 40: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
-	1,  // 41: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	3,  // 42: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	9,  // 43: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	33, // 44: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	35, // 45: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	37, // 46: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	39, // 47: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	42, // 48: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
-	44, // 49: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
-	46, // 50: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
-	48, // 51: cordon.wire.v1.NodeService.Active:input_type -> cordon.wire.v1.ActiveRequest
-	2,  // 52: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	4,  // 53: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	10, // 54: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	34, // 55: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	36, // 56: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	38, // 57: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	40, // 58: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	43, // 59: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
-	45, // 60: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
-	47, // 61: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
-	49, // 62: cordon.wire.v1.NodeService.Active:output_type -> cordon.wire.v1.ActiveResponse
-	52, // [52:63] is the sub-list for method output_type
-	41, // [41:52] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	5,  // 40: cordon.wire.v1.BeginJoinRequest.statement:type_name -> cordon.wire.v1.Statement
+	43, // 41: cordon.wire.v1.BeginJoinResponse.login:type_name -> cordon.wire.v1.BeginLoginResponse
+	2,  // 42: cordon.wire.v1.BeginJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
+	0,  // 43: cordon.wire.v1.AwaitJoinResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
+	2,  // 44: cordon.wire.v1.AwaitJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
+	7,  // 45: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	1,  // 46: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	3,  // 47: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	9,  // 48: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	33, // 49: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	35, // 50: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	37, // 51: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	39, // 52: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	42, // 53: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
+	44, // 54: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
+	46, // 55: cordon.wire.v1.NodeService.BeginJoin:input_type -> cordon.wire.v1.BeginJoinRequest
+	48, // 56: cordon.wire.v1.NodeService.AwaitJoin:input_type -> cordon.wire.v1.AwaitJoinRequest
+	50, // 57: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
+	52, // 58: cordon.wire.v1.NodeService.Active:input_type -> cordon.wire.v1.ActiveRequest
+	2,  // 59: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	4,  // 60: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	10, // 61: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	34, // 62: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	36, // 63: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	38, // 64: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	40, // 65: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	43, // 66: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
+	45, // 67: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
+	47, // 68: cordon.wire.v1.NodeService.BeginJoin:output_type -> cordon.wire.v1.BeginJoinResponse
+	49, // 69: cordon.wire.v1.NodeService.AwaitJoin:output_type -> cordon.wire.v1.AwaitJoinResponse
+	51, // 70: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
+	53, // 71: cordon.wire.v1.NodeService.Active:output_type -> cordon.wire.v1.ActiveResponse
+	59, // [59:72] is the sub-list for method output_type
+	46, // [46:59] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
@@ -3996,7 +4286,7 @@ func file_coordinator_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   51,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

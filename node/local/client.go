@@ -24,6 +24,9 @@ const (
 	PathFlows    = "/v1/flows"
 	PathNetcheck = "/v1/netcheck"
 
+	PathJoin      = "/v1/join"
+	PathAwaitJoin = "/v1/join/await"
+
 	PathLogin      = "/v1/login"
 	PathAwaitLogin = "/v1/login/await"
 	PathLogout     = "/v1/logout"

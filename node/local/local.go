@@ -24,8 +24,10 @@ type State string
 // The states, in the order in which a machine usually passes through them.
 const (
 	StateUnenrolled State = "unenrolled" // no identity: wants an enrolment string
+	StateJoining    State = "joining"    // no identity: waits for its person's sign-in
 	StatePending    State = "pending"    // enrolled, waits for an admin's approval
 	StateStopped    State = "stopped"    // taken down by its user
+	StateExpired    State = "expired"    // its time is over: its person signs in, and it goes on
 	StateStarting   State = "starting"   // has an identity, waits for its first map
 	StateRunning    State = "running"    // enforces a verified map
 )
@@ -61,6 +63,7 @@ type Status struct {
 	SignIn    bool      `json:"signIn,omitempty"`    // what people may, they may only while signed in
 	SignedOut bool      `json:"signedOut,omitempty"` // that is so, this is a person's machine, and nobody is
 	Sessions  []Session `json:"sessions,omitempty"`  // of people at this machine, ended ones too
+	Until     time.Time `json:"until,omitzero"`      // policy time at which the machine's time in the mesh is over, unless its person signs in before
 	Login     *Login    `json:"login,omitempty"`     // the last sign-in that was opened, while it is under way
 
 	Warnings []string `json:"warnings,omitempty"`

@@ -23,6 +23,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
@@ -40,7 +41,11 @@ type Config struct {
 	Provider func() (watched int, problem string) // as admin.StatusResponse has them; nil: none
 	Version  string
 	Now      func() time.Time
-	Log      *slog.Logger
+
+	Lapses func() []warn.Lapse // all that has an end; nil: nothing
+
+	DeviceLife time.Duration // that a renewed machine is given; 0: it has no end
+	Log        *slog.Logger
 }
 
 // caller is who asks, and what for.

@@ -23,7 +23,7 @@ func (a *API) Status(ctx context.Context, _ *connect.Request[admin.StatusRequest
 	out := &admin.StatusResponse{
 		ProviderWatched: uint32(watched), ProviderProblem: problem,
 		Mesh: state.Mesh.String(), Incarnation: state.Incarnation, Revision: state.Revision, Epoch: state.Epoch,
-		Nodes: uint32(state.NodeCount()), Version: a.Version,
+		Nodes: uint32(state.NodeCount()), Version: a.Version, Warnings: uint32(len(a.standing())),
 	}
 	if v := state.Policy(); v != nil {
 		out.PolicyRevision = v.Revision
@@ -65,19 +65,6 @@ func (a *API) GetNode(ctx context.Context, req *connect.Request[admin.GetNodeReq
 		return nil, err
 	}
 	return connect.NewResponse(&admin.GetNodeResponse{Node: m}), nil
-}
-
-// ApproveNode lets a waiting node have peers.
-func (a *API) ApproveNode(ctx context.Context, req *connect.Request[admin.ApproveNodeRequest]) (*connect.Response[admin.ApproveNodeResponse], error) {
-	result, err := a.do(ctx, registry.ApproveNode{Node: req.Msg.Node})
-	if err != nil {
-		return nil, err
-	}
-	m, err := a.describe(ctx, result.Node)
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&admin.ApproveNodeResponse{Node: m}), nil
 }
 
 // RemoveNode takes a node away for good.
@@ -138,7 +125,14 @@ func nodeMessage(n *registry.Node, p distribute.Presence) *admin.Node {
 	out := &admin.Node{
 		Id: n.ID, Name: n.Name, NodeKey: n.Key.String(), User: n.Owner(), Tags: n.Tags, Approved: n.Approved,
 		Connected: p.Connected, LastSeen: seconds(p.LastSeen), Acknowledged: p.Acknowledged.Revision,
-		Version: n.Version, Os: n.OS, Warnings: p.Warnings, Created: seconds(n.Created),
+		Version: n.Version, Os: n.OS, Warnings: p.Warnings, Created: seconds(n.Created), Token: n.Token,
+		Expires: seconds(n.Expires), Expired: n.Expired,
+	}
+	if n.From.IsValid() {
+		out.From = n.From.String()
+	}
+	if p := n.Proof; p != nil {
+		out.Proof = &admin.JoinProof{Login: p.Login, At: seconds(p.At), Amr: p.AMR, Acr: p.ACR, Issuer: p.Issuer}
 	}
 	for _, addr := range n.Addresses {
 		out.Addresses = append(out.Addresses, addr.String())

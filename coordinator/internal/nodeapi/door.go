@@ -15,8 +15,8 @@ import (
 )
 
 // Handler serves wire.NodeService to requests that came over TLS. Whoever is not
-// a node of the mesh is turned away before a byte of the body is read, save at
-// Enrol.
+// a node of the mesh is turned away before a byte of the body is read, save where
+// machines join.
 func Handler(c Config) http.Handler {
 	s := &service{Config: c, complaints: newComplaints(c.Now), pace: newPace(c.Now)}
 	mux := http.NewServeMux()
@@ -50,7 +50,7 @@ func (s *service) enter(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 	who.control, who.out = control, newOutlet(w)
 	var err error
 	if who.node, err = s.find(who); err != nil {
-		if r.URL.Path != wire.NodeServiceEnrolProcedure {
+		if !forStrangers(r.URL.Path) {
 			s.complain(who, "turned away: "+err.Error())
 			s.refuse(w, r, err)
 			return
@@ -61,6 +61,11 @@ func (s *service) enter(mux *http.ServeMux, w http.ResponseWriter, r *http.Reque
 		return
 	}
 	mux.ServeHTTP(who.out, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+}
+
+// forStrangers tells whether a key that is no node's may ask for a procedure.
+func forStrangers(procedure string) bool {
+	return procedure == wire.NodeServiceEnrolProcedure || procedure == wire.NodeServiceBeginJoinProcedure || procedure == wire.NodeServiceAwaitJoinProcedure
 }
 
 // callerOf goes by the connection alone: what proxies say in headers is not asked.
@@ -84,10 +89,15 @@ func (s *service) find(who *caller) (*registry.Node, error) {
 		return n, nil
 	}
 	if _, revoked := state.Revoked(who.key); revoked {
-		return nil, connect.NewError(connect.CodePermissionDenied, errors.New("this node was removed from the mesh: enrol with a new state directory"))
+		return nil, connect.NewError(connect.CodePermissionDenied, errRemoved)
 	}
-	return nil, connect.NewError(connect.CodePermissionDenied, errors.New("this node is not in the mesh: enrol it with an enrolment string"))
+	return nil, connect.NewError(connect.CodePermissionDenied, errNotIn)
 }
+
+var (
+	errRemoved = errors.New("this node was removed from the mesh: enrol with a new state directory")
+	errNotIn   = errors.New("this node is not in the mesh: enrol it with an enrolment string")
+)
 
 func (s *service) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if failed := connect.NewErrorWriter().Write(w, r, err); failed != nil {

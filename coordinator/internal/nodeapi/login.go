@@ -17,7 +17,7 @@ func (s *service) BeginLogin(ctx context.Context, req *connect.Request[wire.Begi
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.Desk.Open(ctx, n.ID, who.address, signin.Request{DeviceCode: req.Msg.DeviceCode, Afresh: req.Msg.Afresh})
+	opened, err := s.Desk.Open(ctx, n.ID, who.address, signin.Request{DeviceCode: req.Msg.DeviceCode, Afresh: req.Msg.Afresh || n.Over(s.Now())})
 	if err != nil {
 		s.complain(who, "sign-in not opened: "+err.Error())
 		return nil, notOpened(err)
@@ -35,14 +35,9 @@ func (s *service) AwaitLogin(ctx context.Context, req *connect.Request[wire.Awai
 	if err != nil {
 		return nil, notOpened(err)
 	}
-	out := &wire.AwaitLoginResponse{Reason: outcome.Reason}
-	switch outcome.State {
-	case signin.Done:
-		out.State, out.Session = wire.AwaitLoginResponse_DONE, outcome.Session.Proto()
-	case signin.Refused:
-		out.State = wire.AwaitLoginResponse_REFUSED
-	case signin.Expired:
-		out.State = wire.AwaitLoginResponse_EXPIRED
+	out := &wire.AwaitLoginResponse{State: stateOf(outcome.State), Reason: outcome.Reason}
+	if outcome.State == signin.Done {
+		out.Session = outcome.Session.Proto()
 	}
 	return connect.NewResponse(out), nil
 }

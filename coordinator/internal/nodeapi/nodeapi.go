@@ -73,22 +73,31 @@ func (s *service) Enrol(ctx context.Context, req *connect.Request[wire.EnrolRequ
 		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
 	}
 	result, err := s.Registry.Do(ctx, registry.NodeActor(wire.NodeID(who.key)), registry.Enrol{
-		Secret: registry.HashSecret(m.Secret), Key: who.key, Name: m.Name, Statement: m.Statement, OS: m.Os, Version: m.Version,
+		Secret: registry.HashSecret(m.Secret), Key: who.key, Name: m.Name, Statement: m.Statement, OS: m.Os, Version: m.Version, From: who.address,
 	})
 	if err != nil {
 		s.complain(who, "enrolment refused: "+err.Error())
 		return nil, refusal(err)
 	}
-	chain, err := s.Authority.NodeCertificate(who.key, s.Now())
+	s.Log.Info("node enrolled", "node", result.Node.ID, "name", result.Node.Name, "from", who.address)
+	admission, err := s.admission(result.Node)
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(admission), nil
+}
+
+// admission is what a machine is given that has become a node.
+func (s *service) admission(n *registry.Node) (*wire.EnrolResponse, error) {
+	chain, err := s.Authority.NodeCertificate(n.Key, s.Now())
 	if err != nil {
 		return nil, s.internal("issuing a certificate", err)
 	}
 	mesh, root := s.Registry.Snapshot().Mesh, s.Authority.Root()
-	s.Log.Info("node enrolled", "node", result.Node.ID, "name", result.Node.Name, "from", who.address)
-	return connect.NewResponse(&wire.EnrolResponse{
-		Mesh: mesh[:], Node: result.Node.ID, RootKey: root.Bytes(), Chain: chain,
-		MapKeys: s.Authority.MapKeyCertificates(), Pending: !result.Node.Approved,
-	}), nil
+	return &wire.EnrolResponse{
+		Mesh: mesh[:], Node: n.ID, RootKey: root.Bytes(), Chain: chain,
+		MapKeys: s.Authority.MapKeyCertificates(), Pending: !n.Approved,
+	}, nil
 }
 
 func (s *service) Renew(ctx context.Context, _ *connect.Request[wire.RenewRequest]) (*connect.Response[wire.RenewResponse], error) {

@@ -26,6 +26,8 @@ func difference(a, b *Node) string {
 		}
 	}
 	say(a.Approved != b.Approved, "approved %t -> %t", a.Approved, b.Approved)
+	say(!a.Expires.Equal(b.Expires), "expires %s -> %s", endText(a.Expires), endText(b.Expires))
+	say(a.Expired != b.Expired, "expired %t -> %t", a.Expired, b.Expired)
 	say(!slices.Equal(a.Tags, b.Tags), "tags %v -> %v", a.Tags, b.Tags)
 	say(!slices.Equal(a.Advertised, b.Advertised), "advertised %v -> %v", a.Advertised, b.Advertised)
 	say(!maps.Equal(a.ApprovedRoutes, b.ApprovedRoutes), "approved routes %s -> %s", routesText(a), routesText(b))

@@ -59,6 +59,18 @@ type (
 		Statement *wire.Statement
 		OS        string
 		Version   string
+		From      netip.Addr // of the caller's channel
+	}
+
+	// Join makes a key a node of the person whom Session names, who proved it at that
+	// machine, and signs them in there; its node is the joining one. The caller has
+	// verified the identity, and that the person meant this machine. A key that is a
+	// node is refused (ErrKnownKey), unless this person's sign-in made it one: then it
+	// gives the node as it is, and begins no session.
+	Join struct {
+		Machine
+		Session  BeginSession
+		Approved bool // false: it waits for an admin
 	}
 
 	// Report is what a node says of itself; the whole is said each time. An older
@@ -90,8 +102,26 @@ type (
 	RevokeToken struct{ ID string }
 
 	// ApproveNode lets a node that waits have peers. Node is an id or a name, here
-	// and below.
-	ApproveNode struct{ Node string }
+	// and below. A fingerprint that is given must be the node's (ErrInvalid).
+	ApproveNode struct{ Node, Fingerprint string }
+
+	// RejectNode turns a node that waits away for good, as RemoveNode does. One that
+	// was approved is refused (ErrInvalid).
+	RejectNode struct{ Node string }
+
+	// ExpireNode ends the time of a person's machine now: it is a peer of nobody until
+	// its person has proved anew who they are, there.
+	ExpireNode struct{ Node string }
+
+	// RenewNode gives a person's machine another span of time; 0: it has no end.
+	RenewNode struct {
+		Node string
+		Life time.Duration // at most MaxDeviceLife
+	}
+
+	// KeepDevices gives people's machines that have no end one (not with a Life of 0),
+	// and takes those out whose end has come. It changes a few hundred at a time.
+	KeepDevices struct{ Life time.Duration }
 
 	// RemoveNode takes a node away for good: its key is revoked and the epoch rises.
 	RemoveNode struct{ Node string }
@@ -140,6 +170,10 @@ type (
 		Node string // id
 		Who  Identity
 		Life time.Duration // at most MaxSessionLife
+
+		// DeviceLife is how long the proof keeps the machine in the mesh, if it is a
+		// person's; 0: for good, and what ends it has stays. The session ends no later.
+		DeviceLife time.Duration
 	}
 
 	// NoteActive tells what whoever is signed in at a node did there, by id of the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -47,7 +48,7 @@ func (c Enrol) decide(d *decision) error {
 // newNode makes the node of an enrolment, without addresses.
 func (d *decision) newNode(c Enrol, t *Token) (*Node, error) {
 	n := &Node{ID: wire.NodeID(c.Key), Name: d.state.freeName(Label(c.Name)), Key: c.Key,
-		User: t.User, Tags: t.Tags, Approved: !t.NeedsApproval, Token: t.ID, Created: d.now}
+		User: t.User, Tags: t.Tags, Approved: !t.NeedsApproval, Token: t.ID, Created: d.now, From: c.From.Unmap()}
 	if err := n.describe(c.OS, c.Version); err != nil {
 		return nil, err
 	}
@@ -66,10 +67,18 @@ func (d *decision) enrol(n *Node) error {
 	}
 	n.Addresses = []netip.Addr{a4, a6}
 	d.emit(NodeEnrolled{Node: *n, IPv4: pool4, IPv6: pool6})
-	d.record("node.enrol", n.ID, "name %s, owner %s, addresses %v, token %s, approved %t", n.Name, ownerText(n), n.Addresses, n.Token, n.Approved)
+	d.record("node.enrol", n.ID, "name %s, owner %s, addresses %v, %s, approved %t", n.Name, ownerText(n), n.Addresses, n.admittedBy(), n.Approved)
 	d.result.Node, _ = d.state.Node(n.ID)
 	d.result.Token, _ = d.state.Token(n.Token)
 	return nil
+}
+
+// admittedBy says what vouched for the machine.
+func (n *Node) admittedBy() string {
+	if n.Proof != nil {
+		return fmt.Sprintf("proof of %s, amr %v, acr %q, from %s", n.Proof.Login, n.Proof.AMR, n.Proof.ACR, n.From)
+	}
+	return "token " + n.Token
 }
 
 func exhausted(n *Node, err error) error {
@@ -157,26 +166,19 @@ func sameStatement(a, b *wire.Statement) bool {
 	return slices.Equal(a.GetPayload(), b.GetPayload()) && slices.Equal(a.GetSignature(), b.GetSignature())
 }
 
-func (c ApproveNode) decide(d *decision) error {
-	n, err := d.node(c.Node)
-	if err != nil {
-		return err
-	}
-	next := n.copy()
-	next.Approved = true
-	d.change(n, next, "node.approve")
-	return nil
-}
-
 func (c RemoveNode) decide(d *decision) error {
 	n, err := d.node(c.Node)
 	if err != nil {
 		return err
 	}
-	d.emitOver(n.ID, NodeRemoved{d.revocation(n.Key, n.ID, n.Name)}, "the machine was removed")
-	d.record("node.remove", n.ID, "name %s, owner %s, epoch %d", n.Name, ownerText(n), d.state.Epoch)
-	d.result.Node = n
+	d.remove(n, "node.remove")
 	return nil
+}
+
+func (d *decision) remove(n *Node, action string) {
+	d.emitOver(n.ID, NodeRemoved{d.revocation(n.Key, n.ID, n.Name)}, "the machine was removed")
+	d.record(action, n.ID, "name %s, owner %s, epoch %d", n.Name, ownerText(n), d.state.Epoch)
+	d.result.Node = n
 }
 
 func (d *decision) revocation(k key.NodePublic, id, name string) Revocation {
@@ -198,6 +200,9 @@ func (c TagNode) decide(d *decision) error {
 	d.warnUnknown(tags)
 	next := n.copy()
 	next.Tags = tags
+	if len(tags) > 0 {
+		next.Expires, next.Expired = time.Time{}, false
+	}
 	d.settle(next)
 	d.change(n, next, "node.tag")
 	return nil

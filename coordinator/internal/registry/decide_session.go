@@ -25,13 +25,22 @@ func (c BeginSession) decide(d *decision) error {
 	if owner := n.Owner(); owner != "" && !u.called(owner) {
 		return d.refuse("session.begin", n.ID, fmt.Errorf("%s cannot sign in at %s: %w: this machine is %s's", u.Login, n.Name, ErrUser, owner))
 	}
+	if err := d.prolong(n, earlier(c.Who.At.UTC(), d.now), c.DeviceLife); err != nil {
+		return d.refuse("session.begin", n.ID, err)
+	}
+	n, _ = d.state.Node(n.ID)
+	d.know(u)
+	d.begin(n, u, c)
+	return nil
+}
+
+// know keeps what is new of a person.
+func (d *decision) know(u *User) {
 	d.displace(u)
 	if known, ok := d.state.User(u.ID); !ok || !known.equal(u) {
 		d.emit(UserPut{User: *u})
 		d.record("user.put", u.ID, "login %s, name %q, groups %v, issuer %s", u.Login, u.Name, u.Groups, u.Issuer)
 	}
-	d.begin(n, u, c)
-	return nil
 }
 
 func (c BeginSession) check() error {
@@ -41,6 +50,9 @@ func (c BeginSession) check() error {
 	if c.Life <= 0 || c.Life > MaxSessionLife {
 		return invalid("life of a session", c.Life.String(), fmt.Sprintf("more than 0 and at most %v", MaxSessionLife))
 	}
+	if err := checkLife(c.DeviceLife); err != nil {
+		return err
+	}
 	return c.Who.check()
 }
 
@@ -49,6 +61,9 @@ func (c BeginSession) check() error {
 func (d *decision) begin(n *Node, u *User, c BeginSession) {
 	login := Login{At: earlier(c.Who.At.UTC().Truncate(time.Second), d.now), AMR: slices.Compact(slices.Sorted(slices.Values(c.Who.AMR))), ACR: c.Who.ACR, SID: c.Who.SID}
 	s := Session{ID: c.ID, Node: n.ID, User: u.ID, Login: u.Login, Begun: d.now, Heard: d.now, Until: d.now.Add(c.Life).Truncate(time.Second)}
+	if !n.Expires.IsZero() {
+		s.Until = earlier(s.Until, n.Expires) // for nodes, too, that know of no such end
+	}
 	login.Until = s.Until
 	var gone []string
 	for _, other := range d.state.SessionsAt(n.ID) {

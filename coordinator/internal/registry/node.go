@@ -36,10 +36,19 @@ type Node struct {
 	ApprovedRoutes map[netip.Prefix]string `json:"approvedRoutes,omitempty"`
 
 	Approved bool      `json:"approved"` // false: waits for approval, and has no peers
-	Token    string    `json:"token"`    // id of the token that it enrolled with
+	Token    string    `json:"token"`    // id of the token that it enrolled with; empty: see Proof
 	Created  time.Time `json:"created"`
 	OS       string    `json:"os,omitempty"`
 	Version  string    `json:"version,omitempty"`
+
+	// Expires is the end of a person's machine: its person proves anew who they are
+	// there, or it is a peer of nobody from then on. Zero: without end, as machines
+	// with tags are. Expired says that the end has come.
+	Expires time.Time `json:"expires,omitzero"` // exclusive
+	Expired bool      `json:"expired,omitempty"`
+
+	From  netip.Addr `json:"from,omitzero"`   // where it enrolled from, as the coordinator saw it
+	Proof *Proof     `json:"proof,omitempty"` // of a person, instead of a token: it joined by a sign-in
 }
 
 // Owner gives the login whose device the node is for the policy, or "" for a

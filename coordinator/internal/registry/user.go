@@ -81,11 +81,11 @@ func (s *State) SortedUsers() []*User {
 	return slices.SortedFunc(s.Users(), func(a, b *User) int { return strings.Compare(a.Login, b.Login) })
 }
 
-// Admitted tells whether a node may have peers: it was approved, and nobody shut
-// its owner out.
+// Admitted tells whether a node may have peers: it was approved, its time is not
+// over, and nobody shut its owner out.
 func (s *State) Admitted(n *Node) bool {
 	u, known := s.holder(n.Owner())
-	return n.Approved && !(known && u.ShutOut())
+	return n.Approved && !n.Expired && !(known && u.ShutOut())
 }
 
 // MachinesOf gives the ids of the nodes that some people, by id, own or sit at. It

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	mathrand "math/rand/v2"
 	"net/url"
 	"strings"
@@ -81,58 +82,73 @@ func printable(text string, most int) bool {
 // cannot be reached is asked again until ctx is done: the person is in a browser
 // meanwhile, and the answer is not lost with a connection.
 func (f *Follower) AwaitLogin(ctx context.Context, id string) (Outcome, error) {
+	m, err := awaitEnd(ctx, f.o.Log, func(ctx context.Context) (*wire.AwaitLoginResponse, error) {
+		c, err := f.open()
+		if err != nil {
+			return nil, err
+		}
+		defer c.close()
+		return untilEnded(ctx, func(ctx context.Context) (*wire.AwaitLoginResponse, error) {
+			resp, err := c.AwaitLogin(ctx, connect.NewRequest(&wire.AwaitLoginRequest{Login: id}))
+			if err != nil {
+				return nil, err
+			}
+			return resp.Msg, nil
+		})
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return outcomeFrom(m)
+}
+
+// awaitEnd asks how a sign-in ended until the coordinator has said it.
+func awaitEnd[M any](ctx context.Context, log *slog.Logger, ask func(context.Context) (M, error)) (none M, err error) {
 	for wait := minBackoff; ; wait = min(2*wait, maxAsking) {
-		m, err := f.askLogin(ctx, id)
+		m, err := ask(ctx)
 		switch {
 		case err == nil:
-			return outcomeFrom(m)
+			return m, nil
 		case ctx.Err() != nil:
-			return Outcome{}, context.Cause(ctx)
+			return none, context.Cause(ctx)
 		case isFinal(err):
-			return Outcome{}, plain(err)
+			return none, plain(err)
 		}
-		f.o.Log.Info("asking how a sign-in ended failed; asking again", "error", plain(err))
+		log.Info("asking how a sign-in ended failed; asking again", "error", plain(err))
 		select {
 		case <-ctx.Done():
-			return Outcome{}, context.Cause(ctx)
+			return none, context.Cause(ctx)
 		case <-time.After(wait/2 + mathrand.N(wait)):
 		}
 	}
 }
 
-// askLogin asks on one connection for as long as the answer is "not yet", and
+// untilEnded asks on one connection for as long as the answer is "not yet", and
 // gives the first that is something else.
-func (f *Follower) askLogin(ctx context.Context, id string) (*wire.AwaitLoginResponse, error) {
-	c, err := f.open()
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
+func untilEnded[M interface {
+	GetState() wire.AwaitLoginResponse_State
+}](ctx context.Context, ask func(context.Context) (M, error)) (none M, err error) {
 	for {
 		pace := time.After(askApart)
-		resp, err := c.awaitLogin(ctx, id)
+		m, err := askOnce(ctx, ask)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
-		if resp.State != wire.AwaitLoginResponse_PENDING {
-			return resp, nil
+		if m.GetState() != wire.AwaitLoginResponse_PENDING {
+			return m, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return none, context.Cause(ctx)
 		case <-pace:
 		}
 	}
 }
 
-func (c *channel) awaitLogin(ctx context.Context, id string) (*wire.AwaitLoginResponse, error) {
+func askOnce[M any](ctx context.Context, ask func(context.Context) (M, error)) (M, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	resp, err := c.AwaitLogin(ctx, connect.NewRequest(&wire.AwaitLoginRequest{Login: id}))
-	if err != nil {
-		return nil, err
-	}
-	return resp.Msg, nil
+	return ask(ctx)
 }
 
 // isFinal tells answers of the coordinator that the same question would get again

@@ -24,6 +24,8 @@ type Input struct {
 	Local []netip.Prefix
 
 	Stock Stock // of this machine's admin, not of the map
+
+	Now time.Time // policy time, by which peers and this node have their ends
 }
 
 // Desired is the whole state that follows from an Input. Each slice is sorted.
@@ -32,13 +34,16 @@ type Desired struct {
 	Paths     []PathPeer
 	Addresses []netip.Prefix // of this node: one address each
 	Routes    []netip.Prefix // into the mesh
+	End       time.Time      // policy time at which the next one's time is over; zero: nobody's will be
 }
 
 // Derive says what must be done for in. It is pure. A peer that has not stated
 // its keys yet cannot be talked to: it is left out, so that its address is
-// refused at once rather than lost in silence.
+// refused at once rather than lost in silence. So is one whose time is over, and
+// all of them once this node's own is.
 func Derive(in *Input) Desired {
 	m := &in.Map
+	over := wire.Expired(m.Self.Until, in.Now)
 	d := Desired{
 		Addresses: hosts(m.Self.Addresses),
 		Plane: plane.Config{
@@ -52,6 +57,10 @@ func Derive(in *Input) Desired {
 	}
 	for _, id := range sortedIDs(m.Peers) {
 		p := m.Peers[id]
+		if over || wire.Expired(p.Until, in.Now) {
+			continue
+		}
+		d.end(p.Until)
 		if p.TunnelKey.IsZero() || p.PathKey.IsZero() {
 			continue
 		}
@@ -63,9 +72,19 @@ func Derive(in *Input) Desired {
 			Owner:    p.Owner, Facts: p.Facts,
 		})
 	}
+	if !over {
+		d.end(m.Self.Until)
+	}
 	d.Routes = routes(m, d.Plane.Peers, in.Stock.Prefixes)
 	d.Plane.Peers = append(d.Plane.Peers, in.stockPeers()...)
 	return d
+}
+
+// end notes when somebody's time is over, if that is before the others'.
+func (d *Desired) end(until time.Time) {
+	if !until.IsZero() && (d.End.IsZero() || until.Before(d.End)) {
+		d.End = until
+	}
 }
 
 // routes are the mesh's ranges whole, so that an address that nobody owns

@@ -36,6 +36,10 @@ import (
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 30 * time.Second
+
+	// endsWithin is how late the end of a peer's time is noticed at most: timers stand
+	// still while a machine sleeps, and policy time does not.
+	endsWithin = 10 * time.Second
 )
 
 // Plane is what the engine needs of a plane.
@@ -73,7 +77,8 @@ type Options struct {
 	// not enforce before. It must not block.
 	Enforced func(wire.Position)
 
-	Log *slog.Logger // default: discard
+	Now func() time.Time // policy time, of people's rights; default: time.Now
+	Log *slog.Logger     // default: discard
 }
 
 // Engine drives one mesh's plane, paths and links. The setters may be called at
@@ -99,6 +104,7 @@ type done struct {
 		lease time.Time
 	}
 	enforced  wire.Position
+	end       time.Time // policy time at which somebody's time is over; zero: nobody's will be
 	paths     told[PathPeer]
 	addresses told[netip.Prefix]
 	routes    told[netip.Prefix]
@@ -111,6 +117,9 @@ func New(o Options) (*Engine, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return &Engine{o: o, wake: make(chan struct{}, 1)}, nil
 }
@@ -186,6 +195,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	retry := firstRetry
 	again := time.NewTimer(lastRetry)
 	defer again.Stop()
+	ends := time.NewTimer(endsWithin)
+	defer ends.Stop()
 	e.nudge()
 	for {
 		select {
@@ -193,7 +204,9 @@ func (e *Engine) Run(ctx context.Context) error {
 			return nil
 		case <-e.wake:
 		case <-again.C:
+		case <-ends.C:
 		}
+		e.expire(ends)
 		if err := e.apply(ctx); err == nil {
 			again.Stop()
 			retry = firstRetry
@@ -202,7 +215,23 @@ func (e *Engine) Run(ctx context.Context) error {
 			again.Reset(retry)
 			retry = min(2*retry, lastRetry)
 		}
+		e.expire(ends)
 	}
+}
+
+// expire has all told anew when somebody's time is over, and sets the timer by which
+// it looks again.
+func (e *Engine) expire(ends *time.Timer) {
+	if e.done.end.IsZero() {
+		ends.Stop()
+		return
+	}
+	left := e.done.end.Sub(e.o.Now())
+	if left <= 0 {
+		e.done.end = time.Time{}
+		e.set(1, func(*Input) {})
+	}
+	ends.Reset(max(0, min(left, endsWithin)))
 }
 
 // apply carries out what was not. Paths come before the plane, so that the
@@ -224,7 +253,9 @@ func (e *Engine) apply(ctx context.Context) error {
 	if !fresh && e.done.paths.set && e.done.addresses.set && e.done.routes.set {
 		return nil
 	}
+	in.Now = e.o.Now()
 	want := Derive(&in)
+	e.done.end = want.End
 	paths := e.done.paths.tell(want.Paths, e.o.Paths.SetPeers)
 	var enforced error
 	if fresh {

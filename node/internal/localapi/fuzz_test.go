@@ -29,6 +29,16 @@ func (d *tally) Up(context.Context, local.UpRequest) (*local.Status, error) {
 	return &local.Status{State: local.StateRunning}, nil
 }
 
+func (d *tally) Join(context.Context, local.JoinRequest) (*local.JoinResponse, error) {
+	d.changed++
+	return &local.JoinResponse{}, nil
+}
+
+func (d *tally) AwaitJoin(context.Context, local.AwaitLoginRequest) (*local.LoginOutcome, error) {
+	d.changed++
+	return &local.LoginOutcome{}, nil
+}
+
 func (d *tally) Down(context.Context) (*local.Status, error) {
 	d.changed++
 	return &local.Status{State: local.StateStopped}, nil

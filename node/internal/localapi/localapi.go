@@ -26,6 +26,8 @@ type Daemon interface {
 	Status(context.Context, local.StatusRequest) (*local.Status, error)
 	Up(context.Context, local.UpRequest) (*local.Status, error)
 	Down(context.Context) (*local.Status, error)
+	Join(context.Context, local.JoinRequest) (*local.JoinResponse, error)
+	AwaitJoin(context.Context, local.AwaitLoginRequest) (*local.LoginOutcome, error)
 	Ping(context.Context, local.PingRequest) (*local.PingResponse, error)
 	Explain(context.Context, local.ExplainRequest) (*local.ExplainResponse, error)
 	Flows(context.Context, local.FlowsRequest) (*local.FlowsResponse, error)
@@ -58,6 +60,9 @@ func Roles() map[string]Role {
 		local.PathFlows:    RoleUse,
 		local.PathUp:       RoleControl,
 		local.PathDown:     RoleControl,
+
+		local.PathJoin:      RoleControl,
+		local.PathAwaitJoin: RoleControl,
 
 		local.PathLogin:      RoleUse,
 		local.PathAwaitLogin: RoleUse,
@@ -136,6 +141,8 @@ func handler(d Daemon, log *slog.Logger) http.Handler {
 	handle(mux, local.PathStatus, d.Status)
 	handle(mux, local.PathDown, func(ctx context.Context, _ struct{}) (*local.Status, error) { return d.Down(ctx) })
 	handle(mux, local.PathUp, d.Up)
+	handle(mux, local.PathJoin, d.Join)
+	handle(mux, local.PathAwaitJoin, d.AwaitJoin)
 	handle(mux, local.PathPing, d.Ping)
 	handle(mux, local.PathExplain, d.Explain)
 	handle(mux, local.PathFlows, d.Flows)

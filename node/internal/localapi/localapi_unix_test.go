@@ -88,6 +88,14 @@ func (f *fakeDaemon) StockReload(context.Context) (*local.StockResponse, error) 
 	return &local.StockResponse{Names: []string{"ct-3"}}, nil
 }
 
+func (f *fakeDaemon) Join(_ context.Context, r local.JoinRequest) (*local.JoinResponse, error) {
+	return &local.JoinResponse{Node: r.URL}, nil
+}
+
+func (f *fakeDaemon) AwaitJoin(_ context.Context, r local.AwaitLoginRequest) (*local.LoginOutcome, error) {
+	return &local.LoginOutcome{State: local.LoginRefused, Reason: r.ID}, nil
+}
+
 func (f *fakeDaemon) Login(_ context.Context, r local.LoginRequest) (*local.Login, error) {
 	return &local.Login{ID: fmt.Sprint("l", r.DeviceCode, r.Afresh)}, nil
 }

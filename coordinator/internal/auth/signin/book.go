@@ -24,17 +24,24 @@ const (
 	linger = 2 * time.Minute
 )
 
+// Bounds of those by which machines would join. A roll-out in one building comes
+// from one address.
+const (
+	maxJoinsInAll      = 256
+	maxJoinsPerAddress = 32
+)
+
 // book holds the sign-ins under way. Who uses it holds the desk's lock.
 type book struct {
-	all    []*signin // by age
-	ids    map[digest]*signin
-	states map[digest]*signin // by the state of the attempt; at most one each
-	nodes  map[string][]*signin
-	froms  map[netip.Prefix][]*signin
+	logins, joins *pool
+	ids           map[digest]*signin
+	states        map[digest]*signin // by the state of the attempt; at most one each
+	nodes         map[string][]*signin
 }
 
 func newBook() *book {
-	return &book{ids: map[digest]*signin{}, states: map[digest]*signin{}, nodes: map[string][]*signin{}, froms: map[netip.Prefix][]*signin{}}
+	return &book{ids: map[digest]*signin{}, states: map[digest]*signin{}, nodes: map[string][]*signin{},
+		logins: newPool(bounds{maxInAll, maxPerAddress}), joins: newPool(bounds{maxJoinsInAll, maxJoinsPerAddress})}
 }
 
 // neighbourhood is what counts as one address: in IPv6 a whole /64 is one host's.
@@ -51,8 +58,8 @@ func neighbourhood(a netip.Addr) netip.Prefix {
 // add takes a sign-in in, if there is room for it or room can be made. Nothing
 // has to go for one that is refused.
 func (b *book) add(now time.Time, s *signin) error {
-	hood := neighbourhood(s.from)
-	bounds := []bound{{b.nodes[s.node], maxPerNode, 0}, {b.froms[hood], maxPerAddress, patience}, {b.all, maxInAll, patience}}
+	hood, pool := neighbourhood(s.from), b.pool(s)
+	bounds := []bound{{b.nodes[s.node], maxPerNode, 0}, {pool.froms[hood], pool.perAddress, patience}, {pool.all, pool.inAll, patience}}
 	if s.asked.DeviceCode {
 		bounds = append(bounds, bound{b.grantsOf(s.node), maxGrants, patience})
 	}
@@ -71,10 +78,10 @@ func (b *book) add(now time.Time, s *signin) error {
 		victim.conclude(Outcome{State: Refused, Reason: "a newer sign-in has taken the place of this one, which nobody opened"})
 		b.remove(victim)
 	}
-	b.all = append(b.all, s)
+	pool.all = append(pool.all, s)
 	b.ids[digestOf(s.id)] = s
 	b.nodes[s.node] = append(b.nodes[s.node], s)
-	b.froms[hood] = append(b.froms[hood], s)
+	pool.froms[hood] = append(pool.froms[hood], s)
 	return nil
 }
 
@@ -129,9 +136,10 @@ func (s *signin) before(o *signin) bool {
 func (b *book) remove(s *signin) {
 	delete(b.ids, digestOf(s.id))
 	delete(b.states, digestOf(s.attempt.State))
-	b.all = without(b.all, s)
+	pool := b.pool(s)
+	pool.all = without(pool.all, s)
 	drop(b.nodes, s.node, s)
-	drop(b.froms, neighbourhood(s.from), s)
+	drop(pool.froms, neighbourhood(s.from), s)
 }
 
 func drop[K comparable](of map[K][]*signin, k K, s *signin) {
@@ -150,8 +158,10 @@ func without(those []*signin, s *signin) []*signin {
 // sweep removes what nobody will ask about any more. None of them waits for
 // anything: checkLimit is shorter than linger.
 func (b *book) sweep(now time.Time) {
-	for len(b.all) > 0 && !now.Before(b.all[0].since.Add(Life+linger)) {
-		b.remove(b.all[0])
+	for _, pool := range []*pool{b.logins, b.joins} {
+		for len(pool.all) > 0 && !now.Before(pool.all[0].since.Add(Life+linger)) {
+			b.remove(pool.all[0])
+		}
 	}
 }
 

@@ -29,6 +29,7 @@ type Desk struct {
 	url    string // without a slash at its end
 	pages  *pages
 	opens  *meter
+	joins  *meter
 	strays *meter
 	grants chan job
 	closed chan struct{} // when Run has ended
@@ -50,6 +51,7 @@ func New(cfg Config) (*Desk, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond),
+		joins:  newMeter(opensAtOnce, opensPerSecond),
 		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
 
@@ -82,7 +84,8 @@ func (d *Desk) Open(ctx context.Context, node string, from netip.Addr, asked Req
 func (d *Desk) add(s *signin) (err error) {
 	d.locked(func(now time.Time) {
 		s.since, s.wanted, s.until = now, now, now.Add(Life)
-		if err = ErrBusy; d.opens.allow(now, s.node) {
+		allowed := s.machine == nil && d.opens.allow(now, s.node) || s.machine != nil && d.joins.allow(now, neighbourhood(s.from).String())
+		if err = ErrBusy; allowed {
 			err = d.book.add(now, s)
 		}
 	})
@@ -124,8 +127,13 @@ func (d *Desk) Await(ctx context.Context, node, id string) (Outcome, error) {
 	return o, nil
 }
 
-// begin makes a session of who somebody proved to be, and ends the sign-in.
+// begin makes a session of who somebody proved to be, or their machine a node, and
+// ends the sign-in.
 func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
+	if s.machine != nil {
+		d.join(ctx, s, who)
+		return
+	}
 	session, err := d.cfg.Begin(ctx, s.node, who)
 	if err != nil {
 		d.refuse(s, plain(err.Error()))

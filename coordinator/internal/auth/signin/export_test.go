@@ -5,5 +5,9 @@ func (d *Desk) Kept() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := d.book
-	return len(b.all) + len(b.ids) + len(b.states) + len(b.nodes) + len(b.froms)
+	n := len(b.ids) + len(b.states) + len(b.nodes)
+	for _, p := range []*pool{b.logins, b.joins} {
+		n += len(p.all) + len(p.froms)
+	}
+	return n
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"net/netip"
 	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // phase is where a sign-in stands, expiry apart: see stage.
@@ -41,6 +43,7 @@ type signin struct {
 	id, node, code string
 	from           netip.Addr // of the node, when it asked
 	asked          Request
+	machine        *registry.Machine // that would join; nil: at a node of the mesh
 	since, until   time.Time
 	wanted         time.Time // when the node last asked, or waited, for what became of it
 

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // Bounds of what a browser may send. A provider's code may have two thousand
@@ -125,6 +127,7 @@ type view struct {
 	Form    string
 	Outcome Outcome
 	stage   phase
+	machine *registry.Machine
 }
 
 // page shows a sign-in where it stands, and binds it to the first browser.
@@ -151,17 +154,20 @@ func (d *Desk) page(w http.ResponseWriter, r *http.Request, id string) {
 }
 
 func (s *signin) view(now time.Time) view {
-	return view{Node: Node{ID: s.node}, Code: s.code, From: s.from, Until: s.until, Path: Prefix + s.id, Form: s.form, Outcome: s.outcome, stage: s.stage(now)}
+	return view{Node: Node{ID: s.node}, Code: s.code, From: s.from, Until: s.until, Path: Prefix + s.id, Form: s.form, Outcome: s.outcome, stage: s.stage(now), machine: s.machine}
 }
 
 func (d *Desk) showView(w http.ResponseWriter, v view) {
-	node, ok := d.cfg.Node(v.Node.ID)
+	node, ok := d.host(v.Node.ID, v.machine)
 	if !ok {
 		d.pages.notice(w, absent)
 		return
 	}
 	v.Node = node
 	name, data := "confirm.html", any(v)
+	if v.machine != nil {
+		name = "join.html"
+	}
 	switch v.stage {
 	case checking:
 		name = "checking.html"
@@ -176,11 +182,22 @@ func (d *Desk) showView(w http.ResponseWriter, v view) {
 
 func (v view) end(zone *time.Location) (string, any) {
 	o := v.Outcome
-	if o.State != Done {
+	switch {
+	case o.State != Done && v.machine != nil:
+		return "unjoined.html", struct {
+			Node   Node
+			Reason string
+		}{v.Node, o.Reason}
+	case o.State != Done:
 		return "refused.html", struct {
 			Node   Node
 			Reason string
 		}{v.Node, o.Reason}
+	case v.machine != nil:
+		return "joined.html", struct {
+			Node   Node
+			Joined Joined
+		}{v.Node, o.Joined}
 	}
 	o.Session.Until = o.Session.Until.In(zone)
 	return "done.html", struct {

@@ -43,6 +43,7 @@ type hall struct {
 	mu      sync.Mutex
 	nodes   map[string]signin.Node
 	begun   []string // node and subject
+	joined  []string // name and subject
 	log     bytes.Buffer
 	private []string // may be in no log, and in no page
 }
@@ -62,7 +63,7 @@ func newHall(t testing.TB) *hall {
 		"n1": {ID: "n1", Name: "ward-3", OS: "linux", Fingerprint: strings.Repeat("ab12", 16), User: "ana@clinic.example"},
 		"n2": {ID: "n2", Name: "kiosk", OS: "windows", Fingerprint: strings.Repeat("cd34", 16), Tags: []string{"tag:kiosk"}},
 	}}
-	desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin,
+	desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Join: h.join,
 		Log: slog.New(slog.NewJSONHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)

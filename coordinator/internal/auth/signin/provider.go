@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // leave leads a browser to the provider. The page does so by itself, and by a
@@ -41,14 +43,15 @@ func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, token string) {
 // draw draws the secrets of an authorization request for a sign-in.
 func (d *Desk) draw(r *http.Request, id, token string) (Attempt, problem) {
 	node, afresh := "", false
+	var machine *registry.Machine
 	p := d.obey(r, id, token, func(s *signin) problem {
-		node, afresh = s.node, s.asked.Afresh
+		node, afresh, machine = s.node, s.asked.Afresh, s.machine
 		return s.try()
 	})
 	if p != none {
 		return Attempt{}, p
 	}
-	host, ok := d.cfg.Node(node)
+	host, ok := d.host(node, machine)
 	if !ok {
 		return Attempt{}, absent
 	}

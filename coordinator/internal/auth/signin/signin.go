@@ -20,6 +20,9 @@
 //   - Every state of OAuth is used once; an answer of the provider counts for the
 //     sign-in that asked for it and in the browser that asked.
 //   - A node learns of its own sign-ins alone; another's is not found.
+//   - A machine that is not in the mesh yet may open one by which it joins
+//     (OpenJoin). It is nothing until a person has proved anew who they are, and
+//     takes no room from the sign-ins of nodes.
 //   - Memory is bounded, in all, per node and per address: a flood by one node
 //     or address takes no place from others. Everything ends.
 //   - No id, state, code of the provider or cookie is in a log, in an error or
@@ -55,6 +58,8 @@ var (
 	ErrBusy = errors.New("too many sign-ins are under way: try again in a few minutes")
 	// ErrNode: the node is not in the mesh.
 	ErrNode = errors.New("no such node")
+	// ErrNoJoin: no machine joins by a sign-in here.
+	ErrNoJoin = errors.New("no machine joins this mesh by a sign-in: ask its admin for an enrolment string")
 	// ErrStopped: Run has ended, so nobody would redeem a device grant.
 	ErrStopped = errors.New("the sign-in desk is closed")
 )
@@ -123,8 +128,17 @@ type Config struct {
 	// Begin makes a session of a proved identity. The text of its error is shown
 	// to the person and to the waiting node.
 	Begin func(ctx context.Context, node string, who registry.Identity) (wire.Session, error)
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Join makes a machine a node of whoever proved who they are; nil: nobody can
+	// join so. The text of its error is shown to the person and to the machine.
+	Join func(ctx context.Context, m registry.Machine, who registry.Identity) (Joined, error)
+	Now  func() time.Time
+	Log  *slog.Logger
+}
+
+// Joined is what became of a machine.
+type Joined struct {
+	Login string // whose it is
+	Waits bool   // for an admin
 }
 
 // Request is what a node wishes.
@@ -146,7 +160,7 @@ type State uint8
 
 const (
 	Pending State = iota
-	Done          // Outcome.Session is set
+	Done          // Outcome.Session or Joined is set
 	Refused       // Outcome.Reason says why
 	Expired
 )
@@ -157,6 +171,7 @@ type Outcome struct {
 	State   State
 	Reason  string
 	Session wire.Session
+	Joined  Joined // of a machine that joined
 }
 
 func (c *Config) validate() error {

@@ -16,6 +16,11 @@ type SignIns struct {
 	Begin  func(node key.NodePublic, r *wire.BeginLoginRequest) (*wire.BeginLoginResponse, error)
 	Await  func(ctx context.Context, node key.NodePublic, login string) (*wire.AwaitLoginResponse, error)
 	Logout func(node key.NodePublic, session string) (ended uint32, err error)
+
+	// Of machines that are in no mesh yet. An empty answer of
+	// Join, and one of AwaitJoin that is done, make the machine a node.
+	Join      func(machine key.NodePublic, r *wire.BeginJoinRequest) (*wire.BeginJoinResponse, error)
+	AwaitJoin func(ctx context.Context, machine key.NodePublic, login string) (*wire.AwaitJoinResponse, error)
 }
 
 // SignIn changes how sign-ins are answered. Until then nobody can sign in.

@@ -63,11 +63,7 @@ func (s *service) Enrol(ctx context.Context, r *connect.Request[wire.EnrolReques
 	s.mu.Lock()
 	s.enrolled[r.Msg.Name] = Enrolled{Key: k, Name: r.Msg.Name, System: r.Msg.Os, Statement: r.Msg.Statement}
 	s.mu.Unlock()
-	mesh := s.Mesh.ID()
-	return connect.NewResponse(&wire.EnrolResponse{
-		Mesh: mesh[:], Node: wire.NodeID(k), RootKey: s.Mesh.Root.Public().Bytes(), Chain: s.certify(k),
-		MapKeys: []*wire.MapKeyCertificate{s.Mesh.MapKeyCertificate()},
-	}), nil
+	return connect.NewResponse(s.admission(k)), nil
 }
 
 // Renew gives a fresh chain.

@@ -1,0 +1,138 @@
+package coordinator
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/internal/warn"
+)
+
+// Warnings say where warnings of what is about to lapse go, besides the log and
+// `cordonctl warnings`.
+type Warnings struct {
+	Webhook    string // URL to which they are posted; empty: nowhere
+	SecretFile string // file with the secret that signs them, of 16 bytes or more
+	Syslog     string // udp://HOST:PORT, tcp://HOST:PORT, tls://HOST:PORT or unix:///PATH; empty: nowhere
+}
+
+const fileWarned = "warned.json"
+
+// openWarner makes the part that warns. Settings that cannot work stop the start.
+func (a *assembly) openWarner() error {
+	var sinks []warn.Sink
+	if a.Warnings.Webhook != "" {
+		secret, err := os.ReadFile(a.Warnings.SecretFile)
+		if err != nil {
+			return fmt.Errorf("warn-webhook-secret-file: %w", err)
+		}
+		hook, err := warn.NewWebhook(a.Warnings.Webhook, a.authority.Mesh().String(), bytes.TrimSpace(secret), a.Now)
+		if err != nil {
+			return fmt.Errorf("warn-webhook: %w", err)
+		}
+		sinks = append(sinks, hook)
+	} else if a.Warnings.SecretFile != "" {
+		return notAllowed("warn-webhook", "", "the URL that the secret is for")
+	}
+	if a.Warnings.Syslog != "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = ""
+		}
+		log, err := warn.NewSyslog(a.Warnings.Syslog, host, a.Now)
+		if err != nil {
+			return fmt.Errorf("warn-syslog: %w", err)
+		}
+		sinks = append(sinks, log)
+	}
+	a.warner = warn.New(warn.Config{Lapses: a.lapses, File: filepath.Join(a.StateDir, fileWarned), Sinks: sinks, Now: a.Now, Log: a.Log})
+	return nil
+}
+
+// lapses gives all that has an end and does not renew by itself before an admin or a
+// person does something. What else ends (nodes' certificates and relay tickets, the
+// coordinator's own certificate, sessions) is renewed, or is meant to end.
+func (a *assembly) lapses() (all []warn.Lapse) {
+	for _, e := range a.authority.Ends() {
+		all = append(all, warn.Lapse{Kind: "key", Name: e.Name, Since: e.From, Until: e.Until,
+			Advice: "it should have been renewed before: look into this coordinator's log, and whether the mesh root is offline"})
+	}
+	state, now := a.registry.Snapshot(), a.Now()
+	all = append(all, a.webLapses()...)
+	all = append(all, tokenLapses(state, now)...)
+	all = append(all, policyLapses(state)...)
+	return append(all, machineLapses(state)...)
+}
+
+// webLapses reads the file anew: what was renewed there is only served after a restart.
+func (a *assembly) webLapses() []warn.Lapse {
+	if a.WebCert == "" {
+		return nil
+	}
+	text, err := os.ReadFile(a.WebCert)
+	if err != nil {
+		a.Log.Warn("the certificate for browsers cannot be read, to see when it ends", "error", err)
+		return nil
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil
+	}
+	return []warn.Lapse{{Kind: "certificate", Name: "for browsers (" + a.WebCert + ")", Since: cert.NotBefore, Until: cert.NotAfter,
+		Advice: "nobody can sign in without browsers' warnings then; renew the file, and restart the coordinator"}}
+}
+
+func tokenLapses(state *registry.State, now time.Time) (all []warn.Lapse) {
+	for _, t := range state.Tokens() {
+		if t.Live(now) != nil || t.Kind == registry.EnrolToken && t.UsesLeft == 0 {
+			continue
+		}
+		all = append(all, warn.Lapse{Kind: "token", Name: fmt.Sprintf("%s (%s, by %s)", t.ID, t.Kind, t.By), Since: t.Created, Until: t.Expires,
+			Advice: "whoever uses it needs another: `cordonctl token create`"})
+	}
+	return all
+}
+
+// policyLapses are what a policy observes, and does not enforce, until a day.
+func policyLapses(state *registry.State) (all []warn.Lapse) {
+	version := state.Policy()
+	pol, err := version.Parsed()
+	if version == nil || err != nil {
+		return nil
+	}
+	add := func(what string, until time.Time) {
+		if !until.IsZero() {
+			all = append(all, warn.Lapse{Kind: "policy", Name: what, Since: version.Time, Until: until,
+				Advice: "what passes there only because it is watched is refused then; see `cordon flows`, and edit the policy"})
+		}
+	}
+	for _, name := range pol.Segments() {
+		if s, ok := pol.Segment(name); ok {
+			add("monitoring of segment "+name, s.Monitor)
+		}
+	}
+	for _, r := range pol.Rules() {
+		add("monitoring of rule "+string(r.ID), r.Monitor)
+	}
+	return all
+}
+
+func machineLapses(state *registry.State) (all []warn.Lapse) {
+	for n := range state.Nodes() {
+		if n.Expires.IsZero() || n.Expired || !state.Admitted(n) {
+			continue
+		}
+		all = append(all, warn.Lapse{Kind: "machine", Name: n.Name + " of " + n.Owner(), Since: n.Created, Until: n.Expires,
+			Advice: "it has no peers from then on, unless its person signs in there; or `cordonctl node renew`"})
+	}
+	return all
+}
