@@ -42,7 +42,7 @@ func operatorRoutes() map[string]string {
 // the mesh may reach it. No key that was revoked reaches any but Enrol, which refuses it.
 func nodeRoutes() map[string]bool {
 	return map[string]bool{"Enrol": true, "Renew": false, "Follow": false, "Acknowledge": false, "Report": false, "Surrender": false, "LookupRules": false,
-		"BeginJoin": true, "AwaitJoin": true, "BeginLogin": false, "AwaitLogin": false, "Logout": false}
+		"BeginJoin": true, "AwaitJoin": true, "BeginLogin": false, "AwaitLogin": false, "Logout": false, "Active": false}
 }
 
 // implies says which scopes may read as well.
