@@ -29,12 +29,13 @@ import (
 // operatorRoutes says which scope each route of the admin API asks for.
 func operatorRoutes() map[string]string {
 	return map[string]string{
-		"Status": "read", "ListNodes": "read", "GetNode": "read", "ListRoutes": "read", "ListTokens": "read",
+		"Status": "desk", "ListNodes": "desk", "GetNode": "desk", "ListRoutes": "read", "ListTokens": "read",
 		"GetPolicy": "read", "CheckPolicy": "read", "TestPolicy": "read", "ExplainPolicy": "read", "ReachPolicy": "read", "DiffPolicy": "read", "LogPolicy": "read",
 		"ApproveNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
-		"ListUsers": "read", "ListSessions": "read", "DisableUser": "users", "EnableUser": "users", "ForgetUser": "users", "EndSession": "users", "RequireSignIn": "policy",
+		"ListUsers": "desk", "ListSessions": "desk", "DisableUser": "users", "EnableUser": "users", "ForgetUser": "users", "EndSession": "sessions", "RequireSignIn": "policy",
 		"CreateToken": "tokens", "RevokeToken": "tokens", "SetPolicy": "policy", "ConfirmPolicy": "policy", "RollBackPolicy": "policy",
 		"ListAudit": "audit", "VerifyAudit": "audit", "ExportAudit": "audit", "Backup": "backup",
+		"ListRoles": "read", "GrantRole": "roles", "RevokeRole": "roles",
 	}
 }
 
@@ -45,9 +46,18 @@ func nodeRoutes() map[string]bool {
 		"BeginLogin": false, "AwaitLogin": false, "Logout": false}
 }
 
-// implies says which scopes may read as well.
+// implies says which scopes may see, and end sessions, as well.
 func implies(held, wanted string) bool {
-	return held == wanted || wanted == "read" && slices.Contains([]string{"nodes", "tokens", "users", "policy"}, held)
+	reads := slices.Contains([]string{"read", "nodes", "tokens", "users", "policy", "roles"}, held)
+	switch wanted {
+	case "desk":
+		return reads || held == "desk" || held == "sessions"
+	case "read":
+		return reads
+	case "sessions":
+		return held == "sessions" || held == "users"
+	}
+	return held == wanted
 }
 
 // nowhere are routes that must not be on any listener of the TLS port or the socket.

@@ -29,7 +29,7 @@ func app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			{Name: "status", Usage: "how the mesh stands", Action: with(status)},
-			tokenCommands(), nodeCommands(), userCommands(), sessionCommands(), routeCommands(), policyCommands(), auditCommands(),
+			tokenCommands(), nodeCommands(), userCommands(), sessionCommands(), roleCommands(), routeCommands(), policyCommands(), auditCommands(),
 		},
 	}
 	usage.AcceptJSON(a.Commands)

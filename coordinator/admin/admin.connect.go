@@ -76,6 +76,12 @@ const (
 	// AdminServiceRequireSignInProcedure is the fully-qualified name of the AdminService's
 	// RequireSignIn RPC.
 	AdminServiceRequireSignInProcedure = "/cordon.admin.v1.AdminService/RequireSignIn"
+	// AdminServiceListRolesProcedure is the fully-qualified name of the AdminService's ListRoles RPC.
+	AdminServiceListRolesProcedure = "/cordon.admin.v1.AdminService/ListRoles"
+	// AdminServiceGrantRoleProcedure is the fully-qualified name of the AdminService's GrantRole RPC.
+	AdminServiceGrantRoleProcedure = "/cordon.admin.v1.AdminService/GrantRole"
+	// AdminServiceRevokeRoleProcedure is the fully-qualified name of the AdminService's RevokeRole RPC.
+	AdminServiceRevokeRoleProcedure = "/cordon.admin.v1.AdminService/RevokeRole"
 	// AdminServiceGetPolicyProcedure is the fully-qualified name of the AdminService's GetPolicy RPC.
 	AdminServiceGetPolicyProcedure = "/cordon.admin.v1.AdminService/GetPolicy"
 	// AdminServiceSetPolicyProcedure is the fully-qualified name of the AdminService's SetPolicy RPC.
@@ -135,6 +141,9 @@ type AdminServiceClient interface {
 	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
 	// RequireSignIn says whether people must be signed in for what the policy lets them do.
 	RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error)
+	ListRoles(context.Context, *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error)
+	GrantRole(context.Context, *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error)
+	RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
 	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
@@ -271,6 +280,24 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("RequireSignIn")),
 			connect.WithClientOptions(opts...),
 		),
+		listRoles: connect.NewClient[ListRolesRequest, ListRolesResponse](
+			httpClient,
+			baseURL+AdminServiceListRolesProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListRoles")),
+			connect.WithClientOptions(opts...),
+		),
+		grantRole: connect.NewClient[GrantRoleRequest, GrantRoleResponse](
+			httpClient,
+			baseURL+AdminServiceGrantRoleProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("GrantRole")),
+			connect.WithClientOptions(opts...),
+		),
+		revokeRole: connect.NewClient[RevokeRoleRequest, RevokeRoleResponse](
+			httpClient,
+			baseURL+AdminServiceRevokeRoleProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RevokeRole")),
+			connect.WithClientOptions(opts...),
+		),
 		getPolicy: connect.NewClient[GetPolicyRequest, GetPolicyResponse](
 			httpClient,
 			baseURL+AdminServiceGetPolicyProcedure,
@@ -378,6 +405,9 @@ type adminServiceClient struct {
 	listSessions   *connect.Client[ListSessionsRequest, ListSessionsResponse]
 	endSession     *connect.Client[EndSessionRequest, EndSessionResponse]
 	requireSignIn  *connect.Client[RequireSignInRequest, RequireSignInResponse]
+	listRoles      *connect.Client[ListRolesRequest, ListRolesResponse]
+	grantRole      *connect.Client[GrantRoleRequest, GrantRoleResponse]
+	revokeRole     *connect.Client[RevokeRoleRequest, RevokeRoleResponse]
 	getPolicy      *connect.Client[GetPolicyRequest, GetPolicyResponse]
 	setPolicy      *connect.Client[SetPolicyRequest, SetPolicyResponse]
 	confirmPolicy  *connect.Client[ConfirmPolicyRequest, ConfirmPolicyResponse]
@@ -484,6 +514,21 @@ func (c *adminServiceClient) RequireSignIn(ctx context.Context, req *connect.Req
 	return c.requireSignIn.CallUnary(ctx, req)
 }
 
+// ListRoles calls cordon.admin.v1.AdminService.ListRoles.
+func (c *adminServiceClient) ListRoles(ctx context.Context, req *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error) {
+	return c.listRoles.CallUnary(ctx, req)
+}
+
+// GrantRole calls cordon.admin.v1.AdminService.GrantRole.
+func (c *adminServiceClient) GrantRole(ctx context.Context, req *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error) {
+	return c.grantRole.CallUnary(ctx, req)
+}
+
+// RevokeRole calls cordon.admin.v1.AdminService.RevokeRole.
+func (c *adminServiceClient) RevokeRole(ctx context.Context, req *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error) {
+	return c.revokeRole.CallUnary(ctx, req)
+}
+
 // GetPolicy calls cordon.admin.v1.AdminService.GetPolicy.
 func (c *adminServiceClient) GetPolicy(ctx context.Context, req *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error) {
 	return c.getPolicy.CallUnary(ctx, req)
@@ -576,6 +621,9 @@ type AdminServiceHandler interface {
 	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
 	// RequireSignIn says whether people must be signed in for what the policy lets them do.
 	RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error)
+	ListRoles(context.Context, *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error)
+	GrantRole(context.Context, *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error)
+	RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
 	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
@@ -708,6 +756,24 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("RequireSignIn")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceListRolesHandler := connect.NewUnaryHandler(
+		AdminServiceListRolesProcedure,
+		svc.ListRoles,
+		connect.WithSchema(adminServiceMethods.ByName("ListRoles")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceGrantRoleHandler := connect.NewUnaryHandler(
+		AdminServiceGrantRoleProcedure,
+		svc.GrantRole,
+		connect.WithSchema(adminServiceMethods.ByName("GrantRole")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRevokeRoleHandler := connect.NewUnaryHandler(
+		AdminServiceRevokeRoleProcedure,
+		svc.RevokeRole,
+		connect.WithSchema(adminServiceMethods.ByName("RevokeRole")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceGetPolicyHandler := connect.NewUnaryHandler(
 		AdminServiceGetPolicyProcedure,
 		svc.GetPolicy,
@@ -830,6 +896,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceEndSessionHandler.ServeHTTP(w, r)
 		case AdminServiceRequireSignInProcedure:
 			adminServiceRequireSignInHandler.ServeHTTP(w, r)
+		case AdminServiceListRolesProcedure:
+			adminServiceListRolesHandler.ServeHTTP(w, r)
+		case AdminServiceGrantRoleProcedure:
+			adminServiceGrantRoleHandler.ServeHTTP(w, r)
+		case AdminServiceRevokeRoleProcedure:
+			adminServiceRevokeRoleHandler.ServeHTTP(w, r)
 		case AdminServiceGetPolicyProcedure:
 			adminServiceGetPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceSetPolicyProcedure:
@@ -937,6 +1009,18 @@ func (UnimplementedAdminServiceHandler) EndSession(context.Context, *connect.Req
 
 func (UnimplementedAdminServiceHandler) RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RequireSignIn is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListRoles(context.Context, *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ListRoles is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) GrantRole(context.Context, *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.GrantRole is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RevokeRole is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error) {

@@ -25,10 +25,7 @@ func (c BeginSession) decide(d *decision) error {
 	if owner := n.Owner(); owner != "" && !u.called(owner) {
 		return d.refuse("session.begin", n.ID, fmt.Errorf("%s cannot sign in at %s: %w: this machine is %s's", u.Login, n.Name, ErrUser, owner))
 	}
-	if known, ok := d.state.User(u.ID); !ok || !known.equal(u) {
-		d.emit(UserPut{User: *u})
-		d.record("user.put", u.ID, "login %s, name %q, groups %v, issuer %s", u.Login, u.Name, u.Groups, u.Issuer)
-	}
+	d.know(u)
 	d.begin(n, u, c)
 	return nil
 }

@@ -89,7 +89,13 @@ func (c DisableUser) decide(d *decision) error {
 		}
 		u = &User{ID: userID("", login), Login: login, Created: d.now}
 	}
+	if err := d.mustOutrank(u, "user.disable"); err != nil {
+		return err
+	}
 	if !u.Disabled {
+		if err := d.spareOwner(u, c.LastOwner, "user.disable"); err != nil {
+			return err
+		}
 		next := *u
 		next.Disabled = true
 		d.emit(UserPut{User: next})
@@ -110,6 +116,7 @@ func (d *decision) evict(u *User) {
 			d.record("token.revoke", t.ID, "its user %s was disabled", u.Login)
 		}
 	}
+	d.bereave(u, "the person was disabled")
 }
 
 func (c ForgetUser) decide(d *decision) error {
@@ -120,9 +127,17 @@ func (c ForgetUser) decide(d *decision) error {
 	if u.Disabled {
 		return fmt.Errorf("%s: %w: enable them first, for nobody keeps out whom the mesh forgot", u.Login, ErrInvalid)
 	}
+	if err := d.mustOutrank(u, "user.forget"); err != nil {
+		return err
+	}
+	if err := d.spareOwner(u, c.LastOwner, "user.forget"); err != nil {
+		return err
+	}
+	roles := d.state.RolesOf(u.ID)
+	d.bereave(u, "the person was forgotten")
 	d.endAll("the person was forgotten", func(s *Session) bool { return s.User == u.ID })
 	d.emit(UserForgotten{ID: u.ID})
-	d.record("user.forget", u.ID, "logins %v, issuer %s, subject %s", u.logins(), u.Issuer, u.Subject)
+	d.record("user.forget", u.ID, "logins %v, issuer %s, subject %s, roles %v", u.logins(), u.Issuer, u.Subject, roles)
 	d.result.User = u
 	return nil
 }
@@ -135,6 +150,9 @@ func (c EnableUser) decide(d *decision) error {
 	d.result.User = u
 	if !u.Disabled {
 		return nil
+	}
+	if err := d.mustOutrank(u, "user.enable"); err != nil {
+		return err
 	}
 	next := *u
 	next.Disabled = false

@@ -38,6 +38,7 @@ type State struct {
 	revoked  table[key.NodePublic, Revocation]
 	users    table[string, *User]
 	byLogin  table[string, string]
+	roles    table[string, []string]   // by user, sorted
 	sessions table[string, []*Session] // by node, those at one by id
 	policies []*PolicyVersion          // oldest first; the last is in force
 	observed *Observation              // nil before the first
