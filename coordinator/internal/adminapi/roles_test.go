@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
@@ -71,6 +72,25 @@ func TestRolesThroughTheDoor(t *testing.T) {
 	}
 	if code, _ := call(h, admin.AdminServiceListTokensProcedure, "hella@clinic.example", strings.NewReader("{}")); code != http.StatusOK {
 		t.Errorf("a role that was given now does not count: %d", code)
+	}
+}
+
+// The policy's language means by its own names those who have our roles.
+func TestPolicyKnowsEveryRole(t *testing.T) {
+	meant := map[admin.Role][]string{
+		admin.RoleOwner: {"owner", "admin"}, admin.RolePolicyAdmin: {"network-admin"}, admin.RoleDeviceAdmin: {"it-admin"},
+		admin.RoleAuditor: {"auditor"}, admin.RoleHelpDesk: nil,
+	}
+	for _, role := range admin.Roles() {
+		_, r := door(t)
+		person(t, r, "ana@clinic.example", string(role))
+		u, _ := r.Snapshot().UserByLogin("ana@clinic.example")
+		if got := distribute.Person(r.Snapshot(), u).Roles; !slices.Equal(got, meant[role]) {
+			t.Errorf("%s is %v", role, got)
+		}
+	}
+	if string(admin.RoleOwner) != registry.OwnerRole || !slices.Contains(admin.RoleScopes("owner"), string(admin.ScopeTokens)) {
+		t.Error("the registry keeps the last of another role")
 	}
 }
 

@@ -98,6 +98,10 @@ func (h *Hub) catchUp() {
 		case registry.UserPut:
 			touch(was.MachinesOf(v.User.ID)...)
 			touch(state.MachinesOf(v.User.ID)...)
+		case registry.RoleGranted:
+			touch(state.MachinesOf(v.User)...)
+		case registry.RoleRevoked:
+			touch(state.MachinesOf(v.User)...)
 		case registry.UserForgotten:
 			touch(was.MachinesOf(v.ID)...)
 		case registry.SignInRequired:

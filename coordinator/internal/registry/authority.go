@@ -103,11 +103,7 @@ func (d *decision) mayGive(t *Token) error {
 	return nil
 }
 
-// mayEnd refuses to revoke an admin token that can do more than the actor's own,
-// unless it is that.
+// mayEnd refuses to revoke an admin token that can do more than the actor's own.
 func (d *decision) mayEnd(t *Token) error {
-	if own, _ := d.actorToken(); own != nil && own.ID == t.ID {
-		return nil
-	}
 	return d.mustHold(d.state.TokenScopes(t, d.roleScopes), "token.revoke", t.ID, "end what has it")
 }
