@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -59,7 +60,11 @@ func (a *assembly) openDesk() error {
 	a.desk, err = signin.New(signin.Config{
 		URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log,
 		Node: a.signInAt, Begin: a.beginSession,
+		Operator: func(who registry.Identity) error { return adminapi.MayOperate(a.registry.Snapshot(), who) },
 	})
+	if err == nil {
+		a.api.Desk = a.desk
+	}
 	return err
 }
 

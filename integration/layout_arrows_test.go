@@ -65,7 +65,7 @@ func arrows() map[string]row {
 			why: "maps are made from snapshots; distribution cannot write"},
 		"coordinator/internal/nodeapi": {may: may(registry, wire, key, "coordinator/internal/activity", "coordinator/internal/auth", "coordinator/internal/auth/signin", "coordinator/internal/distribute"),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
-		"coordinator/internal/adminapi": {may: may("acl/...", registry, admin, wire, key, audit, "coordinator/internal/auth", "coordinator/internal/distribute"),
+		"coordinator/internal/adminapi": {may: may("acl/...", registry, admin, wire, key, audit, "coordinator/internal/auth", "coordinator/internal/auth/signin", "coordinator/internal/distribute"),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
 		"coordinator/internal/console": {may: may(admin, registry, wire, key, "coordinator/internal/auth"), why: "pages show what the admin API says, and hold no rights of their own"},
 		"coordinator": {may: may("acl/...", "coordinator/..."), tests: may(relay, relay+"/server"),

@@ -48,6 +48,9 @@ func grantRole(c *cli.Context, api *admin.Client) error {
 		return printJSON(resp.Msg)
 	}
 	fmt.Printf("%s (%s) has the roles %s\n", resp.Msg.User.Login, resp.Msg.User.Name, strings.Join(resp.Msg.User.Roles, ", "))
+	if resp.Msg.Address != "" {
+		fmt.Printf("to operate they sign in by: cordonctl login --coordinator %s\n", resp.Msg.Address)
+	}
 	return nil
 }
 

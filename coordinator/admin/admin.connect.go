@@ -82,6 +82,15 @@ const (
 	AdminServiceGrantRoleProcedure = "/cordon.admin.v1.AdminService/GrantRole"
 	// AdminServiceRevokeRoleProcedure is the fully-qualified name of the AdminService's RevokeRole RPC.
 	AdminServiceRevokeRoleProcedure = "/cordon.admin.v1.AdminService/RevokeRole"
+	// AdminServiceBeginLoginProcedure is the fully-qualified name of the AdminService's BeginLogin RPC.
+	AdminServiceBeginLoginProcedure = "/cordon.admin.v1.AdminService/BeginLogin"
+	// AdminServiceFinishLoginProcedure is the fully-qualified name of the AdminService's FinishLogin
+	// RPC.
+	AdminServiceFinishLoginProcedure = "/cordon.admin.v1.AdminService/FinishLogin"
+	// AdminServiceWhoAmIProcedure is the fully-qualified name of the AdminService's WhoAmI RPC.
+	AdminServiceWhoAmIProcedure = "/cordon.admin.v1.AdminService/WhoAmI"
+	// AdminServiceEndLoginProcedure is the fully-qualified name of the AdminService's EndLogin RPC.
+	AdminServiceEndLoginProcedure = "/cordon.admin.v1.AdminService/EndLogin"
 	// AdminServiceGetPolicyProcedure is the fully-qualified name of the AdminService's GetPolicy RPC.
 	AdminServiceGetPolicyProcedure = "/cordon.admin.v1.AdminService/GetPolicy"
 	// AdminServiceSetPolicyProcedure is the fully-qualified name of the AdminService's SetPolicy RPC.
@@ -144,6 +153,14 @@ type AdminServiceClient interface {
 	ListRoles(context.Context, *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error)
 	GrantRole(context.Context, *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error)
 	RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error)
+	// BeginLogin opens a sign-in of a person who wants to operate. It is for whoever comes.
+	BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error)
+	// FinishLogin turns one whose person has come to the end into an admin session. It is for whoever comes.
+	FinishLogin(context.Context, *connect.Request[FinishLoginRequest]) (*connect.Response[FinishLoginResponse], error)
+	// WhoAmI says as whom the caller operates, and what they may.
+	WhoAmI(context.Context, *connect.Request[WhoAmIRequest]) (*connect.Response[WhoAmIResponse], error)
+	// EndLogin ends the token with which the caller came.
+	EndLogin(context.Context, *connect.Request[EndLoginRequest]) (*connect.Response[EndLoginResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
 	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
@@ -298,6 +315,30 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("RevokeRole")),
 			connect.WithClientOptions(opts...),
 		),
+		beginLogin: connect.NewClient[BeginLoginRequest, BeginLoginResponse](
+			httpClient,
+			baseURL+AdminServiceBeginLoginProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("BeginLogin")),
+			connect.WithClientOptions(opts...),
+		),
+		finishLogin: connect.NewClient[FinishLoginRequest, FinishLoginResponse](
+			httpClient,
+			baseURL+AdminServiceFinishLoginProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("FinishLogin")),
+			connect.WithClientOptions(opts...),
+		),
+		whoAmI: connect.NewClient[WhoAmIRequest, WhoAmIResponse](
+			httpClient,
+			baseURL+AdminServiceWhoAmIProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("WhoAmI")),
+			connect.WithClientOptions(opts...),
+		),
+		endLogin: connect.NewClient[EndLoginRequest, EndLoginResponse](
+			httpClient,
+			baseURL+AdminServiceEndLoginProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("EndLogin")),
+			connect.WithClientOptions(opts...),
+		),
 		getPolicy: connect.NewClient[GetPolicyRequest, GetPolicyResponse](
 			httpClient,
 			baseURL+AdminServiceGetPolicyProcedure,
@@ -408,6 +449,10 @@ type adminServiceClient struct {
 	listRoles      *connect.Client[ListRolesRequest, ListRolesResponse]
 	grantRole      *connect.Client[GrantRoleRequest, GrantRoleResponse]
 	revokeRole     *connect.Client[RevokeRoleRequest, RevokeRoleResponse]
+	beginLogin     *connect.Client[BeginLoginRequest, BeginLoginResponse]
+	finishLogin    *connect.Client[FinishLoginRequest, FinishLoginResponse]
+	whoAmI         *connect.Client[WhoAmIRequest, WhoAmIResponse]
+	endLogin       *connect.Client[EndLoginRequest, EndLoginResponse]
 	getPolicy      *connect.Client[GetPolicyRequest, GetPolicyResponse]
 	setPolicy      *connect.Client[SetPolicyRequest, SetPolicyResponse]
 	confirmPolicy  *connect.Client[ConfirmPolicyRequest, ConfirmPolicyResponse]
@@ -529,6 +574,26 @@ func (c *adminServiceClient) RevokeRole(ctx context.Context, req *connect.Reques
 	return c.revokeRole.CallUnary(ctx, req)
 }
 
+// BeginLogin calls cordon.admin.v1.AdminService.BeginLogin.
+func (c *adminServiceClient) BeginLogin(ctx context.Context, req *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error) {
+	return c.beginLogin.CallUnary(ctx, req)
+}
+
+// FinishLogin calls cordon.admin.v1.AdminService.FinishLogin.
+func (c *adminServiceClient) FinishLogin(ctx context.Context, req *connect.Request[FinishLoginRequest]) (*connect.Response[FinishLoginResponse], error) {
+	return c.finishLogin.CallUnary(ctx, req)
+}
+
+// WhoAmI calls cordon.admin.v1.AdminService.WhoAmI.
+func (c *adminServiceClient) WhoAmI(ctx context.Context, req *connect.Request[WhoAmIRequest]) (*connect.Response[WhoAmIResponse], error) {
+	return c.whoAmI.CallUnary(ctx, req)
+}
+
+// EndLogin calls cordon.admin.v1.AdminService.EndLogin.
+func (c *adminServiceClient) EndLogin(ctx context.Context, req *connect.Request[EndLoginRequest]) (*connect.Response[EndLoginResponse], error) {
+	return c.endLogin.CallUnary(ctx, req)
+}
+
 // GetPolicy calls cordon.admin.v1.AdminService.GetPolicy.
 func (c *adminServiceClient) GetPolicy(ctx context.Context, req *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error) {
 	return c.getPolicy.CallUnary(ctx, req)
@@ -624,6 +689,14 @@ type AdminServiceHandler interface {
 	ListRoles(context.Context, *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error)
 	GrantRole(context.Context, *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error)
 	RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error)
+	// BeginLogin opens a sign-in of a person who wants to operate. It is for whoever comes.
+	BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error)
+	// FinishLogin turns one whose person has come to the end into an admin session. It is for whoever comes.
+	FinishLogin(context.Context, *connect.Request[FinishLoginRequest]) (*connect.Response[FinishLoginResponse], error)
+	// WhoAmI says as whom the caller operates, and what they may.
+	WhoAmI(context.Context, *connect.Request[WhoAmIRequest]) (*connect.Response[WhoAmIResponse], error)
+	// EndLogin ends the token with which the caller came.
+	EndLogin(context.Context, *connect.Request[EndLoginRequest]) (*connect.Response[EndLoginResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
 	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
@@ -774,6 +847,30 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("RevokeRole")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceBeginLoginHandler := connect.NewUnaryHandler(
+		AdminServiceBeginLoginProcedure,
+		svc.BeginLogin,
+		connect.WithSchema(adminServiceMethods.ByName("BeginLogin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceFinishLoginHandler := connect.NewUnaryHandler(
+		AdminServiceFinishLoginProcedure,
+		svc.FinishLogin,
+		connect.WithSchema(adminServiceMethods.ByName("FinishLogin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceWhoAmIHandler := connect.NewUnaryHandler(
+		AdminServiceWhoAmIProcedure,
+		svc.WhoAmI,
+		connect.WithSchema(adminServiceMethods.ByName("WhoAmI")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceEndLoginHandler := connect.NewUnaryHandler(
+		AdminServiceEndLoginProcedure,
+		svc.EndLogin,
+		connect.WithSchema(adminServiceMethods.ByName("EndLogin")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceGetPolicyHandler := connect.NewUnaryHandler(
 		AdminServiceGetPolicyProcedure,
 		svc.GetPolicy,
@@ -902,6 +999,14 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceGrantRoleHandler.ServeHTTP(w, r)
 		case AdminServiceRevokeRoleProcedure:
 			adminServiceRevokeRoleHandler.ServeHTTP(w, r)
+		case AdminServiceBeginLoginProcedure:
+			adminServiceBeginLoginHandler.ServeHTTP(w, r)
+		case AdminServiceFinishLoginProcedure:
+			adminServiceFinishLoginHandler.ServeHTTP(w, r)
+		case AdminServiceWhoAmIProcedure:
+			adminServiceWhoAmIHandler.ServeHTTP(w, r)
+		case AdminServiceEndLoginProcedure:
+			adminServiceEndLoginHandler.ServeHTTP(w, r)
 		case AdminServiceGetPolicyProcedure:
 			adminServiceGetPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceSetPolicyProcedure:
@@ -1021,6 +1126,22 @@ func (UnimplementedAdminServiceHandler) GrantRole(context.Context, *connect.Requ
 
 func (UnimplementedAdminServiceHandler) RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RevokeRole is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.BeginLogin is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) FinishLogin(context.Context, *connect.Request[FinishLoginRequest]) (*connect.Response[FinishLoginResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.FinishLogin is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) WhoAmI(context.Context, *connect.Request[WhoAmIRequest]) (*connect.Response[WhoAmIResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.WhoAmI is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) EndLogin(context.Context, *connect.Request[EndLoginRequest]) (*connect.Response[EndLoginResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.EndLogin is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error) {

@@ -33,6 +33,13 @@ const (
 	ScopeRoles    Scope = "roles"    // say who has which role
 )
 
+// What routes ask for that no token holds: such routes are for whoever came with
+// something, or with nothing at all.
+const (
+	scopeAny  Scope = "any"
+	scopeNone Scope = "none"
+)
+
 // Scopes lists every scope, in the order of the constants.
 func Scopes() []Scope {
 	return []Scope{ScopeDesk, ScopeSessions, ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeAudit, ScopeBackup, ScopeRoles}
@@ -62,6 +69,10 @@ func routes() map[string]Scope {
 		AdminServiceListRolesProcedure:      ScopeRead,
 		AdminServiceGrantRoleProcedure:      ScopeRoles,
 		AdminServiceRevokeRoleProcedure:     ScopeRoles,
+		AdminServiceBeginLoginProcedure:     scopeNone,
+		AdminServiceFinishLoginProcedure:    scopeNone,
+		AdminServiceWhoAmIProcedure:         scopeAny,
+		AdminServiceEndLoginProcedure:       scopeAny,
 		AdminServiceGetPolicyProcedure:      ScopeRead,
 		AdminServiceSetPolicyProcedure:      ScopePolicy,
 		AdminServiceConfirmPolicyProcedure:  ScopePolicy,
@@ -118,8 +129,15 @@ func words(scopes []Scope) []string {
 	return out
 }
 
+// Open tells whether a procedure is for whoever comes, also without a token: those
+// by which one gets one.
+func Open(procedure string) bool { return routes()[procedure] == scopeNone }
+
 // Permits tells whether somebody with the scopes held may call the procedure.
 func Permits(held []string, procedure string) bool {
+	if want := routes()[procedure]; want == scopeAny || want == scopeNone {
+		return true
+	}
 	return slices.ContainsFunc(Sufficing(procedure), func(enough string) bool { return slices.Contains(held, enough) })
 }
 

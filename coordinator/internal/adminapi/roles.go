@@ -34,7 +34,15 @@ func (a *API) GrantRole(ctx context.Context, req *connect.Request[admin.GrantRol
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&admin.GrantRoleResponse{User: a.withRoles(r.User), Changed: r.Changed}), nil
+	return connect.NewResponse(&admin.GrantRoleResponse{User: a.withRoles(r.User), Changed: r.Changed, Address: a.signInAddress()}), nil
+}
+
+// signInAddress gives with what people sign in to operate, if they can.
+func (a *API) signInAddress() string {
+	if a.Desk == nil {
+		return ""
+	}
+	return admin.Address{URL: a.URL, Fingerprint: a.Root}.String()
 }
 
 // RevokeRole takes a role from a person.

@@ -29,6 +29,7 @@ type Desk struct {
 	url    string // without a slash at its end
 	pages  *pages
 	opens  *meter
+	asking *meter // operators' programs, by address
 	strays *meter
 	grants chan job
 	closed chan struct{} // when Run has ended
@@ -49,7 +50,7 @@ func New(cfg Config) (*Desk, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond),
+	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond), asking: newMeter(opensAtOnce, opensPerSecond),
 		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
 
@@ -82,7 +83,11 @@ func (d *Desk) Open(ctx context.Context, node string, from netip.Addr, asked Req
 func (d *Desk) add(s *signin) (err error) {
 	d.locked(func(now time.Time) {
 		s.since, s.wanted, s.until = now, now, now.Add(Life)
-		if err = ErrBusy; d.opens.allow(now, s.node) {
+		counted := d.opens
+		if s.operator {
+			counted = d.asking
+		}
+		if err = ErrBusy; counted.allow(now, s.node) {
 			err = d.book.add(now, s)
 		}
 	})
@@ -126,6 +131,10 @@ func (d *Desk) Await(ctx context.Context, node, id string) (Outcome, error) {
 
 // begin makes a session of who somebody proved to be, and ends the sign-in.
 func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
+	if s.operator {
+		d.admit(s, who)
+		return
+	}
 	session, err := d.cfg.Begin(ctx, s.node, who)
 	if err != nil {
 		d.refuse(s, plain(err.Error()))

@@ -125,6 +125,9 @@ type view struct {
 	Form    string
 	Outcome Outcome
 	stage   phase
+	of      *signin // what never changes of it
+	last    string  // if it is done, and an operator's
+	login   string
 }
 
 // page shows a sign-in where it stands, and binds it to the first browser.
@@ -151,17 +154,24 @@ func (d *Desk) page(w http.ResponseWriter, r *http.Request, id string) {
 }
 
 func (s *signin) view(now time.Time) view {
-	return view{Node: Node{ID: s.node}, Code: s.code, From: s.from, Until: s.until, Path: Prefix + s.id, Form: s.form, Outcome: s.outcome, stage: s.stage(now)}
+	v := view{Code: s.code, From: s.from, Until: s.until, Path: Prefix + s.id, Form: s.form, Outcome: s.outcome, stage: s.stage(now), of: s}
+	if s.awaited() {
+		v.last, v.login = s.last, s.proof.Login
+	}
+	return v
 }
 
 func (d *Desk) showView(w http.ResponseWriter, v view) {
-	node, ok := d.cfg.Node(v.Node.ID)
+	node, ok := d.host(v.of)
 	if !ok {
 		d.pages.notice(w, absent)
 		return
 	}
 	v.Node = node
 	name, data := "confirm.html", any(v)
+	if v.of.operator {
+		name = "operate.html"
+	}
 	switch v.stage {
 	case checking:
 		name = "checking.html"
@@ -176,6 +186,9 @@ func (d *Desk) showView(w http.ResponseWriter, v view) {
 
 func (v view) end(zone *time.Location) (string, any) {
 	o := v.Outcome
+	if v.of.operator && o.State == Done {
+		return "operated.html", struct{ Login, Last string }{v.login, v.last}
+	}
 	if o.State != Done {
 		return "refused.html", struct {
 			Node   Node

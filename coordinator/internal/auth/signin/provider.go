@@ -40,19 +40,19 @@ func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, token string) {
 
 // draw draws the secrets of an authorization request for a sign-in.
 func (d *Desk) draw(r *http.Request, id, token string) (Attempt, problem) {
-	node, afresh := "", false
+	var of *signin
 	p := d.obey(r, id, token, func(s *signin) problem {
-		node, afresh = s.node, s.asked.Afresh
+		of = s
 		return s.try()
 	})
 	if p != none {
 		return Attempt{}, p
 	}
-	host, ok := d.cfg.Node(node)
+	host, ok := d.host(of)
 	if !ok {
 		return Attempt{}, absent
 	}
-	return drawAttempt(d.cfg.Now(), afresh, host.User), none
+	return drawAttempt(d.cfg.Now(), of.asked.Afresh, host.User), none
 }
 
 // authURL gives an address that a browser may be sent to, or an error that may

@@ -22,6 +22,8 @@
 //   - A node learns of its own sign-ins alone; another's is not found.
 //   - Memory is bounded, in all, per node and per address: a flood by one node
 //     or address takes no place from others. Everything ends.
+//   - Who operates gets their proof by a last code, which their own browser shows:
+//     a thief who leads somebody through a sign-in of the thief's has nothing.
 //   - No id, state, code of the provider or cookie is in a log, in an error or
 //     in a page of another browser.
 //   - Pages need no script and load nothing; what others wrote (names, a
@@ -123,8 +125,11 @@ type Config struct {
 	// Begin makes a session of a proved identity. The text of its error is shown
 	// to the person and to the waiting node.
 	Begin func(ctx context.Context, node string, who registry.Identity) (wire.Session, error)
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Operator judges whether a proved identity may operate the mesh. The text of its
+	// error is shown to the person. nil: nobody may; see Desk.OpenOperator.
+	Operator func(who registry.Identity) error
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Request is what a node wishes.
