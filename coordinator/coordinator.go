@@ -30,6 +30,7 @@ import (
 
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/activity"
 	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
@@ -102,7 +103,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	if a.journal, err = sqlite.Open(ctx, filepath.Join(a.StateDir, fileStore), sqlite.Options{}); err != nil {
 		return err
 	}
-	if a.registry, err = registry.New(ctx, a.journal, registry.Config{Clock: a.Now, Log: a.Log, AutoApprove: autoApprove}); err != nil {
+	if a.registry, err = registry.New(ctx, a.journal, registry.Config{Clock: a.Now, Log: a.Log, AutoApprove: autoApprove, RoleScopes: admin.RoleScopes}); err != nil {
 		return errors.Join(err, a.journal.Close())
 	}
 	if have, want := a.registry.Snapshot().Mesh, a.authority.Mesh(); have != want {

@@ -60,6 +60,9 @@ func TestDirectorysDoor_A02(t *testing.T) {
 	}
 	header := http.Header{"Authorization": {"Bearer " + c.Secret}}
 	for _, p := range admin.Procedures() {
+		if want, _ := admin.ScopeOf(p); want == "any" || want == "none" {
+			continue // by these one becomes somebody, or nobody again
+		}
 		if got := post(t, r.operator(admin.ServerName), "https://"+r.address+p, header); got == served && p != admin.AdminServiceExportAuditProcedure && p != admin.AdminServiceBackupProcedure {
 			t.Errorf("%s is served to a directory", p)
 		}

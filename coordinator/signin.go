@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
@@ -84,11 +85,14 @@ func (a *assembly) openDesk() error {
 		a.watching = standing.NewWatch(a.standing(provider), a.asking(provider))
 	}
 	a.told = standing.NewDoor(a.standing(provider))
-	config := signin.Config{URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession}
+	config := signin.Config{URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession,
+		Operator: func(who registry.Identity) error { return adminapi.MayOperate(a.registry.Snapshot(), who) }}
 	if a.SignIn.joins() {
 		config.Join = a.joinMachine
 	}
-	a.desk, err = signin.New(config)
+	if a.desk, err = signin.New(config); err == nil {
+		a.api.Desk = a.desk
+	}
 	return err
 }
 

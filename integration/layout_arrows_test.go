@@ -66,7 +66,7 @@ func arrows() map[string]row {
 			why: "maps are made from snapshots; distribution cannot write"},
 		"coordinator/internal/nodeapi": {may: may(registry, wire, key, "coordinator/internal/activity", "coordinator/internal/auth", "coordinator/internal/auth/signin", "coordinator/internal/distribute"),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
-		"coordinator/internal/adminapi": {may: may("acl/...", registry, admin, wire, key, audit, "coordinator/internal/auth", "coordinator/internal/distribute", "coordinator/internal/warn"),
+		"coordinator/internal/adminapi": {may: may("acl/...", registry, admin, wire, key, audit, "coordinator/internal/auth", "coordinator/internal/auth/signin", "coordinator/internal/distribute", "coordinator/internal/warn"),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
 		"coordinator/internal/scim": {may: may(registry, admin, wire, key),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},

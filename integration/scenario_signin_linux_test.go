@@ -147,6 +147,7 @@ func TestPersonMayWhileSignedIn_A18(t *testing.T) {
 	}
 	s.coordinator.Ctl("user", "enable", "nina@hospital.example")
 	open()
+	s.operates(t, "nina")
 }
 
 // A proof of who somebody is that grows too old ends what hangs on it, by the

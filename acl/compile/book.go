@@ -230,7 +230,10 @@ func (b *book) of(n Node) []selector {
 			}
 		}
 	case n.User != "":
-		all = append(append(all, b.member, idOf(b.byRole, n.Role)), b.byLogin[n.UserName+"@"]...)
+		all = append(append(all, b.member), b.byLogin[n.UserName+"@"]...)
+		for _, role := range n.Roles {
+			all = append(all, idOf(b.byRole, role))
+		}
 		for login := range n.logins() {
 			_, domain, _ := strings.Cut(login, "@")
 			all = append(append(all, idOf(b.byDomain, domain)), b.byLogin[login]...)

@@ -14,7 +14,7 @@ import (
 // policy makes facts of it: see [Mesh.FactsOf]. An end at the zero time has
 // passed.
 type Evidence struct {
-	// Person is who sits at a shared device: User, UserName, Role and Groups count.
+	// Person is who sits at a shared device: User, UserName, Roles and Groups count.
 	// It is the zero Node where nobody does, and without effect at a node that is
 	// somebody's own.
 	Person   Node

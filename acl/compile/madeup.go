@@ -129,7 +129,7 @@ func madeUpPerson(s policy.Selector) (Node, bool) {
 		_, domain, _ := strings.Cut(s.Name, "@")
 		n.User = "somebody@" + domain
 	case policy.Role:
-		n.Role = strings.TrimPrefix(s.Name, "autogroup:")
+		n.Roles = []string{strings.TrimPrefix(s.Name, "autogroup:")}
 	case policy.Member:
 	default:
 		return Node{}, false

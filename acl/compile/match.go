@@ -49,7 +49,8 @@ func (m *Mesh) personPicker(s policy.Selector) func(*Node) bool {
 	case policy.User:
 		return func(n *Node) bool { return is(n, s.Name) }
 	case policy.Role:
-		return func(n *Node) bool { return "autogroup:"+n.Role == s.Name }
+		role := strings.TrimPrefix(s.Name, "autogroup:")
+		return func(n *Node) bool { return slices.Contains(n.Roles, role) }
 	case policy.Domain:
 		_, domain, _ := strings.Cut(s.Name, "@")
 		return func(n *Node) bool {

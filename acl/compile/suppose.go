@@ -9,7 +9,7 @@ import (
 
 // Suppose has what is given be so of whoever asks, besides what is known: to try
 // what would be. Who sits at the device, if it is a shared one, is named besides
-// (User, Role and Groups count). The time is that of given, or else now. A nil
+// (User, Roles and Groups count). The time is that of given, or else now. A nil
 // given ends it. What nodes are told must not be asked of the mesh meanwhile.
 func (m *Mesh) Suppose(g *policy.Given, sitting Node, now time.Time) {
 	m.supposed, m.supposing, m.declared = nil, g != nil, Declared{}

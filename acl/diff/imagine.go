@@ -74,8 +74,12 @@ func (w *world) people(s policy.Selector, pol *policy.Policy) {
 }
 
 func (w *world) person(login, role string) {
+	var roles []string
+	if role != "" {
+		roles = []string{role}
+	}
 	for _, machine := range []string{"", "'s other node"} {
-		n := compile.Node{User: login, Role: role}
+		n := compile.Node{User: login, Roles: roles}
 		if name, found := strings.CutSuffix(login, "@"); found {
 			n.User, n.UserName = login+"somewhere.example", name
 		}

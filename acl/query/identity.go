@@ -71,7 +71,7 @@ func (q *question) identity(pol *policy.Policy, s policy.Selector) (n compile.No
 	}
 	for _, u := range q.Users {
 		if u.Login == login || u.Name+"@" == login {
-			n.User, n.UserName, n.Role = u.Login, u.Name, u.Role
+			n.User, n.UserName, n.Roles = u.Login, u.Name, []string{u.Role}
 		}
 	}
 	return n, true

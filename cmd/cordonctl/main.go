@@ -30,9 +30,10 @@ func app() *cli.App {
 		Commands: []*cli.Command{
 			{Name: "status", Usage: "how the mesh stands", Action: with(status)},
 			{Name: "warnings", Usage: "what lapses within 30 days, and what to do about it", Action: with(warnings)},
-			tokenCommands(), nodeCommands(), userCommands(), sessionCommands(), routeCommands(), policyCommands(), auditCommands(),
+			tokenCommands(), nodeCommands(), userCommands(), sessionCommands(), roleCommands(), routeCommands(), policyCommands(), auditCommands(),
 		},
 	}
+	a.Commands = append(a.Commands, loginCommands()...)
 	usage.AcceptJSON(a.Commands)
 	return a
 }
@@ -54,6 +55,9 @@ func with(f action) cli.ActionFunc {
 
 func door(c *cli.Context) (*admin.Client, error) {
 	path := c.String("credential-file")
+	if path == "" && !c.IsSet("socket") {
+		path = sessionAt(c.String("socket"))
+	}
 	if path == "" {
 		return admin.NewSocketClient(c.String("socket")), nil
 	}
@@ -66,6 +70,22 @@ func door(c *cli.Context) (*admin.Client, error) {
 		return nil, fmt.Errorf("credential-file %s: %w", path, err)
 	}
 	return admin.NewTLSClient(credential), nil
+}
+
+// sessionAt gives the file of an admin session, if there is one and no coordinator
+// is on this machine.
+func sessionAt(socket string) string {
+	path, err := sessionFile()
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(socket); err == nil {
+		return ""
+	}
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
 }
 
 // plain gives an answer's words without its code, and says what to do when

@@ -13,11 +13,12 @@ import (
 )
 
 func userCommands() *cli.Command {
+	last := &cli.BoolFlag{Name: "last-owner", Usage: "also the last owner, so that only operators at the coordinator are left; for these alone"}
 	return &cli.Command{Name: "user", Usage: "people who signed in, and who may no more", Subcommands: []*cli.Command{
 		{Name: "list", Usage: "everybody who signed in once, or was disabled", Action: with(listUsers)},
-		{Name: "disable", Usage: "shut a person out: sessions and live flows end, tokens are revoked, machines have no peers", ArgsUsage: "LOGIN", Action: with(disableUser)},
+		{Name: "disable", Usage: "shut a person out: sessions and live flows end, tokens are revoked, machines have no peers", ArgsUsage: "LOGIN", Action: with(disableUser), Flags: []cli.Flag{last}},
 		{Name: "enable", Usage: "take that back; the person signs in anew", ArgsUsage: "LOGIN", Action: with(enableUser)},
-		{Name: "forget", Usage: "drop who a person is: whoever the provider next calls by that login is them. For a provider that was replaced", ArgsUsage: "LOGIN", Action: with(forgetUser)},
+		{Name: "forget", Usage: "drop who a person is: whoever the provider next calls by that login is them. For a provider that was replaced", ArgsUsage: "LOGIN", Action: with(forgetUser), Flags: []cli.Flag{last}},
 		{Name: "require-sign-in", Usage: "say whether people must be signed in for what the policy lets them do", ArgsUsage: "on|off", Action: with(requireSignIn)},
 	}}
 }
@@ -51,9 +52,9 @@ func listUsers(c *cli.Context, api *admin.Client) error {
 		case u.Sessions > 0:
 			state = "signed in " + strconv.Itoa(int(u.Sessions)) + "x"
 		}
-		rows = append(rows, []string{u.Login, u.Name, state, strings.Join(u.Groups, ","), u.Issuer})
+		rows = append(rows, []string{u.Login, u.Name, state, orDash(strings.Join(u.Roles, ",")), strings.Join(u.Groups, ","), u.Issuer})
 	}
-	return table("LOGIN NAME STATE GROUPS ISSUER", rows)
+	return table("LOGIN NAME STATE ROLES GROUPS ISSUER", rows)
 }
 
 func disableUser(c *cli.Context, api *admin.Client) error {
@@ -61,7 +62,7 @@ func disableUser(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	resp, err := api.DisableUser(c.Context, connect.NewRequest(&admin.DisableUserRequest{User: a[0]}))
+	resp, err := api.DisableUser(c.Context, connect.NewRequest(&admin.DisableUserRequest{User: a[0], LastOwner: c.Bool("last-owner")}))
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func forgetUser(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	resp, err := api.ForgetUser(c.Context, connect.NewRequest(&admin.ForgetUserRequest{User: a[0]}))
+	resp, err := api.ForgetUser(c.Context, connect.NewRequest(&admin.ForgetUserRequest{User: a[0], LastOwner: c.Bool("last-owner")}))
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +25,8 @@ func tokenCommands() *cli.Command {
 			&cli.UintFlag{Name: "uses", Usage: "how many machines may join with it", Value: 1},
 			&cli.BoolFlag{Name: "hold", Usage: "the machine waits until `node approve`"},
 			&cli.BoolFlag{Name: "admin", Usage: "make an admin credential instead"},
-			&cli.StringFlag{Name: "scope", Usage: "comma-separated `SCOPES` of an admin credential: read, nodes, tokens, users, policy, audit, backup, scim", Value: "read"},
+			&cli.StringFlag{Name: "scope", Usage: "comma-separated `SCOPES` of an admin credential: desk, sessions, read, nodes, tokens, users, policy, audit, backup, roles, scim", Value: "read"},
+			&cli.StringFlag{Name: "role", Usage: "instead of --scope, what a `ROLE` allows: owner, policy-admin, device-admin, auditor, help-desk"},
 		}},
 		{Name: "list", Usage: "every token, without its text", Action: with(listTokens)},
 		{Name: "revoke", Usage: "end a token", ArgsUsage: "ID", Action: with(revokeToken)},
@@ -66,10 +68,24 @@ func tokenRequest(c *cli.Context) (*admin.CreateTokenRequest, error) {
 		if r.User != "" || len(r.Tags) > 0 {
 			return nil, errors.New("an admin credential has scopes, neither --user nor --tag")
 		}
-		return &admin.CreateTokenRequest{Kind: admin.TokenKind_TOKEN_KIND_ADMIN, Lifetime: r.Lifetime, Scopes: strings.Split(c.String("scope"), ",")}, nil
+		return adminRequest(c, r.Lifetime)
+	}
+	if c.IsSet("role") {
+		return nil, errors.New("a role is for an admin credential: give --admin too")
 	}
 	if (r.User == "") == (len(r.Tags) == 0) {
 		return nil, errors.New("whose will the machine be? give --user LOGIN or --tag TAG")
+	}
+	return r, nil
+}
+
+func adminRequest(c *cli.Context, lifetime int64) (*admin.CreateTokenRequest, error) {
+	r := &admin.CreateTokenRequest{Kind: admin.TokenKind_TOKEN_KIND_ADMIN, Lifetime: lifetime, Role: c.String("role")}
+	switch {
+	case r.Role == "":
+		r.Scopes = strings.Split(c.String("scope"), ",")
+	case c.IsSet("scope"):
+		return nil, errors.New("an admin credential has scopes or a role: give --scope or --role")
 	}
 	return r, nil
 }
@@ -86,7 +102,10 @@ func listTokens(c *cli.Context, api *admin.Client) error {
 	for _, t := range resp.Msg.Tokens {
 		use := "joins " + orDash(t.User+strings.Join(t.Tags, ",")) + ", " + strconv.Itoa(int(t.UsesLeft)) + " left"
 		if t.Kind == admin.TokenKind_TOKEN_KIND_ADMIN {
-			use = "admin " + strings.Join(t.Scopes, ",")
+			use = "admin " + cmp.Or(t.Role, strings.Join(t.Scopes, ","))
+			if t.Holder != "" {
+				use = "session of " + t.Holder
+			}
 		}
 		rows = append(rows, []string{t.Id, use, tokenState(t), t.CreatedBy})
 	}

@@ -85,6 +85,21 @@ const (
 	// AdminServiceRequireSignInProcedure is the fully-qualified name of the AdminService's
 	// RequireSignIn RPC.
 	AdminServiceRequireSignInProcedure = "/cordon.admin.v1.AdminService/RequireSignIn"
+	// AdminServiceListRolesProcedure is the fully-qualified name of the AdminService's ListRoles RPC.
+	AdminServiceListRolesProcedure = "/cordon.admin.v1.AdminService/ListRoles"
+	// AdminServiceGrantRoleProcedure is the fully-qualified name of the AdminService's GrantRole RPC.
+	AdminServiceGrantRoleProcedure = "/cordon.admin.v1.AdminService/GrantRole"
+	// AdminServiceRevokeRoleProcedure is the fully-qualified name of the AdminService's RevokeRole RPC.
+	AdminServiceRevokeRoleProcedure = "/cordon.admin.v1.AdminService/RevokeRole"
+	// AdminServiceBeginLoginProcedure is the fully-qualified name of the AdminService's BeginLogin RPC.
+	AdminServiceBeginLoginProcedure = "/cordon.admin.v1.AdminService/BeginLogin"
+	// AdminServiceFinishLoginProcedure is the fully-qualified name of the AdminService's FinishLogin
+	// RPC.
+	AdminServiceFinishLoginProcedure = "/cordon.admin.v1.AdminService/FinishLogin"
+	// AdminServiceWhoAmIProcedure is the fully-qualified name of the AdminService's WhoAmI RPC.
+	AdminServiceWhoAmIProcedure = "/cordon.admin.v1.AdminService/WhoAmI"
+	// AdminServiceEndLoginProcedure is the fully-qualified name of the AdminService's EndLogin RPC.
+	AdminServiceEndLoginProcedure = "/cordon.admin.v1.AdminService/EndLogin"
 	// AdminServiceGetPolicyProcedure is the fully-qualified name of the AdminService's GetPolicy RPC.
 	AdminServiceGetPolicyProcedure = "/cordon.admin.v1.AdminService/GetPolicy"
 	// AdminServiceSetPolicyProcedure is the fully-qualified name of the AdminService's SetPolicy RPC.
@@ -151,6 +166,17 @@ type AdminServiceClient interface {
 	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
 	// RequireSignIn says whether people must be signed in for what the policy lets them do.
 	RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error)
+	ListRoles(context.Context, *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error)
+	GrantRole(context.Context, *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error)
+	RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error)
+	// BeginLogin opens a sign-in of a person who wants to operate. It is for whoever comes.
+	BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error)
+	// FinishLogin turns one whose person has come to the end into an admin session. It is for whoever comes.
+	FinishLogin(context.Context, *connect.Request[FinishLoginRequest]) (*connect.Response[FinishLoginResponse], error)
+	// WhoAmI says as whom the caller operates, and what they may.
+	WhoAmI(context.Context, *connect.Request[WhoAmIRequest]) (*connect.Response[WhoAmIResponse], error)
+	// EndLogin ends the token with which the caller came.
+	EndLogin(context.Context, *connect.Request[EndLoginRequest]) (*connect.Response[EndLoginResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
 	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
@@ -311,6 +337,48 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(adminServiceMethods.ByName("RequireSignIn")),
 			connect.WithClientOptions(opts...),
 		),
+		listRoles: connect.NewClient[ListRolesRequest, ListRolesResponse](
+			httpClient,
+			baseURL+AdminServiceListRolesProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ListRoles")),
+			connect.WithClientOptions(opts...),
+		),
+		grantRole: connect.NewClient[GrantRoleRequest, GrantRoleResponse](
+			httpClient,
+			baseURL+AdminServiceGrantRoleProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("GrantRole")),
+			connect.WithClientOptions(opts...),
+		),
+		revokeRole: connect.NewClient[RevokeRoleRequest, RevokeRoleResponse](
+			httpClient,
+			baseURL+AdminServiceRevokeRoleProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("RevokeRole")),
+			connect.WithClientOptions(opts...),
+		),
+		beginLogin: connect.NewClient[BeginLoginRequest, BeginLoginResponse](
+			httpClient,
+			baseURL+AdminServiceBeginLoginProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("BeginLogin")),
+			connect.WithClientOptions(opts...),
+		),
+		finishLogin: connect.NewClient[FinishLoginRequest, FinishLoginResponse](
+			httpClient,
+			baseURL+AdminServiceFinishLoginProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("FinishLogin")),
+			connect.WithClientOptions(opts...),
+		),
+		whoAmI: connect.NewClient[WhoAmIRequest, WhoAmIResponse](
+			httpClient,
+			baseURL+AdminServiceWhoAmIProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("WhoAmI")),
+			connect.WithClientOptions(opts...),
+		),
+		endLogin: connect.NewClient[EndLoginRequest, EndLoginResponse](
+			httpClient,
+			baseURL+AdminServiceEndLoginProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("EndLogin")),
+			connect.WithClientOptions(opts...),
+		),
 		getPolicy: connect.NewClient[GetPolicyRequest, GetPolicyResponse](
 			httpClient,
 			baseURL+AdminServiceGetPolicyProcedure,
@@ -422,6 +490,13 @@ type adminServiceClient struct {
 	listSessions   *connect.Client[ListSessionsRequest, ListSessionsResponse]
 	endSession     *connect.Client[EndSessionRequest, EndSessionResponse]
 	requireSignIn  *connect.Client[RequireSignInRequest, RequireSignInResponse]
+	listRoles      *connect.Client[ListRolesRequest, ListRolesResponse]
+	grantRole      *connect.Client[GrantRoleRequest, GrantRoleResponse]
+	revokeRole     *connect.Client[RevokeRoleRequest, RevokeRoleResponse]
+	beginLogin     *connect.Client[BeginLoginRequest, BeginLoginResponse]
+	finishLogin    *connect.Client[FinishLoginRequest, FinishLoginResponse]
+	whoAmI         *connect.Client[WhoAmIRequest, WhoAmIResponse]
+	endLogin       *connect.Client[EndLoginRequest, EndLoginResponse]
 	getPolicy      *connect.Client[GetPolicyRequest, GetPolicyResponse]
 	setPolicy      *connect.Client[SetPolicyRequest, SetPolicyResponse]
 	confirmPolicy  *connect.Client[ConfirmPolicyRequest, ConfirmPolicyResponse]
@@ -548,6 +623,41 @@ func (c *adminServiceClient) RequireSignIn(ctx context.Context, req *connect.Req
 	return c.requireSignIn.CallUnary(ctx, req)
 }
 
+// ListRoles calls cordon.admin.v1.AdminService.ListRoles.
+func (c *adminServiceClient) ListRoles(ctx context.Context, req *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error) {
+	return c.listRoles.CallUnary(ctx, req)
+}
+
+// GrantRole calls cordon.admin.v1.AdminService.GrantRole.
+func (c *adminServiceClient) GrantRole(ctx context.Context, req *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error) {
+	return c.grantRole.CallUnary(ctx, req)
+}
+
+// RevokeRole calls cordon.admin.v1.AdminService.RevokeRole.
+func (c *adminServiceClient) RevokeRole(ctx context.Context, req *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error) {
+	return c.revokeRole.CallUnary(ctx, req)
+}
+
+// BeginLogin calls cordon.admin.v1.AdminService.BeginLogin.
+func (c *adminServiceClient) BeginLogin(ctx context.Context, req *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error) {
+	return c.beginLogin.CallUnary(ctx, req)
+}
+
+// FinishLogin calls cordon.admin.v1.AdminService.FinishLogin.
+func (c *adminServiceClient) FinishLogin(ctx context.Context, req *connect.Request[FinishLoginRequest]) (*connect.Response[FinishLoginResponse], error) {
+	return c.finishLogin.CallUnary(ctx, req)
+}
+
+// WhoAmI calls cordon.admin.v1.AdminService.WhoAmI.
+func (c *adminServiceClient) WhoAmI(ctx context.Context, req *connect.Request[WhoAmIRequest]) (*connect.Response[WhoAmIResponse], error) {
+	return c.whoAmI.CallUnary(ctx, req)
+}
+
+// EndLogin calls cordon.admin.v1.AdminService.EndLogin.
+func (c *adminServiceClient) EndLogin(ctx context.Context, req *connect.Request[EndLoginRequest]) (*connect.Response[EndLoginResponse], error) {
+	return c.endLogin.CallUnary(ctx, req)
+}
+
 // GetPolicy calls cordon.admin.v1.AdminService.GetPolicy.
 func (c *adminServiceClient) GetPolicy(ctx context.Context, req *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error) {
 	return c.getPolicy.CallUnary(ctx, req)
@@ -647,6 +757,17 @@ type AdminServiceHandler interface {
 	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
 	// RequireSignIn says whether people must be signed in for what the policy lets them do.
 	RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error)
+	ListRoles(context.Context, *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error)
+	GrantRole(context.Context, *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error)
+	RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error)
+	// BeginLogin opens a sign-in of a person who wants to operate. It is for whoever comes.
+	BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error)
+	// FinishLogin turns one whose person has come to the end into an admin session. It is for whoever comes.
+	FinishLogin(context.Context, *connect.Request[FinishLoginRequest]) (*connect.Response[FinishLoginResponse], error)
+	// WhoAmI says as whom the caller operates, and what they may.
+	WhoAmI(context.Context, *connect.Request[WhoAmIRequest]) (*connect.Response[WhoAmIResponse], error)
+	// EndLogin ends the token with which the caller came.
+	EndLogin(context.Context, *connect.Request[EndLoginRequest]) (*connect.Response[EndLoginResponse], error)
 	GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error)
 	SetPolicy(context.Context, *connect.Request[SetPolicyRequest]) (*connect.Response[SetPolicyResponse], error)
 	ConfirmPolicy(context.Context, *connect.Request[ConfirmPolicyRequest]) (*connect.Response[ConfirmPolicyResponse], error)
@@ -803,6 +924,48 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(adminServiceMethods.ByName("RequireSignIn")),
 		connect.WithHandlerOptions(opts...),
 	)
+	adminServiceListRolesHandler := connect.NewUnaryHandler(
+		AdminServiceListRolesProcedure,
+		svc.ListRoles,
+		connect.WithSchema(adminServiceMethods.ByName("ListRoles")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceGrantRoleHandler := connect.NewUnaryHandler(
+		AdminServiceGrantRoleProcedure,
+		svc.GrantRole,
+		connect.WithSchema(adminServiceMethods.ByName("GrantRole")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceRevokeRoleHandler := connect.NewUnaryHandler(
+		AdminServiceRevokeRoleProcedure,
+		svc.RevokeRole,
+		connect.WithSchema(adminServiceMethods.ByName("RevokeRole")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceBeginLoginHandler := connect.NewUnaryHandler(
+		AdminServiceBeginLoginProcedure,
+		svc.BeginLogin,
+		connect.WithSchema(adminServiceMethods.ByName("BeginLogin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceFinishLoginHandler := connect.NewUnaryHandler(
+		AdminServiceFinishLoginProcedure,
+		svc.FinishLogin,
+		connect.WithSchema(adminServiceMethods.ByName("FinishLogin")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceWhoAmIHandler := connect.NewUnaryHandler(
+		AdminServiceWhoAmIProcedure,
+		svc.WhoAmI,
+		connect.WithSchema(adminServiceMethods.ByName("WhoAmI")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceEndLoginHandler := connect.NewUnaryHandler(
+		AdminServiceEndLoginProcedure,
+		svc.EndLogin,
+		connect.WithSchema(adminServiceMethods.ByName("EndLogin")),
+		connect.WithHandlerOptions(opts...),
+	)
 	adminServiceGetPolicyHandler := connect.NewUnaryHandler(
 		AdminServiceGetPolicyProcedure,
 		svc.GetPolicy,
@@ -933,6 +1096,20 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceEndSessionHandler.ServeHTTP(w, r)
 		case AdminServiceRequireSignInProcedure:
 			adminServiceRequireSignInHandler.ServeHTTP(w, r)
+		case AdminServiceListRolesProcedure:
+			adminServiceListRolesHandler.ServeHTTP(w, r)
+		case AdminServiceGrantRoleProcedure:
+			adminServiceGrantRoleHandler.ServeHTTP(w, r)
+		case AdminServiceRevokeRoleProcedure:
+			adminServiceRevokeRoleHandler.ServeHTTP(w, r)
+		case AdminServiceBeginLoginProcedure:
+			adminServiceBeginLoginHandler.ServeHTTP(w, r)
+		case AdminServiceFinishLoginProcedure:
+			adminServiceFinishLoginHandler.ServeHTTP(w, r)
+		case AdminServiceWhoAmIProcedure:
+			adminServiceWhoAmIHandler.ServeHTTP(w, r)
+		case AdminServiceEndLoginProcedure:
+			adminServiceEndLoginHandler.ServeHTTP(w, r)
 		case AdminServiceGetPolicyProcedure:
 			adminServiceGetPolicyHandler.ServeHTTP(w, r)
 		case AdminServiceSetPolicyProcedure:
@@ -1056,6 +1233,34 @@ func (UnimplementedAdminServiceHandler) EndSession(context.Context, *connect.Req
 
 func (UnimplementedAdminServiceHandler) RequireSignIn(context.Context, *connect.Request[RequireSignInRequest]) (*connect.Response[RequireSignInResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RequireSignIn is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ListRoles(context.Context, *connect.Request[ListRolesRequest]) (*connect.Response[ListRolesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ListRoles is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) GrantRole(context.Context, *connect.Request[GrantRoleRequest]) (*connect.Response[GrantRoleResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.GrantRole is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) RevokeRole(context.Context, *connect.Request[RevokeRoleRequest]) (*connect.Response[RevokeRoleResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.RevokeRole is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) BeginLogin(context.Context, *connect.Request[BeginLoginRequest]) (*connect.Response[BeginLoginResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.BeginLogin is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) FinishLogin(context.Context, *connect.Request[FinishLoginRequest]) (*connect.Response[FinishLoginResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.FinishLogin is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) WhoAmI(context.Context, *connect.Request[WhoAmIRequest]) (*connect.Response[WhoAmIResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.WhoAmI is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) EndLogin(context.Context, *connect.Request[EndLoginRequest]) (*connect.Response[EndLoginResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.EndLogin is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) GetPolicy(context.Context, *connect.Request[GetPolicyRequest]) (*connect.Response[GetPolicyResponse], error) {

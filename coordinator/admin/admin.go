@@ -18,33 +18,44 @@ import (
 type Scope string
 
 // The scopes. Each is given on its own; none implies another, save that
-// whoever may change a thing may also read it.
+// whoever may change a thing may also read it, and that who may shut people out
+// may end their sessions.
 const (
-	ScopeRead   Scope = "read"   // nodes, routes, tokens without secrets, policy, explain, reach
-	ScopeNodes  Scope = "nodes"  // approve, remove, tag, routes
-	ScopeTokens Scope = "tokens" // create and revoke tokens
-	ScopeUsers  Scope = "users"  // disable and enable people, end their sessions
-	ScopePolicy Scope = "policy" // replace the policy
-	ScopeAudit  Scope = "audit"  // read, verify and export the audit
-	ScopeBackup Scope = "backup" // take a sealed copy of everything
-	ScopeSCIM   Scope = "scim"   // provision people and groups by SCIM, and nothing else
+	ScopeDesk     Scope = "desk"     // see people, nodes and sessions, and no policy
+	ScopeSessions Scope = "sessions" // end a session
+	ScopeRead     Scope = "read"     // nodes, routes, tokens without secrets, policy, explain, reach
+	ScopeNodes    Scope = "nodes"    // approve, remove, tag, routes
+	ScopeTokens   Scope = "tokens"   // create and revoke tokens
+	ScopeUsers    Scope = "users"    // disable and enable people, end their sessions
+	ScopePolicy   Scope = "policy"   // replace the policy
+	ScopeAudit    Scope = "audit"    // read, verify and export the audit
+	ScopeBackup   Scope = "backup"   // take a sealed copy of everything
+	ScopeRoles    Scope = "roles"    // say who has which role
+	ScopeSCIM     Scope = "scim"     // provision people and groups by SCIM, and nothing else
+)
+
+// What routes ask for that no token holds: such routes are for whoever came with
+// something, or with nothing at all.
+const (
+	scopeAny  Scope = "any"
+	scopeNone Scope = "none"
 )
 
 // Scopes lists every scope, in the order of the constants.
 func Scopes() []Scope {
-	return []Scope{ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeAudit, ScopeBackup, ScopeSCIM}
+	return []Scope{ScopeDesk, ScopeSessions, ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeAudit, ScopeBackup, ScopeRoles, ScopeSCIM}
 }
 
 // routes says which scope each procedure asks for.
 func routes() map[string]Scope {
 	return map[string]Scope{
-		AdminServiceStatusProcedure:         ScopeRead,
 		AdminServiceListWarningsProcedure:   ScopeRead,
+		AdminServiceStatusProcedure:         ScopeDesk,
 		AdminServiceCreateTokenProcedure:    ScopeTokens,
 		AdminServiceListTokensProcedure:     ScopeRead,
 		AdminServiceRevokeTokenProcedure:    ScopeTokens,
-		AdminServiceListNodesProcedure:      ScopeRead,
-		AdminServiceGetNodeProcedure:        ScopeRead,
+		AdminServiceListNodesProcedure:      ScopeDesk,
+		AdminServiceGetNodeProcedure:        ScopeDesk,
 		AdminServiceApproveNodeProcedure:    ScopeNodes,
 		AdminServiceRejectNodeProcedure:     ScopeNodes,
 		AdminServiceExpireNodeProcedure:     ScopeNodes,
@@ -53,13 +64,20 @@ func routes() map[string]Scope {
 		AdminServiceTagNodeProcedure:        ScopeNodes,
 		AdminServiceListRoutesProcedure:     ScopeRead,
 		AdminServiceApproveRouteProcedure:   ScopeNodes,
-		AdminServiceListUsersProcedure:      ScopeRead,
+		AdminServiceListUsersProcedure:      ScopeDesk,
 		AdminServiceDisableUserProcedure:    ScopeUsers,
 		AdminServiceEnableUserProcedure:     ScopeUsers,
 		AdminServiceForgetUserProcedure:     ScopeUsers,
-		AdminServiceListSessionsProcedure:   ScopeRead,
-		AdminServiceEndSessionProcedure:     ScopeUsers,
+		AdminServiceListSessionsProcedure:   ScopeDesk,
+		AdminServiceEndSessionProcedure:     ScopeSessions,
 		AdminServiceRequireSignInProcedure:  ScopePolicy,
+		AdminServiceListRolesProcedure:      ScopeRead,
+		AdminServiceGrantRoleProcedure:      ScopeRoles,
+		AdminServiceRevokeRoleProcedure:     ScopeRoles,
+		AdminServiceBeginLoginProcedure:     scopeNone,
+		AdminServiceFinishLoginProcedure:    scopeNone,
+		AdminServiceWhoAmIProcedure:         scopeAny,
+		AdminServiceEndLoginProcedure:       scopeAny,
 		AdminServiceGetPolicyProcedure:      ScopeRead,
 		AdminServiceSetPolicyProcedure:      ScopePolicy,
 		AdminServiceConfirmPolicyProcedure:  ScopePolicy,
@@ -86,17 +104,46 @@ func ScopeOf(procedure string) (Scope, bool) {
 	return s, ok
 }
 
-// Permits tells whether somebody with the scopes held may call the procedure.
-func Permits(held []string, procedure string) bool {
+// Sufficing gives the scopes each of which lets its holder call the procedure;
+// none if there is no such procedure.
+func Sufficing(procedure string) []string {
 	want, ok := ScopeOf(procedure)
 	if !ok {
-		return false
+		return nil
 	}
-	if slices.Contains(held, string(want)) {
+	enough := []Scope{want}
+	switch want {
+	case ScopeSessions:
+		enough = append(enough, ScopeUsers)
+	case ScopeRead:
+		enough = append(enough, changing()...)
+	case ScopeDesk:
+		enough = append(append(enough, ScopeRead, ScopeSessions), changing()...)
+	}
+	return words(enough)
+}
+
+// changing lists the scopes whose holders see what they change.
+func changing() []Scope { return []Scope{ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeRoles} }
+
+func words(scopes []Scope) []string {
+	out := make([]string, 0, len(scopes))
+	for _, s := range scopes {
+		out = append(out, string(s))
+	}
+	return out
+}
+
+// Open tells whether a procedure is for whoever comes, also without a token: those
+// by which one gets one.
+func Open(procedure string) bool { return routes()[procedure] == scopeNone }
+
+// Permits tells whether somebody with the scopes held may call the procedure.
+func Permits(held []string, procedure string) bool {
+	if want := routes()[procedure]; want == scopeAny || want == scopeNone {
 		return true
 	}
-	return want == ScopeRead && (slices.Contains(held, string(ScopeNodes)) ||
-		slices.Contains(held, string(ScopeTokens)) || slices.Contains(held, string(ScopeUsers)) || slices.Contains(held, string(ScopePolicy)))
+	return slices.ContainsFunc(Sufficing(procedure), func(enough string) bool { return slices.Contains(held, enough) })
 }
 
 // ParseScopes reads a list such as "read,policy". An unknown scope is an error
@@ -117,9 +164,5 @@ func ParseScopes(list []string) ([]Scope, error) {
 type UnknownScopeError struct{ Name string }
 
 func (e *UnknownScopeError) Error() string {
-	names := make([]string, 0, len(Scopes()))
-	for _, s := range Scopes() {
-		names = append(names, string(s))
-	}
-	return "unknown scope " + strings.TrimSpace(e.Name) + ": allowed are " + strings.Join(names, ", ")
+	return "unknown scope " + strings.TrimSpace(e.Name) + ": allowed are " + strings.Join(words(Scopes()), ", ")
 }

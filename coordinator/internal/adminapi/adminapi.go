@@ -30,11 +30,15 @@ import (
 // maxRequest bounds a request: the largest is a policy.
 const maxRequest = 8 << 20
 
+// maxStranger bounds one of somebody who has nothing yet.
+const maxStranger = 4 << 10
+
 // Config of the edge.
 type Config struct {
 	Registry *registry.Registry
 	Journal  registry.Journal // the audit is read from it
 	Hub      *distribute.Hub
+	Desk     Desk            // nil: nobody signs in to operate
 	URL      string          // where nodes and operators reach the coordinator
 	Root     key.Fingerprint // pinned by the strings that tokens are handed out as
 	Backup   func(ctx context.Context, to io.Writer) error
@@ -51,7 +55,9 @@ type Config struct {
 // caller is who asks, and what for.
 type caller struct {
 	actor  registry.Actor
+	token  string // id; empty: an operator at the coordinator
 	scopes []string
+	enough []string // scopes, each of which lets whoever asks do so
 }
 
 type callerKey struct{}
@@ -108,13 +114,24 @@ func (a *API) TLS() http.Handler {
 			a.serve(w, r, nil)
 			return
 		}
-		token, ok := a.Registry.Snapshot().TokenBySecret(registry.HashSecret(secret))
+		state := a.Registry.Snapshot()
+		token, ok := state.TokenBySecret(registry.HashSecret(secret))
 		if !ok || token.Kind != registry.AdminToken || token.Live(a.Now()) != nil {
 			a.serve(w, r, nil)
 			return
 		}
-		a.serve(w, r, &caller{actor: registry.TokenActor(token.ID), scopes: token.Scopes})
+		a.serve(w, r, bearer(state, token))
 	})
+}
+
+// bearer is who comes with a token, with what that allows at this moment: a
+// person's admin session is worth what their roles are.
+func bearer(state *registry.State, t *registry.Token) *caller {
+	who := &caller{actor: registry.TokenActor(t.ID), token: t.ID, scopes: state.TokenScopes(t, admin.RoleScopes)}
+	if u, ok := state.User(t.Holder); ok {
+		who.actor = registry.AdminActor(u.Login, t.ID)
+	}
+	return who
 }
 
 func (a *API) serve(w http.ResponseWriter, r *http.Request, who *caller) {
@@ -123,25 +140,32 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request, who *caller) {
 		return
 	}
 	errw := connect.NewErrorWriter()
+	if r.TLS != nil && admin.Open(r.URL.Path) { // not by the socket, which is root's
+		r.Body = http.MaxBytesReader(w, r.Body, maxStranger)
+		a.mux.ServeHTTP(w, r)
+		return
+	}
 	switch {
 	case who == nil:
-		errw.Write(w, r, connect.NewError(connect.CodeUnauthenticated, errors.New("no valid admin token: create one with `cordonctl token create --admin` at the coordinator")))
+		errw.Write(w, r, connect.NewError(connect.CodeUnauthenticated, errors.New("no valid admin token: sign in with `cordonctl login`, or create one with `cordonctl token create --admin` at the coordinator")))
 	case !admin.Permits(who.scopes, r.URL.Path):
 		want, _ := admin.ScopeOf(r.URL.Path)
 		a.Log.Warn("operator refused", "actor", who.actor, "route", r.URL.Path, "wants", want)
 		errw.Write(w, r, connect.NewError(connect.CodePermissionDenied, errors.New("the token lacks the scope "+string(want))))
 	default:
-		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, who)))
+		asking := &caller{actor: who.actor, token: who.token, scopes: who.scopes, enough: admin.Sufficing(r.URL.Path)}
+		a.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, asking)))
 	}
 }
 
-// do sends a command in the caller's name.
+// do sends a command in the caller's name. Whether they still may is asked once
+// more where it is decided.
 func (a *API) do(ctx context.Context, c registry.Command) (registry.Result, error) {
 	who, ok := ctx.Value(callerKey{}).(*caller)
 	if !ok {
 		return registry.Result{}, connect.NewError(connect.CodeUnauthenticated, errors.New("nobody asks"))
 	}
-	result, err := a.Registry.Do(ctx, who.actor, c)
+	result, err := a.Registry.Do(ctx, who.actor, registry.Authorised{Scopes: who.enough, Command: c})
 	if err != nil {
 		return result, refusal(err)
 	}
@@ -156,6 +180,8 @@ func refusal(err error) error {
 	}{
 		{registry.ErrNotFound, connect.CodeNotFound},
 		{registry.ErrToken, connect.CodePermissionDenied},
+		{registry.ErrForbidden, connect.CodePermissionDenied},
+		{registry.ErrLastOwner, connect.CodeFailedPrecondition},
 		{registry.ErrUser, connect.CodePermissionDenied},
 		{registry.ErrStale, connect.CodeAborted},
 		{registry.ErrUnconfirmed, connect.CodeFailedPrecondition},

@@ -83,6 +83,9 @@ func (a *API) supposed(state *registry.State, m *admin.ExplainPolicyRequest) (*c
 		sitting.User, sitting.Groups = "somebody@made-up.invalid", []string{m.As}
 	case strings.Contains(m.As, "@"):
 		sitting.User = m.As
+		if u, ok := state.UserByLogin(m.As); ok {
+			sitting = distribute.Person(state, u)
+		}
 	default:
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("%q is no login, and no group of the policy", m.As))
 	}

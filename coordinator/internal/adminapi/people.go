@@ -20,7 +20,7 @@ func (a *API) ListUsers(context.Context, *connect.Request[admin.ListUsersRequest
 		}
 	}
 	for _, u := range state.SortedUsers() {
-		m := userMessage(u)
+		m := a.withRoles(u)
 		m.Sessions = live[u.ID]
 		out.Users = append(out.Users, m)
 	}
@@ -30,7 +30,7 @@ func (a *API) ListUsers(context.Context, *connect.Request[admin.ListUsersRequest
 // DisableUser shuts a person out: sessions end, tokens are revoked, machines have
 // no peers.
 func (a *API) DisableUser(ctx context.Context, req *connect.Request[admin.DisableUserRequest]) (*connect.Response[admin.DisableUserResponse], error) {
-	r, err := a.do(ctx, registry.DisableUser{User: req.Msg.User})
+	r, err := a.do(ctx, registry.DisableUser{User: req.Msg.User, LastOwner: req.Msg.LastOwner})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (a *API) EnableUser(ctx context.Context, req *connect.Request[admin.EnableU
 
 // ForgetUser drops all that is known of a person.
 func (a *API) ForgetUser(ctx context.Context, req *connect.Request[admin.ForgetUserRequest]) (*connect.Response[admin.ForgetUserResponse], error) {
-	r, err := a.do(ctx, registry.ForgetUser{User: req.Msg.User})
+	r, err := a.do(ctx, registry.ForgetUser{User: req.Msg.User, LastOwner: req.Msg.LastOwner})
 	if err != nil {
 		return nil, err
 	}

@@ -31,21 +31,21 @@ func (a *API) CreateToken(ctx context.Context, req *connect.Request[admin.Create
 		if _, err := admin.ParseScopes(m.Scopes); err != nil {
 			return nil, connect.NewError(connect.CodeInvalidArgument, err)
 		}
-		c = registry.CreateToken{ID: c.ID, Secret: c.Secret, Kind: registry.AdminToken, Lifetime: c.Lifetime, Scopes: m.Scopes}
+		c = registry.CreateToken{ID: c.ID, Secret: c.Secret, Kind: registry.AdminToken, Lifetime: c.Lifetime, Scopes: m.Scopes, Role: m.Role}
 		text = admin.Credential{URL: a.URL, Fingerprint: a.Root, Secret: secret}.Reveal()
 	}
 	result, err := a.do(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&admin.CreateTokenResponse{Token: tokenMessage(result.Token), Text: text}), nil
+	return connect.NewResponse(&admin.CreateTokenResponse{Token: a.tokenMessage(result.Token), Text: text}), nil
 }
 
 // ListTokens lists every token, without its secret, which nobody knows.
 func (a *API) ListTokens(context.Context, *connect.Request[admin.ListTokensRequest]) (*connect.Response[admin.ListTokensResponse], error) {
 	out := new(admin.ListTokensResponse)
 	for _, t := range a.Registry.Snapshot().Tokens() {
-		out.Tokens = append(out.Tokens, tokenMessage(t))
+		out.Tokens = append(out.Tokens, a.tokenMessage(t))
 	}
 	return connect.NewResponse(out), nil
 }
@@ -58,13 +58,17 @@ func (a *API) RevokeToken(ctx context.Context, req *connect.Request[admin.Revoke
 	return connect.NewResponse(&admin.RevokeTokenResponse{}), nil
 }
 
-func tokenMessage(t *registry.Token) *admin.Token {
+func (a *API) tokenMessage(t *registry.Token) *admin.Token {
 	kind := admin.TokenKind_TOKEN_KIND_ENROL
 	if t.Kind == registry.AdminToken {
 		kind = admin.TokenKind_TOKEN_KIND_ADMIN
 	}
+	state, holder := a.Registry.Snapshot(), t.Holder
+	if u, ok := state.User(t.Holder); ok {
+		holder = u.Login
+	}
 	return &admin.Token{
 		Id: t.ID, Kind: kind, User: t.User, Tags: t.Tags, Created: seconds(t.Created), Expires: seconds(t.Expires),
-		UsesLeft: t.UsesLeft, NeedsApproval: t.NeedsApproval, Scopes: t.Scopes, Revoked: t.Revoked, CreatedBy: string(t.By),
+		UsesLeft: t.UsesLeft, NeedsApproval: t.NeedsApproval, Scopes: state.TokenScopes(t, admin.RoleScopes), Role: t.Role, Holder: holder, Revoked: t.Revoked, CreatedBy: string(t.By),
 	}
 }

@@ -20,7 +20,7 @@ func evidenceOf(state *registry.State, n *registry.Node, at time.Time) compile.E
 			attest(&e, s)
 			e.Presence.Idle, e.Presence.Pause = at.Sub(s.LastActive()), s.Pause
 			if n.Owner() == "" {
-				e.Person = compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
+				e.Person = Person(state, u)
 			}
 		}
 	}
@@ -43,7 +43,7 @@ func evidenceOf(state *registry.State, n *registry.Node, at time.Time) compile.E
 func compiledOwner(state *registry.State, n *registry.Node) compile.Node {
 	node := CompileNode(n)
 	if u, ok := state.UserByLogin(n.Owner()); ok {
-		node.User, node.Also, node.Groups = u.Login, slices.Concat(node.Also, u.Former), u.Groups
+		node.User, node.Also, node.Groups, node.Roles = u.Login, slices.Concat(node.Also, u.Former), u.Groups, rolesOf(state, u)
 	}
 	return node
 }

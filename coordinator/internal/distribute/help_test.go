@@ -71,7 +71,7 @@ func begin(t tester) *world {
 	w.trust = wire.NewTrust(w.root.Public())
 	w.renew()
 	var err error
-	if w.registry, err = registry.New(context.Background(), w.journal, registry.Config{Clock: w.clock}); err != nil {
+	if w.registry, err = registry.New(context.Background(), w.journal, registry.Config{Clock: w.clock, RoleScopes: func(role string) []string { return []string{role} }}); err != nil {
 		t.Fatal(err)
 	}
 	w.run()
@@ -189,6 +189,7 @@ func wanted(s *registry.State, id string) wire.Map {
 	for n := range s.Nodes() {
 		if out := shutOut(s, n); n.Approved && !out {
 			facts, groups := knownOf(s, mesh, n)
+			roles := []string(nil)
 			user, also := n.Owner(), []string(nil)
 			for u := range s.Users() {
 				if slices.Contains(u.Former, user) {
@@ -196,9 +197,12 @@ func wanted(s *registry.State, id string) wire.Map {
 				} else if u.Login == user {
 					also = u.Former
 				}
+				if user == u.Login {
+					roles = meant(s.RolesOf(u.ID))
+				}
 			}
 			all = append(all, compile.Node{ID: n.ID, Name: n.Name, User: user, Also: also, Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes(),
-				Groups: groups, Facts: facts})
+				Groups: groups, Roles: roles, Facts: facts})
 		}
 	}
 	mesh.Load(all)
@@ -222,6 +226,14 @@ func wanted(s *registry.State, id string) wire.Map {
 			Addresses: p.Addresses, Routes: p.Routes(), Prefixes: mesh.Prefixes(peer), Owner: mesh.Owner(peer), Facts: mesh.Facts(peer)}
 	}
 	return m
+}
+
+// meant gives the names that the language has for roles.
+func meant(roles []string) (names []string) {
+	for _, role := range roles {
+		names = append(names, map[string][]string{"owner": {"owner", "admin"}, "device-admin": {"it-admin"}, "policy-admin": {"network-admin"}, "auditor": {"auditor"}}[role]...)
+	}
+	return names
 }
 
 func shutOut(s *registry.State, n *registry.Node) bool {
@@ -250,7 +262,7 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 				continue
 			}
 			if e.SignedIn, e.Presence = one.Until, (&compile.Presence{Kind: "login", Until: one.Until}); login == "" {
-				login, e.Person = u.Login, compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups}
+				login, e.Person = u.Login, compile.Node{User: u.Login, Also: u.Former, Groups: u.Groups, Roles: meant(s.RolesOf(u.ID))}
 			}
 			for _, heard := range []time.Time{one.Heard, one.Active} {
 				if heard.After(at) {

@@ -34,6 +34,9 @@ func policies() []string {
   {"src": ["group:nurses", "ben@clinic.example"], "srcDevice": ["tag:a"], "dst": ["tag:c"], "ip": ["443"]},
   {"src": ["autogroup:member", "tag:a"], "dst": ["tag:b"], "ip": ["22"], "when": {"mfa": {"within": "8h", "amr": ["otp"]}}},
   {"src": ["autogroup:member"], "dst": ["tag:c"], "ip": ["22"], "when": {"session": "login", "idle": "10m"}}]}`,
+		`{` + owners + `, "grants": [
+  {"src": ["autogroup:owner"], "dst": ["tag:a"], "ip": ["22"]}, {"src": ["autogroup:admin", "tag:a"], "dst": ["tag:b"], "ip": ["80"]},
+  {"src": ["autogroup:it-admin"], "srcDevice": ["tag:a"], "dst": ["tag:c"], "ip": ["443"]}, {"src": ["tag:b"], "dst": ["autogroup:it-admin"], "ip": ["5900"]}]}`,
 	}
 }
 
@@ -99,7 +102,7 @@ func (d *drama) pause() {
 
 func (d *drama) step() {
 	steps := []func(){d.enrol, d.enrolPending, d.remove, d.tag, d.rekey, d.route, d.edit, d.edit, d.connect, d.connect, d.connect,
-		d.disconnect, d.stall, d.resume, d.forget, d.lie, d.report, d.incarnation, d.newMapKey, d.burst, d.twin, d.observe, d.signIn, d.signIn, d.work, d.signOut, d.shutOut, d.require}
+		d.disconnect, d.stall, d.resume, d.forget, d.lie, d.report, d.incarnation, d.newMapKey, d.burst, d.twin, d.observe, d.signIn, d.signIn, d.work, d.signOut, d.shutOut, d.require, d.role, d.role}
 	steps[rapid.IntRange(0, len(steps)-1).Draw(d.T, "step")]()
 }
 
@@ -189,6 +192,16 @@ func (d *drama) shutOut() {
 		d.w.do(registry.DisableUser{User: "ben@clinic.example"})
 	} else {
 		d.w.try(registry.EnableUser{User: "ben@clinic.example"}) // refused before it was known
+	}
+}
+
+// role gives or takes a role, or tries to.
+func (d *drama) role() {
+	role := rapid.SampledFrom([]string{"owner", "device-admin"}).Draw(d.T, "role")
+	if rapid.Bool().Draw(d.T, "given") {
+		d.w.try(registry.GrantRole{User: "ana@clinic.example", Role: role}) // refused before she was known
+	} else {
+		d.w.try(registry.RevokeRole{User: "ana@clinic.example", Role: role})
 	}
 }
 

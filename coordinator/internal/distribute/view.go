@@ -98,6 +98,10 @@ func (h *Hub) catchUp() {
 			touch(v.Node)
 		case registry.UserPut:
 			people[v.User.ID] = true
+		case registry.RoleGranted:
+			people[v.User] = true
+		case registry.RoleRevoked:
+			people[v.User] = true
 		case registry.UserForgotten:
 			people[v.ID] = true
 		case registry.SignInRequired:

@@ -10,7 +10,8 @@ import (
 )
 
 // Actor is who asks, as the edge knows it from the channel, and as the audit
-// tells it: "operator:NAME", "token:ID", "user:LOGIN", "node:ID", "system".
+// tells it: "operator:NAME", "token:ID", "admin:LOGIN/ID" (of a token), "user:LOGIN",
+// "node:ID", "system".
 type Actor string
 
 // System is the coordinator itself.
@@ -27,6 +28,11 @@ func NodeActor(id string) Actor { return Actor("node:" + id) }
 
 // TokenActor is the holder of an admin token.
 func TokenActor(id string) Actor { return Actor("token:" + id) }
+
+const adminPrefix = "admin:"
+
+// AdminActor is a person at the admin API, by the token of their admin session.
+func AdminActor(login, token string) Actor { return Actor(adminPrefix + login + "/" + token) }
 
 // Command is something that is asked for.
 type Command interface {
@@ -95,10 +101,12 @@ type (
 		Tags          []string
 		Uses          uint32 // enrol; 0: one
 		NeedsApproval bool
-		Scopes        []string // admin: at least one
+		Scopes        []string // admin: at least one, or
+		Role          string   // a role, and what that allows
 	}
 
-	// RevokeToken ends a token. Nodes that it admitted stay.
+	// RevokeToken ends a token. Nodes that it admitted stay. Nobody ends an admin
+	// token that can do more than they (ErrForbidden).
 	RevokeToken struct{ ID string }
 
 	// ApproveNode lets a node that waits have peers. Node is an id or a name, here
@@ -185,14 +193,23 @@ type (
 
 	// DisableUser shuts a person out, known by id or login, also before they ever
 	// came: their sessions end, their tokens are revoked, their machines have no peers.
-	DisableUser struct{ User string }
+	// Nobody does this to who may more at the admin API (ErrForbidden), and it does
+	// not befall the last owner, as RevokeRole says.
+	DisableUser struct {
+		User      string
+		LastOwner bool
+	}
 
 	// EnableUser takes that back. Sessions and tokens stay ended.
 	EnableUser struct{ User string }
 
 	// ForgetUser drops all that is known of a person: whoever the issuers next call by
-	// one of the logins is that person. It is for an issuer that was replaced.
-	ForgetUser struct{ User string }
+	// one of the logins is that person. It is for an issuer that was replaced. Roles
+	// go with the person, under the conditions of DisableUser.
+	ForgetUser struct {
+		User      string
+		LastOwner bool
+	}
 
 	// RequireSignIn says whether what people may, they may only while signed in.
 	RequireSignIn struct {
@@ -233,6 +250,7 @@ type Result struct {
 	User     *User
 	Group    *Group
 	Ended    int      // sessions that were ended
+	Revoked  int      // tokens that went with a role
 	Taken    int      // revocations that were new
 	Warnings []string // what an operator should look at
 	Problems []policy.Warning

@@ -14,6 +14,18 @@ type Decider struct {
 	// AutoApprove tells whether the policy lets a node carry a prefix without a
 	// person. It must depend on its arguments alone. p may be nil.
 	AutoApprove func(p *policy.Policy, n Node, prefix netip.Prefix) bool
+
+	// RoleScopes gives what the holder of a role may do at the admin API; nothing
+	// for a name that is no role. It must depend on its argument alone. nil: there
+	// are no roles.
+	RoleScopes func(role string) []string
+}
+
+func (r Decider) roleScopes(role string) []string {
+	if r.RoleScopes == nil {
+		return nil
+	}
+	return r.RoleScopes(role)
 }
 
 // Decision is what would come of a command.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,9 @@ import (
 
 func (c CreateToken) decide(d *decision) error {
 	t := Token{ID: c.ID, Kind: c.Kind, Secret: c.Secret, Created: d.now, By: d.actor}
+	if own, _ := d.actorToken(); own != nil {
+		t.Maker = cmp.Or(own.Holder, own.Maker)
+	}
 	if err := c.check(d, &t); err != nil {
 		return err
 	}
@@ -20,8 +24,8 @@ func (c CreateToken) decide(d *decision) error {
 	}
 	d.warnUnknown(t.Tags)
 	d.emit(TokenCreated{Token: t})
-	d.record("token.create", t.ID, "%s, user %q, tags %v, uses %d, needs approval %t, scopes %v, until %s",
-		t.Kind, t.User, t.Tags, t.UsesLeft, t.NeedsApproval, t.Scopes, t.Expires.Format(time.RFC3339))
+	d.record("token.create", t.ID, "%s, user %q, tags %v, uses %d, needs approval %t, role %q, scopes %v, until %s",
+		t.Kind, t.User, t.Tags, t.UsesLeft, t.NeedsApproval, t.Role, d.state.TokenScopes(&t, d.roleScopes), t.Expires.Format(time.RFC3339))
 	d.result.Token, _ = d.state.Token(t.ID)
 	return nil
 }
@@ -52,8 +56,8 @@ func (c CreateToken) check(d *decision, t *Token) error {
 }
 
 func (c CreateToken) checkEnrol(d *decision, t *Token) (err error) {
-	if len(c.Scopes) > 0 {
-		return invalid("scopes of an enrolment token", fmt.Sprint(c.Scopes), "none")
+	if len(c.Scopes) > 0 || c.Role != "" {
+		return invalid("role or scopes of an enrolment token", fmt.Sprint(c.Role, c.Scopes), "none")
 	}
 	if (c.User == "") == (len(c.Tags) == 0) {
 		return fmt.Errorf("enrolment token %s: %w: want either a user or tags, for its nodes belong to the one or the others", c.ID, ErrInvalid)
@@ -78,6 +82,13 @@ func (c CreateToken) checkAdmin(d *decision, t *Token) error {
 	if c.User != "" || len(c.Tags) > 0 || c.Uses > 0 || c.NeedsApproval {
 		return fmt.Errorf("admin token %s: %w: user, tags, uses and approval belong to enrolment tokens", c.ID, ErrInvalid)
 	}
+	if c.Role != "" {
+		if len(c.Scopes) > 0 || len(d.roleScopes(c.Role)) == 0 {
+			return invalid("role of an admin token", c.Role, "one of those that are listed, and no scopes beside it")
+		}
+		t.Role = c.Role
+		return d.mayGive(t)
+	}
 	if len(c.Scopes) == 0 || len(c.Scopes) > maxScopes {
 		return invalid("scopes", fmt.Sprint(len(c.Scopes)), fmt.Sprintf("1 to %d", maxScopes))
 	}
@@ -99,6 +110,9 @@ func (c RevokeToken) decide(d *decision) error {
 	t, ok := d.state.Token(c.ID)
 	if !ok {
 		return fmt.Errorf("token %q: %w", shorten(c.ID), ErrNotFound)
+	}
+	if err := d.mayEnd(t); err != nil {
+		return err
 	}
 	if !t.Revoked {
 		d.emit(TokenRevoked{ID: t.ID})

@@ -101,7 +101,13 @@ func (c DisableUser) decide(d *decision) error {
 		}
 		u = &User{ID: userID("", login), Login: login, Created: d.now}
 	}
+	if err := d.mustOutrank(u, "user.disable"); err != nil {
+		return err
+	}
 	if !u.Disabled {
+		if err := d.spareOwner(u, c.LastOwner, "user.disable"); err != nil {
+			return err
+		}
 		next := *u
 		next.Disabled = true
 		d.emit(UserPut{User: next})
@@ -122,6 +128,7 @@ func (d *decision) evict(u *User) {
 			d.record("token.revoke", t.ID, "its user %s was disabled", u.Login)
 		}
 	}
+	d.bereave(u, "the person was disabled")
 }
 
 // made tells whether a person made a token by themselves.
@@ -138,9 +145,17 @@ func (c ForgetUser) decide(d *decision) error {
 	if u.ShutOut() {
 		return fmt.Errorf("%s: %w: enable them first, for nobody keeps out whom the mesh forgot", u.Login, ErrInvalid)
 	}
+	if err := d.mustOutrank(u, "user.forget"); err != nil {
+		return err
+	}
+	if err := d.spareOwner(u, c.LastOwner, "user.forget"); err != nil {
+		return err
+	}
+	roles := d.state.RolesOf(u.ID)
+	d.bereave(u, "the person was forgotten")
 	d.endAll("the person was forgotten", func(s *Session) bool { return s.User == u.ID })
 	d.emit(UserForgotten{ID: u.ID})
-	d.record("user.forget", u.ID, "logins %v, issuer %s, subject %s", u.logins(), u.Issuer, u.Subject)
+	d.record("user.forget", u.ID, "logins %v, issuer %s, subject %s, roles %v", u.logins(), u.Issuer, u.Subject, roles)
 	d.result.User = u
 	return nil
 }
@@ -153,6 +168,9 @@ func (c EnableUser) decide(d *decision) error {
 	d.result.User = u
 	if !u.ShutOut() {
 		return nil
+	}
+	if err := d.mustOutrank(u, "user.enable"); err != nil {
+		return err
 	}
 	next := *u
 	next.Disabled = false

@@ -37,6 +37,8 @@ type document struct {
 	Users       []*User          `json:"users,omitempty"`
 	Sessions    []*Session       `json:"sessions,omitempty"`
 	Groups      []*Group         `json:"groups,omitempty"`
+
+	Roles map[string][]string `json:"roles,omitempty"` // by user
 }
 
 // EncodeState gives the bytes of a state. Equal states give equal bytes.
@@ -53,6 +55,7 @@ func EncodeState(s *State) ([]byte, error) {
 		Users:       s.SortedUsers(),
 		Sessions:    s.SortedSessions(),
 		Groups:      s.SortedGroups(),
+		Roles:       s.rolesWords(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state of revision %d: %w", s.Revision, err)
@@ -105,6 +108,12 @@ func DecodeState(b []byte) (*State, error) {
 	}
 	if err := s.restorePeople(d.Users, d.Sessions); err != nil {
 		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
+	}
+	for id, roles := range d.Roles {
+		if _, known := s.User(id); !known || len(roles) == 0 {
+			return nil, fmt.Errorf("checkpoint of revision %d: roles of nobody, or none: %q", d.Revision, id)
+		}
+		s.putRoles(id, roles)
 	}
 	if err := s.uniqueAddresses(); err != nil {
 		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)

@@ -20,6 +20,8 @@ var (
 	ErrUnconfirmed   = errors.New("awaits confirmation")          // the policy in force: nothing replaces it before
 	ErrPolicy        = errors.New("policy refused")               // see PolicyError
 	ErrUser          = errors.New("person refused")               // disabled, or not who may sign in there
+	ErrForbidden     = errors.New("not permitted")                // to an actor who lacks a scope, or lacks it by now
+	ErrLastOwner     = errors.New("the last owner")               // and must not be taken away
 	ErrExhausted     = errors.New("no address left")              // in one of the ranges
 )
 

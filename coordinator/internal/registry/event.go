@@ -203,6 +203,10 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[SessionsEnded](data)
 	case SignInRequired{}.kind():
 		return decodeAs[SignInRequired](data)
+	case RoleGranted{}.kind():
+		return decodeAs[RoleGranted](data)
+	case RoleRevoked{}.kind():
+		return decodeAs[RoleRevoked](data)
 	case PolicyConfirmed{}.kind():
 		return decodeAs[PolicyConfirmed](data)
 	case IncarnationBegun{}.kind():

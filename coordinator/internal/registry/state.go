@@ -38,7 +38,8 @@ type State struct {
 	revoked    table[key.NodePublic, Revocation]
 	users      table[string, *User]
 	byLogin    table[string, string]
-	records    table[string, string] // ids of a directory's records, of people
+	roles      table[string, []string] // by user, sorted
+	records    table[string, string]   // ids of a directory's records, of people
 	byExternal table[string, string]
 	reserved   table[string, string] // logins that a directory gives to people
 	groups     table[string, *Group]

@@ -49,14 +49,21 @@ type Token struct {
 	By      Actor      `json:"by"`
 	Revoked bool       `json:"revoked,omitempty"`
 
+	// Maker is the id of the person by whose admin session it was made, or that
+	// token was by which it was made, and so on. It ends when they may make it no more.
+	Maker string `json:"maker,omitempty"`
+
 	// Enrol tokens: exactly one of User and Tags, and how many nodes it still admits.
 	User          string   `json:"user,omitempty"`
 	Tags          []string `json:"tags,omitempty"`
 	UsesLeft      uint32   `json:"usesLeft,omitempty"`
 	NeedsApproval bool     `json:"needsApproval,omitempty"`
 
-	// Admin tokens: what the holder may do.
+	// Admin tokens: what the holder may do, as one of the three says. Holder is the
+	// id of a person whose admin session this is; see State.TokenScopes.
 	Scopes []string `json:"scopes,omitempty"`
+	Role   string   `json:"role,omitempty"`
+	Holder string   `json:"holder,omitempty"`
 }
 
 // Live says whether the token is good at a time: nil, or an error that wraps

@@ -56,6 +56,11 @@ func (u *User) called(login string) bool { return slices.Contains(u.logins(), st
 // User gives the person with an id.
 func (s *State) User(id string) (*User, bool) { return s.users.Get(id) }
 
+// UserBySubject gives the person whom an issuer calls so.
+func (s *State) UserBySubject(issuer, subject string) (*User, bool) {
+	return s.users.Get(userID(issuer, subject))
+}
+
 // UserByLogin gives the person who has or had a login, in whatever case.
 func (s *State) UserByLogin(login string) (*User, bool) {
 	id, ok := s.byLogin.Get(strings.ToLower(login))

@@ -20,6 +20,9 @@ type Config struct {
 	// AutoApprove is Decider.AutoApprove.
 	AutoApprove func(p *policy.Policy, n Node, prefix netip.Prefix) bool
 
+	// RoleScopes is Decider.RoleScopes.
+	RoleScopes func(role string) []string
+
 	// Poll is how often the journal is asked for changes of other registries,
 	// even if nobody calls Wake. 0: never; this registry is alone.
 	Poll time.Duration
@@ -83,7 +86,7 @@ func New(ctx context.Context, journal Journal, c Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{
-		journal: journal, decider: Decider{AutoApprove: c.AutoApprove}, config: c,
+		journal: journal, decider: Decider{AutoApprove: c.AutoApprove, RoleScopes: c.RoleScopes}, config: c,
 		requests: make(chan *request), wake: make(chan struct{}, 1), stopped: make(chan struct{}),
 		saved: saved, checkpoints: make(chan *State, 1),
 	}

@@ -37,6 +37,7 @@ type book struct {
 	ids           map[digest]*signin
 	states        map[digest]*signin // by the state of the attempt; at most one each
 	nodes         map[string][]*signin
+	operators     []*signin // by age
 }
 
 func newBook() *book {
@@ -63,6 +64,9 @@ func (b *book) add(now time.Time, s *signin) error {
 	if s.asked.DeviceCode {
 		bounds = append(bounds, bound{b.grantsOf(s.node), maxGrants, patience})
 	}
+	if s.operator {
+		bounds = append(bounds, bound{b.operators, maxOperators, patience})
+	}
 	var leaving []*signin
 	for _, limit := range bounds {
 		if len(limit.those) < limit.most || slices.ContainsFunc(leaving, func(s *signin) bool { return slices.Contains(limit.those, s) }) {
@@ -82,6 +86,9 @@ func (b *book) add(now time.Time, s *signin) error {
 	b.ids[digestOf(s.id)] = s
 	b.nodes[s.node] = append(b.nodes[s.node], s)
 	pool.froms[hood] = append(pool.froms[hood], s)
+	if s.operator {
+		b.operators = append(b.operators, s)
+	}
 	return nil
 }
 
@@ -122,7 +129,7 @@ func (s *signin) mayGo(now time.Time, patient time.Duration) bool {
 		since, patient = s.wanted, patience
 	}
 	stage := s.stage(now)
-	return stage == ended || stage == expired || stage == opened && now.Sub(since) >= patient
+	return stage == ended && !s.awaited() || stage == expired || stage == opened && now.Sub(since) >= patient
 }
 
 // before tells which of two goes first.
@@ -138,6 +145,7 @@ func (b *book) remove(s *signin) {
 	delete(b.states, digestOf(s.attempt.State))
 	pool := b.pool(s)
 	pool.all = without(pool.all, s)
+	b.operators = without(b.operators, s)
 	drop(b.nodes, s.node, s)
 	drop(pool.froms, neighbourhood(s.from), s)
 }

@@ -29,6 +29,7 @@ type Desk struct {
 	url    string // without a slash at its end
 	pages  *pages
 	opens  *meter
+	asking *meter // operators' programs, by address
 	joins  *meter
 	strays *meter
 	grants chan job
@@ -51,7 +52,7 @@ func New(cfg Config) (*Desk, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond),
-		joins:  newMeter(opensAtOnce, opensPerSecond),
+		asking: newMeter(opensAtOnce, opensPerSecond), joins: newMeter(opensAtOnce, opensPerSecond),
 		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
 
@@ -84,12 +85,22 @@ func (d *Desk) Open(ctx context.Context, node string, from netip.Addr, asked Req
 func (d *Desk) add(s *signin) (err error) {
 	d.locked(func(now time.Time) {
 		s.since, s.wanted, s.until = now, now, now.Add(Life)
-		allowed := s.machine == nil && d.opens.allow(now, s.node) || s.machine != nil && d.joins.allow(now, neighbourhood(s.from).String())
-		if err = ErrBusy; allowed {
+		if err = ErrBusy; d.mayOpen(now, s) {
 			err = d.book.add(now, s)
 		}
 	})
 	return err
+}
+
+// mayOpen counts who opens a sign-in: a node, or the address of who is none yet.
+func (d *Desk) mayOpen(now time.Time, s *signin) bool {
+	switch {
+	case s.operator:
+		return d.asking.allow(now, s.node)
+	case s.machine != nil:
+		return d.joins.allow(now, neighbourhood(s.from).String())
+	}
+	return d.opens.allow(now, s.node)
 }
 
 // Await tells what became of a sign-in: at once if it has ended, else as soon as
@@ -130,8 +141,12 @@ func (d *Desk) Await(ctx context.Context, node, id string) (Outcome, error) {
 // begin makes a session of who somebody proved to be, or their machine a node, and
 // ends the sign-in.
 func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
-	if s.machine != nil {
+	switch {
+	case s.machine != nil:
 		d.join(ctx, s, who)
+		return
+	case s.operator:
+		d.admit(s, who)
 		return
 	}
 	session, err := d.cfg.Begin(ctx, s.node, who)

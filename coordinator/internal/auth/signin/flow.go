@@ -56,6 +56,13 @@ type signin struct {
 	outcome Outcome       // valid when ended
 	over    chan struct{} // closed when ended
 	cancel  func()        // of a device grant; never nil
+
+	operator  bool              // it is at no node: see OpenOperator
+	challenge digest            // of its program's secret
+	last      string            // code that the browser is shown at the end
+	proof     registry.Identity // valid when done
+	guesses   int
+	spent     bool // nobody gets proof any more
 }
 
 // stage is the phase at a moment. An answer that came in time is checked to the

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-
-	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // Bounds of what a browser may send. A provider's code may have two thousand
@@ -127,7 +125,9 @@ type view struct {
 	Form    string
 	Outcome Outcome
 	stage   phase
-	machine *registry.Machine
+	of      *signin // what never changes of it
+	last    string  // if it is done, and an operator's
+	login   string
 }
 
 // page shows a sign-in where it stands, and binds it to the first browser.
@@ -154,18 +154,25 @@ func (d *Desk) page(w http.ResponseWriter, r *http.Request, id string) {
 }
 
 func (s *signin) view(now time.Time) view {
-	return view{Node: Node{ID: s.node}, Code: s.code, From: s.from, Until: s.until, Path: Prefix + s.id, Form: s.form, Outcome: s.outcome, stage: s.stage(now), machine: s.machine}
+	v := view{Code: s.code, From: s.from, Until: s.until, Path: Prefix + s.id, Form: s.form, Outcome: s.outcome, stage: s.stage(now), of: s}
+	if s.awaited() {
+		v.last, v.login = s.last, s.proof.Login
+	}
+	return v
 }
 
 func (d *Desk) showView(w http.ResponseWriter, v view) {
-	node, ok := d.host(v.Node.ID, v.machine)
+	node, ok := d.host(v.of)
 	if !ok {
 		d.pages.notice(w, absent)
 		return
 	}
 	v.Node = node
 	name, data := "confirm.html", any(v)
-	if v.machine != nil {
+	switch {
+	case v.of.operator:
+		name = "operate.html"
+	case v.of.machine != nil:
 		name = "join.html"
 	}
 	switch v.stage {
@@ -183,7 +190,9 @@ func (d *Desk) showView(w http.ResponseWriter, v view) {
 func (v view) end(zone *time.Location) (string, any) {
 	o := v.Outcome
 	switch {
-	case o.State != Done && v.machine != nil:
+	case v.of.operator && o.State == Done:
+		return "operated.html", struct{ Login, Last string }{v.login, v.last}
+	case o.State != Done && v.of.machine != nil:
 		return "unjoined.html", struct {
 			Node   Node
 			Reason string
@@ -193,7 +202,7 @@ func (v view) end(zone *time.Location) (string, any) {
 			Node   Node
 			Reason string
 		}{v.Node, o.Reason}
-	case v.machine != nil:
+	case v.of.machine != nil:
 		return "joined.html", struct {
 			Node   Node
 			Joined Joined

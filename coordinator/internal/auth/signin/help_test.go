@@ -36,7 +36,7 @@ type hall struct {
 	t        testing.TB
 	desk     *signin.Desk
 	provider *provider
-	refuse   error // of Begin
+	refuse   error // of Begin and of Operator
 	stall    bool  // of Begin: it takes for ever
 	unjudged bool  // pages are many, and the same as elsewhere
 
@@ -63,7 +63,7 @@ func newHall(t testing.TB) *hall {
 		"n1": {ID: "n1", Name: "ward-3", OS: "linux", Fingerprint: strings.Repeat("ab12", 16), User: "ana@clinic.example"},
 		"n2": {ID: "n2", Name: "kiosk", OS: "windows", Fingerprint: strings.Repeat("cd34", 16), Tags: []string{"tag:kiosk"}},
 	}}
-	desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Join: h.join,
+	desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Join: h.join, Operator: h.operator,
 		Log: slog.New(slog.NewJSONHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +105,12 @@ func (h *hall) begin(ctx context.Context, node string, who registry.Identity) (w
 	}
 	h.begun = append(h.begun, node+" "+who.Subject)
 	return wire.Session{ID: "session-" + node, User: who.Login, At: time.Now(), Until: time.Now().Add(12 * time.Hour)}, nil
+}
+
+func (h *hall) operator(registry.Identity) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.refuse
 }
 
 func (h *hall) sessions() int {

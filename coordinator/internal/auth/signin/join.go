@@ -42,14 +42,6 @@ func (d *Desk) join(ctx context.Context, s *signin, who registry.Identity) {
 	d.locked(func(time.Time) { s.conclude(Outcome{State: Done, Joined: joined}) })
 }
 
-// host gives what is said of the machine of a sign-in.
-func (d *Desk) host(node string, m *registry.Machine) (Node, bool) {
-	if m == nil {
-		return d.cfg.Node(node)
-	}
-	return Node{ID: node, Name: registry.Label(m.Name), OS: m.OS, Fingerprint: node}, true
-}
-
 // pool is the sign-ins of one kind: those of nodes, or of machines that want to
 // join, of which a stranger can make as many as it has keys.
 type pool struct {

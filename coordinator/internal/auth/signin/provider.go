@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // leave leads a browser to the provider. The page does so by itself, and by a
@@ -42,20 +40,19 @@ func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, token string) {
 
 // draw draws the secrets of an authorization request for a sign-in.
 func (d *Desk) draw(r *http.Request, id, token string) (Attempt, problem) {
-	node, afresh := "", false
-	var machine *registry.Machine
+	var of *signin
 	p := d.obey(r, id, token, func(s *signin) problem {
-		node, afresh, machine = s.node, s.asked.Afresh, s.machine
+		of = s
 		return s.try()
 	})
 	if p != none {
 		return Attempt{}, p
 	}
-	host, ok := d.host(node, machine)
+	host, ok := d.host(of)
 	if !ok {
 		return Attempt{}, absent
 	}
-	return drawAttempt(d.cfg.Now(), afresh, host.User), none
+	return drawAttempt(d.cfg.Now(), of.asked.Afresh, host.User), none
 }
 
 // authURL gives an address that a browser may be sent to, or an error that may

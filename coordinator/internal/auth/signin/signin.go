@@ -25,6 +25,8 @@
 //     takes no room from the sign-ins of nodes.
 //   - Memory is bounded, in all, per node and per address: a flood by one node
 //     or address takes no place from others. Everything ends.
+//   - Who operates gets their proof by a last code, which their own browser shows:
+//     a thief who leads somebody through a sign-in of the thief's has nothing.
 //   - No id, state, code of the provider or cookie is in a log, in an error or
 //     in a page of another browser.
 //   - Pages need no script and load nothing; what others wrote (names, a
@@ -131,8 +133,11 @@ type Config struct {
 	// Join makes a machine a node of whoever proved who they are; nil: nobody can
 	// join so. The text of its error is shown to the person and to the machine.
 	Join func(ctx context.Context, m registry.Machine, who registry.Identity) (Joined, error)
-	Now  func() time.Time
-	Log  *slog.Logger
+	// Operator judges whether a proved identity may operate the mesh. The text of its
+	// error is shown to the person. nil: nobody may; see Desk.OpenOperator.
+	Operator func(who registry.Identity) error
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Joined is what became of a machine.

@@ -1,0 +1,111 @@
+package registry
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// The words of roles and scopes that mean something here; all others are names
+// whose meaning Config.RoleScopes and the edges know.
+const (
+	OwnerRole  = "owner"  // of which one holder is kept
+	tokenScope = "tokens" // without which nobody hands out enrolment
+)
+
+// RolesOf gives the roles of the person with an id, sorted, whether or not
+// somebody shut them out.
+func (s *State) RolesOf(user string) []string {
+	roles, _ := s.roles.Get(user)
+	return roles
+}
+
+// Holders gives who has a role, by login, also those who are shut out.
+func (s *State) Holders(role string) (all []*User) {
+	for id, roles := range s.roles.All() {
+		if u, ok := s.User(id); ok && slices.Contains(roles, role) {
+			all = append(all, u)
+		}
+	}
+	slices.SortFunc(all, func(a, b *User) int { return cmp.Or(strings.Compare(a.Login, b.Login), strings.Compare(a.ID, b.ID)) })
+	return all
+}
+
+// lastOwner tells whether nobody else who may come is an owner.
+func (s *State) lastOwner(u *User) bool {
+	if u.ShutOut() || !slices.Contains(s.RolesOf(u.ID), OwnerRole) {
+		return false
+	}
+	other := func(o *User) bool { return o.ID != u.ID && !o.ShutOut() }
+	return !slices.ContainsFunc(s.Holders(OwnerRole), other)
+}
+
+// TokenScopes gives what whoever holds a token may do at the admin API in this
+// state, by what a role allows (Config.RoleScopes). A person's admin session may
+// what the person's roles allow now, and nothing once they are shut out.
+func (s *State) TokenScopes(t *Token, ofRole func(role string) []string) (scopes []string) {
+	switch {
+	case t == nil || t.Kind != AdminToken:
+		return nil
+	case t.Holder != "":
+		if u, ok := s.User(t.Holder); !ok || u.ShutOut() {
+			return nil
+		}
+		return s.scopesOf(t.Holder, ofRole)
+	case t.Role != "":
+		return ofRole(t.Role)
+	}
+	return t.Scopes
+}
+
+// scopesOf gives what a person's roles allow.
+func (s *State) scopesOf(user string, ofRole func(role string) []string) (scopes []string) {
+	for _, role := range s.RolesOf(user) {
+		scopes = append(scopes, ofRole(role)...)
+	}
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+}
+
+// putRoles gives a person exactly these roles.
+func (s *State) putRoles(user string, roles []string) {
+	if len(roles) == 0 {
+		s.roles = s.roles.Without(user)
+		return
+	}
+	s.roles = s.roles.With(user, roles)
+}
+
+// rolesWords gives the roles of everybody, as a checkpoint has them.
+func (s *State) rolesWords() map[string][]string {
+	all := make(map[string][]string)
+	for id, roles := range s.roles.All() {
+		all[id] = roles
+	}
+	return all
+}
+
+// RoleGranted gives a person a role.
+type RoleGranted struct {
+	User string `json:"user"` // id
+	Role string `json:"role"`
+}
+
+// RoleRevoked takes a role from a person.
+type RoleRevoked struct {
+	User string `json:"user"` // id
+	Role string `json:"role"`
+}
+
+func (RoleGranted) kind() string { return "role-granted" }
+func (RoleRevoked) kind() string { return "role-revoked" }
+
+func (v RoleGranted) apply(s *State, _ Entry) {
+	roles := append(slices.Clone(s.RolesOf(v.User)), v.Role)
+	slices.Sort(roles)
+	s.putRoles(v.User, slices.Compact(roles))
+}
+
+func (v RoleRevoked) apply(s *State, _ Entry) {
+	s.putRoles(v.User, slices.DeleteFunc(slices.Clone(s.RolesOf(v.User)), func(r string) bool { return r == v.Role }))
+}

@@ -1,0 +1,75 @@
+package integration
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// operates has a person with a role sign in to operate, by the command line and a
+// browser, from a machine that is not the coordinator's: they may what their role
+// says, and no more once it is taken.
+func (s *scene) operates(t *testing.T, name string) {
+	login, session := name+"@hospital.example", filepath.Join(t.TempDir(), "session")
+	granted := s.coordinator.Ctl("role", "grant", login, "policy-admin")
+	_, address, found := strings.Cut(granted, "--coordinator ")
+	if !found {
+		t.Fatalf("role grant does not say how to sign in: %s", granted)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := s.Host("ward").Command(ctx, s.programs.Path("cordonctl"), "--credential-file", session, "login", "--coordinator", strings.TrimSpace(address))
+	typed, _ := cmd.StdinPipe()
+	told, _ := cmd.StderrPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	page := line(t, told, `https://\S+/login/\S+`)
+	end := newBrowser(t, s.Host("hub")).signIn(page, name)
+	code := regexp.MustCompile(`[B-Z]{4}-[B-Z]{4}`).FindString(end)
+	_, _ = io.WriteString(typed, "BCDF-GHJK\n"+code+"\n")
+	rest, _ := io.ReadAll(told)
+	if err := cmd.Wait(); err != nil || code == "" {
+		t.Fatalf("login: %v\n%s\n%s", err, rest, end)
+	}
+	ctl := func(args ...string) (string, error) {
+		return s.Host("ward").Run(ctx, s.programs.Path("cordonctl"), append([]string{"--credential-file", session}, args...)...)
+	}
+	if out, err := ctl("whoami"); err != nil || !strings.Contains(out, login) || !strings.Contains(out, "policy-admin") {
+		t.Errorf("whoami: %v\n%s", err, out)
+	}
+	if out, err := ctl("policy", "get"); err != nil {
+		t.Errorf("a policy admin reads the policy: %v\n%s", err, out)
+	}
+	if out, err := ctl("node", "remove", "ehr"); err == nil || !strings.Contains(err.Error()+out, "lacks the scope nodes") {
+		t.Errorf("a policy admin removes a node: %v\n%s", err, out)
+	}
+	s.coordinator.Ctl("role", "revoke", login, "policy-admin")
+	if out, err := ctl("policy", "get"); err == nil {
+		t.Errorf("without the role: %s", out)
+	}
+	if out, err := ctl("logout"); err != nil {
+		t.Errorf("logout: %v\n%s", err, out)
+	}
+	if out, err := ctl("whoami"); err == nil {
+		t.Errorf("signed out: %s", out)
+	}
+}
+
+// line reads what a program says up to something of a form, and gives that.
+func line(t *testing.T, from io.Reader, form string) string {
+	t.Helper()
+	for said := bufio.NewReader(from); ; {
+		text, err := said.ReadString('\n')
+		if found := regexp.MustCompile(form).FindString(text); found != "" {
+			return found
+		}
+		if err != nil {
+			t.Fatalf("it never says %s: %v", form, err)
+		}
+	}
+}
