@@ -32,6 +32,7 @@ import (
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/local"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
@@ -51,6 +52,7 @@ type assembly struct {
 	hub       *distribute.Hub
 	api       *adminapi.API
 	desk      *signin.Desk       // nil: nobody can sign in
+	people    *local.People      // whom the coordinator knows by itself; nil: nobody
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of
 }
@@ -105,7 +107,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
-		Backup: a.backupTo, Version: a.Version, Now: a.Now, Log: a.Log,
+		LocalPeople: a.SignIn.Local, Backup: a.backupTo, Version: a.Version, Now: a.Now, Log: a.Log,
 	})
 	return nil
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
-// SignIn is the OpenID Connect provider through which people sign in.
+// SignIn is how people sign in: through an OpenID Connect provider, or as people whom
+// the coordinator knows by itself.
 type SignIn struct {
 	Issuer     string // https URL, byte for byte as the provider names itself; empty: nobody can sign in
 	ClientID   string
@@ -25,6 +26,13 @@ type SignIn struct {
 	Scopes      []string // besides openid; nil: profile and email
 	LoginClaim  string   // that names a person as the policy does; empty: email, if the provider verified it
 	GroupsClaim string   // that lists a person's groups; empty: groups
+
+	// Local lets people sign in whom the coordinator knows by itself, by password and
+	// code or by a passkey; beside a provider, or without one.
+	Local bool
+
+	// PasswordMemory is what hashing one password takes, in MiB, from 12 to 1024; 0: 64.
+	PasswordMemory int
 
 	Life time.Duration // of a session, from a minute to 30 days; 0: 12 hours
 }
@@ -36,10 +44,11 @@ func (s *SignIn) validate() error {
 		if s.ClientID != "" || s.SecretFile != "" {
 			return notAllowed("oidc-issuer", "", "the provider's URL, for there are a client id or a secret for it")
 		}
-		return nil
-	}
-	if s.ClientID == "" {
+	} else if s.ClientID == "" {
 		return notAllowed("oidc-client-id", "", "the id that the provider gave this coordinator")
+	}
+	if s.PasswordMemory != 0 && (s.PasswordMemory < 12 || s.PasswordMemory > 1024) {
+		return notAllowed("password-memory", fmt.Sprint(s.PasswordMemory), "12 to 1024 (MiB)")
 	}
 	if s.Life != 0 && (s.Life < time.Minute || s.Life > registry.MaxSessionLife) {
 		return notAllowed("session-life", s.Life.String(), fmt.Sprintf("from 1m to %v", registry.MaxSessionLife))
@@ -47,19 +56,25 @@ func (s *SignIn) validate() error {
 	return nil
 }
 
-// openDesk opens the desk at which people sign in, if there is a provider.
+// openDesk opens the desk at which people sign in, if there is a provider or the
+// coordinator knows people by itself.
 func (a *assembly) openDesk() error {
-	if a.SignIn.Issuer == "" {
-		return nil
+	c := signin.Config{URL: a.settings.URL, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession}
+	if a.SignIn.Issuer != "" {
+		provider, err := a.provider()
+		if err != nil {
+			return err
+		}
+		c.Provider = desked{provider}
 	}
-	provider, err := a.provider()
-	if err != nil {
+	if err := a.openPeople(); err != nil {
 		return err
 	}
-	a.desk, err = signin.New(signin.Config{
-		URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log,
-		Node: a.signInAt, Begin: a.beginSession,
-	})
+	if c.People = a.people; c.Provider == nil && c.People == nil {
+		return nil
+	}
+	desk, err := signin.New(c)
+	a.desk = desk
 	return err
 }
 

@@ -33,6 +33,7 @@ func operatorRoutes() map[string]string {
 		"GetPolicy": "read", "CheckPolicy": "read", "TestPolicy": "read", "ExplainPolicy": "read", "ReachPolicy": "read", "DiffPolicy": "read", "LogPolicy": "read",
 		"ApproveNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
 		"ListUsers": "read", "ListSessions": "read", "DisableUser": "users", "EnableUser": "users", "ForgetUser": "users", "EndSession": "users", "RequireSignIn": "policy",
+		"AddUser": "people", "ResetUser": "people", "GroupUser": "people",
 		"CreateToken": "tokens", "RevokeToken": "tokens", "SetPolicy": "policy", "ConfirmPolicy": "policy", "RollBackPolicy": "policy",
 		"ListAudit": "audit", "VerifyAudit": "audit", "ExportAudit": "audit", "Backup": "backup",
 	}
@@ -47,7 +48,7 @@ func nodeRoutes() map[string]bool {
 
 // implies says which scopes may read as well.
 func implies(held, wanted string) bool {
-	return held == wanted || wanted == "read" && slices.Contains([]string{"nodes", "tokens", "users", "policy"}, held)
+	return held == wanted || wanted == "read" && slices.Contains([]string{"nodes", "tokens", "users", "people", "policy"}, held)
 }
 
 // nowhere are routes that must not be on any listener of the TLS port or the socket.

@@ -24,6 +24,7 @@ const (
 	ScopeNodes  Scope = "nodes"  // approve, remove, tag, routes
 	ScopeTokens Scope = "tokens" // create and revoke tokens
 	ScopeUsers  Scope = "users"  // disable and enable people, end their sessions
+	ScopePeople Scope = "people" // add people of the coordinator's own, and give links to set up: whoever may can become each of them
 	ScopePolicy Scope = "policy" // replace the policy
 	ScopeAudit  Scope = "audit"  // read, verify and export the audit
 	ScopeBackup Scope = "backup" // take a sealed copy of everything
@@ -31,7 +32,7 @@ const (
 
 // Scopes lists every scope, in the order of the constants.
 func Scopes() []Scope {
-	return []Scope{ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeAudit, ScopeBackup}
+	return []Scope{ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePeople, ScopePolicy, ScopeAudit, ScopeBackup}
 }
 
 // routes says which scope each procedure asks for.
@@ -52,6 +53,9 @@ func routes() map[string]Scope {
 		AdminServiceDisableUserProcedure:    ScopeUsers,
 		AdminServiceEnableUserProcedure:     ScopeUsers,
 		AdminServiceForgetUserProcedure:     ScopeUsers,
+		AdminServiceAddUserProcedure:        ScopePeople,
+		AdminServiceResetUserProcedure:      ScopePeople,
+		AdminServiceGroupUserProcedure:      ScopePeople,
 		AdminServiceListSessionsProcedure:   ScopeRead,
 		AdminServiceEndSessionProcedure:     ScopeUsers,
 		AdminServiceRequireSignInProcedure:  ScopePolicy,
@@ -91,7 +95,7 @@ func Permits(held []string, procedure string) bool {
 		return true
 	}
 	return want == ScopeRead && (slices.Contains(held, string(ScopeNodes)) ||
-		slices.Contains(held, string(ScopeTokens)) || slices.Contains(held, string(ScopeUsers)) || slices.Contains(held, string(ScopePolicy)))
+		slices.Contains(held, string(ScopeTokens)) || slices.Contains(held, string(ScopeUsers)) || slices.Contains(held, string(ScopePeople)) || slices.Contains(held, string(ScopePolicy)))
 }
 
 // ParseScopes reads a list such as "read,policy". An unknown scope is an error

@@ -36,10 +36,12 @@ type Config struct {
 	Hub      *distribute.Hub
 	URL      string          // where nodes and operators reach the coordinator
 	Root     key.Fingerprint // pinned by the strings that tokens are handed out as
-	Backup   func(ctx context.Context, to io.Writer) error
-	Version  string
-	Now      func() time.Time
-	Log      *slog.Logger
+	// LocalPeople tells whether people of the coordinator's own can sign in.
+	LocalPeople bool
+	Backup      func(ctx context.Context, to io.Writer) error
+	Version     string
+	Now         func() time.Time
+	Log         *slog.Logger
 }
 
 // caller is who asks, and what for.

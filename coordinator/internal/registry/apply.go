@@ -76,6 +76,7 @@ func (v UserPut) apply(s *State, _ Entry) { s.putUser(&v.User) }
 func (v UserForgotten) apply(s *State, _ Entry) {
 	if u, ok := s.users.Get(v.ID); ok {
 		s.dropUser(u)
+		s.dropLocal(u.ID)
 	}
 }
 

@@ -20,6 +20,7 @@ var (
 	ErrUnconfirmed   = errors.New("awaits confirmation")          // the policy in force: nothing replaces it before
 	ErrPolicy        = errors.New("policy refused")               // see PolicyError
 	ErrUser          = errors.New("person refused")               // disabled, or not who may sign in there
+	ErrReplayed      = errors.New("counted already")              // a proof, of which each counts once
 	ErrExhausted     = errors.New("no address left")              // in one of the ranges
 )
 

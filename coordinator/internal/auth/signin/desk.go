@@ -61,12 +61,15 @@ func (d *Desk) locked(f func(now time.Time)) {
 }
 
 // Open begins a sign-in at a node, which asked from an address. It fails with
-// [ErrNode], [ErrBusy], [ErrStopped], or with what the provider says to a device
+// [ErrNode], [ErrBusy], [ErrNoGrant], [ErrStopped], or with what the provider says to a device
 // grant.
 func (d *Desk) Open(ctx context.Context, node string, from netip.Addr, asked Request) (Opened, error) {
 	host, ok := d.cfg.Node(node)
 	if !ok {
 		return Opened{}, fmt.Errorf("sign in at %s: %w", plain(node), ErrNode)
+	}
+	if asked.DeviceCode && d.cfg.Provider == nil {
+		return Opened{}, fmt.Errorf("sign in at %s: %w", plain(host.Name), ErrNoGrant)
 	}
 	s := &signin{id: drawSecret(), node: node, code: drawCode(), from: from.Unmap(), asked: asked, over: make(chan struct{}), cancel: func() {}}
 	if err := d.add(s); err != nil {

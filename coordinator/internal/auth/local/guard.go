@@ -1,0 +1,82 @@
+package local
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// guard is the throttle, and what was counted, for several goroutines.
+type guard struct {
+	mu       sync.Mutex
+	throttle *throttle
+	counted  Stats
+}
+
+func (g *guard) locked(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f()
+}
+
+func (g *guard) stats() (s Stats) {
+	g.locked(func() { s = g.counted })
+	return s
+}
+
+// attempt is one proof that the throttle let through.
+type attempt struct {
+	p     *People
+	login string
+	user  string // id; empty: nobody has the login
+	from  netip.Addr
+	locks bool // if it is wrong, it has locked the login
+}
+
+// attempt asks the throttle. It fails with a *WaitError.
+func (p *People) attempt(login, user string, from netip.Addr) (a *attempt, err error) {
+	a = &attempt{p: p, login: login, user: user, from: from}
+	p.guard.locked(func() {
+		var wait time.Duration
+		if wait, a.locks = p.guard.throttle.charge(p.cfg.Now(), login, from, user != ""); wait > 0 {
+			p.guard.counted.Throttled++
+			err = &WaitError{For: wait}
+		}
+	})
+	return a, err
+}
+
+// unjudged takes the attempt back: nobody looked at the proof.
+func (a *attempt) unjudged() {
+	a.p.guard.locked(func() { a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.from, false, a.locks) })
+}
+
+func (a *attempt) right() {
+	a.p.guard.locked(func() {
+		a.p.guard.counted.Proved++
+		a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.from, true, a.locks)
+	})
+}
+
+// wrong leaves the charge standing. A lock-out of a person is told to operators; of a
+// login that nobody has there may be as many as a stranger likes, and nobody is harmed.
+func (a *attempt) wrong(ctx context.Context) {
+	alarm := a.locks && a.user != ""
+	a.p.guard.locked(func() {
+		if a.p.guard.counted.Wrong++; alarm {
+			a.p.guard.counted.LockOuts++
+		}
+	})
+	if !alarm {
+		a.p.cfg.Log.Info("a proof of a local person was wrong", "known", a.user != "", "from", a.from)
+		return
+	}
+	a.p.cfg.Log.Warn("somebody guesses: a local person's login is locked for a while, where they have not signed in lately", "login", a.login, "from", a.from)
+	note := registry.Note{Action: "local.lock-out", Object: a.user, Detail: "login " + a.login + ": too many wrong proofs, the last from " + a.from.String()}
+	if _, err := a.p.cfg.Registry.Do(context.WithoutCancel(ctx), registry.System, note); err != nil {
+		a.p.cfg.Log.Error("a lock-out is not in the audit", "error", err)
+	}
+}

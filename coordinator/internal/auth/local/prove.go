@@ -1,0 +1,202 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// What is sealed: one opens as nothing else.
+const (
+	sealedPassword = "password"
+	sealedTOTP     = "totp"
+)
+
+// codeAndPassword is how a person with both has proved who they are (RFC 8176).
+func codeAndPassword() []string { return []string{"mfa", "otp", "pwd"} }
+
+// Password proves a person by password and code, which are judged together. It fails
+// with ErrWrong, ErrBusy or a *WaitError, each of which may be shown.
+func (p *People) Password(ctx context.Context, from netip.Addr, proof Proof) (registry.Identity, error) {
+	login := strings.ToLower(strings.TrimSpace(proof.Login))
+	if len(login) > maxPassword {
+		login = login[:maxPassword] // longer than any that there is
+	}
+	user, against := p.against(login)
+	a, err := p.attempt(login, user, from)
+	if err != nil {
+		return registry.Identity{}, err
+	}
+	step, err := p.judge(ctx, against, proof)
+	switch {
+	case err != nil:
+		a.unjudged()
+		return registry.Identity{}, err
+	case step == 0:
+		a.wrong(ctx)
+		return registry.Identity{}, ErrWrong
+	}
+	who, err := p.count(ctx, user, registry.ProveLocal{User: user, Step: step, Password: p.rehashed(ctx, user, against, proof)}, codeAndPassword())
+	if errors.Is(err, registry.ErrReplayed) {
+		a.wrong(ctx)
+		return registry.Identity{}, ErrWrong
+	}
+	if err != nil {
+		a.unjudged()
+		return registry.Identity{}, err
+	}
+	a.right()
+	return who, nil
+}
+
+// factors are what a proof is checked against, opened.
+type factors struct {
+	real     bool
+	phc      []byte
+	codesKey []byte
+}
+
+// against gives what a login's proof is checked against: of a login that nobody has, or
+// whose person has no password, something that costs as much and never fits.
+func (p *People) against(login string) (user string, f factors) {
+	f = factors{phc: p.nobody, codesKey: make([]byte, secretLength)}
+	state := p.cfg.Registry.Snapshot()
+	u, ok := state.UserByLogin(login)
+	if !ok || u.Issuer != registry.LocalIssuer || u.Login != login {
+		return "", f
+	}
+	l, ok := state.Local(u.ID)
+	if !ok || len(l.Password) == 0 {
+		return u.ID, f
+	}
+	phc, err1 := p.cfg.Key.open(u.ID, sealedPassword, l.Password)
+	codes, err2 := p.cfg.Key.open(u.ID, sealedTOTP, l.TOTP)
+	if err := errors.Join(err1, err2); err != nil {
+		p.cfg.Log.Error("a local person cannot sign in", "error", err)
+		return u.ID, f
+	}
+	return u.ID, factors{real: true, phc: phc, codesKey: codes}
+}
+
+// judge gives the step of the code if password and code are right, else 0. Both are
+// looked at, whatever comes of the first.
+func (p *People) judge(ctx context.Context, f factors, proof Proof) (step int64, err error) {
+	password, bad := canonical(proof.Password)
+	same, err := p.hasher.matches(ctx, password, f.phc)
+	if err != nil {
+		return 0, err
+	}
+	step = checkCode(f.codesKey, proof.Code, p.cfg.Now())
+	if !same || bad != nil || !f.real {
+		return 0, nil
+	}
+	return step, nil
+}
+
+// rehashed gives a right password hashed at the cost of today, sealed, if it was hashed
+// at another: old hashes would else stay cheap to guess at, and be told from none by time.
+// Where there is no room for it now, there is at the next sign-in.
+func (p *People) rehashed(ctx context.Context, user string, f factors, proof Proof) []byte {
+	if cost, _, _, err := decode(string(f.phc)); err != nil || cost == p.cfg.Cost {
+		return nil
+	}
+	password, err := canonical(proof.Password)
+	if err != nil {
+		return nil
+	}
+	phc, err := p.hasher.hash(ctx, password)
+	if err != nil {
+		return nil
+	}
+	return p.cfg.Key.close(user, sealedPassword, phc)
+}
+
+// count has a proof count, once, and gives whom it proves.
+func (p *People) count(ctx context.Context, user string, c registry.ProveLocal, amr []string) (registry.Identity, error) {
+	if _, err := p.cfg.Registry.Do(ctx, registry.System, c); err != nil {
+		return registry.Identity{}, err
+	}
+	who, ok := p.cfg.Registry.Snapshot().LocalIdentity(user, p.cfg.Now(), amr)
+	if !ok {
+		return registry.Identity{}, ErrWrong // forgotten meanwhile
+	}
+	return who, nil
+}
+
+// SetUp gives what the person needs whom a link is for. Nothing changes. It fails with
+// ErrLink.
+func (p *People) SetUp(link string) (SetUp, error) {
+	l, u, err := p.linked(link)
+	if err != nil {
+		return SetUp{}, err
+	}
+	secret := p.codesOf(link)
+	return SetUp{Login: u.Login, Until: l.Link.Until, Secret: base32Text(secret), URI: uri(p.host, u.Login, secret), Passkeys: p.Passkeys()}, nil
+}
+
+func (p *People) linked(link string) (*registry.Local, *registry.User, error) {
+	state := p.cfg.Registry.Snapshot()
+	l, ok := state.LocalByLink(registry.HashSecret(link), p.cfg.Now())
+	if !ok {
+		return nil, nil, ErrLink
+	}
+	u, ok := state.User(l.User)
+	if !ok {
+		return nil, nil, ErrLink
+	}
+	return l, u, nil
+}
+
+// codesOf gives the secret of the codes that a link sets up. It is drawn from link and
+// key, so that nobody has to remember it until the page is sent back, and a page that is
+// loaded again shows what the app knows already.
+func (p *People) codesOf(link string) []byte {
+	return p.cfg.Key.derive("totp", link, secretLength)
+}
+
+// SetPassword spends a link: the person has this password from now on, and the codes
+// that SetUp showed, of which one shows that an app gives them. The errors' texts may be
+// shown.
+func (p *People) SetPassword(ctx context.Context, from netip.Addr, link, password, code string) error {
+	_, u, err := p.linked(link)
+	if err != nil {
+		return err
+	}
+	if err := acceptable(u.Login, password); err != nil {
+		return err
+	}
+	codes := p.codesOf(link)
+	step := checkCode(codes, code, p.cfg.Now())
+	if step == 0 {
+		return ErrCode
+	}
+	plain, err := canonical(password)
+	if err != nil {
+		return err
+	}
+	phc, err := p.hasher.hash(ctx, plain)
+	if err != nil {
+		return err
+	}
+	return p.spend(ctx, u, registry.SetUpLocal{
+		Link: registry.HashSecret(link), From: from.String(), Step: step,
+		Password: p.cfg.Key.close(u.ID, sealedPassword, phc), TOTP: p.cfg.Key.close(u.ID, sealedTOTP, codes),
+	})
+}
+
+func (p *People) spend(ctx context.Context, u *registry.User, c registry.SetUpLocal) error {
+	_, err := p.cfg.Registry.Do(ctx, registry.UserActor(u.Login), c)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return ErrLink
+	case err != nil:
+		return fmt.Errorf("nothing was set up: %w", err)
+	}
+	p.cfg.Log.Info("a local person has set up how they prove who they are", "login", u.Login, "from", c.From, "at", p.cfg.Now().UTC().Format(time.RFC3339))
+	return nil
+}

@@ -1,0 +1,214 @@
+package local
+
+import (
+	"net/netip"
+	"time"
+)
+
+// How many wrong proofs there may be.
+const (
+	// Of one login at one address: some at once, then one after each wait, which
+	// doubles. They are forgiven by a right proof, and by time.
+	pairFree    = 5
+	pairWait    = time.Minute
+	pairMaxWait = 15 * time.Minute
+	pairForgets = time.Hour
+
+	// Of one login anywhere: so many, each forgiven after a while, and it is locked.
+	// Each lock-out of a day is twice as long as the one before. Where the person has
+	// proved themselves lately it does not hold.
+	loginFree    = 20
+	loginForgets = 10 * time.Minute
+	lockFirst    = 15 * time.Minute
+	lockLongest  = 4 * time.Hour
+	locksForget  = 24 * time.Hour
+	trusted      = 30 * 24 * time.Hour
+
+	// Of one address, whatever the login: a whole hospital may be behind it.
+	addressFree      = 200
+	addressPerSecond = 1.0 / 3
+
+	maxLogins    = 1024 // that are remembered beside those of real people
+	maxPairs     = 64   // addresses of one login
+	maxAddresses = 8192
+)
+
+// throttle counts wrong proofs. It is a pure machine: the clock comes from outside.
+type throttle struct {
+	logins    map[string]*account
+	strangers int // accounts of logins that nobody has
+	addresses map[netip.Prefix]*bucket
+}
+
+// account is what is remembered of a login.
+type account struct {
+	real   bool
+	wrong  float64
+	at     time.Time // of wrong
+	locks  int
+	locked time.Time // exclusive
+	pairs  map[netip.Prefix]*pair
+}
+
+// pair is what is remembered of a login at an address.
+type pair struct {
+	wrong  int
+	at     time.Time // of the latest wrong
+	until  time.Time // nothing is heard before
+	proved time.Time
+}
+
+type bucket struct {
+	wrong float64
+	at    time.Time
+}
+
+func newThrottle() *throttle {
+	return &throttle{logins: map[string]*account{}, addresses: map[netip.Prefix]*bucket{}}
+}
+
+// hood is what counts as one address: in IPv6 a whole /64 is one host's.
+func hood(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits) // of no address: the zero prefix, which is one address too
+	return p
+}
+
+// charge takes a proof for wrong, before it is looked at: many that come at once must
+// not all be judged before the first counts. It gives how long to wait instead, if it
+// is not to be looked at, and whether this has locked the login.
+func (t *throttle) charge(now time.Time, login string, from netip.Addr, real bool) (wait time.Duration, locked bool) {
+	a, b := t.account(login, real), t.bucket(now, from)
+	p := a.pair(hood(from))
+	p.forget(now)
+	a.forget(now)
+	switch {
+	case now.Before(p.until):
+		return p.until.Sub(now), false
+	case now.Before(a.locked) && now.Sub(p.proved) > trusted:
+		return a.locked.Sub(now), false
+	case b.wrong+1 > addressFree:
+		return time.Duration(float64(time.Second) / addressPerSecond), false
+	}
+	b.wrong++
+	p.wrong, p.at = p.wrong+1, now
+	if over := p.wrong - pairFree; over >= 0 {
+		p.until = now.Add(min(pairMaxWait, pairWait<<min(over, 10)))
+	}
+	if a.wrong++; a.wrong < loginFree {
+		return 0, false
+	}
+	fresh := !now.Before(a.locked)
+	if fresh {
+		a.locked = now.Add(min(lockLongest, lockFirst<<min(a.locks, 10)))
+		a.wrong, a.locks = 0, a.locks+1
+	}
+	return 0, fresh
+}
+
+// settle takes a charge back, and the lock-out if it made one. Who was right is
+// forgiven what was wrong there before.
+func (t *throttle) settle(now time.Time, login string, from netip.Addr, right, locked bool) {
+	if b := t.addresses[hood(from)]; b != nil {
+		b.wrong = max(0, b.wrong-1)
+	}
+	a := t.logins[login]
+	if a == nil {
+		return
+	}
+	a.wrong = max(0, a.wrong-1)
+	p := a.pair(hood(from))
+	p.wrong = max(0, p.wrong-1)
+	if right {
+		*p = pair{proved: now}
+	}
+	if locked {
+		a.locked, a.locks = time.Time{}, a.locks-1
+	}
+}
+
+func (t *throttle) account(login string, real bool) *account {
+	a := t.logins[login]
+	if a == nil {
+		if !real && t.strangers >= maxLogins {
+			t.dropStrangers()
+		}
+		a = &account{real: real, pairs: map[netip.Prefix]*pair{}}
+		t.logins[login] = a
+		if !real {
+			t.strangers++
+		}
+	}
+	return a
+}
+
+// dropStrangers forgets every login that nobody has: a flood of them pushes nobody out
+// whom the throttle is for.
+func (t *throttle) dropStrangers() {
+	for login, a := range t.logins {
+		if !a.real {
+			delete(t.logins, login)
+		}
+	}
+	t.strangers = 0
+}
+
+func (t *throttle) bucket(now time.Time, from netip.Addr) *bucket {
+	b := t.addresses[hood(from)]
+	if b == nil {
+		if len(t.addresses) >= maxAddresses {
+			clear(t.addresses) // rather forgiven than refused; the logins' own counts stand
+		}
+		b = &bucket{at: now}
+		t.addresses[hood(from)] = b
+	}
+	b.wrong = max(0, b.wrong-max(0, now.Sub(b.at).Seconds())*addressPerSecond)
+	b.at = now
+	return b
+}
+
+func (a *account) forget(now time.Time) {
+	a.wrong = max(0, a.wrong-max(0, now.Sub(a.at).Seconds())/loginForgets.Seconds())
+	a.at = now
+	if now.Sub(a.locked) > locksForget {
+		a.locks = 0
+	}
+}
+
+// pair gives what is remembered of an address, making room by what was wrong longest
+// ago: one at which the person has proved themselves goes last.
+func (a *account) pair(at netip.Prefix) *pair {
+	if p := a.pairs[at]; p != nil {
+		return p
+	}
+	if len(a.pairs) >= maxPairs {
+		var oldest netip.Prefix
+		var least *pair
+		for prefix, p := range a.pairs {
+			if least == nil || p.before(least) {
+				oldest, least = prefix, p
+			}
+		}
+		delete(a.pairs, oldest)
+	}
+	p := new(pair)
+	a.pairs[at] = p
+	return p
+}
+
+func (p *pair) before(o *pair) bool {
+	if p.proved.Equal(o.proved) {
+		return p.at.Before(o.at)
+	}
+	return p.proved.Before(o.proved)
+}
+
+func (p *pair) forget(now time.Time) {
+	if now.Sub(p.at) > pairForgets && !now.Before(p.until) {
+		p.wrong = 0
+	}
+}

@@ -1,0 +1,223 @@
+package registry_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+const day = 24 * time.Hour
+
+// add adds a person of the coordinator's own, whose link's secret is "link-LOGIN".
+func (m *mesh) add(login string, groups ...string) *registry.User {
+	m.t.Helper()
+	return m.do(registry.AddLocal{Subject: "subject-" + login, Login: login, Name: "Dr. A", Groups: groups, Link: registry.HashSecret("link-" + login), Life: day}).User
+}
+
+func byPassword(link string) registry.SetUpLocal {
+	return registry.SetUpLocal{Link: registry.HashSecret(link), Password: []byte("sealed hash"), TOTP: []byte("sealed secret"), Step: 100, From: "192.0.2.1"}
+}
+
+func byPasskey(link, id string) registry.SetUpLocal {
+	return registry.SetUpLocal{Link: registry.HashSecret(link), Passkey: &registry.Passkey{ID: []byte(id), Key: []byte("key"), Count: 7}}
+}
+
+// A person of the coordinator's own is one like others: the same id, groups, sessions.
+func TestLocalPersonSignsInLikeOthers(t *testing.T) {
+	m := begin(t)
+	u := m.add("Ana@clinic.example", "Doctors")
+	if u.Issuer != registry.LocalIssuer || u.Login != "ana@clinic.example" || u.Groups[0] != "idp:Doctors" {
+		t.Fatalf("added %+v", u)
+	}
+	m.do(byPassword("link-Ana@clinic.example"))
+	_, n := m.join("laptop", registry.CreateToken{})
+	who, ok := m.state.LocalIdentity(u.ID, m.now, []string{"mfa", "otp", "pwd"})
+	if !ok {
+		t.Fatal("no identity")
+	}
+	before := m.state
+	if s := m.signIn("s1", n, who); s.User != u.ID || len(s.Logins[0].AMR) != 3 {
+		t.Errorf("the session is %+v", s)
+	}
+	if now, _ := m.state.User(u.ID); now.Name != "Dr. A" || m.state.Revision != before.Revision+1 {
+		t.Error("a sign-in changed who the person is")
+	}
+	m.do(registry.GroupLocal{User: u.Login, Groups: []string{"Nurses"}})
+	if now, _ := m.state.User(u.ID); len(now.Groups) != 1 || now.Groups[0] != "idp:Nurses" {
+		t.Errorf("groups are %v", now.Groups)
+	}
+	m.refused(registry.GroupLocal{User: u.Login, Groups: []string{"a\x1b"}}, registry.ErrInvalid)
+	m.refused(registry.GroupLocal{User: "nobody@clinic.example"}, registry.ErrNotFound)
+}
+
+// A login stays whose it is, whoever vouches: neither side takes the other's.
+func TestLocalLoginIsNobodyElses_A15(t *testing.T) {
+	m := begin(t)
+	_, n := m.join("laptop", registry.CreateToken{Tags: []string{"tag:kiosk"}})
+	m.signIn("s1", n, person("eve@clinic.example"))
+	m.add("ana@clinic.example")
+	for _, login := range []string{"eve@clinic.example", "EVE@clinic.example", "ana@clinic.example"} {
+		m.refused(registry.AddLocal{Subject: "another", Login: login, Link: registry.HashSecret("x"), Life: day}, registry.ErrExists)
+	}
+	m.refused(registry.AddLocal{Subject: "subject-ana@clinic.example", Login: "bob@clinic.example", Link: registry.HashSecret("x"), Life: day}, registry.ErrExists)
+	m.refused(registry.BeginSession{ID: "s2", Node: n.ID, Who: person("ana@clinic.example"), Life: shift}, registry.ErrUser)
+	m.refused(registry.ResetLocal{User: "eve@clinic.example", Link: registry.HashSecret("x"), Life: day}, registry.ErrInvalid)
+	m.do(registry.DisableUser{User: "gone@clinic.example"})
+	m.refused(registry.AddLocal{Subject: "gone", Login: "gone@clinic.example", Link: registry.HashSecret("x"), Life: day}, registry.ErrExists)
+	for _, c := range []registry.AddLocal{
+		{Subject: "s", Login: "b@c.example", Link: registry.HashSecret("x")},
+		{Subject: "s", Login: "b@c.example", Link: registry.HashSecret("x"), Life: 8 * day},
+		{Subject: "s", Login: "b@c.example", Life: day},
+		{Subject: "s", Login: "b@c.example", Link: registry.HashSecret("link-ana@clinic.example"), Life: day},
+		{Subject: "", Login: "b@c.example", Link: registry.HashSecret("x"), Life: day},
+		{Subject: "s", Login: "b", Link: registry.HashSecret("x"), Life: day},
+	} {
+		m.refused(c, registry.ErrInvalid)
+	}
+}
+
+func TestLinkIsSpentOnce_A13(t *testing.T) {
+	m := begin(t)
+	u := m.add("ana@clinic.example")
+	m.refused(byPassword("another"), registry.ErrNotFound)
+	for _, bad := range []registry.SetUpLocal{
+		{Password: []byte("x")}, {TOTP: []byte("x")}, {Password: make([]byte, 2000), TOTP: []byte("x")},
+		{Passkey: &registry.Passkey{ID: []byte("x")}}, {Passkey: &registry.Passkey{Key: []byte("x")}},
+		{Passkey: &registry.Passkey{ID: []byte("x"), Key: []byte("y")}, Password: []byte("z")},
+	} {
+		bad.Link = registry.HashSecret("link-ana@clinic.example")
+		m.refused(bad, registry.ErrInvalid)
+	}
+	m.do(byPassword("link-ana@clinic.example"))
+	m.refused(byPassword("link-ana@clinic.example"), registry.ErrNotFound)
+	l, _ := m.state.Local(u.ID)
+	if l.Link != nil || !l.IsSetUp() || l.Step != 100 {
+		t.Errorf("set up: %+v", l)
+	}
+	if records := m.lastRecords(); strings.Contains(records, "sealed") {
+		t.Errorf("the audit says %s", records)
+	}
+}
+
+func (m *mesh) lastRecords() string {
+	var all strings.Builder
+	for _, r := range m.last.Records {
+		all.WriteString(r.Action + " " + r.Object + " " + r.Detail + "\n")
+	}
+	return all.String()
+}
+
+func TestLinkEndsByTimeAndWithThePerson_A14_A18(t *testing.T) {
+	m := begin(t)
+	u := m.add("ana@clinic.example")
+	m.now = noon.Add(day)
+	m.refused(byPassword("link-ana@clinic.example"), registry.ErrNotFound)
+	m.now = noon.Add(day - time.Second)
+	m.do(registry.DisableUser{User: u.Login})
+	m.refused(byPassword("link-ana@clinic.example"), registry.ErrNotFound)
+	m.refused(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("x"), Life: day}, registry.ErrUser)
+	m.do(registry.EnableUser{User: u.Login})
+	m.do(registry.ForgetUser{User: u.Login})
+	m.refused(byPassword("link-ana@clinic.example"), registry.ErrNotFound)
+	if _, still := m.state.Local(u.ID); still {
+		t.Error("what a forgotten person proved themselves by is still there")
+	}
+}
+
+// A factor's reset voids all and ends sessions; a link for one thing more does not.
+func TestResetVoidsEverything_A22(t *testing.T) {
+	m := begin(t)
+	u := m.add("ana@clinic.example")
+	m.do(byPassword("link-ana@clinic.example"))
+	_, n := m.join("laptop", registry.CreateToken{})
+	who, _ := m.state.LocalIdentity(u.ID, m.now, nil)
+	m.signIn("s1", n, who)
+	m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("more"), Life: day, Keep: true})
+	m.do(byPasskey("more", "k1"))
+	if l, _ := m.state.Local(u.ID); len(l.Password) == 0 || len(l.Passkeys) != 1 || len(m.state.SessionsAt(n.ID)) != 1 {
+		t.Fatalf("a link for more: %+v", l)
+	}
+	m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("again"), Life: day, Keep: true})
+	m.refused(byPasskey("again", "k1"), registry.ErrExists)
+	r := m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("anew"), Life: day})
+	if l, _ := m.state.Local(u.ID); l.IsSetUp() || l.TOTP != nil || r.Ended != 1 || len(m.state.SessionsAt(n.ID)) != 0 {
+		t.Errorf("after a reset %+v, %d ended", l, r.Ended)
+	}
+	m.refused(byPasskey("again", "k2"), registry.ErrNotFound)
+	if l, _ := m.state.Local(u.ID); l.Step != 100 {
+		t.Error("a reset forgets which codes counted: one of an old secret could, again")
+	}
+	m.do(byPasskey("anew", "k0"))
+	for _, id := range []string{"k1", "k2", "k3", "k4", "k5", "k6", "k7"} {
+		m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret(id), Life: day, Keep: true})
+		m.do(byPasskey(id, id))
+	}
+	m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("k8"), Life: day, Keep: true})
+	m.refused(byPasskey("k8", "k8"), registry.ErrInvalid)
+}
+
+func TestProofCountsOnce_A22(t *testing.T) {
+	m := begin(t)
+	u := m.add("ana@clinic.example")
+	m.refused(registry.ProveLocal{User: u.ID, Step: 101}, registry.ErrReplayed)
+	m.do(byPassword("link-ana@clinic.example"))
+	m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("more"), Life: day, Keep: true})
+	m.do(byPasskey("more", "k1"))
+	m.refused(registry.ProveLocal{User: u.ID, Step: 100}, registry.ErrReplayed)
+	if !strings.Contains(m.lastRecords(), "local.replay "+u.ID) {
+		t.Errorf("a replay is not in the audit: %s", m.lastRecords())
+	}
+	m.do(registry.ProveLocal{User: u.ID, Step: 101})
+	m.refused(registry.ProveLocal{User: u.ID, Step: 101}, registry.ErrReplayed)
+	m.do(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Count: 8})
+	for _, count := range []uint32{8, 7, 0} { // a copy of the passkey is behind
+		m.refused(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Count: count}, registry.ErrReplayed)
+	}
+	m.refused(registry.ProveLocal{User: u.ID, Passkey: []byte("k2"), Count: 8}, registry.ErrNotFound)
+	m.refused(registry.ProveLocal{User: "u-nobody", Step: 102}, registry.ErrNotFound)
+}
+
+// A checkpoint and a journal give local people back as they were.
+func TestLocalPeopleAreKept(t *testing.T) {
+	m := begin(t)
+	u := m.add("ana@clinic.example")
+	m.add("bob@clinic.example")
+	entries := m.last.Entries
+	m.do(byPasskey("link-ana@clinic.example", "k1"))
+	entries = append(entries, m.last.Entries...)
+	m.do(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Count: 9})
+	entries = append(entries, m.last.Entries...)
+	for _, e := range entries {
+		b, err := registry.EncodeEntry(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := registry.DecodeEntry(e.Revision, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b2, _ := registry.EncodeEntry(again); !bytes.Equal(b, b2) {
+			t.Errorf("%s became %s", b, b2)
+		}
+	}
+	text := m.encoded()
+	s, err := registry.DecodeState([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _ := s.Local(u.ID)
+	if k, ok := l.Passkey([]byte("k1")); !ok || k.Count != 9 {
+		t.Errorf("the passkey is %+v", k)
+	}
+	if _, ok := s.LocalByLink(registry.HashSecret("link-bob@clinic.example"), m.now); !ok {
+		t.Error("an open link is forgotten")
+	}
+	for from, to := range map[string]string{`"locals":[{"user":"`: `"locals":[{"user":"x`, `"issuer":"cordon:local"`: `"issuer":"https://id"`, `"locals":[`: `"locals":[null,`} {
+		if _, err := registry.DecodeState([]byte(strings.Replace(text, from, to, 1))); err == nil || !strings.Contains(text, from) {
+			t.Errorf("a checkpoint with %s is taken", to)
+		}
+	}
+}
