@@ -280,6 +280,10 @@ func TestMadeUpLoginsPushNobodyOut_A22(t *testing.T) {
 func TestAddressThatTriesManyLogins_A22(t *testing.T) {
 	c := open(t)
 	c.member(ana)
+	if _, err := c.sign(cellar(), ana, phrase); err != nil {
+		t.Fatal(err)
+	}
+	c.pass(time.Minute)
 	judged := 0
 	for i := range 1000 {
 		if _, err := c.sign(cellar(), fmt.Sprintf("x%d@clinic.example", i), phrase); errors.Is(err, local.ErrWrong) {
@@ -289,6 +293,10 @@ func TestAddressThatTriesManyLogins_A22(t *testing.T) {
 	if judged > 200 {
 		t.Errorf("%d logins were tried from one address", judged)
 	}
+	if _, err := c.sign(cellar(), ana, phrase); err != nil {
+		t.Errorf("who signs in there each day: %v", err)
+	}
+	c.pass(time.Minute)
 	if _, err := c.sign(ward(), ana, phrase); err != nil {
 		t.Errorf("elsewhere: %v", err)
 	}

@@ -24,7 +24,8 @@ const (
 	locksForget  = 24 * time.Hour
 	trusted      = 30 * 24 * time.Hour
 
-	// Of one address, whatever the login: a whole hospital may be behind it.
+	// Of one address, whatever the login: a whole hospital may be behind it. Who has
+	// proved themselves there lately does not wait for others.
 	addressFree      = 200
 	addressPerSecond = 1.0 / 3
 
@@ -89,7 +90,8 @@ func (t *throttle) charge(now time.Time, login string, from netip.Addr, real boo
 	switch {
 	case now.Before(p.until):
 		return p.until.Sub(now), false
-	case now.Before(a.locked) && now.Sub(p.proved) > trusted:
+	case now.Sub(p.proved) <= trusted: // what others do at the address, or to the login, is not theirs
+	case now.Before(a.locked):
 		return a.locked.Sub(now), false
 	case b.wrong+1 > addressFree:
 		return time.Duration(float64(time.Second) / addressPerSecond), false

@@ -30,6 +30,7 @@ type Desk struct {
 	pages  *pages
 	opens  *meter
 	strays *meter
+	links  *meter // that operators gave
 	grants chan job
 	closed chan struct{} // when Run has ended
 
@@ -50,7 +51,7 @@ func New(cfg Config) (*Desk, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond),
-		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
+		links: newMeter(visitsAtOnce, visitsPerSecond), strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
 
 // locked calls f under the desk's lock.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/local"
 )
@@ -59,7 +60,7 @@ func (d *Desk) serveOwn(w http.ResponseWriter, r *http.Request, at ownPage) {
 func (d *Desk) routeOwn(r *http.Request, at ownPage) problem {
 	post := r.Method == http.MethodPost
 	switch {
-	case !d.welcome(r):
+	case !at.script && !d.welcomeLink(r, at.link):
 		return hasty
 	case len(r.URL.RawQuery) > 0:
 		return long
@@ -72,6 +73,16 @@ func (d *Desk) routeOwn(r *http.Request, at ownPage) problem {
 		return none
 	}
 	return fetched(r, post)
+}
+
+// welcomeLink counts a request of the link that it shows, or else of its address: no
+// stranger there uses up what others need. The script is in memory, and is not counted.
+func (d *Desk) welcomeLink(r *http.Request, link string) (ok bool) {
+	if _, err := d.cfg.People.SetUp(link); err != nil {
+		return d.welcome(r)
+	}
+	d.locked(func(now time.Time) { ok = d.links.allow(now, link) })
+	return ok
 }
 
 // setUpView is what a page of a link shows.
