@@ -119,6 +119,7 @@ func arrows() map[string]row {
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},
 		"integration/demo":                  {may: may("integration/lab", admin, local), why: "sees what an operator sees"},
+		"integration/browser":               {may: may(admin, wire, key), why: "sees what a person at a browser sees, and plays a machine by its contract"},
 		"integration/idp":                   {why: "plays a provider and a browser: strangers to us"},
 		"integration/bench":                 {may: may("integration/lab", "integration/idp", admin, local, wire, key, relay), tests: may(relay + "/server"), why: "sees what an operator sees; at a relay it stands as nodes do, by their own client"},
 		"integration/natmatrix":             {may: may("integration/lab"), why: "sees what an operator sees"},
