@@ -1,6 +1,7 @@
 package coordinator_test
 
 import (
+	"context"
 	"encoding/json"
 	"html"
 	"io"
@@ -320,7 +321,9 @@ func TestKeyOfLocalPeople(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, coordinator.Run(t.Context(), r.config), "local.key", "1 people", "user reset")
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Second) // one that starts would serve for ever
+	defer cancel()
+	wants(t, coordinator.Run(soon, r.config), "local.key", "1 people", "user reset")
 	if err := os.RemoveAll(r.config.StateDir); err != nil {
 		t.Fatal(err)
 	}

@@ -43,17 +43,20 @@ func TestWrongProofsAreToldTheSame_A22(t *testing.T) {
 	c.member(ana)
 	c.add("new@clinic.example")
 	for name, p := range map[string]local.Proof{
-		"unknown login":    {Login: "eve@clinic.example", Password: phrase, Code: c.code(ana)},
-		"wrong password":   {Login: ana, Password: phrase + "r", Code: c.code(ana)},
+		"unknown login":    {Login: "eve@clinic.example", Password: phrase, Code: "right"},
+		"wrong password":   {Login: ana, Password: phrase + "r", Code: "right"},
 		"wrong code":       {Login: ana, Password: phrase, Code: "000000"},
 		"no code":          {Login: ana, Password: phrase},
-		"no password":      {Login: ana, Code: c.code(ana)},
-		"not yet set up":   {Login: "new@clinic.example", Password: phrase, Code: c.code(ana)},
+		"no password":      {Login: ana, Code: "right"},
+		"not yet set up":   {Login: "new@clinic.example", Password: phrase, Code: "right"},
 		"nothing":          {},
-		"a long login":     {Login: strings.Repeat("a", 5000), Password: phrase, Code: c.code(ana)},
-		"a long password":  {Login: ana, Password: strings.Repeat(phrase, 200), Code: c.code(ana)},
-		"a control letter": {Login: ana, Password: phrase + "\x00", Code: c.code(ana)},
+		"a long login":     {Login: strings.Repeat("a", 5000), Password: phrase, Code: "right"},
+		"a long password":  {Login: ana, Password: strings.Repeat(phrase, 200), Code: "right"},
+		"a control letter": {Login: ana, Password: phrase + "\x00", Code: "right"},
 	} {
+		if p.Code == "right" {
+			p.Code = c.code(ana)
+		}
 		if who, err := c.Password(t.Context(), cellar(), p); !errors.Is(err, local.ErrWrong) || err.Error() != local.ErrWrong.Error() || who.Login != "" {
 			t.Errorf("%s: %+v, %v", name, who, err)
 		}
