@@ -91,7 +91,9 @@ func (s *State) LocalIdentity(user string, at time.Time, amr []string) (Identity
 	}
 	who := Identity{Issuer: u.Issuer, Subject: u.Subject, Login: u.Login, Name: u.Name, At: at, AMR: amr}
 	for _, group := range u.Groups {
-		who.Groups = append(who.Groups, strings.TrimPrefix(group, groupPrefix))
+		if name, own := strings.CutPrefix(group, groupPrefix); own {
+			who.Groups = append(who.Groups, name)
+		}
 	}
 	return who, true
 }
