@@ -16,7 +16,7 @@ func FuzzProof(f *testing.F) {
 	f.Add("\xff@\x00", strings.Repeat("é", 300), "１２３４５６")
 	f.Fuzz(func(t *testing.T, login, password, code string) {
 		var wait *local.WaitError
-		if who, err := c.Password(t.Context(), botnet(len(login+password)), local.Proof{Login: login, Password: password, Code: code}); !errors.Is(err, local.ErrWrong) && !errors.As(err, &wait) {
+		if who, err := c.Password(t.Context(), kiosk(botnet(len(login+password))), local.Proof{Login: login, Password: password, Code: code}); !errors.Is(err, local.ErrWrong) && !errors.As(err, &wait) {
 			t.Errorf("%+v, %v", who, err)
 		}
 	})

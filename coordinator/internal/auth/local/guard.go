@@ -2,7 +2,6 @@ package local
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -32,16 +31,16 @@ type attempt struct {
 	p     *People
 	login string
 	user  string // id; empty: nobody has the login
-	from  netip.Addr
+	at    Place
 	locks bool // if it is wrong, it has locked the login
 }
 
 // attempt asks the throttle. It fails with a *WaitError.
-func (p *People) attempt(login, user string, from netip.Addr) (a *attempt, err error) {
-	a = &attempt{p: p, login: login, user: user, from: from}
+func (p *People) attempt(login, user string, at Place) (a *attempt, err error) {
+	a = &attempt{p: p, login: login, user: user, at: at}
 	p.guard.locked(func() {
 		var wait time.Duration
-		if wait, a.locks = p.guard.throttle.charge(p.cfg.Now(), login, from, user != ""); wait > 0 {
+		if wait, a.locks = p.guard.throttle.charge(p.cfg.Now(), login, at, user != ""); wait > 0 {
 			p.guard.counted.Throttled++
 			err = &WaitError{For: wait}
 		}
@@ -51,13 +50,13 @@ func (p *People) attempt(login, user string, from netip.Addr) (a *attempt, err e
 
 // unjudged takes the attempt back: nobody looked at the proof.
 func (a *attempt) unjudged() {
-	a.p.guard.locked(func() { a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.from, false, a.locks) })
+	a.p.guard.locked(func() { a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.at, false, a.locks) })
 }
 
 func (a *attempt) right() {
 	a.p.guard.locked(func() {
 		a.p.guard.counted.Proved++
-		a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.from, true, a.locks)
+		a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.at, true, a.locks)
 	})
 }
 
@@ -71,11 +70,11 @@ func (a *attempt) wrong(ctx context.Context) {
 		}
 	})
 	if !alarm {
-		a.p.cfg.Log.Info("a proof of a local person was wrong", "known", a.user != "", "from", a.from)
+		a.p.cfg.Log.Info("a proof of a local person was wrong", "known", a.user != "", "node", a.at.Node, "from", a.at.From)
 		return
 	}
-	a.p.cfg.Log.Warn("somebody guesses: a local person's login is locked for a while, where they have not signed in lately", "login", a.login, "from", a.from)
-	note := registry.Note{Action: "local.lock-out", Object: a.user, Detail: "login " + a.login + ": too many wrong proofs, the last from " + a.from.String()}
+	a.p.cfg.Log.Warn("somebody guesses: a local person's login is locked for a while, where they have not signed in lately", "login", a.login, "node", a.at.Node, "from", a.at.From)
+	note := registry.Note{Action: "local.lock-out", Object: a.user, Detail: "login " + a.login + ": too many wrong proofs, the last at node " + a.at.Node + " from " + a.at.From.String()}
 	if _, err := a.p.cfg.Registry.Do(context.WithoutCancel(ctx), registry.System, note); err != nil {
 		a.p.cfg.Log.Error("a lock-out is not in the audit", "error", err)
 	}

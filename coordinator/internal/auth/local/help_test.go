@@ -178,9 +178,21 @@ func (c *clinic) code(login string) string {
 	return code
 }
 
-// sign signs in with a password and the code of now.
+// sign signs in with a password and the code of now, at a machine that is nobody's own.
 func (c *clinic) sign(from netip.Addr, login, password string) (registry.Identity, error) {
-	return c.Password(c.t.Context(), from, local.Proof{Login: login, Password: password, Code: c.code(ana)})
+	return c.signAt(kiosk(from), login, password)
+}
+
+func (c *clinic) signAt(at local.Place, login, password string) (registry.Identity, error) {
+	return c.Password(c.t.Context(), at, local.Proof{Login: login, Password: password, Code: c.code(ana)})
+}
+
+// kiosk gives the one machine of many people that is at an address.
+func kiosk(a netip.Addr) local.Place { return local.Place{Node: "kiosk-" + a.String(), From: a} }
+
+// laptop gives a person's own machine, behind an address that it shares with others.
+func laptop(login string, a netip.Addr) local.Place {
+	return local.Place{Node: "laptop-of-" + login, Owner: login, From: a}
 }
 
 func ward() netip.Addr   { return netip.MustParseAddr("198.51.100.7") }

@@ -10,9 +10,10 @@
 //
 //   - Who guesses learns nothing: an unknown login, a wrong password and a wrong code
 //     cost the same and are told the same, and password and code are judged together.
-//   - Guesses are few: by login and address, by login, and by address. No stranger
-//     locks a person out for good: a lock-out ends by itself, does not hold where that
-//     person has proved themselves lately, and never holds for passkeys.
+//   - Guesses are few: by login and node, by login, and by address. At a machine that
+//     has an owner only the owner's login is judged. No stranger locks a person out for
+//     good: a lock-out ends by itself, does not hold where that person has proved
+//     themselves lately, and never holds for passkeys.
 //   - Guesses cost no more memory than [Slots] of them at a time.
 //   - What the registry holds opens nothing by itself: password hashes and secrets of
 //     codes are sealed with a [Key], which lives in a file of its own.
@@ -42,6 +43,9 @@ var (
 	// ErrWrong: no such person, or the password, the code or the passkey is not theirs,
 	// or the code has counted before.
 	ErrWrong = errors.New("login, password and code do not belong together, or the code was used before: wait for the app to show a new one, and try again")
+	// ErrMachine: the machine has an owner, who is not whoever has that login, if
+	// anybody has it.
+	ErrMachine = errors.New("this machine is one person's own: only that person signs in at it")
 	// ErrPasskey: the passkey is not known here, or was not used as it must.
 	ErrPasskey = errors.New("this passkey does not sign anybody in here")
 	// ErrBusy: more proofs are checked than this machine has room for.

@@ -20,15 +20,38 @@ const (
 // codeAndPassword is how a person with both has proved who they are (RFC 8176).
 func codeAndPassword() []string { return []string{"mfa", "otp", "pwd"} }
 
+// Place is where a person proves who they are. A machine counts, not its address: behind
+// one address there may be a whole hospital.
+type Place struct {
+	Node  string     // that the person signs in at
+	Owner string     // login of whose machine that is; empty: nobody's own
+	From  netip.Addr // of the browser, for log and audit
+}
+
+// takes tells whether a login is heard there. A machine that has an owner signs nobody
+// else in, so whatever else is typed there is a guess.
+func (at Place) takes(login string, state *registry.State) bool {
+	if at.Owner == "" || strings.EqualFold(at.Owner, login) {
+		return true
+	}
+	u, known := state.UserByLogin(at.Owner)
+	return known && u.Login == login
+}
+
 // Password proves a person by password and code, which are judged together. It fails
-// with ErrWrong, ErrBusy or a *WaitError, each of which may be shown.
-func (p *People) Password(ctx context.Context, from netip.Addr, proof Proof) (registry.Identity, error) {
+// with ErrWrong, ErrMachine, ErrBusy or a *WaitError, each of which may be shown.
+func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.Identity, error) {
 	login := strings.ToLower(strings.TrimSpace(proof.Login))
 	if len(login) > maxPassword {
 		login = login[:maxPassword] // longer than any that there is
 	}
+	if !at.takes(login, p.cfg.Registry.Snapshot()) {
+		p.guard.locked(func() { p.guard.counted.Wrong++ })
+		p.cfg.Log.Info("a login was typed at another's machine", "node", at.Node, "from", at.From)
+		return registry.Identity{}, ErrMachine
+	}
 	user, against := p.against(login)
-	a, err := p.attempt(login, user, from)
+	a, err := p.attempt(login, user, at)
 	if err != nil {
 		return registry.Identity{}, err
 	}

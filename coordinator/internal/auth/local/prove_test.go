@@ -19,7 +19,7 @@ import (
 func TestPasswordAndCodeProveAPerson(t *testing.T) {
 	c := open(t)
 	c.member(ana)
-	who, err := c.Password(t.Context(), ward(), local.Proof{Login: " ANA@clinic.example ", Password: phrase, Code: " " + c.code(ana)[:3] + " " + c.code(ana)[3:]})
+	who, err := c.Password(t.Context(), kiosk(ward()), local.Proof{Login: " ANA@clinic.example ", Password: phrase, Code: " " + c.code(ana)[:3] + " " + c.code(ana)[3:]})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestPasswordAndCodeProveAPerson(t *testing.T) {
 	c.do(registry.AddLocal{Subject: "bob", Login: "bob@clinic.example", Link: registry.HashSecret("BOB"), Life: time.Hour})
 	c.setPassword("BOB", "Krankenwagen f\u00e4hrt los")
 	c.pass(time.Minute)
-	if _, err := c.Password(t.Context(), ward(), local.Proof{Login: "bob@clinic.example", Password: "Krankenwagen fa\u0308hrt los", Code: c.code("bob@clinic.example")}); err != nil {
+	if _, err := c.Password(t.Context(), kiosk(ward()), local.Proof{Login: "bob@clinic.example", Password: "Krankenwagen fa\u0308hrt los", Code: c.code("bob@clinic.example")}); err != nil {
 		t.Errorf("typed on another keyboard: %v", err)
 	}
 }
@@ -57,7 +57,7 @@ func TestWrongProofsAreToldTheSame_A22(t *testing.T) {
 		if p.Code == "right" {
 			p.Code = c.code(ana)
 		}
-		if who, err := c.Password(t.Context(), cellar(), p); !errors.Is(err, local.ErrWrong) || err.Error() != local.ErrWrong.Error() || who.Login != "" {
+		if who, err := c.Password(t.Context(), kiosk(cellar()), p); !errors.Is(err, local.ErrWrong) || err.Error() != local.ErrWrong.Error() || who.Login != "" {
 			t.Errorf("%s: %+v, %v", name, who, err)
 		}
 		c.pass(20 * time.Minute)
@@ -74,7 +74,7 @@ func TestUnknownLoginCostsTheSame_A22(t *testing.T) {
 	for i := range 9 {
 		for _, login := range []string{ana, "eve@clinic.example"} {
 			began := time.Now()
-			_, err := c.Password(t.Context(), botnet(i), local.Proof{Login: login, Password: "a wrong one that is long", Code: "123456"})
+			_, err := c.Password(t.Context(), kiosk(botnet(i)), local.Proof{Login: login, Password: "a wrong one that is long", Code: "123456"})
 			if took[login] = append(took[login], time.Since(began)); !errors.Is(err, local.ErrWrong) {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestCodeCountsOnce_A22(t *testing.T) {
 	right := 0
 	for range 20 {
 		all.Go(func() {
-			if _, err := c.Password(t.Context(), ward(), p); err == nil {
+			if _, err := c.Password(t.Context(), kiosk(ward()), p); err == nil {
 				mu.Lock()
 				right++
 				mu.Unlock()
@@ -130,7 +130,7 @@ func TestCodeCountsOnce_A22(t *testing.T) {
 	}
 	c.pass(30 * time.Second)
 	for _, code := range []string{p.Code, older} {
-		if _, err := c.Password(t.Context(), botnet(9), local.Proof{Login: ana, Password: phrase, Code: code}); !errors.Is(err, local.ErrWrong) {
+		if _, err := c.Password(t.Context(), kiosk(botnet(9)), local.Proof{Login: ana, Password: phrase, Code: code}); !errors.Is(err, local.ErrWrong) {
 			t.Errorf("a spent code: %v", err)
 		}
 	}
@@ -140,7 +140,7 @@ func TestCodeCountsOnce_A22(t *testing.T) {
 	c.pass(10 * time.Minute)
 	stale := c.code(ana)
 	if c.pass(time.Minute); stale != c.code(ana) {
-		if _, err := c.Password(t.Context(), botnet(9), local.Proof{Login: ana, Password: phrase, Code: stale}); !errors.Is(err, local.ErrWrong) {
+		if _, err := c.Password(t.Context(), kiosk(botnet(9)), local.Proof{Login: ana, Password: phrase, Code: stale}); !errors.Is(err, local.ErrWrong) {
 			t.Errorf("a code of a minute ago: %v", err)
 		}
 	}
@@ -363,7 +363,7 @@ func TestFloodOfProofsIsTurnedAway_A06(t *testing.T) {
 	busy := 0
 	for i := range 400 {
 		all.Go(func() {
-			if _, err := c.Password(t.Context(), botnet(i), local.Proof{Login: fmt.Sprint(i), Password: phrase}); errors.Is(err, local.ErrBusy) {
+			if _, err := c.Password(t.Context(), kiosk(botnet(i)), local.Proof{Login: fmt.Sprint(i), Password: phrase}); errors.Is(err, local.ErrBusy) {
 				mu.Lock()
 				busy++
 				mu.Unlock()

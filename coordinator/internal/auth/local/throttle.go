@@ -7,7 +7,7 @@ import (
 
 // How many wrong proofs there may be.
 const (
-	// Of one login at one address: some at once, then one after each wait, which
+	// Of one login at one node: some at once, then one after each wait, which
 	// doubles. They are forgiven by a right proof, and by time.
 	pairFree    = 5
 	pairWait    = time.Minute
@@ -30,7 +30,7 @@ const (
 	addressPerSecond = 1.0 / 3
 
 	maxLogins    = 1024 // that are remembered beside those of real people
-	maxPairs     = 64   // addresses of one login
+	maxPairs     = 64   // nodes of one login
 	maxAddresses = 8192
 )
 
@@ -47,11 +47,11 @@ type account struct {
 	wrong  float64
 	at     time.Time // of wrong
 	locks  int
-	locked time.Time // exclusive
-	pairs  map[netip.Prefix]*pair
+	locked time.Time        // exclusive
+	pairs  map[string]*pair // by node
 }
 
-// pair is what is remembered of a login at an address.
+// pair is what is remembered of a login at a node.
 type pair struct {
 	wrong  int
 	at     time.Time // of the latest wrong
@@ -82,15 +82,15 @@ func hood(a netip.Addr) netip.Prefix {
 // charge takes a proof for wrong, before it is looked at: many that come at once must
 // not all be judged before the first counts. It gives how long to wait instead, if it
 // is not to be looked at, and whether this has locked the login.
-func (t *throttle) charge(now time.Time, login string, from netip.Addr, real bool) (wait time.Duration, locked bool) {
-	a, b := t.account(login, real), t.bucket(now, from)
-	p := a.pair(hood(from))
+func (t *throttle) charge(now time.Time, login string, at Place, real bool) (wait time.Duration, locked bool) {
+	a, b := t.account(login, real), t.bucket(now, at.From)
+	p := a.pair(at.Node)
 	p.forget(now)
 	a.forget(now)
 	switch {
 	case now.Before(p.until):
 		return p.until.Sub(now), false
-	case now.Sub(p.proved) <= trusted: // what others do at the address, or to the login, is not theirs
+	case now.Sub(p.proved) <= trusted: // what others do to the login elsewhere is not theirs
 	case now.Before(a.locked):
 		return a.locked.Sub(now), false
 	case b.wrong+1 > addressFree:
@@ -114,8 +114,8 @@ func (t *throttle) charge(now time.Time, login string, from netip.Addr, real boo
 
 // settle takes a charge back, and the lock-out if it made one. Who was right is
 // forgiven what was wrong there before.
-func (t *throttle) settle(now time.Time, login string, from netip.Addr, right, locked bool) {
-	if b := t.addresses[hood(from)]; b != nil {
+func (t *throttle) settle(now time.Time, login string, at Place, right, locked bool) {
+	if b := t.addresses[hood(at.From)]; b != nil {
 		b.wrong = max(0, b.wrong-1)
 	}
 	a := t.logins[login]
@@ -123,7 +123,7 @@ func (t *throttle) settle(now time.Time, login string, from netip.Addr, right, l
 		return
 	}
 	a.wrong = max(0, a.wrong-1)
-	p := a.pair(hood(from))
+	p := a.pair(at.Node)
 	p.wrong = max(0, p.wrong-1)
 	if right {
 		*p = pair{proved: now}
@@ -139,7 +139,7 @@ func (t *throttle) account(login string, real bool) *account {
 		if !real && t.strangers >= maxLogins {
 			t.dropStrangers()
 		}
-		a = &account{real: real, pairs: map[netip.Prefix]*pair{}}
+		a = &account{real: real, pairs: map[string]*pair{}}
 		t.logins[login] = a
 		if !real {
 			t.strangers++
@@ -181,18 +181,18 @@ func (a *account) forget(now time.Time) {
 	}
 }
 
-// pair gives what is remembered of an address, making room by what was wrong longest
+// pair gives what is remembered of a node, making room by what was wrong longest
 // ago: one at which the person has proved themselves goes last.
-func (a *account) pair(at netip.Prefix) *pair {
+func (a *account) pair(at string) *pair {
 	if p := a.pairs[at]; p != nil {
 		return p
 	}
 	if len(a.pairs) >= maxPairs {
-		var oldest netip.Prefix
+		var oldest string
 		var least *pair
-		for prefix, p := range a.pairs {
+		for node, p := range a.pairs {
 			if least == nil || p.before(least) {
-				oldest, least = prefix, p
+				oldest, least = node, p
 			}
 		}
 		delete(a.pairs, oldest)

@@ -101,9 +101,15 @@ func (d *Desk) prove(w http.ResponseWriter, r *http.Request, id, token string) {
 		d.stay(w, r, id, p)
 		return
 	}
+	node, ok := d.cfg.Node(s.node)
+	if !ok {
+		d.refuse(s, "the machine has left the network")
+		d.pages.notice(w, absent)
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkLimit)
 	defer cancel()
-	who, err := d.judge(ctx, r, at)
+	who, err := d.judge(ctx, r, at, node)
 	if err == nil {
 		d.begin(ctx, s, who)
 	} else {
@@ -123,12 +129,12 @@ func (s *signin) present(login string) problem {
 	return none
 }
 
-func (d *Desk) judge(ctx context.Context, r *http.Request, at localState) (registry.Identity, error) {
+func (d *Desk) judge(ctx context.Context, r *http.Request, at localState, node Node) (registry.Identity, error) {
 	from := remote(r)
 	if at.way == byPasskey {
 		return d.cfg.People.Passkey(ctx, from, at.ceremony, r.PostFormValue("answer"))
 	}
-	return d.cfg.People.Password(ctx, from, local.Proof{Login: r.PostFormValue("login"), Password: r.PostFormValue("password"), Code: r.PostFormValue("code")})
+	return d.cfg.People.Password(ctx, local.Place{Node: node.ID, Owner: node.User, From: from}, local.Proof{Login: r.PostFormValue("login"), Password: r.PostFormValue("password"), Code: r.PostFormValue("code")})
 }
 
 // disprove lets a person try again, for a while.

@@ -207,6 +207,31 @@ func TestWrongProofsEndASignIn_A22(t *testing.T) {
 	})
 }
 
+// A machine that has an owner judges nobody else's password, and says so alike of whom there
+// is and of whom there is not.
+func TestAnothersMachineJudgesNoPassword_A22(t *testing.T) {
+	withPeople(t, func(t *testing.T, h *hall, _ *book) {
+		b := h.browser()
+		secret := b.setUp()
+		h.setNode(signin.Node{ID: "n3", Name: "laptop", User: "mallory@clinic.example"})
+		for _, login := range []string{ana, "nobody@clinic.example"} {
+			o := h.open("n3")
+			b.prove(o.ID, url.Values{"step": {"password"}})
+			a := b.prove(o.ID, url.Values{"step": {"proof"}, "login": {login}, "password": {phrase}, "code": {codeOf(t, secret)}})
+			h.says(a, http.StatusOK, "one person&#39;s own")
+		}
+		o := h.open("n1")
+		page := b.prove(o.ID, url.Values{"step": {"password"}})
+		h.mu.Lock()
+		delete(h.nodes, "n1")
+		h.mu.Unlock()
+		h.says(b.post("/login/"+o.ID, url.Values{"form": {token(page.body)}, "step": {"proof"}, "login": {ana}}), http.StatusNotFound, "has left the network")
+		if got := h.outcome("n1", o.ID); got.State != signin.Refused {
+			t.Errorf("at a machine that has left: %+v", got)
+		}
+	})
+}
+
 // What is no page of a link is none, and what is asked wrongly is refused.
 func TestSetUpPagesAreForTheirPersonAlone_A06_A07(t *testing.T) {
 	withPeople(t, func(t *testing.T, h *hall, b *book) {
