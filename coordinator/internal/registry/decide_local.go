@@ -52,6 +52,7 @@ type (
 		Password []byte // the same password, hashed anew at another cost; nil: it stays as it is
 		Passkey  []byte
 		Count    uint32
+		Node     string // id of where it is; empty: nowhere that shall be remembered
 	}
 )
 
@@ -121,7 +122,7 @@ func (c ResetLocal) decide(d *decision) error {
 		d.emit(LocalPut{Local: next})
 		d.record("local.link", u.ID, "login %s: a link to set up one thing more is open until %s", u.Login, until)
 	} else {
-		next.Password, next.TOTP, next.Passkeys = nil, nil, nil
+		next.Password, next.TOTP, next.Passkeys, next.Places = nil, nil, nil, nil
 		d.emit(LocalPut{Local: next})
 		d.record("local.reset", u.ID, "login %s: password, codes and passkeys are void; a link to set up anew is open until %s", u.Login, until)
 		d.endAll("by what the person proves who they are was reset", func(s *Session) bool { return s.User == u.ID })
@@ -192,6 +193,10 @@ func (c SetUpLocal) check(l *Local) error {
 	return nil
 }
 
+// placeStale is how old what is known of a place may be: a passkey that counts nothing
+// writes no more often.
+const placeStale = 24 * time.Hour
+
 func (c ProveLocal) decide(d *decision) error {
 	u, l, err := d.local(c.User)
 	if err != nil {
@@ -204,7 +209,7 @@ func (c ProveLocal) decide(d *decision) error {
 		if len(c.Password) > maxSealed {
 			return fmt.Errorf("hash of a password: %w: it is too long", ErrInvalid)
 		}
-		d.emit(LocalProved{User: u.ID, Step: c.Step, Password: c.Password})
+		d.emit(LocalProved{User: u.ID, Step: c.Step, Password: c.Password, Node: c.Node})
 		return nil
 	}
 	known, ok := l.Passkey(c.Passkey)
@@ -214,8 +219,8 @@ func (c ProveLocal) decide(d *decision) error {
 	if (known.Count != 0 || c.Count != 0) && c.Count <= known.Count {
 		return d.refuse("local.replay", u.ID, fmt.Errorf("login %s: %w: a passkey's count went from %d to %d: it may have been copied", u.Login, ErrReplayed, known.Count, c.Count))
 	}
-	if c.Count != known.Count {
-		d.emit(LocalProved{User: u.ID, Passkey: c.Passkey, Count: c.Count})
+	if c.Count != known.Count || c.Node != "" && !l.ProvedAt(c.Node, d.now.Add(-placeStale)) {
+		d.emit(LocalProved{User: u.ID, Passkey: c.Passkey, Count: c.Count, Node: c.Node})
 	}
 	return nil
 }

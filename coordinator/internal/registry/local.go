@@ -14,6 +14,7 @@ const LocalIssuer = "cordon:local"
 const (
 	MaxLinkLife = 7 * 24 * time.Hour
 	MaxPasskeys = 8
+	maxPlaces   = 32
 	maxSealed   = 1 << 10
 	maxPasskey  = 4 << 10 // an RSA key of 4096 bits has 0.6 KB
 )
@@ -28,6 +29,13 @@ type Local struct {
 	TOTP     []byte     `json:"totp,omitempty"` // set together with Password
 	Step     int64      `json:"step,omitempty"` // of the last code that counted (RFC 6238): an earlier one counts no more
 	Passkeys []Passkey  `json:"passkeys,omitempty"`
+	Places   []Place    `json:"places,omitempty"` // where they proved themselves, latest last
+}
+
+// Place is a node at which a person proved who they are, and when they last did.
+type Place struct {
+	Node string    `json:"node"` // id
+	At   time.Time `json:"at"`
 }
 
 // SetupLink lets whoever holds its secret set up, once, how a person proves who
@@ -56,6 +64,11 @@ func (l *Local) Passkey(id []byte) (Passkey, bool) {
 		return Passkey{}, false
 	}
 	return l.Passkeys[i], true
+}
+
+// ProvedAt tells whether the person proved who they are at a node since a time.
+func (l *Local) ProvedAt(node string, since time.Time) bool {
+	return slices.ContainsFunc(l.Places, func(p Place) bool { return p.Node == node && p.At.After(since) })
 }
 
 // LocalID gives the id of the person with a subject at LocalIssuer.

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -180,6 +181,28 @@ func TestProofCountsOnce_A22(t *testing.T) {
 	m.refused(registry.ProveLocal{User: "u-nobody", Step: 102}, registry.ErrNotFound)
 }
 
+// Where a person proved themselves is kept, of the latest places, and not by each proof.
+func TestPlacesOfProofsAreKept(t *testing.T) {
+	m := begin(t)
+	u := m.add("ana@clinic.example")
+	link := byPasskey("link-ana@clinic.example", "k1")
+	link.Passkey.Count = 0
+	m.do(link)
+	proof := registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Node: "n-0"}
+	if m.do(proof); !m.do(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Node: "n-1"}).Changed || m.do(proof).Changed {
+		t.Error("a new place is not kept, or an old one is written again")
+	}
+	m.now = m.now.Add(2 * day)
+	m.do(proof)
+	for i := range 40 {
+		m.do(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Node: fmt.Sprint("m-", i)})
+	}
+	l, _ := m.state.Local(u.ID)
+	if len(l.Places) != 32 || !l.ProvedAt("m-39", m.now.Add(-day)) || l.ProvedAt("m-39", m.now) || l.ProvedAt("m-0", noon) {
+		t.Errorf("places are %v", l.Places)
+	}
+}
+
 // A checkpoint and a journal give local people back as they were.
 func TestLocalPeopleAreKept(t *testing.T) {
 	m := begin(t)
@@ -188,7 +211,7 @@ func TestLocalPeopleAreKept(t *testing.T) {
 	entries := m.last.Entries
 	m.do(byPasskey("link-ana@clinic.example", "k1"))
 	entries = append(entries, m.last.Entries...)
-	m.do(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Count: 9})
+	m.do(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Count: 9, Node: "n-1"})
 	entries = append(entries, m.last.Entries...)
 	for _, e := range entries {
 		b, err := registry.EncodeEntry(e)
@@ -209,7 +232,7 @@ func TestLocalPeopleAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, _ := s.Local(u.ID)
-	if k, ok := l.Passkey([]byte("k1")); !ok || k.Count != 9 {
+	if k, ok := l.Passkey([]byte("k1")); !ok || k.Count != 9 || !l.ProvedAt("n-1", noon.Add(-day)) {
 		t.Errorf("the passkey is %+v", k)
 	}
 	if _, ok := s.LocalByLink(registry.HashSecret("link-bob@clinic.example"), m.now); !ok {

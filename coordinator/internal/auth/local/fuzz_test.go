@@ -37,7 +37,7 @@ func FuzzPasskeyAnswer(f *testing.F) {
 	f.Add(strings.Repeat("[", 16000), "")
 	state := c.Snapshot()
 	f.Fuzz(func(t *testing.T, get, create string) {
-		if who, err := c.Passkey(t.Context(), cellar(), ceremony, get); !errors.Is(err, local.ErrPasskey) {
+		if who, err := c.Passkey(t.Context(), kiosk(cellar()), ceremony, get); !errors.Is(err, local.ErrPasskey) {
 			t.Errorf("%+v, %v", who, err)
 		}
 		if create == made { // which would be taken, and rightly

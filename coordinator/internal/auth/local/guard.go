@@ -36,11 +36,11 @@ type attempt struct {
 }
 
 // attempt asks the throttle. It fails with a *WaitError.
-func (p *People) attempt(login, user string, at Place) (a *attempt, err error) {
+func (p *People) attempt(login, user string, at Place, known bool) (a *attempt, err error) {
 	a = &attempt{p: p, login: login, user: user, at: at}
 	p.guard.locked(func() {
 		var wait time.Duration
-		if wait, a.locks = p.guard.throttle.charge(p.cfg.Now(), login, at, user != ""); wait > 0 {
+		if wait, a.locks = p.guard.throttle.charge(p.cfg.Now(), login, at.Node, user != "", known); wait > 0 {
 			p.guard.counted.Throttled++
 			err = &WaitError{For: wait}
 		}
@@ -50,13 +50,13 @@ func (p *People) attempt(login, user string, at Place) (a *attempt, err error) {
 
 // unjudged takes the attempt back: nobody looked at the proof.
 func (a *attempt) unjudged() {
-	a.p.guard.locked(func() { a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.at, false, a.locks) })
+	a.p.guard.locked(func() { a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.at.Node, false, a.locks) })
 }
 
 func (a *attempt) right() {
 	a.p.guard.locked(func() {
 		a.p.guard.counted.Proved++
-		a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.at, true, a.locks)
+		a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.at.Node, true, a.locks)
 	})
 }
 

@@ -10,10 +10,10 @@
 //
 //   - Who guesses learns nothing: an unknown login, a wrong password and a wrong code
 //     cost the same and are told the same, and password and code are judged together.
-//   - Guesses are few: by login and node, by login, and by address. At a machine that
+//   - Guesses are few: by login and node, by login, and by node. At a machine that
 //     has an owner only the owner's login is judged. No stranger locks a person out for
-//     good: a lock-out ends by itself, does not hold where that person has proved
-//     themselves lately, and never holds for passkeys.
+//     good: a lock-out ends by itself, does not hold at that person's own machine
+//     nor where they have proved themselves lately, and never holds for passkeys.
 //   - Guesses cost no more memory than [Slots] of them at a time.
 //   - What the registry holds opens nothing by itself: password hashes and secrets of
 //     codes are sealed with a [Key], which lives in a file of its own.

@@ -2,10 +2,12 @@ package local_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/local"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 const guess = "a wrong one that is long"
@@ -53,5 +55,76 @@ func TestAnothersMachineTellsNothing_A22(t *testing.T) {
 	}
 	if _, err := c.signAt(laptop("ANA@Clinic.example", ward()), ana, phrase); !errors.Is(err, local.ErrWrong) {
 		t.Errorf("an owner whose login is spelled otherwise, with a spent code: %v", err)
+	}
+}
+
+// What is known of a ward outlives a restart: whatever strangers do at once after it, who
+// owns a machine, or has signed in at one lately, signs in there.
+func TestRestartLocksNobodyOut_A22(t *testing.T) {
+	for name, at := range map[string]local.Place{"the doctor's own": laptop(ana, ward()), "a shared machine": kiosk(ward())} {
+		c := open(t)
+		c.member(ana)
+		if at.Owner == "" {
+			if _, err := c.signAt(at, ana, phrase); err != nil {
+				t.Fatal(err)
+			}
+			c.pass(time.Hour)
+		}
+		c.People = c.with(origin, c.key, cheap())
+		for i := range 400 {
+			_, _ = c.signAt(kiosk(ward()), fmt.Sprintf("x%d@clinic.example", i), guess)
+			_, _ = c.sign(botnet(i), ana, guess)
+		}
+		var wait *local.WaitError
+		if _, err := c.sign(cellar(), ana, phrase); !errors.As(err, &wait) {
+			t.Errorf("the login is not locked: %v", err)
+		}
+		if _, err := c.signAt(at, ana, phrase); err != nil {
+			t.Errorf("at %s: %v", name, err)
+		}
+	}
+}
+
+// A place is forgotten by a month, and by a reset: it may be the thief's.
+func TestPlacesAreForgotten_A22(t *testing.T) {
+	for name, forget := range map[string]func(*clinic){
+		"a month": func(c *clinic) { c.pass(31 * 24 * time.Hour) },
+		"a reset": func(c *clinic) {
+			c.do(registry.ResetLocal{User: ana, Link: registry.HashSecret("ANEW"), Life: time.Hour})
+			c.setPassword("ANEW", phrase)
+			c.pass(time.Minute)
+		},
+	} {
+		c := open(t)
+		c.member(ana)
+		if _, err := c.sign(ward(), ana, phrase); err != nil {
+			t.Fatal(err)
+		}
+		forget(c)
+		for i := range 100 {
+			_, _ = c.sign(botnet(i), ana, guess)
+		}
+		var wait *local.WaitError
+		if _, err := c.sign(ward(), ana, phrase); !errors.As(err, &wait) {
+			t.Errorf("after %s a place is still known: %v", name, err)
+		}
+	}
+}
+
+// What strangers do at one machine is nothing to those at another behind the same address.
+func TestMadeUpLoginsSlowOneMachine_A22(t *testing.T) {
+	c := open(t)
+	c.member(ana)
+	judged := 0
+	for i := range 1000 {
+		if _, err := c.signAt(kiosk(ward()), fmt.Sprintf("x%d@clinic.example", i), guess); errors.Is(err, local.ErrWrong) {
+			judged++
+		}
+	}
+	if judged > 200 {
+		t.Errorf("%d logins were tried at one machine", judged)
+	}
+	if _, err := c.signAt(local.Place{Node: "another", From: ward()}, ana, phrase); err != nil {
+		t.Errorf("at the next machine: %v", err)
 	}
 }

@@ -87,23 +87,23 @@ func encodePair(options, session any) (string, string, error) {
 
 // Passkey proves a person by what their browser answered to a ceremony. It fails with
 // ErrPasskey. Lock-outs do not touch it: what is random by 256 bits is not guessed.
-func (p *People) Passkey(ctx context.Context, from netip.Addr, ceremony, answer string) (registry.Identity, error) {
+func (p *People) Passkey(ctx context.Context, at Place, ceremony, answer string) (registry.Identity, error) {
 	user, used, err := p.judgePasskey(ceremony, answer)
 	if err == nil {
 		var who registry.Identity
-		who, err = p.count(ctx, user, registry.ProveLocal{User: user, Passkey: used.ID, Count: used.Authenticator.SignCount}, methods(used.Flags.BackupEligible))
+		who, err = p.count(ctx, user, registry.ProveLocal{User: user, Node: at.Node, Passkey: used.ID, Count: used.Authenticator.SignCount}, methods(used.Flags.BackupEligible))
 		if err == nil {
 			p.guard.locked(func() { p.guard.counted.Proved++ })
 			return who, nil
 		}
 		if errors.Is(err, registry.ErrReplayed) {
-			p.cfg.Log.Warn("a passkey is used that may have been copied", "error", err, "from", from)
+			p.cfg.Log.Warn("a passkey is used that may have been copied", "error", err, "node", at.Node, "from", at.From)
 		} else if !errors.Is(err, registry.ErrNotFound) {
 			return registry.Identity{}, err
 		}
 	}
 	p.guard.locked(func() { p.guard.counted.Wrong++ })
-	p.cfg.Log.Info("a passkey was refused", "from", from, "why", kind(err))
+	p.cfg.Log.Info("a passkey was refused", "node", at.Node, "from", at.From, "why", kind(err))
 	return registry.Identity{}, ErrPasskey
 }
 

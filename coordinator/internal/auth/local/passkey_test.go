@@ -31,7 +31,7 @@ func (c *clinic) use(k *authenticator) (registry.Identity, error) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return c.Passkey(c.t.Context(), ward(), ceremony, k.get(options))
+	return c.Passkey(c.t.Context(), kiosk(ward()), ceremony, k.get(options))
 }
 
 func TestPasskeyProvesAPerson(t *testing.T) {
@@ -100,11 +100,11 @@ func TestBentPasskeysAreRefused_A16_A22_A24(t *testing.T) {
 	options, _, _ := c.BeginPasskey()
 	_, another, _ := c.BeginPasskey()
 	for name, ceremony := range map[string]string{"of another ceremony": another, "of none": "", "of a made-up one": `{"challenge":""}`} {
-		if _, err := c.Passkey(t.Context(), ward(), ceremony, k.get(options)); !errors.Is(err, local.ErrPasskey) {
+		if _, err := c.Passkey(t.Context(), kiosk(ward()), ceremony, k.get(options)); !errors.Is(err, local.ErrPasskey) {
 			t.Errorf("an answer to a challenge %s: %v", name, err)
 		}
 	}
-	if _, err := c.Passkey(t.Context(), ward(), another, strings.Repeat("x", 1<<20)); !errors.Is(err, local.ErrPasskey) {
+	if _, err := c.Passkey(t.Context(), kiosk(ward()), another, strings.Repeat("x", 1<<20)); !errors.Is(err, local.ErrPasskey) {
 		t.Errorf("a megabyte: %v", err)
 	}
 }

@@ -38,6 +38,16 @@ func (at Place) takes(login string, state *registry.State) bool {
 	return known && u.Login == login
 }
 
+// remembered is how long a person is known at a machine that is not their own.
+const remembered = 30 * 24 * time.Hour
+
+// known tells whether a person is known there: the machine is theirs, or they proved
+// themselves at it lately. The registry says so, for a restart must not lock a ward out.
+func (p *People) known(state *registry.State, user string, at Place) bool {
+	l, ok := state.Local(user)
+	return ok && (at.Owner != "" || l.ProvedAt(at.Node, p.cfg.Now().Add(-remembered)))
+}
+
 // Password proves a person by password and code, which are judged together. It fails
 // with ErrWrong, ErrMachine, ErrBusy or a *WaitError, each of which may be shown.
 func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.Identity, error) {
@@ -45,13 +55,14 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 	if len(login) > maxPassword {
 		login = login[:maxPassword] // longer than any that there is
 	}
-	if !at.takes(login, p.cfg.Registry.Snapshot()) {
+	state := p.cfg.Registry.Snapshot()
+	if !at.takes(login, state) {
 		p.guard.locked(func() { p.guard.counted.Wrong++ })
 		p.cfg.Log.Info("a login was typed at another's machine", "node", at.Node, "from", at.From)
 		return registry.Identity{}, ErrMachine
 	}
-	user, against := p.against(login)
-	a, err := p.attempt(login, user, at)
+	user, against := p.against(state, login)
+	a, err := p.attempt(login, user, at, p.known(state, user, at))
 	if err != nil {
 		return registry.Identity{}, err
 	}
@@ -64,7 +75,7 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 		a.wrong(ctx)
 		return registry.Identity{}, ErrWrong
 	}
-	who, err := p.count(ctx, user, registry.ProveLocal{User: user, Step: step, Password: p.rehashed(ctx, user, against, proof)}, codeAndPassword())
+	who, err := p.count(ctx, user, registry.ProveLocal{User: user, Node: at.Node, Step: step, Password: p.rehashed(ctx, user, against, proof)}, codeAndPassword())
 	if errors.Is(err, registry.ErrReplayed) {
 		a.wrong(ctx)
 		return registry.Identity{}, ErrWrong
@@ -86,9 +97,8 @@ type factors struct {
 
 // against gives what a login's proof is checked against: of a login that nobody has, or
 // whose person has no password, something that costs as much and never fits.
-func (p *People) against(login string) (user string, f factors) {
+func (p *People) against(state *registry.State, login string) (user string, f factors) {
 	f = factors{phc: p.nobody, codesKey: make([]byte, secretLength)}
-	state := p.cfg.Registry.Snapshot()
 	u, ok := state.UserByLogin(login)
 	if !ok || u.Issuer != registry.LocalIssuer || u.Login != login {
 		return "", f

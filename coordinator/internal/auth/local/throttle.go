@@ -1,7 +1,6 @@
 package local
 
 import (
-	"net/netip"
 	"time"
 )
 
@@ -15,30 +14,29 @@ const (
 	pairForgets = time.Hour
 
 	// Of one login anywhere: so many, each forgiven after a while, and it is locked.
-	// Each lock-out of a day is twice as long as the one before. Where the person has
-	// proved themselves lately it does not hold.
+	// Each lock-out of a day is twice as long as the one before. Where the person is
+	// known it does not hold.
 	loginFree    = 20
 	loginForgets = 10 * time.Minute
 	lockFirst    = 15 * time.Minute
 	lockLongest  = 4 * time.Hour
 	locksForget  = 24 * time.Hour
-	trusted      = 30 * 24 * time.Hour
 
-	// Of one address, whatever the login: a whole hospital may be behind it. Who has
-	// proved themselves there lately does not wait for others.
-	addressFree      = 200
-	addressPerSecond = 1.0 / 3
+	// Of one node, whatever the login: many people may share it. Who is known there
+	// does not wait for others.
+	nodeFree      = 200
+	nodePerSecond = 1.0 / 3
 
-	maxLogins    = 1024 // that are remembered beside those of real people
-	maxPairs     = 64   // nodes of one login
-	maxAddresses = 8192
+	maxLogins = 1024 // that are remembered beside those of real people
+	maxPairs  = 64   // nodes of one login
+	maxNodes  = 8192
 )
 
 // throttle counts wrong proofs. It is a pure machine: the clock comes from outside.
 type throttle struct {
 	logins    map[string]*account
 	strangers int // accounts of logins that nobody has
-	addresses map[netip.Prefix]*bucket
+	nodes     map[string]*bucket
 }
 
 // account is what is remembered of a login.
@@ -53,10 +51,9 @@ type account struct {
 
 // pair is what is remembered of a login at a node.
 type pair struct {
-	wrong  int
-	at     time.Time // of the latest wrong
-	until  time.Time // nothing is heard before
-	proved time.Time
+	wrong int
+	at    time.Time // of the latest wrong
+	until time.Time // nothing is heard before
 }
 
 type bucket struct {
@@ -65,36 +62,26 @@ type bucket struct {
 }
 
 func newThrottle() *throttle {
-	return &throttle{logins: map[string]*account{}, addresses: map[netip.Prefix]*bucket{}}
-}
-
-// hood is what counts as one address: in IPv6 a whole /64 is one host's.
-func hood(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, _ := a.Prefix(bits) // of no address: the zero prefix, which is one address too
-	return p
+	return &throttle{logins: map[string]*account{}, nodes: map[string]*bucket{}}
 }
 
 // charge takes a proof for wrong, before it is looked at: many that come at once must
 // not all be judged before the first counts. It gives how long to wait instead, if it
-// is not to be looked at, and whether this has locked the login.
-func (t *throttle) charge(now time.Time, login string, at Place, real bool) (wait time.Duration, locked bool) {
-	a, b := t.account(login, real), t.bucket(now, at.From)
-	p := a.pair(at.Node)
+// is not to be looked at, and whether this has locked the login. Where the person is known,
+// what others do elsewhere, or to other logins there, is not theirs to wait for.
+func (t *throttle) charge(now time.Time, login, node string, real, known bool) (wait time.Duration, locked bool) {
+	a, b := t.account(login, real), t.bucket(now, node)
+	p := a.pair(node)
 	p.forget(now)
 	a.forget(now)
 	switch {
 	case now.Before(p.until):
 		return p.until.Sub(now), false
-	case now.Sub(p.proved) <= trusted: // what others do to the login elsewhere is not theirs
+	case known:
 	case now.Before(a.locked):
 		return a.locked.Sub(now), false
-	case b.wrong+1 > addressFree:
-		return time.Duration(float64(time.Second) / addressPerSecond), false
+	case b.wrong+1 > nodeFree:
+		return time.Duration(float64(time.Second) / nodePerSecond), false
 	}
 	b.wrong++
 	p.wrong, p.at = p.wrong+1, now
@@ -114,8 +101,8 @@ func (t *throttle) charge(now time.Time, login string, at Place, real bool) (wai
 
 // settle takes a charge back, and the lock-out if it made one. Who was right is
 // forgiven what was wrong there before.
-func (t *throttle) settle(now time.Time, login string, at Place, right, locked bool) {
-	if b := t.addresses[hood(at.From)]; b != nil {
+func (t *throttle) settle(now time.Time, login, node string, right, locked bool) {
+	if b := t.nodes[node]; b != nil {
 		b.wrong = max(0, b.wrong-1)
 	}
 	a := t.logins[login]
@@ -123,10 +110,10 @@ func (t *throttle) settle(now time.Time, login string, at Place, right, locked b
 		return
 	}
 	a.wrong = max(0, a.wrong-1)
-	p := a.pair(at.Node)
+	p := a.pair(node)
 	p.wrong = max(0, p.wrong-1)
 	if right {
-		*p = pair{proved: now}
+		*p = pair{}
 	}
 	if locked {
 		a.locked, a.locks = time.Time{}, a.locks-1
@@ -159,16 +146,16 @@ func (t *throttle) dropStrangers() {
 	t.strangers = 0
 }
 
-func (t *throttle) bucket(now time.Time, from netip.Addr) *bucket {
-	b := t.addresses[hood(from)]
+func (t *throttle) bucket(now time.Time, node string) *bucket {
+	b := t.nodes[node]
 	if b == nil {
-		if len(t.addresses) >= maxAddresses {
-			clear(t.addresses) // rather forgiven than refused; the logins' own counts stand
+		if len(t.nodes) >= maxNodes {
+			clear(t.nodes) // rather forgiven than refused; the logins' own counts stand
 		}
 		b = &bucket{at: now}
-		t.addresses[hood(from)] = b
+		t.nodes[node] = b
 	}
-	b.wrong = max(0, b.wrong-max(0, now.Sub(b.at).Seconds())*addressPerSecond)
+	b.wrong = max(0, b.wrong-max(0, now.Sub(b.at).Seconds())*nodePerSecond)
 	b.at = now
 	return b
 }
@@ -182,7 +169,7 @@ func (a *account) forget(now time.Time) {
 }
 
 // pair gives what is remembered of a node, making room by what was wrong longest
-// ago: one at which the person has proved themselves goes last.
+// ago.
 func (a *account) pair(at string) *pair {
 	if p := a.pairs[at]; p != nil {
 		return p
@@ -191,7 +178,7 @@ func (a *account) pair(at string) *pair {
 		var oldest string
 		var least *pair
 		for node, p := range a.pairs {
-			if least == nil || p.before(least) {
+			if least == nil || p.at.Before(least.at) {
 				oldest, least = node, p
 			}
 		}
@@ -200,13 +187,6 @@ func (a *account) pair(at string) *pair {
 	p := new(pair)
 	a.pairs[at] = p
 	return p
-}
-
-func (p *pair) before(o *pair) bool {
-	if p.proved.Equal(o.proved) {
-		return p.at.Before(o.at)
-	}
-	return p.proved.Before(o.proved)
 }
 
 func (p *pair) forget(now time.Time) {

@@ -130,11 +130,11 @@ func (s *signin) present(login string) problem {
 }
 
 func (d *Desk) judge(ctx context.Context, r *http.Request, at localState, node Node) (registry.Identity, error) {
-	from := remote(r)
+	place := local.Place{Node: node.ID, Owner: node.User, From: remote(r)}
 	if at.way == byPasskey {
-		return d.cfg.People.Passkey(ctx, from, at.ceremony, r.PostFormValue("answer"))
+		return d.cfg.People.Passkey(ctx, place, at.ceremony, r.PostFormValue("answer"))
 	}
-	return d.cfg.People.Password(ctx, local.Place{Node: node.ID, Owner: node.User, From: from}, local.Proof{Login: r.PostFormValue("login"), Password: r.PostFormValue("password"), Code: r.PostFormValue("code")})
+	return d.cfg.People.Password(ctx, place, local.Proof{Login: r.PostFormValue("login"), Password: r.PostFormValue("password"), Code: r.PostFormValue("code")})
 }
 
 // disprove lets a person try again, for a while.
