@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
@@ -32,17 +31,17 @@ type attempt struct {
 	login string
 	user  string // id; empty: nobody has the login
 	at    Place
-	locks bool // if it is wrong, it has locked the login
+	made  charge
 }
 
 // attempt asks the throttle. It fails with a *WaitError.
 func (p *People) attempt(login, user string, at Place, known bool) (a *attempt, err error) {
 	a = &attempt{p: p, login: login, user: user, at: at}
 	p.guard.locked(func() {
-		var wait time.Duration
-		if wait, a.locks = p.guard.throttle.charge(p.cfg.Now(), login, at.Node, user != "", known); wait > 0 {
+		a.made = p.guard.throttle.charge(p.cfg.Now(), login, at.Node, user != "", known)
+		if a.made.wait > 0 {
 			p.guard.counted.Throttled++
-			err = &WaitError{For: wait}
+			err = &WaitError{For: a.made.wait}
 		}
 	})
 	return a, err
@@ -50,20 +49,20 @@ func (p *People) attempt(login, user string, at Place, known bool) (a *attempt, 
 
 // unjudged takes the attempt back: nobody looked at the proof.
 func (a *attempt) unjudged() {
-	a.p.guard.locked(func() { a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.at.Node, false, a.locks) })
+	a.p.guard.locked(func() { a.p.guard.throttle.settle(a.login, a.at.Node, a.made, false) })
 }
 
 func (a *attempt) right() {
 	a.p.guard.locked(func() {
 		a.p.guard.counted.Proved++
-		a.p.guard.throttle.settle(a.p.cfg.Now(), a.login, a.at.Node, true, a.locks)
+		a.p.guard.throttle.settle(a.login, a.at.Node, a.made, true)
 	})
 }
 
 // wrong leaves the charge standing. A lock-out of a person is told to operators; of a
 // login that nobody has there may be as many as a stranger likes, and nobody is harmed.
 func (a *attempt) wrong(ctx context.Context) {
-	alarm := a.locks && a.user != ""
+	alarm := a.made.locked && a.user != ""
 	a.p.guard.locked(func() {
 		if a.p.guard.counted.Wrong++; alarm {
 			a.p.guard.counted.LockOuts++

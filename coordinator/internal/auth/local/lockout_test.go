@@ -1,8 +1,11 @@
 package local_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,5 +129,57 @@ func TestMadeUpLoginsSlowOneMachine_A22(t *testing.T) {
 	}
 	if _, err := c.signAt(local.Place{Node: "another", From: ward()}, ana, phrase); err != nil {
 		t.Errorf("at the next machine: %v", err)
+	}
+}
+
+// A proof at which nobody came to look is taken back, and none of those before it: who can
+// make the hasher's line long, or go away, has no more guesses for it.
+func TestUnjudgedProofForgivesNothing_A22(t *testing.T) {
+	c := open(t)
+	c.member(ana)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	judged := 0
+	for i := range 200 {
+		at := kiosk(botnet(i / 4))
+		if _, err := c.signAt(at, ana, guess); errors.Is(err, local.ErrWrong) {
+			judged++
+		}
+		_, _ = c.Password(gone, at, local.Proof{Login: ana, Password: guess})
+	}
+	if judged != 20 {
+		t.Errorf("%d guesses were judged, 20 may be", judged)
+	}
+	c.pass(time.Hour)
+	for range 30 { // nor does it count
+		if _, err := c.Password(gone, kiosk(ward()), local.Proof{Login: ana, Password: phrase}); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.sign(ward(), ana, phrase); err != nil {
+		t.Errorf("after proofs that nobody judged: %v", err)
+	}
+}
+
+// Who is turned away since too many wait was not charged.
+func TestBusyLineChargesNobody_A06_A22(t *testing.T) {
+	c := open(t)
+	c.member(ana)
+	c.People = c.with(origin, c.key, local.Cost{Memory: 2 << 10, Passes: 1, Lanes: 1})
+	var all sync.WaitGroup
+	var busy, judged atomic.Int32
+	for i := range 400 {
+		all.Go(func() {
+			switch _, err := c.signAt(kiosk(botnet(i)), fmt.Sprintf("x%d@clinic.example", i%4), guess); {
+			case errors.Is(err, local.ErrBusy):
+				busy.Add(1)
+			case errors.Is(err, local.ErrWrong):
+				judged.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if busy.Load() == 0 || judged.Load() > 80 {
+		t.Errorf("%d were turned away, %d judged of 4 logins", busy.Load(), judged.Load())
 	}
 }

@@ -55,14 +55,22 @@ func newHasher(cost Cost) *hasher {
 	return &hasher{cost: cost, slots: make(chan struct{}, Slots), line: make(chan struct{}, Slots+queue)}
 }
 
-// within calls f when there is a slot. It fails with ErrBusy if too many wait, or
-// with the context's error.
-func (h *hasher) within(ctx context.Context, f func()) error {
+// enter takes a place in the line, which leave gives back. It fails with ErrBusy if too
+// many wait. Who has no place is not charged for a proof, and is not judged.
+func (h *hasher) enter() (leave func(), err error) {
 	select {
 	case h.line <- struct{}{}:
-		defer func() { <-h.line }()
+		return func() { <-h.line }, nil
 	default:
-		return ErrBusy
+		return nil, ErrBusy
+	}
+}
+
+// within calls f when there is a slot, for who has a place in the line. It fails with the
+// context's error.
+func (h *hasher) within(ctx context.Context, f func()) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	select {
 	case h.slots <- struct{}{}:

@@ -62,6 +62,11 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 		return registry.Identity{}, ErrMachine
 	}
 	user, against := p.against(state, login)
+	leave, err := p.hasher.enter()
+	if err != nil {
+		return registry.Identity{}, err
+	}
+	defer leave()
 	a, err := p.attempt(login, user, at, p.known(state, user, at))
 	if err != nil {
 		return registry.Identity{}, err
@@ -133,7 +138,6 @@ func (p *People) judge(ctx context.Context, f factors, proof Proof) (step int64,
 
 // rehashed gives a right password hashed at the cost of today, sealed, if it was hashed
 // at another: old hashes would else stay cheap to guess at, and be told from none by time.
-// Where there is no room for it now, there is at the next sign-in.
 func (p *People) rehashed(ctx context.Context, user string, f factors, proof Proof) []byte {
 	if cost, _, _, err := decode(string(f.phc)); err != nil || cost == p.cfg.Cost {
 		return nil
@@ -212,6 +216,11 @@ func (p *People) SetPassword(ctx context.Context, from netip.Addr, link, passwor
 	if err != nil {
 		return err
 	}
+	leave, err := p.hasher.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	phc, err := p.hasher.hash(ctx, plain)
 	if err != nil {
 		return err

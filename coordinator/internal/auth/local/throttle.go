@@ -65,43 +65,47 @@ func newThrottle() *throttle {
 	return &throttle{logins: map[string]*account{}, nodes: map[string]*bucket{}}
 }
 
+// charge is what one proof did to the counts.
+type charge struct {
+	wait   time.Duration // it is not to be looked at before; 0: look
+	locked bool          // it has locked the login
+	until  time.Time     // that it made its login wait for, at its node; zero: it did not
+}
+
 // charge takes a proof for wrong, before it is looked at: many that come at once must
-// not all be judged before the first counts. It gives how long to wait instead, if it
-// is not to be looked at, and whether this has locked the login. Where the person is known,
+// not all be judged before the first counts. Where the person is known,
 // what others do elsewhere, or to other logins there, is not theirs to wait for.
-func (t *throttle) charge(now time.Time, login, node string, real, known bool) (wait time.Duration, locked bool) {
+func (t *throttle) charge(now time.Time, login, node string, real, known bool) (c charge) {
 	a, b := t.account(login, real), t.bucket(now, node)
 	p := a.pair(node)
 	p.forget(now)
 	a.forget(now)
 	switch {
 	case now.Before(p.until):
-		return p.until.Sub(now), false
+		return charge{wait: p.until.Sub(now)}
 	case known:
 	case now.Before(a.locked):
-		return a.locked.Sub(now), false
+		return charge{wait: a.locked.Sub(now)}
 	case b.wrong+1 > nodeFree:
-		return time.Duration(float64(time.Second) / nodePerSecond), false
+		return charge{wait: time.Duration(float64(time.Second) / nodePerSecond)}
 	}
 	b.wrong++
 	p.wrong, p.at = p.wrong+1, now
 	if over := p.wrong - pairFree; over >= 0 {
 		p.until = now.Add(min(pairMaxWait, pairWait<<min(over, 10)))
+		c.until = p.until
 	}
-	if a.wrong++; a.wrong < loginFree {
-		return 0, false
-	}
-	fresh := !now.Before(a.locked)
-	if fresh {
+	if a.wrong++; a.wrong >= loginFree && !now.Before(a.locked) {
 		a.locked = now.Add(min(lockLongest, lockFirst<<min(a.locks, 10)))
-		a.wrong, a.locks = 0, a.locks+1
+		a.wrong, a.locks, c.locked = a.wrong-loginFree, a.locks+1, true
 	}
-	return 0, fresh
+	return c
 }
 
-// settle takes a charge back, and the lock-out if it made one. Who was right is
-// forgiven what was wrong there before.
-func (t *throttle) settle(now time.Time, login, node string, right, locked bool) {
+// settle takes a charge back, with the wait or the lock-out that it made, and nothing of
+// what was counted before it: who could have that forgotten had guesses without end. Who
+// was right is forgiven what was wrong there before.
+func (t *throttle) settle(login, node string, c charge, right bool) {
 	if b := t.nodes[node]; b != nil {
 		b.wrong = max(0, b.wrong-1)
 	}
@@ -109,14 +113,16 @@ func (t *throttle) settle(now time.Time, login, node string, right, locked bool)
 	if a == nil {
 		return
 	}
+	if c.locked {
+		a.locked, a.locks, a.wrong = time.Time{}, a.locks-1, a.wrong+loginFree
+	}
 	a.wrong = max(0, a.wrong-1)
 	p := a.pair(node)
-	p.wrong = max(0, p.wrong-1)
+	if p.wrong = max(0, p.wrong-1); p.until.Equal(c.until) {
+		p.until = time.Time{}
+	}
 	if right {
 		*p = pair{}
-	}
-	if locked {
-		a.locked, a.locks = time.Time{}, a.locks-1
 	}
 }
 
