@@ -45,14 +45,16 @@ type (
 	}
 
 	// ProveLocal has a proof count, once: a code of that step or a later one, or
-	// passkey's count, counted before gives ErrReplayed. The caller has verified it.
+	// passkey's count, counted before gives ErrReplayed, and what was judged before a
+	// reset or a new password ErrStale. The caller has verified it.
 	ProveLocal struct {
-		User     string // id
-		Step     int64
-		Password []byte // the same password, hashed anew at another cost; nil: it stays as it is
-		Passkey  []byte
-		Count    uint32
-		Node     string // id of where it is; empty: nowhere that shall be remembered
+		User       string // id
+		Generation uint64 // of the Local that it was judged against
+		Step       int64
+		Password   []byte // the same password, hashed anew at another cost; nil: it stays as it is
+		Passkey    []byte
+		Count      uint32
+		Node       string // id of where it is; empty: nowhere that shall be remembered
 	}
 )
 
@@ -123,6 +125,7 @@ func (c ResetLocal) decide(d *decision) error {
 		d.record("local.link", u.ID, "login %s: a link to set up one thing more is open until %s", u.Login, until)
 	} else {
 		next.Password, next.TOTP, next.Passkeys, next.Places = nil, nil, nil, nil
+		next.Generation++
 		d.emit(LocalPut{Local: next})
 		d.record("local.reset", u.ID, "login %s: password, codes and passkeys are void; a link to set up anew is open until %s", u.Login, until)
 		d.endAll("by what the person proves who they are was reset", func(s *Session) bool { return s.User == u.ID })
@@ -166,6 +169,7 @@ func (c SetUpLocal) decide(d *decision) error {
 		next.Passkeys, what = append(slices.Clone(l.Passkeys), key), "a passkey"
 	} else {
 		next.Password, next.TOTP, next.Step = c.Password, c.TOTP, c.Step
+		next.Generation++
 	}
 	u, _ := d.state.User(l.User)
 	d.emit(LocalPut{Local: next})
@@ -201,6 +205,9 @@ func (c ProveLocal) decide(d *decision) error {
 	u, l, err := d.local(c.User)
 	if err != nil {
 		return err
+	}
+	if c.Generation != l.Generation {
+		return fmt.Errorf("login %s: %w: by what they prove who they are", u.Login, ErrStale)
 	}
 	if len(c.Passkey) == 0 {
 		if c.Step <= l.Step || len(l.TOTP) == 0 {

@@ -16,4 +16,6 @@ type Identity struct {
 	At  time.Time // when the person last proved who they are
 	AMR []string  // how (RFC 8176)
 	ACR string    // at which level, in the issuer's words; may be empty
+
+	Generation uint64 // of LocalIssuer: see Local
 }

@@ -29,7 +29,11 @@ type Local struct {
 	TOTP     []byte     `json:"totp,omitempty"` // set together with Password
 	Step     int64      `json:"step,omitempty"` // of the last code that counted (RFC 6238): an earlier one counts no more
 	Passkeys []Passkey  `json:"passkeys,omitempty"`
-	Places   []Place    `json:"places,omitempty"` // where they proved themselves, latest last
+	// Generation is raised when what a proof was checked against is void: what was
+	// proved before counts no more, nor begins a session.
+	Generation uint64 `json:"generation,omitempty"`
+
+	Places []Place `json:"places,omitempty"` // where they proved themselves, latest last
 }
 
 // Place is a node at which a person proved who they are, and when they last did.
@@ -103,6 +107,9 @@ func (s *State) LocalIdentity(user string, at time.Time, amr []string) (Identity
 		return Identity{}, false
 	}
 	who := Identity{Issuer: u.Issuer, Subject: u.Subject, Login: u.Login, Name: u.Name, At: at, AMR: amr}
+	if l, ok := s.Local(user); ok {
+		who.Generation = l.Generation
+	}
 	for _, group := range u.Groups {
 		if name, own := strings.CutPrefix(group, groupPrefix); own {
 			who.Groups = append(who.Groups, name)

@@ -167,18 +167,64 @@ func TestProofCountsOnce_A22(t *testing.T) {
 	m.do(byPassword("link-ana@clinic.example"))
 	m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("more"), Life: day, Keep: true})
 	m.do(byPasskey("more", "k1"))
-	m.refused(registry.ProveLocal{User: u.ID, Step: 100}, registry.ErrReplayed)
+	m.refused(registry.ProveLocal{User: u.ID, Generation: 1, Step: 100}, registry.ErrReplayed)
 	if !strings.Contains(m.lastRecords(), "local.replay "+u.ID) {
 		t.Errorf("a replay is not in the audit: %s", m.lastRecords())
 	}
-	m.do(registry.ProveLocal{User: u.ID, Step: 101})
-	m.refused(registry.ProveLocal{User: u.ID, Step: 101}, registry.ErrReplayed)
-	m.do(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Count: 8})
+	m.do(registry.ProveLocal{User: u.ID, Generation: 1, Step: 101})
+	m.refused(registry.ProveLocal{User: u.ID, Generation: 1, Step: 101}, registry.ErrReplayed)
+	m.do(registry.ProveLocal{User: u.ID, Generation: 1, Passkey: []byte("k1"), Count: 8})
 	for _, count := range []uint32{8, 7, 0} { // a copy of the passkey is behind
-		m.refused(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Count: count}, registry.ErrReplayed)
+		m.refused(registry.ProveLocal{User: u.ID, Generation: 1, Passkey: []byte("k1"), Count: count}, registry.ErrReplayed)
 	}
-	m.refused(registry.ProveLocal{User: u.ID, Passkey: []byte("k2"), Count: 8}, registry.ErrNotFound)
+	m.refused(registry.ProveLocal{User: u.ID, Generation: 1, Passkey: []byte("k2"), Count: 8}, registry.ErrNotFound)
 	m.refused(registry.ProveLocal{User: "u-nobody", Step: 102}, registry.ErrNotFound)
+}
+
+// What was proved before an operator took something away gives nothing of it back: not
+// groups, nor a session after a reset, nor a person who was forgotten.
+func TestOldProofGivesNothingBack_A18_A22(t *testing.T) {
+	m := begin(t)
+	u := m.add("ana@clinic.example", "Doctors")
+	m.do(byPassword("link-ana@clinic.example"))
+	_, n := m.join("kiosk", registry.CreateToken{Tags: []string{"tag:kiosk"}})
+	who, _ := m.state.LocalIdentity(u.ID, m.now, nil)
+	m.do(registry.GroupLocal{User: u.Login})
+	m.signIn("s1", n, who)
+	if now, _ := m.state.User(u.ID); len(now.Groups) != 0 {
+		t.Errorf("groups that were taken are back: %v", now.Groups)
+	}
+	begins := registry.BeginSession{ID: "s2", Node: n.ID, Who: who, Life: shift}
+	m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("anew"), Life: day})
+	m.refused(begins, registry.ErrUser)
+	begins.Who, _ = m.state.LocalIdentity(u.ID, m.now, nil)
+	m.do(registry.DisableUser{User: u.Login})
+	m.refused(begins, registry.ErrUser)
+	m.do(registry.EnableUser{User: u.Login})
+	m.do(registry.ForgetUser{User: u.Login})
+	m.refused(begins, registry.ErrUser)
+	m.add("ana@clinic.example") // whom nobody holds the place of
+}
+
+// What was judged against a password that is no more does not count, and puts no hash of
+// it in the place of the new one.
+func TestProofOfAnOldPasswordIsStale_A22(t *testing.T) {
+	for name, keep := range map[string]bool{"a reset": false, "a new password": true} {
+		m := begin(t)
+		u := m.add("ana@clinic.example")
+		m.do(byPassword("link-ana@clinic.example"))
+		before, _ := m.state.Local(u.ID)
+		m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("anew"), Life: day, Keep: keep})
+		fresh := byPassword("anew")
+		fresh.Password = []byte("sealed anew")
+		m.do(fresh)
+		m.refused(registry.ProveLocal{User: u.ID, Generation: before.Generation, Step: 101, Password: []byte("the old one, hashed anew")}, registry.ErrStale)
+		now, _ := m.state.Local(u.ID)
+		if string(now.Password) != "sealed anew" {
+			t.Errorf("after %s the password is %q", name, now.Password)
+		}
+		m.do(registry.ProveLocal{User: u.ID, Generation: now.Generation, Step: 101})
+	}
 }
 
 // Where a person proved themselves is kept, of the latest places, and not by each proof.

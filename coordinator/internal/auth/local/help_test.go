@@ -41,6 +41,7 @@ type clinic struct {
 	now    time.Time
 	log    bytes.Buffer
 	secret map[string]string // of codes, by login
+	before func(registry.Command)
 }
 
 func open(t testing.TB) *clinic {
@@ -95,6 +96,9 @@ func (c *clinic) Snapshot() *registry.State {
 }
 
 func (c *clinic) Do(_ context.Context, actor registry.Actor, cmd registry.Command) (registry.Result, error) {
+	if c.before != nil {
+		c.before(cmd)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d, err := registry.Decider{}.Decide(c.state, cmd, actor, c.now)

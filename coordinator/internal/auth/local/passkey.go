@@ -88,17 +88,17 @@ func encodePair(options, session any) (string, string, error) {
 // Passkey proves a person by what their browser answered to a ceremony. It fails with
 // ErrPasskey. Lock-outs do not touch it: what is random by 256 bits is not guessed.
 func (p *People) Passkey(ctx context.Context, at Place, ceremony, answer string) (registry.Identity, error) {
-	user, used, err := p.judgePasskey(ceremony, answer)
+	l, used, err := p.judgePasskey(ceremony, answer)
 	if err == nil {
 		var who registry.Identity
-		who, err = p.count(ctx, user, registry.ProveLocal{User: user, Node: at.Node, Passkey: used.ID, Count: used.Authenticator.SignCount}, methods(used.Flags.BackupEligible))
+		who, err = p.count(ctx, l.User, registry.ProveLocal{User: l.User, Generation: l.Generation, Node: at.Node, Passkey: used.ID, Count: used.Authenticator.SignCount}, methods(used.Flags.BackupEligible))
 		if err == nil {
 			p.guard.locked(func() { p.guard.counted.Proved++ })
 			return who, nil
 		}
 		if errors.Is(err, registry.ErrReplayed) {
 			p.cfg.Log.Warn("a passkey is used that may have been copied", "error", err, "node", at.Node, "from", at.From)
-		} else if !errors.Is(err, registry.ErrNotFound) {
+		} else if !errors.Is(err, registry.ErrNotFound) && !errors.Is(err, registry.ErrStale) {
 			return registry.Identity{}, err
 		}
 	}
@@ -117,38 +117,39 @@ func methods(synced bool) []string {
 	return []string{"mfa", "pop", "user"}
 }
 
-func (p *People) judgePasskey(ceremony, answer string) (user string, used *webauthn.Credential, err error) {
+func (p *People) judgePasskey(ceremony, answer string) (l *registry.Local, used *webauthn.Credential, err error) {
 	var session webauthn.SessionData
 	if p.passkeys == nil {
-		return "", nil, ErrNoPasskeys
+		return nil, nil, ErrNoPasskeys
 	}
 	if err := json.Unmarshal([]byte(ceremony), &session); err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
 	if len(answer) > maxAnswer {
-		return "", nil, errors.New("the answer is too long")
+		return nil, nil, errors.New("the answer is too long")
 	}
 	parsed, err := protocol.ParseCredentialRequestResponseBytes([]byte(answer))
 	if err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
 	find := func(_, handle []byte) (webauthn.User, error) {
-		user = registry.LocalID(string(handle))
+		user := registry.LocalID(string(handle))
 		state := p.cfg.Registry.Snapshot()
 		u, known := state.User(user)
-		l, ok := state.Local(user)
+		theirs, ok := state.Local(user)
 		if !known || !ok {
 			return nil, errors.New("nobody has that passkey")
 		}
+		l = theirs
 		return ownerOf(u, l), nil
 	}
 	used, err = p.passkeys.lib.ValidateDiscoverableLogin(find, session, parsed)
 	if err != nil {
-		return "", nil, err
+		return nil, nil, err
 	}
 	// The library keeps the old count when the new one does not rise: the registry judges.
 	used.Authenticator.SignCount = parsed.Response.AuthenticatorData.Counter
-	return user, used, nil
+	return l, used, nil
 }
 
 // kind gives what may be logged of the library's errors, which hold what browsers sent.

@@ -80,8 +80,8 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 		a.wrong(ctx)
 		return registry.Identity{}, ErrWrong
 	}
-	who, err := p.count(ctx, user, registry.ProveLocal{User: user, Node: at.Node, Step: step, Password: p.rehashed(ctx, user, against, proof)}, codeAndPassword())
-	if errors.Is(err, registry.ErrReplayed) {
+	who, err := p.count(ctx, user, registry.ProveLocal{User: user, Generation: against.generation, Node: at.Node, Step: step, Password: p.rehashed(ctx, user, against, proof)}, codeAndPassword())
+	if errors.Is(err, registry.ErrReplayed) || errors.Is(err, registry.ErrStale) {
 		a.wrong(ctx)
 		return registry.Identity{}, ErrWrong
 	}
@@ -95,9 +95,10 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 
 // factors are what a proof is checked against, opened.
 type factors struct {
-	real     bool
-	phc      []byte
-	codesKey []byte
+	real       bool
+	phc        []byte
+	codesKey   []byte
+	generation uint64
 }
 
 // against gives what a login's proof is checked against: of a login that nobody has, or
@@ -118,7 +119,7 @@ func (p *People) against(state *registry.State, login string) (user string, f fa
 		p.cfg.Log.Error("a local person cannot sign in", "error", err)
 		return u.ID, f
 	}
-	return u.ID, factors{real: true, phc: phc, codesKey: codes}
+	return u.ID, factors{real: true, phc: phc, codesKey: codes, generation: l.Generation}
 }
 
 // judge gives the step of the code if password and code are right, else 0. Both are
@@ -162,6 +163,7 @@ func (p *People) count(ctx context.Context, user string, c registry.ProveLocal, 
 	if !ok {
 		return registry.Identity{}, ErrWrong // forgotten meanwhile
 	}
+	who.Generation = c.Generation // not a later one: a reset may have come between
 	return who, nil
 }
 

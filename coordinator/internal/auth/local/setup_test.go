@@ -166,3 +166,29 @@ func TestKeyIsMadeOnceForItsOwnerAlone(t *testing.T) {
 		}
 	}
 }
+
+// A reset that comes while a proof counts is the later of the two: what was proved is of
+// the time before, and no session begins of it.
+func TestProofIsOfWhatItWasJudgedBy_A22(t *testing.T) {
+	c := open(t)
+	c.member(ana)
+	who, err := c.sign(ward(), ana, phrase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.do(registry.ResetLocal{User: ana, Link: registry.HashSecret("ANEW"), Life: time.Hour})
+	if now, _ := c.Snapshot().LocalIdentity(registry.LocalID("subject-"+ana), c.clock(), nil); now.Generation == who.Generation {
+		t.Error("what was proved before a reset is as good as what comes after it")
+	}
+	c.setPassword("ANEW", phrase)
+	c.pass(time.Minute)
+	c.before = func(cmd registry.Command) { // the proof is right, and waits for its turn
+		if _, proof := cmd.(registry.ProveLocal); proof {
+			c.before = nil
+			c.do(registry.ResetLocal{User: ana, Link: registry.HashSecret("AGAIN"), Life: time.Hour})
+		}
+	}
+	if who, err := c.sign(ward(), ana, phrase); !errors.Is(err, local.ErrWrong) {
+		t.Errorf("a proof that a reset overtook: %+v, %v", who, err)
+	}
+}
