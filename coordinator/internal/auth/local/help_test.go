@@ -172,6 +172,13 @@ func (c *clinic) setPassword(link, password string) {
 	}
 }
 
+// SetUp and SetPassword are those of the one browser that most tests have.
+func (c *clinic) SetUp(link string) (local.SetUp, error) { return c.People.SetUp(link, "browser") }
+
+func (c *clinic) SetPassword(ctx context.Context, from netip.Addr, link, password, code string) error {
+	return c.People.SetPassword(ctx, from, link, "browser", password, code)
+}
+
 // code is what a person's app shows now: a reading of RFC 6238 that is not ours.
 func (c *clinic) code(login string) string {
 	c.t.Helper()

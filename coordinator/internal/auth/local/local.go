@@ -97,7 +97,7 @@ func (p Proof) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(p)) }
 type SetUp struct {
 	Login    string
 	Until    time.Time // when the link ends
-	Secret   string    // of the codes, in base32; the same whenever the link is opened
+	Secret   string    // of the codes, in base32; the same whenever the link is opened in that browser
 	URI      string    // that an authenticator app reads from a QR code: otpauth://totp/...
 	Passkeys bool      // whether there can be any
 }
@@ -117,6 +117,7 @@ type People struct {
 	hasher   *hasher
 	passkeys *passkeys // nil: there can be none
 	guard    guard
+	openings openings
 	nobody   []byte // the hash of a password that nobody has
 }
 

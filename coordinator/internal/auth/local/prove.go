@@ -167,14 +167,14 @@ func (p *People) count(ctx context.Context, user string, c registry.ProveLocal, 
 	return who, nil
 }
 
-// SetUp gives what the person needs whom a link is for. Nothing changes. It fails with
-// ErrLink.
-func (p *People) SetUp(link string) (SetUp, error) {
+// SetUp gives what the person needs whom a link is for, in a browser that is known by a
+// secret of its own. Nothing changes. It fails with ErrLink.
+func (p *People) SetUp(link, browser string) (SetUp, error) {
 	l, u, err := p.linked(link)
 	if err != nil {
 		return SetUp{}, err
 	}
-	secret := p.codesOf(link)
+	secret := p.codesOf(link, browser)
 	return SetUp{Login: u.Login, Until: l.Link.Until, Secret: base32Text(secret), URI: uri(p.host, u.Login, secret), Passkeys: p.Passkeys()}, nil
 }
 
@@ -191,17 +191,18 @@ func (p *People) linked(link string) (*registry.Local, *registry.User, error) {
 	return l, u, nil
 }
 
-// codesOf gives the secret of the codes that a link sets up. It is drawn from link and
-// key, so that nobody has to remember it until the page is sent back, and a page that is
-// loaded again shows what the app knows already.
-func (p *People) codesOf(link string) []byte {
-	return p.cfg.Key.derive("totp", link, secretLength)
+// codesOf gives the secret of the codes that a link sets up. It is drawn from link, browser
+// and key, so that nobody has to remember it until the page is sent back, and a page that
+// is loaded again shows what the app knows already. Each browser is shown another: who saw
+// a link, and looked before its person did, does not have the person's codes.
+func (p *People) codesOf(link, browser string) []byte {
+	return p.cfg.Key.derive("totp", link+"\n"+browser, secretLength)
 }
 
 // SetPassword spends a link: the person has this password from now on, and the codes
-// that SetUp showed, of which one shows that an app gives them. The errors' texts may be
+// that SetUp showed in that browser, of which one shows that an app gives them. The errors' texts may be
 // shown.
-func (p *People) SetPassword(ctx context.Context, from netip.Addr, link, password, code string) error {
+func (p *People) SetPassword(ctx context.Context, from netip.Addr, link, browser, password, code string) error {
 	_, u, err := p.linked(link)
 	if err != nil {
 		return err
@@ -209,7 +210,7 @@ func (p *People) SetPassword(ctx context.Context, from netip.Addr, link, passwor
 	if err := acceptable(u.Login, password); err != nil {
 		return err
 	}
-	codes := p.codesOf(link)
+	codes := p.codesOf(link, browser)
 	step := checkCode(codes, code, p.cfg.Now())
 	if step == 0 {
 		return ErrCode

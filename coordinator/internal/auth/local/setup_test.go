@@ -40,6 +40,37 @@ func TestLinkShowsTheSameEachTime(t *testing.T) {
 	}
 }
 
+// Who saw a link on its way, and looked, has codes of their own, and not the person's. The
+// audit tells in how many browsers a link was opened, and is not filled by it.
+func TestWhoSawALinkHasNoCodes_A13_A22(t *testing.T) {
+	c := open(t)
+	link := c.add(ana)
+	seen, err := c.People.SetUp(link, "a stranger's")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.setPassword(link, phrase)
+	if seen.Secret == c.secret[ana] {
+		t.Error("a stranger has the person's codes")
+	}
+	more := c.another(ana, "MORE")
+	c.secret[ana] = seen.Secret
+	if err := c.SetPassword(t.Context(), ward(), more, phrase, c.code(ana)); !errors.Is(err, local.ErrCode) {
+		t.Errorf("with codes of another browser: %v", err)
+	}
+	for range 50 {
+		c.Opened(t.Context(), more, cellar())
+		c.Opened(t.Context(), link, cellar()) // which is spent
+	}
+	if n := c.audited("local.link-open"); n != 4 || !strings.Contains(c.said(), "number 2, from 203.0.113.66") {
+		t.Errorf("told %d times", n)
+	}
+	c.Opened(t.Context(), c.another(ana, "ONE-MORE"), cellar())
+	if n := c.audited("local.link-open"); n != 5 {
+		t.Errorf("the next link is told %d times", n-4)
+	}
+}
+
 func TestPoorPasswordsAreRefused(t *testing.T) {
 	c := open(t)
 	link := c.add(ana)

@@ -30,6 +30,8 @@ type book struct {
 	t     testing.TB
 	mu    sync.Mutex
 	state *registry.State
+
+	opened int // browsers of links
 }
 
 func (b *book) Snapshot() *registry.State {
@@ -41,6 +43,9 @@ func (b *book) Snapshot() *registry.State {
 func (b *book) Do(_ context.Context, actor registry.Actor, c registry.Command) (registry.Result, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if n, ok := c.(registry.Note); ok && n.Action == "local.link-open" {
+		b.opened++
+	}
 	d, err := registry.Decider{}.Decide(b.state, c, actor, time.Now())
 	b.state = d.Next
 	return d.Result, err
@@ -143,6 +148,27 @@ func TestOwnPagesBesideAProvider(t *testing.T) {
 		if b.prove(o.ID, url.Values{"step": {"proof"}, "login": {ana}}); h.sessions() != 1 {
 			t.Errorf("%d sessions of one sign-in", h.sessions())
 		}
+	})
+}
+
+// Each browser that opens a link is shown codes of its own, the same each time, and is told
+// to the audit; what one was shown is nothing to another.
+func TestLinkIsOfItsBrowser_A13(t *testing.T) {
+	withPeople(t, func(t *testing.T, h *hall, b *book) {
+		page, keys := "/login/set-up/"+aLink+"/password", map[string]bool{}
+		key := regexp.MustCompile(`class="code key">([A-Z2-7 ]+)<`)
+		own, eve := h.browser(), h.browser()
+		for _, one := range []*browser{eve, eve, own, own} {
+			keys[key.FindStringSubmatch(one.get(page).body)[1]] = true
+		}
+		if len(keys) != 2 || b.opened != 2 {
+			t.Errorf("two browsers were shown %d keys, the audit was told of %d", len(keys), b.opened)
+		}
+		bare := h.browser()
+		secret := strings.ReplaceAll(key.FindStringSubmatch(eve.get(page).body)[1], " ", "")
+		form := url.Values{"password": {phrase}, "again": {phrase}, "code": {codeOf(t, secret)}}
+		h.says(bare.post(page, form), http.StatusUnprocessableEntity, "cookies are blocked")
+		h.says(own.post(page, form), http.StatusUnprocessableEntity, "not what the app should show")
 	})
 }
 
@@ -256,6 +282,7 @@ func TestSetUpPagesAreForTheirPersonAlone_A06_A07(t *testing.T) {
 		if a := p.get("/login/passkey.js"); !strings.HasPrefix(a.Header().Get("Content-Type"), "text/javascript") || strings.Contains(a.body, "fetch(") || strings.Contains(a.body, "innerHTML") {
 			t.Errorf("the script:\n%s", a.body)
 		}
+		p.get(link)
 		h.says(p.post(link+"/password", url.Values{"password": {strings.Repeat("x", 64<<10)}}), http.StatusBadRequest, "Not understood")
 		h.says(p.post(link+"/passkey", url.Values{"answer": {strings.Repeat("x", 20<<10)}}), http.StatusUnprocessableEntity, "does not sign anybody in")
 		h.says(p.post(link+"/password", url.Values{"password": {phrase}, "again": {phrase}, "code": {"1"}}), http.StatusUnprocessableEntity, "not what the app should show")

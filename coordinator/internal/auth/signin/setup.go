@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/local"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // SetUpPrefix is the path below which links are that an operator gave a person, and
@@ -52,7 +53,7 @@ func (d *Desk) serveOwn(w http.ResponseWriter, r *http.Request, at ownPage) {
 	case r.Method == http.MethodPost:
 		d.setUp(w, r, at)
 	default:
-		d.showSetUp(w, at, "")
+		d.showSetUp(w, r, at, "")
 	}
 }
 
@@ -78,7 +79,7 @@ func (d *Desk) routeOwn(r *http.Request, at ownPage) problem {
 // welcomeLink counts a request of the link that it shows, or else of its address: no
 // stranger there uses up what others need. The script is in memory, and is not counted.
 func (d *Desk) welcomeLink(r *http.Request, link string) (ok bool) {
-	if _, err := d.cfg.People.SetUp(link); err != nil {
+	if !d.cfg.People.Open(link) {
 		return d.welcome(r)
 	}
 	d.locked(func(now time.Time) { ok = d.links.allow(now, link) })
@@ -103,9 +104,26 @@ func (v setUpView) Groups() string {
 	return strings.Join(out, " ")
 }
 
+// browserOf gives the secret by which a browser is known at a link's pages, and gives it
+// one when it first comes: that is told to the audit, for a link has one person.
+func (d *Desk) browserOf(w http.ResponseWriter, r *http.Request, link string) string {
+	if shown := cookie(r, link); isID(shown) {
+		return shown
+	}
+	fresh := drawSecret()
+	http.SetCookie(w, &http.Cookie{Name: cookieName(link), Value: fresh, Path: "/", MaxAge: int(registry.MaxLinkLife.Seconds()),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	d.cfg.People.Opened(r.Context(), link, remote(r))
+	return fresh
+}
+
 // showSetUp shows a page of a link; wrong says why what was sent is not taken.
-func (d *Desk) showSetUp(w http.ResponseWriter, at ownPage, wrong string) {
-	what, err := d.cfg.People.SetUp(at.link)
+func (d *Desk) showSetUp(w http.ResponseWriter, r *http.Request, at ownPage, wrong string) {
+	if !d.cfg.People.Open(at.link) {
+		d.pages.notice(w, spent)
+		return
+	}
+	what, err := d.cfg.People.SetUp(at.link, d.browserOf(w, r, at.link))
 	if err != nil {
 		d.pages.notice(w, spent)
 		return
@@ -132,13 +150,15 @@ func (d *Desk) showSetUp(w http.ResponseWriter, at ownPage, wrong string) {
 }
 
 // setUp obeys the form of a link's page. Who knows the link may: it needs no other token.
+// Codes are of the browser that they were shown in.
 func (d *Desk) setUp(w http.ResponseWriter, r *http.Request, at ownPage) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxProof)
 	if err := r.ParseForm(); err != nil {
 		d.pages.notice(w, garbled)
 		return
 	}
-	what, err := d.cfg.People.SetUp(at.link)
+	browser := cookie(r, at.link)
+	what, err := d.cfg.People.SetUp(at.link, browser)
 	if err != nil {
 		d.pages.notice(w, spent)
 		return
@@ -147,16 +167,18 @@ func (d *Desk) setUp(w http.ResponseWriter, r *http.Request, at ownPage) {
 	switch {
 	case at.what == "passkey":
 		err = d.cfg.People.EnrolPasskey(r.Context(), remote(r), at.link, f.Get("answer"))
+	case !isID(browser):
+		err = errors.New("this page was not opened in this browser, or its cookies are blocked: allow them, and have your app read the code below anew")
 	case f.Get("password") != f.Get("again"):
 		err = errors.New("the two passwords are not the same: type it twice")
 	default:
-		err = d.cfg.People.SetPassword(r.Context(), remote(r), at.link, f.Get("password"), f.Get("code"))
+		err = d.cfg.People.SetPassword(r.Context(), remote(r), at.link, browser, f.Get("password"), f.Get("code"))
 	}
 	switch {
 	case errors.Is(err, local.ErrLink):
 		d.pages.notice(w, spent)
 	case err != nil:
-		d.showSetUp(w, at, plain(err.Error(), at.link, f.Get("password"), f.Get("answer")))
+		d.showSetUp(w, r, at, plain(err.Error(), at.link, f.Get("password"), f.Get("answer")))
 	default:
 		d.pages.show(w, http.StatusOK, "set-up-done.html", what)
 	}
