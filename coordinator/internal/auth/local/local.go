@@ -14,7 +14,9 @@
 //     has an owner only the owner's login is judged. No stranger locks a person out for
 //     good: a lock-out ends by itself, does not hold at that person's own machine
 //     nor where they have proved themselves lately, and never holds for passkeys.
-//   - Guesses cost no more memory than [Slots] of them at a time.
+//   - Guesses cost no more memory than [Slots] of them at a time, and wait in a line in
+//     which no machine has more than some places, and people at machines that know them
+//     have places of their own.
 //   - What the registry holds opens nothing by itself: password hashes and secrets of
 //     codes are sealed with a [Key], which lives in a file of its own.
 //   - No password, code, secret or link is in an error or in a log.

@@ -183,3 +183,36 @@ func TestBusyLineChargesNobody_A06_A22(t *testing.T) {
 		t.Errorf("%d were turned away, %d judged of 4 logins", busy.Load(), judged.Load())
 	}
 }
+
+// Machines that send proofs without end make each other wait, and nobody who is known
+// where they are.
+func TestFloodLeavesRoomForWhoIsKnown_A06(t *testing.T) {
+	for _, machines := range []int{1, 300} {
+		c := open(t)
+		c.member(ana)
+		c.People = c.with(origin, c.key, local.Cost{Memory: 1 << 10, Passes: 1, Lanes: 1})
+		var all sync.WaitGroup
+		var busy atomic.Int32
+		for i := range 300 {
+			all.Go(func() {
+				for range 3 {
+					at := kiosk(botnet(i % machines))
+					if _, err := c.Password(t.Context(), at, local.Proof{Login: fmt.Sprint(i), Password: guess}); errors.Is(err, local.ErrBusy) {
+						busy.Add(1)
+					}
+				}
+			})
+		}
+		if machines == 1 {
+			if _, err := c.sign(ward(), ana, phrase); err != nil {
+				t.Errorf("while one machine floods, at another: %v", err)
+			}
+		} else if _, err := c.signAt(laptop(ana, ward()), ana, phrase); err != nil {
+			t.Errorf("while %d machines flood, at the own: %v", machines, err)
+		}
+		all.Wait()
+		if busy.Load() == 0 {
+			t.Errorf("900 proofs at a time of %d machines were all judged", machines)
+		}
+	}
+}

@@ -15,12 +15,9 @@ import (
 	"golang.org/x/text/secure/precis"
 )
 
-// Slots is how many passwords are hashed at a time, and queue how many may wait for
-// it: a flood of guesses has Slots x 64 MiB of memory, and no more.
-const (
-	Slots = 2
-	queue = 32
-)
+// Slots is how many passwords are hashed at a time: a flood of guesses has Slots x 64 MiB
+// of memory, and no more.
+const Slots = 2
 
 // Cost is what one hash costs (RFC 9106 section 3.1).
 type Cost struct {
@@ -48,22 +45,11 @@ const (
 type hasher struct {
 	cost  Cost
 	slots chan struct{}
-	line  chan struct{}
+	line  line
 }
 
 func newHasher(cost Cost) *hasher {
-	return &hasher{cost: cost, slots: make(chan struct{}, Slots), line: make(chan struct{}, Slots+queue)}
-}
-
-// enter takes a place in the line, which leave gives back. It fails with ErrBusy if too
-// many wait. Who has no place is not charged for a proof, and is not judged.
-func (h *hasher) enter() (leave func(), err error) {
-	select {
-	case h.line <- struct{}{}:
-		return func() { <-h.line }, nil
-	default:
-		return nil, ErrBusy
-	}
+	return &hasher{cost: cost, slots: make(chan struct{}, Slots), line: line{of: map[seat]int{}}}
 }
 
 // within calls f when there is a slot, for who has a place in the line. It fails with the

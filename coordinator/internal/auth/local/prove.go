@@ -62,12 +62,13 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 		return registry.Identity{}, ErrMachine
 	}
 	user, against := p.against(state, login)
-	leave, err := p.hasher.enter()
+	known := p.known(state, user, at)
+	leave, err := p.hasher.line.enter(seat{node: at.Node, known: known})
 	if err != nil {
 		return registry.Identity{}, err
 	}
 	defer leave()
-	a, err := p.attempt(login, user, at, p.known(state, user, at))
+	a, err := p.attempt(login, user, at, known)
 	if err != nil {
 		return registry.Identity{}, err
 	}
@@ -219,7 +220,7 @@ func (p *People) SetPassword(ctx context.Context, from netip.Addr, link, browser
 	if err != nil {
 		return err
 	}
-	leave, err := p.hasher.enter()
+	leave, err := p.hasher.line.enter(seat{node: "link of " + u.ID, known: true})
 	if err != nil {
 		return err
 	}
