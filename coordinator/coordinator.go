@@ -236,6 +236,9 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	})
 	a.Log.Info("serving", "listen", l.tls.Addr().String(), "url", a.settings.URL, "mesh", a.authority.Mesh().String(), "socket", a.Socket)
 	err := g.Wait()
+	if a.people != nil {
+		a.people.Wait()
+	}
 	stopWriting()
 	<-written
 	return errors.Join(err, writeErr)

@@ -12,6 +12,7 @@ type guard struct {
 	mu       sync.Mutex
 	throttle *throttle
 	counted  Stats
+	notes    sync.WaitGroup // that are on their way to the audit
 }
 
 func (g *guard) locked(f func()) {
@@ -38,7 +39,7 @@ type attempt struct {
 func (p *People) attempt(login, user string, at Place, known bool) (a *attempt, err error) {
 	a = &attempt{p: p, login: login, user: user, at: at}
 	p.guard.locked(func() {
-		a.made = p.guard.throttle.charge(p.cfg.Now(), login, at.Node, user != "", known)
+		a.made = p.guard.throttle.charge(p.cfg.Now(), login, at.Node, known)
 		if a.made.wait > 0 {
 			p.guard.counted.Throttled++
 			err = &WaitError{For: a.made.wait}
@@ -60,7 +61,8 @@ func (a *attempt) right() {
 }
 
 // wrong leaves the charge standing. A lock-out of a person is told to operators; of a
-// login that nobody has there may be as many as a stranger likes, and nobody is harmed.
+// login that nobody has there may be as many as a stranger likes, and nobody is harmed. The
+// answer does not wait for it: how long it takes would tell which of the two it was.
 func (a *attempt) wrong(ctx context.Context) {
 	alarm := a.made.locked && a.user != ""
 	a.p.guard.locked(func() {
@@ -74,7 +76,12 @@ func (a *attempt) wrong(ctx context.Context) {
 	}
 	a.p.cfg.Log.Warn("somebody guesses: a local person's login is locked for a while, where they have not signed in lately", "login", a.login, "node", a.at.Node, "from", a.at.From)
 	note := registry.Note{Action: "local.lock-out", Object: a.user, Detail: "login " + a.login + ": too many wrong proofs, the last at node " + a.at.Node + " from " + a.at.From.String()}
-	if _, err := a.p.cfg.Registry.Do(context.WithoutCancel(ctx), registry.System, note); err != nil {
-		a.p.cfg.Log.Error("a lock-out is not in the audit", "error", err)
-	}
+	a.p.guard.notes.Go(func() {
+		if _, err := a.p.cfg.Registry.Do(context.WithoutCancel(ctx), registry.System, note); err != nil {
+			a.p.cfg.Log.Error("a lock-out is not in the audit", "error", err)
+		}
+	})
 }
+
+// Wait waits until the audit has heard of every lock-out so far.
+func (p *People) Wait() { p.guard.notes.Wait() }

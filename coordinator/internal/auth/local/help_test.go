@@ -120,6 +120,7 @@ func (c *clinic) do(cmd registry.Command) registry.Result {
 
 // audited counts the records of an action.
 func (c *clinic) audited(action string) (n int) {
+	c.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, r := range c.audit {

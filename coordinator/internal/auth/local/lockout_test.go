@@ -216,3 +216,54 @@ func TestFloodLeavesRoomForWhoIsKnown_A06(t *testing.T) {
 		}
 	}
 }
+
+// Nothing that a stranger can see tells whether anybody has a login: not what is remembered
+// of it when many others were tried, nor how long the answer that locks it takes.
+func TestLockOutTellsNothing_A22(t *testing.T) {
+	c := open(t)
+	c.member(ana)
+	logins := []string{ana, "nobody@clinic.example"}
+	lock := func(login string) {
+		for i := range 20 {
+			if _, err := c.sign(botnet(i/4), login, guess); !errors.Is(err, local.ErrWrong) {
+				t.Fatal(err)
+			}
+		}
+	}
+	release := make(chan struct{})
+	c.before = func(cmd registry.Command) {
+		if _, note := cmd.(registry.Note); note {
+			<-release
+		}
+	}
+	for _, login := range logins {
+		lock(login) // and comes back, though the audit does not
+	}
+	close(release)
+	if c.audited("local.lock-out") != 1 {
+		t.Error("a lock-out is not in the audit")
+	}
+	c.before = nil
+	for _, flood := range []int{0, 2200} {
+		for i := range flood {
+			_, _ = c.sign(botnet(1000+i/100), fmt.Sprintf("x%d@clinic.example", i), guess)
+		}
+		for _, login := range logins {
+			var wait *local.WaitError
+			if _, err := c.sign(botnet(5000), login, guess); !errors.As(err, &wait) {
+				t.Errorf("after %d others %s: %v", flood, login, err)
+			}
+		}
+	}
+	c.pass(8 * time.Hour)
+	for i := range 2200 {
+		_, _ = c.sign(botnet(1000+i/100), fmt.Sprintf("y%d@clinic.example", i), guess)
+	}
+	for _, login := range logins { // forgotten alike: the next lock-out is the first
+		lock(login)
+		var wait *local.WaitError
+		if _, err := c.sign(botnet(5000), login, guess); !errors.As(err, &wait) || wait.For > 15*time.Minute {
+			t.Errorf("of %s is remembered: %v", login, err)
+		}
+	}
+}

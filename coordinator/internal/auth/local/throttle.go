@@ -27,21 +27,19 @@ const (
 	nodeFree      = 200
 	nodePerSecond = 1.0 / 3
 
-	maxLogins = 1024 // that are remembered beside those of real people
+	maxLogins = 2048 // that are remembered, whoever has them
 	maxPairs  = 64   // nodes of one login
 	maxNodes  = 8192
 )
 
 // throttle counts wrong proofs. It is a pure machine: the clock comes from outside.
 type throttle struct {
-	logins    map[string]*account
-	strangers int // accounts of logins that nobody has
-	nodes     map[string]*bucket
+	logins map[string]*account
+	nodes  map[string]*bucket
 }
 
 // account is what is remembered of a login.
 type account struct {
-	real   bool
 	wrong  float64
 	at     time.Time // of wrong
 	locks  int
@@ -75,8 +73,8 @@ type charge struct {
 // charge takes a proof for wrong, before it is looked at: many that come at once must
 // not all be judged before the first counts. Where the person is known,
 // what others do elsewhere, or to other logins there, is not theirs to wait for.
-func (t *throttle) charge(now time.Time, login, node string, real, known bool) (c charge) {
-	a, b := t.account(login, real), t.bucket(now, node)
+func (t *throttle) charge(now time.Time, login, node string, known bool) (c charge) {
+	a, b := t.account(now, login), t.bucket(now, node)
 	p := a.pair(node)
 	p.forget(now)
 	a.forget(now)
@@ -126,30 +124,36 @@ func (t *throttle) settle(login, node string, c charge, right bool) {
 	}
 }
 
-func (t *throttle) account(login string, real bool) *account {
+func (t *throttle) account(now time.Time, login string) *account {
 	a := t.logins[login]
 	if a == nil {
-		if !real && t.strangers >= maxLogins {
-			t.dropStrangers()
+		if len(t.logins) >= maxLogins {
+			t.makeRoom(now)
 		}
-		a = &account{real: real, pairs: map[string]*pair{}}
+		a = &account{pairs: map[string]*pair{}}
 		t.logins[login] = a
-		if !real {
-			t.strangers++
-		}
 	}
 	return a
 }
 
-// dropStrangers forgets every login that nobody has: a flood of them pushes nobody out
-// whom the throttle is for.
-func (t *throttle) dropStrangers() {
+// makeRoom forgets the login that was tried longest ago, one that is locked last. Whether
+// anybody has it does not matter: else what is remembered of a login would tell that.
+func (t *throttle) makeRoom(now time.Time) {
+	var oldest string
+	var least *account
 	for login, a := range t.logins {
-		if !a.real {
-			delete(t.logins, login)
+		if least == nil || a.before(least, now) {
+			oldest, least = login, a
 		}
 	}
-	t.strangers = 0
+	delete(t.logins, oldest)
+}
+
+func (a *account) before(o *account, now time.Time) bool {
+	if mine, theirs := now.Before(a.locked), now.Before(o.locked); mine != theirs {
+		return theirs
+	}
+	return a.at.Before(o.at)
 }
 
 func (t *throttle) bucket(now time.Time, node string) *bucket {
