@@ -94,6 +94,17 @@ func (d *decision) link(secret SecretHash, life time.Duration) (*SetupLink, erro
 	return &SetupLink{Secret: secret, Until: d.now.Add(life).Truncate(time.Second)}, nil
 }
 
+// unlink closes a link that is open.
+func (d *decision) unlink(l *Local, why string) {
+	if l.Link == nil {
+		return
+	}
+	next := *l
+	next.Link = nil
+	d.emit(LocalPut{Local: next})
+	d.record("local.unlink", l.User, "the link to set up is void: %s", why)
+}
+
 // local finds a person of the coordinator's own.
 func (d *decision) local(idOrLogin string) (*User, *Local, error) {
 	u, known := d.state.FindUser(idOrLogin)

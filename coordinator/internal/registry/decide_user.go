@@ -100,8 +100,12 @@ func (c DisableUser) decide(d *decision) error {
 }
 
 // evict ends what a person who was shut out has, and could yet have: sessions, and
-// tokens in their name. Their machines have no peers from now on.
+// tokens in their name, and the link by which they could set up. Their machines have no
+// peers from now on.
 func (d *decision) evict(u *User) {
+	if l, ok := d.state.Local(u.ID); ok {
+		d.unlink(l, "the person was disabled")
+	}
 	d.endAll("the person was disabled", func(s *Session) bool { return s.User == u.ID })
 	for _, t := range d.state.Tokens() {
 		if t.User != "" && u.called(t.User) && !t.Revoked {

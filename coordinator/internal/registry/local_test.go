@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -125,6 +126,24 @@ func TestLinkEndsByTimeAndWithThePerson_A14_A18(t *testing.T) {
 	m.refused(byPassword("link-ana@clinic.example"), registry.ErrNotFound)
 	if _, still := m.state.Local(u.ID); still {
 		t.Error("what a forgotten person proved themselves by is still there")
+	}
+}
+
+// A link does not come back with the person, nor with a backup in which it is open still.
+func TestLinkIsVoidForGood_A13_A18(t *testing.T) {
+	for name, end := range map[string]func(*mesh){
+		"the person was disabled and enabled": func(m *mesh) {
+			m.do(registry.DisableUser{User: "ana@clinic.example"})
+			m.do(registry.EnableUser{User: "ana@clinic.example"})
+		},
+		"a backup was restored": func(m *mesh) { m.do(registry.BeginIncarnation{Reason: "restored"}) },
+	} {
+		m := begin(t)
+		m.add("ana@clinic.example")
+		end(m)
+		if _, err := m.try(byPassword("link-ana@clinic.example")); !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("after %s the link works: %v", name, err)
+		}
 	}
 }
 

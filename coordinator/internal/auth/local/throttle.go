@@ -1,6 +1,8 @@
 package local
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -136,24 +138,25 @@ func (t *throttle) account(now time.Time, login string) *account {
 	return a
 }
 
-// makeRoom forgets the login that was tried longest ago, one that is locked last. Whether
-// anybody has it does not matter: else what is remembered of a login would tell that.
+// makeRoom forgets the logins that were tried longest ago, those that are locked last.
+// Whether anybody has one does not matter: else what is remembered of it would tell that.
 func (t *throttle) makeRoom(now time.Time) {
-	var oldest string
-	var least *account
-	for login, a := range t.logins {
-		if least == nil || a.before(least, now) {
-			oldest, least = login, a
-		}
+	order := slices.SortedFunc(maps.Keys(t.logins), func(a, b string) int {
+		return t.logins[a].compare(t.logins[b], now)
+	})
+	for _, login := range order[:maxLogins/4] {
+		delete(t.logins, login)
 	}
-	delete(t.logins, oldest)
 }
 
-func (a *account) before(o *account, now time.Time) bool {
+func (a *account) compare(o *account, now time.Time) int {
 	if mine, theirs := now.Before(a.locked), now.Before(o.locked); mine != theirs {
-		return theirs
+		if mine {
+			return 1
+		}
+		return -1
 	}
-	return a.at.Before(o.at)
+	return a.at.Compare(o.at)
 }
 
 func (t *throttle) bucket(now time.Time, node string) *bucket {
