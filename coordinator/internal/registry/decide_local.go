@@ -10,7 +10,9 @@ import (
 // The commands about people whom the coordinator knows by itself.
 type (
 	// AddLocal adds a person, whose login nobody has or had (ErrExists), and a link by
-	// which they set up how they prove who they are.
+	// which they set up how they prove who they are. Who is not an operator at the
+	// coordinator itself gives no login that machines await, and no group that an issuer
+	// names (ErrUser).
 	AddLocal struct {
 		Subject     string // random, and never given to another person
 		Login, Name string
@@ -28,7 +30,7 @@ type (
 		Keep bool
 	}
 
-	// GroupLocal gives a person exactly these groups.
+	// GroupLocal gives a person exactly these groups. Of an issuer's, it is as with AddLocal.
 	GroupLocal struct {
 		User   string
 		Groups []string
@@ -69,6 +71,9 @@ func (c AddLocal) decide(d *decision) error {
 	}
 	if u, taken := d.state.UserByLogin(who.Login); taken {
 		return fmt.Errorf("person %s: %w: it is or was a login of %s (issuer %q)", who.Login, ErrExists, u.ID, u.Issuer)
+	}
+	if err := d.lent(who.Login, who.Groups, nil); err != nil {
+		return err
 	}
 	u, err := d.recognise(who)
 	if err != nil {
@@ -153,6 +158,9 @@ func (c GroupLocal) decide(d *decision) error {
 	who, _ := d.state.LocalIdentity(u.ID, d.now, nil)
 	who.Groups = c.Groups
 	if err := who.check(); err != nil {
+		return err
+	}
+	if err := d.lent("", c.Groups, u.Groups); err != nil {
 		return err
 	}
 	next := *u
