@@ -3,7 +3,6 @@ package registry
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -61,7 +60,11 @@ type (
 )
 
 func (c AddLocal) decide(d *decision) error {
-	who := Identity{Issuer: LocalIssuer, Subject: c.Subject, Login: strings.ToLower(c.Login), Name: c.Name, Groups: c.Groups}
+	login, err := CanonicalLogin(c.Login)
+	if err != nil {
+		return err
+	}
+	who := Identity{Issuer: LocalIssuer, Subject: c.Subject, Login: login, Name: c.Name, Groups: c.Groups}
 	if err := who.check(); err != nil {
 		return err
 	}

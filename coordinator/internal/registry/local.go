@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/text/secure/precis"
 )
 
 // LocalIssuer is the issuer of people whom the coordinator knows by itself. Every
@@ -73,6 +75,20 @@ func (l *Local) Passkey(id []byte) (Passkey, bool) {
 // ProvedAt tells whether the person proved who they are at a node since a time.
 func (l *Local) ProvedAt(node string, since time.Time) bool {
 	return slices.ContainsFunc(l.Places, func(p Place) bool { return p.Node == node && p.At.After(since) })
+}
+
+// CanonicalLogin gives a login of a person of LocalIssuer as it is kept (RFC 8265 section
+// 3.3): whatever keyboard it comes from, one that looks the same is the same. It fails with
+// ErrInvalid.
+func CanonicalLogin(typed string) (string, error) {
+	if len(typed) > maxWord {
+		return "", invalid("login", typed, "a login such as ana@clinic.example")
+	}
+	login, err := precis.UsernameCaseMapped.String(typed)
+	if err != nil {
+		return "", invalid("login", typed, "a login such as ana@clinic.example, without blanks and symbols")
+	}
+	return login, nil
 }
 
 // LocalID gives the id of the person with a subject at LocalIssuer.

@@ -38,6 +38,16 @@ func (at Place) takes(login string, state *registry.State) bool {
 	return known && u.Login == login
 }
 
+// typedLogin gives a login as people are known by, of what somebody typed. What can be
+// nobody's is counted as what it is.
+func typedLogin(text string) string {
+	text = strings.TrimSpace(text)
+	if login, err := registry.CanonicalLogin(text); err == nil {
+		return login
+	}
+	return text[:min(len(text), maxPassword)] // longer than any that there is
+}
+
 // remembered is how long a person is known at a machine that is not their own.
 const remembered = 30 * 24 * time.Hour
 
@@ -51,10 +61,7 @@ func (p *People) known(state *registry.State, user string, at Place) bool {
 // Password proves a person by password and code, which are judged together. It fails
 // with ErrWrong, ErrMachine, ErrBusy or a *WaitError, each of which may be shown.
 func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.Identity, error) {
-	login := strings.ToLower(strings.TrimSpace(proof.Login))
-	if len(login) > maxPassword {
-		login = login[:maxPassword] // longer than any that there is
-	}
+	login := typedLogin(proof.Login)
 	state := p.cfg.Registry.Snapshot()
 	if !at.takes(login, state) {
 		p.guard.locked(func() { p.guard.counted.Wrong++ })
