@@ -309,7 +309,7 @@ func TestMadeUpLoginsPushNobodyOut_A22(t *testing.T) {
 	}
 }
 
-// One address guesses at many logins: it is slowed down, others are not.
+// One machine guesses at many logins: it is slowed down, and who is known there is not.
 func TestAddressThatTriesManyLogins_A22(t *testing.T) {
 	c := open(t)
 	c.member(ana)
