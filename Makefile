@@ -16,7 +16,7 @@ FUZZTIME ?= 10s
 # A released Cordon has no cgo in it; the race detector alone needs it.
 export CGO_ENABLED := 0
 
-.PHONY: help deps build cross demo test lab lab-nat bench fuzz lint proto clean
+.PHONY: help deps build cross demo test lab browser lab-nat bench fuzz lint proto clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -41,6 +41,11 @@ test: ## everything that must hold: vet, staticcheck, layout, unit tests with -r
 
 lab: build ## the built programs in network namespaces (root)
 	@CORDON_BIN=$(CURDIR)/bin go test -p 1 -count=1 -timeout 8m ./integration/...
+
+browser: build ## the sign-in pages in Chromium, by the keyboard, with a played passkey (needs chromium)
+	go vet -tags browser ./integration/browser
+	go tool staticcheck -tags browser ./integration/browser
+	@CORDON_BIN=$(CURDIR)/bin go test -tags browser -count=1 -timeout 5m ./integration/browser
 
 lab-nat: build ## every pair of kinds of networks, through real NATs, with a table (root, 5 minutes)
 	@go run ./integration/natmatrix -bin bin

@@ -67,6 +67,7 @@ type settings struct {
 const (
 	fileSettings  = "coordinator.json"
 	fileStore     = "cordon.db"
+	fileLocalKey  = "local.key"
 	folderKeys    = "keys"
 	folderRosters = "rosters"
 	fileSocket    = "admin.sock"

@@ -34,6 +34,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/activity"
 	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/local"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
@@ -57,11 +58,12 @@ type assembly struct {
 	api       *adminapi.API
 	activity  *activity.Book
 	desk      *signin.Desk    // nil: nobody can sign in
-	told      http.Handler    // by the provider, of sessions that it ended; nil: nobody can sign in
+	told      http.Handler    // by the provider, of sessions that it ended; nil: there is none
 	watching  *standing.Watch // over those who are signed in; nil: nobody can be, or nobody is asked for
-	provider  *oidc.Provider  // nil: nobody can sign in
+	provider  *oidc.Provider  // nil: there is none
 	directory http.Handler    // nil: nobody is provisioned
 	warner    *warn.Warner
+	people    *local.People      // whom the coordinator knows by itself; nil: nobody
 	relay     Relay              // inside the coordinator; nil: none
 	relays    []wire.RelayRecord // that nodes are told of
 }
@@ -120,7 +122,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	a.activity = activity.New(activity.Config{State: a.registry.Snapshot, Write: a.noteActive, Now: a.Now, Log: a.Log})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
-		Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(),
+		LocalPeople: a.SignIn.Local, Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(),
 		Lapses: a.lapses,
 	})
 	return nil
@@ -255,6 +257,9 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	})
 	a.Log.Info("serving", "listen", l.tls.Addr().String(), "url", a.settings.URL, "mesh", a.authority.Mesh().String(), "socket", a.Socket)
 	err := g.Wait()
+	if a.people != nil {
+		a.people.Wait()
+	}
 	stopWriting()
 	<-written
 	return errors.Join(err, writeErr)

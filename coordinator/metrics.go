@@ -13,6 +13,9 @@ import (
 func (a *assembly) metrics() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newMeshCollector(a))
+	if a.people != nil {
+		r.MustRegister(proofCounters(a.people)...)
+	}
 	if a.relay != nil {
 		if err := a.relay.Register(r); err != nil {
 			a.Log.Error("the relay's metrics are not served", "error", err)

@@ -83,7 +83,7 @@ func (a *assembly) tlsServer() *http.Server {
 			a.serveRoot(w, r)
 			return
 		}
-		if a.forDesk(r) && r.URL.Path == standing.LogoutPath {
+		if a.told != nil && a.forDesk(r) && r.URL.Path == standing.LogoutPath {
 			told.ServeHTTP(w, r)
 			return
 		}

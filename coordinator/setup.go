@@ -152,5 +152,8 @@ func backup(ctx context.Context, stateDir string, authority *auth.Authority, jou
 	}
 	files = append(files, auth.File{Name: fileStore, Path: copied},
 		auth.File{Name: fileSettings, Path: filepath.Join(stateDir, fileSettings)})
+	if key := filepath.Join(stateDir, fileLocalKey); exists(key) {
+		files = append(files, auth.File{Name: fileLocalKey, Path: key})
+	}
 	return authority.Seal(to, files...)
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
-// SignIn is the OpenID Connect provider through which people sign in.
+// SignIn is how people sign in: through an OpenID Connect provider, or as people whom
+// the coordinator knows by itself.
 type SignIn struct {
 	Issuer     string // https URL, byte for byte as the provider names itself; empty: nobody can sign in
 	ClientID   string
@@ -26,6 +27,13 @@ type SignIn struct {
 	Scopes      []string // besides openid; nil: profile and email
 	LoginClaim  string   // that names a person as the policy does; empty: email, if the provider verified it
 	GroupsClaim string   // that lists a person's groups; empty: groups
+
+	// Local lets people sign in whom the coordinator knows by itself, by password and
+	// code or by a passkey; beside a provider, or without one.
+	Local bool
+
+	// PasswordMemory is what hashing one password takes, in MiB, from 12 to 1024; 0: 64.
+	PasswordMemory int
 
 	Life time.Duration // of a session, from a minute to 30 days; 0: 12 hours
 
@@ -57,10 +65,11 @@ func (s *SignIn) validate() error {
 		if s.ClientID != "" || s.SecretFile != "" {
 			return notAllowed("oidc-issuer", "", "the provider's URL, for there are a client id or a secret for it")
 		}
-		return nil
-	}
-	if s.ClientID == "" {
+	} else if s.ClientID == "" {
 		return notAllowed("oidc-client-id", "", "the id that the provider gave this coordinator")
+	}
+	if s.PasswordMemory != 0 && (s.PasswordMemory < 12 || s.PasswordMemory > 1024) {
+		return notAllowed("password-memory", fmt.Sprint(s.PasswordMemory), "12 to 1024 (MiB)")
 	}
 	if s.Life != 0 && (s.Life < 10*time.Second || s.Life > registry.MaxSessionLife) {
 		return notAllowed("session-life", s.Life.String(), fmt.Sprintf("from 10s to %v", registry.MaxSessionLife))
@@ -71,29 +80,44 @@ func (s *SignIn) validate() error {
 	return nil
 }
 
-// openDesk opens the desk at which people sign in, if there is a provider.
+// openDesk opens the desk at which people sign in, if there is a provider or the
+// coordinator knows people by itself.
 func (a *assembly) openDesk() error {
-	if a.SignIn.Issuer == "" {
-		return nil
+	c := signin.Config{URL: a.settings.URL, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession}
+	if a.SignIn.Issuer != "" {
+		if err := a.openProvider(&c); err != nil {
+			return err
+		}
 	}
-	provider, err := a.newProvider()
-	if err != nil {
+	if err := a.openPeople(); err != nil {
 		return err
 	}
-	a.provider = provider
-	if a.SignIn.Check >= 0 {
-		a.watching = standing.NewWatch(a.standing(provider), a.asking(provider))
+	if c.People = a.people; c.Provider == nil && c.People == nil {
+		return nil
 	}
-	a.told = standing.NewDoor(a.standing(provider))
-	config := signin.Config{URL: a.settings.URL, Provider: desked{provider}, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession,
-		Operator: func(who registry.Identity) error { return adminapi.MayOperate(a.registry.Snapshot(), who) }}
-	if a.SignIn.joins() {
-		config.Join = a.joinMachine
-	}
-	if a.desk, err = signin.New(config); err == nil {
+	var err error
+	if a.desk, err = signin.New(c); err == nil {
 		a.api.Desk = a.desk
 	}
 	return err
+}
+
+// openProvider lets people sign in at the provider: at machines, to operate, and to
+// make a machine theirs.
+func (a *assembly) openProvider(c *signin.Config) (err error) {
+	if a.provider, err = a.newProvider(); err != nil {
+		return err
+	}
+	if a.SignIn.Check >= 0 {
+		a.watching = standing.NewWatch(a.standing(a.provider), a.asking(a.provider))
+	}
+	a.told = standing.NewDoor(a.standing(a.provider))
+	c.Provider = desked{a.provider}
+	c.Operator = func(who registry.Identity) error { return adminapi.MayOperate(a.registry.Snapshot(), who) }
+	if a.SignIn.joins() {
+		c.Join = a.joinMachine
+	}
+	return nil
 }
 
 func (a *assembly) newProvider() (*oidc.Provider, error) {
@@ -165,6 +189,9 @@ func (a *assembly) beginSession(ctx context.Context, node string, who registry.I
 // stand has the provider asked from time to time whether it stands by the session
 // that somebody's proof began, or lets go of the proof if it began none.
 func (a *assembly) stand(who registry.Identity, r registry.Result, err error) {
+	if who.Standing == "" {
+		return
+	}
 	if err != nil || a.watching == nil {
 		a.provider.Release(who.Standing)
 		return

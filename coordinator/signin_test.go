@@ -141,6 +141,9 @@ func TestBadSignInSettingsAreNamed(t *testing.T) {
 	}{
 		{coordinator.SignIn{ClientID: "x"}, []string{"oidc-issuer"}},
 		{coordinator.SignIn{Issuer: issuer}, []string{"oidc-client-id"}},
+		{coordinator.SignIn{Local: true, PasswordMemory: 11}, []string{"password-memory", "11"}},
+		{coordinator.SignIn{Local: true, PasswordMemory: 1025}, []string{"password-memory", "1025"}},
+		{coordinator.SignIn{Local: true, Life: time.Second}, []string{"session-life", "1s"}},
 		{coordinator.SignIn{Issuer: "ftp://id", ClientID: "x"}, []string{"ftp://id"}},
 		{coordinator.SignIn{Issuer: issuer, ClientID: "x", Life: time.Second}, []string{"session-life", "1s"}},
 		{coordinator.SignIn{Issuer: issuer, ClientID: "x", Life: 1000 * time.Hour}, []string{"session-life", "720h"}},

@@ -33,6 +33,7 @@ func operatorRoutes() map[string]string {
 		"GetPolicy": "read", "CheckPolicy": "read", "TestPolicy": "read", "ExplainPolicy": "read", "ReachPolicy": "read", "DiffPolicy": "read", "LogPolicy": "read",
 		"ApproveNode": "nodes", "RejectNode": "nodes", "ExpireNode": "nodes", "RenewNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
 		"ListUsers": "desk", "ListSessions": "desk", "DisableUser": "users", "EnableUser": "users", "ForgetUser": "users", "EndSession": "sessions", "RequireSignIn": "policy",
+		"AddUser": "people", "ResetUser": "people", "GroupUser": "people",
 		"CreateToken": "tokens", "RevokeToken": "tokens", "SetPolicy": "policy", "ConfirmPolicy": "policy", "RollBackPolicy": "policy",
 		"ListAudit": "audit", "VerifyAudit": "audit", "ExportAudit": "audit", "Backup": "backup",
 		"ListRoles": "read", "GrantRole": "roles", "RevokeRole": "roles", "BeginLogin": nothing, "FinishLogin": nothing, "WhoAmI": something, "EndLogin": something,
@@ -51,7 +52,7 @@ const nothing, something = "nothing", "something"
 
 // implies says which scopes may see, and end sessions, as well.
 func implies(held, wanted string) bool {
-	reads := slices.Contains([]string{"read", "nodes", "tokens", "users", "policy", "roles"}, held)
+	reads := slices.Contains([]string{"read", "nodes", "tokens", "users", "people", "policy", "roles"}, held)
 	switch wanted {
 	case nothing:
 		return true

@@ -8,7 +8,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator"
 )
 
-// signInFlags say through which provider people sign in. They may come from the
+// signInFlags say how people sign in. They may come from the
 // environment too; the client's secret comes from a file alone.
 func signInFlags() []cli.Flag {
 	return []cli.Flag{
@@ -23,6 +23,8 @@ func signInFlags() []cli.Flag {
 		&cli.StringFlag{Name: "scim-match", Usage: "whose the directory's record is, by `RULE`: subject (its externalId is the subject of whoever signs in), claim:NAME (likewise, that claim of theirs: claim:oid for Entra ID) or login (its userName is their login)", Value: "subject", EnvVars: []string{"CORDON_SCIM_MATCH"}},
 		&cli.StringFlag{Name: "join-by-login", Usage: "what becomes of a machine whose person joins it by signing in, `HOW`: off (that joins nothing), approve (it waits for `cordonctl node approve`), open (it is in at once) (default approve, where people can sign in)", EnvVars: []string{"CORDON_JOIN_BY_LOGIN"}},
 		&cli.DurationFlag{Name: "device-life", Usage: "`TIME` for which a person's proof keeps their machine in the mesh; 0: for good (default 4320h, which is 180 days, where people can sign in)", EnvVars: []string{"CORDON_DEVICE_LIFE"}},
+		&cli.BoolFlag{Name: "local-people", Usage: "let people sign in whom this coordinator knows by itself, by password and code or by a passkey; cordonctl user add adds them", EnvVars: []string{"CORDON_LOCAL_PEOPLE"}},
+		&cli.IntFlag{Name: "password-memory", Usage: "`MIB` of memory that checking one password takes, and guessing one; two are checked at a time", Value: 64, EnvVars: []string{"CORDON_PASSWORD_MEMORY"}},
 		&cli.DurationFlag{Name: "session-life", Usage: "`TIME` after which people sign in anew", Value: 12 * time.Hour, EnvVars: []string{"CORDON_SESSION_LIFE"}},
 	}
 }
@@ -35,6 +37,7 @@ func signIn(c *cli.Context) coordinator.SignIn {
 	return coordinator.SignIn{
 		Issuer: c.String("oidc-issuer"), ClientID: c.String("oidc-client-id"), SecretFile: c.String("oidc-client-secret-file"),
 		Scopes: c.StringSlice("oidc-scope"), LoginClaim: c.String("oidc-login-claim"), GroupsClaim: c.String("oidc-groups-claim"),
+		Local: c.Bool("local-people"), PasswordMemory: c.Int("password-memory"),
 		Life: c.Duration("session-life"), Check: checkEvery(c.Duration("oidc-check")), Join: c.String("join-by-login"), DeviceLife: life(c),
 	}
 }

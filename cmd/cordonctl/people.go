@@ -19,6 +19,7 @@ func userCommands() *cli.Command {
 		{Name: "disable", Usage: "shut a person out: sessions and live flows end, tokens are revoked, machines have no peers", ArgsUsage: "LOGIN", Action: with(disableUser), Flags: []cli.Flag{last}},
 		{Name: "enable", Usage: "take that back; the person signs in anew", ArgsUsage: "LOGIN", Action: with(enableUser)},
 		{Name: "forget", Usage: "drop who a person is: whoever the provider next calls by that login is them. For a provider that was replaced", ArgsUsage: "LOGIN", Action: with(forgetUser), Flags: []cli.Flag{last}},
+		addUserCommand(), resetUserCommand(), groupUserCommand(),
 		{Name: "require-sign-in", Usage: "say whether people must be signed in for what the policy lets them do", ArgsUsage: "on|off", Action: with(requireSignIn)},
 	}}
 }
@@ -52,9 +53,9 @@ func listUsers(c *cli.Context, api *admin.Client) error {
 		case u.Sessions > 0:
 			state = "signed in " + strconv.Itoa(int(u.Sessions)) + "x"
 		}
-		rows = append(rows, []string{u.Login, u.Name, state, orDash(strings.Join(u.Roles, ",")), strings.Join(u.Groups, ","), u.Issuer})
+		rows = append(rows, []string{u.Login, u.Name, state, orDash(strings.Join(u.Roles, ",")), strings.Join(u.Groups, ","), u.Issuer, strings.Join(u.Proves, ",")})
 	}
-	return table("LOGIN NAME STATE ROLES GROUPS ISSUER", rows)
+	return table("LOGIN NAME STATE ROLES GROUPS ISSUER PROVES-BY", rows)
 }
 
 func disableUser(c *cli.Context, api *admin.Client) error {

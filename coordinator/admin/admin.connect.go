@@ -77,6 +77,12 @@ const (
 	AdminServiceEnableUserProcedure = "/cordon.admin.v1.AdminService/EnableUser"
 	// AdminServiceForgetUserProcedure is the fully-qualified name of the AdminService's ForgetUser RPC.
 	AdminServiceForgetUserProcedure = "/cordon.admin.v1.AdminService/ForgetUser"
+	// AdminServiceAddUserProcedure is the fully-qualified name of the AdminService's AddUser RPC.
+	AdminServiceAddUserProcedure = "/cordon.admin.v1.AdminService/AddUser"
+	// AdminServiceResetUserProcedure is the fully-qualified name of the AdminService's ResetUser RPC.
+	AdminServiceResetUserProcedure = "/cordon.admin.v1.AdminService/ResetUser"
+	// AdminServiceGroupUserProcedure is the fully-qualified name of the AdminService's GroupUser RPC.
+	AdminServiceGroupUserProcedure = "/cordon.admin.v1.AdminService/GroupUser"
 	// AdminServiceListSessionsProcedure is the fully-qualified name of the AdminService's ListSessions
 	// RPC.
 	AdminServiceListSessionsProcedure = "/cordon.admin.v1.AdminService/ListSessions"
@@ -162,6 +168,12 @@ type AdminServiceClient interface {
 	EnableUser(context.Context, *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error)
 	// ForgetUser drops all that is known of a person; their logins are free.
 	ForgetUser(context.Context, *connect.Request[ForgetUserRequest]) (*connect.Response[ForgetUserResponse], error)
+	// AddUser adds a person of the coordinator's own.
+	AddUser(context.Context, *connect.Request[AddUserRequest]) (*connect.Response[AddUserResponse], error)
+	// ResetUser gives one a new link to set up; what they had is void, unless kept.
+	ResetUser(context.Context, *connect.Request[ResetUserRequest]) (*connect.Response[ResetUserResponse], error)
+	// GroupUser gives one exactly these groups.
+	GroupUser(context.Context, *connect.Request[GroupUserRequest]) (*connect.Response[GroupUserResponse], error)
 	ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error)
 	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
 	// RequireSignIn says whether people must be signed in for what the policy lets them do.
@@ -317,6 +329,24 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceForgetUserProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("ForgetUser")),
+			connect.WithClientOptions(opts...),
+		),
+		addUser: connect.NewClient[AddUserRequest, AddUserResponse](
+			httpClient,
+			baseURL+AdminServiceAddUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("AddUser")),
+			connect.WithClientOptions(opts...),
+		),
+		resetUser: connect.NewClient[ResetUserRequest, ResetUserResponse](
+			httpClient,
+			baseURL+AdminServiceResetUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("ResetUser")),
+			connect.WithClientOptions(opts...),
+		),
+		groupUser: connect.NewClient[GroupUserRequest, GroupUserResponse](
+			httpClient,
+			baseURL+AdminServiceGroupUserProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("GroupUser")),
 			connect.WithClientOptions(opts...),
 		),
 		listSessions: connect.NewClient[ListSessionsRequest, ListSessionsResponse](
@@ -487,6 +517,9 @@ type adminServiceClient struct {
 	disableUser    *connect.Client[DisableUserRequest, DisableUserResponse]
 	enableUser     *connect.Client[EnableUserRequest, EnableUserResponse]
 	forgetUser     *connect.Client[ForgetUserRequest, ForgetUserResponse]
+	addUser        *connect.Client[AddUserRequest, AddUserResponse]
+	resetUser      *connect.Client[ResetUserRequest, ResetUserResponse]
+	groupUser      *connect.Client[GroupUserRequest, GroupUserResponse]
 	listSessions   *connect.Client[ListSessionsRequest, ListSessionsResponse]
 	endSession     *connect.Client[EndSessionRequest, EndSessionResponse]
 	requireSignIn  *connect.Client[RequireSignInRequest, RequireSignInResponse]
@@ -606,6 +639,21 @@ func (c *adminServiceClient) EnableUser(ctx context.Context, req *connect.Reques
 // ForgetUser calls cordon.admin.v1.AdminService.ForgetUser.
 func (c *adminServiceClient) ForgetUser(ctx context.Context, req *connect.Request[ForgetUserRequest]) (*connect.Response[ForgetUserResponse], error) {
 	return c.forgetUser.CallUnary(ctx, req)
+}
+
+// AddUser calls cordon.admin.v1.AdminService.AddUser.
+func (c *adminServiceClient) AddUser(ctx context.Context, req *connect.Request[AddUserRequest]) (*connect.Response[AddUserResponse], error) {
+	return c.addUser.CallUnary(ctx, req)
+}
+
+// ResetUser calls cordon.admin.v1.AdminService.ResetUser.
+func (c *adminServiceClient) ResetUser(ctx context.Context, req *connect.Request[ResetUserRequest]) (*connect.Response[ResetUserResponse], error) {
+	return c.resetUser.CallUnary(ctx, req)
+}
+
+// GroupUser calls cordon.admin.v1.AdminService.GroupUser.
+func (c *adminServiceClient) GroupUser(ctx context.Context, req *connect.Request[GroupUserRequest]) (*connect.Response[GroupUserResponse], error) {
+	return c.groupUser.CallUnary(ctx, req)
 }
 
 // ListSessions calls cordon.admin.v1.AdminService.ListSessions.
@@ -753,6 +801,12 @@ type AdminServiceHandler interface {
 	EnableUser(context.Context, *connect.Request[EnableUserRequest]) (*connect.Response[EnableUserResponse], error)
 	// ForgetUser drops all that is known of a person; their logins are free.
 	ForgetUser(context.Context, *connect.Request[ForgetUserRequest]) (*connect.Response[ForgetUserResponse], error)
+	// AddUser adds a person of the coordinator's own.
+	AddUser(context.Context, *connect.Request[AddUserRequest]) (*connect.Response[AddUserResponse], error)
+	// ResetUser gives one a new link to set up; what they had is void, unless kept.
+	ResetUser(context.Context, *connect.Request[ResetUserRequest]) (*connect.Response[ResetUserResponse], error)
+	// GroupUser gives one exactly these groups.
+	GroupUser(context.Context, *connect.Request[GroupUserRequest]) (*connect.Response[GroupUserResponse], error)
 	ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error)
 	EndSession(context.Context, *connect.Request[EndSessionRequest]) (*connect.Response[EndSessionResponse], error)
 	// RequireSignIn says whether people must be signed in for what the policy lets them do.
@@ -904,6 +958,24 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceForgetUserProcedure,
 		svc.ForgetUser,
 		connect.WithSchema(adminServiceMethods.ByName("ForgetUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceAddUserHandler := connect.NewUnaryHandler(
+		AdminServiceAddUserProcedure,
+		svc.AddUser,
+		connect.WithSchema(adminServiceMethods.ByName("AddUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceResetUserHandler := connect.NewUnaryHandler(
+		AdminServiceResetUserProcedure,
+		svc.ResetUser,
+		connect.WithSchema(adminServiceMethods.ByName("ResetUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceGroupUserHandler := connect.NewUnaryHandler(
+		AdminServiceGroupUserProcedure,
+		svc.GroupUser,
+		connect.WithSchema(adminServiceMethods.ByName("GroupUser")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceListSessionsHandler := connect.NewUnaryHandler(
@@ -1090,6 +1162,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceEnableUserHandler.ServeHTTP(w, r)
 		case AdminServiceForgetUserProcedure:
 			adminServiceForgetUserHandler.ServeHTTP(w, r)
+		case AdminServiceAddUserProcedure:
+			adminServiceAddUserHandler.ServeHTTP(w, r)
+		case AdminServiceResetUserProcedure:
+			adminServiceResetUserHandler.ServeHTTP(w, r)
+		case AdminServiceGroupUserProcedure:
+			adminServiceGroupUserHandler.ServeHTTP(w, r)
 		case AdminServiceListSessionsProcedure:
 			adminServiceListSessionsHandler.ServeHTTP(w, r)
 		case AdminServiceEndSessionProcedure:
@@ -1221,6 +1299,18 @@ func (UnimplementedAdminServiceHandler) EnableUser(context.Context, *connect.Req
 
 func (UnimplementedAdminServiceHandler) ForgetUser(context.Context, *connect.Request[ForgetUserRequest]) (*connect.Response[ForgetUserResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ForgetUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) AddUser(context.Context, *connect.Request[AddUserRequest]) (*connect.Response[AddUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.AddUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) ResetUser(context.Context, *connect.Request[ResetUserRequest]) (*connect.Response[ResetUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ResetUser is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) GroupUser(context.Context, *connect.Request[GroupUserRequest]) (*connect.Response[GroupUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.GroupUser is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) ListSessions(context.Context, *connect.Request[ListSessionsRequest]) (*connect.Response[ListSessionsResponse], error) {

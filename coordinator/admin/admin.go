@@ -27,6 +27,7 @@ const (
 	ScopeNodes    Scope = "nodes"    // approve, remove, tag, routes
 	ScopeTokens   Scope = "tokens"   // create and revoke tokens
 	ScopeUsers    Scope = "users"    // disable and enable people, end their sessions
+	ScopePeople   Scope = "people"   // add people of the coordinator's own, and give links to set up: whoever may can become each of them
 	ScopePolicy   Scope = "policy"   // replace the policy
 	ScopeAudit    Scope = "audit"    // read, verify and export the audit
 	ScopeBackup   Scope = "backup"   // take a sealed copy of everything
@@ -43,7 +44,7 @@ const (
 
 // Scopes lists every scope, in the order of the constants.
 func Scopes() []Scope {
-	return []Scope{ScopeDesk, ScopeSessions, ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeAudit, ScopeBackup, ScopeRoles, ScopeSCIM}
+	return []Scope{ScopeDesk, ScopeSessions, ScopeRead, ScopeNodes, ScopeTokens, ScopeUsers, ScopePeople, ScopePolicy, ScopeAudit, ScopeBackup, ScopeRoles, ScopeSCIM}
 }
 
 // routes says which scope each procedure asks for.
@@ -68,6 +69,9 @@ func routes() map[string]Scope {
 		AdminServiceDisableUserProcedure:    ScopeUsers,
 		AdminServiceEnableUserProcedure:     ScopeUsers,
 		AdminServiceForgetUserProcedure:     ScopeUsers,
+		AdminServiceAddUserProcedure:        ScopePeople,
+		AdminServiceResetUserProcedure:      ScopePeople,
+		AdminServiceGroupUserProcedure:      ScopePeople,
 		AdminServiceListSessionsProcedure:   ScopeDesk,
 		AdminServiceEndSessionProcedure:     ScopeSessions,
 		AdminServiceRequireSignInProcedure:  ScopePolicy,
@@ -124,7 +128,9 @@ func Sufficing(procedure string) []string {
 }
 
 // changing lists the scopes whose holders see what they change.
-func changing() []Scope { return []Scope{ScopeNodes, ScopeTokens, ScopeUsers, ScopePolicy, ScopeRoles} }
+func changing() []Scope {
+	return []Scope{ScopeNodes, ScopeTokens, ScopeUsers, ScopePeople, ScopePolicy, ScopeRoles}
+}
 
 func words(scopes []Scope) []string {
 	out := make([]string, 0, len(scopes))

@@ -35,16 +35,17 @@ const maxStranger = 4 << 10
 
 // Config of the edge.
 type Config struct {
-	Registry *registry.Registry
-	Journal  registry.Journal // the audit is read from it
-	Hub      *distribute.Hub
-	Desk     Desk            // nil: nobody signs in to operate
-	URL      string          // where nodes and operators reach the coordinator
-	Root     key.Fingerprint // pinned by the strings that tokens are handed out as
-	Backup   func(ctx context.Context, to io.Writer) error
-	Provider func() (watched int, problem string) // as admin.StatusResponse has them; nil: none
-	Version  string
-	Now      func() time.Time
+	Registry    *registry.Registry
+	Journal     registry.Journal // the audit is read from it
+	Hub         *distribute.Hub
+	Desk        Desk            // nil: nobody signs in to operate
+	URL         string          // where nodes and operators reach the coordinator
+	Root        key.Fingerprint // pinned by the strings that tokens are handed out as
+	LocalPeople bool            // people of the coordinator's own can sign in
+	Backup      func(ctx context.Context, to io.Writer) error
+	Provider    func() (watched int, problem string) // as admin.StatusResponse has them; nil: none
+	Version     string
+	Now         func() time.Time
 
 	Lapses func() []warn.Lapse // all that has an end; nil: nothing
 

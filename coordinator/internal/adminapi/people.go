@@ -21,7 +21,7 @@ func (a *API) ListUsers(context.Context, *connect.Request[admin.ListUsersRequest
 	}
 	for _, u := range state.SortedUsers() {
 		m := a.withRoles(u)
-		m.Sessions = live[u.ID]
+		m.Sessions, m.Proves = live[u.ID], a.proves(state, u)
 		out.Users = append(out.Users, m)
 	}
 	return connect.NewResponse(out), nil

@@ -184,7 +184,7 @@ func TestScopesOpenNoMoreThanTheySay_A02(t *testing.T) {
 	opens := map[string][]string{
 		"desk": {"desk"}, "sessions": {"sessions", "desk"}, "read": {"read", "desk"}, "nodes": {"nodes", "read", "desk"},
 		"tokens": {"tokens", "read", "desk"}, "users": {"users", "sessions", "read", "desk"}, "policy": {"policy", "read", "desk"},
-		"roles": {"roles", "read", "desk"}, "audit": {"audit"}, "backup": {"backup"}, "scim": {"scim"}, "root": nil, "": nil,
+		"roles": {"roles", "read", "desk"}, "audit": {"audit"}, "backup": {"backup"}, "scim": {"scim"}, "people": {"people", "read", "desk"}, "root": nil, "": nil,
 	}
 	for _, s := range admin.Scopes() {
 		if _, told := opens[string(s)]; !told {

@@ -77,6 +77,7 @@ func (v UserForgotten) apply(s *State, _ Entry) {
 	if u, ok := s.users.Get(v.ID); ok {
 		s.dropUser(u)
 		s.putRoles(u.ID, nil)
+		s.dropLocal(u.ID)
 	}
 }
 

@@ -175,6 +175,9 @@ func (c BeginIncarnation) decide(d *decision) error {
 	d.emit(IncarnationBegun{Incarnation: incarnation,
 		IPv4: d.state.IPv4.Skip(skipAddresses), IPv6: d.state.IPv6.Skip(skipAddresses)})
 	d.record("mesh.incarnation", fmt.Sprint(incarnation), "after %d: %s", d.before.Incarnation, c.Reason)
+	for _, l := range d.state.SortedLocals() { // a backup has links that were used since
+		d.unlink(l, "a backup was restored")
+	}
 	return nil
 }
 

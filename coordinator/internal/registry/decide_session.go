@@ -18,7 +18,7 @@ func (c BeginSession) decide(d *decision) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	u, err := d.recognise(c.Who)
+	u, err := d.person(c.Who)
 	if err != nil {
 		return d.refuse("session.begin", n.ID, fmt.Errorf("sign-in of %s at %s: %w", c.Who.Login, n.Name, err))
 	}
@@ -41,6 +41,26 @@ func (d *decision) know(u *User) {
 		d.emit(UserPut{User: *u})
 		d.record("user.put", u.ID, "login %s, name %q, groups %v, issuer %s", u.Login, u.Name, u.Groups, u.Issuer)
 	}
+}
+
+// person gives whom an identity is. Who one of the coordinator's own is, and in which
+// groups, the state says: an operator may have changed or taken it since the proof.
+func (d *decision) person(who Identity) (*User, error) {
+	if who.Issuer != LocalIssuer {
+		return d.recognise(who)
+	}
+	l, known := d.state.Local(userID(who.Issuer, who.Subject))
+	if !known {
+		return nil, fmt.Errorf("%w: this coordinator knows nobody like that any more", ErrUser)
+	}
+	u, _ := d.state.User(l.User)
+	switch {
+	case u.Disabled:
+		return nil, fmt.Errorf("%w: an admin disabled %s", ErrUser, u.Login)
+	case l.Generation != who.Generation:
+		return nil, fmt.Errorf("%w: by what %s proves who they are was changed meanwhile: sign in again", ErrUser, u.Login)
+	}
+	return u, nil
 }
 
 func (c BeginSession) check() error {

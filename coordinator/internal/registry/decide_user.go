@@ -60,12 +60,7 @@ func (w Identity) check() error {
 // not get a leaver's rights.
 func (d *decision) recognise(who Identity) (*User, error) {
 	u := &User{ID: userID(who.Issuer, who.Subject), Issuer: who.Issuer, Subject: who.Subject, Login: who.Login, Name: who.Name, Created: d.now,
-		External: who.External}
-	for _, group := range who.Groups {
-		u.Groups = append(u.Groups, "idp:"+group)
-	}
-	slices.Sort(u.Groups)
-	u.Groups = slices.Compact(u.Groups)
+		External: who.External, Groups: policyGroups(who.Groups)}
 	if known, ok := d.state.User(u.ID); ok {
 		u.Created, u.Disabled = known.Created, known.Disabled
 		u.Former = slices.DeleteFunc(known.logins(), func(l string) bool { return l == u.Login })
@@ -90,6 +85,18 @@ func (d *decision) recognise(who Identity) (*User, error) {
 		return nil, fmt.Errorf("%w: the login is that of another person (%s, issuer %s): an admin must look who is who", ErrUser, holder.ID, holder.Issuer)
 	}
 	return u, nil
+}
+
+// groupPrefix stands before an issuer's group in the policy.
+const groupPrefix = "idp:"
+
+// policyGroups gives an issuer's groups as the policy writes them.
+func policyGroups(groups []string) (all []string) {
+	for _, group := range groups {
+		all = append(all, groupPrefix+group)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 func (c DisableUser) decide(d *decision) error {
@@ -119,8 +126,12 @@ func (c DisableUser) decide(d *decision) error {
 }
 
 // evict ends what a person who was shut out has, and could yet have: sessions, and
-// tokens in their name. Their machines have no peers from now on.
+// tokens in their name, and the link by which they could set up. Their machines have no
+// peers from now on.
 func (d *decision) evict(u *User) {
+	if l, ok := d.state.Local(u.ID); ok {
+		d.unlink(l, "the person was disabled")
+	}
 	d.endAll("the person was disabled", func(s *Session) bool { return s.User == u.ID })
 	for _, t := range d.state.Tokens() {
 		if (t.User != "" && u.answers(t.User) || u.made(t)) && !t.Revoked {

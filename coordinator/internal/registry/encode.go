@@ -37,6 +37,7 @@ type document struct {
 	Users       []*User          `json:"users,omitempty"`
 	Sessions    []*Session       `json:"sessions,omitempty"`
 	Groups      []*Group         `json:"groups,omitempty"`
+	Locals      []*Local         `json:"locals,omitempty"`
 
 	Roles map[string][]string `json:"roles,omitempty"` // by user
 }
@@ -56,6 +57,7 @@ func EncodeState(s *State) ([]byte, error) {
 		Sessions:    s.SortedSessions(),
 		Groups:      s.SortedGroups(),
 		Roles:       s.rolesWords(),
+		Locals:      s.SortedLocals(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state of revision %d: %w", s.Revision, err)
@@ -82,7 +84,7 @@ func DecodeState(b []byte) (*State, error) {
 		return nil, fmt.Errorf("checkpoint of revision %d is of no mesh", d.Revision)
 	}
 	if slices.Contains(d.Nodes, nil) || slices.Contains(d.Tokens, nil) || slices.Contains(d.Policies, nil) ||
-		slices.Contains(d.Users, nil) || slices.Contains(d.Groups, nil) || slices.ContainsFunc(d.Sessions, func(one *Session) bool { return one == nil || len(one.Logins) == 0 }) {
+		slices.Contains(d.Users, nil) || slices.Contains(d.Groups, nil) || slices.Contains(d.Locals, nil) || slices.ContainsFunc(d.Sessions, func(one *Session) bool { return one == nil || len(one.Logins) == 0 }) {
 		return nil, fmt.Errorf("checkpoint of revision %d: nothing stands where a node, token, policy, person or session should", d.Revision)
 	}
 	s := &State{Mesh: d.Mesh, Domain: d.Domain, IPv4: d.IPv4, IPv6: d.IPv6,
@@ -106,7 +108,7 @@ func DecodeState(b []byte) (*State, error) {
 	for _, g := range d.Groups {
 		s.putGroup(g)
 	}
-	if err := s.restorePeople(d.Users, d.Sessions); err != nil {
+	if err := s.restorePeople(d.Users, d.Sessions, d.Locals); err != nil {
 		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
 	}
 	for id, roles := range d.Roles {
@@ -148,8 +150,9 @@ func (s *State) signInWord() *bool {
 	return &s.SignIn
 }
 
-// restorePeople puts back who is known, and who sits where.
-func (s *State) restorePeople(users []*User, sessions []*Session) error {
+// restorePeople puts back who is known, who sits where, and by what people prove who
+// they are.
+func (s *State) restorePeople(users []*User, sessions []*Session, locals []*Local) error {
 	for _, u := range users {
 		_, twice := s.User(u.ID)
 		if taken := slices.ContainsFunc(u.logins(), func(l string) bool { _, taken := s.UserByLogin(l); return taken }); taken || twice {
@@ -168,6 +171,14 @@ func (s *State) restorePeople(users []*User, sessions []*Session) error {
 			return fmt.Errorf("session %q is of nobody, or at no node", one.ID)
 		}
 		s.putSession(one)
+	}
+	for _, l := range locals {
+		u, known := s.User(l.User)
+		_, twice := s.Local(l.User)
+		if !known || twice || u.Issuer != LocalIssuer {
+			return fmt.Errorf("a password or passkey is of %q, who has others, or none, or is not known", l.User)
+		}
+		s.putLocal(l)
 	}
 	return nil
 }

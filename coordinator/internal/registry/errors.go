@@ -22,6 +22,7 @@ var (
 	ErrUser          = errors.New("person refused")               // disabled, or not who may sign in there
 	ErrForbidden     = errors.New("not permitted")                // to an actor who lacks a scope, or lacks it by now
 	ErrLastOwner     = errors.New("the last owner")               // and must not be taken away
+	ErrReplayed      = errors.New("counted already")              // a proof, of which each counts once
 	ErrExhausted     = errors.New("no address left")              // in one of the ranges
 )
 

@@ -201,6 +201,10 @@ func decodeEvent(kind string, data []byte) (Event, error) {
 		return decodeAs[PeopleActive](data)
 	case SessionsEnded{}.kind():
 		return decodeAs[SessionsEnded](data)
+	case LocalPut{}.kind():
+		return decodeAs[LocalPut](data)
+	case LocalProved{}.kind():
+		return decodeAs[LocalProved](data)
 	case SignInRequired{}.kind():
 		return decodeAs[SignInRequired](data)
 	case RoleGranted{}.kind():

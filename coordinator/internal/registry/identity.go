@@ -6,7 +6,7 @@ import "time"
 // Subject alone say who it is: a login may pass from one person to another, and
 // is what the policy names people by.
 type Identity struct {
-	Issuer  string // of OpenID Connect, or "local"
+	Issuer  string // of OpenID Connect, or LocalIssuer
 	Subject string // unique at the issuer, and never given to another person
 
 	Login  string   // lower-case; an address of mail only if the issuer verified it
@@ -27,4 +27,6 @@ type Identity struct {
 	At  time.Time // when the person last proved who they are
 	AMR []string  // how (RFC 8176)
 	ACR string    // at which level, in the issuer's words; may be empty
+
+	Generation uint64 // of LocalIssuer: see Local
 }

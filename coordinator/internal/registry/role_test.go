@@ -244,6 +244,32 @@ func TestTokensGoWithTheirMakersRights_A14_A18(t *testing.T) {
 	m.revoked(map[string]bool{"harmless": true, "olgas": false, "of-dan": true})
 }
 
+// A04: who may give links may give none by which they would become somebody who may
+// more; and whoever is set up anew has nothing left that a thief made as them.
+func TestLinksAreGivenToWhoMayNoMore_A04_A22(t *testing.T) {
+	m := staff(t, map[string]string{"olga": "owner"})
+	u := m.add("ada@clinic.example", "Doctors")
+	m.do(byPassword("link-ada@clinic.example"))
+	_, n := m.join("hers", registry.CreateToken{User: u.Login})
+	who, _ := m.state.LocalIdentity(u.ID, m.now, nil)
+	m.signIn("s-ada", n, who)
+	m.do(registry.GrantRole{User: u.Login, Role: "device-admin"})
+	m.do(registry.BeginAdmin{ID: "of-ada", Secret: registry.HashSecret("of-ada"), Who: who, Life: time.Hour})
+	m.may(adminOf("ada"), registry.CreateToken{ID: "hers", Secret: registry.HashSecret("hers"), Kind: registry.EnrolToken, Tags: []string{"tag:ehr"}})
+	m.do(admin("people", time.Hour, "read", "people"))
+	for _, c := range []registry.Command{
+		registry.ResetLocal{User: u.Login, Link: registry.HashSecret("more"), Life: day, Keep: true},
+		registry.ResetLocal{User: u.Login, Link: registry.HashSecret("anew"), Life: day},
+		registry.GroupLocal{User: u.Login, Groups: []string{"Porters"}},
+	} {
+		m.mayNot(registry.TokenActor("people"), c, registry.ErrForbidden)
+	}
+	m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("anew"), Life: day})
+	m.revoked(map[string]bool{"of-ada": true, "hers": true, "of-olga": false})
+	m.do(registry.RevokeRole{User: u.Login, Role: "device-admin"})
+	m.may(registry.TokenActor("people"), registry.ResetLocal{User: u.Login, Link: registry.HashSecret("again"), Life: day})
+}
+
 func (m *mesh) revoked(want map[string]bool) {
 	m.t.Helper()
 	for id, gone := range want {

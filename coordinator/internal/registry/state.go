@@ -46,8 +46,10 @@ type State struct {
 	groupNames table[string, string]
 
 	sessions table[string, []*Session] // by node, those at one by id
-	policies []*PolicyVersion          // oldest first; the last is in force
-	observed *Observation              // nil before the first
+	locals   table[string, *Local]     // by person
+	byLink   table[SecretHash, string]
+	policies []*PolicyVersion // oldest first; the last is in force
+	observed *Observation     // nil before the first
 }
 
 // Initialised tells whether Init has happened.

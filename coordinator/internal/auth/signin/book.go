@@ -186,6 +186,6 @@ func (b *book) byState(state string) *signin { return b.states[digestOf(state)] 
 // from here on.
 func (b *book) depart(s *signin, a Attempt) {
 	delete(b.states, digestOf(s.attempt.State))
-	s.phase, s.attempt = away, a
+	s.phase, s.attempt, s.local.way = away, a, unchosen
 	b.states[digestOf(a.State)] = s
 }

@@ -32,6 +32,7 @@ type Desk struct {
 	asking *meter // operators' programs, by address
 	joins  *meter
 	strays *meter
+	links  *meter // that operators gave
 	grants chan job
 	closed chan struct{} // when Run has ended
 
@@ -52,7 +53,7 @@ func New(cfg Config) (*Desk, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond),
-		asking: newMeter(opensAtOnce, opensPerSecond), joins: newMeter(opensAtOnce, opensPerSecond),
+		asking: newMeter(opensAtOnce, opensPerSecond), joins: newMeter(opensAtOnce, opensPerSecond), links: newMeter(visitsAtOnce, visitsPerSecond),
 		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
 
@@ -64,12 +65,15 @@ func (d *Desk) locked(f func(now time.Time)) {
 }
 
 // Open begins a sign-in at a node, which asked from an address. It fails with
-// [ErrNode], [ErrBusy], [ErrStopped], or with what the provider says to a device
+// [ErrNode], [ErrBusy], [ErrNoGrant], [ErrStopped], or with what the provider says to a device
 // grant.
 func (d *Desk) Open(ctx context.Context, node string, from netip.Addr, asked Request) (Opened, error) {
 	host, ok := d.cfg.Node(node)
 	if !ok {
 		return Opened{}, fmt.Errorf("sign in at %s: %w", plain(node), ErrNode)
+	}
+	if asked.DeviceCode && d.cfg.Provider == nil {
+		return Opened{}, fmt.Errorf("sign in at %s: %w", plain(host.Name), ErrNoGrant)
 	}
 	s := &signin{id: drawSecret(), node: node, code: drawCode(), from: from.Unmap(), asked: asked, over: make(chan struct{}), cancel: func() {}}
 	if err := d.add(s); err != nil {

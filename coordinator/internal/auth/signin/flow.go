@@ -53,6 +53,7 @@ type signin struct {
 	form    string  // token of the page's form; valid from claimed on
 	attempt Attempt // valid while away and checking
 	tries   int
+	local   localState
 	outcome Outcome       // valid when ended
 	over    chan struct{} // closed when ended
 	cancel  func()        // of a device grant; never nil

@@ -12,13 +12,18 @@ import (
 const (
 	maxQuery = 8 << 10
 	maxForm  = 4 << 10
+	maxProof = 32 << 10 // of people of the coordinator's own: a passkey's answer has some kilobytes
 )
 
-// ServeHTTP serves the pages: GET and POST of /login/ID, GET of /login/callback.
-// It believes no header about where a request comes from but the connection. How
+// ServeHTTP serves the pages: GET and POST of /login/ID, GET of /login/callback, and
+// what people of the coordinator's own need besides: see ownPage. It believes no header about where a request comes from but the connection. How
 // long a request may take to come in is for its server to bound.
 func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.pages.guard(w.Header())
+	if at, ours := d.ownPage(r.URL.Path); ours {
+		d.serveOwn(w, r, at)
+		return
+	}
 	id, callback, p := d.route(r)
 	switch {
 	case p == method:
@@ -128,6 +133,11 @@ type view struct {
 	of      *signin // what never changes of it
 	last    string  // if it is done, and an operator's
 	login   string
+	id      string
+
+	Elsewhere bool // there is a provider
+	Own       bool // there are people of the coordinator's own
+	Local     localView
 }
 
 // page shows a sign-in where it stands, and binds it to the first browser.
@@ -138,7 +148,7 @@ func (d *Desk) page(w http.ResponseWriter, r *http.Request, id string) {
 	d.locked(func(now time.Time) {
 		if s := d.book.byID(now, id); s != nil {
 			if bound, p = s.claim(now, shown, fresh, form); p == none {
-				v = s.view(now)
+				v = d.viewOf(s, now)
 			}
 		}
 	})
@@ -151,6 +161,20 @@ func (d *Desk) page(w http.ResponseWriter, r *http.Request, id string) {
 			Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 	}
 	d.showView(w, v)
+}
+
+func (d *Desk) maxBody() int64 {
+	if d.cfg.People == nil {
+		return maxForm
+	}
+	return maxProof
+}
+
+// viewOf copies what a page shows of a sign-in.
+func (d *Desk) viewOf(s *signin, now time.Time) view {
+	v := s.view(now)
+	v.id, v.Elsewhere, v.Own, v.Local = s.id, d.cfg.Provider != nil, d.cfg.People != nil && s.atMachine(), s.local.view()
+	return v
 }
 
 func (s *signin) view(now time.Time) view {
@@ -168,6 +192,10 @@ func (d *Desk) showView(w http.ResponseWriter, v view) {
 		return
 	}
 	v.Node = node
+	if v.Local.way != unchosen && v.stage < checking {
+		d.showOwn(w, v)
+		return
+	}
 	name, data := "confirm.html", any(v)
 	switch {
 	case v.of.operator:
@@ -217,7 +245,7 @@ func (v view) end(zone *time.Location) (string, any) {
 
 // step obeys the form of the page.
 func (d *Desk) step(w http.ResponseWriter, r *http.Request, id string) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	r.Body = http.MaxBytesReader(w, r.Body, d.maxBody())
 	err := r.ParseForm()
 	form, steps := r.PostForm["form"], r.PostForm["step"]
 	if err != nil || len(form) > 1 || len(steps) != 1 {
@@ -230,6 +258,10 @@ func (d *Desk) step(w http.ResponseWriter, r *http.Request, id string) {
 		d.decline(w, r, id, token)
 	case "continue":
 		d.leave(w, r, id, token)
+	case "password", "passkey", "back":
+		d.choose(w, r, id, token, steps[0])
+	case "proof", "answer":
+		d.prove(w, r, id, token)
 	default:
 		d.pages.notice(w, garbled)
 	}

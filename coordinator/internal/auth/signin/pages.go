@@ -18,6 +18,7 @@ var files embed.FS
 type pages struct {
 	all    *template.Template
 	policy string // Content-Security-Policy
+	script []byte
 }
 
 func newPages() *pages {
@@ -25,13 +26,17 @@ func newPages() *pages {
 	if err != nil {
 		panic(err) // it is in the binary
 	}
+	script, err := files.ReadFile("pages/passkey.js")
+	if err != nil {
+		panic(err)
+	}
 	all := template.New("").Funcs(template.FuncMap{
 		"style": func() template.CSS { return template.CSS(css) },
 		"time":  func(t time.Time) string { return t.Format("15:04 MST, 2 January 2006") },
 		"iso":   func(t time.Time) string { return t.Format(time.RFC3339) },
 	})
 	hash := sha256.Sum256(css)
-	return &pages{all: template.Must(all.ParseFS(files, "pages/*.html")),
+	return &pages{script: script, all: template.Must(all.ParseFS(files, "pages/*.html")),
 		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) + "'; " +
 			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"}
 }
@@ -47,6 +52,18 @@ func (p *pages) guard(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Robots-Tag", "noindex")
 	h.Set("Content-Type", "text/html; charset=utf-8")
+}
+
+// scripted lets the next page run the one script that there is.
+func (p *pages) scripted(h http.Header) {
+	h.Set("Content-Security-Policy", p.policy+"; script-src 'self'")
+}
+
+// sendScript writes the script, which asks for nothing but what its page holds.
+func (p *pages) sendScript(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(p.script)))
+	_, _ = w.Write(p.script)
 }
 
 // show writes a page. It is made whole before its first byte is sent.

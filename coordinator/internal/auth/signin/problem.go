@@ -20,6 +20,7 @@ const (
 	garbled  // the request can't be read
 	embedded // no page of a person's own, but part of another site's
 	absent   // the node has left the mesh
+	spent    // the link of an operator was used, is too old, or never was
 	early    // a browser fetches ahead of its person
 )
 
@@ -56,6 +57,8 @@ func (p problem) notice() notice {
 		return notice{http.StatusForbidden, "Open this page by itself", "Another site tried to load this page as a part of its own. Nothing was done."}
 	case absent:
 		return notice{http.StatusNotFound, "This machine has left the network", "The machine that asked for this sign-in is not in the network any more."}
+	case spent:
+		return notice{http.StatusNotFound, "This link works no more", "It was used already, is too old, or never was. Ask your administrator for a new one. If you never used it, say so: somebody else may have."}
 	case early:
 		return notice{http.StatusServiceUnavailable, "Not ahead of time", "This page is only for a person who opens it. Reload it."}
 	}

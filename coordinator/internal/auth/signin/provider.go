@@ -13,6 +13,10 @@ import (
 // browser would hold form-action against the provider and every further site to
 // which that one leads, such as a hospital's own behind a common one.
 func (d *Desk) leave(w http.ResponseWriter, r *http.Request, id, token string) {
+	if d.cfg.Provider == nil {
+		d.pages.notice(w, garbled)
+		return
+	}
 	a, p := d.draw(r, id, token)
 	if p != none {
 		d.stay(w, r, id, p)
@@ -71,6 +75,10 @@ func (d *Desk) authURL(ctx context.Context, a Attempt) (*url.URL, error) {
 
 // callback takes what the provider sends back by way of the browser.
 func (d *Desk) callback(w http.ResponseWriter, r *http.Request) {
+	if d.cfg.Provider == nil {
+		d.pages.notice(w, unknown)
+		return
+	}
 	q, p := readAnswer(r)
 	if p != none {
 		d.pages.notice(w, p)

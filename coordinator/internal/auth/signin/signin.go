@@ -29,10 +29,14 @@
 //     a thief who leads somebody through a sign-in of the thief's has nothing.
 //   - No id, state, code of the provider or cookie is in a log, in an error or
 //     in a page of another browser.
-//   - Pages need no script and load nothing; what others wrote (names, a
+//   - Pages need no script, those of passkeys apart, and load nothing from elsewhere; what others wrote (names, a
 //     provider's words) is shown as text, cut, and without control characters.
 //
-// What it leaves to others: who somebody is (Provider), whether that person may
+// People of the coordinator's own (Config.People) prove themselves on pages here: by
+// password and code, or by a passkey, which takes the one script that there is, on
+// pages of its own. By a link that an operator gave they set up either.
+//
+// What it leaves to others: who somebody is (Provider, People), whether that person may
 // sign in there (Config.Begin), which node speaks (the caller). Device grants
 // (RFC 8628) lead to the provider's page alone, so their person never sees ours:
 // offer them only where a browser can't reach the coordinator.
@@ -49,6 +53,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/local"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
@@ -62,6 +67,8 @@ var (
 	ErrNode = errors.New("no such node")
 	// ErrNoJoin: no machine joins by a sign-in here.
 	ErrNoJoin = errors.New("no machine joins this mesh by a sign-in: ask its admin for an enrolment string")
+	// ErrNoGrant: there is no provider that could give a code to type in.
+	ErrNoGrant = errors.New("there is no provider with device codes here: sign in without --device-code")
 	// ErrStopped: Run has ended, so nobody would redeem a device grant.
 	ErrStopped = errors.New("the sign-in desk is closed")
 )
@@ -121,10 +128,12 @@ type Node struct {
 	Tags        []string // with "tag:"
 }
 
-// Config is what a desk needs. Now and Log may be nil: the clock, no log.
+// Config is what a desk needs. Now and Log may be nil: the clock, no log. One of
+// Provider and People may be nil.
 type Config struct {
 	URL      string // of the coordinator, as browsers reach it: https://host or https://host:port
 	Provider Provider
+	People   *local.People // those whom the coordinator knows by itself
 	// Node finds a node of the mesh.
 	Node func(id string) (Node, bool)
 	// Begin makes a session of a proved identity. The text of its error is shown
@@ -185,8 +194,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("sign-in desk: url %q: want https://host or https://host:port", c.URL)
 	}
 	switch {
-	case c.Provider == nil:
-		return errors.New("sign-in desk: no provider")
+	case c.Provider == nil && c.People == nil:
+		return errors.New("sign-in desk: no provider, and no people of its own")
 	case c.Node == nil:
 		return errors.New("sign-in desk: no function that finds nodes")
 	case c.Begin == nil:

@@ -1,0 +1,87 @@
+package local
+
+import (
+	"context"
+	"sync"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// guard is the throttle, and what was counted, for several goroutines.
+type guard struct {
+	mu       sync.Mutex
+	throttle *throttle
+	counted  Stats
+	notes    sync.WaitGroup // that are on their way to the audit
+}
+
+func (g *guard) locked(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f()
+}
+
+func (g *guard) stats() (s Stats) {
+	g.locked(func() { s = g.counted })
+	return s
+}
+
+// attempt is one proof that the throttle let through.
+type attempt struct {
+	p     *People
+	login string
+	user  string // id; empty: nobody has the login
+	at    Place
+	made  charge
+}
+
+// attempt asks the throttle. It fails with a *WaitError.
+func (p *People) attempt(login, user string, at Place, known bool) (a *attempt, err error) {
+	a = &attempt{p: p, login: login, user: user, at: at}
+	p.guard.locked(func() {
+		a.made = p.guard.throttle.charge(p.cfg.Now(), login, at.Node, known)
+		if a.made.wait > 0 {
+			p.guard.counted.Throttled++
+			err = &WaitError{For: a.made.wait}
+		}
+	})
+	return a, err
+}
+
+// unjudged takes the attempt back: nobody looked at the proof.
+func (a *attempt) unjudged() {
+	a.p.guard.locked(func() { a.p.guard.throttle.settle(a.login, a.at.Node, a.made, false) })
+}
+
+func (a *attempt) right() {
+	a.p.guard.locked(func() {
+		a.p.guard.counted.Proved++
+		a.p.guard.throttle.settle(a.login, a.at.Node, a.made, true)
+	})
+}
+
+// wrong leaves the charge standing. A lock-out of a person is told to operators; of a
+// login that nobody has there may be as many as a stranger likes, and nobody is harmed. The
+// answer does not wait for it: how long it takes would tell which of the two it was.
+func (a *attempt) wrong(ctx context.Context) {
+	alarm := a.made.locked && a.user != ""
+	a.p.guard.locked(func() {
+		if a.p.guard.counted.Wrong++; alarm {
+			a.p.guard.counted.LockOuts++
+		}
+	})
+	if !alarm {
+		a.p.cfg.Log.Info("a proof of a local person was wrong", "known", a.user != "", "node", a.at.Node, "from", a.at.From)
+		return
+	}
+	a.p.cfg.Log.Warn("somebody guesses: a local person's login is locked for a while, where they have not signed in lately", "login", a.login, "node", a.at.Node, "from", a.at.From)
+	note := registry.Note{Action: "local.lock-out", Object: a.user, Detail: "login " + a.login + ": too many wrong proofs, the last at node " + a.at.Node + " from " + a.at.From.String()}
+	a.p.guard.notes.Go(func() {
+		if _, err := a.p.cfg.Registry.Do(context.WithoutCancel(ctx), registry.System, note); err != nil {
+			a.p.cfg.Log.Error("a lock-out is not in the audit", "error", err)
+		}
+	})
+}
+
+// Wait waits until the audit has heard of every lock-out so far.
+func (p *People) Wait() { p.guard.notes.Wait() }

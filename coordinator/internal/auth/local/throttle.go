@@ -1,0 +1,209 @@
+package local
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// How many wrong proofs there may be.
+const (
+	// Of one login at one node: some at once, then one after each wait, which
+	// doubles. They are forgiven by a right proof, and by time.
+	pairFree    = 5
+	pairWait    = time.Minute
+	pairMaxWait = 15 * time.Minute
+	pairForgets = time.Hour
+
+	// Of one login anywhere: so many, each forgiven after a while, and it is locked.
+	// Each lock-out of a day is twice as long as the one before. Where the person is
+	// known it does not hold.
+	loginFree    = 20
+	loginForgets = 10 * time.Minute
+	lockFirst    = 15 * time.Minute
+	lockLongest  = 4 * time.Hour
+	locksForget  = 24 * time.Hour
+
+	// Of one node, whatever the login: many people may share it. Who is known there
+	// does not wait for others.
+	nodeFree      = 200
+	nodePerSecond = 1.0 / 3
+
+	maxLogins = 2048 // that are remembered, whoever has them
+	maxPairs  = 64   // nodes of one login
+	maxNodes  = 8192
+)
+
+// throttle counts wrong proofs. It is a pure machine: the clock comes from outside.
+type throttle struct {
+	logins map[string]*account
+	nodes  map[string]*bucket
+}
+
+// account is what is remembered of a login.
+type account struct {
+	wrong  float64
+	at     time.Time // of wrong
+	locks  int
+	locked time.Time        // exclusive
+	pairs  map[string]*pair // by node
+}
+
+// pair is what is remembered of a login at a node.
+type pair struct {
+	wrong int
+	at    time.Time // of the latest wrong
+	until time.Time // nothing is heard before
+}
+
+type bucket struct {
+	wrong float64
+	at    time.Time
+}
+
+func newThrottle() *throttle {
+	return &throttle{logins: map[string]*account{}, nodes: map[string]*bucket{}}
+}
+
+// charge is what one proof did to the counts.
+type charge struct {
+	wait   time.Duration // it is not to be looked at before; 0: look
+	locked bool          // it has locked the login
+	until  time.Time     // that it made its login wait for, at its node; zero: it did not
+}
+
+// charge takes a proof for wrong, before it is looked at: many that come at once must
+// not all be judged before the first counts. Where the person is known,
+// what others do elsewhere, or to other logins there, is not theirs to wait for.
+func (t *throttle) charge(now time.Time, login, node string, known bool) (c charge) {
+	a, b := t.account(now, login), t.bucket(now, node)
+	p := a.pair(node)
+	p.forget(now)
+	a.forget(now)
+	switch {
+	case now.Before(p.until):
+		return charge{wait: p.until.Sub(now)}
+	case known:
+	case now.Before(a.locked):
+		return charge{wait: a.locked.Sub(now)}
+	case b.wrong+1 > nodeFree:
+		return charge{wait: time.Duration(float64(time.Second) / nodePerSecond)}
+	}
+	b.wrong++
+	p.wrong, p.at = p.wrong+1, now
+	if over := p.wrong - pairFree; over >= 0 {
+		p.until = now.Add(min(pairMaxWait, pairWait<<min(over, 10)))
+		c.until = p.until
+	}
+	if a.wrong++; a.wrong >= loginFree && !now.Before(a.locked) {
+		a.locked = now.Add(min(lockLongest, lockFirst<<min(a.locks, 10)))
+		a.wrong, a.locks, c.locked = a.wrong-loginFree, a.locks+1, true
+	}
+	return c
+}
+
+// settle takes a charge back, with the wait or the lock-out that it made, and nothing of
+// what was counted before it: who could have that forgotten had guesses without end. Who
+// was right is forgiven what was wrong there before.
+func (t *throttle) settle(login, node string, c charge, right bool) {
+	if b := t.nodes[node]; b != nil {
+		b.wrong = max(0, b.wrong-1)
+	}
+	a := t.logins[login]
+	if a == nil {
+		return
+	}
+	if c.locked {
+		a.locked, a.locks, a.wrong = time.Time{}, a.locks-1, a.wrong+loginFree
+	}
+	a.wrong = max(0, a.wrong-1)
+	p := a.pair(node)
+	if p.wrong = max(0, p.wrong-1); p.until.Equal(c.until) {
+		p.until = time.Time{}
+	}
+	if right {
+		*p = pair{}
+	}
+}
+
+func (t *throttle) account(now time.Time, login string) *account {
+	a := t.logins[login]
+	if a == nil {
+		if len(t.logins) >= maxLogins {
+			t.makeRoom(now)
+		}
+		a = &account{pairs: map[string]*pair{}}
+		t.logins[login] = a
+	}
+	return a
+}
+
+// makeRoom forgets the logins that were tried longest ago, those that are locked last.
+// Whether anybody has one does not matter: else what is remembered of it would tell that.
+func (t *throttle) makeRoom(now time.Time) {
+	order := slices.SortedFunc(maps.Keys(t.logins), func(a, b string) int {
+		return t.logins[a].compare(t.logins[b], now)
+	})
+	for _, login := range order[:maxLogins/4] {
+		delete(t.logins, login)
+	}
+}
+
+func (a *account) compare(o *account, now time.Time) int {
+	if mine, theirs := now.Before(a.locked), now.Before(o.locked); mine != theirs {
+		if mine {
+			return 1
+		}
+		return -1
+	}
+	return a.at.Compare(o.at)
+}
+
+func (t *throttle) bucket(now time.Time, node string) *bucket {
+	b := t.nodes[node]
+	if b == nil {
+		if len(t.nodes) >= maxNodes {
+			clear(t.nodes) // rather forgiven than refused; the logins' own counts stand
+		}
+		b = &bucket{at: now}
+		t.nodes[node] = b
+	}
+	b.wrong = max(0, b.wrong-max(0, now.Sub(b.at).Seconds())*nodePerSecond)
+	b.at = now
+	return b
+}
+
+func (a *account) forget(now time.Time) {
+	a.wrong = max(0, a.wrong-max(0, now.Sub(a.at).Seconds())/loginForgets.Seconds())
+	a.at = now
+	if now.Sub(a.locked) > locksForget {
+		a.locks = 0
+	}
+}
+
+// pair gives what is remembered of a node, making room by what was wrong longest
+// ago.
+func (a *account) pair(at string) *pair {
+	if p := a.pairs[at]; p != nil {
+		return p
+	}
+	if len(a.pairs) >= maxPairs {
+		var oldest string
+		var least *pair
+		for node, p := range a.pairs {
+			if least == nil || p.at.Before(least.at) {
+				oldest, least = node, p
+			}
+		}
+		delete(a.pairs, oldest)
+	}
+	p := new(pair)
+	a.pairs[at] = p
+	return p
+}
+
+func (p *pair) forget(now time.Time) {
+	if now.Sub(p.at) > pairForgets && !now.Before(p.until) {
+		p.wrong = 0
+	}
+}
