@@ -7,7 +7,8 @@ import (
 )
 
 // GrantRole gives a role to a person who signed in once, known by id or login. Who
-// lacks something of what the role allows cannot give it (ErrForbidden).
+// lacks something of what the role allows cannot give it (ErrForbidden), nor can a
+// token: it has an end, and may be stolen, and the role would stay.
 type GrantRole struct{ User, Role string }
 
 // RevokeRole takes a role from a person, and with it the tokens that they made and
@@ -31,6 +32,9 @@ func (c GrantRole) decide(d *decision) error {
 	}
 	if err := d.mustHold(d.roleScopes(c.Role), "role.grant", u.ID, "give the role "+c.Role); err != nil {
 		return err
+	}
+	if strings.HasPrefix(string(d.actor), string(TokenActor(""))) {
+		return d.refuse("role.grant.refuse", u.ID, fmt.Errorf("role %s for %s: %w: a person gives it who may (`cordonctl login`), or an operator at the coordinator, and no token", c.Role, u.Login, ErrForbidden))
 	}
 	if !slices.Contains(d.state.RolesOf(u.ID), c.Role) {
 		d.emit(RoleGranted{User: u.ID, Role: c.Role})

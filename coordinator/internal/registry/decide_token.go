@@ -118,6 +118,22 @@ func (c RevokeToken) decide(d *decision) error {
 		d.emit(TokenRevoked{ID: t.ID})
 		d.record("token.revoke", t.ID, "%s, %d uses were left", t.Kind, t.UsesLeft)
 	}
+	d.revokeMadeBy(t.ID)
 	d.result.Token, _ = d.state.Token(t.ID)
 	return nil
+}
+
+// revokeMadeBy revokes what was made with a token, and with that in turn: whoever
+// had stolen it would keep the mesh by a copy of their own. What a person made in
+// an admin session stays when that ends, and goes with the person's rights.
+func (d *decision) revokeMadeBy(id string) {
+	for _, t := range d.state.Tokens() {
+		if t.By != TokenActor(id) || t.Revoked {
+			continue
+		}
+		d.emit(TokenRevoked{ID: t.ID})
+		d.record("token.revoke", t.ID, "it was made with %s", id)
+		d.result.Revoked++
+		d.revokeMadeBy(t.ID)
+	}
 }

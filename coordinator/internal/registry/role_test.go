@@ -123,7 +123,8 @@ func TestNobodyGivesWhatTheyLack_A04(t *testing.T) {
 		t.Errorf("the audit says %+v", r)
 	}
 	m.mayNot(half, needs("roles", registry.RevokeRole{User: "paul@clinic.example", Role: "policy-admin"}), registry.ErrForbidden)
-	m.may(half, needs("roles", registry.GrantRole{User: "ana@clinic.example", Role: "auditor"}))
+	m.mayNot(half, needs("roles", registry.GrantRole{User: "ana@clinic.example", Role: "auditor"}), registry.ErrForbidden)
+	m.may(half, needs("roles", registry.RevokeRole{User: "ana@clinic.example", Role: "auditor"}))
 	m.mayNot(half, needs("tokens", admin("x", time.Minute, "read")), registry.ErrForbidden)
 
 	more := registry.CreateToken{ID: "more", Secret: registry.HashSecret("more"), Kind: registry.AdminToken, Role: "auditor", Lifetime: time.Minute}
@@ -268,6 +269,21 @@ func TestLinksAreGivenToWhoMayNoMore_A04_A22(t *testing.T) {
 	m.revoked(map[string]bool{"of-ada": true, "hers": true, "of-olga": false})
 	m.do(registry.RevokeRole{User: u.Login, Role: "device-admin"})
 	m.may(registry.TokenActor("people"), registry.ResetLocal{User: u.Login, Link: registry.HashSecret("again"), Life: day})
+}
+
+// A04: what a stolen token gave away in its hour ends with it, and roles it gives none.
+func TestStolenTokenLeavesNothing_A04_A14(t *testing.T) {
+	m := staff(t, map[string]string{"ana": ""})
+	m.do(admin("stolen", time.Hour, scopesOfRole("owner")...))
+	by := registry.TokenActor("stolen")
+	m.mayNot(by, registry.GrantRole{User: "ana@clinic.example", Role: "auditor"}, registry.ErrForbidden)
+	m.may(by, admin("copy", time.Hour, "read", "tokens"))
+	m.may(registry.TokenActor("copy"), registry.CreateToken{ID: "join", Secret: registry.HashSecret("join"), Kind: registry.EnrolToken, Tags: []string{"tag:ehr"}})
+	m.do(admin("another", time.Hour, "read"))
+	if r := m.do(registry.RevokeToken{ID: "stolen"}); r.Revoked != 2 {
+		t.Errorf("%d tokens went with it", r.Revoked)
+	}
+	m.revoked(map[string]bool{"stolen": true, "copy": true, "join": true, "another": false})
 }
 
 func (m *mesh) revoked(want map[string]bool) {
