@@ -25,6 +25,12 @@ type desk struct {
 	err     error
 }
 
+// wrote gives what was written by now.
+func (d *desk) wrote() []map[string]registry.Activity {
+	synctest.Wait()
+	return d.written
+}
+
 // play has a Book run in virtual time, on a mesh in which people sit at n0 to n9999
 // for an hour; nobody at others.
 func play(t *testing.T, idle string, f func(*testing.T, *desk)) {
@@ -68,14 +74,14 @@ func TestActivityIsWrittenTogether(t *testing.T) {
 		}
 		noted := time.Now()
 		time.Sleep(11 * time.Second)
-		if len(d.written) != 1 || len(d.written[0]) != 10_000 || !d.written[0]["n7"].At.Equal(noted.Add(-7*time.Millisecond)) {
-			t.Fatalf("%d entries", len(d.written))
+		if len(d.wrote()) != 1 || len(d.wrote()[0]) != 10_000 || !d.wrote()[0]["n7"].At.Equal(noted.Add(-7*time.Millisecond)) {
+			t.Fatalf("%d entries", len(d.wrote()))
 		}
 		for range 600 {
 			d.Note("n1", 0, 0)
 			time.Sleep(100 * time.Millisecond)
 		}
-		if n := len(d.written) - 1; n < 5 || n > 6 {
+		if n := len(d.wrote()) - 1; n < 5 || n > 6 {
 			t.Errorf("%d entries in a minute", n)
 		}
 	})
@@ -89,8 +95,8 @@ func TestLaterActivityCounts(t *testing.T) {
 		d.Note("n1", 3*time.Second, 5*time.Second)
 		d.Note("n2", -time.Hour, 0)
 		time.Sleep(300 * time.Millisecond)
-		if len(d.written) != 1 || !d.written[0]["n1"].At.Equal(now.Add(-time.Second)) || !d.written[0]["n2"].At.Equal(now) || d.written[0]["n1"].Pause != 5*time.Second {
-			t.Errorf("written: %v", d.written)
+		if len(d.wrote()) != 1 || !d.wrote()[0]["n1"].At.Equal(now.Add(-time.Second)) || !d.wrote()[0]["n2"].At.Equal(now) || d.wrote()[0]["n1"].Pause != 5*time.Second {
+			t.Errorf("written: %v", d.wrote())
 		}
 	})
 }
@@ -102,15 +108,15 @@ func TestNothingIsKeptThatNobodyAskedFor(t *testing.T) {
 		time.Sleep(time.Hour)
 		d.Note("n1", 0, 0) // whose session has ended
 		time.Sleep(time.Minute)
-		if len(d.written) > 0 {
-			t.Errorf("written: %v", d.written)
+		if len(d.wrote()) > 0 {
+			t.Errorf("written: %v", d.wrote())
 		}
 	})
 	play(t, `"session": "login"`, func(t *testing.T, d *desk) {
 		d.Note("n1", 0, 0)
 		time.Sleep(time.Minute)
-		if len(d.written) > 0 {
-			t.Errorf("no rule asks, and written: %v", d.written)
+		if len(d.wrote()) > 0 {
+			t.Errorf("no rule asks, and written: %v", d.wrote())
 		}
 	})
 }
@@ -123,11 +129,12 @@ func TestActivityOutlivesAFullDisk(t *testing.T) {
 		d.Note("n1", 0, 0)
 		d.Note("n2", 0, 0)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		d.err = nil
 		d.Note("n1", 0, 0)
 		time.Sleep(time.Minute)
-		if len(d.written) != 1 || !d.written[0]["n2"].At.Equal(first) || !d.written[0]["n1"].At.After(first) {
-			t.Errorf("written: %v", d.written)
+		if len(d.wrote()) != 1 || !d.wrote()[0]["n2"].At.Equal(first) || !d.wrote()[0]["n1"].At.After(first) {
+			t.Errorf("written: %v", d.wrote())
 		}
 	})
 }
