@@ -34,7 +34,7 @@ func (s *scene) directory() *directory {
 		s.t.Fatal(err)
 	}
 	hub := s.Host("hub")
-	return &directory{s.t, newBrowser(s.t, hub).Client, "https://" + netip.AddrPortFrom(hub.Addr4(), 8443).String() + "/scim/v2", made.Text}
+	return &directory{s.t, newBrowser(s.t, hub).Client(), "https://" + netip.AddrPortFrom(hub.Addr4(), 8443).String() + "/scim/v2", made.Text}
 }
 
 // offline are the flags of a coordinator that asks every second whether the provider

@@ -8,11 +8,11 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/cordonmesh/cordon/integration/idp"
 	"github.com/cordonmesh/cordon/integration/lab"
 	"github.com/cordonmesh/cordon/node/local"
 )
@@ -92,8 +92,8 @@ func TestProofsAreKeptNowhere_A58(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := newBrowser(t, hub)
-		asked, _ := b.open(b.Get(opened.URL))
-		for _, c := range b.Jar.Cookies(asked) {
+		asked, _ := b.visit(opened.URL)
+		for _, c := range b.Cookies(asked) {
 			heard.add("the cookie", c.Value)
 		}
 		said["the page of "+who] = b.signIn(opened.URL, name)
@@ -108,7 +108,7 @@ func TestProofsAreKeptNowhere_A58(t *testing.T) {
 			{"state": {"guessed"}, "code": heard.values["the code"][:1]},
 			{"state": heard.values["the state"][:1], "error": {"access_denied"}, "error_description": {"of a stranger's"}},
 		} {
-			_, page := stranger.open(stranger.Get(at + "/login/callback?" + query.Encode()))
+			_, page := stranger.visit(at + "/login/callback?" + query.Encode())
 			said["a stranger's page after "+who+" by "+query.Encode()[:5]] += page
 		}
 	}
@@ -119,20 +119,7 @@ func TestProofsAreKeptNowhere_A58(t *testing.T) {
 		t.Errorf("nobody signed in: %s", said["cordonctl session list"])
 	}
 
-	for _, d := range s.nodes {
-		said["the log of "+d.Name] = d.Process.Log()
-		d.Process.Stop(patience)
-	}
-	s.coordinator.Process.Stop(patience)
-	said["the coordinator's log"] = s.coordinator.Process.Log()
-	packets, err := wire.Stop()
-	if err != nil || len(packets) == 0 {
-		t.Errorf("%d packets were captured: %v", len(packets), err)
-	}
-	said["the wire"] = string(bytes.Join(packets, nil))
-	for path, content := range files(t, filepath.Dir(s.coordinator.State)) {
-		said[filepath.Join(filepath.Dir(s.coordinator.State), path)] = content
-	}
+	s.leave(t, wire, said)
 	hunt(t, heard.secrets(t), said)
 }
 
@@ -144,7 +131,7 @@ func (o *overheard) secrets(t *testing.T) (all []secret) {
 			t.Errorf("no %s passed", what)
 		}
 	}
-	all = append(all, text("the password at the provider", "", password), text("the client's secret", "", "client-secret"))
+	all = append(all, text("the password at the provider", "", idp.Password), text("the client's secret", "", idp.ClientSecret))
 	for what, values := range o.values {
 		for _, v := range values {
 			all = append(all, text(what, "", v))

@@ -132,6 +132,13 @@ func TestSecretsAreNowhereElse_A58(t *testing.T) {
 	s.everyAnswer(t, said)
 
 	secrets = append(secrets, s.keysOf(t)...)
+	s.leave(t, wire, said)
+	hunt(t, secrets, said)
+}
+
+// leave stops everything, and adds what it leaves: logs, packets, files.
+func (s *scene) leave(t *testing.T, wire *lab.Capture, said map[string]string) {
+	t.Helper()
 	for _, d := range s.nodes {
 		said["the log of "+d.Name] = d.Process.Log()
 		d.Process.Stop(patience)
@@ -146,7 +153,6 @@ func TestSecretsAreNowhereElse_A58(t *testing.T) {
 	for path, content := range files(t, filepath.Dir(s.coordinator.State)) {
 		said[filepath.Join(filepath.Dir(s.coordinator.State), path)] = content
 	}
-	hunt(t, secrets, said)
 }
 
 // hunt looks for every secret in everything, and wants each in its home.

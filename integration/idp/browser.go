@@ -31,6 +31,9 @@ func NewBrowser(dial func(ctx context.Context, network, address string) (net.Con
 		DialContext: dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}}
 }
 
+// Client gives what the browser asks with.
+func (b *Browser) Client() *http.Client { return b.client }
+
 // Cookies gives what the browser would send to a page.
 func (b *Browser) Cookies(page *url.URL) []*http.Cookie { return b.client.Jar.Cookies(page) }
 
