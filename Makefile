@@ -40,7 +40,7 @@ test: ## everything that must hold: vet, staticcheck, layout, unit tests with -r
 	@scripts/test
 
 lab: build ## the built programs in network namespaces (root)
-	@CORDON_BIN=$(CURDIR)/bin go test -p 1 -count=1 -timeout 8m ./integration/...
+	@CORDON_BIN=$(CURDIR)/bin go test -p 1 -parallel 4 -count=1 -timeout 8m ./integration/...
 
 browser: build ## the sign-in pages in Chromium, by the keyboard, with a played passkey (needs chromium)
 	go vet -tags browser ./integration/browser
