@@ -1,5 +1,22 @@
 package coordinator
 
+import (
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+)
+
+// Stand takes what became of a proof by which a provider may be asked again, and
+// gives how many sessions it is asked for then.
+func Stand(p *oidc.Provider, who registry.Identity, r registry.Result, err error) int {
+	a := &assembly{Config: Config{Now: time.Now}, provider: p}
+	a.watching = standing.NewWatch(a.standing(p), a.asking(p))
+	a.stand(who, r, err)
+	return a.watching.Stats().Watched
+}
+
 // ReadSettings gives the URL in a state directory's settings.
 func ReadSettings(dir string) (url string, err error) {
 	s, err := readSettings(dir)

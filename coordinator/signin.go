@@ -187,12 +187,13 @@ func (a *assembly) beginSession(ctx context.Context, node string, who registry.I
 }
 
 // stand has the provider asked from time to time whether it stands by the session
-// that somebody's proof began, or lets go of the proof if it began none.
+// that somebody's proof began, or lets go of the proof if it began none: it was
+// refused, or by it a machine joined that had joined already.
 func (a *assembly) stand(who registry.Identity, r registry.Result, err error) {
 	if who.Standing == "" {
 		return
 	}
-	if err != nil || a.watching == nil {
+	if err != nil || r.Session == nil || a.watching == nil {
 		a.provider.Release(who.Standing)
 		return
 	}

@@ -4,7 +4,10 @@ import (
 	"net/url"
 	"testing"
 
+	"github.com/cordonmesh/cordon/coordinator"
 	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // A provider tells at a path of its own that it ended a session, where there is one.
@@ -28,5 +31,25 @@ func TestProvidersDoor(t *testing.T) {
 	r = begin(t, nil)
 	if code, _ := tell("mesh.example"); code != 404 {
 		t.Errorf("without a provider: %d", code)
+	}
+}
+
+// A proof is asked about again for the session that it began alone; one that began
+// none, for its machine had joined already, is let go.
+func TestProofThatBeganNothingIsLetGo(t *testing.T) {
+	p, err := oidc.New(oidc.Config{Issuer: "https://id.clinic.example", ClientID: "cordon", RedirectURL: "https://mesh.clinic.example/login/callback"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := registry.Identity{Login: "ana@clinic.example", Subject: "ana", Standing: "a refresh token's name"}
+	begun := registry.Result{Session: &registry.Session{ID: "s-1", Node: "n"}}
+	for name, c := range map[string]struct {
+		r    registry.Result
+		err  error
+		want int
+	}{"began a session": {begun, nil, 1}, "began none": {registry.Result{}, nil, 0}, "was refused": {registry.Result{}, registry.ErrUser, 0}} {
+		if n := coordinator.Stand(p, who, c.r, c.err); n != c.want {
+			t.Errorf("%s: asked for %d", name, n)
+		}
 	}
 }
