@@ -12,7 +12,7 @@ import (
 // Whoever works on is not idle: each activity moves the end of what asks for it, and
 // of nothing else, at the person's machine and at those that may be reached; after a
 // restart too, for it is in the journal.
-func TestActivityMovesTheEndOfIdleness(t *testing.T) {
+func TestActivityMovesTheEndOfIdleness_A52(t *testing.T) {
 	play(t, proofs, func(t *testing.T, w *world) {
 		all := join(w, "tag:ehr")
 		ana := w.enrol()
