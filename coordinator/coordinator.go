@@ -43,6 +43,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/internal/store/sqlite"
 	"github.com/cordonmesh/cordon/coordinator/internal/warn"
+	"github.com/cordonmesh/cordon/coordinator/internal/webcert"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
@@ -63,9 +64,10 @@ type assembly struct {
 	provider  *oidc.Provider  // nil: there is none
 	directory http.Handler    // nil: nobody is provisioned
 	warner    *warn.Warner
-	people    *local.People      // whom the coordinator knows by itself; nil: nobody
-	relay     Relay              // inside the coordinator; nil: none
-	relays    []wire.RelayRecord // that nodes are told of
+	web       *webcert.Certificate // that browsers see; nil: the coordinator's own
+	people    *local.People        // whom the coordinator knows by itself; nil: nobody
+	relay     Relay                // inside the coordinator; nil: none
+	relays    []wire.RelayRecord   // that nodes are told of
 }
 
 // Run serves the mesh in c.StateDir until ctx is done. It refuses to start on
@@ -79,6 +81,9 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer a.journal.Close()
+	if err := a.openWeb(); err != nil {
+		return err
+	}
 	if err := a.openRelay(); err != nil {
 		return err
 	}
@@ -93,6 +98,14 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	return a.serve(ctx, listeners)
+}
+
+// openWeb reads the certificate for browsers, if there is one.
+func (a *assembly) openWeb() (err error) {
+	if a.WebCert != "" {
+		a.web, err = webcert.Load(a.WebCert, a.WebKey, a.Now, a.Log)
+	}
+	return err
 }
 
 func (a *assembly) open(ctx context.Context) (err error) {
@@ -139,15 +152,11 @@ type listeners struct {
 }
 
 func (a *assembly) listen() (l listeners, err error) {
-	config, err := a.tlsConfig()
-	if err != nil {
-		return l, err
-	}
 	plain, err := net.Listen("tcp", a.Listen)
 	if err != nil {
 		return l, fmt.Errorf("listening on %s: %w", a.Listen, err)
 	}
-	l.tls = tls.NewListener(plain, config)
+	l.tls = tls.NewListener(plain, a.tlsConfig())
 	if err := a.listenAside(&l, plain.Addr()); err != nil {
 		return l, errors.Join(err, l.close())
 	}
@@ -160,9 +169,7 @@ func (a *assembly) listenAside(l *listeners, at net.Addr) (err error) {
 	if l.stun, stun, err = a.listenSTUN(at); err != nil {
 		return err
 	}
-	if a.relays, err = a.offeredRelays(stun); err != nil {
-		return err
-	}
+	a.relays = a.offeredRelays(stun)
 	if l.socket, err = listenSocket(a.Socket); err != nil {
 		return err
 	}

@@ -3,9 +3,6 @@ package coordinator
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -109,37 +106,24 @@ func (c *Config) validateRelays() error {
 }
 
 // offeredRelays gives the relays that nodes are told of, by ascending name.
-func (a *assembly) offeredRelays(stun uint16) ([]wire.RelayRecord, error) {
+func (a *assembly) offeredRelays(stun uint16) []wire.RelayRecord {
 	all := slices.Clone(a.Relays)
 	if a.Relay != nil {
-		own := wire.RelayRecord{Name: OwnRelay, URL: a.settings.URL + wire.RelayPath, STUN: stun}
-		var err error
-		if own.Pin, err = a.webPin(); err != nil {
-			return nil, err
-		}
-		all = append(all, own)
+		all = append(all, wire.RelayRecord{Name: OwnRelay, URL: a.settings.URL + wire.RelayPath, STUN: stun, Pin: a.webPin()})
 	}
 	slices.SortFunc(all, func(x, y wire.RelayRecord) int { return strings.Compare(x.Name, y.Name) })
-	return all, nil
+	return all
 }
 
 // webPin says by what nodes know the web's side of the port: the key of the web
 // certificate, if there is one, for a hospital's own authority is not known to
 // every machine; else the mesh root, since our own certificate's key is another
 // after each start.
-func (a *assembly) webPin() (wire.RelayPin, error) {
-	if a.WebCert == "" {
-		return wire.RelayPin(a.authority.Fingerprint()), nil
+func (a *assembly) webPin() wire.RelayPin {
+	if a.web == nil {
+		return wire.RelayPin(a.authority.Fingerprint())
 	}
-	cert, err := tls.LoadX509KeyPair(a.WebCert, a.WebKey)
-	if err != nil {
-		return wire.RelayPin{}, fmt.Errorf("web-cert %s, web-key %s: %w", a.WebCert, a.WebKey, err)
-	}
-	leaf, err := x509.ParseCertificate(cert.Certificate[0])
-	if err != nil {
-		return wire.RelayPin{}, fmt.Errorf("web-cert %s: %w", a.WebCert, err)
-	}
-	return sha256.Sum256(leaf.RawSubjectPublicKeyInfo), nil
+	return a.web.Pin()
 }
 
 // noSTUN is what Config.STUN says where none is wanted.

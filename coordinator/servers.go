@@ -3,7 +3,6 @@ package coordinator
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -20,7 +19,7 @@ import (
 
 // tlsConfig tells callers apart by the server name in their hello. Nodes are
 // asked for a certificate, of which only the key counts; nobody else is.
-func (a *assembly) tlsConfig() (*tls.Config, error) {
+func (a *assembly) tlsConfig() *tls.Config {
 	names, addresses := a.settings.names()
 	own := a.authority.ServerCertificates(names, addresses, a.Now)
 	base := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: own, Time: a.Now}
@@ -28,12 +27,8 @@ func (a *assembly) tlsConfig() (*tls.Config, error) {
 	nodes.ClientAuth = tls.RequireAnyClientCert
 	nodes.SessionTicketsDisabled = true    // no node resumes a session, and each would be sealed for it
 	web.DynamicRecordSizingDisabled = true // a relay's frames go out many at a time
-	if a.WebCert != "" {
-		cert, err := tls.LoadX509KeyPair(a.WebCert, a.WebKey)
-		if err != nil {
-			return nil, fmt.Errorf("web-cert %s, web-key %s: %w", a.WebCert, a.WebKey, err)
-		}
-		web.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }
+	if a.web != nil {
+		web.GetCertificate = a.web.Get
 	}
 	config := base.Clone()
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -45,7 +40,7 @@ func (a *assembly) tlsConfig() (*tls.Config, error) {
 		}
 		return web, nil
 	}
-	return config, nil
+	return config
 }
 
 // server bounds what a stranger can hold: headers, idle time, streams and

@@ -2,8 +2,6 @@ package coordinator
 
 import (
 	"bytes"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,26 +67,13 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	return append(all, machineLapses(state)...)
 }
 
-// webLapses reads the file anew: what was renewed there is only served after a restart.
 func (a *assembly) webLapses() []warn.Lapse {
-	if a.WebCert == "" {
+	if a.web == nil {
 		return nil
 	}
-	text, err := os.ReadFile(a.WebCert)
-	if err != nil {
-		a.Log.Warn("the certificate for browsers cannot be read, to see when it ends", "error", err)
-		return nil
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil
-	}
-	return []warn.Lapse{{Kind: "certificate", Name: "for browsers (" + a.WebCert + ")", Since: cert.NotBefore, Until: cert.NotAfter,
-		Advice: "nobody can sign in without browsers' warnings then; renew the file, and restart the coordinator"}}
+	since, until := a.web.Life()
+	return []warn.Lapse{{Kind: "certificate", Name: "for browsers (" + a.WebCert + ")", Since: since, Until: until,
+		Advice: "nobody can sign in without browsers' warnings then; renew the file, which is served within a minute, or after a restart if its key is another"}}
 }
 
 func tokenLapses(state *registry.State, now time.Time) (all []warn.Lapse) {
