@@ -103,9 +103,9 @@ func (n *Node) joinedBy(u *User) bool {
 	return n.Proof != nil && u.called(n.Proof.Login) && u.called(n.Owner())
 }
 
-// joinedBy counts the machines that joined by a person's sign-ins. It looks at all nodes.
+// joinedBy counts the machines that joined by a person's sign-ins.
 func (s *State) joinedBy(u *User) (count int) {
-	for n := range s.Nodes() {
+	for n := range s.owned(u) {
 		if n.joinedBy(u) {
 			count++
 		}

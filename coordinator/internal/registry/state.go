@@ -33,6 +33,7 @@ type State struct {
 	byKey      table[key.NodePublic, string]
 	byName     table[string, string]
 	byTunnel   table[key.TunnelPublic, string]
+	byOwner    table[string, []string] // by login, in lower case
 	tokens     table[string, *Token]
 	bySecret   table[SecretHash, string]
 	revoked    table[key.NodePublic, Revocation]
@@ -162,6 +163,7 @@ func (s *State) Policies() []*PolicyVersion { return s.policies }
 func (s *State) putNode(n *Node) {
 	old, known := s.nodes.Get(n.ID)
 	s.nodes = s.nodes.With(n.ID, n)
+	s.putOwned(old, n)
 	if known && old.Key == n.Key && old.Name == n.Name && old.TunnelKey == n.TunnelKey {
 		return
 	}
@@ -175,6 +177,7 @@ func (s *State) putNode(n *Node) {
 
 func (s *State) dropNode(n *Node) {
 	s.nodes = s.nodes.Without(n.ID)
+	s.putOwned(n, nil)
 	s.byKey = s.byKey.Without(n.Key)
 	s.byName = s.byName.Without(n.Name)
 	s.byTunnel = s.byTunnel.Without(n.TunnelKey)

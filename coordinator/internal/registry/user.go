@@ -93,22 +93,6 @@ func (s *State) Admitted(n *Node) bool {
 	return n.Approved && !n.Expired && !(known && u.ShutOut())
 }
 
-// MachinesOf gives the ids of the nodes that some people, by id, own or sit at. It
-// looks at all nodes, once.
-func (s *State) MachinesOf(people map[string]bool) (ids []string) {
-	if len(people) == 0 {
-		return nil
-	}
-	sits := func(one *Session) bool { return people[one.User] }
-	for n := range s.Nodes() {
-		owner, _ := s.holder(n.Owner())
-		if owner != nil && people[owner.ID] || slices.ContainsFunc(s.SessionsAt(n.ID), sits) {
-			ids = append(ids, n.ID)
-		}
-	}
-	return ids
-}
-
 func (s *State) putUser(u *User) {
 	if old, known := s.users.Get(u.ID); known {
 		s.dropUser(old)
