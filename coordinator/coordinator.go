@@ -152,7 +152,7 @@ type listeners struct {
 }
 
 func (a *assembly) listen() (l listeners, err error) {
-	plain, err := net.Listen("tcp", a.Listen)
+	plain, err := patient().Listen(context.Background(), "tcp", a.Listen)
 	if err != nil {
 		return l, fmt.Errorf("listening on %s: %w", a.Listen, err)
 	}

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"net"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
@@ -28,3 +29,6 @@ func CertificateNames(url string) int {
 	names, addresses := settings{URL: url}.names()
 	return len(names) + len(addresses)
 }
+
+// Patient gives what the coordinator listens with.
+func Patient() *net.ListenConfig { return patient() }

@@ -51,7 +51,9 @@ func (a *assembly) server(h http.Handler) *http.Server {
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 32, MaxReadFrameSize: 16 << 10,
 			MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: 256 << 10,
-			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second,
+			// The kernel finds out whom nothing reaches any more; this is for who is
+			// there and answers nothing, behind a proxy or frozen.
+			SendPingTimeout: 5 * time.Minute, PingTimeout: 15 * time.Second,
 		},
 		ErrorLog: log.New(&quiet{a.Log}, "", 0),
 	}

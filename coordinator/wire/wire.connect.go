@@ -71,7 +71,7 @@ type NodeServiceClient interface {
 	// Renew answers with a fresh certificate for a known key.
 	Renew(context.Context, *connect.Request[RenewRequest]) (*connect.Response[RenewResponse], error)
 	// Follow streams the caller's map: keys, then what the caller lacks, then
-	// every change, a lease a minute and a heartbeat every 20 s.
+	// every change, a lease a minute and a heartbeat between two.
 	Follow(context.Context, *connect.Request[FollowRequest]) (*connect.ServerStreamForClient[FollowResponse], error)
 	// Acknowledge says which revision the caller now enforces.
 	Acknowledge(context.Context, *connect.Request[AcknowledgeRequest]) (*connect.Response[AcknowledgeResponse], error)
@@ -281,7 +281,7 @@ type NodeServiceHandler interface {
 	// Renew answers with a fresh certificate for a known key.
 	Renew(context.Context, *connect.Request[RenewRequest]) (*connect.Response[RenewResponse], error)
 	// Follow streams the caller's map: keys, then what the caller lacks, then
-	// every change, a lease a minute and a heartbeat every 20 s.
+	// every change, a lease a minute and a heartbeat between two.
 	Follow(context.Context, *connect.Request[FollowRequest], *connect.ServerStream[FollowResponse]) error
 	// Acknowledge says which revision the caller now enforces.
 	Acknowledge(context.Context, *connect.Request[AcknowledgeRequest]) (*connect.Response[AcknowledgeResponse], error)

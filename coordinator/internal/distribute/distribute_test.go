@@ -92,7 +92,7 @@ func TestLeaseEveryMinuteAndSignOfLifeBetween(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		for _, n := range all {
-			if leases, beats := n.got("lease"), n.got("heartbeat"); leases != 5 || beats < 10 || beats > 15 {
+			if leases, beats := n.got("lease"), n.got("heartbeat"); leases != 5 || beats != 5 {
 				t.Errorf("%s got %d leases and %d heartbeats in 5 minutes: %v", n.id, leases, beats, n.order)
 			}
 		}

@@ -55,8 +55,9 @@ type Config struct {
 }
 
 const (
-	leaseEvery     = time.Minute
-	heartbeatEvery = 20 * time.Second
+	// beatEvery is how often every stream hears something: a heartbeat and a lease in
+	// turn. With thousands of nodes it is what a coordinator at rest works for.
+	beatEvery = 30 * time.Second
 
 	// gatherFor is how long what narrows nothing may wait for more of its kind.
 	gatherFor = 5 * time.Millisecond
@@ -127,9 +128,9 @@ func New(c Config) *Hub {
 func (h *Hub) Run(ctx context.Context) error {
 	defer close(h.done)
 	defer func() { h.endAll(ErrClosed) }()
-	lease, heartbeat := time.NewTicker(leaseEvery), time.NewTicker(heartbeatEvery)
-	defer lease.Stop()
-	defer heartbeat.Stop()
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	lease := false // at the next beat
 	changed := h.cfg.Source.Changed()
 	h.rebuild(h.cfg.Source.Snapshot())
 	var gather <-chan time.Time
@@ -153,10 +154,9 @@ func (h *Hub) Run(ctx context.Context) error {
 			h.waitNoLonger()
 		case <-h.flight.lapse:
 			h.flight.forget()
-		case <-lease.C:
-			h.lease()
-		case <-heartbeat.C:
-			h.heartbeat()
+		case <-beat.C:
+			h.beat(lease)
+			lease = !lease
 			h.sweep()
 		}
 		h.drain()
@@ -218,17 +218,11 @@ func (h *Hub) touch(s *stream) {
 	}
 }
 
-// lease says to every stream that the coordinator stands behind its map.
-func (h *Hub) lease() {
+// beat gives every stream a sign of life, or more: that the coordinator stands behind
+// its map.
+func (h *Hub) beat(lease bool) {
 	for _, s := range h.streams {
-		s.lease = true
-		h.touch(s)
-	}
-}
-
-func (h *Hub) heartbeat() {
-	for _, s := range h.streams {
-		s.beat = true
+		s.beat, s.lease = true, s.lease || lease
 		h.touch(s)
 	}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	silence = 65 * time.Second // three heartbeats and a little: the stream is dead
+	silence = 95 * time.Second // three heartbeats and a little: the stream is dead
 
 	// surrenderAtOnce keeps a message of revocations, each with its proof, below
 	// what a coordinator reads.

@@ -110,13 +110,13 @@ func TestSilenceEndsTheSession(t *testing.T) {
 		s := r.c.Next()
 		r.send(s, r.full(r.at(controltest.At(1, 1, 5))))
 		for range 6 {
-			time.Sleep(20 * time.Second)
+			time.Sleep(30 * time.Second)
 			r.send(s, controltest.Heartbeat())
 		}
 		if !alive(s) {
 			t.Fatal("heartbeats do not keep the session")
 		}
-		time.Sleep(64 * time.Second)
+		time.Sleep(94 * time.Second)
 		if !alive(s) {
 			t.Fatal("three missing heartbeats are not silence yet")
 		}
