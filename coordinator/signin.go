@@ -95,6 +95,10 @@ func (a *assembly) openDesk() error {
 	if c.People = a.people; c.Provider == nil && c.People == nil {
 		return nil
 	}
+	c.Operator = func(who registry.Identity) error { return adminapi.MayOperate(a.registry.Snapshot(), who) }
+	if a.SignIn.joins() {
+		c.Join = a.joinMachine
+	}
 	var err error
 	if a.desk, err = signin.New(c); err == nil {
 		a.api.Desk = a.desk
@@ -102,8 +106,7 @@ func (a *assembly) openDesk() error {
 	return err
 }
 
-// openProvider lets people sign in at the provider: at machines, to operate, and to
-// make a machine theirs.
+// openProvider lets people prove who they are at the provider.
 func (a *assembly) openProvider(c *signin.Config) (err error) {
 	if a.provider, err = a.newProvider(); err != nil {
 		return err
@@ -113,10 +116,6 @@ func (a *assembly) openProvider(c *signin.Config) (err error) {
 	}
 	a.told = standing.NewDoor(a.standing(a.provider))
 	c.Provider = desked{a.provider}
-	c.Operator = func(who registry.Identity) error { return adminapi.MayOperate(a.registry.Snapshot(), who) }
-	if a.SignIn.joins() {
-		c.Join = a.joinMachine
-	}
 	return nil
 }
 

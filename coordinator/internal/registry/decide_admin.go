@@ -33,7 +33,7 @@ func (c BeginAdmin) decide(d *decision) error {
 	if _, taken := d.state.TokenBySecret(c.Secret); taken || idTaken {
 		return fmt.Errorf("admin session %s: %w", c.ID, ErrExists)
 	}
-	u, err := d.recognise(c.Who)
+	u, err := d.person(c.Who)
 	if err != nil {
 		return d.refuse("admin.begin.refuse", c.Who.Login, fmt.Errorf("admin session of %s: %w", c.Who.Login, err))
 	}
