@@ -162,11 +162,5 @@ func seconds(t time.Time) int64 {
 }
 
 func noNode(name string) error {
-	return connect.NewError(connect.CodeNotFound, &noNodeError{name})
-}
-
-type noNodeError struct{ name string }
-
-func (e *noNodeError) Error() string {
-	return "there is no node " + e.name + ": `cordonctl node list` shows them all"
+	return connect.NewError(connect.CodeNotFound, registry.NoNode(name))
 }
