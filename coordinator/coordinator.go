@@ -135,7 +135,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	a.activity = activity.New(activity.Config{State: a.registry.Snapshot, Write: a.noteActive, Now: a.Now, Log: a.Log})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
-		LocalPeople: a.SignIn.Local, Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(),
+		LocalPeople: a.SignIn.Local, Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(), AdminIdle: a.SignIn.adminIdle(),
 		Lapses: a.lapses,
 	})
 	return nil

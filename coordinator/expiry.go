@@ -12,7 +12,7 @@ func (s *SignIn) deviceLife() time.Duration {
 	switch {
 	case s.DeviceLife < 0:
 		return 0
-	case s.DeviceLife == 0 && s.Issuer != "":
+	case s.DeviceLife == 0 && s.people():
 		return deviceLife
 	}
 	return s.DeviceLife

@@ -23,15 +23,18 @@ func (s *SignIn) validateJoin() error {
 	switch {
 	case s.Join != "" && s.Join != JoinOff && s.Join != JoinApprove && s.Join != JoinOpen:
 		return notAllowed("join-by-login", s.Join, "off, approve or open")
-	case s.Issuer == "" && s.Join != "" && s.Join != JoinOff:
-		return notAllowed("join-by-login", s.Join, "off, where there is no oidc-issuer through which people could sign in")
+	case !s.people() && s.Join != "" && s.Join != JoinOff:
+		return notAllowed("join-by-login", s.Join, "off, where nobody can sign in: there is neither an oidc-issuer nor local-people")
 	}
 	return nil
 }
 
 // joins tells whether machines join by a sign-in. Where people can sign in they do,
 // and wait for an admin, unless somebody says otherwise.
-func (s *SignIn) joins() bool { return s.Issuer != "" && s.Join != JoinOff }
+func (s *SignIn) joins() bool { return s.people() && s.Join != JoinOff }
+
+// people tells whether people can sign in.
+func (s *SignIn) people() bool { return s.Issuer != "" || s.Local }
 
 func (a *assembly) joinMachine(ctx context.Context, m registry.Machine, who registry.Identity) (signin.Joined, error) {
 	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), registry.Join{

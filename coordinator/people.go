@@ -26,6 +26,9 @@ func (a *assembly) openPeople() error {
 		cost.Memory = uint32(a.SignIn.PasswordMemory) << 10
 	}
 	a.people, err = local.New(local.Config{URL: a.settings.URL, Key: key, Registry: a.registry, Cost: cost, Now: a.Now, Log: a.Log})
+	if old := a.registry.Snapshot().OldGroups(); len(old) > 0 {
+		a.Log.Warn("local people have groups from before the policy called these local:NAME: they count as they are, until `cordonctl user group` says them anew", "people", len(old), "first", old[0])
+	}
 	if err == nil && !a.people.Passkeys() {
 		a.Log.Warn("local people can have passwords and codes, and no passkeys: browsers know those only where the coordinator's URL has a name", "url", a.settings.URL)
 	}

@@ -173,7 +173,7 @@ func TestLocalPersonSignsIn_A22_A44(t *testing.T) {
 	_, secret := r.token(enrolToken())
 	m, b := r.enrol(secret), r.browser(at)
 	added := r.addAna()
-	if u := r.ana(); !slices.Equal(u.Proves, []string{"link"}) || u.Issuer != "cordon:local" || !slices.Equal(u.Groups, []string{"idp:Doctors"}) {
+	if u := r.ana(); !slices.Equal(u.Proves, []string{"link"}) || u.Issuer != "cordon:local" || !slices.Equal(u.Groups, []string{"local:Doctors"}) {
 		t.Errorf("added %v", u)
 	}
 	b.setUp(added.Link)
@@ -288,7 +288,7 @@ func TestResetOfALocalPerson_A18_A22(t *testing.T) {
 			t.Errorf("%s is taken", what)
 		}
 	}
-	if resp, err := r.root.GroupUser(t.Context(), connect.NewRequest(&admin.GroupUserRequest{User: "ana@clinic.example", Groups: []string{"Nurses"}})); err != nil || !slices.Equal(resp.Msg.User.Groups, []string{"idp:Nurses"}) {
+	if resp, err := r.root.GroupUser(t.Context(), connect.NewRequest(&admin.GroupUserRequest{User: "ana@clinic.example", Groups: []string{"Nurses"}})); err != nil || !slices.Equal(resp.Msg.User.Groups, []string{"local:Nurses"}) {
 		t.Errorf("groups: %v, %v", resp, err)
 	}
 }

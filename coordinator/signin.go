@@ -46,6 +46,10 @@ type SignIn struct {
 	// where they cannot: for good.
 	DeviceLife time.Duration
 
+	// AdminIdle is how long an admin session (`cordonctl login`) lasts without a call, from
+	// a minute to an hour; 0: 15 minutes; negative: until its end.
+	AdminIdle time.Duration
+
 	Join string // what becomes of a machine that joins by a sign-in: JoinOff, JoinApprove or JoinOpen; empty: JoinApprove, where people can sign in
 }
 
@@ -74,10 +78,24 @@ func (s *SignIn) validate() error {
 	if s.Life != 0 && (s.Life < 10*time.Second || s.Life > registry.MaxSessionLife) {
 		return notAllowed("session-life", s.Life.String(), fmt.Sprintf("from 10s to %v", registry.MaxSessionLife))
 	}
+	if s.AdminIdle > 0 && (s.AdminIdle < time.Minute || s.AdminIdle > adminapi.AdminLife) {
+		return notAllowed("admin-idle", s.AdminIdle.String(), fmt.Sprintf("from 1m to %v, or 0: until the session ends by time", adminapi.AdminLife))
+	}
 	if s.Check > 0 && (s.Check < minCheck || s.Check > maxCheck) {
 		return notAllowed("oidc-check", s.Check.String(), fmt.Sprintf("from %v to %v, or 0 for never", minCheck, maxCheck))
 	}
 	return nil
+}
+
+// adminIdle gives how long admin sessions last without a call; 0: until their end.
+func (s *SignIn) adminIdle() time.Duration {
+	switch {
+	case s.AdminIdle < 0:
+		return 0
+	case s.AdminIdle == 0:
+		return adminapi.AdminIdle
+	}
+	return s.AdminIdle
 }
 
 // openDesk opens the desk at which people sign in, if there is a provider or the
@@ -95,6 +113,10 @@ func (a *assembly) openDesk() error {
 	if c.People = a.people; c.Provider == nil && c.People == nil {
 		return nil
 	}
+	c.Operator = func(who registry.Identity) error { return adminapi.MayOperate(a.registry.Snapshot(), who) }
+	if a.SignIn.joins() {
+		c.Join = a.joinMachine
+	}
 	var err error
 	if a.desk, err = signin.New(c); err == nil {
 		a.api.Desk = a.desk
@@ -102,8 +124,7 @@ func (a *assembly) openDesk() error {
 	return err
 }
 
-// openProvider lets people sign in at the provider: at machines, to operate, and to
-// make a machine theirs.
+// openProvider lets people prove who they are at the provider.
 func (a *assembly) openProvider(c *signin.Config) (err error) {
 	if a.provider, err = a.newProvider(); err != nil {
 		return err
@@ -113,10 +134,6 @@ func (a *assembly) openProvider(c *signin.Config) (err error) {
 	}
 	a.told = standing.NewDoor(a.standing(a.provider))
 	c.Provider = desked{a.provider}
-	c.Operator = func(who registry.Identity) error { return adminapi.MayOperate(a.registry.Snapshot(), who) }
-	if a.SignIn.joins() {
-		c.Join = a.joinMachine
-	}
 	return nil
 }
 

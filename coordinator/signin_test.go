@@ -147,6 +147,8 @@ func TestBadSignInSettingsAreNamed(t *testing.T) {
 		{coordinator.SignIn{Issuer: "ftp://id", ClientID: "x"}, []string{"ftp://id"}},
 		{coordinator.SignIn{Issuer: issuer, ClientID: "x", Life: time.Second}, []string{"session-life", "1s"}},
 		{coordinator.SignIn{Issuer: issuer, ClientID: "x", Life: 1000 * time.Hour}, []string{"session-life", "720h"}},
+		{coordinator.SignIn{Local: true, AdminIdle: time.Second}, []string{"admin-idle", "1s"}},
+		{coordinator.SignIn{Local: true, AdminIdle: 2 * time.Hour}, []string{"admin-idle", "2h"}},
 		{coordinator.SignIn{Issuer: issuer, ClientID: "x", Check: time.Millisecond}, []string{"oidc-check", "1ms"}},
 		{coordinator.SignIn{Issuer: issuer, ClientID: "x", SecretFile: "/nowhere/secret"}, []string{"oidc-client-secret-file", "/nowhere/secret"}},
 		{coordinator.SignIn{Issuer: issuer, ClientID: "x", SecretFile: empty}, []string{"oidc-client-secret-file", "empty"}},

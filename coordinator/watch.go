@@ -39,6 +39,7 @@ func (a *assembly) watch(ctx context.Context) error {
 		case <-looking.C:
 			a.look(ctx, seen)
 			a.keepDevices(ctx)
+			a.api.EndIdle(ctx)
 		case <-renewing.C:
 			a.renewKeys()
 		}

@@ -53,7 +53,7 @@ type Node struct {
 	Also     []string       // other logins by which the policy may name the owner
 	UserName string         // the owner's name, for policies that write NAME@
 	Roles    []string       // the owner's roles: "admin"
-	Groups   []string       // the owner's groups at an identity provider: "scim:Nurses"
+	Groups   []string       // the owner's groups at an identity provider, or the coordinator's own: "scim:Nurses"
 	Elected  []netip.Prefix // those of Routes for which it was elected before others that have them too
 
 	Devices []Device      // behind it, without a daemon, that it vouches for

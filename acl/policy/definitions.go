@@ -7,7 +7,7 @@ import (
 )
 
 // groups reads {"group:x": [logins]}. A group of an identity provider ("scim:x",
-// "idp:x") stands among them as it is written: who is in it is known elsewhere.
+// "idp:x") or of the coordinator's own people ("local:x") stands among them as it is written: who is in it is known elsewhere.
 func (r *reader) groups(section member) map[string][]string {
 	groups := make(map[string][]string)
 	for _, m := range r.optional(section, "groups") {
@@ -34,9 +34,9 @@ func groupMember(group, text string) *complaint {
 	switch kind {
 	case "group":
 		return complainWhole(fmt.Sprintf("groups[%q]: %q: group members cannot be recursive", shorten(group), shorten(text)), "list the members themselves")
-	case "scim", "idp":
+	case "scim", "idp", "local":
 		if _, name, _ := strings.Cut(text, ":"); name == "" || len(text) > maxName || !printable(strings.ReplaceAll(name, " ", "")) {
-			return complain("names no group of an identity provider", "write it as "+kind+":NAME")
+			return complain("names no group of an identity provider, or of the coordinator's own", "write it as "+kind+":NAME")
 		}
 		return nil
 	case "tag", "autogroup", "*":

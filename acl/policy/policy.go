@@ -72,7 +72,8 @@ func (p *Policy) Name() string {
 }
 
 // Group gives the logins of a group ("group:nurses"). Among them stand groups of
-// an identity provider, as "scim:NAME" and "idp:NAME".
+// an identity provider, as "scim:NAME" and "idp:NAME", and of the coordinator's own
+// people, as "local:NAME".
 func (p *Policy) Group(name string) (logins []string, ok bool) {
 	if p == nil {
 		return nil, false

@@ -122,7 +122,7 @@ func (n *names) selector(text string) (Selector, *complaint) {
 func (n *names) plain(text string) (Selector, *complaint) {
 	if kind, rest, found := strings.Cut(text, ":"); found {
 		switch kind {
-		case "svc", "service", "posture", "localpart", "scim", "idp", "asset":
+		case "svc", "service", "posture", "localpart", "scim", "idp", "local", "asset":
 			return Selector{}, notYet(kind + ": names are")
 		}
 		if strings.Contains(rest, "@") || strings.Contains(kind, "@") {

@@ -147,8 +147,8 @@ func TestDocumentedCatalogue(t *testing.T) {
 }
 
 func TestGroupsOfProviders(t *testing.T) {
-	p := parseWard(t, `"groups": {"group:nurses": ["scim:Physical Security", "idp:vendors/ct-maker", "ada@h.example"], "group:biomed": []}`)
-	if got, _ := p.Group("group:nurses"); !slices.Equal(got, []string{"scim:Physical Security", "idp:vendors/ct-maker", "ada@h.example"}) {
+	p := parseWard(t, `"groups": {"group:nurses": ["scim:Physical Security", "idp:vendors/ct-maker", "local:Ward 3", "ada@h.example"], "group:biomed": []}`)
+	if got, _ := p.Group("group:nurses"); !slices.Equal(got, []string{"scim:Physical Security", "idp:vendors/ct-maker", "local:Ward 3", "ada@h.example"}) {
 		t.Error(got)
 	}
 }

@@ -23,6 +23,7 @@ func signInFlags() []cli.Flag {
 		&cli.StringFlag{Name: "scim-match", Usage: "whose the directory's record is, by `RULE`: subject (its externalId is the subject of whoever signs in), claim:NAME (likewise, that claim of theirs: claim:oid for Entra ID) or login (its userName is their login)", Value: "subject", EnvVars: []string{"CORDON_SCIM_MATCH"}},
 		&cli.StringFlag{Name: "join-by-login", Usage: "what becomes of a machine whose person joins it by signing in, `HOW`: off (that joins nothing), approve (it waits for `cordonctl node approve`), open (it is in at once) (default approve, where people can sign in)", EnvVars: []string{"CORDON_JOIN_BY_LOGIN"}},
 		&cli.DurationFlag{Name: "device-life", Usage: "`TIME` for which a person's proof keeps their machine in the mesh; 0: for good (default 4320h, which is 180 days, where people can sign in)", EnvVars: []string{"CORDON_DEVICE_LIFE"}},
+		&cli.DurationFlag{Name: "admin-idle", Usage: "`TIME` without a call after which an admin session (cordonctl login) ends before its hour; 0: never", Value: 15 * time.Minute, EnvVars: []string{"CORDON_ADMIN_IDLE"}},
 		&cli.BoolFlag{Name: "local-people", Usage: "let people sign in whom this coordinator knows by itself, by password and code or by a passkey; cordonctl user add adds them", EnvVars: []string{"CORDON_LOCAL_PEOPLE"}},
 		&cli.IntFlag{Name: "password-memory", Usage: "`MIB` of memory that checking one password takes, and guessing one; two are checked at a time", Value: 64, EnvVars: []string{"CORDON_PASSWORD_MEMORY"}},
 		&cli.DurationFlag{Name: "session-life", Usage: "`TIME` after which people sign in anew", Value: 12 * time.Hour, EnvVars: []string{"CORDON_SESSION_LIFE"}},
@@ -38,12 +39,12 @@ func signIn(c *cli.Context) coordinator.SignIn {
 		Issuer: c.String("oidc-issuer"), ClientID: c.String("oidc-client-id"), SecretFile: c.String("oidc-client-secret-file"),
 		Scopes: c.StringSlice("oidc-scope"), LoginClaim: c.String("oidc-login-claim"), GroupsClaim: c.String("oidc-groups-claim"),
 		Local: c.Bool("local-people"), PasswordMemory: c.Int("password-memory"),
-		Life: c.Duration("session-life"), Check: checkEvery(c.Duration("oidc-check")), Join: c.String("join-by-login"), DeviceLife: life(c),
+		Life: c.Duration("session-life"), Check: neverIfZero(c.Duration("oidc-check")), AdminIdle: neverIfZero(c.Duration("admin-idle")), Join: c.String("join-by-login"), DeviceLife: life(c),
 	}
 }
 
-// checkEvery makes of the flag's 0, which is never, what the coordinator takes for that.
-func checkEvery(d time.Duration) time.Duration {
+// neverIfZero makes of a flag's 0, which is never, what the coordinator takes for that.
+func neverIfZero(d time.Duration) time.Duration {
 	if d == 0 {
 		return -1
 	}

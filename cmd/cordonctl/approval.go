@@ -9,7 +9,6 @@ import (
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator/admin"
@@ -22,7 +21,7 @@ func approvalCommands() []*cli.Command {
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 			&cli.StringFlag{Name: "fingerprint", Usage: "let it in only if this is its `FINGERPRINT`, as the person at the machine reads it out from `cordon status`; blanks and case do not matter"},
 		}},
-		{Name: "reject", Usage: "turn a waiting node away for good: its key never comes back", ArgsUsage: "NODE", Action: with(rejectNode)},
+		{Name: "reject", Usage: "turn a waiting node away for good: its key never comes back", ArgsUsage: "NODE", Action: with(rejectNode), Flags: []cli.Flag{unasked()}},
 	}
 }
 
@@ -59,8 +58,8 @@ func confirmApproval(c *cli.Context, n *admin.Node) error {
 	for _, row := range applicant(n) {
 		fmt.Fprintf(os.Stderr, "%-11s  %s\n", row[0], visible(row[1]))
 	}
-	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return fmt.Errorf("%s still waits: there is no terminal to ask on; compare its fingerprint with `cordon status` there, then give it in --fingerprint, or add --yes", n.Name)
+	if !onTerminal() {
+		return noTerminal("compare the fingerprint of " + n.Name + " with `cordon status` there, then give it in --fingerprint, or add --yes")
 	}
 	if !agreed("does the person at the machine read out this fingerprint, and is it to be let in?") {
 		return errors.New("nothing was changed; `cordonctl node reject` turns it away")
@@ -99,7 +98,11 @@ func rejectNode(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	resp, err := api.RejectNode(c.Context, connect.NewRequest(&admin.RejectNodeRequest{Node: a[0]}))
+	node, err := forGood(c, api, a[0], "turn it away")
+	if err != nil {
+		return err
+	}
+	resp, err := api.RejectNode(c.Context, connect.NewRequest(&admin.RejectNodeRequest{Node: node}))
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func linkLifeFlag() cli.Flag {
 func addUserCommand() *cli.Command {
 	return &cli.Command{Name: "add", Usage: "add a person whom no provider knows, and print the link by which they set up a password or a passkey", ArgsUsage: "LOGIN", Action: with(addUser), Flags: []cli.Flag{
 		&cli.StringFlag{Name: "name", Usage: "`NAME` for people"},
-		&cli.StringSliceFlag{Name: "group", Usage: "`GROUP` of theirs, idp:GROUP in the policy; may be repeated"},
+		&cli.StringSliceFlag{Name: "group", Usage: "`GROUP` of theirs, local:GROUP in the policy; may be repeated"},
 		linkLifeFlag(),
 	}}
 }
@@ -32,7 +32,7 @@ func resetUserCommand() *cli.Command {
 
 func groupUserCommand() *cli.Command {
 	return &cli.Command{Name: "group", Usage: "give a local person exactly these groups", ArgsUsage: "LOGIN", Action: with(groupUser), Flags: []cli.Flag{
-		&cli.StringSliceFlag{Name: "group", Usage: "`GROUP`, idp:GROUP in the policy; may be repeated; without any they are in none"},
+		&cli.StringSliceFlag{Name: "group", Usage: "`GROUP`, local:GROUP in the policy; may be repeated; without any they are in none"},
 	}}
 }
 

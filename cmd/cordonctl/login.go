@@ -20,7 +20,7 @@ import (
 
 func loginCommands() []*cli.Command {
 	return []*cli.Command{
-		{Name: "login", Usage: "sign in to operate with the roles that are yours, for an hour", Action: login, Flags: []cli.Flag{
+		{Name: "login", Usage: "sign in to operate with the roles that are yours, for an hour at most, less if you rest", Action: login, Flags: []cli.Flag{
 			&cli.StringFlag{Name: "coordinator", Usage: "where it is, and by what it is known, as `role grant` prints it: `URL#FINGERPRINT`", Required: true, EnvVars: []string{"CORDON_COORDINATOR"}},
 		}},
 		{Name: "logout", Usage: "end the session, or whatever token you operate with", Action: with(logout)},
@@ -68,7 +68,7 @@ func login(c *cli.Context) error {
 	if usage.WantsJSON(c) {
 		return printJSON(done)
 	}
-	fmt.Printf("%s operates with the roles %s until %s; `cordonctl logout` ends it\n", done.Token.Holder, strings.Join(done.Roles, ", "), moment(done.Token.Expires))
+	fmt.Printf("%s operates with the roles %s until %s, or until you rest for a while; `cordonctl logout` ends it\n", done.Token.Holder, strings.Join(done.Roles, ", "), moment(done.Token.Expires))
 	return nil
 }
 

@@ -29,7 +29,7 @@ func app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			{Name: "status", Usage: "how the mesh stands", Action: with(status)},
-			{Name: "warnings", Usage: "what lapses within 30 days, and what to do about it", Action: with(warnings)},
+			{Name: "warnings", Usage: "what lapses within 30 days, and rights that nobody stands by; what to do about it", Action: with(warnings)},
 			tokenCommands(), nodeCommands(), userCommands(), sessionCommands(), roleCommands(), routeCommands(), policyCommands(), auditCommands(),
 		},
 	}
@@ -121,7 +121,7 @@ func status(c *cli.Context, api *admin.Client) error {
 		fmt.Printf("the provider cannot be asked for those who are signed in (nobody is signed out for that): %s\n", s.ProviderProblem)
 	}
 	if s.Warnings > 0 {
-		fmt.Printf("%s of what is about to lapse: `cordonctl warnings`\n", count(int(s.Warnings), "warning"))
+		fmt.Printf("%s to look at: `cordonctl warnings`\n", count(int(s.Warnings), "warning"))
 	}
 	fmt.Printf("%d nodes, %d connected, %d of them up to date\ncoordinator %s\n", s.Nodes, s.Connected, s.Acknowledged, s.Version)
 	return nil

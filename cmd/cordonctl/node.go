@@ -22,7 +22,7 @@ func nodeCommands() *cli.Command {
 			&cli.BoolFlag{Name: "waiting", Usage: "only those that wait for approval, with what is known of them"},
 		}},
 		{Name: "show", Usage: "all about one node", ArgsUsage: "NODE", Action: with(showNode)},
-		{Name: "remove", Usage: "take a node away for good: its key never comes back", ArgsUsage: "NODE", Action: with(removeNode)},
+		{Name: "remove", Usage: "take a node away for good: its key never comes back", ArgsUsage: "NODE", Action: with(removeNode), Flags: []cli.Flag{unasked()}},
 		{Name: "tag", Usage: "give a node exactly these tags", ArgsUsage: "NODE [TAG...]", Action: with(tagNode)},
 	}, append(approvalCommands(), expiryCommands()...)...)}
 }
@@ -115,7 +115,11 @@ func removeNode(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	resp, err := api.RemoveNode(c.Context, connect.NewRequest(&admin.RemoveNodeRequest{Node: a[0]}))
+	node, err := forGood(c, api, a[0], "remove it")
+	if err != nil {
+		return err
+	}
+	resp, err := api.RemoveNode(c.Context, connect.NewRequest(&admin.RemoveNodeRequest{Node: node}))
 	if err != nil {
 		return err
 	}

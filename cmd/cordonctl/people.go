@@ -16,7 +16,7 @@ func userCommands() *cli.Command {
 	last := &cli.BoolFlag{Name: "last-owner", Usage: "also the last owner, so that only operators at the coordinator are left; for these alone"}
 	return &cli.Command{Name: "user", Usage: "people who signed in, and who may no more", Subcommands: []*cli.Command{
 		{Name: "list", Usage: "everybody who signed in once, or was disabled", Action: with(listUsers)},
-		{Name: "disable", Usage: "shut a person out: sessions and live flows end, tokens are revoked, machines have no peers", ArgsUsage: "LOGIN", Action: with(disableUser), Flags: []cli.Flag{last}},
+		{Name: "disable", Usage: "shut a person out: sessions and live flows end, tokens are revoked, machines have no peers", ArgsUsage: "LOGIN", Action: with(disableUser), Flags: []cli.Flag{last, withGrants()}},
 		{Name: "enable", Usage: "take that back; the person signs in anew", ArgsUsage: "LOGIN", Action: with(enableUser)},
 		{Name: "forget", Usage: "drop who a person is: whoever the provider next calls by that login is them. For a provider that was replaced", ArgsUsage: "LOGIN", Action: with(forgetUser), Flags: []cli.Flag{last}},
 		addUserCommand(), resetUserCommand(), groupUserCommand(),
@@ -63,7 +63,7 @@ func disableUser(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	resp, err := api.DisableUser(c.Context, connect.NewRequest(&admin.DisableUserRequest{User: a[0], LastOwner: c.Bool("last-owner")}))
+	resp, err := api.DisableUser(c.Context, connect.NewRequest(&admin.DisableUserRequest{User: a[0], LastOwner: c.Bool("last-owner"), WithGrants: c.Bool("with-grants")}))
 	if err != nil {
 		return err
 	}
@@ -71,6 +71,7 @@ func disableUser(c *cli.Context, api *admin.Client) error {
 		return printJSON(resp.Msg)
 	}
 	fmt.Printf("%s is disabled: %d sessions ended, and the machines that are theirs have no peers\n", resp.Msg.User.Login, resp.Msg.Ended)
+	tellGrants(resp.Msg.User.Login, resp.Msg.Withdrawn, resp.Msg.Granted)
 	return nil
 }
 

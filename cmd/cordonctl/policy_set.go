@@ -1,18 +1,15 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"time"
 
 	"connectrpc.com/connect"
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/term"
 
 	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator/admin"
@@ -134,24 +131,14 @@ func (e *edit) ask() error {
 	case e.yes:
 		return nil
 	case !e.canAsk():
-		return errors.New("nothing was changed: there is no terminal to ask on; look at `cordonctl policy diff FILE`, then add --yes")
+		return noTerminal("look at `cordonctl policy diff FILE`, then add --yes")
 	case !agreed(fmt.Sprintf("put %s in force?", e.name)):
-		return errors.New("nothing was changed")
+		return errUnchanged
 	}
 	return nil
 }
 
-func (e *edit) canAsk() bool { return e.path != "-" && term.IsTerminal(int(os.Stdin.Fd())) }
-
-// agreed asks a question on the terminal. Whatever is no yes is a no. From here on
-// an interrupt ends the program at once: nothing has happened yet.
-func agreed(question string) bool {
-	signal.Reset(os.Interrupt)
-	fmt.Fprintf(os.Stderr, "%s [y/N] ", question)
-	var answer string
-	fmt.Scanln(&answer)
-	return answer == "y" || answer == "yes"
-}
+func (e *edit) canAsk() bool { return e.path != "-" && onTerminal() }
 
 // stale shows what somebody else changed since the edit started, and says how to
 // go on. It overwrites nothing.

@@ -14,9 +14,9 @@ import (
 func roleCommands() *cli.Command {
 	last := &cli.BoolFlag{Name: "last-owner", Usage: "also from the last owner, so that only operators at the coordinator are left; for these alone"}
 	return &cli.Command{Name: "role", Usage: "who may operate the mesh", Subcommands: []*cli.Command{
-		{Name: "list", Usage: "every role, what it allows and who has it", Action: with(listRoles)},
+		{Name: "list", Usage: "every role, what it allows, who has it and by whom", Action: with(listRoles)},
 		{Name: "grant", Usage: "give a role to a person who has signed in once", ArgsUsage: "LOGIN ROLE", Action: with(grantRole)},
-		{Name: "revoke", Usage: "take a role, and the tokens that the person could make no more", ArgsUsage: "LOGIN ROLE", Action: with(revokeRole), Flags: []cli.Flag{last}},
+		{Name: "revoke", Usage: "take a role, and the tokens that the person could make no more", ArgsUsage: "LOGIN ROLE", Action: with(revokeRole), Flags: []cli.Flag{last, withGrants()}},
 	}}
 }
 
@@ -32,7 +32,10 @@ func listRoles(c *cli.Context, api *admin.Client) error {
 	for _, r := range resp.Msg.Roles {
 		rows = append(rows, []string{r.Name, strings.Join(r.Scopes, ","), orDash(strings.Join(r.Holders, ",")), orDash(strings.Join(r.Tokens, ","))})
 	}
-	return table("ROLE SCOPES PEOPLE TOKENS", rows)
+	if err := table("ROLE SCOPES PEOPLE TOKENS", rows); err != nil {
+		return err
+	}
+	return printGrants(resp.Msg.Roles)
 }
 
 func grantRole(c *cli.Context, api *admin.Client) error {
@@ -59,7 +62,7 @@ func revokeRole(c *cli.Context, api *admin.Client) error {
 	if err != nil {
 		return err
 	}
-	resp, err := api.RevokeRole(c.Context, connect.NewRequest(&admin.RevokeRoleRequest{User: a[0], Role: a[1], LastOwner: c.Bool("last-owner")}))
+	resp, err := api.RevokeRole(c.Context, connect.NewRequest(&admin.RevokeRoleRequest{User: a[0], Role: a[1], LastOwner: c.Bool("last-owner"), WithGrants: c.Bool("with-grants")}))
 	if err != nil {
 		return err
 	}
@@ -71,5 +74,6 @@ func revokeRole(c *cli.Context, api *admin.Client) error {
 		left = "the roles " + strings.Join(roles, ", ")
 	}
 	fmt.Printf("%s has %s; %d tokens of their making are revoked\n", resp.Msg.User.Login, left, resp.Msg.Revoked)
+	tellGrants(resp.Msg.User.Login, resp.Msg.Withdrawn, resp.Msg.Granted)
 	return nil
 }

@@ -22,7 +22,7 @@ func warnings(c *cli.Context, api *admin.Client) error {
 		fmt.Println(visible(w.Text))
 	}
 	if len(resp.Msg.Warnings) == 0 {
-		fmt.Println("nothing lapses within 30 days")
+		fmt.Println("nothing lapses within 30 days, and there is nothing else to look at")
 	}
 	return nil
 }

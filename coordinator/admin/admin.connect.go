@@ -146,7 +146,7 @@ const (
 // AdminServiceClient is a client for the cordon.admin.v1.AdminService service.
 type AdminServiceClient interface {
 	Status(context.Context, *connect.Request[StatusRequest]) (*connect.Response[StatusResponse], error)
-	// ListWarnings lists what lapses within 30 days.
+	// ListWarnings lists what lapses within 30 days, and rights that nobody stands by.
 	ListWarnings(context.Context, *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error)
 	CreateToken(context.Context, *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error)
 	ListTokens(context.Context, *connect.Request[ListTokensRequest]) (*connect.Response[ListTokensResponse], error)
@@ -779,7 +779,7 @@ func (c *adminServiceClient) Backup(ctx context.Context, req *connect.Request[Ba
 // AdminServiceHandler is an implementation of the cordon.admin.v1.AdminService service.
 type AdminServiceHandler interface {
 	Status(context.Context, *connect.Request[StatusRequest]) (*connect.Response[StatusResponse], error)
-	// ListWarnings lists what lapses within 30 days.
+	// ListWarnings lists what lapses within 30 days, and rights that nobody stands by.
 	ListWarnings(context.Context, *connect.Request[ListWarningsRequest]) (*connect.Response[ListWarningsResponse], error)
 	CreateToken(context.Context, *connect.Request[CreateTokenRequest]) (*connect.Response[CreateTokenResponse], error)
 	ListTokens(context.Context, *connect.Request[ListTokensRequest]) (*connect.Response[ListTokensResponse], error)

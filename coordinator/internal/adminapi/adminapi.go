@@ -11,6 +11,7 @@ package adminapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -50,6 +51,7 @@ type Config struct {
 	Lapses func() []warn.Lapse // all that has an end; nil: nothing
 
 	DeviceLife time.Duration // that a renewed machine is given; 0: it has no end
+	AdminIdle  time.Duration // that an admin session lasts without a call; 0: it ends by time alone
 	Log        *slog.Logger
 }
 
@@ -66,7 +68,8 @@ type callerKey struct{}
 // API serves admin.AdminService.
 type API struct {
 	Config
-	mux *http.ServeMux
+	mux   *http.ServeMux
+	calls *calls
 }
 
 // New makes the edge.
@@ -74,7 +77,7 @@ func New(c Config) *API {
 	if c.Provider == nil {
 		c.Provider = func() (int, string) { return 0, "" }
 	}
-	a := &API{Config: c, mux: http.NewServeMux()}
+	a := &API{Config: c, mux: http.NewServeMux(), calls: newCalls(c.AdminIdle, c.Now())}
 	// Without compression nothing that is sent is more than it seems.
 	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil)))
 	return a
@@ -121,8 +124,24 @@ func (a *API) TLS() http.Handler {
 			a.serve(w, r, nil)
 			return
 		}
+		end, ok := a.calls.begin(token, a.Now)
+		if !ok {
+			a.idle(w, r)
+			return
+		}
+		defer end()
 		a.serve(w, r, bearer(state, token))
 	})
+}
+
+// idle turns away whoever comes with an admin session that rested for too long.
+func (a *API) idle(w http.ResponseWriter, r *http.Request) {
+	if admin.Open(r.URL.Path) {
+		a.serve(w, r, nil) // as for anybody
+		return
+	}
+	connect.NewErrorWriter().Write(w, r, connect.NewError(connect.CodeUnauthenticated,
+		fmt.Errorf("the admin session has ended, for nobody called for %v: sign in with `cordonctl login`", a.AdminIdle)))
 }
 
 // bearer is who comes with a token, with what that allows at this moment: a

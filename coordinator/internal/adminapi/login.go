@@ -43,7 +43,7 @@ func MayOperate(state *registry.State, who registry.Identity) error {
 // BeginLogin opens a sign-in of a person who wants to operate.
 func (a *API) BeginLogin(_ context.Context, req *connect.Request[admin.BeginLoginRequest]) (*connect.Response[admin.BeginLoginResponse], error) {
 	if a.Desk == nil {
-		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("nobody can sign in here: this coordinator has no provider of identities; operate with a token"))
+		return nil, connect.NewError(connect.CodeFailedPrecondition, errors.New("nobody can sign in here: this coordinator has neither a provider of identities nor people of its own; operate with a token"))
 	}
 	if len(req.Msg.Challenge) != sha256.Size {
 		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("a challenge of %d bytes: want the SHA-256 of a secret", len(req.Msg.Challenge)))

@@ -23,7 +23,7 @@ func (a *API) Status(ctx context.Context, _ *connect.Request[admin.StatusRequest
 	out := &admin.StatusResponse{
 		ProviderWatched: uint32(watched), ProviderProblem: problem,
 		Mesh: state.Mesh.String(), Incarnation: state.Incarnation, Revision: state.Revision, Epoch: state.Epoch,
-		Nodes: uint32(state.NodeCount()), Version: a.Version, Warnings: uint32(len(a.standing())),
+		Nodes: uint32(state.NodeCount()), Version: a.Version, Warnings: uint32(len(a.standing()) + len(a.notices())),
 	}
 	if v := state.Policy(); v != nil {
 		out.PolicyRevision = v.Revision
@@ -162,11 +162,5 @@ func seconds(t time.Time) int64 {
 }
 
 func noNode(name string) error {
-	return connect.NewError(connect.CodeNotFound, &noNodeError{name})
-}
-
-type noNodeError struct{ name string }
-
-func (e *noNodeError) Error() string {
-	return "there is no node " + e.name + ": `cordonctl node list` shows them all"
+	return connect.NewError(connect.CodeNotFound, registry.NoNode(name))
 }

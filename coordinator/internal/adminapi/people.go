@@ -30,11 +30,13 @@ func (a *API) ListUsers(context.Context, *connect.Request[admin.ListUsersRequest
 // DisableUser shuts a person out: sessions end, tokens are revoked, machines have
 // no peers.
 func (a *API) DisableUser(ctx context.Context, req *connect.Request[admin.DisableUserRequest]) (*connect.Response[admin.DisableUserResponse], error) {
-	r, err := a.do(ctx, registry.DisableUser{User: req.Msg.User, LastOwner: req.Msg.LastOwner})
+	r, err := a.do(ctx, registry.DisableUser{User: req.Msg.User, LastOwner: req.Msg.LastOwner, WithGrants: req.Msg.WithGrants})
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&admin.DisableUserResponse{User: userMessage(r.User), Ended: uint32(r.Ended)}), nil
+	state := a.Registry.Snapshot()
+	return connect.NewResponse(&admin.DisableUserResponse{User: userMessage(r.User), Ended: uint32(r.Ended),
+		Granted: grantMessages(state, r.Granted), Withdrawn: grantMessages(state, r.Withdrawn)}), nil
 }
 
 // EnableUser takes that back.

@@ -23,6 +23,11 @@ func (a *API) ListRoles(context.Context, *connect.Request[admin.ListRolesRequest
 				m.Tokens = append(m.Tokens, t.ID)
 			}
 		}
+		for _, g := range grantMessages(state, state.SortedGrants()) {
+			if g.Role == m.Name {
+				m.Grants = append(m.Grants, g)
+			}
+		}
 		out.Roles = append(out.Roles, m)
 	}
 	return connect.NewResponse(out), nil
@@ -47,11 +52,13 @@ func (a *API) signInAddress() string {
 
 // RevokeRole takes a role from a person.
 func (a *API) RevokeRole(ctx context.Context, req *connect.Request[admin.RevokeRoleRequest]) (*connect.Response[admin.RevokeRoleResponse], error) {
-	r, err := a.do(ctx, registry.RevokeRole{User: req.Msg.User, Role: req.Msg.Role, LastOwner: req.Msg.LastOwner})
+	r, err := a.do(ctx, registry.RevokeRole{User: req.Msg.User, Role: req.Msg.Role, LastOwner: req.Msg.LastOwner, WithGrants: req.Msg.WithGrants})
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&admin.RevokeRoleResponse{User: a.withRoles(r.User), Changed: r.Changed, Revoked: uint32(r.Revoked)}), nil
+	state := a.Registry.Snapshot()
+	return connect.NewResponse(&admin.RevokeRoleResponse{User: a.withRoles(r.User), Changed: r.Changed, Revoked: uint32(r.Revoked),
+		Granted: grantMessages(state, r.Granted), Withdrawn: grantMessages(state, r.Withdrawn)}), nil
 }
 
 func (a *API) withRoles(u *registry.User) *admin.User {

@@ -195,9 +195,12 @@ type (
 	// came: their sessions end, their tokens are revoked, their machines have no peers.
 	// Nobody does this to who may more at the admin API (ErrForbidden), and it does
 	// not befall the last owner, as RevokeRole says.
+	// Roles that they granted stay, and are in Result.Granted; WithGrants takes them
+	// too, as RevokeRole says, and fails as a whole if the actor may not.
 	DisableUser struct {
-		User      string
-		LastOwner bool
+		User       string
+		LastOwner  bool
+		WithGrants bool
 	}
 
 	// EnableUser takes that back. Sessions and tokens stay ended.
@@ -241,17 +244,19 @@ type (
 
 // Result is what came of a command. Fields are set where they make sense.
 type Result struct {
-	Revision uint64 // at which the answer holds
-	Changed  bool   // false: everything was so already
-	Node     *Node
-	Token    *Token
-	Policy   *PolicyVersion
-	Session  *Session
-	User     *User
-	Group    *Group
-	Ended    int      // sessions that were ended
-	Revoked  int      // tokens that went with a role
-	Taken    int      // revocations that were new
-	Warnings []string // what an operator should look at
-	Problems []policy.Warning
+	Revision  uint64 // at which the answer holds
+	Changed   bool   // false: everything was so already
+	Node      *Node
+	Token     *Token
+	Policy    *PolicyVersion
+	Session   *Session
+	User      *User
+	Group     *Group
+	Ended     int      // sessions that were ended
+	Revoked   int      // tokens that went with a role
+	Taken     int      // revocations that were new
+	Granted   []Grant  // roles that somebody granted who could grant them no more, and that stand
+	Withdrawn []Grant  // such roles that were taken
+	Warnings  []string // what an operator should look at
+	Problems  []policy.Warning
 }

@@ -106,9 +106,14 @@ func (d *decision) refusals() []audit.Draft {
 func (d *decision) node(idOrName string) (*Node, error) {
 	n, ok := d.state.FindNode(idOrName)
 	if !ok {
-		return nil, fmt.Errorf("node %q: %w; list the nodes for their names", shorten(idOrName), ErrNotFound)
+		return nil, NoNode(idOrName)
 	}
 	return n, nil
+}
+
+// NoNode is what is said, everywhere, of a node that is not there. It wraps ErrNotFound.
+func NoNode(idOrName string) error {
+	return fmt.Errorf("node %q: %w; `cordonctl node list` shows them all", shorten(idOrName), ErrNotFound)
 }
 
 // warn adds a warning to the result.

@@ -19,6 +19,21 @@ type BeginAdmin struct {
 	Life   time.Duration // at most MaxAdminLife
 }
 
+// EndAdmin ends an admin session that rested. What its person made stays.
+type EndAdmin struct{ ID, Why string }
+
+func (c EndAdmin) decide(d *decision) error {
+	t, ok := d.state.Token(c.ID)
+	if !ok || t.Holder == "" {
+		return fmt.Errorf("admin session %q: %w", shorten(c.ID), ErrNotFound)
+	}
+	if !t.Revoked {
+		d.emit(TokenRevoked{ID: t.ID})
+		d.record("admin.end", t.ID, "%s", c.Why)
+	}
+	return nil
+}
+
 func (c BeginAdmin) decide(d *decision) error {
 	if !isID(c.ID) || c.Secret == (SecretHash{}) {
 		return invalid("id or secret of an admin session", c.ID, "1 to 64 letters, digits or '-', and a secret")
@@ -33,7 +48,7 @@ func (c BeginAdmin) decide(d *decision) error {
 	if _, taken := d.state.TokenBySecret(c.Secret); taken || idTaken {
 		return fmt.Errorf("admin session %s: %w", c.ID, ErrExists)
 	}
-	u, err := d.recognise(c.Who)
+	u, err := d.person(c.Who)
 	if err != nil {
 		return d.refuse("admin.begin.refuse", c.Who.Login, fmt.Errorf("admin session of %s: %w", c.Who.Login, err))
 	}

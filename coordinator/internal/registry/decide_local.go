@@ -10,12 +10,11 @@ import (
 type (
 	// AddLocal adds a person, whose login nobody has or had (ErrExists), and a link by
 	// which they set up how they prove who they are. Who is not an operator at the
-	// coordinator itself gives no login that machines await, and no group that an issuer
-	// names (ErrUser).
+	// coordinator itself gives no login that machines await (ErrUser).
 	AddLocal struct {
 		Subject     string // random, and never given to another person
 		Login, Name string
-		Groups      []string // without "idp:"
+		Groups      []string // without "local:"
 		Link        SecretHash
 		Life        time.Duration // of the link, at most MaxLinkLife
 	}
@@ -29,7 +28,7 @@ type (
 		Keep bool
 	}
 
-	// GroupLocal gives a person exactly these groups. Of an issuer's, it is as with AddLocal.
+	// GroupLocal gives a person exactly these groups, as with AddLocal.
 	GroupLocal struct {
 		User   string
 		Groups []string
@@ -75,11 +74,14 @@ func (c AddLocal) decide(d *decision) error {
 	if u, taken := d.state.UserByLogin(who.Login); taken {
 		return fmt.Errorf("person %s: %w: it is or was a login of %s (issuer %q)", who.Login, ErrExists, u.ID, u.Issuer)
 	}
-	if err := d.lent(who.Login, who.Groups, nil); err != nil {
+	if err := d.lent(who.Login); err != nil {
 		return err
 	}
 	u, err := d.recognise(who)
 	if err != nil {
+		return err
+	}
+	if u.Groups, err = localGroups(c.Groups); err != nil {
 		return err
 	}
 	if _, taken := d.state.User(u.ID); taken {
@@ -171,11 +173,10 @@ func (c GroupLocal) decide(d *decision) error {
 	if err := who.check(); err != nil {
 		return err
 	}
-	if err := d.lent("", c.Groups, u.Groups); err != nil {
+	next := *u
+	if next.Groups, err = localGroups(c.Groups); err != nil {
 		return err
 	}
-	next := *u
-	next.Groups = policyGroups(c.Groups)
 	if !next.equal(u) {
 		d.emit(UserPut{User: next})
 		d.record("local.groups", u.ID, "login %s: %v -> %v", u.Login, u.Groups, next.Groups)

@@ -8,15 +8,19 @@ import (
 
 // GrantRole gives a role to a person who signed in once, known by id or login. Who
 // lacks something of what the role allows cannot give it (ErrForbidden), nor can a
-// token: it has an end, and may be stolen, and the role would stay.
+// token: it has an end, and may be stolen, and the role would stay. Who has it already by
+// somebody who could grant it no more, or nobody knows by whom, has it from the actor now:
+// of another, for nobody stands by themselves.
 type GrantRole struct{ User, Role string }
 
 // RevokeRole takes a role from a person, and with it the tokens that they made and
 // could make no more. The last owner who may come stays (ErrLastOwner), unless an
-// operator at the coordinator, who remains, says LastOwner.
+// operator at the coordinator, who remains, says LastOwner. What they granted and could
+// grant no more is in Result.Granted; WithGrants takes it too (Result.Withdrawn).
 type RevokeRole struct {
 	User, Role string
 	LastOwner  bool
+	WithGrants bool
 }
 
 func (c GrantRole) decide(d *decision) error {
@@ -36,8 +40,8 @@ func (c GrantRole) decide(d *decision) error {
 	if strings.HasPrefix(string(d.actor), string(TokenActor(""))) {
 		return d.refuse("role.grant.refuse", u.ID, fmt.Errorf("role %s for %s: %w: a person gives it who may (`cordonctl login`), or an operator at the coordinator, and no token", c.Role, u.Login, ErrForbidden))
 	}
-	if !slices.Contains(d.state.RolesOf(u.ID), c.Role) {
-		d.emit(RoleGranted{User: u.ID, Role: c.Role})
+	if !slices.Contains(d.state.RolesOf(u.ID), c.Role) || d.granter() != u.ID && d.doubtful(u.ID, c.Role) {
+		d.emit(RoleGranted{User: u.ID, Role: c.Role, By: d.actor, Granter: d.granter()})
 		d.record("role.grant", u.ID, "%s, login %s: has the roles %v, and may %v", c.Role, u.Login, d.state.RolesOf(u.ID), d.state.scopesOf(u.ID, d.roleScopes))
 	}
 	d.result.User = u
@@ -54,17 +58,21 @@ func (c RevokeRole) decide(d *decision) error {
 	}
 	d.result.User = u
 	if !slices.Contains(d.state.RolesOf(u.ID), c.Role) {
-		return nil
+		return d.settleGrants(u, c.WithGrants, c.LastOwner)
 	}
 	if c.Role == OwnerRole {
 		if err := d.spareOwner(u, c.LastOwner, "role.revoke"); err != nil {
 			return err
 		}
 	}
-	d.emit(RoleRevoked{User: u.ID, Role: c.Role})
-	d.record("role.revoke", u.ID, "%s, login %s: has the roles %v, and may %v", c.Role, u.Login, d.state.RolesOf(u.ID), d.state.scopesOf(u.ID, d.roleScopes))
-	d.withdraw(u, d.state.scopesOf(u.ID, d.roleScopes), "its maker "+u.Login+" lost the role "+c.Role)
-	return nil
+	d.takeRole(u, c.Role, "")
+	return d.settleGrants(u, c.WithGrants, c.LastOwner)
+}
+
+// doubtful tells whether nobody stands by a role that somebody has.
+func (d *decision) doubtful(user, role string) bool {
+	g, known := d.state.GrantOf(user, role)
+	return !known || d.state.Doubt(g, d.roleScopes) != ""
 }
 
 // roleHolder finds the person, and checks that there is such a role.

@@ -122,7 +122,7 @@ func (c DisableUser) decide(d *decision) error {
 		d.evict(&next)
 	}
 	d.result.User, _ = d.state.User(u.ID)
-	return nil
+	return d.settleGrants(u, c.WithGrants, c.LastOwner)
 }
 
 // evict ends what a person who was shut out has, and could yet have: sessions, and

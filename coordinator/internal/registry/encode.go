@@ -39,7 +39,8 @@ type document struct {
 	Groups      []*Group         `json:"groups,omitempty"`
 	Locals      []*Local         `json:"locals,omitempty"`
 
-	Roles map[string][]string `json:"roles,omitempty"` // by user
+	Roles  map[string][]string `json:"roles,omitempty"` // by user
+	Grants []Grant             `json:"grants,omitempty"`
 }
 
 // EncodeState gives the bytes of a state. Equal states give equal bytes.
@@ -57,6 +58,7 @@ func EncodeState(s *State) ([]byte, error) {
 		Sessions:    s.SortedSessions(),
 		Groups:      s.SortedGroups(),
 		Roles:       s.rolesWords(),
+		Grants:      s.SortedGrants(),
 		Locals:      s.SortedLocals(),
 	})
 	if err != nil {
@@ -116,6 +118,9 @@ func DecodeState(b []byte) (*State, error) {
 			return nil, fmt.Errorf("checkpoint of revision %d: roles of nobody, or none: %q", d.Revision, id)
 		}
 		s.putRoles(id, roles)
+	}
+	if err := s.restoreGrants(d.Grants); err != nil {
+		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
 	}
 	if err := s.uniqueAddresses(); err != nil {
 		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)

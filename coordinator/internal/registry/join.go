@@ -55,7 +55,7 @@ func (c Join) decide(d *decision) error {
 	if r, revoked := d.state.Revoked(c.Key); revoked {
 		return refuse(fmt.Errorf("%w at epoch %d; make a new key to enrol this machine", ErrRevokedKey, r.Epoch))
 	}
-	u, err := d.recognise(c.Session.Who)
+	u, err := d.person(c.Session.Who)
 	if err != nil {
 		return refuse(err)
 	}

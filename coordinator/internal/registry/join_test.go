@@ -81,3 +81,30 @@ func TestTaggedMachineDoesNotJoinAgain_A19(t *testing.T) {
 	m.do(registry.TagNode{Node: n.ID, Tags: []string{"tag:ehr"}})
 	m.refused(box.joining("s2", person("ana@clinic.example")), registry.ErrKnownKey)
 }
+
+// A17, A18, A22: one of the coordinator's own makes a machine theirs, and operates, by a
+// proof of now: not by one from before a reset, nor with groups that were taken since.
+func TestLocalPersonJoinsAndOperates_A17_A22(t *testing.T) {
+	m := staff(t, nil)
+	u := m.add("ana@clinic.example", "Doctors")
+	m.do(byPassword("link-ana@clinic.example"))
+	who, _ := m.state.LocalIdentity(u.ID, m.now, []string{"mfa", "otp", "pwd"})
+	m.do(registry.GroupLocal{User: u.Login})
+	n := m.do(newMachine().joining("s1", who)).Node
+	if n.User != u.Login || n.Proof == nil || n.Proof.Issuer != registry.LocalIssuer || len(m.state.SessionsAt(n.ID)) != 1 {
+		t.Errorf("joined %+v", n)
+	}
+	operate := registry.BeginAdmin{ID: "a1", Secret: registry.HashSecret("a1"), Who: who, Life: shift}
+	m.refused(operate, registry.ErrForbidden)
+	m.do(registry.GrantRole{User: u.Login, Role: "auditor"})
+	if r := m.do(operate); r.Token.Holder != u.ID {
+		t.Errorf("operates by %+v", r.Token)
+	}
+	if now, _ := m.state.User(u.ID); len(now.Groups) != 0 {
+		t.Errorf("groups that were taken are back: %v", now.Groups)
+	}
+	m.do(registry.ResetLocal{User: u.Login, Link: registry.HashSecret("anew"), Life: day})
+	operate.ID, operate.Secret = "a2", registry.HashSecret("a2")
+	m.refused(operate, registry.ErrUser)
+	m.refused(newMachine().joining("s2", who), registry.ErrUser)
+}

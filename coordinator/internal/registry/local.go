@@ -117,6 +117,7 @@ func (s *State) SortedLocals() []*Local {
 }
 
 // LocalIdentity gives who a person of LocalIssuer is, proved at a time by some methods.
+// It names no groups: the state has them.
 func (s *State) LocalIdentity(user string, at time.Time, amr []string) (Identity, bool) {
 	u, ok := s.User(user)
 	if !ok || u.Issuer != LocalIssuer {
@@ -125,11 +126,6 @@ func (s *State) LocalIdentity(user string, at time.Time, amr []string) (Identity
 	who := Identity{Issuer: u.Issuer, Subject: u.Subject, Login: u.Login, Name: u.Name, At: at, AMR: amr}
 	if l, ok := s.Local(user); ok {
 		who.Generation = l.Generation
-	}
-	for _, group := range u.Groups {
-		if name, own := strings.CutPrefix(group, groupPrefix); own {
-			who.Groups = append(who.Groups, name)
-		}
 	}
 	return who, true
 }

@@ -31,7 +31,7 @@ func byPasskey(link, id string) registry.SetUpLocal {
 func TestLocalPersonSignsInLikeOthers(t *testing.T) {
 	m := begin(t)
 	u := m.add("Ana@clinic.example", "Doctors")
-	if u.Issuer != registry.LocalIssuer || u.Login != "ana@clinic.example" || u.Groups[0] != "idp:Doctors" {
+	if u.Issuer != registry.LocalIssuer || u.Login != "ana@clinic.example" || u.Groups[0] != "local:Doctors" {
 		t.Fatalf("added %+v", u)
 	}
 	m.do(byPassword("link-Ana@clinic.example"))
@@ -48,7 +48,7 @@ func TestLocalPersonSignsInLikeOthers(t *testing.T) {
 		t.Error("a sign-in changed who the person is")
 	}
 	m.do(registry.GroupLocal{User: u.Login, Groups: []string{"Nurses"}})
-	if now, _ := m.state.User(u.ID); len(now.Groups) != 1 || now.Groups[0] != "idp:Nurses" {
+	if now, _ := m.state.User(u.ID); len(now.Groups) != 1 || now.Groups[0] != "local:Nurses" {
 		t.Errorf("groups are %v", now.Groups)
 	}
 	m.refused(registry.GroupLocal{User: u.Login, Groups: []string{"a\x1b"}}, registry.ErrInvalid)
@@ -130,18 +130,12 @@ func TestLinkEndsByTimeAndWithThePerson_A14_A18(t *testing.T) {
 }
 
 // Who may add people becomes nobody by it whom others wait for: only an operator at the
-// coordinator gives a login that machines have, or a group that a provider names.
+// coordinator gives a login that machines have.
 func TestTokenLendsNobodyARight_A04_A15(t *testing.T) {
 	m := begin(t)
 	m.do(admin("desk", 24*time.Hour, "read", "users"))
 	_, n := m.join("laptop", registry.CreateToken{User: "chief@clinic.example"})
 	m.token("t-soon", registry.CreateToken{User: "soon@clinic.example"})
-	m.token("t-ben", registry.CreateToken{User: "ben@clinic.example"})
-	box := newMachine()
-	of := m.do(box.enrol("t-ben", "bens")).Node
-	who := person("ben@clinic.example")
-	who.Groups = []string{"Doctors"}
-	m.signIn("s1", of, who)
 	by := registry.TokenActor("desk")
 	if err := m.as(by, registry.AddLocal{Subject: "s0", Login: "eve@clinic.example", Groups: []string{"Cooks"}, Link: registry.HashSecret("l0"), Life: day}); err != nil {
 		t.Fatalf("somebody new: %v", err)
@@ -149,17 +143,12 @@ func TestTokenLendsNobodyARight_A04_A15(t *testing.T) {
 	for name, c := range map[string]registry.Command{
 		"the owner of a machine": registry.AddLocal{Subject: "s", Login: n.User, Link: registry.HashSecret("l"), Life: day},
 		"whom a token is for":    registry.AddLocal{Subject: "s", Login: "Soon@clinic.example", Link: registry.HashSecret("l"), Life: day},
-		"a provider's group":     registry.AddLocal{Subject: "s", Login: "mallory@clinic.example", Groups: []string{"Doctors"}, Link: registry.HashSecret("l"), Life: day},
-		"such a group later":     registry.GroupLocal{User: "eve@clinic.example", Groups: []string{"Cooks", "Doctors"}},
 	} {
 		if err := m.as(by, c); !errors.Is(err, registry.ErrUser) || !strings.Contains(m.lastRecords(), "local.lend") {
 			t.Errorf("a token gives %s: %v, audit %q", name, err, m.lastRecords())
 		}
 	}
 	m.do(registry.AddLocal{Subject: "s", Login: n.User, Groups: []string{"Doctors"}, Link: registry.HashSecret("l"), Life: day})
-	if err := m.as(by, registry.GroupLocal{User: n.User, Groups: []string{"Doctors", "Cooks"}}); err != nil {
-		t.Errorf("a group that the person has: %v", err)
-	}
 }
 
 // A link does not come back with the person, nor with a backup in which it is open still.

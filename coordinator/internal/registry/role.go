@@ -69,6 +69,7 @@ func (s *State) scopesOf(user string, ofRole func(role string) []string) (scopes
 
 // putRoles gives a person exactly these roles.
 func (s *State) putRoles(user string, roles []string) {
+	s.keepGrants(user, roles)
 	if len(roles) == 0 {
 		s.roles = s.roles.Without(user)
 		return
@@ -85,10 +86,13 @@ func (s *State) rolesWords() map[string][]string {
 	return all
 }
 
-// RoleGranted gives a person a role.
+// RoleGranted gives a person a role. By and Granter are as Grant has them; events from
+// before they were kept have neither.
 type RoleGranted struct {
-	User string `json:"user"` // id
-	Role string `json:"role"`
+	User    string `json:"user"` // id
+	Role    string `json:"role"`
+	By      Actor  `json:"by,omitempty"`
+	Granter string `json:"granter,omitempty"`
 }
 
 // RoleRevoked takes a role from a person.
@@ -100,10 +104,13 @@ type RoleRevoked struct {
 func (RoleGranted) kind() string { return "role-granted" }
 func (RoleRevoked) kind() string { return "role-revoked" }
 
-func (v RoleGranted) apply(s *State, _ Entry) {
+func (v RoleGranted) apply(s *State, e Entry) {
 	roles := append(slices.Clone(s.RolesOf(v.User)), v.Role)
 	slices.Sort(roles)
 	s.putRoles(v.User, slices.Compact(roles))
+	if v.By != "" {
+		s.putGrant(Grant{User: v.User, Role: v.Role, By: v.By, Granter: v.Granter, At: e.Time})
+	}
 }
 
 func (v RoleRevoked) apply(s *State, _ Entry) {

@@ -40,6 +40,7 @@ type State struct {
 	users      table[string, *User]
 	byLogin    table[string, string]
 	roles      table[string, []string] // by user, sorted
+	grants     table[string, []Grant]  // by user, by role: how they came to these
 	records    table[string, string]   // ids of a directory's records, of people
 	byExternal table[string, string]
 	reserved   table[string, string] // logins that a directory gives to people

@@ -26,7 +26,7 @@ type User struct {
 	Former []string `json:"former,omitempty"`
 
 	Name     string    `json:"name,omitempty"`
-	Groups   []string  `json:"groups,omitempty"`   // as the policy writes them ("idp:Nurses"), sorted
+	Groups   []string  `json:"groups,omitempty"`   // as the policy writes them ("idp:Nurses", "local:Nurses"), sorted
 	Disabled bool      `json:"disabled,omitempty"` // by an admin
 	Created  time.Time `json:"created"`
 

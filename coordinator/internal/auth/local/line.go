@@ -7,6 +7,8 @@ const (
 	maxLine  = 40 // in all
 	kept     = 16 // places of these, for people who are known where they are
 	maxSeats = 2  // of one node, of either kind
+
+	maxStrangers = 4 // at no machine of the mesh
 )
 
 // line is who waits for the hasher, or has it. A few machines that send proofs without
@@ -15,12 +17,15 @@ type line struct {
 	mu  sync.Mutex
 	all int
 	of  map[seat]int
+
+	strangers int
 }
 
 // seat is what a place in the line is taken for.
 type seat struct {
-	node  string
-	known bool
+	node     string
+	known    bool
+	stranger bool // at no machine of the mesh, and not known
 }
 
 // enter takes a place, which leave gives back. It fails with ErrBusy if there is none. Who
@@ -32,8 +37,11 @@ func (l *line) enter(s seat) (leave func(), err error) {
 	if !s.known {
 		most -= kept
 	}
-	if l.all >= most || l.of[s] >= maxSeats {
+	if l.all >= most || l.of[s] >= maxSeats || s.stranger && l.strangers >= maxStrangers {
 		return nil, ErrBusy
+	}
+	if s.stranger {
+		l.strangers++
 	}
 	l.all++
 	l.of[s]++
@@ -43,6 +51,9 @@ func (l *line) enter(s seat) (leave func(), err error) {
 func (l *line) leave(s seat) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if s.stranger {
+		l.strangers--
+	}
 	l.all--
 	if l.of[s]--; l.of[s] == 0 {
 		delete(l.of, s)

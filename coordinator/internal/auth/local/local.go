@@ -14,6 +14,7 @@
 //     has an owner only the owner's login is judged. No stranger locks a person out for
 //     good: a lock-out ends by itself, does not hold at that person's own machine
 //     nor where they have proved themselves lately, and never holds for passkeys.
+//     Outside of the mesh, where anybody may guess, there are counts of their own.
 //   - Guesses cost no more memory than [Slots] of them at a time, and wait in a line in
 //     which no machine has more than some places, and people at machines that know them
 //     have places of their own.
@@ -135,7 +136,7 @@ func New(cfg Config) (*People, error) {
 	if cfg.Cost == (Cost{}) {
 		cfg.Cost = DefaultCost()
 	}
-	p := &People{cfg: cfg, host: u.Hostname(), hasher: newHasher(cfg.Cost), guard: guard{throttle: newThrottle()}}
+	p := &People{cfg: cfg, host: u.Hostname(), hasher: newHasher(cfg.Cost), guard: guard{throttle: newThrottle(), outside: newThrottle()}}
 	p.nobody = p.hasher.nobody()
 	if _, err := netip.ParseAddr(p.host); err != nil {
 		if p.passkeys, err = newPasskeys(u); err != nil {

@@ -46,10 +46,29 @@ type hasher struct {
 	cost  Cost
 	slots chan struct{}
 	line  line
+
+	strangers chan struct{} // of whom one proof is judged at a time
 }
 
 func newHasher(cost Cost) *hasher {
-	return &hasher{cost: cost, slots: make(chan struct{}, Slots), line: line{of: map[seat]int{}}}
+	return &hasher{cost: cost, slots: make(chan struct{}, Slots), line: line{of: map[seat]int{}}, strangers: make(chan struct{}, 1)}
+}
+
+// enter takes a place in the line, as that says. The whole internet may be strangers:
+// they wait for each other before they do for a slot, and leave one to the mesh. It
+// fails with the context's error, too.
+func (h *hasher) enter(ctx context.Context, s seat) (leave func(), err error) {
+	out, err := h.line.enter(s)
+	if err != nil || !s.stranger {
+		return out, err
+	}
+	select {
+	case h.strangers <- struct{}{}:
+		return func() { <-h.strangers; out() }, nil
+	case <-ctx.Done():
+		out()
+		return nil, ctx.Err()
+	}
 }
 
 // within calls f when there is a slot, for who has a place in the line. It fails with the

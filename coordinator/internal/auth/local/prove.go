@@ -20,12 +20,16 @@ const (
 // codeAndPassword is how a person with both has proved who they are (RFC 8176).
 func codeAndPassword() []string { return []string{"mfa", "otp", "pwd"} }
 
-// Place is where a person proves who they are. A machine counts, not its address: behind
-// one address there may be a whole hospital.
+// Place is where a person proves who they are: at a machine of the mesh, or outside of
+// it, as who operates the mesh, or whose machine is yet to join. A machine counts, not
+// its address: behind one address there may be a whole hospital.
 type Place struct {
-	Node  string     // that the person signs in at
+	Node  string     // that the person signs in at; empty: none
 	Owner string     // login of whose machine that is; empty: nobody's own
 	From  netip.Addr // of the browser, for log and audit
+
+	Outside string // where Node is empty: what counts as one address
+	Browser string // there, what it keeps of Remember; may be empty
 }
 
 // takes tells whether a login is heard there. A machine that has an owner signs nobody
@@ -48,14 +52,19 @@ func typedLogin(text string) string {
 	return text[:min(len(text), maxPassword)] // longer than any that there is
 }
 
-// remembered is how long a person is known at a machine that is not their own.
-const remembered = 30 * 24 * time.Hour
+// Remembered is how long a person is known at a machine that is not their own, and in a
+// browser.
+const Remembered = 30 * 24 * time.Hour
 
 // known tells whether a person is known there: the machine is theirs, or they proved
-// themselves at it lately. The registry says so, for a restart must not lock a ward out.
+// themselves at it, or in that browser, lately. No memory says so, for a restart must not
+// lock a ward out.
 func (p *People) known(state *registry.State, user string, at Place) bool {
 	l, ok := state.Local(user)
-	return ok && (at.Owner != "" || l.ProvedAt(at.Node, p.cfg.Now().Add(-remembered)))
+	if !ok || at.outside() {
+		return ok && p.remembers(at.Browser, l)
+	}
+	return at.Owner != "" || l.ProvedAt(at.Node, p.cfg.Now().Add(-Remembered))
 }
 
 // Password proves a person by password and code, which are judged together. It fails
@@ -70,7 +79,7 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 	}
 	user, against := p.against(state, login)
 	known := p.known(state, user, at)
-	leave, err := p.hasher.line.enter(seat{node: at.Node, known: known})
+	leave, err := p.hasher.enter(ctx, seat{node: at.counted(known), known: known, stranger: at.outside() && !known})
 	if err != nil {
 		return registry.Identity{}, err
 	}

@@ -173,7 +173,7 @@ func (d *Desk) maxBody() int64 {
 // viewOf copies what a page shows of a sign-in.
 func (d *Desk) viewOf(s *signin, now time.Time) view {
 	v := s.view(now)
-	v.id, v.Elsewhere, v.Own, v.Local = s.id, d.cfg.Provider != nil, d.cfg.People != nil && s.atMachine(), s.local.view()
+	v.id, v.Elsewhere, v.Own, v.Local = s.id, d.cfg.Provider != nil, d.cfg.People != nil, s.local.view()
 	return v
 }
 

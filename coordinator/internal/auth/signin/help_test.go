@@ -36,9 +36,10 @@ type hall struct {
 	t        testing.TB
 	desk     *signin.Desk
 	provider *provider
-	refuse   error // of Begin and of Operator
-	stall    bool  // of Begin: it takes for ever
-	unjudged bool  // pages are many, and the same as elsewhere
+	alone    func() // takes the provider away, where there are people of the coordinator's own
+	refuse   error  // of Begin and of Operator
+	stall    bool   // of Begin: it takes for ever
+	unjudged bool   // pages are many, and the same as elsewhere
 
 	mu      sync.Mutex
 	nodes   map[string]signin.Node

@@ -42,15 +42,54 @@ type localView struct {
 	Passkeys bool
 }
 
+// Heading says on the pages of people of the coordinator's own what they sign in for.
+func (v view) Heading() string {
+	switch {
+	case v.of.operator:
+		return "Sign in to operate the mesh"
+	case v.of.machine != nil:
+		return "Sign in to let " + v.Node.Name + " join as yours"
+	}
+	return "Sign in at " + v.Node.Name
+}
+
+// Forward is on the button that goes on.
+func (v view) Forward() string {
+	if v.of.machine != nil {
+		return "Continue, it is my computer"
+	}
+	return "Continue to sign in"
+}
+
 // ByPassword tells which of the two ways it is.
 func (l localView) ByPassword() bool { return l.way == byPassword }
 
 func (l *localState) view() localView { return localView{way: l.way, Login: l.login, Wrong: l.wrong} }
 
-// atMachine tells whether a sign-in is at a machine of the mesh. There alone the
-// coordinator judges passwords: guesses are counted by machine, and strangers have
-// as many keys and programs as they like.
-func (s *signin) atMachine() bool { return s.machine == nil && !s.operator }
+// place gives where a person proves themselves. Guesses are counted by machine; whoever
+// operates, or wants a machine in, is at none, and has as many keys and programs as they
+// like.
+func (s *signin) place(r *http.Request, host Node) local.Place {
+	at := local.Place{From: remote(r)}
+	if s.machine != nil || s.operator {
+		at.Outside = neighbourhood(at.From).String()
+		if c, err := r.Cookie(knownCookie); err == nil {
+			at.Browser = c.Value
+		}
+		return at
+	}
+	at.Node, at.Owner = host.ID, host.User
+	return at
+}
+
+// knownCookie keeps what local.People remembers a browser by. It opens nothing.
+const knownCookie = "__Host-cordon-known"
+
+// remember has a browser keep that somebody has proved who they are in it.
+func (d *Desk) remember(w http.ResponseWriter, who registry.Identity) {
+	http.SetCookie(w, &http.Cookie{Name: knownCookie, Value: d.cfg.People.Remember(who), Path: "/", MaxAge: int(local.Remembered.Seconds()),
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}
 
 // choose takes the way that a person has chosen, or back to where they choose.
 func (d *Desk) choose(w http.ResponseWriter, r *http.Request, id, token, step string) {
@@ -60,9 +99,6 @@ func (d *Desk) choose(w http.ResponseWriter, r *http.Request, id, token, step st
 		return
 	}
 	d.stay(w, r, id, d.obey(r, id, token, func(s *signin) problem {
-		if !s.atMachine() {
-			return garbled
-		}
 		s.phase, s.local.way, s.local.wrong, s.local.ceremony = claimed, chosen, "", ""
 		return over
 	}))
@@ -102,9 +138,6 @@ func (d *Desk) prove(w http.ResponseWriter, r *http.Request, id, token string) {
 	var s *signin
 	var at localState
 	p := d.obey(r, id, token, func(one *signin) problem {
-		if !one.atMachine() {
-			return garbled
-		}
 		s, at = one, one.local
 		return one.present(r.PostFormValue("login"))
 	})
@@ -112,7 +145,7 @@ func (d *Desk) prove(w http.ResponseWriter, r *http.Request, id, token string) {
 		d.stay(w, r, id, p)
 		return
 	}
-	node, ok := d.cfg.Node(s.node)
+	host, ok := d.host(s)
 	if !ok {
 		d.refuse(s, "the machine has left the network")
 		d.pages.notice(w, absent)
@@ -120,8 +153,9 @@ func (d *Desk) prove(w http.ResponseWriter, r *http.Request, id, token string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), checkLimit)
 	defer cancel()
-	who, err := d.judge(ctx, r, at, node)
+	who, err := d.judge(ctx, r, at, s.place(r, host))
 	if err == nil {
+		d.remember(w, who)
 		d.begin(ctx, s, who)
 	} else {
 		d.disprove(s, plain(err.Error()))
@@ -140,8 +174,7 @@ func (s *signin) present(login string) problem {
 	return none
 }
 
-func (d *Desk) judge(ctx context.Context, r *http.Request, at localState, node Node) (registry.Identity, error) {
-	place := local.Place{Node: node.ID, Owner: node.User, From: remote(r)}
+func (d *Desk) judge(ctx context.Context, r *http.Request, at localState, place local.Place) (registry.Identity, error) {
 	if at.way == byPasskey {
 		return d.cfg.People.Passkey(ctx, place, at.ceremony, r.PostFormValue("answer"))
 	}
