@@ -45,16 +45,15 @@ func (r *reader) ipsets(section member, n *names) map[string][]netip.Prefix {
 	all := r.optional(section, "ipsets")
 	s := &setReader{reader: r, names: n, written: make(map[string][]setEntry, len(all)), done: make(map[string]*ipset)}
 	for _, m := range all {
-		if bad := checkName(m.key, "ipset:"); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
+		if r.sound(m, checkName(m.key, "ipset:")) {
+			s.written[m.key] = nil
 		}
-		s.written[m.key] = nil
 	}
 	sets := make(map[string][]netip.Prefix, len(all))
 	for _, m := range all {
+		entries := s.entriesOf(m)
 		if _, ok := s.written[m.key]; ok {
-			s.written[m.key], sets[m.key] = s.entriesOf(m), nil
+			s.written[m.key], sets[m.key] = entries, nil
 		}
 	}
 	for _, m := range all {

@@ -138,6 +138,7 @@ func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[stri
 		}
 		if _, twice := found[name]; twice {
 			r.fail(m.at, m.key, complain("stands twice in "+what+", in another letter case", "keep one of them"))
+			join(found[name].value, m.value) // so that what is wrong there is told too
 			continue
 		}
 		switch table.status[name] {

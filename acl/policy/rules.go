@@ -90,7 +90,9 @@ func checkID(id string) *complaint {
 	return nil
 }
 
-// sources reads a rule's sources.
+// sources reads a rule's sources, one for each item. In place of one that it cannot
+// read, and reports, stands what it may be meant for: what else is wrong with the rule
+// is told too.
 func (r *ruleReader) sources(items []item) []Selector {
 	all := make([]Selector, 0, len(items))
 	for _, it := range items {
@@ -103,11 +105,20 @@ func (r *ruleReader) sources(items []item) []Selector {
 		}
 		if bad != nil {
 			r.failAt(it.at, "src", it.text, bad)
-			continue
+			s = unreadable(it.text)
 		}
 		all = append(all, s)
 	}
 	return all
+}
+
+// unreadable gives a machine for what has a tag's prefix, and otherwise what is of no
+// kind.
+func unreadable(text string) Selector {
+	if strings.HasPrefix(text, "tag:") {
+		return Selector{Kind: Tag, Name: text}
+	}
+	return Selector{Name: text}
 }
 
 // checkDestination refuses what only makes a source.
@@ -121,12 +132,12 @@ func checkDestination(s Selector) *complaint {
 // selfSources checks the sources of a rule into autogroup:self: only people
 // have something of their own, of whatever role. The old acls also take * there.
 func (r *ruleReader) selfSources(rule *Rule, items []item, anyToo bool) {
-	if len(rule.Src) != len(items) || !slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
-		return // a source that could not be read was reported already
+	if !slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
+		return
 	}
 	for i, s := range rule.Src {
 		switch {
-		case s.Kind == User, s.Kind == Domain, s.Kind == Group, s.Kind == Member, s.Kind == Role, s.Kind == Any && anyToo:
+		case s.Kind == User, s.Kind == Domain, s.Kind == Group, s.Kind == Member, s.Kind == Role, s.Kind == Any && anyToo, s.Kind == None:
 		default:
 			r.failAt(items[i].at, "src", items[i].text, complain("autogroup:self cannot be reached from this source",
 				"use users, groups or autogroup:member as sources, or put autogroup:self into a rule of its own"))
