@@ -68,6 +68,10 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 	if resp.Msg.Until != 0 {
 		fmt.Fprintf(os.Stderr, "revision %d awaits `cordonctl policy confirm`: the policy before comes back at %s\n", resp.Msg.Revision, moment(resp.Msg.Until))
 	}
+	if len(resp.Msg.Problems) > 0 {
+		fmt.Fprintf(os.Stderr, "this policy is obeyed as it stands, and would be refused today:\n")
+		printProblems(resp.Msg.Problems, resp.Msg.Text)
+	}
 	fmt.Print(resp.Msg.Text)
 	return nil
 }

@@ -4323,7 +4323,8 @@ type GetPolicyResponse struct {
 	Revision      uint64                 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	Author        string                 `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
 	Time          int64                  `protobuf:"varint,4,opt,name=time,proto3" json:"time,omitempty"`
-	Until         int64                  `protobuf:"varint,5,opt,name=until,proto3" json:"until,omitempty"` // as policy_until of Status
+	Until         int64                  `protobuf:"varint,5,opt,name=until,proto3" json:"until,omitempty"`      // as policy_until of Status
+	Problems      []*Problem             `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"` // for which it would be refused today, and with which it goes on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4391,6 +4392,13 @@ func (x *GetPolicyResponse) GetUntil() int64 {
 		return x.Until
 	}
 	return 0
+}
+
+func (x *GetPolicyResponse) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
 }
 
 type SetPolicyRequest struct {
@@ -5936,6 +5944,7 @@ type PolicyEdit struct {
 	ConfirmedBy   string                 `protobuf:"bytes,11,opt,name=confirmed_by,json=confirmedBy,proto3" json:"confirmed_by,omitempty"`
 	Reverts       uint64                 `protobuf:"varint,12,opt,name=reverts,proto3" json:"reverts,omitempty"`                         // it put back what was in force before this revision
 	RevertedBy    uint64                 `protobuf:"varint,13,opt,name=reverted_by,json=revertedBy,proto3" json:"reverted_by,omitempty"` // it was never confirmed: this revision took its place
+	Problems      uint32                 `protobuf:"varint,14,opt,name=problems,proto3" json:"problems,omitempty"`                       // for so many things it would be refused today
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6057,6 +6066,13 @@ func (x *PolicyEdit) GetReverts() uint64 {
 func (x *PolicyEdit) GetRevertedBy() uint64 {
 	if x != nil {
 		return x.RevertedBy
+	}
+	return 0
+}
+
+func (x *PolicyEdit) GetProblems() uint32 {
+	if x != nil {
+		return x.Problems
 	}
 	return 0
 }
@@ -6833,13 +6849,14 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04hint\x18\x06 \x01(\tR\x04hint\x12\x18\n" +
 	"\awarning\x18\a \x01(\bR\awarning\".\n" +
 	"\x10GetPolicyRequest\x12\x1a\n" +
-	"\brevision\x18\x01 \x01(\x04R\brevision\"\x85\x01\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\"\xbb\x01\n" +
 	"\x11GetPolicyResponse\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06author\x18\x03 \x01(\tR\x06author\x12\x12\n" +
 	"\x04time\x18\x04 \x01(\x03R\x04time\x12\x14\n" +
-	"\x05until\x18\x05 \x01(\x03R\x05until\"\xa7\x01\n" +
+	"\x05until\x18\x05 \x01(\x03R\x05until\x124\n" +
+	"\bproblems\x18\x06 \x03(\v2\x18.cordon.admin.v1.ProblemR\bproblems\"\xa7\x01\n" +
 	"\x10SetPolicyRequest\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12+\n" +
 	"\x11expected_revision\x18\x02 \x01(\x04R\x10expectedRevision\x12\x12\n" +
@@ -6954,7 +6971,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x05nodes\x18\x04 \x01(\rR\x05nodes\x124\n" +
 	"\bproblems\x18\x05 \x03(\v2\x18.cordon.admin.v1.ProblemR\bproblems\"(\n" +
 	"\x10LogPolicyRequest\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\rR\x05limit\"\xe6\x02\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\"\x82\x03\n" +
 	"\n" +
 	"PolicyEdit\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
@@ -6972,7 +6989,8 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\fconfirmed_by\x18\v \x01(\tR\vconfirmedBy\x12\x18\n" +
 	"\areverts\x18\f \x01(\x04R\areverts\x12\x1f\n" +
 	"\vreverted_by\x18\r \x01(\x04R\n" +
-	"revertedBy\"F\n" +
+	"revertedBy\x12\x1a\n" +
+	"\bproblems\x18\x0e \x01(\rR\bproblems\"F\n" +
 	"\x11LogPolicyResponse\x121\n" +
 	"\x05edits\x18\x01 \x03(\v2\x1b.cordon.admin.v1.PolicyEditR\x05edits\"\xe7\x01\n" +
 	"\vAuditRecord\x12\x1a\n" +
@@ -7218,118 +7236,119 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	36,  // 23: cordon.admin.v1.GrantRoleResponse.user:type_name -> cordon.admin.v1.User
 	36,  // 24: cordon.admin.v1.RevokeRoleResponse.user:type_name -> cordon.admin.v1.User
 	6,   // 25: cordon.admin.v1.FinishLoginResponse.token:type_name -> cordon.admin.v1.Token
-	73,  // 26: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	97,  // 27: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
-	73,  // 28: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	85,  // 29: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
-	89,  // 30: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
-	91,  // 31: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
-	93,  // 32: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
-	93,  // 33: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
-	95,  // 34: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
-	95,  // 35: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
-	96,  // 36: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
-	96,  // 37: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
-	73,  // 38: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	99,  // 39: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
-	101, // 40: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
-	1,   // 41: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
-	3,   // 42: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
-	7,   // 43: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
-	9,   // 44: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
-	11,  // 45: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
-	15,  // 46: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
-	17,  // 47: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
-	19,  // 48: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	25,  // 49: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
-	21,  // 50: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
-	23,  // 51: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
-	27,  // 52: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	29,  // 53: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	32,  // 54: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	34,  // 55: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	37,  // 56: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
-	39,  // 57: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
-	41,  // 58: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
-	43,  // 59: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
-	45,  // 60: cordon.admin.v1.AdminService.AddUser:input_type -> cordon.admin.v1.AddUserRequest
-	47,  // 61: cordon.admin.v1.AdminService.ResetUser:input_type -> cordon.admin.v1.ResetUserRequest
-	49,  // 62: cordon.admin.v1.AdminService.GroupUser:input_type -> cordon.admin.v1.GroupUserRequest
-	52,  // 63: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
-	54,  // 64: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
-	56,  // 65: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
-	59,  // 66: cordon.admin.v1.AdminService.ListRoles:input_type -> cordon.admin.v1.ListRolesRequest
-	61,  // 67: cordon.admin.v1.AdminService.GrantRole:input_type -> cordon.admin.v1.GrantRoleRequest
-	63,  // 68: cordon.admin.v1.AdminService.RevokeRole:input_type -> cordon.admin.v1.RevokeRoleRequest
-	65,  // 69: cordon.admin.v1.AdminService.BeginLogin:input_type -> cordon.admin.v1.BeginLoginRequest
-	67,  // 70: cordon.admin.v1.AdminService.FinishLogin:input_type -> cordon.admin.v1.FinishLoginRequest
-	69,  // 71: cordon.admin.v1.AdminService.WhoAmI:input_type -> cordon.admin.v1.WhoAmIRequest
-	71,  // 72: cordon.admin.v1.AdminService.EndLogin:input_type -> cordon.admin.v1.EndLoginRequest
-	74,  // 73: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	76,  // 74: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	78,  // 75: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
-	80,  // 76: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
-	82,  // 77: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	84,  // 78: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	87,  // 79: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	90,  // 80: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	94,  // 81: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
-	98,  // 82: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
-	102, // 83: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	104, // 84: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	106, // 85: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	107, // 86: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,   // 87: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	4,   // 88: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
-	8,   // 89: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	10,  // 90: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	12,  // 91: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	16,  // 92: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	18,  // 93: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	20,  // 94: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	26,  // 95: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
-	22,  // 96: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
-	24,  // 97: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
-	28,  // 98: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	30,  // 99: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	33,  // 100: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	35,  // 101: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	38,  // 102: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
-	40,  // 103: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
-	42,  // 104: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
-	44,  // 105: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
-	46,  // 106: cordon.admin.v1.AdminService.AddUser:output_type -> cordon.admin.v1.AddUserResponse
-	48,  // 107: cordon.admin.v1.AdminService.ResetUser:output_type -> cordon.admin.v1.ResetUserResponse
-	50,  // 108: cordon.admin.v1.AdminService.GroupUser:output_type -> cordon.admin.v1.GroupUserResponse
-	53,  // 109: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
-	55,  // 110: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
-	57,  // 111: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
-	60,  // 112: cordon.admin.v1.AdminService.ListRoles:output_type -> cordon.admin.v1.ListRolesResponse
-	62,  // 113: cordon.admin.v1.AdminService.GrantRole:output_type -> cordon.admin.v1.GrantRoleResponse
-	64,  // 114: cordon.admin.v1.AdminService.RevokeRole:output_type -> cordon.admin.v1.RevokeRoleResponse
-	66,  // 115: cordon.admin.v1.AdminService.BeginLogin:output_type -> cordon.admin.v1.BeginLoginResponse
-	68,  // 116: cordon.admin.v1.AdminService.FinishLogin:output_type -> cordon.admin.v1.FinishLoginResponse
-	70,  // 117: cordon.admin.v1.AdminService.WhoAmI:output_type -> cordon.admin.v1.WhoAmIResponse
-	72,  // 118: cordon.admin.v1.AdminService.EndLogin:output_type -> cordon.admin.v1.EndLoginResponse
-	75,  // 119: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	77,  // 120: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	79,  // 121: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
-	81,  // 122: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
-	83,  // 123: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	86,  // 124: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	88,  // 125: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	92,  // 126: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	97,  // 127: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
-	100, // 128: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
-	103, // 129: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	105, // 130: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	101, // 131: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	108, // 132: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	87,  // [87:133] is the sub-list for method output_type
-	41,  // [41:87] is the sub-list for method input_type
-	41,  // [41:41] is the sub-list for extension type_name
-	41,  // [41:41] is the sub-list for extension extendee
-	0,   // [0:41] is the sub-list for field type_name
+	73,  // 26: cordon.admin.v1.GetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	73,  // 27: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	97,  // 28: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
+	73,  // 29: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	85,  // 30: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
+	89,  // 31: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
+	91,  // 32: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
+	93,  // 33: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
+	93,  // 34: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
+	95,  // 35: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
+	95,  // 36: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
+	96,  // 37: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
+	96,  // 38: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
+	73,  // 39: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	99,  // 40: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	101, // 41: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	1,   // 42: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
+	3,   // 43: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
+	7,   // 44: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
+	9,   // 45: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
+	11,  // 46: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
+	15,  // 47: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
+	17,  // 48: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
+	19,  // 49: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
+	25,  // 50: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
+	21,  // 51: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
+	23,  // 52: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
+	27,  // 53: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	29,  // 54: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	32,  // 55: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	34,  // 56: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	37,  // 57: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
+	39,  // 58: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
+	41,  // 59: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
+	43,  // 60: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
+	45,  // 61: cordon.admin.v1.AdminService.AddUser:input_type -> cordon.admin.v1.AddUserRequest
+	47,  // 62: cordon.admin.v1.AdminService.ResetUser:input_type -> cordon.admin.v1.ResetUserRequest
+	49,  // 63: cordon.admin.v1.AdminService.GroupUser:input_type -> cordon.admin.v1.GroupUserRequest
+	52,  // 64: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
+	54,  // 65: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
+	56,  // 66: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
+	59,  // 67: cordon.admin.v1.AdminService.ListRoles:input_type -> cordon.admin.v1.ListRolesRequest
+	61,  // 68: cordon.admin.v1.AdminService.GrantRole:input_type -> cordon.admin.v1.GrantRoleRequest
+	63,  // 69: cordon.admin.v1.AdminService.RevokeRole:input_type -> cordon.admin.v1.RevokeRoleRequest
+	65,  // 70: cordon.admin.v1.AdminService.BeginLogin:input_type -> cordon.admin.v1.BeginLoginRequest
+	67,  // 71: cordon.admin.v1.AdminService.FinishLogin:input_type -> cordon.admin.v1.FinishLoginRequest
+	69,  // 72: cordon.admin.v1.AdminService.WhoAmI:input_type -> cordon.admin.v1.WhoAmIRequest
+	71,  // 73: cordon.admin.v1.AdminService.EndLogin:input_type -> cordon.admin.v1.EndLoginRequest
+	74,  // 74: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	76,  // 75: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	78,  // 76: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	80,  // 77: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	82,  // 78: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	84,  // 79: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	87,  // 80: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	90,  // 81: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	94,  // 82: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	98,  // 83: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	102, // 84: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	104, // 85: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	106, // 86: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	107, // 87: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,   // 88: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	4,   // 89: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
+	8,   // 90: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	10,  // 91: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	12,  // 92: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	16,  // 93: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	18,  // 94: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	20,  // 95: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	26,  // 96: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
+	22,  // 97: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
+	24,  // 98: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
+	28,  // 99: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	30,  // 100: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	33,  // 101: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	35,  // 102: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	38,  // 103: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
+	40,  // 104: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
+	42,  // 105: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
+	44,  // 106: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
+	46,  // 107: cordon.admin.v1.AdminService.AddUser:output_type -> cordon.admin.v1.AddUserResponse
+	48,  // 108: cordon.admin.v1.AdminService.ResetUser:output_type -> cordon.admin.v1.ResetUserResponse
+	50,  // 109: cordon.admin.v1.AdminService.GroupUser:output_type -> cordon.admin.v1.GroupUserResponse
+	53,  // 110: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
+	55,  // 111: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
+	57,  // 112: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
+	60,  // 113: cordon.admin.v1.AdminService.ListRoles:output_type -> cordon.admin.v1.ListRolesResponse
+	62,  // 114: cordon.admin.v1.AdminService.GrantRole:output_type -> cordon.admin.v1.GrantRoleResponse
+	64,  // 115: cordon.admin.v1.AdminService.RevokeRole:output_type -> cordon.admin.v1.RevokeRoleResponse
+	66,  // 116: cordon.admin.v1.AdminService.BeginLogin:output_type -> cordon.admin.v1.BeginLoginResponse
+	68,  // 117: cordon.admin.v1.AdminService.FinishLogin:output_type -> cordon.admin.v1.FinishLoginResponse
+	70,  // 118: cordon.admin.v1.AdminService.WhoAmI:output_type -> cordon.admin.v1.WhoAmIResponse
+	72,  // 119: cordon.admin.v1.AdminService.EndLogin:output_type -> cordon.admin.v1.EndLoginResponse
+	75,  // 120: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	77,  // 121: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	79,  // 122: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	81,  // 123: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	83,  // 124: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	86,  // 125: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	88,  // 126: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	92,  // 127: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	97,  // 128: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	100, // 129: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	103, // 130: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	105, // 131: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	101, // 132: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	108, // 133: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	88,  // [88:134] is the sub-list for method output_type
+	42,  // [42:88] is the sub-list for method input_type
+	42,  // [42:42] is the sub-list for extension type_name
+	42,  // [42:42] is the sub-list for extension extendee
+	0,   // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_admin_admin_proto_init() }
