@@ -1,7 +1,9 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -81,4 +83,40 @@ func TestInForceTellsAmongManyWarnings(t *testing.T) {
 		}
 	}
 	t.Errorf("none of %d warnings tells", len(warnings))
+}
+
+// Who asks for no warnings gets the same policy, and none.
+func TestNoWarnings(t *testing.T) {
+	src := []byte(`{"groups": {"group:a": ["Ada@h.example"]}, "derpMap": {"x": 1}, "grants": [
+		{"id": "é", "src": ["group:a"], "dst": ["*"], "ip": ["22"]}, {"src": ["group:a"], "dst": ["10.0.0.1"], "ip": ["22"], "log": "off"}]}`)
+	loud, warnings, err := policy.Parse("p", src)
+	if err != nil || len(warnings) < 3 {
+		t.Fatal(warnings, err)
+	}
+	quiet, none, err := policy.Options{NoWarnings: true}.Parse("p", src)
+	if err != nil || len(none) != 0 || !reflect.DeepEqual(loud.Rules(), quiet.Rules()) {
+		t.Error(quiet, none, err)
+	}
+}
+
+// A rule's text is its JSON, whichever characters it holds: its hash is by that.
+func TestRuleTextIsJSON(t *testing.T) {
+	for _, word := range []string{"ada", "a&b<c>", "ä", "\u007f", "\u2028", `q\"`, `b\\`} {
+		src := `{"grants": [{"src": ["` + word + `@h.example"], "dst": ["*"], "ip": ["tcp:22"]}, {"src": ["` + word + `@h.example"], "dst": ["*"], "ip": ["tcp:22"], "log": "off"}]}`
+		p, _, err := policy.Parse("p", []byte(src))
+		if err != nil {
+			continue // no login
+		}
+		var plain, logged struct {
+			Src, Dst, IP []string
+			Log          string
+		}
+		rules := p.Rules()
+		if err := errors.Join(json.Unmarshal([]byte(rules[0].Text), &plain), json.Unmarshal([]byte(rules[1].Text), &logged)); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Replace(rules[1].Text, `,"log":"off"`, "", 1) != rules[0].Text || !reflect.DeepEqual(plain.Src, logged.Src) {
+			t.Errorf("%q: %s, and with a word more %s", word, rules[0].Text, rules[1].Text)
+		}
+	}
 }

@@ -126,11 +126,15 @@ func allRead(names string) keys {
 // one key are refused like any key that stands twice.
 func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[string]member {
 	table := r.keyTable(what, known)
-	found, meant := make(map[string]member), make(map[string]member)
+	found := make(map[string]member)
+	var meant map[string]member
 	for _, m := range r.members(v, what) {
 		name, ok := table.folded[strings.ToLower(m.key)]
 		if !ok {
 			if near := r.mistyped(m.key, &table); near != "" {
+				if meant == nil {
+					meant = make(map[string]member)
+				}
 				meant[near] = m
 			}
 			r.fail(m.at, m.key, complainOf("unknown key in "+what, m.key, table.status, "remove it"))

@@ -29,6 +29,9 @@ type Options struct {
 	// Now is when it is read, which tells what has expired. Zero is the clock's.
 	Now time.Time
 
+	// NoWarnings spares the search for what is worth a warning and no error.
+	NoWarnings bool
+
 	// InForce tells that the text was taken once, by this version or by an earlier
 	// one, and is obeyed since. What has a meaning loads then, although nobody may
 	// write it any more: a Warning that is Refused says of each such thing that a
@@ -50,7 +53,7 @@ func (o Options) Parse(name string, src []byte) (*Policy, []Warning, error) {
 	if r.now = o.Now; r.now.IsZero() {
 		r.now = time.Now()
 	}
-	r.inForce = o.InForce
+	r.inForce, r.noWarnings = o.InForce, o.NoWarnings
 	p := &Policy{name: name}
 	if root, ok := r.tree(); ok {
 		r.duplicates(&root)
@@ -105,7 +108,7 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	if sections["acls"].value == nil && sections["grants"].value == nil {
 		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)
 	}
-	if len(r.errs) == 0 {
+	if len(r.errs) == 0 && !r.noWarnings {
 		r.warnOfCapitals(root)
 		rules.warnOfDeadRules(p)
 	}

@@ -124,8 +124,8 @@ func (p *Policy) Rules() []Rule {
 // rules without those that ask for something of a device, a person or the time, and
 // without a level of lockdown. A rule that is only monitored stays.
 func (p *Policy) Unconditional() *Policy {
-	if p == nil {
-		return nil
+	if !p.Conditional() {
+		return p
 	}
 	bare := *p
 	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Monitor.IsZero() && r.Conditional() })

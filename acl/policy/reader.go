@@ -24,7 +24,8 @@ type reader struct {
 	errs  Errors
 	warns []Warning
 
-	inForce  bool      // as Options says
+	inForce, noWarnings bool // as Options says
+
 	forgiven []Warning // what is refused elsewhere; at most maxErrors
 
 	now      time.Time
@@ -111,7 +112,7 @@ func (r *reader) warn(offset int, text, why string) {
 }
 
 func (r *reader) warnAt(pos Position, text, why string) {
-	if len(r.warns) < maxErrors {
+	if len(r.warns) < maxErrors && !r.noWarnings {
 		r.warns = append(r.warns, Warning{Pos: pos, Text: text, Why: why})
 	}
 }
@@ -235,6 +236,12 @@ func (r *reader) duplicates(v *hujson.Value) {
 			r.duplicates(&t.Elements[i])
 		}
 	case *hujson.Object:
+		if !repeats(t.Members) {
+			for i := range t.Members {
+				r.duplicates(&t.Members[i].Value)
+			}
+			return
+		}
 		seen := make(map[string]int, len(t.Members))
 		kept := t.Members[:0]
 		for _, m := range t.Members {
@@ -252,6 +259,32 @@ func (r *reader) duplicates(v *hujson.Value) {
 			r.duplicates(&t.Members[i].Value)
 		}
 	}
+}
+
+// repeats tells whether some key may stand twice: certainly not if few do not.
+func repeats(members []hujson.ObjectMember) bool {
+	const few = 8
+	if len(members) > few {
+		return true
+	}
+	for i := range members {
+		one := bytes.TrimSpace(keyBytes(&members[i]))
+		for j := range i {
+			if other := keyBytes(&members[j]); bytes.Equal(one, bytes.TrimSpace(other)) || bytes.IndexByte(other, '\\') >= 0 {
+				return true
+			}
+		}
+		if bytes.IndexByte(one, '\\') >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// keyBytes is a key as it stands between its quotes.
+func keyBytes(m *hujson.ObjectMember) []byte {
+	literal := m.Name.Value.(hujson.Literal)
+	return literal[1 : len(literal)-1]
 }
 
 // join adds what one list or object holds to another.
