@@ -57,7 +57,7 @@ func (o Options) Parse(name string, src []byte) (*Policy, []Warning, error) {
 	p := &Policy{name: name}
 	if root, ok := r.tree(); ok {
 		r.duplicates(&root)
-		r.policy(p, &root, &names{autogroups: autogroups(), owned: o.owned()})
+		r.policy(p, &root, &names{autogroups: autogroups(), owned: o.owned(), public: make(map[string]bool)})
 	}
 	slices.SortStableFunc(r.errs, func(a, b *Error) int { return a.Pos.compare(b.Pos) })
 	r.warns = append(r.warns, r.forgiven...)
@@ -131,6 +131,7 @@ func (r *ruleReader) definitions(p *Policy, sections map[string]member) {
 	n.segments = r.segments(sections["segments"])
 	r.floors = floorsOf(n.segments)
 	p.sites, p.groups, p.hosts, p.ipsets, p.tagOwners, p.postures = n.sites, n.groups, n.hosts, n.ipsets, n.tagOwners, n.postures
+	p.public = n.public
 	p.services, p.schedules, p.oncall, p.approvals, p.segments = n.services, n.schedules, n.oncall, n.approvals, n.segments
 }
 

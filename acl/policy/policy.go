@@ -39,6 +39,7 @@ type Policy struct {
 	tagOwners map[string][]Selector
 	hosts     map[string]netip.Prefix
 	ipsets    map[string][]netip.Prefix
+	public    map[string]bool // as OnInternet says
 	postures  map[string]Posture
 	rules     []Rule
 	ssh       []SSHRule
@@ -90,6 +91,10 @@ func (p *Policy) IPSet(name string) (prefixes []netip.Prefix, ok bool) {
 	prefixes, ok = p.ipsets[name]
 	return prefixes, ok
 }
+
+// OnInternet tells whether an ipset is built on autogroup:internet: as a destination it
+// leads to those of its addresses that are public through exit nodes, too.
+func (p *Policy) OnInternet(ipset string) bool { return p != nil && p.public[ipset] }
 
 // Posture gives what a posture ("posture:managed") asks of a device.
 func (p *Policy) Posture(name string) (Posture, bool) {
