@@ -132,6 +132,10 @@ func (r *reader) tree() (root hujson.Value, ok bool) {
 		r.fail(0, "", complain("the file is empty", "write {} to deny all"))
 		return root, false
 	}
+	if bytes.HasPrefix(r.src, []byte{0xff, 0xfe}) || bytes.HasPrefix(r.src, []byte{0xfe, 0xff}) {
+		r.fail(0, "", complain("the file is UTF-16, as PowerShell's > writes it", "save it as UTF-8"))
+		return root, false
+	}
 	if bad := firstInvalid(r.src); bad >= 0 {
 		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
 		return root, false

@@ -6,7 +6,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
@@ -77,7 +79,8 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 	return nil
 }
 
-// readPolicy gives a file's text and the name that messages call it by.
+// readPolicy gives a file's text and the name that messages call it by. The mark that
+// some editors put before UTF-8 is no part of the text.
 func readPolicy(path string) (text, name string, err error) {
 	in, name := io.Reader(os.Stdin), "standard-input"
 	if path != "-" {
@@ -92,7 +95,17 @@ func readPolicy(path string) (text, name string, err error) {
 	if err == nil && len(b) > maxPolicy {
 		err = fmt.Errorf("%s is larger than %d bytes", name, maxPolicy)
 	}
-	return string(b), name, err
+	return strings.TrimPrefix(string(b), "\ufeff"), name, err
+}
+
+// sendable says what is wrong with a text that is not UTF-8, which no message can carry.
+func sendable(name, text string) error {
+	if utf8.ValidString(text) {
+		return nil
+	}
+	_, problems, err := parsePolicy(name, text)
+	printProblems(problems, text)
+	return err
 }
 
 // queryGarbage is how much garbage questions may leave, in percent of what is in use: a
@@ -151,6 +164,9 @@ func testPolicy(c *cli.Context, api *admin.Client) error {
 			return err
 		}
 		r.Text, r.File = text, name
+		if err := sendable(name, text); err != nil {
+			return err
+		}
 	}
 	resp, err := api.TestPolicy(c.Context, connect.NewRequest(r))
 	if err != nil {
