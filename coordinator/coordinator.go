@@ -124,6 +124,9 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	if have, want := a.registry.Snapshot().Mesh, a.authority.Mesh(); have != want {
 		return errors.Join(fmt.Errorf("the store in %s is of mesh %s, the keys are of mesh %s: restore both from one backup", a.StateDir, have, want), a.journal.Close())
 	}
+	if err := readable(a.registry.Snapshot(), a.StateDir); err != nil {
+		return errors.Join(err, a.journal.Close())
+	}
 	a.hub = distribute.New(distribute.Config{
 		Source: a.registry, Keys: a.authority.MapKeyCertificates, Now: a.Now, Log: a.Log,
 		Sign:   func(payloads [][]byte) []*wire.Signed { return wire.SignBatch(a.authority.MapKey(), payloads) },

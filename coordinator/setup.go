@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl/policy"
+	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth"
 	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -80,7 +81,7 @@ func found(ctx context.Context, journal registry.Journal, s Setup, mesh wire.Mes
 
 // withRegistry runs a registry over a journal for as long as f takes.
 func withRegistry(ctx context.Context, journal registry.Journal, f func(*registry.Registry) error) error {
-	r, err := registry.New(ctx, journal, registry.Config{})
+	r, err := registry.New(ctx, journal, registry.Config{AutoApprove: autoApprove, RoleScopes: admin.RoleScopes})
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, a.webLapses()...)
 	all = append(all, tokenLapses(state, now)...)
 	all = append(all, policyLapses(state)...)
+	all = append(all, refusedToday(state)...)
 	return append(all, machineLapses(state)...)
 }
 

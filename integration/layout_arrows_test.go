@@ -119,7 +119,7 @@ func arrows() map[string]row {
 		"cmd/cordon":                        {may: may("node", local, key, usage, memory, desktop), why: "flags and wiring: public doors only"},
 		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
 		"cmd/cordon-relay":                  {may: may(relay, relay+"/server", key, usage), why: "flags and wiring: public doors only"},
-		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", "acl/migrate", usage, editor), why: "flags and wiring: public doors only"},
+		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", "acl/migrate", usage, editor, memory), why: "flags and wiring: public doors only"},
 		"integration":                       {may: may("integration/lab", "integration/idp", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},

@@ -14,9 +14,10 @@ import (
 // hospital is a policy of 500 rules and a directory of n nodes: seven of ten
 // belong to people in one to three of 60 groups, the rest to 120 tags; one in a
 // hundred routes a subnet.
-func hospital(n int) (string, []compile.Node) {
+func hospital(n int) (string, []compile.Node) { return hospitalOf(n, 60, 120, 500) }
+
+func hospitalOf(n, groups, tags, rules int) (string, []compile.Node) {
 	var b strings.Builder
-	const groups, tags, rules = 60, 120, 500
 	b.WriteString(`{"groups": {`)
 	for g := range groups {
 		fmt.Fprintf(&b, "\"group:g%d\": [", g)

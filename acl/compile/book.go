@@ -165,7 +165,7 @@ func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
 
 func (b *book) add(r draft, ids map[string]selector) *part {
 	p := &part{
-		rule: r.rule, words: r.part, at: int32(len(b.parts)), self: r.part.Self, internet: r.part.Internet,
+		rule: r.rule, words: r.part, at: int32(len(b.parts)), self: r.part.Self, internet: r.part.Internet || r.internet,
 		open: r.part.Open, app: r.part.App, forbid: r.forbid, people: r.people, person: r.person,
 	}
 	b.learn(p)

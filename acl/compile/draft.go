@@ -21,6 +21,7 @@ type draft struct {
 	rule     *policy.Rule
 	part     *policy.Part
 	forbid   bool
+	internet bool              // of its ipsets the public addresses, at exit nodes
 	people   []policy.Selector // who must sit at the source, a shared device
 	person   acl.Fact          // that they do
 	src, dst []string
@@ -112,7 +113,25 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 			one.dst = append(one.dst, d.use(memberText, policy.Selector{Kind: policy.Member}))
 		}
 		d.parts = append(d.parts, one)
+		d.throughExits(one)
 		d.condition(&r.When)
+	}
+}
+
+// throughExits drafts what a part opens by ipsets that are built on
+// autogroup:internet: their public addresses, at exit nodes.
+func (d *drafts) throughExits(one draft) {
+	if len(one.part.Open) == 0 {
+		return
+	}
+	one.internet, one.dst = true, nil
+	for _, s := range d.members(one.part.Dst) {
+		if s.Kind == policy.Set && d.pol.OnInternet(s.Name) {
+			one.dst = append(one.dst, d.use(internetText+" "+s.Name, policy.Selector{Kind: policy.Internet, Name: s.Name}))
+		}
+	}
+	if len(one.dst) > 0 {
+		d.parts = append(d.parts, one)
 	}
 }
 

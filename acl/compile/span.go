@@ -20,9 +20,34 @@ func spans(s policy.Selector, pol *policy.Policy) []netip.Prefix {
 	case policy.World:
 		return everything()
 	case policy.Internet:
+		if s.Name != "" {
+			return publicOf(s.Name, pol)
+		}
 		return policy.Public()
 	}
 	return nil
+}
+
+// publicOf gives the public addresses of an ipset.
+func publicOf(ipset string, pol *policy.Policy) []netip.Prefix {
+	var public, all netipx.IPSetBuilder
+	for _, p := range policy.Public() {
+		public.AddPrefix(p)
+	}
+	prefixes, _ := pol.IPSet(ipset)
+	for _, p := range prefixes {
+		all.AddPrefix(p)
+	}
+	within, err := public.IPSet()
+	if err != nil {
+		return nil
+	}
+	all.Intersect(within)
+	set, err := all.IPSet()
+	if err != nil {
+		return nil // of invalid prefixes, of which there are none
+	}
+	return set.Prefixes()
 }
 
 // everything is the two default routes.

@@ -76,6 +76,8 @@ func targetText(p *part) string {
 	switch {
 	case p.self:
 		return "one's own nodes"
+	case p.internet && !p.words.Internet:
+		return listText(p.words.Dst) + ", on the internet"
 	case p.internet:
 		return "the internet"
 	}

@@ -29,15 +29,13 @@ func (r *ruleReader) acl(v *hujson.Value) Rule {
 	rule := Rule{Src: r.sources(src), Postures: r.srcPosture(fields)}
 	var parts partList
 	for _, it := range dst {
-		s, open, bad := r.names.destination(it.text, protocols)
-		if bad == nil {
-			bad = checkDestination(s)
-		}
-		if bad != nil {
+		s, open, wrong := r.names.destination(it.text, protocols)
+		for _, bad := range wrong {
 			r.failAt(it.at, "dst", it.text, bad)
-			continue
 		}
-		parts.add(s, open, nil)
+		if len(wrong) == 0 {
+			parts.add(s, open, nil)
+		}
 	}
 	rule.Parts = parts.all
 	r.selfSources(&rule, src, true)
@@ -70,22 +68,27 @@ func (r *ruleReader) oldName(fields map[string]member, old, name string) {
 	fields[name] = m
 }
 
-// destination reads "host:ports". An IPv6 address may stand in brackets.
-func (n *names) destination(text string, protocols []acl.Protocol) (Selector, []acl.Service, *complaint) {
+// destination reads "host:ports". An IPv6 address may stand in brackets. Host and
+// ports may both be wrong.
+func (n *names) destination(text string, protocols []acl.Protocol) (s Selector, open []acl.Service, wrong []*complaint) {
 	host, portText, bad := splitPorts(text)
 	if bad != nil {
-		return Selector{}, nil, bad
+		return s, nil, []*complaint{bad}
 	}
-	s, bad := n.selector(host)
+	if s, bad = n.selector(host); bad == nil {
+		bad = checkDestination(s)
+	}
 	if bad != nil {
-		return Selector{}, nil, bad
+		wrong = append(wrong, bad)
 	}
 	spans, bad := ports(portText)
-	if bad != nil {
-		return Selector{}, nil, bad
+	if bad == nil {
+		open, bad = services(protocols, spans)
 	}
-	open, bad := services(protocols, spans)
-	return s, open, bad
+	if bad != nil {
+		wrong = append(wrong, bad)
+	}
+	return s, open, wrong
 }
 
 // splitPorts cuts "host:ports" at the last colon.

@@ -10,10 +10,7 @@ const mostPeople = 20
 func (r *ruleReader) approvals(section member) map[string]Approval {
 	all := make(map[string]Approval)
 	for _, m := range r.named(section, "approvals") {
-		if bad := checkName(m.key, "approve:"); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
-		}
+		sound := r.sound(m, checkName(m.key, "approve:"))
 		fields := r.keyed(m.value, "an approval", approvalKeys)
 		a := Approval{Name: m.key, Pos: r.pos(m.at), NotRequester: r.flag(fields, "notRequester"), MaxDuration: r.period(fields, "maxDuration")}
 		a.By, a.Count = r.quorum(m.at, m.key, fields)
@@ -27,7 +24,9 @@ func (r *ruleReader) approvals(section member) map[string]Approval {
 				r.failAt(it.at, "ticket", it.text, bad)
 			}
 		}
-		all[m.key] = a
+		if sound {
+			all[m.key] = a
+		}
 	}
 	return all
 }

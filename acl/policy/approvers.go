@@ -33,7 +33,6 @@ func (r *reader) autoApprovers(section member, n *names) AutoApprovers {
 				bad = complain("is no CIDR", "write it as 10.20.0.0/16 or fd00::/48")
 			}
 			r.fail(m.at, m.key, bad)
-			continue
 		}
 		a.Routes = append(a.Routes, RouteApprover{prefix, r.people(m, n)})
 	}

@@ -52,11 +52,10 @@ func (r *reader) services(section member) map[string]Service {
 		all[name] = Service{Name: name, Open: acl.MergeServices(open)}
 	}
 	for _, m := range r.named(section, "services") {
-		if bad := checkWord(m.key); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
+		sound := r.sound(m, checkWord(m.key))
+		if open := r.serviceEntries(m); sound {
+			all[m.key] = Service{Name: m.key, Open: open}
 		}
-		all[m.key] = Service{Name: m.key, Open: r.serviceEntries(m)}
 	}
 	return all
 }

@@ -11,10 +11,7 @@ import (
 func (r *reader) groups(section member) map[string][]string {
 	groups := make(map[string][]string)
 	for _, m := range r.optional(section, "groups") {
-		if bad := checkName(m.key, "group:"); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
-		}
+		sound := r.sound(m, checkName(m.key, "group:"))
 		logins := []string{}
 		for _, it := range r.texts(m.value, m.key) {
 			if bad := groupMember(m.key, it.text); bad != nil {
@@ -24,7 +21,9 @@ func (r *reader) groups(section member) map[string][]string {
 			r.warnOfUnseen(it)
 			logins = append(logins, it.text)
 		}
-		groups[m.key] = logins
+		if sound {
+			groups[m.key] = logins
+		}
 	}
 	return groups
 }
@@ -53,10 +52,7 @@ func groupMember(group, text string) *complaint {
 func (r *reader) hosts(section member, n *names) map[string]netip.Prefix {
 	hosts := make(map[string]netip.Prefix)
 	for _, m := range r.optional(section, "hosts") {
-		if bad := checkHost(m.key); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
-		}
+		sound := r.sound(m, checkHost(m.key))
 		it, ok := r.text(m.value, m.key)
 		if !ok {
 			continue
@@ -69,7 +65,9 @@ func (r *reader) hosts(section member, n *names) map[string]netip.Prefix {
 			r.fail(it.at, it.text, bad)
 			continue
 		}
-		hosts[m.key] = prefix
+		if sound {
+			hosts[m.key] = prefix
+		}
 	}
 	return hosts
 }
@@ -79,19 +77,18 @@ func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 	owners := make(map[string][]Selector)
 	all := r.optional(section, "tagOwners")
 	for _, m := range all {
-		if bad := checkName(m.key, "tag:"); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
+		if r.sound(m, checkName(m.key, "tag:")) {
+			owners[m.key] = nil
 		}
-		owners[m.key] = nil
 	}
 	n.tagOwners, n.tags = owners, make(map[string]bool, len(owners))
 	for tag := range owners {
 		n.tags[tag] = true
 	}
 	for _, m := range all {
+		all := r.people(m, n)
 		if _, ok := owners[m.key]; ok {
-			owners[m.key] = r.people(m, n)
+			owners[m.key] = all
 		}
 	}
 	return owners
@@ -120,6 +117,15 @@ func (r *reader) optional(section member, what string) []member {
 		return nil
 	}
 	return r.members(section.value, `"`+what+`"`)
+}
+
+// sound reports what is wrong with a name that a section defines, if anything is, and
+// tells whether it may be used. What stands under it is read all the same.
+func (r *reader) sound(m member, bad *complaint) bool {
+	if bad != nil {
+		r.fail(m.at, m.key, bad)
+	}
+	return bad == nil
 }
 
 // checkName checks a group's or a tag's name.

@@ -58,6 +58,9 @@ type Warning struct {
 	Pos  Position
 	Text string
 	Why  string
+
+	// Refused tells that a new policy would be refused for it: see [Options.InForce].
+	Refused bool
 }
 
 // String gives the warning in one line.
@@ -93,12 +96,18 @@ type complaint struct {
 	guess       func() string // gives a better fix or ""; may be nil
 	whole       bool          // why names key and text itself, in the words that admins look for
 	unsupported bool
+	judgement   bool // see judge
 }
 
 func complain(why, fix string) *complaint { return &complaint{why: why, fix: fix} }
 
 // complainWhole is complain with a reason that is a sentence of its own.
 func complainWhole(why, fix string) *complaint { return &complaint{why: why, fix: fix, whole: true} }
+
+// judge is complain about what has a meaning, which the whole program obeys, and
+// which nobody should write all the same. A policy that is in force goes on with it
+// ([Options.InForce]): the version that first refuses it takes no hospital down.
+func judge(why, fix string) *complaint { return &complaint{why: why, fix: fix, judgement: true} }
 
 // complainOf is complain about a name that might be a mistyped known one. The
 // search runs only if somebody reads the error: it is slow, and a hostile file
@@ -134,52 +143,4 @@ func notYet(what string) *complaint {
 	c := complain(what+" not supported yet", "refusing the policy so that no grant is wider than written")
 	c.unsupported = true
 	return c
-}
-
-// nearest gives the known name with the fewest typing errors between, at most
-// two, or "". Ties go to the first in the alphabet, so that errors are the same
-// in every run. Large sets are not searched: a hostile file would make us slow.
-func nearest[V any](text string, known map[string]V) string {
-	const typos, most, longest = 2, 500, 40
-	best, found := typos+1, ""
-	if len(known) > most || len(text) > longest {
-		return ""
-	}
-	for name := range known {
-		if len(name) > longest || max(len(name)-len(text), len(text)-len(name)) > typos {
-			continue
-		}
-		d := distance(strings.ToLower(text), strings.ToLower(name))
-		if d < best || (d == best && found != "" && name < found) {
-			best, found = d, name
-		}
-	}
-	if 2*best >= len(text) {
-		return ""
-	}
-	return found
-}
-
-// distance counts the inserted, deleted, replaced and swapped bytes between two
-// words (optimal string alignment).
-func distance(a, b string) int {
-	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range above {
-		above[j] = j
-	}
-	for i := range len(a) {
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(above[j]+cost, above[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, above, row = above, row, before
-	}
-	return above[len(b)]
 }

@@ -59,36 +59,37 @@ func (r *ruleReader) checkFloors(rule *Rule, at int, fields map[string]member) {
 func (r *ruleReader) fallsShort(rule *Rule, people bool, s *Segment, fields map[string]member) (short bool) {
 	if s.Impact == "life" && !rule.Log.Flows() {
 		short = true
-		r.fail(fields["log"].at, "log", complain(fmt.Sprintf("is too little for %s in line %d: lives hang on it", s.Name, s.Pos.Line),
+		r.fail(fields["log"].at, "log", judge(fmt.Sprintf("is too little for %s in line %d: lives hang on it", s.Name, s.Pos.Line),
 			`write "flows", "detail" or "record", or leave it out`))
 	}
-	if why := rule.When.weaker(s.Requires); people && why != "" {
+	if why := rule.When.weaker(s.Requires); people && len(why) > 0 {
 		short = true
-		r.fail(fields["when"].at, "when", complain(fmt.Sprintf("is weaker than what %s requires in line %d: %s", s.Name, s.Pos.Line, why),
+		r.fail(fields["when"].at, "when", judge(fmt.Sprintf("is weaker than what %s requires in line %d: %s", s.Name, s.Pos.Line, strings.Join(why, "; ")),
 			"ask for as much, or leave it out: then the segment's own holds"))
 	}
 	return short
 }
 
-// weaker tells which written condition asks for less than a floor; "" if none.
-func (w When) weaker(floor When) string {
+// weaker tells which written conditions ask for less than a floor.
+func (w When) weaker(floor When) (all []string) {
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if w.MFA != nil && floor.MFA != nil {
 		if floor.MFA.Within > 0 && w.MFA.Within > floor.MFA.Within {
-			return fmt.Sprintf("mfa within %s, and the floor is %s", SpanText(w.MFA.Within), SpanText(floor.MFA.Within))
+			say("mfa within %s, and the floor is %s", SpanText(w.MFA.Within), SpanText(floor.MFA.Within))
 		}
 		for _, method := range w.MFA.AMR {
 			if len(floor.MFA.AMR) > 0 && !slices.Contains(floor.MFA.AMR, method) {
-				return fmt.Sprintf("amr %s, and the floor lists %s", method, strings.Join(floor.MFA.AMR, ", "))
+				say("amr %s, and the floor lists %s", method, strings.Join(floor.MFA.AMR, ", "))
 			}
 		}
 	}
 	if w.Risk != nil && floor.Risk != nil && *w.Risk > *floor.Risk {
-		return fmt.Sprintf("risk <%d, and the floor is <%d", *w.Risk, *floor.Risk)
+		say("risk <%d, and the floor is <%d", *w.Risk, *floor.Risk)
 	}
 	if w.Session != nil && floor.Session != nil && floor.Session.Idle > 0 && w.Session.Idle > floor.Session.Idle {
-		return fmt.Sprintf("idle %s, and the floor is %s", SpanText(w.Session.Idle), SpanText(floor.Session.Idle))
+		say("idle %s, and the floor is %s", SpanText(w.Session.Idle), SpanText(floor.Session.Idle))
 	}
-	return ""
+	return all
 }
 
 // protocols gives those that any rule opens.

@@ -34,7 +34,7 @@ func (r *ruleReader) forbid(v *hujson.Value) Rule {
 	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
 	r.expand(v.StartOffset, r.weight(src), r.weight(dst), len(ip))
 	if len(src) == 0 || len(dst) == 0 {
-		r.fail(v.StartOffset, "", complain("forbids nothing: it has no src or no dst", `name both; "*" is all`))
+		r.fail(v.StartOffset, "", judge("forbids nothing: it has no src or no dst", `name both; "*" is all`))
 	}
 	rule := Rule{Src: r.sources(src), When: r.when(fields, "when")}
 	if m, ok := fields["srcPosture"]; ok && !isEmpty(m.value) {
@@ -70,21 +70,24 @@ func (r *ruleReader) forbiddenServices(items []item) []acl.Service {
 func (r *ruleReader) lockdowns(section member) map[string]Lockdown {
 	all := make(map[string]Lockdown)
 	for _, m := range r.named(section, "lockdown") {
-		if bad := checkWord(m.key); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
-		}
+		sound := r.sound(m, checkWord(m.key))
 		fields := r.keyed(m.value, "a level of lockdown", lockdownKeys)
 		l := Lockdown{Name: m.key, Pos: r.pos(m.at)}
 		l.By, l.Count = r.quorum(m.at, m.key, fields)
 		l.Rules = r.forbids(fields["forbid"], "forbid")
-		if m, ok := fields["forbid"]; !ok || isEmpty(m.value) {
-			r.fail(m.at, m.key, complain("forbids nothing", `add "forbid": [{"src": ["*"], "dst": ["seg:..."]}]`))
+		if !has(fields, "forbid") {
+			at := m
+			if written, ok := fields["forbid"]; ok {
+				at = written
+			}
+			r.fail(at.at, at.key, judge("forbids nothing", `add "forbid": [{"src": ["*"], "dst": ["seg:..."]}]`))
 		}
 		for i := range l.Rules {
 			l.Rules[i].Section, l.Rules[i].Level = "lockdown", m.key
 		}
-		all[m.key] = l
+		if sound {
+			all[m.key] = l
+		}
 	}
 	return all
 }

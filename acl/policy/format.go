@@ -8,14 +8,14 @@ import "errors"
 // [Errors]; whether it is a policy that holds is [Parse]'s to say.
 func Format(name string, src []byte) ([]byte, error) {
 	r := newReader(name, src)
-	root, ok := r.tree()
+	root, ok := r.unique()
 	if !ok {
 		return nil, r.errs
 	}
 	root.Format()
 	once := root.Pack()
 	again := newReader(name, once)
-	root, ok = again.tree()
+	root, ok = again.unique()
 	if !ok {
 		return nil, errors.Join(errors.New("formatting would damage the file"), again.errs)
 	}

@@ -30,7 +30,7 @@ func (r *ruleReader) supposed(t *Test, v *hujson.Value, fields map[string]member
 func (p *Policy) ParseGiven(name string, src []byte) (*Given, error) {
 	r := newReader(name, src)
 	var g *Given
-	if root, ok := r.tree(); ok {
+	if root, ok := r.unique(); ok {
 		rules := &ruleReader{reader: r, names: p.names}
 		g = rules.given(r.keyed(&root, "given", givenKeys))
 	}

@@ -41,6 +41,7 @@ func (r *ruleReader) glass(v *hujson.Value) BreakGlass {
 	switch opens := has(fields, "src") || has(fields, "dst") || has(fields, "ip"); {
 	case lifts == opens:
 		r.fail(v.StartOffset, "", complain("a break-glass opens something (src, dst and ip), or lifts conditions (segments and declare)", "write one of both"))
+		r.namedAnyway(fields)
 	case lifts:
 		r.lifting(v, fields, &g)
 	default:
@@ -57,6 +58,14 @@ func (r *ruleReader) glass(v *hujson.Value) BreakGlass {
 		r.rules = append(r.rules, rule)
 	}
 	return g
+}
+
+// namedAnyway reads the names of what is refused for saying too much, so that each that
+// is wrong is told.
+func (r *ruleReader) namedAnyway(fields map[string]member) {
+	r.sources(r.list(fields, "src"))
+	r.grantParts(r.list(fields, "dst"), r.grantServices(r.list(fields, "ip")), nil)
+	lookups(r.reader, fields, "segments", "segments", r.names.segments)
 }
 
 func has(fields map[string]member, key string) bool {
@@ -78,7 +87,7 @@ func (r *ruleReader) glassRule(v *hujson.Value, fields map[string]member, g *Bre
 	}
 	rule.Src = r.sources(src)
 	for i, s := range rule.Src {
-		if len(rule.Src) == len(src) && (!s.isWho() || s.Kind == Tag || s.Kind == Tagged) {
+		if s.Kind != None && (!s.isWho() || s.Kind == Tag || s.Kind == Tagged) {
 			r.failAt(src[i].at, "src", src[i].text, complain("is nobody who could break a glass", "name users, groups or roles"))
 		}
 	}
@@ -114,9 +123,13 @@ func (r *ruleReader) review(fields map[string]member) Review {
 	if !ok {
 		return Review{}
 	}
+	review := Review{Within: r.period(inner, "within")}
 	by, hasBy := r.word(inner, "by")
-	if within := r.period(inner, "within"); hasBy && has(inner, "within") {
-		return Review{By: r.somebody(by, "by"), Within: within}
+	if hasBy {
+		review.By = r.somebody(by, "by")
+	}
+	if hasBy && has(inner, "within") {
+		return review
 	}
 	r.fail(fields["review"].at, "review", complain("says not who looks at it, and how soon", `write {"by": "group:...", "within": "24h"}`))
 	return Review{}

@@ -36,25 +36,25 @@ type setReader struct {
 type ipset struct {
 	ranges *netipx.IPSet // nil: it contains the set that is being worked out
 	depth  int
+	public bool // it holds autogroup:internet, or what is left of it
 }
 
 // ipsets reads {"ipset:x": ["add X", "remove X", "X"]}, where X is an address, a
 // range of them, a CIDR, a host, another ipset or autogroup:internet. Entries count
-// in their order.
+// in their order. It notes those that are built on autogroup:internet.
 func (r *reader) ipsets(section member, n *names) map[string][]netip.Prefix {
 	all := r.optional(section, "ipsets")
 	s := &setReader{reader: r, names: n, written: make(map[string][]setEntry, len(all)), done: make(map[string]*ipset)}
 	for _, m := range all {
-		if bad := checkName(m.key, "ipset:"); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
+		if r.sound(m, checkName(m.key, "ipset:")) {
+			s.written[m.key] = nil
 		}
-		s.written[m.key] = nil
 	}
 	sets := make(map[string][]netip.Prefix, len(all))
 	for _, m := range all {
+		entries := s.entriesOf(m)
 		if _, ok := s.written[m.key]; ok {
-			s.written[m.key], sets[m.key] = s.entriesOf(m), nil
+			s.written[m.key], sets[m.key] = entries, nil
 		}
 	}
 	for _, m := range all {
@@ -62,6 +62,9 @@ func (r *reader) ipsets(section member, n *names) map[string][]netip.Prefix {
 			continue
 		}
 		set := s.resolve(m.key, 1)
+		if set.public {
+			n.public[m.key] = true
+		}
 		sets[m.key] = s.prefixes(set.ranges)
 		if s.steps > maxSetSteps {
 			r.fail(m.at, m.key, complain("the ipsets up to here expand too far", "use larger CIDRs, and fewer sets of sets"))
@@ -126,6 +129,7 @@ func (s *setReader) resolve(name string, depth int) *ipset {
 	s.done[name] = set
 	var b netipx.IPSetBuilder
 	if name == internetSet {
+		set.public = true
 		for _, p := range Public() {
 			b.AddPrefix(p)
 		}
@@ -173,6 +177,7 @@ func (s *setReader) apply(b *netipx.IPSetBuilder, e setEntry, into *ipset, depth
 		b.RemoveSet(other.ranges)
 	default:
 		b.AddSet(other.ranges)
+		into.public = into.public || other.public
 	}
 	return 1 + len(other.ranges.Ranges())
 }

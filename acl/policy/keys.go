@@ -126,11 +126,15 @@ func allRead(names string) keys {
 // one key are refused like any key that stands twice.
 func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[string]member {
 	table := r.keyTable(what, known)
-	found, meant := make(map[string]member), make(map[string]member)
+	found := make(map[string]member)
+	var meant map[string]member
 	for _, m := range r.members(v, what) {
 		name, ok := table.folded[strings.ToLower(m.key)]
 		if !ok {
 			if near := r.mistyped(m.key, &table); near != "" {
+				if meant == nil {
+					meant = make(map[string]member)
+				}
 				meant[near] = m
 			}
 			r.fail(m.at, m.key, complainOf("unknown key in "+what, m.key, table.status, "remove it"))
@@ -138,6 +142,7 @@ func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[stri
 		}
 		if _, twice := found[name]; twice {
 			r.fail(m.at, m.key, complain("stands twice in "+what+", in another letter case", "keep one of them"))
+			join(found[name].value, m.value) // so that what is wrong there is told too
 			continue
 		}
 		switch table.status[name] {

@@ -30,12 +30,12 @@ func (r *ruleReader) narrow(rule *Rule, at int, fields map[string]member, src []
 
 // deviceSources checks the sources of a rule for people at shared devices.
 func (r *ruleReader) deviceSources(rule *Rule, src []item) {
-	if len(rule.Devices) == 0 || len(rule.Src) != len(src) {
+	if len(rule.Devices) == 0 {
 		return
 	}
 	for i, s := range rule.Src {
 		switch s.Kind {
-		case User, Group, Member, Domain, Role:
+		case User, Group, Member, Domain, Role, None:
 		default:
 			r.failAt(src[i].at, "src", src[i].text, complain("sits at no device: srcDevice is for people", "name users, groups or autogroup:member, or leave srcDevice out"))
 		}
@@ -79,27 +79,28 @@ func (r *ruleReader) limit(fields map[string]member) *Limit {
 		return nil
 	}
 	l := &Limit{OnExceed: r.choice(inner, "onExceed", "alert", "throttle", "cut")}
-	bytes, hasBytes := r.word(inner, "bytes")
-	flows, hasFlows := r.word(inner, "flows")
-	var bad *complaint
-	it, key := bytes, "bytes"
-	switch {
-	case hasBytes == hasFlows:
+	l.Bytes = r.rate(l, inner, "bytes", byteUnits())
+	l.Flows = r.rate(l, inner, "flows", map[string]uint64{"": 1})
+	if has(inner, "bytes") == has(inner, "flows") {
 		r.fail(fields["limit"].at, "limit", complain("needs bytes or flows, one of them", `write such as "bytes": "4GiB/1h"`))
-		return nil
-	case hasBytes:
-		l.Bytes, bad = l.rate(it.text, byteUnits())
-	default:
-		it, key = flows, "flows"
-		l.Flows, bad = l.rate(it.text, map[string]uint64{"": 1})
 	}
-	if bad != nil {
-		r.failAt(it.at, key, it.text, bad)
-	}
-	if m, written := inner["onExceed"]; !written || isEmpty(m.value) {
+	if !has(inner, "onExceed") && (has(inner, "bytes") || has(inner, "flows")) {
 		r.fail(fields["limit"].at, "limit", complain("does not say what becomes of what exceeds it", `add "onExceed": "alert", "throttle" or "cut"`))
 	}
 	return l
+}
+
+// rate reads the amount of a limit, if it is written.
+func (r *ruleReader) rate(l *Limit, fields map[string]member, key string, units map[string]uint64) uint64 {
+	it, ok := r.word(fields, key)
+	if !ok {
+		return 0
+	}
+	amount, bad := l.rate(it.text, units)
+	if bad != nil {
+		r.failAt(it.at, key, it.text, bad)
+	}
+	return amount
 }
 
 func byteUnits() map[string]uint64 {

@@ -28,6 +28,17 @@ type Options struct {
 
 	// Now is when it is read, which tells what has expired. Zero is the clock's.
 	Now time.Time
+
+	// NoWarnings spares the search for what is worth a warning and no error.
+	NoWarnings bool
+
+	// InForce tells that the text was taken once, by this version or by an earlier
+	// one, and is obeyed since. What has a meaning loads then, although nobody may
+	// write it any more: a Warning that is Refused says of each such thing that a
+	// new policy would be refused for it. One of the policy's own tests that is wrong
+	// is left out with such a warning: it permits nothing. What has no meaning is
+	// an error as ever.
+	InForce bool
 }
 
 // Parse is Parse of the zero [Options].
@@ -42,11 +53,14 @@ func (o Options) Parse(name string, src []byte) (*Policy, []Warning, error) {
 	if r.now = o.Now; r.now.IsZero() {
 		r.now = time.Now()
 	}
+	r.inForce, r.noWarnings = o.InForce, o.NoWarnings
 	p := &Policy{name: name}
 	if root, ok := r.tree(); ok {
-		r.policy(p, &root, &names{autogroups: autogroups(), owned: o.owned()})
+		r.duplicates(&root)
+		r.policy(p, &root, &names{autogroups: autogroups(), owned: o.owned(), public: make(map[string]bool)})
 	}
 	slices.SortStableFunc(r.errs, func(a, b *Error) int { return a.Pos.compare(b.Pos) })
+	r.warns = append(r.warns, r.forgiven...)
 	slices.SortStableFunc(r.warns, func(a, b Warning) int { return a.Pos.compare(b.Pos) })
 	if len(r.errs) > 0 {
 		return nil, r.warns, r.errs
@@ -88,12 +102,13 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 		e.Test = true
 	}
 	p.sshTests = rules.sshTests(sections["sshTests"])
+	r.forgive(before)
 
 	p.idle = p.shortestIdle()
 	if sections["acls"].value == nil && sections["grants"].value == nil {
 		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)
 	}
-	if len(r.errs) == 0 {
+	if len(r.errs) == 0 && !r.noWarnings {
 		r.warnOfCapitals(root)
 		rules.warnOfDeadRules(p)
 	}
@@ -116,6 +131,7 @@ func (r *ruleReader) definitions(p *Policy, sections map[string]member) {
 	n.segments = r.segments(sections["segments"])
 	r.floors = floorsOf(n.segments)
 	p.sites, p.groups, p.hosts, p.ipsets, p.tagOwners, p.postures = n.sites, n.groups, n.hosts, n.ipsets, n.tagOwners, n.postures
+	p.public = n.public
 	p.services, p.schedules, p.oncall, p.approvals, p.segments = n.services, n.schedules, n.oncall, n.approvals, n.segments
 }
 

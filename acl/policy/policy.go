@@ -39,6 +39,7 @@ type Policy struct {
 	tagOwners map[string][]Selector
 	hosts     map[string]netip.Prefix
 	ipsets    map[string][]netip.Prefix
+	public    map[string]bool // as OnInternet says
 	postures  map[string]Posture
 	rules     []Rule
 	ssh       []SSHRule
@@ -92,6 +93,10 @@ func (p *Policy) IPSet(name string) (prefixes []netip.Prefix, ok bool) {
 	return prefixes, ok
 }
 
+// OnInternet tells whether an ipset is built on autogroup:internet: as a destination it
+// leads to those of its addresses that are public through exit nodes, too.
+func (p *Policy) OnInternet(ipset string) bool { return p != nil && p.public[ipset] }
+
 // Posture gives what a posture ("posture:managed") asks of a device.
 func (p *Policy) Posture(name string) (Posture, bool) {
 	if p == nil {
@@ -125,8 +130,8 @@ func (p *Policy) Rules() []Rule {
 // rules without those that ask for something of a device, a person or the time, and
 // without a level of lockdown. A rule that is only monitored stays.
 func (p *Policy) Unconditional() *Policy {
-	if p == nil {
-		return nil
+	if !p.Conditional() {
+		return p
 	}
 	bare := *p
 	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Monitor.IsZero() && r.Conditional() })

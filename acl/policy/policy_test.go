@@ -211,7 +211,7 @@ func TestBounds_A47(t *testing.T) {
 		{"depth behind closed brackets", `[` + strings.Repeat("[],", 1000) + deep, "nested deeper"},
 		{"size", string(long), "the limit is"},
 		{"BOM", "\ufeff{}", "byte order mark"},
-		{"UTF-16", "\xff\xfe{\x00", "not UTF-8"},
+		{"UTF-16", "\xff\xfe{\x00", "the file is UTF-16, as PowerShell"},
 		{"bad UTF-8 in a comment", "{} // \xc3\x28", "not UTF-8"},
 		{"expansion", pairs, "combinations"},
 		{"rules", rules, "more than 10000 rules"},

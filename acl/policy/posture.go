@@ -21,10 +21,7 @@ func (r *reader) postures(section member) map[string]Posture {
 	postures := make(map[string]Posture)
 	size := 0
 	for _, m := range r.optional(section, "postures") {
-		if bad := checkName(m.key, "posture:"); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
-		}
+		sound := r.sound(m, checkName(m.key, "posture:"))
 		p := Posture{Name: m.key, Pos: r.pos(m.at)}
 		elements := r.elements(m.value, m.key)
 		if len(elements) == 0 {
@@ -42,7 +39,9 @@ func (r *reader) postures(section member) map[string]Posture {
 			}
 			p.Conditions = append(p.Conditions, c)
 		}
-		postures[m.key] = p
+		if sound {
+			postures[m.key] = p
+		}
 	}
 	if size > maxConditions {
 		r.fail(section.at, "postures", complain(fmt.Sprintf("the conditions have %d bytes, the limit is %d", size, maxConditions), "leave out postures that no rule asks for"))

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"regexp"
 	"sort"
@@ -22,6 +23,10 @@ type reader struct {
 	known map[string]keyTable
 	errs  Errors
 	warns []Warning
+
+	inForce, noWarnings bool // as Options says
+
+	forgiven []Warning // what is refused elsewhere; at most maxErrors
 
 	now      time.Time
 	patterns int // steps of the regular expressions so far
@@ -64,11 +69,40 @@ func (r *reader) fail(offset int, text string, c *complaint) { r.failAt(offset, 
 
 // failAt is fail for a text that stands under a key.
 func (r *reader) failAt(offset int, key, text string, c *complaint) {
-	if len(r.errs) < maxErrors {
-		r.errs = append(r.errs, &Error{
-			Pos: r.pos(offset), Key: key, Text: text, Why: c.why, Fix: c.advice(), Unsupported: c.unsupported, whole: c.whole,
-		})
+	e := func() *Error {
+		return &Error{Pos: r.pos(offset), Key: key, Text: text, Why: c.why, Fix: c.advice(), Unsupported: c.unsupported, whole: c.whole}
 	}
+	switch {
+	case r.inForce && c.judgement:
+		r.let(e)
+	case len(r.errs) < maxErrors:
+		r.errs = append(r.errs, e())
+	}
+}
+
+// let notes what a policy that is in force goes on with.
+func (r *reader) let(e func() *Error) {
+	if len(r.forgiven) >= maxErrors {
+		return
+	}
+	one := e()
+	text := cmp.Or(one.Text, one.Key)
+	if one.whole {
+		text = ""
+	}
+	r.forgiven = append(r.forgiven, Warning{Pos: one.Pos, Text: text, Why: "would be refused today: " + line("", "", one.Why, one.Fix), Refused: true})
+}
+
+// forgive lets a policy that is in force go on in spite of its errors from the
+// given one on, which are of what permits nothing.
+func (r *reader) forgive(from int) {
+	if !r.inForce || from > len(r.errs) {
+		return
+	}
+	for _, one := range r.errs[from:] {
+		r.let(func() *Error { return one })
+	}
+	r.errs = r.errs[:from]
 }
 
 func (r *reader) warn(offset int, text, why string) {
@@ -78,7 +112,7 @@ func (r *reader) warn(offset int, text, why string) {
 }
 
 func (r *reader) warnAt(pos Position, text, why string) {
-	if len(r.warns) < maxErrors {
+	if len(r.warns) < maxErrors && !r.noWarnings {
 		r.warns = append(r.warns, Warning{Pos: pos, Text: text, Why: why})
 	}
 }
@@ -98,6 +132,10 @@ func (r *reader) tree() (root hujson.Value, ok bool) {
 		r.fail(0, "", complain("the file is empty", "write {} to deny all"))
 		return root, false
 	}
+	if bytes.HasPrefix(r.src, []byte{0xff, 0xfe}) || bytes.HasPrefix(r.src, []byte{0xfe, 0xff}) {
+		r.fail(0, "", complain("the file is UTF-16, as PowerShell's > writes it", "save it as UTF-8"))
+		return root, false
+	}
 	if bad := firstInvalid(r.src); bad >= 0 {
 		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
 		return root, false
@@ -111,10 +149,15 @@ func (r *reader) tree() (root hujson.Value, ok bool) {
 		r.syntax(err)
 		return root, false
 	}
-	if r.duplicates(&root); len(r.errs) > 0 {
-		return root, false
-	}
 	return root, true
+}
+
+// unique is tree of a file that has no key twice.
+func (r *reader) unique() (root hujson.Value, ok bool) {
+	if root, ok = r.tree(); ok {
+		r.duplicates(&root)
+	}
+	return root, ok && len(r.errs) == 0
 }
 
 // firstInvalid gives the offset of the first byte that is not UTF-8, or -1.
@@ -187,8 +230,9 @@ func (r *reader) syntax(err error) {
 }
 
 // duplicates refuses a key that stands twice in one object, anywhere: the
-// parser takes both, and a reader of the file sees the first only. It recurses as
-// deep as the file, which is bounded.
+// parser takes both, and a reader of the file sees the first only. So that the rest
+// of a file that is refused anyway is checked too, what the second says is taken as if
+// it stood in the first. It recurses as deep as the file, which is bounded.
 func (r *reader) duplicates(v *hujson.Value) {
 	switch t := v.Value.(type) {
 	case *hujson.Array:
@@ -196,16 +240,67 @@ func (r *reader) duplicates(v *hujson.Value) {
 			r.duplicates(&t.Elements[i])
 		}
 	case *hujson.Object:
+		if !repeats(t.Members) {
+			for i := range t.Members {
+				r.duplicates(&t.Members[i].Value)
+			}
+			return
+		}
 		seen := make(map[string]int, len(t.Members))
-		for i := range t.Members {
-			r.duplicates(&t.Members[i].Value)
-			name := &t.Members[i].Name
-			key := strings.TrimSpace(unquoted(name.Value.(hujson.Literal)))
+		kept := t.Members[:0]
+		for _, m := range t.Members {
+			key := strings.TrimSpace(unquoted(m.Name.Value.(hujson.Literal)))
 			if first, ok := seen[key]; ok {
-				r.fail(name.StartOffset, key, complain(fmt.Sprintf("stands twice in this object, first in line %d", r.pos(first).Line), "keep one of them"))
+				r.fail(m.Name.StartOffset, key, complain(fmt.Sprintf("stands twice in this object, first in line %d", r.pos(kept[first].Name.StartOffset).Line), "keep one of them"))
+				join(&kept[first].Value, &m.Value)
 				continue
 			}
-			seen[key] = name.StartOffset
+			seen[key] = len(kept)
+			kept = append(kept, m)
+		}
+		t.Members = kept
+		for i := range t.Members {
+			r.duplicates(&t.Members[i].Value)
+		}
+	}
+}
+
+// repeats tells whether some key may stand twice: certainly not if few do not.
+func repeats(members []hujson.ObjectMember) bool {
+	const few = 8
+	if len(members) > few {
+		return true
+	}
+	for i := range members {
+		one := bytes.TrimSpace(keyBytes(&members[i]))
+		for j := range i {
+			if other := keyBytes(&members[j]); bytes.Equal(one, bytes.TrimSpace(other)) || bytes.IndexByte(other, '\\') >= 0 {
+				return true
+			}
+		}
+		if bytes.IndexByte(one, '\\') >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// keyBytes is a key as it stands between its quotes.
+func keyBytes(m *hujson.ObjectMember) []byte {
+	literal := m.Name.Value.(hujson.Literal)
+	return literal[1 : len(literal)-1]
+}
+
+// join adds what one list or object holds to another.
+func join(into, from *hujson.Value) {
+	switch t := into.Value.(type) {
+	case *hujson.Array:
+		if more, ok := from.Value.(*hujson.Array); ok {
+			t.Elements = append(t.Elements, more.Elements...)
+		}
+	case *hujson.Object:
+		if more, ok := from.Value.(*hujson.Object); ok {
+			t.Members = append(t.Members, more.Members...)
 		}
 	}
 }

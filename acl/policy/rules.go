@@ -37,6 +37,7 @@ func (r *ruleReader) section(section member, name string, one func(*hujson.Value
 		r.fail(section.at, name, tooMany("rules"))
 		return
 	}
+	r.rules = slices.Grow(r.rules, len(elements))
 	for i := range elements {
 		before := len(r.errs)
 		rule := one(&elements[i])
@@ -90,7 +91,9 @@ func checkID(id string) *complaint {
 	return nil
 }
 
-// sources reads a rule's sources.
+// sources reads a rule's sources, one for each item. In place of one that it cannot
+// read, and reports, stands what it may be meant for: what else is wrong with the rule
+// is told too.
 func (r *ruleReader) sources(items []item) []Selector {
 	all := make([]Selector, 0, len(items))
 	for _, it := range items {
@@ -103,11 +106,20 @@ func (r *ruleReader) sources(items []item) []Selector {
 		}
 		if bad != nil {
 			r.failAt(it.at, "src", it.text, bad)
-			continue
+			s = unreadable(it.text)
 		}
 		all = append(all, s)
 	}
 	return all
+}
+
+// unreadable gives a machine for what has a tag's prefix, and otherwise what is of no
+// kind.
+func unreadable(text string) Selector {
+	if strings.HasPrefix(text, "tag:") {
+		return Selector{Kind: Tag, Name: text}
+	}
+	return Selector{Name: text}
 }
 
 // checkDestination refuses what only makes a source.
@@ -121,12 +133,12 @@ func checkDestination(s Selector) *complaint {
 // selfSources checks the sources of a rule into autogroup:self: only people
 // have something of their own, of whatever role. The old acls also take * there.
 func (r *ruleReader) selfSources(rule *Rule, items []item, anyToo bool) {
-	if len(rule.Src) != len(items) || !slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
-		return // a source that could not be read was reported already
+	if !slices.ContainsFunc(rule.Parts, func(p Part) bool { return p.Self }) {
+		return
 	}
 	for i, s := range rule.Src {
 		switch {
-		case s.Kind == User, s.Kind == Domain, s.Kind == Group, s.Kind == Member, s.Kind == Role, s.Kind == Any && anyToo:
+		case s.Kind == User, s.Kind == Domain, s.Kind == Group, s.Kind == Member, s.Kind == Role, s.Kind == Any && anyToo, s.Kind == None:
 		default:
 			r.failAt(items[i].at, "src", items[i].text, complain("autogroup:self cannot be reached from this source",
 				"use users, groups or autogroup:member as sources, or put autogroup:self into a rule of its own"))
@@ -194,12 +206,20 @@ type partList struct {
 
 func (l *partList) add(dst Selector, open []acl.Service, app []Capability) {
 	self, internet := dst.Kind == Self, dst.Kind == Internet
+	if len(l.all) == 0 {
+		l.all = append(make([]Part, 0, 1), Part{Self: self, Internet: internet, Open: open, App: app})
+		if !self && !internet {
+			l.all[0].Dst = append(l.all[0].Dst, dst)
+		}
+		return
+	}
+	if l.at == nil {
+		first := l.all[0]
+		l.at = map[string]int{partKey(first.Self, first.Internet, first.Open): 0}
+	}
 	key := partKey(self, internet, open)
 	i, ok := l.at[key]
 	if !ok {
-		if l.at == nil {
-			l.at = make(map[string]int)
-		}
 		i = len(l.all)
 		l.at[key] = i
 		l.all = append(l.all, Part{Self: self, Internet: internet, Open: open, App: app})
@@ -250,7 +270,12 @@ type canonical struct {
 	Until         json.RawMessage `json:"until,omitempty"`
 }
 
+// String gives the text. Most rules have nothing but lists of plain words, and there
+// may be thousands: those need no encoder.
 func (c canonical) String() string {
+	if text, ok := c.plain(); ok {
+		return text
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -258,6 +283,57 @@ func (c canonical) String() string {
 		return "" // strings always encode, and so do values that were parsed
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// plain is String of a rule without values of a free form and without a character that
+// JSON writes in another way.
+func (c canonical) plain() (string, bool) {
+	if c.App != nil || len(c.When)+len(c.OnExpiry)+len(c.Limit)+len(c.Log)+len(c.RecordFailure)+len(c.Monitor)+len(c.Until) > 0 || c.Src == nil || c.Dst == nil {
+		return "", false
+	}
+	b, ok := append(make([]byte, 0, 256), '{'), true
+	word := func(text string) {
+		ok = ok && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
+		b = append(append(append(b, '"'), text...), '"')
+	}
+	key := func(name string) {
+		if len(b) > 1 {
+			b = append(b, ',')
+		}
+		word(name)
+		b = append(b, ':')
+	}
+	one := func(name, text string) {
+		if text != "" {
+			key(name)
+			word(text)
+		}
+	}
+	list := func(name string, all []string, always bool) {
+		if len(all) == 0 && !always {
+			return
+		}
+		key(name)
+		b = append(b, '[')
+		for i, text := range all {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			word(text)
+		}
+		b = append(b, ']')
+	}
+	one("action", c.Action)
+	one("proto", c.Proto)
+	list("src", c.Src, true)
+	list("dst", c.Dst, true)
+	list("ip", c.IP, false)
+	list("via", c.Via, false)
+	list("srcPosture", c.SrcPosture, false)
+	list("srcDevice", c.SrcDevice, false)
+	one("approval", c.Approval)
+	list("through", c.Through, false)
+	return string(append(b, '}')), ok
 }
 
 func texts(items []item) []string {

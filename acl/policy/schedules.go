@@ -12,17 +12,16 @@ import (
 func (r *reader) schedules(section member) map[string]Schedule {
 	all := make(map[string]Schedule)
 	for _, m := range r.named(section, "schedules") {
-		if bad := checkWord(m.key); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
-		}
+		sound := r.sound(m, checkWord(m.key))
 		fields := r.keyed(m.value, "a schedule", scheduleKeys)
 		s := Schedule{Name: m.key, Pos: r.pos(m.at)}
 		spans := r.list(fields, "weekly")
 		tz, ok := r.word(fields, "tz")
-		switch {
-		case !ok:
+		if !ok {
 			r.fail(m.at, m.key, complain("has no time zone", `add "tz": "America/Chicago"`))
+			tz = item{anyZone, m.at}
+		}
+		switch {
 		case len(spans) == 0:
 			r.fail(m.at, m.key, complain("never holds", `add "weekly": ["Mon-Fri 07:00-19:00"]`))
 		case len(spans) > maxPorts:
@@ -30,7 +29,9 @@ func (r *reader) schedules(section member) map[string]Schedule {
 		default:
 			s.Weekly = r.weekly(tz, spans)
 		}
-		all[m.key] = s
+		if sound {
+			all[m.key] = s
+		}
 	}
 	return all
 }
@@ -61,10 +62,7 @@ func (r *reader) weekly(tz item, spans []item) calendar.Weekly {
 func (r *reader) rosters(section member) map[string]OnCall {
 	all := make(map[string]OnCall)
 	for _, m := range r.named(section, "oncall") {
-		if bad := checkWord(m.key); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
-		}
+		sound := r.sound(m, checkWord(m.key))
 		fields := r.keyed(m.value, "a roster", onCallKeys)
 		it, ok := r.word(fields, "ics")
 		switch {
@@ -73,7 +71,9 @@ func (r *reader) rosters(section member) map[string]OnCall {
 		case !fs.ValidPath(it.text) || it.text == "." || strings.ContainsAny(it.text, `\:`) || strings.ContainsFunc(it.text, func(c rune) bool { return c < ' ' }):
 			r.failAt(it.at, "ics", it.text, complain("is no path below the policy's folder", `write it with slashes, without ".." and not from the root, as oncall/icu.ics`))
 		}
-		all[m.key] = OnCall{Name: m.key, Pos: r.pos(m.at), File: it.text}
+		if sound {
+			all[m.key] = OnCall{Name: m.key, Pos: r.pos(m.at), File: it.text}
+		}
 	}
 	return all
 }

@@ -13,11 +13,10 @@ import (
 func (r *ruleReader) segments(section member) map[string]Segment {
 	all := make(map[string]Segment)
 	for _, m := range r.named(section, "segments") {
-		if bad := checkName(m.key, "seg:"); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
+		sound := r.sound(m, checkName(m.key, "seg:"))
+		if s := r.segment(m); sound {
+			all[m.key] = s
 		}
-		all[m.key] = r.segment(m)
 	}
 	return all
 }
@@ -32,7 +31,7 @@ func (r *ruleReader) segment(m member) Segment {
 	s.Offline, s.Lapses = r.offline(fields)
 	s.Log, s.LogSet = r.logLevel(fields)
 	if s.Impact == "life" && !s.Log.Flows() {
-		r.fail(fields["log"].at, "log", complain("is too little where lives hang on it", `write "flows", "detail" or "record"`))
+		r.fail(fields["log"].at, "log", judge("is too little where lives hang on it", `write "flows", "detail" or "record"`))
 	}
 	mode := r.choice(fields, "mode", "enforce", "monitor")
 	s.Monitor = r.monitored(mode == "monitor", "mode", fields)
@@ -74,7 +73,7 @@ func (r *ruleReader) segmentMembers(m member, fields map[string]member) []Select
 func (r *ruleReader) segmentOwner(m member, fields map[string]member) Selector {
 	it, ok := r.word(fields, "owner")
 	if !ok {
-		r.fail(m.at, m.key, complain("has no owner", `add "owner": "group:...": who answers for it`))
+		r.fail(m.at, m.key, judge("has no owner", `add "owner": "group:...": who answers for it`))
 		return Selector{}
 	}
 	return r.somebody(it, "owner")

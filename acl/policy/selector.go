@@ -72,6 +72,7 @@ type names struct {
 	tags      map[string]bool // those of tagOwners, and those that assets earn
 	hosts     map[string]netip.Prefix
 	ipsets    map[string][]netip.Prefix
+	public    map[string]bool // ipsets that are built on autogroup:internet
 	postures  map[string]Posture
 	sites     map[string]Site
 	services  map[string]Service

@@ -14,10 +14,7 @@ func (r *reader) sites(section member) map[string]Site {
 	sites := make(map[string]Site)
 	ids := make(map[uint16]string)
 	for _, m := range r.named(section, "sites") {
-		if bad := checkWord(m.key); bad != nil {
-			r.fail(m.at, m.key, bad)
-			continue
-		}
+		sound := r.sound(m, checkWord(m.key))
 		fields := r.keyed(m.value, "a site", siteKeys)
 		s := Site{Name: m.key, Nets: r.siteNets(m, fields)}
 		if id, ok := r.integer(fields, "id", 1, 65535); ok {
@@ -28,7 +25,9 @@ func (r *reader) sites(section member) map[string]Site {
 		if other, twice := ids[s.ID]; twice && s.ID != 0 {
 			r.fail(fields["id"].at, "id", complain(fmt.Sprintf("the site %q has the number %d too", other, s.ID), "give each site a number of its own"))
 		}
-		ids[s.ID], sites[m.key] = m.key, s
+		if sound {
+			ids[s.ID], sites[m.key] = m.key, s
+		}
 	}
 	return sites
 }

@@ -28,15 +28,13 @@ func (r *ruleReader) sshDestinations(items []item) []Selector {
 // sits there, and pairs that let a machine into a person's node, which owns none
 // and can prove nothing anew, or into a named person's node anybody else.
 func (r *ruleReader) checkSSHEnds(rule *SSHRule, src, dst []item) {
-	if len(rule.Src) != len(src) {
-		return // reported already
-	}
 	personal := func(s Selector) bool { return s.Kind == Self || s.Kind == User || s.Kind == Member }
 	toPeople := slices.ContainsFunc(rule.Dst, personal)
 	for i, s := range rule.Src {
 		machine := s.Kind == Tag || s.Kind == Tagged
 		var bad *complaint
 		switch {
+		case s.Kind == None: // reported already
 		case !s.isWho():
 			bad = complain("is not valid as the src of an ssh rule", "name users, groups, tags or autogroups")
 		case machine && rule.Check:
@@ -52,7 +50,7 @@ func (r *ruleReader) checkSSHEnds(rule *SSHRule, src, dst []item) {
 		return
 	}
 	for i, d := range rule.Dst {
-		same := func(s Selector) bool { return s.Key() == d.Key() }
+		same := func(s Selector) bool { return s.Kind == None || s.Key() == d.Key() }
 		if d.Kind == User && slices.ContainsFunc(rule.Src, func(s Selector) bool { return !same(s) }) {
 			r.failAt(dst[i].at, "dst", dst[i].text, complain("users in dst are only allowed from the same user", "write autogroup:self, or name this user as the only source"))
 		}

@@ -22,7 +22,10 @@ func (r *ruleReader) sshTests(section member) []SSHTest {
 	var all []SSHTest
 	elements := r.entries(section, "sshTests", "tests")
 	for i := range elements {
-		all = append(all, r.sshTest(&elements[i]))
+		before := len(r.errs)
+		if t := r.sshTest(&elements[i]); !r.inForce || len(r.errs) == before {
+			all = append(all, t)
+		}
 	}
 	return all
 }

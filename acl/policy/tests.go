@@ -42,7 +42,10 @@ func (r *ruleReader) tests(section member) []Test {
 	var all []Test
 	elements := r.entries(section, "tests", "tests")
 	for i := range elements {
-		all = append(all, r.test(&elements[i]))
+		before := len(r.errs)
+		if t := r.test(&elements[i]); !r.inForce || len(r.errs) == before {
+			all = append(all, t)
+		}
 	}
 	return all
 }
@@ -115,35 +118,46 @@ func (r *reader) targets(m member, what string, n *names) []Target {
 	var all []Target
 	for _, it := range r.texts(m.value, `"`+what+`"`) {
 		t := Target{Pos: r.pos(it.at), Text: it.text}
-		var bad *complaint
-		if t.Dst, t.Port, bad = n.target(it.text); bad != nil {
+		var wrong []*complaint
+		t.Dst, t.Port, wrong = n.target(it.text)
+		for _, bad := range wrong {
 			r.failAt(it.at, what, it.text, bad)
-			continue
 		}
-		all = append(all, t)
+		if len(wrong) == 0 {
+			all = append(all, t)
+		}
 	}
 	return all
 }
 
-// target reads one host and one port: a test over a range could pass by halves.
-func (n *names) target(text string) (Selector, uint16, *complaint) {
+// target reads one host and one port: a test over a range could pass by halves. Both
+// may be wrong.
+func (n *names) target(text string) (s Selector, port uint16, wrong []*complaint) {
 	host, portText, bad := splitPorts(text)
 	if bad != nil {
-		return Selector{}, 0, bad
+		return s, 0, []*complaint{bad}
 	}
-	s, bad := n.selector(host)
+	if s, bad = n.selector(host); bad == nil {
+		bad = n.oneHost(host, s)
+	}
+	if bad != nil {
+		wrong = append(wrong, bad)
+	}
+	p, ok := number(portText, 65535)
+	if !ok || p == 0 {
+		wrong = append(wrong, complain(fmt.Sprintf("port %q is not one port", shorten(portText)), "write host:22"))
+	}
+	return s, uint16(p), wrong
+}
+
+// oneHost refuses what is no one host, or more than a test can ask for.
+func (n *names) oneHost(host string, s Selector) *complaint {
 	switch {
-	case bad != nil:
-		return s, 0, bad
 	case s.Kind == Internet || s.Kind == World:
-		return s, 0, complain(fmt.Sprintf("%s not valid as a test destination", s.Name), "a test asks for one user, group, tag, host or address")
+		return complain(fmt.Sprintf("%s not valid as a test destination", s.Name), "a test asks for one user, group, tag, host or address")
 	case s.Kind == Any, s.Kind == InSegment, s.Kind == Net && strings.Contains(host, "/"), s.Kind == Set && len(n.ipsets[host]) != 1,
 		n.holds(s, func(p netip.Prefix) bool { return !p.IsSingleIP() }):
-		return s, 0, complain("is not one host", "a test asks for one user, group, tag, host or address")
+		return complain("is not one host", "a test asks for one user, group, tag, host or address")
 	}
-	port, ok := number(portText, 65535)
-	if !ok || port == 0 {
-		return s, 0, complain(fmt.Sprintf("port %q is not one port", shorten(portText)), "write host:22")
-	}
-	return s, uint16(port), nil
+	return nil
 }

@@ -14,7 +14,7 @@ func (d *drawer) policy() {
 	d.p.Groups = map[string][]string{"group:g": some(d, "members", 2, logins()...), "group:empty": {}}
 	d.p.Hosts = map[string]string{"h1": one(d, "h1", "100.64.0.1", "100.64.0.2", "10.1.1.1", "fd7a:115c:a1e0::2"),
 		"h2": one(d, "h2", "10.1.0.0/16", "100.64.0.0/30", "10.1.2.0/24")}
-	d.p.IPSets = map[string][]string{"ipset:s": {one(d, "add", "10.1.0.0/16", "add 100.64.0.0/24"), one(d, "remove", "remove 10.1.1.0/24", "remove 100.64.0.2")}}
+	d.p.IPSets = map[string][]string{"ipset:s": {one(d, "add", "10.1.0.0/16", "add 100.64.0.0/24", "autogroup:internet"), one(d, "remove", "remove 10.1.1.0/24", "remove 100.64.0.2", "remove 8.8.8.0/24")}}
 	for range one(d, "grants", 2, 1, 3, 4, 0) {
 		d.p.Grants = append(d.p.Grants, d.grant())
 	}
@@ -114,7 +114,7 @@ func (d *drawer) destinations(via bool) []string {
 	case "route":
 		return some(d, "dst", 2, literals()[7:16]...)
 	case "internet":
-		return []string{"autogroup:internet"}
+		return []string{one(d, "internet", "autogroup:internet", "ipset:s")}
 	}
 	all := slices.Concat(selectors(), literals(), []string{"*", "autogroup:internet", "autogroup:self", "autogroup:self"})
 	if via {

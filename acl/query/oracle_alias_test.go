@@ -100,7 +100,11 @@ func (w *world) ipset(list []string) space {
 		if !ok {
 			op, what = "add", op
 		}
-		part, ok := w.literal(strings.TrimSpace(what))
+		what = strings.TrimSpace(what)
+		part, ok := w.literal(what)
+		if what == "autogroup:internet" {
+			part = w.destination(what)
+		}
 		if low, high, found := strings.Cut(what, "-"); found && !ok {
 			part, _ = rangeOf(strings.TrimSpace(low), strings.TrimSpace(high))
 		}
@@ -155,6 +159,10 @@ func (w *world) destination(alias string) space {
 	case "autogroup:internet":
 		private := spaceOf("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 		return append(spaceOf("0.0.0.0/0").minus(private), spaceOf("2000::/3")...)
+	}
+	if ipset, ok := strings.CutPrefix(alias, beyondExits); ok {
+		all := w.ipset(w.policy.IPSets[ipset])
+		return all.minus(all.minus(w.destination("autogroup:internet")))
 	}
 	if s, ok := w.literal(alias); ok {
 		return s

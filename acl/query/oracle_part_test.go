@@ -3,6 +3,7 @@ package query_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // part is one destination of one rule: of its packets, or of its capabilities.
@@ -52,7 +53,31 @@ func (w *world) parts() []part {
 			all = append(all, part{src: trim(a.Src), dst: dst, services: services, acl: true})
 		}
 	}
+	for _, q := range all {
+		if list, ok := w.policy.IPSets[q.dst]; ok && q.opens() && w.onInternet(list) {
+			q.dst = beyondExits + q.dst
+			all = append(all, q)
+		}
+	}
 	return all
+}
+
+// beyondExits marks the public addresses of an ipset that is built on
+// autogroup:internet, which lead through exit nodes.
+const beyondExits = "internet "
+
+// outward says whether a part opens public addresses at exit nodes, and nothing else.
+func (q part) outward() bool {
+	return q.dst == "autogroup:internet" || strings.HasPrefix(q.dst, beyondExits)
+}
+
+// onInternet says whether an ipset adds autogroup:internet, itself or by another set.
+func (w *world) onInternet(list []string) bool {
+	return slices.ContainsFunc(list, func(entry string) bool {
+		what, removes := strings.CutPrefix(strings.TrimSpace(entry), "remove ")
+		what = strings.TrimSpace(strings.TrimPrefix(what, "add "))
+		return !removes && (what == "autogroup:internet" || w.onInternet(w.policy.IPSets[what]))
+	})
 }
 
 // postured says whether a rule asks for a posture, its own or the default.
@@ -102,7 +127,7 @@ func (w *world) lands(q part, at *device) bool {
 	switch {
 	case q.self():
 		return !at.tagged() && at.User != ""
-	case q.dst == "autogroup:internet":
+	case q.outward():
 		return len(at.exits()) > 0
 	case !q.opens():
 		return w.reaches(q, at).overlaps(w.addrs(at))
@@ -114,7 +139,7 @@ func (w *world) lands(q part, at *device) bool {
 
 // routesInto says whether a node routes something that a part with via opens.
 func (w *world) routesInto(q part, at *device) bool {
-	if q.dst == "autogroup:internet" {
+	if q.outward() {
 		return len(at.exits()) > 0
 	}
 	return w.reaches(q, at).overlaps(spaceOfPrefixes(at.subnets()))

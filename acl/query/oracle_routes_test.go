@@ -103,7 +103,7 @@ func (w *world) elected(p netip.Prefix) *device {
 // seesExit says whether a viewer is given a default route of an exit node.
 func (w *world) seesExit(viewer, hop *device, p netip.Prefix) bool {
 	for _, q := range w.parts() {
-		wide := q.dst == "autogroup:internet" || q.dst == "*" || q.acl && w.isDefault(q.dst, p)
+		wide := q.outward() || q.dst == "*" || q.acl && w.isDefault(q.dst, p)
 		if q.opens() && wide && w.lands(q, hop) && w.admitsNode(q, hop, viewer) {
 			return true
 		}

@@ -79,7 +79,7 @@ func (p *parsed) read(q *question) (*policy.Policy, error) {
 	if p.pol != nil && p.text == q.Policy && slices.Equal(p.domains, q.Tailnet.Domains) && (p.domains == nil) == (q.Tailnet.Domains == nil) {
 		return p.pol, nil
 	}
-	pol, _, err := policy.Options{Domains: q.Tailnet.Domains}.Parse("policy", []byte(q.Policy))
+	pol, _, err := policy.Options{Domains: q.Tailnet.Domains, NoWarnings: true}.Parse("policy", []byte(q.Policy))
 	*p = parsed{q.Policy, q.Tailnet.Domains, pol}
 	return pol, err
 }

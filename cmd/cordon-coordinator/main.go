@@ -69,6 +69,7 @@ func app() *cli.App {
 				state,
 				&cli.StringFlag{Name: "socket", Usage: "`PATH` of the admin socket (default admin.sock in the state directory)"},
 			}},
+			policyCommand(state),
 			{Name: "restore", Usage: "bring a mesh back from a sealed copy, into a state directory that is not there", ArgsUsage: "FILE", Action: restore, Flags: []cli.Flag{
 				state,
 				&cli.StringFlag{Name: "recovery-file", Usage: "`FILE` with the recovery key (default: asked for)"},

@@ -6,13 +6,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
 
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/acl/query"
+	"github.com/cordonmesh/cordon/cmd/internal/memory"
 	"github.com/cordonmesh/cordon/cmd/internal/usage"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
@@ -68,11 +71,16 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 	if resp.Msg.Until != 0 {
 		fmt.Fprintf(os.Stderr, "revision %d awaits `cordonctl policy confirm`: the policy before comes back at %s\n", resp.Msg.Revision, moment(resp.Msg.Until))
 	}
+	if len(resp.Msg.Problems) > 0 {
+		fmt.Fprintf(os.Stderr, "this policy is obeyed as it stands, and would be refused today:\n")
+		printProblems(resp.Msg.Problems, resp.Msg.Text)
+	}
 	fmt.Print(resp.Msg.Text)
 	return nil
 }
 
-// readPolicy gives a file's text and the name that messages call it by.
+// readPolicy gives a file's text and the name that messages call it by. The mark that
+// some editors put before UTF-8 is no part of the text.
 func readPolicy(path string) (text, name string, err error) {
 	in, name := io.Reader(os.Stdin), "standard-input"
 	if path != "-" {
@@ -87,13 +95,28 @@ func readPolicy(path string) (text, name string, err error) {
 	if err == nil && len(b) > maxPolicy {
 		err = fmt.Errorf("%s is larger than %d bytes", name, maxPolicy)
 	}
-	return string(b), name, err
+	return strings.TrimPrefix(string(b), "\ufeff"), name, err
 }
+
+// sendable says what is wrong with a text that is not UTF-8, which no message can carry.
+func sendable(name, text string) error {
+	if utf8.ValidString(text) {
+		return nil
+	}
+	_, problems, err := parsePolicy(name, text)
+	printProblems(problems, text)
+	return err
+}
+
+// queryGarbage is how much garbage questions may leave, in percent of what is in use: a
+// batch is over soon, and a fourth of its time would go into collecting.
+const queryGarbage = 400
 
 func queryPolicy(c *cli.Context) error {
 	if _, err := usage.Args(c); err != nil {
 		return err
 	}
+	memory.Collect(queryGarbage)
 	return query.Serve(os.Stdin, c.App.Writer)
 }
 
@@ -141,6 +164,9 @@ func testPolicy(c *cli.Context, api *admin.Client) error {
 			return err
 		}
 		r.Text, r.File = text, name
+		if err := sendable(name, text); err != nil {
+			return err
+		}
 	}
 	resp, err := api.TestPolicy(c.Context, connect.NewRequest(r))
 	if err != nil {

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
@@ -41,11 +43,27 @@ func editPolicy(c *cli.Context, api *admin.Client) error {
 	if err := e.checkWithin(c); err != nil {
 		return errors.Join(err, draft.Remove())
 	}
-	if err := e.interactively(c, draft, began.Msg.Text); err != nil {
-		return fmt.Errorf("%w; your draft stays in %s", plain(err), draft.Path())
-	}
-	return draft.Remove()
+	return leave(draft, began.Msg.Text, e.interactively(c, draft, began.Msg.Text))
 }
+
+// leave keeps a draft that holds something which is not in force, and says where. One
+// that nobody changed is no draft of anybody's.
+func leave(draft *editor.Draft, began string, err error) error {
+	if err == nil {
+		return draft.Remove()
+	}
+	text, readErr := os.ReadFile(draft.Path())
+	switch {
+	case errors.Is(readErr, fs.ErrNotExist):
+		return errors.Join(errors.New("nothing was changed: the editor took the draft away"), draft.Remove())
+	case readErr == nil && string(text) == began:
+		return errors.Join(plain(err), draft.Remove())
+	}
+	return fmt.Errorf("%w; your draft stays in %s", plain(err), draft.Path())
+}
+
+// unixLines gives a text with the ends of lines that all systems but Windows write.
+func unixLines(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
 
 // interactively has a person edit until the text is in force, is as it was, or
 // they give up, which is an error.
@@ -58,8 +76,11 @@ func (e *edit) interactively(c *cli.Context, draft *editor.Draft, began string) 
 		if err != nil {
 			return err
 		}
+		if !strings.Contains(began, "\r\n") {
+			text = unixLines(text) // an editor on Windows would else change every line
+		}
 		if e.text = text; text == began {
-			fmt.Fprintln(os.Stderr, "nothing was changed")
+			fmt.Fprintln(os.Stderr, "nothing was changed (an editor with a window of its own must be told to wait, as in VISUAL='code --wait')")
 			return nil
 		}
 		tried, err := e.try(c)

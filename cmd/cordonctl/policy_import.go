@@ -45,6 +45,9 @@ func importPolicy(c *cli.Context) error {
 		return errors.New("--domain is for files of headscale: there people have logins")
 	}
 	carried, err := o.File(name, []byte(text))
+	if _, unread := policy.Format(name, []byte(text)); err != nil && unread != nil {
+		return fmt.Errorf("%s is no policy file:\n%w", name, unread)
+	}
 	var all policy.Errors
 	if errors.As(err, &all) {
 		printProblems(problemsOf(all), text)

@@ -31,8 +31,16 @@ func logPolicy(c *cli.Context, api *admin.Client) error {
 	return table("REVISION TIME AUTHOR FILE LINES REACH STATUS", rows)
 }
 
-// became says what became of an edit.
+// became says what became of an edit, and what it would meet today.
 func became(e *admin.PolicyEdit, latest bool) string {
+	text := fate(e, latest)
+	if e.Problems > 0 {
+		text += ", would be refused today"
+	}
+	return text
+}
+
+func fate(e *admin.PolicyEdit, latest bool) string {
 	text := "replaced"
 	switch {
 	case e.RevertedBy != 0:

@@ -75,6 +75,9 @@ func (e *edit) set(c *cli.Context) error {
 
 // try has the edit checked and tested, and shows what it would do.
 func (e *edit) try(c *cli.Context) (*admin.SetPolicyResponse, error) {
+	if err := sendable(e.name, e.text); err != nil {
+		return nil, err
+	}
 	tried, err := e.send(c, true)
 	if err != nil {
 		return nil, err
@@ -160,7 +163,7 @@ func (e *edit) stale(c *cli.Context, w io.Writer) {
 // printTexts shows the lines in which two policies differ.
 func printTexts(w io.Writer, a, b *admin.GetPolicyResponse) {
 	name := func(p *admin.GetPolicyResponse) string { return fmt.Sprintf("revision %d", p.Revision) }
-	lines := strings.SplitAfter(string(diff.Diff(name(a), []byte(a.Text), name(b), []byte(b.Text))), "\n")
+	lines := strings.SplitAfter(string(diff.Diff(name(a), []byte(unixLines(a.Text)), name(b), []byte(unixLines(b.Text)))), "\n")
 	for i, line := range lines {
 		if line = strings.TrimSuffix(line, "\n"); i > 0 && line != "" { // the first repeats the two names
 			fmt.Fprintln(w, visible(strings.ReplaceAll(line, "\t", "    ")))

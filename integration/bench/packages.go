@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -106,6 +107,24 @@ func (b *bench) compile() error {
 			b.results.add(r)
 		}
 	}
+	return b.compileAlone()
+}
+
+// compileAlone: a process that compiles a large policy, and takes over an edit of it.
+func (b *bench) compileAlone() error {
+	found, err := b.goBench("acl/compile", "^BenchmarkAlone$", "1x", pick(b, 5, 3))
+	if err != nil {
+		return err
+	}
+	units, what := found["Alone"], "5,000 rules for 10,000 nodes, a process that reads and compiles them"
+	if len(units["MB/peak"]) == 0 {
+		return errors.New("acl/compile's benchmark tells no MB/peak")
+	}
+	b.results.add(
+		units["s/compile"].least(what, "s", atMost(1)),
+		units["MB/peak"].middle(what+": peak memory", "MB", atMost(300)),
+		units["MB/edit"].middle("the same, after an edit", "MB", atMost(300)),
+	)
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"unicode"
 )
 
 // Draft is a text on disk that is being edited.
@@ -27,7 +28,7 @@ type Draft struct{ dir, name string }
 func NewDraft(name, text string) (*Draft, error) {
 	dir, err := os.MkdirTemp("", "cordon-draft-*") // mode 0700: an editor's copies are in here, too
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("making room for a draft (TMPDIR says where): %w", err)
 	}
 	d := &Draft{dir, name}
 	if err := os.WriteFile(d.Path(), []byte(text), 0o600); err != nil {
@@ -58,10 +59,9 @@ func (d *Draft) Edit() error {
 	return nil
 }
 
-// command gives the editor and its own arguments. Words are parted by blanks, as
-// in "code --wait".
+// command gives the editor and its own arguments.
 func command() []string {
-	words := strings.Fields(cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR")))
+	words := split(cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR")))
 	switch {
 	case len(words) > 0:
 		return words
@@ -69,4 +69,20 @@ func command() []string {
 		return []string{"notepad"}
 	}
 	return []string{"vi"}
+}
+
+// split parts words by blanks, as in "code --wait". One within quotes may hold blanks,
+// as a path on Windows does.
+func split(text string) (words []string) {
+	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+		end, from := strings.IndexFunc(text, unicode.IsSpace), 0
+		if closing := strings.IndexByte(text[1:], text[0]); strings.ContainsRune("\"'", rune(text[0])) && closing >= 0 {
+			end, from = closing+1, 1
+		}
+		if end < 0 {
+			return append(words, text)
+		}
+		words, text = append(words, text[from:end]), text[end+from:]
+	}
+	return words
 }

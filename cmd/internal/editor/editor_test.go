@@ -28,6 +28,13 @@ func TestDraft(t *testing.T) {
 	if text, err := os.ReadFile(d.Path()); string(text) != "two\n" || err != nil {
 		t.Errorf("the draft is %q, %v", text, err)
 	}
+	t.Setenv("VISUAL", ` 'sed'  "-i" -e  "s/two/two words/" `) // one within quotes may hold blanks
+	if err := d.Edit(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(d.Path()); string(text) != "two words\n" || err != nil {
+		t.Errorf("the draft is %q, %v", text, err)
+	}
 	t.Setenv("VISUAL", "")
 	if err := d.Edit(); err == nil || !strings.Contains(err.Error(), "nobody-has-this-editor") {
 		t.Errorf("an editor that is not there: %v", err)

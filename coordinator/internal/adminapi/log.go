@@ -58,6 +58,7 @@ func editOf(all []*registry.PolicyVersion, i int) *admin.PolicyEdit {
 		Revision: v.Revision, File: v.File, Author: string(v.Author), Time: seconds(v.Time), Oldest: i == 0,
 		Until: seconds(v.Until), ConfirmedBy: string(v.Confirmed), Reverts: v.Reverts,
 	}
+	e.Problems = uint32(len(v.Refused()))
 	if i+1 < len(all) && all[i+1].Reverts == v.Revision {
 		e.RevertedBy = all[i+1].Revision
 	}

@@ -30,11 +30,19 @@ func (a *API) GetPolicy(_ context.Context, req *connect.Request[admin.GetPolicyR
 	if !ok {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no policy was in force then, or it is older than the history that is kept"))
 	}
-	out := &admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time)}
+	out := &admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time), Problems: refusedToday(v)}
 	if v == state.Policy() {
 		out.Until = untilOf(v)
 	}
 	return connect.NewResponse(out), nil
+}
+
+// refusedToday gives what a version is no longer taken with, and goes on with.
+func refusedToday(v *registry.PolicyVersion) (all []*admin.Problem) {
+	for _, w := range v.Refused() {
+		all = append(all, problem(w))
+	}
+	return all
 }
 
 // SetPolicy checks a policy, runs its tests on the real nodes, and puts it in

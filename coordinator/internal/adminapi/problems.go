@@ -23,7 +23,7 @@ func check(file, text string) ([]*admin.Problem, *policy.Policy) {
 	pol, warnings, err := policy.Parse(fileName(file), []byte(text))
 	var out []*admin.Problem
 	for _, w := range warnings {
-		out = append(out, &admin.Problem{File: w.Pos.File, Line: uint32(w.Pos.Line), Column: uint32(w.Pos.Column), Text: w.Text, Message: w.Why, Warning: true})
+		out = append(out, problem(w))
 	}
 	if err == nil {
 		return out, pol
@@ -36,6 +36,10 @@ func check(file, text string) ([]*admin.Problem, *policy.Policy) {
 		out = append(out, &admin.Problem{File: e.Pos.File, Line: uint32(e.Pos.Line), Column: uint32(e.Pos.Column), Text: e.Text, Message: e.Why, Hint: e.Fix})
 	}
 	return out, nil
+}
+
+func problem(w policy.Warning) *admin.Problem {
+	return &admin.Problem{File: w.Pos.File, Line: uint32(w.Pos.Line), Column: uint32(w.Pos.Column), Text: w.Text, Message: w.Why, Warning: true}
 }
 
 func acceptable(problems []*admin.Problem) bool {

@@ -66,8 +66,8 @@ func narrowed(mesh *compile.Mesh, to compile.Pick, m *admin.ReachPolicyRequest) 
 		}
 	}
 	slices.Sort(classes)
-	return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no segment is so: the policy has the segments %s, and the classes of data %s",
-		listed(mesh.Policy().Segments()), listed(slices.Compact(classes))))
+	return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("no segment is so: the policy has the segments %s, and the classes of data %s%s",
+		listed(mesh.Policy().Segments()), listed(slices.Compact(classes)), meantSegment(m, mesh.Policy().Segments(), classes)))
 }
 
 func listed(names []string) string {
@@ -113,7 +113,7 @@ func pick(state *registry.State, mesh *compile.Mesh, text string) (compile.Pick,
 	}
 	s, ok := selector(mesh, text)
 	if !ok {
-		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("%q is no node, tag, group, login, host, ipset or address that there is", text))
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("%q is no node, tag, group, login, host, ipset, segment or address that there is%s", text, meant(text, reachable(state, mesh))))
 	}
 	return mesh.PickSelector(s), nil
 }

@@ -30,21 +30,36 @@ type PolicyVersion struct {
 
 	parse sync.Once // old versions are parsed only if somebody asks
 	pol   *policy.Policy
+	warns []policy.Warning
 	err   error
 }
 
-// Parsed gives the policy in parsed form. A text that was in force once and that
-// this version of the program refuses gives an error and nil, which permits
-// nothing.
+// Parsed gives the policy in parsed form. A text that was in force once, and that
+// this version of the program would refuse although it has a meaning, is read by that:
+// see Refused. One that has none gives an error and nil, which permits nothing.
 func (v *PolicyVersion) Parsed() (*policy.Policy, error) {
 	if v == nil {
 		return nil, nil
 	}
 	v.parse.Do(func() {
-		v.pol, _, v.err = policy.Parse(v.File, []byte(v.Text))
+		v.pol, v.warns, v.err = policy.Options{InForce: true}.Parse(v.File, []byte(v.Text))
 		if v.err != nil {
-			v.pol, v.err = nil, fmt.Errorf("policy of revision %d does not parse any more, all is denied; set a new one: %w", v.Revision, v.err)
+			v.pol, v.err = nil, fmt.Errorf("the policy of revision %d does not parse any more: %w", v.Revision, v.err)
 		}
 	})
 	return v.pol, v.err
+}
+
+// Refused gives what this version of the program would refuse in a version if it came
+// today, and goes on with: an earlier one took it.
+func (v *PolicyVersion) Refused() (all []policy.Warning) {
+	if pol, err := v.Parsed(); pol == nil || err != nil {
+		return nil
+	}
+	for _, w := range v.warns {
+		if w.Refused {
+			all = append(all, w)
+		}
+	}
+	return all
 }

@@ -1,5 +1,5 @@
 // Package warn tells those who care for a mesh what is about to lapse: 30, 7 and 1
-// day before, and at the end, each once. [Weigh], which is pure, finds what is due;
+// day before, and at the end, each once; and what is amiss as it stands, once. [Weigh], which is pure, finds what is due;
 // a [Warner] keeps what it has told on disk and hands each warning to the log and
 // to its sinks, a webhook or syslog.
 //
@@ -30,13 +30,13 @@ const day = 24 * time.Hour
 // thresholds are how long before an end it is warned of, the longest first.
 func thresholds() []time.Duration { return []time.Duration{30 * day, 7 * day, day, 0} }
 
-// Lapse is something that has an end.
+// Lapse is something that has an end, or that is amiss.
 type Lapse struct {
 	Kind   string // of what, in one word: "certificate", "key", "token", "policy", "machine"
 	Name   string // which, unique among its kind
 	Since  time.Time
-	Until  time.Time
-	Advice string // what happens then, and what to do before
+	Until  time.Time // zero: it has no end, and is amiss until somebody mends it
+	Advice string    // what happens then, and what to do before
 }
 
 // Warning is what is told of a Lapse.
@@ -48,6 +48,9 @@ type Warning struct {
 // Text is the warning in a line for people.
 func (w Warning) Text() string {
 	what := line(w.Kind + " " + w.Name)
+	if w.Until.IsZero() {
+		return what + ": " + line(w.Advice)
+	}
 	at := w.Until.UTC().Format("2006-01-02 15:04 UTC")
 	if w.Left <= 0 {
 		return fmt.Sprintf("%s has ended at %s: %s", what, at, line(w.Advice))
@@ -83,6 +86,9 @@ func (l Lapse) key() string { return fmt.Sprintf("%s|%s|%d", l.Kind, l.Name, l.U
 
 // reached tells how many thresholds a thing has passed; 0: none that it lived for.
 func (l Lapse) reached(now time.Time) (n int) {
+	if l.Until.IsZero() {
+		return 1
+	}
 	for i, before := range thresholds() {
 		if l.Until.Sub(l.Since) > before && !now.Before(l.Until.Add(-before)) {
 			n = i + 1

@@ -63,6 +63,21 @@ func TestEachThresholdOnce(t *testing.T) {
 	}
 }
 
+// What is amiss has no end: it is told of once, as it is, and stands until it is mended.
+func TestWhatIsAmissIsToldOnce(t *testing.T) {
+	amiss := warn.Lapse{Kind: "policy", Name: "of revision 7", Since: noon, Advice: "mend it"}
+	due, told := warn.Weigh([]warn.Lapse{lapse("ca", 90*day, day), amiss}, warn.Told{}, noon)
+	if len(due) != 2 || due[0].Text() != "policy of revision 7: mend it" {
+		t.Errorf("told of %v", due)
+	}
+	if due, _ = warn.Weigh([]warn.Lapse{amiss}, told, noon.Add(90*day)); len(due) != 0 {
+		t.Errorf("told again: %v", due)
+	}
+	if standing := warn.Standing([]warn.Lapse{amiss}, noon.Add(90*day)); len(standing) != 1 {
+		t.Errorf("it does not stand: %v", standing)
+	}
+}
+
 func TestTextIsOneLine_A12(t *testing.T) {
 	l := lapse("a\x1b[2J\nb\u202e", 90*day, 36*time.Hour)
 	l.Advice = strings.Repeat("x", 10_000)

@@ -93,7 +93,7 @@ func (w *Warner) Run(ctx context.Context) error {
 func (w *Warner) weigh() {
 	due, told := Weigh(w.Lapses(), w.told, w.Now())
 	for _, one := range due {
-		w.Log.Warn("something is about to lapse", "kind", one.Kind, "name", one.Name, "until", one.Until, "what", one.Text())
+		w.log(one)
 		for i, q := range w.queues {
 			select {
 			case q <- one:
@@ -110,6 +110,14 @@ func (w *Warner) weigh() {
 	if err := w.keep(); err != nil {
 		w.Log.Warn("what was warned of cannot be kept: after a restart it is told again", "error", err)
 	}
+}
+
+func (w *Warner) log(one Warning) {
+	if one.Until.IsZero() {
+		w.Log.Warn("something is amiss", "kind", one.Kind, "name", one.Name, "what", one.Text())
+		return
+	}
+	w.Log.Warn("something is about to lapse", "kind", one.Kind, "name", one.Name, "until", one.Until, "what", one.Text())
 }
 
 // keep writes the file whole before it takes the old one's place.

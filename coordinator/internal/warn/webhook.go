@@ -38,7 +38,7 @@ type message struct {
 	Mesh  string    `json:"mesh"`
 	Kind  string    `json:"kind"`
 	Name  string    `json:"name"`
-	Until time.Time `json:"until"`
+	Until time.Time `json:"until,omitzero"`
 	Text  string    `json:"text"`
 }
 

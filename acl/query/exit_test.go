@@ -1,0 +1,49 @@
+package query_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/cordonmesh/cordon/acl/query"
+)
+
+// An ipset that is built on autogroup:internet leads to what is public of it through
+// exit nodes: not to what it leaves out, and to no private address beyond them.
+func TestIPSetOnTheInternet(t *testing.T) {
+	const sets = `"ipsets": {"ipset:web": ["autogroup:internet", "remove 8.8.8.0/24", "10.9.0.0/16"], "ipset:all": ["ipset:web"], "ipset:less": ["1.0.0.0/8", "remove autogroup:internet"]},
+		"tagOwners": {"tag:exit": []},`
+	for _, tt := range []struct{ rules, reach, peers string }{
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["ipset:web"], "ip": ["tcp:443"]}]`, "10010", "exit"},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["ipset:all"], "ip": ["tcp:443"]}]`, "10010", "exit"},
+		{`"acls": [{"action": "accept", "src": ["ada@h.example"], "dst": ["ipset:web:443"]}]`, "10010", "exit"},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["ipset:less"], "ip": ["tcp:443"]}]`, "00000", ""},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["1.0.0.0/8"], "ip": ["tcp:443"]}]`, "00000", ""},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["ipset:web"], "app": {"h.example/cap/x": [{}]}}]`, "00000", ""},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["*"], "ip": ["tcp:443"]}], "forbid": [{"src": ["*"], "dst": ["ipset:web"]}]`, "01101", "exit"},
+	} {
+		q := map[string]any{"v": 1, "policy": "{" + sets + tt.rules + "}", "users": []any{map[string]string{"login": "ada@h.example"}},
+			"nodes": []any{
+				map[string]any{"name": "laptop", "user": "ada@h.example", "ipv4": "100.64.0.1", "ipv6": "fd7a:115c:a1e0::1"},
+				map[string]any{"name": "exit", "tags": []string{"tag:exit"}, "ipv4": "100.64.0.2", "approved": []string{"0.0.0.0/0", "::/0"}},
+			}}
+		point := func(ip, node string) map[string]string { return map[string]string{"ip": ip, "node": node} }
+		q["ask"] = map[string]any{"peers": []string{"laptop"}, "reach": map[string]any{
+			"src": []any{point("100.64.0.1", "laptop"), point("fd7a:115c:a1e0::1", "laptop")}, "probes": [][2]int{{6, 443}},
+			"dst": []any{point("1.1.1.1", "exit"), point("8.8.8.8", "exit"), point("10.9.1.1", "exit"), point("2600::1", "exit"), point("100.64.0.2", "exit")}}}
+		line, err := json.Marshal(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a struct {
+			Compile, Message, Reach string
+			Peers                   map[string][]string
+		}
+		if err := json.Unmarshal(query.Answer(line), &a); err != nil || a.Compile != "ok" {
+			t.Errorf("%s: %v %s", tt.rules, err, a.Message)
+			continue
+		}
+		if got := a.Peers["laptop"]; a.Reach != tt.reach || len(got) != min(1, len(tt.peers)) {
+			t.Errorf("%s: reach %s, peers %v; want %s, %q", tt.rules, a.Reach, got, tt.reach, tt.peers)
+		}
+	}
+}
