@@ -40,6 +40,11 @@ func TestOperatorsLearnOfGrants_A04(t *testing.T) {
 			t.Errorf("warned without %s: %s", want, warned)
 		}
 	}
+	as(ole, admin.AdminServiceDisableUserProcedure, `{"user": "ana@clinic.example"}`)
+	if got := as(ole, admin.AdminServiceListWarningsProcedure, "{}"); strings.Contains(got, "role") {
+		t.Errorf("of whoever may not come: %s", got)
+	}
+	as(ole, admin.AdminServiceEnableUserProcedure, `{"user": "ana@clinic.example"}`)
 	if got := as(ole, admin.AdminServiceDisableUserProcedure, `{"user": "olga@clinic.example", "withGrants": true}`); !strings.Contains(got, `"withdrawn":[{`) {
 		t.Errorf("with what they granted: %s", got)
 	}

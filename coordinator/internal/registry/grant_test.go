@@ -154,3 +154,15 @@ func TestGrantsOfWhoCleansUp_A04(t *testing.T) {
 		t.Errorf("root took nothing: %v", m.roles("ana"))
 	}
 }
+
+// Who cannot take a role takes it by no leaver either, and then nothing happens at all.
+func TestGrantsBeyondTheActorStay_A04(t *testing.T) {
+	m := staff(t, map[string]string{"olga": "owner", "ole": "owner", "ben": "", "dee": "device-admin"})
+	m.gives("olga", "auditor", "ben")
+	m.do(registry.RevokeRole{User: "olga@clinic.example", Role: "owner"})
+	m.mayNot(adminOf("dee"), registry.DisableUser{User: "olga@clinic.example", WithGrants: true}, registry.ErrForbidden)
+	m.may(adminOf("dee"), registry.DisableUser{User: "olga@clinic.example"})
+	if got := roles(m.last.Result.Granted); !slices.Equal(got, []string{"auditor"}) || !slices.Equal(m.roles("ben"), []string{"auditor"}) {
+		t.Errorf("told of %v, ben has %v", got, m.roles("ben"))
+	}
+}
