@@ -34,6 +34,7 @@ type Desired struct {
 	Paths     []PathPeer
 	Addresses []netip.Prefix // of this node: one address each
 	Routes    []netip.Prefix // into the mesh
+	Seats     []plane.Seat   // accounts of this machine that have addresses of their own
 	End       time.Time      // policy time at which the next one's time is over; zero: nobody's will be
 }
 
@@ -45,7 +46,7 @@ func Derive(in *Input) Desired {
 	m := &in.Map
 	over := wire.Expired(m.Self.Until, in.Now)
 	d := Desired{
-		Addresses: hosts(m.Self.Addresses),
+		Addresses: hosts(m.Self.Addresses), Seats: seats(&m.Self),
 		Plane: plane.Config{
 			Revision: m.Revision, TunnelKey: in.TunnelKey, ListenPort: in.ListenPort,
 			Rules: m.Rules, Mesh: m.Self.Ranges, Lease: in.Lease,
