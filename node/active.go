@@ -17,7 +17,7 @@ func (m *mesh) active() (a control.Activity, ever bool) {
 	if p == nil {
 		return a, false
 	}
-	a.Ago, a.Pause, a.Told, ever = p.Active()
+	a.Ago, a.Pause, a.Told, ever = p.Active("")
 	return a, ever
 }
 
