@@ -46,7 +46,7 @@ func Derive(in *Input) Desired {
 	m := &in.Map
 	over := wire.Expired(m.Self.Until, in.Now)
 	d := Desired{
-		Addresses: hosts(m.Self.Addresses), Seats: seats(&m.Self),
+		Addresses: hosts(m.Self.Addresses),
 		Plane: plane.Config{
 			Revision: m.Revision, TunnelKey: in.TunnelKey, ListenPort: in.ListenPort,
 			Rules: m.Rules, Mesh: m.Self.Ranges, Lease: in.Lease,
@@ -56,6 +56,7 @@ func Derive(in *Input) Desired {
 			},
 		},
 	}
+	d.Seats, d.Plane.Self.Seats = ownSeats(&m.Self)
 	for _, id := range sortedIDs(m.Peers) {
 		p := m.Peers[id]
 		if over || wire.Expired(p.Until, in.Now) {
@@ -68,9 +69,9 @@ func Derive(in *Input) Desired {
 		d.Paths = append(d.Paths, PathPeer{ID: p.ID, NodeKey: p.NodeKey, PathKey: p.PathKey})
 		d.Plane.Peers = append(d.Plane.Peers, plane.Peer{
 			ID: p.ID, Name: p.Name, TunnelKey: p.TunnelKey,
-			Allowed:  whole(p.Addresses, p.Routes),
+			Allowed:  whole(seated(p.Addresses, p.Seats), p.Routes),
 			Prefixes: owned(p.Addresses, p.Routes, p.Prefixes),
-			Owner:    p.Owner, Facts: p.Facts,
+			Owner:    p.Owner, Facts: p.Facts, Seats: seats(p.Seats),
 		})
 	}
 	if !over {

@@ -2,12 +2,14 @@ package engine_test
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/engine"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 )
@@ -73,6 +75,46 @@ func TestSeatsAreOfAccounts(t *testing.T) {
 	m.Self.Seats[0].Session = "s2"
 	if got := engine.Derive(&engine.Input{Map: m}).Seats; len(got) != 0 {
 		t.Errorf("a seat of no session: %v", got)
+	}
+}
+
+// What may not be held to an account may not pass the rules either.
+func TestRulesKnowTheSeatsOfAccounts(t *testing.T) {
+	m := mapAt(1)
+	m.Self.Sessions = []wire.Session{{ID: "s1", Seat: "1000"}, {ID: "s2", Seat: "root"}, {ID: "s3", Seat: "1000"}, {ID: "s4", Seat: "7"}}
+	m.Self.Seats = []wire.Seat{seat("s1", "100.64.9.1"), seat("s2", "100.64.9.2"), seat("s3", "100.64.9.3"), seat("s4", "100.64.9.4")}
+	m.Self.Seats[3].Prefixes = nil // in no class, and this node's all the same
+	known := engine.Derive(&engine.Input{Map: m}).Plane.Self.Seats
+	want := []acl.Seat{
+		{Session: "s1", Prefixes: m.Self.Seats[0].Prefixes, Facts: m.Self.Seats[0].Facts},
+		{Session: "s4", Prefixes: []acl.PrefixClass{{Prefix: prefix("100.64.9.4/32")}}, Facts: m.Self.Seats[3].Facts},
+	}
+	if !reflect.DeepEqual(known, want) {
+		t.Errorf("%+v, want %+v", known, want)
+	}
+}
+
+// A peer speaks for its seats, which are not its own addresses.
+func TestSeatsOfAPeer(t *testing.T) {
+	m := mapAt(1)
+	b := m.Peers["n-b"]
+	b.Seats = []wire.Seat{seat("s7", "100.64.9.7", "fd00::7"), seat("s8", "100.64.0.8")}
+	m.Peers["n-b"] = b
+	p := engine.Derive(&engine.Input{Map: m, TunnelKey: key.NewTunnel()}).Plane.Peers[1]
+	allowed := []netip.Prefix{prefix("10.1.0.0/16"), prefix("10.9.0.0/16"), prefix("100.64.0.3/32"), prefix("100.64.0.8/32"), prefix("100.64.9.7/32"), prefix("fd00::7/128")}
+	if !slices.Equal(p.Allowed, allowed) {
+		t.Errorf("speaks for %v, want %v", p.Allowed, allowed)
+	}
+	if len(p.Seats) != 2 || p.Seats[0].Session != "s7" || !slices.Equal(p.Seats[0].Prefixes, b.Seats[0].Prefixes) || !slices.Equal(p.Seats[1].Facts, b.Seats[1].Facts) {
+		t.Errorf("its seats are %+v", p.Seats)
+	}
+	for _, c := range p.Prefixes {
+		if c.Prefix == prefix("100.64.9.7/32") || c.Prefix == prefix("100.64.0.8/32") {
+			t.Errorf("%s is the machine's too", c.Prefix)
+		}
+	}
+	if len(m.Peers["n-b"].Addresses) != 1 {
+		t.Errorf("the map was written to: %v", m.Peers["n-b"].Addresses)
 	}
 }
 
