@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -231,10 +232,8 @@ func (m *mesh) find(text string) ([]netip.Addr, error) {
 func (m *mesh) isOwn(a netip.Addr) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, own := range m.state.Self.Addresses {
-		if own == a {
-			return true
-		}
+	if slices.Contains(m.state.Self.Addresses, a) || seatAt(m.state.Self.Seats, a) != nil {
+		return true
 	}
 	for _, p := range m.state.Self.Routes {
 		if p.Contains(a) {

@@ -3,7 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"slices"
 
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 )
 
@@ -21,4 +25,22 @@ func noSeats(seats []plane.Seat) error {
 		return errNoSeats
 	}
 	return nil
+}
+
+// seatAt gives the seat that has an address; nil if none has.
+func seatAt(seats []wire.Seat, a netip.Addr) *wire.Seat {
+	for i := range seats {
+		if slices.Contains(seats[i].Addresses, a) {
+			return &seats[i]
+		}
+	}
+	return nil
+}
+
+// factsAt gives the facts of who is at an address of a machine: the seat's, or its own.
+func factsAt(own []acl.FactEnd, seats []wire.Seat, a netip.Addr) []acl.FactEnd {
+	if s := seatAt(seats, a); s != nil {
+		return s.Facts
+	}
+	return own
 }

@@ -45,6 +45,7 @@ type Coordinator struct {
 	signIns    SignIns
 	active     []time.Time
 	pauses     []time.Duration
+	busy       []string
 }
 
 // Enrolled is who spent the token.
