@@ -18,12 +18,12 @@ const nothing = 1
 // machine, and each who has a seat at it. One who works keeps nobody else's session
 // alive.
 type sitters struct {
-	all   []sitter // [0] is the whole machine; the rest by home.seat
-	stirs int64    // time since boot from which on it is worth a look again; with seats there is always one
+	all []sitter // [0] is the whole machine; the rest by home.seat
 
-	// Whose own address it was when last looked: packets come in runs.
-	own  packet.Addr
-	last int // 0 while own is nobody's
+	// Of the last one looked at, since packets come in runs.
+	stirs int64       // time since boot from which on it is worth a look again
+	own   packet.Addr // valid if there are seats
+	last  int         // in all
 }
 
 type sitter struct {
@@ -58,9 +58,12 @@ func (s *sitters) find(session string) *sitter {
 	return nil
 }
 
+// turned reports whether an own address may be another one's than was last looked at.
+func (s *sitters) turned(own *packet.Addr) bool { return len(s.all) > 1 && *own != s.own }
+
 // at gives who sends from an address at this node's end of flows.
 func (s *sitters) at(own packet.Addr, t *Table) *sitter {
-	if len(s.all) > 1 && own != s.own {
+	if s.turned(&own) {
 		s.own, s.last = own, 0
 		if h := t.home(own); h.heldBy() == self {
 			s.last = int(h.seat)
@@ -100,13 +103,10 @@ func (f *Filter) stir(fl *flow, p *packet.Packet) {
 		return
 	}
 	s := f.sitters.at(fl.own, f.table)
-	if f.now.Boot < s.stirs || p.Payload() <= nothing {
-		return
+	if f.now.Boot >= s.stirs && p.Payload() > nothing {
+		s.act(f.now.Boot)
 	}
-	s.act(f.now.Boot)
-	if len(f.sitters.all) == 1 {
-		f.sitters.stirs = s.stirs
-	}
+	f.sitters.stirs = s.stirs
 }
 
 func (s *sitter) act(now int64) {

@@ -340,7 +340,7 @@ func (f *Filter) quick(d Direction, k *hashed, p *packet.Packet) (_ *flow, absen
 	fl.packets[d&1]++
 	fl.bytes[d&1] += uint64(p.Len)
 	f.counts[d&1][acl.Established]++
-	if d == Out && now >= f.sitters.stirs {
+	if d == Out && (now >= f.sitters.stirs || f.sitters.turned(&fl.own)) {
 		f.stir(fl, p)
 	}
 	return fl, false
