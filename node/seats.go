@@ -3,11 +3,13 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/osnet"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 )
 
@@ -17,12 +19,38 @@ var errNoSeats = errors.New("this machine cannot tell its people apart: nobody b
 // machine, and which person's it is the stack does not hear.
 func (w *stackWorld) SetSeats(_ context.Context, seats []plane.Seat) error { return noSeats(seats) }
 
-// SetSeats refuses seats, which the machine's network does not tie to accounts.
-func (w *tunWorld) SetSeats(_ context.Context, seats []plane.Seat) error { return noSeats(seats) }
-
 func noSeats(seats []plane.Seat) error {
 	if len(seats) > 0 {
 		return errNoSeats
+	}
+	return nil
+}
+
+// share refuses: see SetSeats.
+func (w *stackWorld) share(shared bool) error {
+	if shared {
+		return errNoSeats
+	}
+	return nil
+}
+
+// SetSeats ties addresses to accounts in the machine's own network.
+func (w *tunWorld) SetSeats(_ context.Context, seats []plane.Seat) error {
+	return w.apply(func(want *osnet.Want) {
+		want.Seats = nil
+		for _, s := range seats {
+			want.Seats = append(want.Seats, osnet.Seat{UID: s.UID, Addresses: s.Addresses})
+		}
+	})
+}
+
+// share readies the machine's network for seats, or tells why it cannot have any.
+func (w *tunWorld) share(shared bool) error {
+	if err := w.apply(func(want *osnet.Want) { want.Shared = shared }); err != nil {
+		return err
+	}
+	if err := w.net.Unwalled(); shared && err != nil {
+		return fmt.Errorf("%w: %w", errNoSeats, err)
 	}
 	return nil
 }

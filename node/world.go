@@ -28,6 +28,8 @@ type world interface {
 	SetAddresses(ctx context.Context, addresses []netip.Prefix) error
 	SetRoutes(ctx context.Context, routes []netip.Prefix) error
 	SetSeats(ctx context.Context, seats []plane.Seat) error
+	// share has the machine tell its people apart from now on, or not.
+	share(shared bool) error
 	// forward makes the machine carry packets for what is behind it.
 	forward(behind []netip.Prefix)
 	// run keeps the world in order until ctx is done; changed is called when the

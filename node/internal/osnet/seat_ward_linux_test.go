@@ -44,7 +44,7 @@ type ward struct {
 	*osnet.Network
 	here   netns.NsHandle
 	visits chan visit
-	asleep sync.Mutex // while it is held, the peer reads from no new connection
+	asleep sync.RWMutex // while it is held, the peer reads from no new connection
 }
 
 func newWard(t *testing.T) *ward {
@@ -126,8 +126,8 @@ func (w *ward) receive(t *testing.T) error {
 			context.AfterFunc(t.Context(), func() { conn.Close() })
 			all.Go(func() {
 				defer conn.Close()
-				w.asleep.Lock()
-				w.asleep.Unlock()
+				w.asleep.RLock()
+				defer w.asleep.RUnlock()
 				words, _ := io.ReadAll(conn)
 				w.visits <- visit{conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap(), string(words)}
 			})
