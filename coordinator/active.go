@@ -7,7 +7,7 @@ import (
 )
 
 // noteActive writes down when people were last active.
-func (a *assembly) noteActive(ctx context.Context, of map[string]registry.Activity) error {
+func (a *assembly) noteActive(ctx context.Context, of map[registry.Sitting]registry.Activity) error {
 	_, err := a.registry.Do(ctx, registry.System, registry.NoteActive{Of: of})
 	return err
 }

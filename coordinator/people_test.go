@@ -127,7 +127,13 @@ func (b *browser) setUp(link string) {
 // signIn leads a sign-in of a machine to its end, and gives what became of it.
 func (b *browser) signIn(m *machine, code string) *wire.AwaitLoginResponse {
 	b.r.t.Helper()
-	opened, err := m.BeginLogin(b.r.t.Context(), connect.NewRequest(&wire.BeginLoginRequest{Afresh: true}))
+	return b.sit(m, "", code)
+}
+
+// sit is signIn at a seat.
+func (b *browser) sit(m *machine, seat, code string) *wire.AwaitLoginResponse {
+	b.r.t.Helper()
+	opened, err := m.BeginLogin(b.r.t.Context(), connect.NewRequest(&wire.BeginLoginRequest{Afresh: true, Seat: seat}))
 	if err != nil {
 		b.r.t.Fatal(err)
 	}

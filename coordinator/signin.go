@@ -194,8 +194,10 @@ func (a *assembly) signInAt(id string) (signin.Node, bool) {
 	return signin.Node{ID: n.ID, Name: n.Name, OS: n.OS, Fingerprint: n.ID, User: n.Owner(), Tags: n.Tags}, true
 }
 
-func (a *assembly) beginSession(ctx context.Context, node string, who registry.Identity) (wire.Session, error) {
-	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), a.newSession(node, who))
+func (a *assembly) beginSession(ctx context.Context, node, seat string, who registry.Identity) (wire.Session, error) {
+	begin := a.newSession(node, who)
+	begin.Seat = seat
+	r, err := a.registry.Do(ctx, registry.UserActor(who.Login), begin)
 	a.stand(who, r, err)
 	if err != nil {
 		return wire.Session{}, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,15 +25,16 @@ var _ localapi.Daemon = (*daemon)(nil)
 
 // Status tells what the node is doing. A person who asks may be offered a sign-in.
 func (d *daemon) Status(ctx context.Context, r local.StatusRequest) (*local.Status, error) {
-	s, err := (*Node)(d).status()
+	who := (*Node)(d).asks(ctx)
+	s, err := (*Node)(d).status(who)
 	if err != nil || !r.StepUp {
 		return s, err
 	}
 	_, m := (*Node)(d).current()
-	if m == nil || !m.stepUp(ctx, s) {
+	if m == nil || !m.stepUp(ctx, s, who) {
 		return s, nil
 	}
-	return (*Node)(d).status()
+	return (*Node)(d).status(who)
 }
 
 // Up joins or starts, and returns when the node runs or waits for approval.
@@ -44,8 +46,18 @@ func (d *daemon) Up(ctx context.Context, r local.UpRequest) (*local.Status, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, upWithin)
 	defer cancel()
+	if r.Shared != nil && *r.Shared {
+		if err := n.mayShare(); err != nil {
+			return nil, err
+		}
+	}
 	if err := n.Join(ctx, r.Enrolment, name); err != nil {
 		return nil, err
+	}
+	if r.Shared != nil {
+		if err := n.share(*r.Shared); err != nil {
+			return nil, fmt.Errorf("the node has joined: %w", err)
+		}
 	}
 	for {
 		_, m := n.current()
@@ -57,7 +69,7 @@ func (d *daemon) Up(ctx context.Context, r local.UpRequest) (*local.Status, erro
 		}
 		select {
 		case <-m.enforced:
-			return n.status()
+			return n.status(n.asks(ctx))
 		case <-ctx.Done():
 			if n.failure() != nil {
 				return nil, n.notUp(ctx.Err())
@@ -108,7 +120,7 @@ func (d *daemon) Down(ctx context.Context) (*local.Status, error) {
 	if err := n.Leave(ctx); err != nil {
 		return nil, err
 	}
-	return n.status()
+	return n.status(n.asks(ctx))
 }
 
 // Ping probes the path to a peer.
@@ -150,7 +162,7 @@ func (d *daemon) Explain(ctx context.Context, r local.ExplainRequest) (*local.Ex
 	if p == nil {
 		return nil, errNoPlane
 	}
-	question, err := m.question(r)
+	question, err := m.question(r, (*Node)(d).asks(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +179,7 @@ func (d *daemon) Explain(ctx context.Context, r local.ExplainRequest) (*local.Ex
 }
 
 // question turns names into addresses of one family, and finds the direction.
-func (m *mesh) question(r local.ExplainRequest) (q plane.Question, err error) {
+func (m *mesh) question(r local.ExplainRequest, who asker) (q plane.Question, err error) {
 	if q.Protocol, err = protocolOf(r.Protocol); err != nil {
 		return q, err
 	}
@@ -175,6 +187,9 @@ func (m *mesh) question(r local.ExplainRequest) (q plane.Question, err error) {
 	src, err := m.find(r.Src)
 	if err != nil {
 		return q, err
+	}
+	if own := m.ownSeat(who); r.Src == "" && len(own) > 0 {
+		src = own
 	}
 	dst, err := m.find(r.Dst)
 	if err != nil {
@@ -231,10 +246,8 @@ func (m *mesh) find(text string) ([]netip.Addr, error) {
 func (m *mesh) isOwn(a netip.Addr) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, own := range m.state.Self.Addresses {
-		if own == a {
-			return true
-		}
+	if slices.Contains(m.state.Self.Addresses, a) || seatAt(m.state.Self.Seats, a) != nil {
+		return true
 	}
 	for _, p := range m.state.Self.Routes {
 		if p.Contains(a) {

@@ -11,7 +11,7 @@ import (
 )
 
 // Flows gives this node's flow log.
-func (d *daemon) Flows(_ context.Context, r local.FlowsRequest) (*local.FlowsResponse, error) {
+func (d *daemon) Flows(ctx context.Context, r local.FlowsRequest) (*local.FlowsResponse, error) {
 	if r.Verdict != "" && !slices.Contains(local.Verdicts(), r.Verdict) {
 		return nil, fmt.Errorf("verdict %q is not allowed: want one of %v", r.Verdict, local.Verdicts())
 	}
@@ -25,8 +25,11 @@ func (d *daemon) Flows(_ context.Context, r local.FlowsRequest) (*local.FlowsRes
 	}
 	records, next, lost := p.Flows(r.From)
 	out := &local.FlowsResponse{Flows: []local.Flow{}, Next: next, Lost: lost}
-	names := m.peerNames()
+	names, mine := m.peerNames(), m.concern((*Node)(d).asks(ctx))
 	for i := range records {
+		if !mine(records[i].Src.Addr(), records[i].Dst.Addr()) {
+			continue
+		}
 		f := flow(&records[i], names)
 		if (r.Rule == "" || r.Rule == f.Rule) && (r.Verdict == "" || r.Verdict == f.Verdict) {
 			out.Flows = append(out.Flows, f)

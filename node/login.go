@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,21 +27,25 @@ func (d *daemon) Login(ctx context.Context, r local.LoginRequest) (*local.Login,
 	if err != nil {
 		return nil, err
 	}
+	seat, err := (*Node)(d).seatFor(ctx, m)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	return m.openLogin(ctx, r)
+	return m.openLogin(ctx, seat, r)
 }
 
-func (m *mesh) openLogin(ctx context.Context, r local.LoginRequest) (*local.Login, error) {
-	l, err := m.follower.BeginLogin(ctx, r.DeviceCode, r.Afresh)
+func (m *mesh) openLogin(ctx context.Context, seat string, r local.LoginRequest) (*local.Login, error) {
+	l, err := m.follower.BeginLogin(ctx, seat, r.DeviceCode, r.Afresh)
 	if err != nil {
 		return nil, err
 	}
 	out := &local.Login{ID: l.ID, URL: l.URL, Code: l.Code, Until: l.Until}
 	m.mu.Lock()
-	m.login = out
+	m.logins[seat] = out
 	m.mu.Unlock()
-	m.log.Info("a sign-in was opened", "until", l.Until)
+	m.log.Info("a sign-in was opened", "account", seat, "until", l.Until)
 	return out, nil
 }
 
@@ -65,6 +70,8 @@ func (d *daemon) AwaitLogin(ctx context.Context, r local.AwaitLoginRequest) (*lo
 		return &local.LoginOutcome{State: local.LoginExpired}, nil
 	}
 	m.untilMap(ctx, func(all []wire.Session) bool { return holdsSession(all, o.Session.ID) })
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	s := m.session(o.Session)
 	return &local.LoginOutcome{State: local.LoginDone, Session: &s}, nil
 }
@@ -77,7 +84,8 @@ func (d *daemon) Logout(ctx context.Context, r local.LogoutRequest) (*local.Logo
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	ended, err := m.follower.Logout(ctx, r.Session)
+	who := (*Node)(d).asks(ctx)
+	ended, err := m.logout(ctx, who, r.Session)
 	if err != nil {
 		return nil, err
 	}
@@ -85,24 +93,47 @@ func (d *daemon) Logout(ctx context.Context, r local.LogoutRequest) (*local.Logo
 	if ended > 0 {
 		m.untilMap(ctx, func(all []wire.Session) bool {
 			return !slices.ContainsFunc(all, func(s wire.Session) bool {
-				return (r.Session == "" || s.ID == r.Session) && !m.session(s).Ended
+				return who.has(s) && (r.Session == "" || s.ID == r.Session) && !m.ended(s)
 			})
 		})
 	}
 	return &local.LogoutResponse{Ended: ended}, nil
 }
 
+// logout ends the sessions that concern who asks, or one of them. Whom the map does
+// not name yet to somebody who may not end all of them, they cannot name either.
+func (m *mesh) logout(ctx context.Context, who asker, session string) (ended int, err error) {
+	if who.all {
+		return m.follower.Logout(ctx, session)
+	}
+	m.mu.Lock()
+	all := m.state.Self.Sessions
+	m.mu.Unlock()
+	for _, s := range all {
+		if !who.has(s) || session != "" && s.ID != session || m.ended(s) {
+			continue
+		}
+		n, err := m.follower.Logout(ctx, s.ID)
+		if err != nil {
+			return ended, err
+		}
+		ended += n
+	}
+	return ended, nil
+}
+
 // Sessions tells who is signed in, by the map.
-func (d *daemon) Sessions(context.Context) (*local.SessionsResponse, error) {
+func (d *daemon) Sessions(ctx context.Context) (*local.SessionsResponse, error) {
 	_, m := (*Node)(d).current()
 	if m == nil {
 		return nil, errDown
 	}
 	var s local.Status
+	who := (*Node)(d).asks(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.describeSessions(&s)
-	return &local.SessionsResponse{SignIn: s.SignIn, SignedOut: s.SignedOut, Sessions: append([]local.Session{}, s.Sessions...)}, nil
+	m.describeSessions(&s, who)
+	return &local.SessionsResponse{SignIn: s.SignIn, SignedOut: s.SignedOut, Shared: s.Shared, Sessions: append([]local.Session{}, s.Sessions...)}, nil
 }
 
 // signingIn gives the mesh if its follower can ask the coordinator, or (not now)
@@ -146,9 +177,7 @@ func holdsSession(all []wire.Session, id string) bool {
 func (m *mesh) loginEnded(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.login != nil && m.login.ID == id {
-		m.login = nil
-	}
+	maps.DeleteFunc(m.logins, func(_ string, l *local.Login) bool { return l.ID == id })
 }
 
 // sessionsChanged forgets the sign-in of which a new session came: whoever opened
@@ -156,28 +185,39 @@ func (m *mesh) loginEnded(id string) {
 func (m *mesh) sessionsChanged(next []wire.Session) {
 	for _, s := range next {
 		if !holdsSession(m.state.Self.Sessions, s.ID) {
-			m.login = nil
+			delete(m.logins, s.Seat)
 		}
 	}
 }
 
 // describeSessions tells of people. Everything comes from the map, so it is there
-// without the coordinator, and ends are judged as the filter judges them. The
-// caller holds m.mu.
-func (m *mesh) describeSessions(s *local.Status) {
+// without the coordinator, and ends are judged as the filter judges them. At a
+// machine of several people each is told of themselves. The caller holds m.mu.
+func (m *mesh) describeSessions(s *local.Status, who asker) {
 	self := m.state.Self
 	live := false
 	for _, session := range self.Sessions {
+		if !who.has(session) {
+			continue
+		}
 		out := m.session(session)
 		s.Sessions = append(s.Sessions, out)
 		live = live || !out.Ended
 	}
-	s.SignIn, s.SignedOut = self.SignIn, self.SignIn && self.User != "" && !live
-	if m.login != nil && m.login.Until.After(m.node.clock.Human()) {
-		s.Login = m.login
+	s.SignIn, s.Shared = self.SignIn, m.node.isShared()
+	s.SignedOut = self.SignIn && (self.User != "" || s.Shared && !who.all) && !live
+	if l := m.logins[who.seat]; l != nil && l.Until.After(m.node.clock.Human()) {
+		s.Login = l
 	}
 }
 
+// session tells of one, with what the map gives it. The caller holds m.mu.
 func (m *mesh) session(s wire.Session) local.Session {
-	return local.Session{ID: s.ID, User: s.User, At: s.At, Until: s.Until, AMR: s.AMR, ACR: s.ACR, Ended: !s.Until.After(m.node.clock.Human())}
+	out := local.Session{ID: s.ID, User: s.User, Account: s.Seat, At: s.At, Until: s.Until, AMR: s.AMR, ACR: s.ACR, Ended: m.ended(s)}
+	if i := slices.IndexFunc(m.state.Self.Seats, func(seat wire.Seat) bool { return seat.Session == s.ID }); i >= 0 {
+		out.Addresses = m.state.Self.Seats[i].Addresses
+	}
+	return out
 }
+
+func (m *mesh) ended(s wire.Session) bool { return !s.Until.After(m.node.clock.Human()) }

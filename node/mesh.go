@@ -63,14 +63,14 @@ type mesh struct {
 	peers     []engine.PathPeer
 	warnings  map[string]string
 	greetings greetings
-	network   portmap.Network // as last told to mapper
-	beside    []string        // peers that offer a network of this machine
-	login     *local.Login    // the last sign-in that was opened, until it is known to have ended
+	network   portmap.Network         // as last told to mapper
+	beside    []string                // peers that offer a network of this machine
+	logins    map[string]*local.Login // by account, the last sign-in that was opened, until it is known to have ended
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), site: make(chan struct{}, 1), greetings: newGreetings(),
-		hints: control.Hints{}, warnings: map[string]string{}}
+		hints: control.Hints{}, warnings: map[string]string{}, logins: map[string]*local.Login{}}
 	m.stepUps = m.newStepUps()
 	var err error
 	if m.names, err = newNames(n.cfg, id); err != nil {
@@ -118,6 +118,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	m.beShared()
 	m.engine.SetTunnel(m.node.keys.Tunnel, m.node.port())
 	m.node.tellStock(m)
 	m.guarded = m.node.dir.Ranges()

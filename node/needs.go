@@ -34,9 +34,9 @@ func lacking(m wire.Map, outbound bool, v acl.Verdict, src, dst netip.Addr, now 
 	}
 	rules, facts := m.Rules.In, []acl.FactEnd(nil)
 	if outbound {
-		rules, facts = m.Rules.Out, m.Self.Facts
+		rules, facts = m.Rules.Out, factsAt(m.Self.Facts, m.Self.Seats, src)
 	} else if peer, ok := peerAt(m, src); ok {
-		facts = peer.Facts
+		facts = factsAt(peer.Facts, peer.Seats, src)
 	}
 	from, to := classAt(m, src), classAt(m, dst)
 	for _, r := range rules {
@@ -71,17 +71,23 @@ func classAt(m wire.Map, a netip.Addr) acl.Class {
 		}
 	}
 	longest(m.Self.Prefixes)
+	if s := seatAt(m.Self.Seats, a); s != nil {
+		longest(s.Prefixes)
+	}
 	for _, p := range m.Peers {
 		longest(p.Prefixes)
+		if s := seatAt(p.Seats, a); s != nil {
+			longest(s.Prefixes)
+		}
 	}
 	return best.Class
 }
 
-// peerAt gives the peer that owns an address, or has it behind it.
+// peerAt gives the peer that owns an address, by itself or by a seat, or has it behind it.
 func peerAt(m wire.Map, a netip.Addr) (wire.PeerRecord, bool) {
 	best, bits := wire.PeerRecord{}, -1
 	for _, p := range m.Peers {
-		if slices.Contains(p.Addresses, a) {
+		if slices.Contains(p.Addresses, a) || seatAt(p.Seats, a) != nil {
 			return p, true
 		}
 		for _, route := range p.Routes {

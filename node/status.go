@@ -14,7 +14,7 @@ import (
 	"github.com/cordonmesh/cordon/node/local"
 )
 
-func (n *Node) status() (*local.Status, error) {
+func (n *Node) status(who asker) (*local.Status, error) {
 	id, m := n.current()
 	s := &local.Status{State: local.StateUnenrolled, Version: n.cfg.Version, Mode: "tun", Interface: n.cfg.Interface}
 	if n.cfg.Userspace {
@@ -29,11 +29,11 @@ func (n *Node) status() (*local.Status, error) {
 	if m == nil {
 		return s, nil
 	}
-	m.describe(s)
+	m.describe(s, who)
 	return s, nil
 }
 
-func (m *mesh) describe(s *local.Status) {
+func (m *mesh) describe(s *local.Status, who asker) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	self := m.state.Self
@@ -68,7 +68,7 @@ func (m *mesh) describe(s *local.Status) {
 	for _, key := range slices.Sorted(maps.Keys(m.warnings)) {
 		s.Warnings = append(s.Warnings, m.warnings[key])
 	}
-	s.Warnings = append(s.Warnings, m.world.gaps()...)
+	s.Warnings = append(append(s.Warnings, m.world.gaps()...), m.sharedWarnings(&self)...)
 	if ahead, on := m.node.clock.Alarm(); on {
 		s.Warnings = append(s.Warnings, "this machine's clock is "+ahead.String()+" ahead of policy time: set it right")
 	}
@@ -79,8 +79,9 @@ func (m *mesh) describe(s *local.Status) {
 		s.OnSite = w.direct()
 	}
 	m.names.describe(s)
-	m.describeSessions(s)
+	m.describeSessions(s, who)
 	m.describePlane(s)
+	who.narrow(s, &self)
 }
 
 func (m *mesh) describePlane(s *local.Status) {

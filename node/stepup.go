@@ -14,19 +14,19 @@ func (m *mesh) newStepUps() *stepup.Opener {
 // stepUp opens a sign-in if one gives what a flow was refused for, and tells whether
 // it may have. One that a person began is the one: a second link beside it would
 // only confuse them.
-func (m *mesh) stepUp(ctx context.Context, s *local.Status) bool {
-	if s.Login != nil || !s.Coordinator.Connected {
+func (m *mesh) stepUp(ctx context.Context, s *local.Status, who asker) bool {
+	if s.Login != nil || !s.Coordinator.Connected || s.Shared && who.all {
 		return false
 	}
 	afresh, wanted := stepup.Wanted(s, m.node.clock.Now())
 	if wanted {
-		m.stepUps.Offer(ctx, afresh)
+		m.stepUps.Offer(ctx, who.seat, afresh)
 	}
 	return wanted
 }
 
-func (m *mesh) beginStepUp(ctx context.Context, afresh bool) (string, error) {
-	l, err := m.openLogin(ctx, local.LoginRequest{Afresh: afresh})
+func (m *mesh) beginStepUp(ctx context.Context, seat string, afresh bool) (string, error) {
+	l, err := m.openLogin(ctx, seat, local.LoginRequest{Afresh: afresh})
 	if err != nil {
 		return "", err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/cordonmesh/cordon/netstack"
 	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/osnet"
+	"github.com/cordonmesh/cordon/node/internal/plane"
 )
 
 // world is where inner packets come from and go to: the machine, by a TUN, or a
@@ -23,9 +24,12 @@ import (
 type world interface {
 	// open gives the device. It is called again when the device has died.
 	open() (tun.Device, error)
-	// SetAddresses and SetRoutes are the engine's Links.
+	// SetAddresses, SetRoutes and SetSeats are the engine's Links.
 	SetAddresses(ctx context.Context, addresses []netip.Prefix) error
 	SetRoutes(ctx context.Context, routes []netip.Prefix) error
+	SetSeats(ctx context.Context, seats []plane.Seat) error
+	// share has the machine tell its people apart from now on, or not.
+	share(shared bool) error
 	// forward makes the machine carry packets for what is behind it.
 	forward(behind []netip.Prefix)
 	// run keeps the world in order until ctx is done; changed is called when the

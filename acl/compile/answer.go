@@ -26,7 +26,7 @@ func (m *Mesh) Answers(id string, a netip.Addr) bool {
 		return false
 	}
 	if e, ok := m.table.Get(single(a)); ok && len(e.hosts) > 0 {
-		return len(e.hosts) == 1 && e.hosts[0] == n
+		return len(e.hosts) == 1 && e.hosts[0] == n && n.seatAt(a) == nil
 	}
 	within := func(p netip.Prefix) bool { return p.Contains(a) }
 	if slices.ContainsFunc(n.Routes, within) {

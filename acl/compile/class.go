@@ -19,9 +19,10 @@ type class struct {
 
 	asSrc, asDst []int32 // indexes of the parts that it matches, ascending
 
-	entries  int  // prefixes in it
-	linked   bool // the parts list it
-	profiles []*profile
+	entries  int        // prefixes in it
+	linked   bool       // the parts list it
+	profiles []*profile // whose nodes have it, or have it behind them
+	seated   []*profile // whose nodes have it at seats alone
 	mark     uint64
 	stained  uint64 // the turn in which its profiles were found stale
 }

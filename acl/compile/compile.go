@@ -58,6 +58,7 @@ type Node struct {
 
 	Devices []Device      // behind it, without a daemon, that it vouches for
 	Facts   []acl.FactEnd // of the node and of whoever sits at it
+	Seats   []Seat        // of those who sit there each for themselves
 }
 
 // Mesh is a policy compiled for a directory of nodes. It is not safe for

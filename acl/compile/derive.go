@@ -131,7 +131,11 @@ func (m *Mesh) identity(p place) []string {
 		say("in %s (%s, impact %s)", s.Name, s.Class, s.Impact)
 	}
 	if p.host != nil {
-		for _, f := range p.host.record.facts {
+		facts := p.host.record.facts
+		if p.seat != nil {
+			facts = p.seat.Facts
+		}
+		for _, f := range facts {
 			if m.known(f.Fact, p) {
 				say("known: %s, until %s", m.factText(f.Fact), f.Until.UTC().Format("2006-01-02 15:04 MST"))
 			}

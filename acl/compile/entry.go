@@ -11,7 +11,7 @@ type entry struct {
 	literals []selector // of the policy's names that hold it as a whole
 	inRange  bool
 	exits    int     // of a default route: the nodes that have it
-	hosts    []*node // whose address it is: one, or it is nobody's
+	hosts    []*node // whose address it is, or a seat's there: one, or it is nobody's
 	routers  []*node // who routes it
 	vouched  []*node // whose device it is
 	class    *class  // nil: no selector matches

@@ -27,6 +27,10 @@ type Explanation struct {
 func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Explanation {
 	from, to := m.find(src), m.find(dst)
 	e := Explanation{Src: from.label, Dst: to.label}
+	if to.seat != nil {
+		e.Text = fmt.Sprintf("denied: %s is where somebody sits, and no rule leads there", to.label)
+		return e
+	}
 	if !to.reachable {
 		e.Text = fmt.Sprintf("denied: no node has or routes %s", dst)
 		return e
@@ -64,7 +68,8 @@ func (m *Mesh) Allowed(src, dst netip.Addr, proto acl.Protocol, port uint16) boo
 type place struct {
 	class     *class // nil: no rule knows it
 	owner     acl.Owner
-	host      *node // whose address it is; nil when nobody's
+	host      *node   // whose address it is; nil when nobody's
+	seat      *Seated // at that node, if it is a seat's address
 	routers   []*node
 	carriers  []*node // of those, who carry it
 	reachable bool    // somebody has or routes it
@@ -86,7 +91,8 @@ func (m *Mesh) locate(a netip.Addr) place {
 	}
 	p.class = e.class
 	if len(e.hosts) == 1 {
-		p.host, p.owner, p.reachable = e.hosts[0], e.hosts[0].record.owner, true
+		p.host, p.owner, p.seat = e.hosts[0], e.hosts[0].record.owner, e.hosts[0].seatAt(a)
+		p.reachable = p.seat == nil
 		return p
 	}
 	for route, outer := range m.table.Supernets(prefix) { // the longest first
@@ -113,6 +119,8 @@ func (e *entry) carriers(route netip.Prefix) []*node {
 func (m *Mesh) find(a netip.Addr) place {
 	p := m.locate(a)
 	switch {
+	case p.seat != nil:
+		p.label = fmt.Sprintf("%s (%s, the seat of session %s)", p.host.title(), a, p.seat.Session)
 	case p.host != nil:
 		p.label = fmt.Sprintf("%s (%s)", p.host.title(), a)
 	case p.reachable:

@@ -93,6 +93,9 @@ func (m *Mesh) known(f acl.Fact, from place) bool {
 		return true
 	}
 	holds := func(n *node) bool { return slices.ContainsFunc(n.record.facts, holding) }
+	if from.seat != nil {
+		return slices.ContainsFunc(from.seat.Facts, holding)
+	}
 	if from.host != nil {
 		return holds(from.host)
 	}

@@ -21,7 +21,7 @@ func (p *profile) lands(on *part) bool {
 	case len(on.app) > 0:
 		return anyMatches(p.addrs, on.at) // an application runs on the node itself
 	}
-	return anyMatches(p.classes, on.at)
+	return anyMatches(p.here, on.at)
 }
 
 func anyMatches(classes []*class, part int32) bool {
@@ -43,7 +43,7 @@ type landing struct {
 
 // landings gives the parts that land on a profile in the policy's order.
 func (m *Mesh) landings(p *profile) []landing {
-	all := slices.DeleteFunc(m.matching(p, func(c *class) []int32 { return c.asDst }), func(l landing) bool {
+	all := slices.DeleteFunc(m.matching(p.here, func(c *class) []int32 { return c.asDst }), func(l landing) bool {
 		return l.part.internet || !p.lands(l.part)
 	})
 	for i := range all {
@@ -67,7 +67,7 @@ func (p *profile) opened(part *part, nums []acl.Class) []acl.Class {
 	if !p.exit && part.via == anyWay {
 		return nums
 	}
-	among := p.classes
+	among := p.here
 	if p.exit {
 		among = part.dstClasses.all
 	}
@@ -84,7 +84,7 @@ func (p *profile) opened(part *part, nums []acl.Class) []acl.Class {
 // landed gives a part's destinations that land on a profile, each by itself, as
 // if it stood alone in its rule.
 func (p *profile) landed(part *part) []selector {
-	by := p.classes
+	by := p.here
 	if part.via != anyWay {
 		by = p.routes
 	}
@@ -103,11 +103,11 @@ func meets(a, b []int32) bool {
 	return false
 }
 
-// matching gives the parts that classes of a profile match on one side, in the
-// policy's order, each with those classes.
-func (m *Mesh) matching(p *profile, parts func(*class) []int32) []landing {
+// matching gives the parts that classes match on one side, in the policy's order, each
+// with those classes.
+func (m *Mesh) matching(classes []*class, parts func(*class) []int32) []landing {
 	var hits []hit
-	for _, c := range p.classes {
+	for _, c := range classes {
 		for _, at := range parts(c) {
 			hits = append(hits, hit{at, c.num})
 		}

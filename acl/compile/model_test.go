@@ -97,8 +97,10 @@ type world struct {
 func (w world) hostOf(a netip.Addr) (found compile.Node, ok bool) {
 	count := 0
 	for _, n := range w.nodes {
-		if slices.Contains(n.Addrs, a) {
-			found, count = n, count+1
+		for _, own := range hosted(n) {
+			if own == a {
+				found, count = n, count+1
+			}
 		}
 	}
 	return found, count == 1
@@ -107,8 +109,10 @@ func (w world) hostOf(a netip.Addr) (found compile.Node, ok bool) {
 func (w world) contested(a netip.Addr) bool {
 	count := 0
 	for _, n := range w.nodes {
-		if slices.Contains(n.Addrs, a) {
-			count++
+		for _, own := range hosted(n) {
+			if own == a {
+				count++
+			}
 		}
 	}
 	return count > 1
@@ -157,7 +161,7 @@ func (w world) matches(alias string, a netip.Addr, asSource bool) bool {
 // allows judges one flow by one destination of one rule after the other. With
 // port -1, anything open will do.
 func (w world) allows(src, dst netip.Addr, proto acl.Protocol, port int) bool {
-	if w.contested(src) || w.contested(dst) {
+	if w.contested(src) || w.contested(dst) || w.seat(dst) {
 		return false
 	}
 	_, hosted := w.hostOf(dst)
@@ -218,7 +222,7 @@ func opensText(name, ports string, proto acl.Protocol, port int) bool {
 // ends of each prefix that could make a difference. What another router carries
 // more precisely counts too: a rule about it lands on both.
 func (w world) points(n compile.Node) []netip.Addr {
-	all := slices.Clone(n.Addrs)
+	all := hosted(n)
 	for _, route := range n.Routes {
 		if route.Bits() == 0 {
 			continue
@@ -255,7 +259,7 @@ func (w world) ends() []netip.Addr {
 		add(p)
 	}
 	for _, n := range w.nodes {
-		all = append(all, n.Addrs...)
+		all = append(all, hosted(n)...)
 	}
 	slices.SortFunc(all, netip.Addr.Compare)
 	return slices.Compact(all)
@@ -367,7 +371,7 @@ func drawNode(t *rapid.T, id string) compile.Node {
 func drawNodes(t *rapid.T) map[string]compile.Node {
 	nodes := map[string]compile.Node{}
 	for _, id := range rapid.SliceOfNDistinct(rapid.SampledFrom(idPool()), 0, 6, rapid.ID[string]).Draw(t, "ids") {
-		nodes[id] = drawNode(t, id)
+		nodes[id] = drawSeated(t, id)
 	}
 	return nodes
 }

@@ -13,6 +13,9 @@ func (m *Mesh) narrower(was, is record) bool {
 	if shorter(was.facts, is.facts) || was.owner != 0 && was.owner != is.owner {
 		return true
 	}
+	if unseated(was.seats, is.seats, m.lessens) {
+		return true
+	}
 	if slices.Equal(was.prefixes, is.prefixes) {
 		return false
 	}

@@ -3,6 +3,7 @@ package compile_test
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,10 +24,10 @@ func checkEnded(t *rapid.T, got, want map[string]view, before, after map[string]
 		is := after[id]
 		v.ended = got[id].ended
 		want[id] = v
-		must, may := known && id == put && sooner(was.self.facts, is.self.facts), worse(was.self, is.self)
+		must, may := known && id == put && (sooner(was.self.facts, is.self.facts) || unseated(was.self, is.self)), worse(was.self, is.self)
 		for peer, now := range is.peers {
 			if old, ok := was.peers[peer]; ok {
-				must = must || peer == put && sooner(old.facts, now.facts) || !v.rules && opensLess(is.rules, old, now, was.self)
+				must = must || peer == put && (sooner(old.facts, now.facts) || unseated(old, now)) || !v.rules && opensLess(is.rules, old, now, was.self)
 				may = may || worse(old, now)
 			}
 		}
@@ -38,7 +39,23 @@ func checkEnded(t *rapid.T, got, want map[string]view, before, after map[string]
 
 // worse tells whether anything of what one is told changed that is no fact more.
 func worse(was, is told) bool {
-	return was.owner != is.owner || !reflect.DeepEqual(was.prefixes, is.prefixes) || sooner(was.facts, is.facts)
+	if was.owner != is.owner || !reflect.DeepEqual(was.prefixes, is.prefixes) || sooner(was.facts, is.facts) || unseated(was, is) {
+		return true
+	}
+	return slices.ContainsFunc(was.seats, func(s compile.Seated) bool {
+		return slices.ContainsFunc(is.seats, func(o compile.Seated) bool {
+			return o.Session == s.Session && !reflect.DeepEqual(o.Prefixes, s.Prefixes)
+		})
+	})
+}
+
+// unseated tells whether a seat is no more, or its facts end sooner.
+func unseated(was, is told) bool {
+	return slices.ContainsFunc(was.seats, func(s compile.Seated) bool {
+		return !slices.ContainsFunc(is.seats, func(o compile.Seated) bool {
+			return o.Session == s.Session && reflect.DeepEqual(o.Addrs, s.Addrs) && !sooner(s.Facts, o.Facts)
+		})
+	})
 }
 
 // opensLess tells whether rules that stay open or do not forbid a flow with what a

@@ -21,7 +21,7 @@ type node struct {
 	// What was last told. It lags behind Node until the turn's end.
 	record  record
 	profile *profile // nil until told
-	seat    int      // index in profile.nodes
+	slot    int      // index in profile.nodes
 
 	// Marks of a turn.
 	touched uint64 // the turn in which it was touched last
@@ -38,16 +38,19 @@ type record struct {
 	owner    acl.Owner
 	prefixes []acl.PrefixClass
 	facts    []acl.FactEnd // of those that the policy asks for, sorted
+	seats    []Seated      // by session
 }
 
 func (r record) equal(o record) bool {
-	return r.name == o.name && r.owner == o.owner && slices.Equal(r.prefixes, o.prefixes) && slices.EqualFunc(r.facts, o.facts, sameEnd)
+	return r.name == o.name && r.owner == o.owner && slices.Equal(r.prefixes, o.prefixes) && slices.EqualFunc(r.facts, o.facts, sameEnd) &&
+		slices.EqualFunc(r.seats, o.seats, Seated.equal)
 }
 
 // profile is what the rules can tell of nodes. Its nodes share one rule set.
 type profile struct {
 	key     string
-	classes []*class // of addresses and of routes
+	classes []*class // of addresses, of routes and of seats
+	here    []*class // without those of seats alone: to where rules lead
 	standing
 	nodes []*node
 	rules *acl.RuleSet // nil until somebody asks
@@ -58,8 +61,9 @@ type profile struct {
 // standing is where a node stands, for the parts that ask for more than a class.
 type standing struct {
 	addrs, routes []*class
-	exit          bool    // it has a default route
-	ways          []int32 // via lists that name one of its tags
+	seats         []*class // that are no others': from there flows begin, and none leads there
+	exit          bool     // it has a default route
+	ways          []int32  // via lists that name one of its tags
 }
 
 // become takes on what the directory says. Invalid and IPv4-mapped addresses are
@@ -67,12 +71,7 @@ type standing struct {
 func (n *node) become(in Node, b *book) {
 	n.Node = in
 	n.Tags = slices.Clone(in.Tags)
-	n.Addrs = make([]netip.Addr, 0, len(in.Addrs))
-	for _, a := range in.Addrs {
-		if a.IsValid() && a.Zone() == "" && !a.Is4In6() {
-			n.Addrs = append(n.Addrs, a)
-		}
-	}
+	n.Addrs, n.Seats = canonical(in.Addrs), seatsOf(in.Seats)
 	n.Routes, n.defaults = make([]netip.Prefix, 0, len(in.Routes)), nil
 	for _, p := range in.Routes {
 		switch {
@@ -87,10 +86,9 @@ func (n *node) become(in Node, b *book) {
 	for i, p := range n.Elected {
 		n.Elected[i] = p.Masked()
 	}
-	slices.SortFunc(n.Addrs, netip.Addr.Compare)
 	slices.SortFunc(n.Routes, comparePrefix)
 	slices.SortFunc(n.defaults, comparePrefix)
-	n.Addrs, n.Routes, n.defaults = slices.Compact(n.Addrs), slices.Compact(n.Routes), slices.Compact(n.defaults)
+	n.Routes, n.defaults = slices.Compact(n.Routes), slices.Compact(n.defaults)
 	n.selectors, n.ways, n.tagged = b.of(n.Node), b.waysOf(n.Node), b.devicesOf(n.Node)
 }
 
@@ -102,14 +100,14 @@ func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) 
 
 // recordOf works out what viewers should hold of a node.
 func (m *Mesh) recordOf(n *node) record {
-	r := record{name: n.Name, facts: m.book.wanted(n.Facts)}
+	r := record{name: n.Name, facts: m.book.wanted(n.Facts), seats: m.seatedAt(n)}
 	if n.User != "" && len(n.Tags) == 0 {
 		r.owner = ownerOf(n.User)
 	}
 	r.prefixes = make([]acl.PrefixClass, 0, len(n.Addrs)+len(n.Routes))
 	for _, a := range n.Addrs {
-		if e, ok := m.table.Get(single(a)); ok && e.class != nil && len(e.hosts) == 1 {
-			r.prefixes = append(r.prefixes, acl.PrefixClass{Prefix: single(a), Class: e.class.num})
+		if c := m.sole(a); c != nil {
+			r.prefixes = append(r.prefixes, acl.PrefixClass{Prefix: single(a), Class: c.num})
 		}
 	}
 	for _, route := range n.Routes {
@@ -165,14 +163,15 @@ type carrier struct {
 func (m *Mesh) standingOf(n *node) standing {
 	s := standing{exit: len(n.defaults) > 0, ways: n.ways}
 	for _, a := range n.Addrs {
-		if e, ok := m.table.Get(single(a)); ok && e.class != nil && len(e.hosts) == 1 {
-			s.addrs = append(s.addrs, e.class)
+		if c := m.sole(a); c != nil {
+			s.addrs = append(s.addrs, c)
 		}
 	}
 	for _, route := range n.Routes {
 		s.routes = m.classesIn(s.routes, route)
 	}
 	s.addrs, s.routes = classSet(s.addrs), classSet(s.routes)
+	s.seats = m.seatClasses(n, s.addrs, s.routes)
 	return s
 }
 
@@ -195,8 +194,8 @@ func classSet(all []*class) []*class {
 
 // key gives a standing as a map's key.
 func (s *standing) key() string {
-	key := make([]byte, 0, 8*(len(s.addrs)+len(s.routes))+4*len(s.ways)+4)
-	for _, classes := range [][]*class{s.addrs, s.routes} {
+	key := make([]byte, 0, 8*(len(s.addrs)+len(s.routes)+len(s.seats))+4*len(s.ways)+5)
+	for _, classes := range [][]*class{s.addrs, s.routes, s.seats} {
 		key = binary.AppendUvarint(key, uint64(len(classes)))
 		for _, c := range classes {
 			key = binary.BigEndian.AppendUint64(key, uint64(c.num))
@@ -218,8 +217,8 @@ func (n *node) settle(m *Mesh, r record, s standing) {
 	}
 	n.record = r
 	if p := m.profileFor(s); p != n.profile {
-		m.unseat(n)
-		n.profile, n.seat = p, len(p.nodes)
+		m.dismiss(n)
+		n.profile, n.slot = p, len(p.nodes)
 		p.nodes = append(p.nodes, n)
 	}
 }
@@ -237,23 +236,27 @@ func (m *Mesh) disown(n *node) {
 	m.byOwner[n.record.owner] = owned
 }
 
-// unseat takes a node out of its profile, and drops the profile after its last.
-func (m *Mesh) unseat(n *node) {
+// dismiss takes a node out of its profile, and drops the profile after its last.
+func (m *Mesh) dismiss(n *node) {
 	p := n.profile
 	if p == nil {
 		return
 	}
 	last := p.nodes[len(p.nodes)-1]
-	p.nodes[n.seat], last.seat = last, n.seat
+	p.nodes[n.slot], last.slot = last, n.slot
 	p.nodes = p.nodes[:len(p.nodes)-1]
 	n.profile = nil
 	if len(p.nodes) > 0 {
 		return
 	}
 	delete(m.profiles, p.key)
-	for _, c := range p.classes {
+	for _, c := range p.here {
 		i := slices.Index(c.profiles, p)
 		c.profiles = slices.Delete(c.profiles, i, i+1)
+	}
+	for _, c := range p.seats {
+		i := slices.Index(c.seated, p)
+		c.seated = slices.Delete(c.seated, i, i+1)
 	}
 }
 
@@ -263,9 +266,16 @@ func (m *Mesh) profileFor(s standing) *profile {
 	if p, ok := m.profiles[key]; ok {
 		return p
 	}
-	p := &profile{key: key, standing: s, classes: classSet(slices.Concat(s.addrs, s.routes))}
-	for _, c := range p.classes {
+	p := &profile{key: key, standing: s, here: classSet(slices.Concat(s.addrs, s.routes))}
+	p.classes = p.here
+	if len(s.seats) > 0 {
+		p.classes = classSet(slices.Concat(p.here, s.seats))
+	}
+	for _, c := range p.here {
 		c.profiles = append(c.profiles, p)
+	}
+	for _, c := range s.seats {
+		c.seated = append(c.seated, p)
 	}
 	m.profiles[p.key] = p
 	return p

@@ -33,7 +33,7 @@ func (m *Mesh) Sees(a, b string) bool {
 func (m *Mesh) reaches(a, b *node) bool {
 	sameOwner := a.record.owner != 0 && a.record.owner == b.record.owner
 	for _, c := range a.profile.classes {
-		for _, d := range b.profile.classes {
+		for _, d := range b.profile.here {
 			for at := range common(c.asSrc, d.asDst) {
 				if part := m.book.parts[at]; !part.forbid && (!part.self || sameOwner) && b.profile.lands(part) {
 					return true
@@ -115,15 +115,15 @@ func (m *Mesh) adjacent(p *profile) []*profile {
 		for _, at := range c.asSrc {
 			v.destinations(m.book.parts[at])
 		}
-		for _, at := range c.asDst {
+		for _, at := range c.asDst { // of a seat's class alone, it lands on nobody
 			if part := m.book.parts[at]; !part.forbid && !part.self && !part.internet && p.lands(part) {
-				v.all(part.srcClasses)
+				v.sources(part.srcClasses)
 			}
 		}
 	}
 	for _, at := range m.book.internet {
 		if part := m.book.parts[at]; !part.forbid && p.lands(part) {
-			v.all(part.srcClasses)
+			v.sources(part.srcClasses)
 		}
 	}
 	return v.found
@@ -158,7 +158,20 @@ func (v *visit) destinations(part *part) {
 	}
 }
 
-// all visits every profile with one of the classes.
+// sources visits every profile with one of the classes, if only at a seat.
+func (v *visit) sources(list *classList) {
+	if list.mark == v.m.round {
+		return
+	}
+	v.all(list)
+	for _, c := range list.all {
+		for _, q := range c.seated {
+			v.one(q)
+		}
+	}
+}
+
+// all visits every profile with one of the classes, but at seats.
 func (v *visit) all(list *classList) {
 	if list.mark == v.m.round {
 		return

@@ -41,7 +41,7 @@ func (m *Mesh) between(src, dst *node) []Access {
 	var all []Access
 	sameOwner := src.record.owner != 0 && src.record.owner == dst.record.owner
 	for _, c := range src.profile.classes {
-		for _, d := range dst.profile.classes {
+		for _, d := range dst.profile.here {
 			from, to := meet(src.in(c), dst.in(d))
 			open, rules := m.openBetween(c, d, func(p *part) bool { return (!p.self || sameOwner) && dst.profile.lands(p) })
 			if len(open) > 0 && len(from) > 0 {
@@ -182,7 +182,7 @@ func (m *Mesh) parties(picked Pick) []*party {
 	const most = 3
 	byClass := make(map[*class]*party)
 	for _, n := range m.nodes {
-		for _, c := range n.profile.classes {
+		for _, c := range n.profile.here {
 			prefixes := picked.of(n, n.in(c))
 			if picked != nil && len(prefixes) == 0 {
 				continue

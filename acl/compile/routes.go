@@ -114,7 +114,7 @@ func (m *Mesh) into(viewer *node, classes []*class) iter.Seq[*part] {
 // admits tells whether a part that lands on a node lets classes in.
 func (m *Mesh) admits(viewer *node, from []*class) bool {
 	for _, c := range from {
-		for _, d := range viewer.profile.classes {
+		for _, d := range viewer.profile.here {
 			for at := range common(c.asSrc, d.asDst) {
 				if p := m.book.parts[at]; !p.self && viewer.profile.lands(p) {
 					return true

@@ -29,7 +29,7 @@ func (m *Mesh) rulesOf(p *profile) acl.RuleSet {
 	for _, l := range m.landings(p) {
 		m.write(&in, l.part, m.allSources(l.part), m.destinations(l.part, l.nums))
 	}
-	for _, l := range m.matching(p, func(c *class) []int32 { return c.asSrc }) {
+	for _, l := range m.matching(p.classes, func(c *class) []int32 { return c.asSrc }) {
 		m.write(&out, l.part, m.sources(l.part, l.nums), m.allDestinations(l.part))
 	}
 	p.rules = &acl.RuleSet{In: in.rules(), Out: out.rules(), ForbidIn: in.forbids, ForbidOut: out.forbids}

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -78,7 +79,8 @@ type pair struct {
 func pairOf(was, is *node) pair {
 	old, fresh := was.record, is.record
 	return pair{was: was, is: is, changed: !old.equal(fresh),
-		ended: old.owner != fresh.owner || shorter(old.facts, fresh.facts) || !slices.Equal(old.prefixes, fresh.prefixes)}
+		ended: old.owner != fresh.owner || shorter(old.facts, fresh.facts) || !slices.Equal(old.prefixes, fresh.prefixes) ||
+			unseated(old.seats, fresh.seats, func(was, is acl.Class) bool { return was != is })}
 }
 
 // group is what decides over whom a node sees, but for nodes of one owner.

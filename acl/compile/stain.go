@@ -67,9 +67,20 @@ func (t *turn) stainSources(part *part, to *class) {
 			continue
 		}
 		t.stainClasses(cell.nums)
+		t.stainSeats(cell.nums)
 	}
 	if whole {
 		list.stained = t.at
+	}
+}
+
+// stainSeats marks the profiles that have one of the classes at seats alone: from
+// there flows begin as well.
+func (t *turn) stainSeats(nums []acl.Class) {
+	for _, num := range nums {
+		for _, p := range t.m.byNum[num].seated {
+			t.stainOne(p)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func (m *Mesh) begin(inBulk bool) *turn {
 
 // withdraw takes a node's claims out of the table.
 func (t *turn) withdraw(n *node) {
-	for _, a := range n.Addrs {
+	for _, a := range n.hosted() {
 		t.leave(single(a), func(e *entry) { e.hosts = without(e.hosts, n) })
 	}
 	for _, route := range n.Routes {
@@ -84,7 +84,7 @@ func without(nodes []*node, n *node) []*node {
 
 // claim puts a node's claims into the table.
 func (t *turn) claim(n *node) {
-	for _, a := range n.Addrs {
+	for _, a := range n.hosted() {
 		e := t.m.entry(single(a))
 		e.hosts = append(e.hosts, n)
 		t.dirty = append(t.dirty, single(a))
@@ -183,7 +183,7 @@ func (t *turn) weigh(n *node) {
 func (t *turn) move(mv *move) {
 	if n := mv.node; n.leaving {
 		t.m.disown(n)
-		t.m.unseat(n)
+		t.m.dismiss(n)
 		delete(t.m.nodes, n.ID)
 		return
 	}

@@ -28,7 +28,7 @@ func TestActiveIsWhoSendsInOwnFlows(t *testing.T) {
 		Peers: []filter.Party{{ID: "p", Prefixes: []acl.PrefixClass{{Prefix: prefix(peer), Class: 2}}}},
 		Rules: acl.RuleSet{In: []acl.Rule{{ID: "in", Src: []acl.Class{2}, Dst: []acl.Class{1}, Open: any}},
 			Out: []acl.Rule{{ID: "out", Src: []acl.Class{1}, Dst: []acl.Class{2}, Open: any}}}}))
-	if at, _, ever := f.Active(); ever {
+	if at, _, ever := f.Active(""); ever {
 		t.Fatalf("active at %s before anything passed", at)
 	}
 	now := noon()
@@ -60,7 +60,7 @@ func TestActiveIsWhoSendsInOwnFlows(t *testing.T) {
 	} {
 		now = now.Add(time.Second)
 		judge(f, now, tt.d, tt.p)
-		at, _, ever := f.Active()
+		at, _, ever := f.Active("")
 		if tt.is {
 			last = time.Duration(filter.At(now).Boot)
 		}
@@ -83,19 +83,19 @@ func TestPausesAreRemembered(t *testing.T) {
 		t.Helper()
 		now = now.Add(d)
 		judge(f, now, filter.Out, parsed(packettest.IP(own, peer, 17, packettest.UDP(3001, 53, 30))))
-		at, pause, _ := f.Active()
+		at, pause, _ := f.Active("")
 		if pause != want {
 			t.Errorf("after %s a pause of %s, want %s", d, pause, want)
 		}
 		return at
 	}
 	first := after(0, 1<<63-1) // who knows what was before
-	f.Resume(first)
+	f.Resume("", first)
 	after(time.Second, time.Second)
 	told := after(time.Hour, time.Hour)
 	after(time.Minute, time.Hour)
-	f.Resume(first)
+	f.Resume("", first)
 	after(time.Minute, time.Hour)
-	f.Resume(told)
+	f.Resume("", told)
 	after(time.Minute, time.Minute)
 }

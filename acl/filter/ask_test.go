@@ -18,6 +18,9 @@ func TestJudgeAgreesWithTheFilter(t *testing.T) {
 		c.Self.Facts = nil // a Judge knows of no facts, and of no lease
 		for i := range c.Peers {
 			c.Peers[i].Facts = nil
+			for n := range c.Peers[i].Seats {
+				c.Peers[i].Seats[n].Facts = nil
+			}
 		}
 		for i := range c.Rules.In {
 			c.Rules.In[i].Features, c.Rules.In[i].Hold = nil, 0
@@ -39,7 +42,7 @@ func askBoth(t *rapid.T, c *filter.Config, table *filter.Table) {
 	m := model{config: c}
 	from, fromClass := m.whose(p.Src.IP())
 	to, toClass := m.whose(p.Dst.IP())
-	if from < 0 || to != -1 || !first(&p) {
+	if from < 0 || to != -1 || m.seat(p.Dst.IP()) != nil || !first(&p) {
 		return // not for the rules to say, or not the beginning of a flow
 	}
 	places := []filter.Place{{Class: fromClass, Owner: c.Peers[from].Owner}, {Class: toClass, Owner: c.Self.Owner}}

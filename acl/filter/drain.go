@@ -34,7 +34,7 @@ func (f *Filter) drain(fl *flow, dec decision) decision {
 // drain finds the rule by which a flow that lost its right drains longest, and the
 // time since boot until which it does. What else may end it is in the decision's end.
 func (t *Table) drain(fl *flow, dec decision, known *past, m *Moment) (on decision, until int64) {
-	d, from := fl.origin, &t.holders[dec.ends.src.holder]
+	d, from := fl.origin, t.facts(dec.ends.src)
 	on = decision{acl.Permitted, noRule, dec.end, dec.ends}
 	s, w := &t.sides[d&1], fl.wish(d)
 	c := s.candidates(d, &dec.ends, w)
@@ -55,7 +55,7 @@ func (t *Table) drain(fl *flow, dec decision, known *past, m *Moment) (on decisi
 
 // drains gives the times since boot until which a rule lets a flow drain, 0 if it
 // does not, and at which the rule's hold ends.
-func (t *Table) drains(r *rule, fl *flow, from *holder, lease int64, m *Moment) (until, hold int64) {
+func (t *Table) drains(r *rule, fl *flow, from facts, lease int64, m *Moment) (until, hold int64) {
 	human := r.needs != 0
 	now := m.clock(human)
 	held := int64(forever)
@@ -74,7 +74,7 @@ func (t *Table) drains(r *rule, fl *flow, from *holder, lease int64, m *Moment) 
 
 // drainsUntil counts from the end that the table knows, be it in the past. What it
 // does not know is missed since the flow was to be asked about, or from now on.
-func (t *Table) drainsUntil(r *rule, fl *flow, from *holder, now int64, m *Moment) int64 {
+func (t *Table) drainsUntil(r *rule, fl *flow, from facts, now int64, m *Moment) int64 {
 	end := r.notAfter
 	for _, f := range t.needs.sets[r.needs] {
 		if until := from.until(f); until != never {

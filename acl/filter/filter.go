@@ -100,11 +100,8 @@ type Filter struct {
 	rests     [rests]int64
 	fragments fragments
 	counts    [2][reasons]uint64
-	revoked   int   // flows that are remembered without a right
-	active    int64 // time since boot, as Active says; never: not yet
-	pause     int64 // the longest between two activities since Resume, in nanoseconds
-	resumed   int64 // time since boot at which that ended
-	stirs     int64 // time since boot from which on it is worth a look again
+	revoked   int // flows that are remembered without a right
+	sitters   sitters
 	records   ring
 	refusals  refusals
 	meters    meters
@@ -122,7 +119,7 @@ func New(o Options) (*Filter, error) {
 		return nil, err
 	}
 	o = o.defaults()
-	f := &Filter{version: 1, lease: never, active: never, ids: map[string]int32{}}
+	f := &Filter{version: 1, lease: never, sitters: newSitters(), ids: map[string]int32{}}
 	s := secret(o.Seed)
 	f.dice = s[4]
 	f.flows = newFlows(s, o.MaxFlows)
@@ -175,6 +172,7 @@ func (f *Filter) Load(t *Table) {
 	if t != nil {
 		f.lease = max(f.lease, t.lease) // a table may have been compiled before the last Renew
 		f.meters.heed(t.rules, f.now.Machine)
+		f.sitters.seat(t)
 	}
 	f.raise()
 }
@@ -342,8 +340,8 @@ func (f *Filter) quick(d Direction, k *hashed, p *packet.Packet) (_ *flow, absen
 	fl.packets[d&1]++
 	fl.bytes[d&1] += uint64(p.Len)
 	f.counts[d&1][acl.Established]++
-	if d == Out && now >= f.stirs {
-		f.stir(fl.origin, p)
+	if d == Out && (now >= f.sitters.stirs || f.sitters.turned(&fl.own)) {
+		f.stir(fl, p)
 	}
 	return fl, false
 }

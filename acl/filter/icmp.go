@@ -7,7 +7,7 @@ import (
 
 // quoted judges an ICMP error. It passes only if it complains of a packet that
 // went the other way in a permitted flow, goes back to that packet's sender,
-// and comes from the party that the flow is with: a forged one could otherwise
+// and comes from the party, or the seat, that the flow is with: a forged one could otherwise
 // end the connections of others, or shrink their packets (RFC 5927). It keeps
 // no flow alive.
 func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
@@ -28,7 +28,7 @@ func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
 	if why != acl.Permitted {
 		return refuse(why)
 	}
-	if e.peer(d).holder != f.table.home(fl.peer).heldBy() || e.own(d).holder != f.table.home(fl.own).heldBy() {
+	if e.peer(d).with() != f.table.home(fl.peer).with() || e.own(d).with() != f.table.home(fl.own).with() {
 		return refuse(acl.NoRule)
 	}
 	if fl.fast&metered != 0 {

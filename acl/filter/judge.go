@@ -103,7 +103,7 @@ func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decisi
 	fl.packets[d&1]++
 	fl.bytes[d&1] += uint64(p.Len)
 	if d == Out {
-		f.stir(fl.origin, p)
+		f.stir(fl, p)
 	}
 	return decision{reason: acl.Established, rule: fl.rule}
 }
@@ -297,7 +297,7 @@ func (f *Filter) admit(origin Direction, p *packet.Packet, k *hashed, dec decisi
 	}
 	fl.packets[d], fl.bytes[d] = 1, uint64(p.Len)
 	if d == Out {
-		f.stir(origin, p)
+		f.stir(fl, p)
 	}
 	return dec, n
 }

@@ -25,6 +25,9 @@ func permits(why acl.Reason) bool { return why == acl.Permitted || why == acl.Mo
 // decide judges a flow that would begin now.
 func (t *Table) decide(d Direction, src, dst packet.Addr, w wish, known *past, m *Moment) decision {
 	e, why := t.locate(d, src, dst)
+	if why == acl.Permitted && e.dst.seat != nobodys {
+		why = acl.SeatCalled
+	}
 	if why != acl.Permitted {
 		return decision{why, noRule, 0, e}
 	}
@@ -138,10 +141,11 @@ func (t *Table) opening() []uint64 {
 	s := &t.sides[In]
 	opened := make([]uint64, s.words)
 	for i := range t.homes {
-		if h := t.homes[i].holder; h != self && !t.fronted(h) {
+		h := &t.homes[i]
+		if h.holder != self && !t.fronted(h.holder) || h.seat != nobodys {
 			continue
 		}
-		for at, set := range s.own.set(t.homes[i].index, s.words) {
+		for at, set := range s.own.set(h.index, s.words) {
 			opened[at] |= set
 		}
 	}

@@ -90,8 +90,10 @@ func compare(t *rapid.T, f *filter.Filter, m *model, drawn func(*rapid.T, filter
 }
 
 var (
-	owns   = []string{"100.64.0.1", "192.168.7.5", "192.168.7.1", "fd00::1"}
-	others = []string{"100.64.0.2", "100.64.0.3", "10.9.0.5", "10.9.1.5", "fd00::2", "100.64.0.9", "8.8.8.8", "127.0.0.1"}
+	owns   = []string{"100.64.0.1", "100.64.1.1", "100.64.1.2", "192.168.7.5", "192.168.7.1", "fd00::1", "fd00::101"}
+	others = []string{"100.64.0.2", "100.64.0.3", "100.64.2.1", "100.64.2.2", "100.64.3.1", "10.9.0.5", "10.9.1.5", "fd00::2", "fd00::201",
+		"100.64.0.9", "8.8.8.8", "127.0.0.1"}
+	likely = 9 // of others
 )
 
 // anyConfig draws a map over few addresses, classes and ports, so that what is
@@ -104,19 +106,19 @@ func anyConfig(t *rapid.T) *filter.Config {
 			p.Prefixes = append(p.Prefixes, acl.PrefixClass{Prefix: prefix(s), Class: kind()})
 		}
 		p.Owner = acl.Owner(rapid.IntRange(0, 2).Draw(t, "owner"))
-		for _, fact := range []acl.Fact{"login", "mfa"} {
-			if rapid.Bool().Draw(t, "has") {
-				p.Facts = append(p.Facts, acl.FactEnd{Fact: fact, Until: noon().Add(minutes(t, "until"))})
-			}
-		}
+		p.Facts = anyFacts(t)
 	}
 	give(&c.Self, "100.64.0.1", "fd00::1", "192.168.7.0/24", "192.168.7.1/32")
+	sit(t, &c.Self, []string{"100.64.1.1", "fd00::101"}, []string{"100.64.1.2"})
 	behind := rapid.IntRange(0, 1).Draw(t, "gateway")
 	for i := range 2 {
 		p := filter.Party{ID: fmt.Sprint("peer", i), Name: "a peer"}
 		give(&p, fmt.Sprint("100.64.0.", i+2))
 		if i == 0 {
 			give(&p, "fd00::2")
+			sit(t, &p, []string{"100.64.2.1", "fd00::201"}, []string{"100.64.2.2"})
+		} else {
+			sit(t, &p, []string{"100.64.3.1"})
 		}
 		if i == behind {
 			give(&p, "10.9.0.0/16", "10.9.1.0/24")
@@ -206,7 +208,7 @@ func changed(t *rapid.T, from *filter.Config) *filter.Config {
 		i := rapid.IntRange(0, len(rules)-1).Draw(t, "gone")
 		return slices.Delete(slices.Clone(rules), i, i+1)
 	}
-	switch rapid.IntRange(0, 6).Draw(t, "change") {
+	switch rapid.IntRange(0, 8).Draw(t, "change") {
 	case 0:
 		c.Rules.In = less(c.Rules.In)
 	case 1:
@@ -228,18 +230,25 @@ func changed(t *rapid.T, from *filter.Config) *filter.Config {
 				c.Peers[i].Facts = facts[1:]
 			}
 		}
+	case 7:
+		unsit(t, &c.Self)
+	case 8:
+		c.Peers = slices.Clone(c.Peers)
+		for i := range c.Peers {
+			unsit(t, &c.Peers[i])
+		}
 	}
 	return &c
 }
 
 func anyPacket(t *rapid.T, d filter.Direction) []byte {
-	own, peer := rapid.SampledFrom(owns).Draw(t, "own"), rapid.SampledFrom(others[:5]).Draw(t, "peer")
+	own, peer := rapid.SampledFrom(owns).Draw(t, "own"), rapid.SampledFrom(others[:likely]).Draw(t, "peer")
 	if rapid.IntRange(0, 15).Draw(t, "odd") == 0 {
 		peer = rapid.SampledFrom(others).Draw(t, "other")
 	}
 	a, b := addr(own), addr(peer)
 	if a.Is4() != b.Is4() {
-		a, b = addr("fd00::1"), addr("fd00::2")
+		a, b = addr(rapid.SampledFrom(owns[5:]).Draw(t, "own in IPv6")), addr(rapid.SampledFrom(others[7:likely]).Draw(t, "peer in IPv6"))
 	}
 	if d == filter.In {
 		a, b = b, a

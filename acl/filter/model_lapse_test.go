@@ -24,9 +24,14 @@ func lapsingConfig(t *rapid.T) *filter.Config {
 	c := &filter.Config{Revision: 1, Mesh: []netip.Prefix{prefix("100.64.0.0/10")}, Lease: noon()}
 	c.Self.Prefixes = []acl.PrefixClass{{Prefix: prefix("100.64.0.1"), Class: 1}}
 	peer := filter.Party{ID: "peer", Prefixes: []acl.PrefixClass{{Prefix: prefix("100.64.0.2"), Class: 2}}}
-	for _, fact := range []acl.Fact{"login", "mfa"} {
-		peer.Facts = append(peer.Facts, acl.FactEnd{Fact: fact, Until: noon().Add(minutes(t, "until"))})
+	proofs := func() (all []acl.FactEnd) {
+		for _, fact := range []acl.Fact{"login", "mfa"} {
+			all = append(all, acl.FactEnd{Fact: fact, Until: noon().Add(minutes(t, "until"))})
+		}
+		return all
 	}
+	peer.Facts = proofs()
+	peer.Seats = []acl.Seat{{Session: "s", Prefixes: []acl.PrefixClass{{Prefix: prefix("100.64.2.1"), Class: 2}}, Facts: proofs()}}
 	c.Peers = []filter.Party{peer}
 	for i := range rapid.IntRange(1, 4).Draw(t, "rules") {
 		r := lapsingRule(t, fmt.Sprint("rule", i%3)) // one id may stand for several rules
@@ -65,7 +70,8 @@ func lapsingRule(t *rapid.T, id string) acl.Rule {
 }
 
 func fewPackets(t *rapid.T, d filter.Direction) []byte {
-	a, b, from, to := addr("100.64.0.1"), addr("100.64.0.2"), uint16(80), uint16(40000)
+	a, from, to := addr("100.64.0.1"), uint16(80), uint16(40000)
+	b := addr(rapid.SampledFrom([]string{"100.64.0.2", "100.64.2.1"}).Draw(t, "peer"))
 	if d == filter.In {
 		a, b, from, to = b, a, to, from
 	}

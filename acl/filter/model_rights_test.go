@@ -17,14 +17,6 @@ type modelRight struct {
 	watched  bool // asked about at every packet
 }
 
-func (m *model) source(d filter.Direction, k modelKey) *filter.Party {
-	if d == filter.Out {
-		return &m.config.Self
-	}
-	peer, _ := m.whose(k.peer)
-	return &m.config.Peers[peer]
-}
-
 // about gives the rules that permit a flow, whether or not they hold.
 func (m *model) about(d filter.Direction, k modelKey) (all []*acl.Rule) {
 	rules := m.config.Rules.In
@@ -79,14 +71,14 @@ func (m *model) forbids(d filter.Direction, k modelKey) (all []*acl.Rule) {
 
 func (m *model) forbidden(d filter.Direction, k modelKey) modelVerdict {
 	for _, r := range m.forbids(d, k) {
-		if m.forbidsNow(r, m.source(d, k)) {
+		if m.forbidsNow(r, m.facts(d, k)) {
 			return modelVerdict{acl.Forbidden, []acl.RuleID{r.ID}}
 		}
 	}
 	return no(acl.NoRule)
 }
 
-func (m *model) forbidsNow(r *acl.Rule, from *filter.Party) bool {
+func (m *model) forbidsNow(r *acl.Rule, from []acl.FactEnd) bool {
 	bare := *r
 	bare.Hold = 0
 	return m.holds(&bare, from) == acl.Permitted
@@ -97,7 +89,7 @@ func (m *model) begins(d filter.Direction, k modelKey) (at time.Time) {
 	for _, r := range m.forbids(d, k) {
 		bare := *r
 		bare.NotBefore, bare.NotAfter = time.Time{}, time.Time{}
-		if m.now.Before(r.NotBefore) && m.forbidsNow(&bare, m.source(d, k)) {
+		if m.now.Before(r.NotBefore) && m.forbidsNow(&bare, m.facts(d, k)) {
 			at = sooner(at, r.NotBefore)
 		}
 	}
@@ -117,7 +109,7 @@ func reached(now, end time.Time) bool { return !end.IsZero() && !now.Before(end)
 // grant notes by what a flow passes.
 func (m *model) grant(fl *modelFlow, v modelVerdict) {
 	fl.right = modelRight{rule: v.rules[0], loads: m.loads, end: m.begins(fl.origin, fl.key)}
-	from := m.source(fl.origin, fl.key)
+	from := m.facts(fl.origin, fl.key)
 	for _, r := range m.about(fl.origin, fl.key) {
 		if r.ID == fl.right.rule && m.holds(r, from) == acl.Permitted {
 			fl.right.end = sooner(sooner(fl.right.end, r.NotAfter), m.holdEnd(r))
@@ -134,8 +126,8 @@ func (m *model) holdEnd(r *acl.Rule) time.Time {
 	return m.lease.Add(r.Hold)
 }
 
-func factsEnd(r *acl.Rule, from *filter.Party) (end time.Time) {
-	for _, f := range from.Facts {
+func factsEnd(r *acl.Rule, from []acl.FactEnd) (end time.Time) {
+	for _, f := range from {
 		if slices.Contains(r.Needs, f.Fact) {
 			end = sooner(end, f.Until)
 		}
@@ -206,7 +198,7 @@ func (m *model) drains(fl *modelFlow, v modelVerdict, stale bool) bool {
 
 // missed gives since when a rule does not hold that had permitted the flow.
 func (m *model) missed(fl *modelFlow, r *acl.Rule) time.Time {
-	end := sooner(r.NotAfter, factsEnd(r, m.source(fl.origin, fl.key)))
+	end := sooner(r.NotAfter, factsEnd(r, m.facts(fl.origin, fl.key)))
 	if !reached(m.now, end) {
 		return sooner(fl.right.end, m.now)
 	}

@@ -80,11 +80,11 @@ func (m *model) whose(a netip.Addr) (who int, class acl.Class) {
 			who, class, best = w, c, p.Bits()
 		}
 	}
-	for _, p := range m.config.Self.Prefixes {
+	for _, p := range modelPrefixes(&m.config.Self) {
 		try(-1, p.Prefix, p.Class)
 	}
-	for i, peer := range m.config.Peers {
-		for _, p := range peer.Prefixes {
+	for i := range m.config.Peers {
+		for _, p := range modelPrefixes(&m.config.Peers[i]) {
 			try(i, p.Prefix, p.Class)
 		}
 	}
@@ -105,13 +105,15 @@ func (m *model) ask(d filter.Direction, k modelKey) modelVerdict {
 		return no(acl.UnknownPeer)
 	case peer < 0:
 		return no(acl.NotOurs)
+	case m.called(d, k):
+		return no(acl.SeatCalled)
 	}
 	if v := m.forbidden(d, k); len(v.rules) > 0 {
 		return v
 	}
 	var holding, monitoring, failing []acl.RuleID
 	why := acl.NoRule
-	from := m.source(d, k)
+	from := m.facts(d, k)
 	for _, r := range m.about(d, k) {
 		switch reason := m.holds(r, from); {
 		case reason == acl.Permitted && r.Monitor:
@@ -145,10 +147,10 @@ func (m *model) opens(r *acl.Rule, k modelKey, port uint16) bool {
 	return false
 }
 
-func (m *model) holds(r *acl.Rule, from *filter.Party) acl.Reason {
+func (m *model) holds(r *acl.Rule, from []acl.FactEnd) acl.Reason {
 	for _, need := range r.Needs {
 		had, ended := false, false
-		for _, f := range from.Facts {
+		for _, f := range from {
 			had = had || f.Fact == need
 			ended = ended || f.Fact == need && !m.now.Before(f.Until)
 		}
@@ -333,7 +335,7 @@ func (m *model) error(d filter.Direction, p *packet.Packet) modelVerdict {
 		return no(acl.UnknownPeer)
 	case there < 0:
 		return no(acl.NotOurs)
-	case there != with:
+	case there != with, m.seat(peer) != m.seat(fl.key.peer), m.seat(own) != m.seat(fl.key.own):
 		return no(acl.NoRule)
 	}
 	v.reason = acl.Established

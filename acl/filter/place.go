@@ -15,7 +15,8 @@ type home struct {
 	class  acl.Class
 	index  uint32 // of the class
 	holder int32  // index of the party that has it, or one of the negatives
-	row    uint32 // of the party in needs
+	row    uint32 // in needs, of the party or of the seat
+	seat   uint32 // number of the seat, from 1; nobodys: it is the party's own
 	source uint64 // by which its limits are counted, if there are any
 }
 
@@ -74,15 +75,15 @@ func unusables() []string {
 	}
 }
 
-// place gives a prefix to a holder.
-func (b *compiler) place(holder int32, pc acl.PrefixClass) error {
+// place gives a prefix to a holder, or to one of its seats.
+func (b *compiler) place(holder int32, seat uint32, pc acl.PrefixClass) error {
 	p := pc.Prefix
 	if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || p.Addr().Zone() != "" {
 		return fmt.Errorf("prefix %s is not in canonical form", p)
 	}
 	t := b.table
 	if i, ok := t.places.table.Get(p); ok {
-		if was := t.homes[i]; was.holder != holder || was.class != pc.Class {
+		if was := t.homes[i]; was.holder != holder || was.seat != seat || was.class != pc.Class {
 			return fmt.Errorf("prefix %s is in the map twice, with different holders or classes", p)
 		}
 		return nil
@@ -93,7 +94,7 @@ func (b *compiler) place(holder int32, pc acl.PrefixClass) error {
 		b.classes[pc.Class] = index
 	}
 	t.places.put(p, len(t.homes), holder)
-	t.homes = append(t.homes, home{prefix: p, class: pc.Class, index: index, holder: holder})
+	t.homes = append(t.homes, home{prefix: p, class: pc.Class, index: index, holder: holder, seat: seat})
 	return nil
 }
 

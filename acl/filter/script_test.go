@@ -67,7 +67,7 @@ func (s *script) do(line string) error {
 	words := strings.Fields(line)
 	var got string
 	switch words[0] {
-	case "self", "peer", "mesh", "rule", "forbid", "without":
+	case "self", "peer", "seat", "mesh", "rule", "forbid", "without":
 		return s.configure(words)
 	case "load":
 		s.config.Revision++
@@ -136,6 +136,7 @@ var reasonWords = map[acl.Reason]string{
 	acl.NotOurs: "not-ours", acl.Malformed: "malformed", acl.FactEnded: "fact-ended", acl.OutsideTime: "outside-time",
 	acl.HoldEnded: "hold-ended", acl.NoFragment: "no-fragment", acl.NoMap: "no-map", acl.TableFull: "table-full",
 	acl.Forbidden: "forbidden", acl.Monitored: "monitored", acl.LimitReached: "limit-reached", acl.Throttled: "throttled",
+	acl.SeatCalled: "seat-called",
 }
 
 func explained(v acl.Verdict, until time.Time) string {
@@ -193,10 +194,11 @@ func (s *script) refusals() string {
 // configure reads one line about the map.
 //
 //	self PREFIX CLASS...      peer NAME PREFIX CLASS [owner=N] [fact=NAME:TIME]
+//	seat self|NAME SESSION PREFIX CLASS... [fact=NAME:TIME]
 //	rule ID in|out CLASS,... -> CLASS,... SERVICE,... [owner] [needs=FACT,...] [from=T] [to=T] [hold=T] [drain=T] [monitor] [feature=X] [log=off]
 //	        [limit=bytes|flows:N:WINDOW:EXCEED]
 //	forbid ID ...             as a rule, but it forbids
-//	without rule ID           without peer NAME           without fact NAME
+//	without rule ID           without peer NAME           without fact NAME           without seat SESSION
 func (s *script) configure(words []string) error {
 	c := &s.config
 	switch words[0] {
@@ -205,12 +207,9 @@ func (s *script) configure(words []string) error {
 	case "self":
 		party(&c.Self, words[1:])
 	case "peer":
-		i := slices.IndexFunc(c.Peers, func(p filter.Party) bool { return p.ID == words[1] })
-		if i < 0 {
-			c.Peers = append(c.Peers, filter.Party{ID: words[1], Name: words[1]})
-			i = len(c.Peers) - 1
-		}
-		party(&c.Peers[i], words[2:])
+		party(s.party(words[1]), words[2:])
+	case "seat":
+		seat(s.party(words[1]), words[2], words[3:])
 	case "rule", "forbid":
 		s.rule(words)
 	case "without":
@@ -224,11 +223,46 @@ func (s *script) configure(words []string) error {
 			for i := range c.Peers {
 				c.Peers[i].Facts = slices.DeleteFunc(slices.Clone(c.Peers[i].Facts), func(f acl.FactEnd) bool { return string(f.Fact) == words[2] })
 			}
+		case "seat":
+			for i := range c.Peers {
+				unseat(&c.Peers[i], words[2])
+			}
+			unseat(&c.Self, words[2])
 		case "peer":
 			c.Peers = slices.DeleteFunc(slices.Clone(c.Peers), func(p filter.Party) bool { return p.ID == words[2] })
 		}
 	}
 	return nil
+}
+
+// party gives this node ("self"), or a peer that the map may not have yet.
+func (s *script) party(name string) *filter.Party {
+	c := &s.config
+	if name == "self" {
+		return &c.Self
+	}
+	i := slices.IndexFunc(c.Peers, func(p filter.Party) bool { return p.ID == name })
+	if i < 0 {
+		c.Peers = append(c.Peers, filter.Party{ID: name, Name: name})
+		i = len(c.Peers) - 1
+	}
+	return &c.Peers[i]
+}
+
+func seat(of *filter.Party, session string, words []string) {
+	i := slices.IndexFunc(of.Seats, func(s acl.Seat) bool { return s.Session == session })
+	if i < 0 {
+		of.Seats = append(of.Seats, acl.Seat{Session: session})
+		i = len(of.Seats) - 1
+	}
+	s := &of.Seats[i]
+	has := filter.Party{Prefixes: s.Prefixes, Facts: s.Facts}
+	party(&has, words)
+	s.Prefixes, s.Facts = has.Prefixes, has.Facts
+}
+
+func unseat(p *filter.Party, session string) {
+	p.Seats = slices.DeleteFunc(slices.Clone(p.Seats), func(s acl.Seat) bool { return s.Session == session })
 }
 
 func party(p *filter.Party, words []string) {

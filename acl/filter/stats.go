@@ -9,7 +9,7 @@ import (
 )
 
 // reasons is how many reasons a verdict can have.
-const reasons = int(acl.Throttled) + 1
+const reasons = int(acl.SeatCalled) + 1
 
 // Stats is what a Filter did so far.
 type Stats struct {

@@ -15,6 +15,7 @@ type Party struct {
 	Prefixes []acl.PrefixClass
 	Owner    acl.Owner
 	Facts    []acl.FactEnd
+	Seats    []acl.Seat // of those who work there, each by itself; what is here is not in Prefixes
 
 	// Fronted says that the party is a peer of this node alone, and behind this node
 	// for everybody else. See [Batch.Onward].
@@ -51,6 +52,8 @@ type Config struct {
 type Table struct {
 	revision uint64
 	holders  []holder // [0] is this node
+	seats    []seat   // by home.seat - 1, of whichever holder has the home: this node's first
+	own      int      // how many of seats are this node's
 	homes    []home
 	places   places
 	sides    [2]side // by Direction: the rules that permit
@@ -67,13 +70,8 @@ type Table struct {
 type holder struct {
 	id, name string
 	owner    acl.Owner
-	facts    []factEnd
+	facts    facts
 	fronted  bool
-}
-
-type factEnd struct {
-	fact  uint32
-	until int64
 }
 
 // Compile makes a Table. It fails if the Config contradicts itself: two peers
@@ -117,6 +115,7 @@ func (b *compiler) compile(c *Config) error {
 	if err := b.party(&c.Self); err != nil {
 		return fmt.Errorf("this node: %w", err)
 	}
+	t.own = len(t.seats)
 	for i := range c.Peers {
 		p := &c.Peers[i]
 		if p.ID == "" || ids[p.ID] {
@@ -150,40 +149,14 @@ func (b *compiler) compile(c *Config) error {
 }
 
 func (b *compiler) party(p *Party) error {
-	h := holder{id: p.ID, name: p.Name, owner: p.Owner, fronted: p.Fronted}
+	h := holder{id: p.ID, name: p.Name, owner: p.Owner, facts: b.factsOf(p.Facts), fronted: p.Fronted}
 	b.table.fronts = b.table.fronts || p.Fronted
-	for _, f := range p.Facts {
-		if !f.Until.IsZero() {
-			h.facts = append(h.facts, factEnd{b.fact(f.Fact), nanos(f.Until)})
-		}
-	}
 	index := int32(len(b.table.holders))
 	b.table.holders = append(b.table.holders, h)
 	for _, pc := range p.Prefixes {
-		if err := b.place(index, pc); err != nil {
+		if err := b.place(index, nobodys, pc); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func (b *compiler) fact(f acl.Fact) uint32 {
-	n, ok := b.facts[f]
-	if !ok {
-		n = uint32(len(b.facts))
-		b.facts[f] = n
-	}
-	return n
-}
-
-// until gives the policy time at which a fact of the holder ends. If it has the
-// fact twice the earlier end counts.
-func (h *holder) until(fact uint32) int64 {
-	end := int64(never)
-	for _, f := range h.facts {
-		if f.fact == fact && (end == never || f.until < end) {
-			end = f.until
-		}
-	}
-	return end
+	return b.seats(index, p.Seats)
 }

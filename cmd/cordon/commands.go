@@ -53,12 +53,17 @@ func up(c *cli.Context) error {
 // its person's sign-in.
 func joining(c *cli.Context, api *local.Client, before *local.Status) (r local.UpRequest, err error) {
 	r.Name = c.String("name")
+	if shared := c.Bool("shared"); c.IsSet("shared") {
+		r.Shared = &shared
+	}
 	fresh := before.State == local.StateUnenrolled || before.State == local.StateJoining
 	switch {
 	case c.String("fingerprint") != "" && c.String("coordinator") == "":
 		return r, errors.New("--fingerprint goes with --coordinator")
 	case c.String("coordinator") != "" && c.String("enrolment-file") != "":
 		return r, errors.New("join by an enrolment string or by a sign-in: want --enrolment-file or --coordinator, not both")
+	case c.String("coordinator") != "" && c.Bool("shared"):
+		return r, errors.New("who joins by signing in makes the machine their own: a shared one is nobody's, and joins by an enrolment string for a tag")
 	case c.String("coordinator") != "":
 		return r, joinByLogin(c, api)
 	case fresh:

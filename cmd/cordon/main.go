@@ -30,6 +30,7 @@ func app() *cli.App {
 				&cli.StringFlag{Name: "coordinator", Usage: "join without an enrolment string, by signing in: `URL` of the coordinator"},
 				&cli.StringFlag{Name: "fingerprint", Usage: "with --coordinator: `FINGERPRINT` of the mesh, from its admin (default: the coordinator's certificate for browsers vouches for it)"},
 				&cli.StringFlag{Name: "name", Usage: "`NAME` of this machine in the mesh (default: its host name)"},
+				&cli.BoolFlag{Name: "shared", Usage: "several people use this machine, a ward's workstation or a terminal server: each account signs in by itself, and has addresses of its own; kept until --shared=false; for a machine with a tag, on Linux"},
 			}},
 			{Name: "down", Usage: "stop tunnels; the identity stays", Action: down},
 			{Name: "status", Usage: "what the daemon is doing", Action: status, Flags: []cli.Flag{

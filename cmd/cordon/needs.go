@@ -44,8 +44,9 @@ func wayOn(s *local.Status, r local.Refusal) string {
 }
 
 // opens tells whether the sign-in under way gives what this machine itself was
-// refused for: what it forwards for others is no person's here.
+// refused for, or its reader at a machine of several people: what it forwards for
+// others is no person's here.
 func opens(s *local.Status, r local.Refusal) bool {
 	_, steps := r.StepsUp()
-	return steps && s.Login != nil && slices.Contains(s.Addresses, r.Src.Addr())
+	return steps && s.Login != nil && slices.Contains(s.Own(), r.Src.Addr())
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -21,7 +22,7 @@ func sessionCommands() []*cli.Command {
 			&cli.BoolFlag{Name: "device-code", Usage: "sign in at the provider's own page with a code, if no browser of yours reaches the coordinator"},
 			&cli.BoolFlag{Name: "afresh", Usage: "prove anew who you are, even if the provider remembers you"},
 		}},
-		{Name: "logout", Usage: "sign out at this machine: everybody, or one session of `cordon sessions`", ArgsUsage: "[SESSION]", Action: logout},
+		{Name: "logout", Usage: "sign out at this machine: everybody, or one session of `cordon sessions`; where several people use it, yourself, or as root everybody", ArgsUsage: "[SESSION]", Action: logout},
 		{Name: "whoami", Usage: "who is signed in at this machine; exit status 1 if nobody is", Action: whoami},
 		{Name: "sessions", Usage: "the sessions of people at this machine, ended ones too", Action: sessions},
 	}
@@ -65,13 +66,42 @@ func whoami(c *cli.Context) error {
 		}
 	} else {
 		for _, s := range r.Sessions {
-			fmt.Printf("%s, signed in since %s, until %s%s\n", visible(s.User), clock(s.At), clock(s.Until), how(s))
+			fmt.Printf("%s, signed in since %s, until %s%s%s\n", visible(s.User), clock(s.At), clock(s.Until), how(s), where(s))
 		}
 	}
 	if len(r.Sessions) == 0 {
-		return errors.New("nobody is signed in: `cordon login`")
+		return errors.New(nobody(r.Shared))
 	}
 	return nil
+}
+
+// nobody says what to do where no session is shown.
+func nobody(shared bool) string {
+	if shared {
+		return "you are not signed in: `cordon login`"
+	}
+	return "nobody is signed in: `cordon login`"
+}
+
+// where tells whose programs speak with which addresses, at a machine of several
+// people.
+func where(s local.Session) string {
+	if s.Account == "" {
+		return ""
+	}
+	text := ", for the account " + account(s.Account)
+	for i, a := range s.Addresses {
+		text += []string{", with ", " and "}[min(i, 1)] + a.String()
+	}
+	return text
+}
+
+// account names an account as its users know it.
+func account(uid string) string {
+	if u, err := user.LookupId(uid); err == nil {
+		return visible(u.Username)
+	}
+	return visible(uid)
 }
 
 func sessions(c *cli.Context) error {
@@ -89,13 +119,17 @@ func sessions(c *cli.Context) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "SESSION\tUSER\tSINCE\tUNTIL\tHOW")
+	fmt.Fprintln(w, "SESSION\tUSER\tSINCE\tUNTIL\tHOW"+map[bool]string{true: "\tACCOUNT\tADDRESSES"}[r.Shared])
 	for _, s := range r.Sessions {
 		until := clock(s.Until)
 		if s.Ended {
 			until += ", ended"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", visible(s.ID), visible(s.User), clock(s.At), until, strings.TrimPrefix(how(s), ", by "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s", visible(s.ID), visible(s.User), clock(s.At), until, strings.TrimPrefix(how(s), ", by "))
+		if r.Shared {
+			fmt.Fprintf(w, "\t%s\t%s", account(s.Account), strings.Trim(fmt.Sprint(s.Addresses), "[]"))
+		}
+		fmt.Fprintln(w)
 	}
 	return w.Flush()
 }
@@ -120,10 +154,10 @@ func how(s local.Session) string {
 func people(s *local.Status) string {
 	var out strings.Builder
 	if s.SignedOut {
-		out.WriteString("nobody is signed in: `cordon login`\n")
+		out.WriteString(nobody(s.Shared) + "\n")
 	}
 	for _, one := range live(s.Sessions) {
-		fmt.Fprintf(&out, "%s is signed in until %s%s\n", visible(one.User), clock(one.Until), how(one))
+		fmt.Fprintf(&out, "%s is signed in until %s%s%s\n", visible(one.User), clock(one.Until), how(one), where(one))
 	}
 	if s.Login != nil {
 		fmt.Fprintf(&out, "a sign-in waits for a browser until %s: %s\n", clock(s.Login.Until), visible(s.Login.URL))

@@ -144,9 +144,9 @@ func listSessions(c *cli.Context, api *admin.Client) error {
 		if !s.Live {
 			end = "ended " + moment(s.Until)
 		}
-		rows = append(rows, []string{s.Id, s.User, s.NodeName, moment(s.Proved), strings.Join(s.Amr, ","), end})
+		rows = append(rows, []string{s.Id, s.User, s.NodeName, orDash(s.Seat), orDash(strings.Join(s.Addresses, ",")), moment(s.Proved), strings.Join(s.Amr, ","), end})
 	}
-	return table("ID LOGIN MACHINE PROVED HOW END", rows)
+	return table("ID LOGIN MACHINE SEAT ADDRESSES PROVED HOW END", rows)
 }
 
 func endSession(c *cli.Context, api *admin.Client) error {

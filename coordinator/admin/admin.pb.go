@@ -3046,6 +3046,8 @@ type Session struct {
 	Amr           []string               `protobuf:"bytes,8,rep,name=amr,proto3" json:"amr,omitempty"`        // how (RFC 8176)
 	Acr           string                 `protobuf:"bytes,9,opt,name=acr,proto3" json:"acr,omitempty"`
 	Live          bool                   `protobuf:"varint,10,opt,name=live,proto3" json:"live,omitempty"`
+	Seat          string                 `protobuf:"bytes,190,opt,name=seat,proto3" json:"seat,omitempty"`           // the account of the machine's operating system whose session it is; empty: the whole machine's
+	Addresses     []string               `protobuf:"bytes,191,rep,name=addresses,proto3" json:"addresses,omitempty"` // of the seat
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3148,6 +3150,20 @@ func (x *Session) GetLive() bool {
 		return x.Live
 	}
 	return false
+}
+
+func (x *Session) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
+func (x *Session) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
 }
 
 type ListSessionsRequest struct {
@@ -6904,7 +6920,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
 	"\x06groups\x18\x02 \x03(\tR\x06groups\">\n" +
 	"\x11GroupUserResponse\x12)\n" +
-	"\x04user\x18\x01 \x01(\v2\x15.cordon.admin.v1.UserR\x04user\"\xda\x01\n" +
+	"\x04user\x18\x01 \x01(\v2\x15.cordon.admin.v1.UserR\x04user\"\x8e\x02\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x1b\n" +
@@ -6916,7 +6932,9 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x03amr\x18\b \x03(\tR\x03amr\x12\x10\n" +
 	"\x03acr\x18\t \x01(\tR\x03acr\x12\x12\n" +
 	"\x04live\x18\n" +
-	" \x01(\bR\x04live\";\n" +
+	" \x01(\bR\x04live\x12\x13\n" +
+	"\x04seat\x18\xbe\x01 \x01(\tR\x04seat\x12\x1d\n" +
+	"\taddresses\x18\xbf\x01 \x03(\tR\taddresses\";\n" +
 	"\x13ListSessionsRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x10\n" +
 	"\x03all\x18\x02 \x01(\bR\x03all\"L\n" +

@@ -22,6 +22,7 @@ func ParseSelf(s *Self) (SelfRecord, error) {
 		Tags: decodeWords[string](&d, "tags", s.GetTags()), User: s.GetUser(),
 		Sessions: d.sessions(s.GetSessions()), SignIn: s.GetSignIn(), Until: d.moment(s.GetUntil()),
 		ActiveEvery: time.Duration(s.GetActiveEvery()) * time.Millisecond}
+	r.Seats = d.seats(r.Addresses, s.GetSeats())
 	d.identity(r.ID, r.Name, r.NodeKey)
 	d.within(r.Prefixes, r.Addresses, r.Routes)
 	d.check(r.Domain == "" || isDomain(r.Domain), "domain %q is not a lower-case domain name", clip(r.Domain))
@@ -40,6 +41,7 @@ func parsePeer(p *Peer, known PeerRecord) (PeerRecord, error) {
 	r := PeerRecord{ID: p.GetId(), Name: p.GetName(), NodeKey: d.nodeKey(p.GetNodeKey()), Statement: p.GetStatement(),
 		Addresses: d.addresses(p.GetAddresses()), Routes: d.prefixes("routes", p.GetRoutes()),
 		Prefixes: d.classes(p.GetPrefixes()), Owner: acl.Owner(p.GetOwner()), Facts: d.facts(p.GetFacts()), Until: d.moment(p.GetUntil())}
+	r.Seats = d.seats(r.Addresses, p.GetSeats())
 	d.identity(r.ID, r.Name, r.NodeKey)
 	d.within(r.Prefixes, r.Addresses, r.Routes)
 	if err := d.of("record of peer " + clip(p.GetId())); err != nil {

@@ -61,6 +61,17 @@ func TestOneWrongFieldRefusesTheMessage(t *testing.T) {
 			p := f.Peers[0].Prefixes[0]
 			f.Peers[0].Prefixes = append(f.Peers[0].Prefixes, &wire.PrefixClass{Prefix: p.Prefix, Class: p.Class + 1})
 		},
+		"seat without an address": func(f *wire.Full) { f.Peers[0].Seats = []*wire.SeatRecord{{Session: "s"}} },
+		"seat of no session":      func(f *wire.Full) { f.Peers[0].Seats = []*wire.SeatRecord{{Addresses: []string{"100.64.9.9"}}} },
+		"seat at the machine's own address": func(f *wire.Full) {
+			f.Peers[0].Seats = []*wire.SeatRecord{{Session: "s", Addresses: f.Peers[0].Addresses}}
+		},
+		"two seats at one address": func(f *wire.Full) {
+			f.Peers[0].Seats = []*wire.SeatRecord{{Session: "s", Addresses: []string{"100.64.9.9"}}, {Session: "t", Addresses: []string{"100.64.9.9"}}}
+		},
+		"class of what is not the seat's": func(f *wire.Full) {
+			f.Peers[0].Seats = []*wire.SeatRecord{{Session: "s", Addresses: []string{"100.64.9.9"}, Prefixes: []*wire.PrefixClass{{Prefix: f.Peers[0].Addresses[0] + "/32", Class: 9}}}}
+		},
 		"fact without a name":       func(f *wire.Full) { f.Peers[0].Facts = []*wire.FactEnd{{Until: 1}} },
 		"fact twice":                func(f *wire.Full) { f.Peers[0].Facts = []*wire.FactEnd{{Fact: "a", Until: 1}, {Fact: "a", Until: 2}} },
 		"fact before time began":    func(f *wire.Full) { f.Peers[0].Facts = []*wire.FactEnd{{Fact: "a", Until: -1}} },
@@ -104,6 +115,9 @@ func TestOneWrongFieldRefusesTheMessage(t *testing.T) {
 		},
 		"address of two peers": func(f *wire.Full) {
 			f.Peers[1].Addresses, f.Peers[1].Prefixes = first.Addresses, nil
+		},
+		"address of a peer and of another's seat": func(f *wire.Full) {
+			f.Peers[1].Seats = []*wire.SeatRecord{{Session: "s", Addresses: first.Addresses}}
 		},
 		"name of two peers": func(f *wire.Full) { f.Peers[1].Name = first.Name },
 	}

@@ -35,7 +35,7 @@ func (s SelfRecord) Proto() *Self {
 		Ranges: texts(s.Ranges, netip.Prefix.Compare), Domain: s.Domain, Pending: s.Pending,
 		Tags: sorted(s.Tags, cmp.Compare[string]), User: s.User,
 		Sessions: sessionsProto(s.Sessions), SignIn: s.SignIn, Until: endSeconds(s.Until),
-		ActiveEvery: uint32(s.ActiveEvery.Milliseconds())}
+		ActiveEvery: uint32(s.ActiveEvery.Milliseconds()), Seats: seatsProto(s.Seats)}
 }
 
 // Proto gives p as it travels. The message is the same for every node that may
@@ -43,7 +43,8 @@ func (s SelfRecord) Proto() *Self {
 func (p PeerRecord) Proto() *Peer {
 	return &Peer{Id: p.ID, Name: p.Name, NodeKey: p.NodeKey.Bytes(), Statement: p.Statement,
 		Addresses: texts(p.Addresses, netip.Addr.Compare), Routes: texts(p.Routes, netip.Prefix.Compare),
-		Prefixes: prefixesProto(p.Prefixes), Owner: uint64(p.Owner), Facts: factsProto(p.Facts), Until: endSeconds(p.Until)}
+		Prefixes: prefixesProto(p.Prefixes), Owner: uint64(p.Owner), Facts: factsProto(p.Facts), Until: endSeconds(p.Until),
+		Seats: seatsProto(p.Seats)}
 }
 
 // RulesProto gives a rule set as it travels. The order of rules is kept.

@@ -77,6 +77,7 @@ type SelfRecord struct {
 	SignIn   bool      // what people may, they may only while signed in
 
 	Until time.Time // by policy time, exclusive: this node is in the mesh until then; zero: without end
+	Seats []Seat    // of the sessions that have one, by ascending sessions
 	// ActiveEvery is how often the node tells that its people do something, in whole
 	// milliseconds; 0: never.
 	ActiveEvery time.Duration
@@ -103,6 +104,7 @@ type PeerRecord struct {
 	Facts     []acl.FactEnd
 
 	Until time.Time // by policy time, exclusive: it is a peer until then; zero: without end
+	Seats []Seat    // by ascending sessions
 }
 
 // Expired tells whether the end of a machine's time has come; the zero end never does.

@@ -119,7 +119,14 @@ func self() wire.SelfRecord {
 		Owner:     3, Ranges: []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fd00::/48")},
 		Domain: "mesh.example", User: "ada@example.org", SignIn: true, ActiveEvery: 225 * time.Second,
 		Sessions: []wire.Session{{ID: "s1", User: "ada@example.org", At: now(), Until: now().Add(time.Hour),
-			AMR: []string{"otp", "pwd"}, ACR: "urn:example:loa2"}}, Until: now().Add(24 * time.Hour)}
+			AMR: []string{"otp", "pwd"}, ACR: "urn:example:loa2", Seat: "ada"}}, Seats: []wire.Seat{seat(250)}, Until: now().Add(24 * time.Hour)}
+}
+
+// seat has the n-th address of the last network, which no node of the tests has.
+func seat(n byte) wire.Seat {
+	a := netip.AddrFrom4([4]byte{100, 127, 255, n})
+	return wire.Seat{Session: fmt.Sprint("s", n), Addresses: []netip.Addr{a}, Prefixes: []acl.PrefixClass{{Prefix: netip.PrefixFrom(a, 32), Class: 7}},
+		Facts: []acl.FactEnd{{Fact: "login", Until: now().Add(time.Hour)}}}
 }
 
 func peer(n int, sequence uint64) wire.PeerRecord {
@@ -190,6 +197,9 @@ func drawDetails(t *rapid.T, n int, p *wire.PeerRecord) {
 		p.Prefixes = []acl.PrefixClass{
 			{Prefix: p.Routes[0], Class: acl.Class(rapid.Uint64Range(1, 3).Draw(t, "class"))},
 			{Prefix: netip.MustParsePrefix(fmt.Sprintf("10.%d.7.0/24", n)), Class: 5}}
+	}
+	if rapid.Bool().Draw(t, "seat") {
+		p.Seats = []wire.Seat{seat(byte(n))}
 	}
 	if rapid.Bool().Draw(t, "facts") {
 		p.Facts = []acl.FactEnd{{Fact: "login", Until: now().Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "hours")) * time.Hour)}}

@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
@@ -56,7 +57,7 @@ func (o *owners) self(s SelfRecord, claim bool) error {
 	if err := own(o.names, s.Name, s.ID, claim); err != nil {
 		return err
 	}
-	return o.prefixesOf(s.ID, s.Addresses, s.Routes, s.Prefixes, claim)
+	return o.prefixesOf(s.ID, s.Addresses, s.Seats, s.Routes, s.Prefixes, claim)
 }
 
 func (o *owners) peer(p PeerRecord, claim bool) error {
@@ -68,11 +69,14 @@ func (o *owners) peer(p PeerRecord, claim bool) error {
 			return err
 		}
 	}
-	return o.prefixesOf(p.ID, p.Addresses, p.Routes, p.Prefixes, claim)
+	return o.prefixesOf(p.ID, p.Addresses, p.Seats, p.Routes, p.Prefixes, claim)
 }
 
 // prefixesOf takes every prefix by which a record can be looked up.
-func (o *owners) prefixesOf(id string, addresses []netip.Addr, routes []netip.Prefix, classes []acl.PrefixClass, claim bool) error {
+func (o *owners) prefixesOf(id string, addresses []netip.Addr, seats []Seat, routes []netip.Prefix, classes []acl.PrefixClass, claim bool) error {
+	for _, s := range seats {
+		addresses = append(slices.Clip(addresses), s.Addresses...)
+	}
 	for _, a := range addresses {
 		if err := own(o.prefixes, netip.PrefixFrom(a, a.BitLen()), id, claim); err != nil {
 			return err

@@ -73,7 +73,7 @@ func (x AwaitLoginResponse_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AwaitLoginResponse_State.Descriptor instead.
 func (AwaitLoginResponse_State) EnumDescriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44, 0}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45, 0}
 }
 
 type EnrolRequest struct {
@@ -1737,6 +1737,7 @@ type Self struct {
 	SignIn        bool                   `protobuf:"varint,15,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`                 // what people may, they may only while signed in
 	Until         int64                  `protobuf:"varint,160,opt,name=until,proto3" json:"until,omitempty"`                                // Unix seconds, exclusive: this machine is in the mesh until then; 0: without end
 	ActiveEvery   uint32                 `protobuf:"varint,180,opt,name=active_every,json=activeEvery,proto3" json:"active_every,omitempty"` // milliseconds: how often to call Active while people do something; 0: never
+	Seats         []*SeatRecord          `protobuf:"bytes,190,rep,name=seats,proto3" json:"seats,omitempty"`                                 // of the sessions that have one; sessions ascend
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1890,6 +1891,13 @@ func (x *Self) GetActiveEvery() uint32 {
 	return 0
 }
 
+func (x *Self) GetSeats() []*SeatRecord {
+	if x != nil {
+		return x.Seats
+	}
+	return nil
+}
+
 // A SessionRecord is one person, signed in at one node.
 type SessionRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1899,6 +1907,7 @@ type SessionRecord struct {
 	Until         int64                  `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"` // Unix seconds, exclusive
 	Amr           []string               `protobuf:"bytes,5,rep,name=amr,proto3" json:"amr,omitempty"`      // how (RFC 8176); sorted
 	Acr           string                 `protobuf:"bytes,6,opt,name=acr,proto3" json:"acr,omitempty"`      // at which level, in the provider's words; may be empty
+	Seat          string                 `protobuf:"bytes,190,opt,name=seat,proto3" json:"seat,omitempty"`  // the account of the operating system whose session it is; empty: the whole machine's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1975,6 +1984,83 @@ func (x *SessionRecord) GetAcr() string {
 	return ""
 }
 
+func (x *SessionRecord) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
+// A SeatRecord is what a session has of its own at a machine of several people: packets
+// from its addresses are that person's, at that machine. It answers; nobody calls it.
+type SeatRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"` // id
+	Addresses     []string               `protobuf:"bytes,2,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Prefixes      []*PrefixClass         `protobuf:"bytes,3,rep,name=prefixes,proto3" json:"prefixes,omitempty"` // the addresses, with classes
+	Facts         []*FactEnd             `protobuf:"bytes,4,rep,name=facts,proto3" json:"facts,omitempty"`       // of the machine, and of who sits there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatRecord) Reset() {
+	*x = SeatRecord{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatRecord) ProtoMessage() {}
+
+func (x *SeatRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatRecord.ProtoReflect.Descriptor instead.
+func (*SeatRecord) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SeatRecord) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *SeatRecord) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *SeatRecord) GetPrefixes() []*PrefixClass {
+	if x != nil {
+		return x.Prefixes
+	}
+	return nil
+}
+
+func (x *SeatRecord) GetFacts() []*FactEnd {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
 type Peer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1987,13 +2073,14 @@ type Peer struct {
 	Facts         []*FactEnd             `protobuf:"bytes,8,rep,name=facts,proto3" json:"facts,omitempty"`
 	Routes        []string               `protobuf:"bytes,9,rep,name=routes,proto3" json:"routes,omitempty"`  // approved prefixes behind it
 	Until         int64                  `protobuf:"varint,160,opt,name=until,proto3" json:"until,omitempty"` // Unix seconds, exclusive: it is a peer until then; 0: without end
+	Seats         []*SeatRecord          `protobuf:"bytes,190,rep,name=seats,proto3" json:"seats,omitempty"`  // sessions ascend
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2092,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2105,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{25}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Peer) GetId() string {
@@ -2091,6 +2178,13 @@ func (x *Peer) GetUntil() int64 {
 	return 0
 }
 
+func (x *Peer) GetSeats() []*SeatRecord {
+	if x != nil {
+		return x.Seats
+	}
+	return nil
+}
+
 type PrefixClass struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Prefix        string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
@@ -2101,7 +2195,7 @@ type PrefixClass struct {
 
 func (x *PrefixClass) Reset() {
 	*x = PrefixClass{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2207,7 @@ func (x *PrefixClass) String() string {
 func (*PrefixClass) ProtoMessage() {}
 
 func (x *PrefixClass) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2220,7 @@ func (x *PrefixClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrefixClass.ProtoReflect.Descriptor instead.
 func (*PrefixClass) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{26}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *PrefixClass) GetPrefix() string {
@@ -2153,7 +2247,7 @@ type FactEnd struct {
 
 func (x *FactEnd) Reset() {
 	*x = FactEnd{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2259,7 @@ func (x *FactEnd) String() string {
 func (*FactEnd) ProtoMessage() {}
 
 func (x *FactEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2272,7 @@ func (x *FactEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactEnd.ProtoReflect.Descriptor instead.
 func (*FactEnd) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{27}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *FactEnd) GetFact() string {
@@ -2207,7 +2301,7 @@ type RuleSet struct {
 
 func (x *RuleSet) Reset() {
 	*x = RuleSet{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2219,7 +2313,7 @@ func (x *RuleSet) String() string {
 func (*RuleSet) ProtoMessage() {}
 
 func (x *RuleSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2232,7 +2326,7 @@ func (x *RuleSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSet.ProtoReflect.Descriptor instead.
 func (*RuleSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{28}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RuleSet) GetIn() []*Rule {
@@ -2285,7 +2379,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2391,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2404,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{29}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Rule) GetId() string {
@@ -2424,7 +2518,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +2530,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +2543,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Limit) GetBytes() uint64 {
@@ -2491,7 +2585,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2503,7 +2597,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2516,7 +2610,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Service) GetProtocol() uint32 {
@@ -2550,7 +2644,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2562,7 +2656,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2575,7 +2669,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AcknowledgeRequest) GetIncarnation() uint64 {
@@ -2600,7 +2694,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2612,7 +2706,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2625,7 +2719,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
 }
 
 type ReportRequest struct {
@@ -2643,7 +2737,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2655,7 +2749,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2668,7 +2762,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ReportRequest) GetStatement() *Statement {
@@ -2729,7 +2823,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2741,7 +2835,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2754,7 +2848,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReportResponse) GetSeen() string {
@@ -2774,7 +2868,7 @@ type SurrenderRequest struct {
 
 func (x *SurrenderRequest) Reset() {
 	*x = SurrenderRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2786,7 +2880,7 @@ func (x *SurrenderRequest) String() string {
 func (*SurrenderRequest) ProtoMessage() {}
 
 func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2799,7 +2893,7 @@ func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderRequest.ProtoReflect.Descriptor instead.
 func (*SurrenderRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SurrenderRequest) GetRevocations() []*Signed {
@@ -2824,7 +2918,7 @@ type SurrenderResponse struct {
 
 func (x *SurrenderResponse) Reset() {
 	*x = SurrenderResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +2930,7 @@ func (x *SurrenderResponse) String() string {
 func (*SurrenderResponse) ProtoMessage() {}
 
 func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +2943,7 @@ func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderResponse.ProtoReflect.Descriptor instead.
 func (*SurrenderResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
 }
 
 type LookupRulesRequest struct {
@@ -2862,7 +2956,7 @@ type LookupRulesRequest struct {
 
 func (x *LookupRulesRequest) Reset() {
 	*x = LookupRulesRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2874,7 +2968,7 @@ func (x *LookupRulesRequest) String() string {
 func (*LookupRulesRequest) ProtoMessage() {}
 
 func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2887,7 +2981,7 @@ func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesRequest.ProtoReflect.Descriptor instead.
 func (*LookupRulesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *LookupRulesRequest) GetIds() []string {
@@ -2913,7 +3007,7 @@ type LookupRulesResponse struct {
 
 func (x *LookupRulesResponse) Reset() {
 	*x = LookupRulesResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3019,7 @@ func (x *LookupRulesResponse) String() string {
 func (*LookupRulesResponse) ProtoMessage() {}
 
 func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3032,7 @@ func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesResponse.ProtoReflect.Descriptor instead.
 func (*LookupRulesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LookupRulesResponse) GetRules() []*RulePosition {
@@ -2960,7 +3054,7 @@ type RulePosition struct {
 
 func (x *RulePosition) Reset() {
 	*x = RulePosition{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +3066,7 @@ func (x *RulePosition) String() string {
 func (*RulePosition) ProtoMessage() {}
 
 func (x *RulePosition) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2985,7 +3079,7 @@ func (x *RulePosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RulePosition.ProtoReflect.Descriptor instead.
 func (*RulePosition) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RulePosition) GetId() string {
@@ -3020,13 +3114,14 @@ type BeginLoginRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DeviceCode    bool                   `protobuf:"varint,1,opt,name=device_code,json=deviceCode,proto3" json:"device_code,omitempty"` // the provider's device grant (RFC 8628), for a person whose browser cannot reach the coordinator
 	Afresh        bool                   `protobuf:"varint,2,opt,name=afresh,proto3" json:"afresh,omitempty"`                           // the person shall prove who they are anew, even if the provider knows them still
+	Seat          string                 `protobuf:"bytes,190,opt,name=seat,proto3" json:"seat,omitempty"`                              // the account of the operating system who asks, where the machine tells its people apart; empty: the session is the whole machine's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BeginLoginRequest) Reset() {
 	*x = BeginLoginRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3038,7 +3133,7 @@ func (x *BeginLoginRequest) String() string {
 func (*BeginLoginRequest) ProtoMessage() {}
 
 func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3051,7 +3146,7 @@ func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginRequest.ProtoReflect.Descriptor instead.
 func (*BeginLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *BeginLoginRequest) GetDeviceCode() bool {
@@ -3068,6 +3163,13 @@ func (x *BeginLoginRequest) GetAfresh() bool {
 	return false
 }
 
+func (x *BeginLoginRequest) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
 type BeginLoginResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Login         string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`  // names the sign-in in AwaitLogin
@@ -3080,7 +3182,7 @@ type BeginLoginResponse struct {
 
 func (x *BeginLoginResponse) Reset() {
 	*x = BeginLoginResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3092,7 +3194,7 @@ func (x *BeginLoginResponse) String() string {
 func (*BeginLoginResponse) ProtoMessage() {}
 
 func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3105,7 +3207,7 @@ func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginResponse.ProtoReflect.Descriptor instead.
 func (*BeginLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BeginLoginResponse) GetLogin() string {
@@ -3145,7 +3247,7 @@ type AwaitLoginRequest struct {
 
 func (x *AwaitLoginRequest) Reset() {
 	*x = AwaitLoginRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3157,7 +3259,7 @@ func (x *AwaitLoginRequest) String() string {
 func (*AwaitLoginRequest) ProtoMessage() {}
 
 func (x *AwaitLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3170,7 +3272,7 @@ func (x *AwaitLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitLoginRequest.ProtoReflect.Descriptor instead.
 func (*AwaitLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *AwaitLoginRequest) GetLogin() string {
@@ -3191,7 +3293,7 @@ type AwaitLoginResponse struct {
 
 func (x *AwaitLoginResponse) Reset() {
 	*x = AwaitLoginResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3203,7 +3305,7 @@ func (x *AwaitLoginResponse) String() string {
 func (*AwaitLoginResponse) ProtoMessage() {}
 
 func (x *AwaitLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3216,7 +3318,7 @@ func (x *AwaitLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitLoginResponse.ProtoReflect.Descriptor instead.
 func (*AwaitLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AwaitLoginResponse) GetState() AwaitLoginResponse_State {
@@ -3255,7 +3357,7 @@ type BeginJoinRequest struct {
 
 func (x *BeginJoinRequest) Reset() {
 	*x = BeginJoinRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3267,7 +3369,7 @@ func (x *BeginJoinRequest) String() string {
 func (*BeginJoinRequest) ProtoMessage() {}
 
 func (x *BeginJoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3280,7 +3382,7 @@ func (x *BeginJoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginJoinRequest.ProtoReflect.Descriptor instead.
 func (*BeginJoinRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *BeginJoinRequest) GetName() string {
@@ -3335,7 +3437,7 @@ type BeginJoinResponse struct {
 
 func (x *BeginJoinResponse) Reset() {
 	*x = BeginJoinResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3347,7 +3449,7 @@ func (x *BeginJoinResponse) String() string {
 func (*BeginJoinResponse) ProtoMessage() {}
 
 func (x *BeginJoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3360,7 +3462,7 @@ func (x *BeginJoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginJoinResponse.ProtoReflect.Descriptor instead.
 func (*BeginJoinResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *BeginJoinResponse) GetLogin() *BeginLoginResponse {
@@ -3386,7 +3488,7 @@ type AwaitJoinRequest struct {
 
 func (x *AwaitJoinRequest) Reset() {
 	*x = AwaitJoinRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3398,7 +3500,7 @@ func (x *AwaitJoinRequest) String() string {
 func (*AwaitJoinRequest) ProtoMessage() {}
 
 func (x *AwaitJoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3411,7 +3513,7 @@ func (x *AwaitJoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitJoinRequest.ProtoReflect.Descriptor instead.
 func (*AwaitJoinRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AwaitJoinRequest) GetLogin() string {
@@ -3432,7 +3534,7 @@ type AwaitJoinResponse struct {
 
 func (x *AwaitJoinResponse) Reset() {
 	*x = AwaitJoinResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3444,7 +3546,7 @@ func (x *AwaitJoinResponse) String() string {
 func (*AwaitJoinResponse) ProtoMessage() {}
 
 func (x *AwaitJoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3457,7 +3559,7 @@ func (x *AwaitJoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitJoinResponse.ProtoReflect.Descriptor instead.
 func (*AwaitJoinResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *AwaitJoinResponse) GetState() AwaitLoginResponse_State {
@@ -3490,7 +3592,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3502,7 +3604,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3515,7 +3617,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *LogoutRequest) GetSession() string {
@@ -3534,7 +3636,7 @@ type LogoutResponse struct {
 
 func (x *LogoutResponse) Reset() {
 	*x = LogoutResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3546,7 +3648,7 @@ func (x *LogoutResponse) String() string {
 func (*LogoutResponse) ProtoMessage() {}
 
 func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3559,7 +3661,7 @@ func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
 func (*LogoutResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *LogoutResponse) GetEnded() uint32 {
@@ -3572,15 +3674,16 @@ func (x *LogoutResponse) GetEnded() uint32 {
 // A clock of the caller's is not asked: it could be wrong.
 type ActiveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ago           uint32                 `protobuf:"varint,1,opt,name=ago,proto3" json:"ago,omitempty"`     // milliseconds
-	Pause         uint32                 `protobuf:"varint,2,opt,name=pause,proto3" json:"pause,omitempty"` // milliseconds: the longest without activity, of what was not told before
+	Ago           uint32                 `protobuf:"varint,1,opt,name=ago,proto3" json:"ago,omitempty"`          // milliseconds
+	Pause         uint32                 `protobuf:"varint,2,opt,name=pause,proto3" json:"pause,omitempty"`      // milliseconds: the longest without activity, of what was not told before
+	Session       string                 `protobuf:"bytes,190,opt,name=session,proto3" json:"session,omitempty"` // whose seat it was; empty: whoever sits at the whole machine
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ActiveRequest) Reset() {
 	*x = ActiveRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3592,7 +3695,7 @@ func (x *ActiveRequest) String() string {
 func (*ActiveRequest) ProtoMessage() {}
 
 func (x *ActiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3605,7 +3708,7 @@ func (x *ActiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActiveRequest.ProtoReflect.Descriptor instead.
 func (*ActiveRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{51}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ActiveRequest) GetAgo() uint32 {
@@ -3622,6 +3725,13 @@ func (x *ActiveRequest) GetPause() uint32 {
 	return 0
 }
 
+func (x *ActiveRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
 type ActiveResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3630,7 +3740,7 @@ type ActiveResponse struct {
 
 func (x *ActiveResponse) Reset() {
 	*x = ActiveResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3642,7 +3752,7 @@ func (x *ActiveResponse) String() string {
 func (*ActiveResponse) ProtoMessage() {}
 
 func (x *ActiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3655,7 +3765,7 @@ func (x *ActiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActiveResponse.ProtoReflect.Descriptor instead.
 func (*ActiveResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{52}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{53}
 }
 
 // A RelayTicket lets one node use relays. A relay verifies it knowing nothing
@@ -3675,7 +3785,7 @@ type RelayTicket struct {
 
 func (x *RelayTicket) Reset() {
 	*x = RelayTicket{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3687,7 +3797,7 @@ func (x *RelayTicket) String() string {
 func (*RelayTicket) ProtoMessage() {}
 
 func (x *RelayTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3700,7 +3810,7 @@ func (x *RelayTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
 func (*RelayTicket) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{53}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RelayTicket) GetPayload() []byte {
@@ -3744,7 +3854,7 @@ type RelayClaim struct {
 
 func (x *RelayClaim) Reset() {
 	*x = RelayClaim{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3756,7 +3866,7 @@ func (x *RelayClaim) String() string {
 func (*RelayClaim) ProtoMessage() {}
 
 func (x *RelayClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3769,7 +3879,7 @@ func (x *RelayClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
 func (*RelayClaim) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{54}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RelayClaim) GetMesh() []byte {
@@ -3928,7 +4038,7 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04self\x18\x01 \x01(\v2\x14.cordon.wire.v1.SelfR\x04self\x12&\n" +
 	"\x03put\x18\x02 \x03(\v2\x14.cordon.wire.v1.PeerR\x03put\x12\x16\n" +
 	"\x06remove\x18\x03 \x03(\tR\x06remove\x12-\n" +
-	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xfa\x03\n" +
+	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xad\x04\n" +
 	"\x04Self\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3947,14 +4057,22 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\bsessions\x18\x0e \x03(\v2\x1d.cordon.wire.v1.SessionRecordR\bsessions\x12\x17\n" +
 	"\asign_in\x18\x0f \x01(\bR\x06signIn\x12\x15\n" +
 	"\x05until\x18\xa0\x01 \x01(\x03R\x05until\x12\"\n" +
-	"\factive_every\x18\xb4\x01 \x01(\rR\vactiveEvery\"}\n" +
+	"\factive_every\x18\xb4\x01 \x01(\rR\vactiveEvery\x121\n" +
+	"\x05seats\x18\xbe\x01 \x03(\v2\x1a.cordon.wire.v1.SeatRecordR\x05seats\"\x92\x01\n" +
 	"\rSessionRecord\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x0e\n" +
 	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x14\n" +
 	"\x05until\x18\x04 \x01(\x03R\x05until\x12\x10\n" +
 	"\x03amr\x18\x05 \x03(\tR\x03amr\x12\x10\n" +
-	"\x03acr\x18\x06 \x01(\tR\x03acr\"\xc9\x02\n" +
+	"\x03acr\x18\x06 \x01(\tR\x03acr\x12\x13\n" +
+	"\x04seat\x18\xbe\x01 \x01(\tR\x04seat\"\xac\x01\n" +
+	"\n" +
+	"SeatRecord\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x1c\n" +
+	"\taddresses\x18\x02 \x03(\tR\taddresses\x127\n" +
+	"\bprefixes\x18\x03 \x03(\v2\x1b.cordon.wire.v1.PrefixClassR\bprefixes\x12-\n" +
+	"\x05facts\x18\x04 \x03(\v2\x17.cordon.wire.v1.FactEndR\x05facts\"\xfc\x02\n" +
 	"\x04Peer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -3965,7 +4083,8 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x05owner\x18\a \x01(\x06R\x05owner\x12-\n" +
 	"\x05facts\x18\b \x03(\v2\x17.cordon.wire.v1.FactEndR\x05facts\x12\x16\n" +
 	"\x06routes\x18\t \x03(\tR\x06routes\x12\x15\n" +
-	"\x05until\x18\xa0\x01 \x01(\x03R\x05until\";\n" +
+	"\x05until\x18\xa0\x01 \x01(\x03R\x05until\x121\n" +
+	"\x05seats\x18\xbe\x01 \x03(\v2\x1a.cordon.wire.v1.SeatRecordR\x05seats\";\n" +
 	"\vPrefixClass\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05class\x18\x02 \x01(\x06R\x05class\"3\n" +
@@ -4034,11 +4153,12 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x03 \x01(\rR\x04line\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"L\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"a\n" +
 	"\x11BeginLoginRequest\x12\x1f\n" +
 	"\vdevice_code\x18\x01 \x01(\bR\n" +
 	"deviceCode\x12\x16\n" +
-	"\x06afresh\x18\x02 \x01(\bR\x06afresh\"f\n" +
+	"\x06afresh\x18\x02 \x01(\bR\x06afresh\x12\x13\n" +
+	"\x04seat\x18\xbe\x01 \x01(\tR\x04seat\"f\n" +
 	"\x12BeginLoginResponse\x12\x14\n" +
 	"\x05login\x18\x01 \x01(\tR\x05login\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x12\n" +
@@ -4074,10 +4194,11 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\rLogoutRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\"&\n" +
 	"\x0eLogoutResponse\x12\x14\n" +
-	"\x05ended\x18\x01 \x01(\rR\x05ended\"7\n" +
+	"\x05ended\x18\x01 \x01(\rR\x05ended\"R\n" +
 	"\rActiveRequest\x12\x10\n" +
 	"\x03ago\x18\x01 \x01(\rR\x03ago\x12\x14\n" +
-	"\x05pause\x18\x02 \x01(\rR\x05pause\"\x10\n" +
+	"\x05pause\x18\x02 \x01(\rR\x05pause\x12\x19\n" +
+	"\asession\x18\xbe\x01 \x01(\tR\asession\"\x10\n" +
 	"\x0eActiveResponse\"\x9c\x01\n" +
 	"\vRelayTicket\x12\x18\n" +
 	"\apayload\x18\x01 \x01(\fR\apayload\x12\x1c\n" +
@@ -4122,7 +4243,7 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_coordinator_wire_wire_proto_goTypes = []any{
 	(AwaitLoginResponse_State)(0), // 0: cordon.wire.v1.AwaitLoginResponse.State
 	(*EnrolRequest)(nil),          // 1: cordon.wire.v1.EnrolRequest
@@ -4150,36 +4271,37 @@ var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*Delta)(nil),                 // 23: cordon.wire.v1.Delta
 	(*Self)(nil),                  // 24: cordon.wire.v1.Self
 	(*SessionRecord)(nil),         // 25: cordon.wire.v1.SessionRecord
-	(*Peer)(nil),                  // 26: cordon.wire.v1.Peer
-	(*PrefixClass)(nil),           // 27: cordon.wire.v1.PrefixClass
-	(*FactEnd)(nil),               // 28: cordon.wire.v1.FactEnd
-	(*RuleSet)(nil),               // 29: cordon.wire.v1.RuleSet
-	(*Rule)(nil),                  // 30: cordon.wire.v1.Rule
-	(*Limit)(nil),                 // 31: cordon.wire.v1.Limit
-	(*Service)(nil),               // 32: cordon.wire.v1.Service
-	(*AcknowledgeRequest)(nil),    // 33: cordon.wire.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),   // 34: cordon.wire.v1.AcknowledgeResponse
-	(*ReportRequest)(nil),         // 35: cordon.wire.v1.ReportRequest
-	(*ReportResponse)(nil),        // 36: cordon.wire.v1.ReportResponse
-	(*SurrenderRequest)(nil),      // 37: cordon.wire.v1.SurrenderRequest
-	(*SurrenderResponse)(nil),     // 38: cordon.wire.v1.SurrenderResponse
-	(*LookupRulesRequest)(nil),    // 39: cordon.wire.v1.LookupRulesRequest
-	(*LookupRulesResponse)(nil),   // 40: cordon.wire.v1.LookupRulesResponse
-	(*RulePosition)(nil),          // 41: cordon.wire.v1.RulePosition
-	(*BeginLoginRequest)(nil),     // 42: cordon.wire.v1.BeginLoginRequest
-	(*BeginLoginResponse)(nil),    // 43: cordon.wire.v1.BeginLoginResponse
-	(*AwaitLoginRequest)(nil),     // 44: cordon.wire.v1.AwaitLoginRequest
-	(*AwaitLoginResponse)(nil),    // 45: cordon.wire.v1.AwaitLoginResponse
-	(*BeginJoinRequest)(nil),      // 46: cordon.wire.v1.BeginJoinRequest
-	(*BeginJoinResponse)(nil),     // 47: cordon.wire.v1.BeginJoinResponse
-	(*AwaitJoinRequest)(nil),      // 48: cordon.wire.v1.AwaitJoinRequest
-	(*AwaitJoinResponse)(nil),     // 49: cordon.wire.v1.AwaitJoinResponse
-	(*LogoutRequest)(nil),         // 50: cordon.wire.v1.LogoutRequest
-	(*LogoutResponse)(nil),        // 51: cordon.wire.v1.LogoutResponse
-	(*ActiveRequest)(nil),         // 52: cordon.wire.v1.ActiveRequest
-	(*ActiveResponse)(nil),        // 53: cordon.wire.v1.ActiveResponse
-	(*RelayTicket)(nil),           // 54: cordon.wire.v1.RelayTicket
-	(*RelayClaim)(nil),            // 55: cordon.wire.v1.RelayClaim
+	(*SeatRecord)(nil),            // 26: cordon.wire.v1.SeatRecord
+	(*Peer)(nil),                  // 27: cordon.wire.v1.Peer
+	(*PrefixClass)(nil),           // 28: cordon.wire.v1.PrefixClass
+	(*FactEnd)(nil),               // 29: cordon.wire.v1.FactEnd
+	(*RuleSet)(nil),               // 30: cordon.wire.v1.RuleSet
+	(*Rule)(nil),                  // 31: cordon.wire.v1.Rule
+	(*Limit)(nil),                 // 32: cordon.wire.v1.Limit
+	(*Service)(nil),               // 33: cordon.wire.v1.Service
+	(*AcknowledgeRequest)(nil),    // 34: cordon.wire.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),   // 35: cordon.wire.v1.AcknowledgeResponse
+	(*ReportRequest)(nil),         // 36: cordon.wire.v1.ReportRequest
+	(*ReportResponse)(nil),        // 37: cordon.wire.v1.ReportResponse
+	(*SurrenderRequest)(nil),      // 38: cordon.wire.v1.SurrenderRequest
+	(*SurrenderResponse)(nil),     // 39: cordon.wire.v1.SurrenderResponse
+	(*LookupRulesRequest)(nil),    // 40: cordon.wire.v1.LookupRulesRequest
+	(*LookupRulesResponse)(nil),   // 41: cordon.wire.v1.LookupRulesResponse
+	(*RulePosition)(nil),          // 42: cordon.wire.v1.RulePosition
+	(*BeginLoginRequest)(nil),     // 43: cordon.wire.v1.BeginLoginRequest
+	(*BeginLoginResponse)(nil),    // 44: cordon.wire.v1.BeginLoginResponse
+	(*AwaitLoginRequest)(nil),     // 45: cordon.wire.v1.AwaitLoginRequest
+	(*AwaitLoginResponse)(nil),    // 46: cordon.wire.v1.AwaitLoginResponse
+	(*BeginJoinRequest)(nil),      // 47: cordon.wire.v1.BeginJoinRequest
+	(*BeginJoinResponse)(nil),     // 48: cordon.wire.v1.BeginJoinResponse
+	(*AwaitJoinRequest)(nil),      // 49: cordon.wire.v1.AwaitJoinRequest
+	(*AwaitJoinResponse)(nil),     // 50: cordon.wire.v1.AwaitJoinResponse
+	(*LogoutRequest)(nil),         // 51: cordon.wire.v1.LogoutRequest
+	(*LogoutResponse)(nil),        // 52: cordon.wire.v1.LogoutResponse
+	(*ActiveRequest)(nil),         // 53: cordon.wire.v1.ActiveRequest
+	(*ActiveResponse)(nil),        // 54: cordon.wire.v1.ActiveResponse
+	(*RelayTicket)(nil),           // 55: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),            // 56: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	5,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
@@ -4199,66 +4321,70 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	20, // 14: cordon.wire.v1.Envelope.lease:type_name -> cordon.wire.v1.Lease
 	21, // 15: cordon.wire.v1.Envelope.revocation:type_name -> cordon.wire.v1.Revocation
 	24, // 16: cordon.wire.v1.Full.self:type_name -> cordon.wire.v1.Self
-	26, // 17: cordon.wire.v1.Full.peers:type_name -> cordon.wire.v1.Peer
-	29, // 18: cordon.wire.v1.Full.rules:type_name -> cordon.wire.v1.RuleSet
+	27, // 17: cordon.wire.v1.Full.peers:type_name -> cordon.wire.v1.Peer
+	30, // 18: cordon.wire.v1.Full.rules:type_name -> cordon.wire.v1.RuleSet
 	24, // 19: cordon.wire.v1.Delta.self:type_name -> cordon.wire.v1.Self
-	26, // 20: cordon.wire.v1.Delta.put:type_name -> cordon.wire.v1.Peer
-	29, // 21: cordon.wire.v1.Delta.rules:type_name -> cordon.wire.v1.RuleSet
-	27, // 22: cordon.wire.v1.Self.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	28, // 23: cordon.wire.v1.Self.facts:type_name -> cordon.wire.v1.FactEnd
+	27, // 20: cordon.wire.v1.Delta.put:type_name -> cordon.wire.v1.Peer
+	30, // 21: cordon.wire.v1.Delta.rules:type_name -> cordon.wire.v1.RuleSet
+	28, // 22: cordon.wire.v1.Self.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	29, // 23: cordon.wire.v1.Self.facts:type_name -> cordon.wire.v1.FactEnd
 	25, // 24: cordon.wire.v1.Self.sessions:type_name -> cordon.wire.v1.SessionRecord
-	5,  // 25: cordon.wire.v1.Peer.statement:type_name -> cordon.wire.v1.Statement
-	27, // 26: cordon.wire.v1.Peer.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	28, // 27: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
-	30, // 28: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
-	30, // 29: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
-	30, // 30: cordon.wire.v1.RuleSet.forbid_in:type_name -> cordon.wire.v1.Rule
-	30, // 31: cordon.wire.v1.RuleSet.forbid_out:type_name -> cordon.wire.v1.Rule
-	32, // 32: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
-	31, // 33: cordon.wire.v1.Rule.limit:type_name -> cordon.wire.v1.Limit
-	5,  // 34: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
-	18, // 35: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
-	7,  // 36: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	41, // 37: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
-	0,  // 38: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
-	25, // 39: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
-	5,  // 40: cordon.wire.v1.BeginJoinRequest.statement:type_name -> cordon.wire.v1.Statement
-	43, // 41: cordon.wire.v1.BeginJoinResponse.login:type_name -> cordon.wire.v1.BeginLoginResponse
-	2,  // 42: cordon.wire.v1.BeginJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
-	0,  // 43: cordon.wire.v1.AwaitJoinResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
-	2,  // 44: cordon.wire.v1.AwaitJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
-	7,  // 45: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
-	1,  // 46: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	3,  // 47: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	9,  // 48: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	33, // 49: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	35, // 50: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	37, // 51: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	39, // 52: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	42, // 53: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
-	44, // 54: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
-	46, // 55: cordon.wire.v1.NodeService.BeginJoin:input_type -> cordon.wire.v1.BeginJoinRequest
-	48, // 56: cordon.wire.v1.NodeService.AwaitJoin:input_type -> cordon.wire.v1.AwaitJoinRequest
-	50, // 57: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
-	52, // 58: cordon.wire.v1.NodeService.Active:input_type -> cordon.wire.v1.ActiveRequest
-	2,  // 59: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	4,  // 60: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	10, // 61: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	34, // 62: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	36, // 63: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	38, // 64: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	40, // 65: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	43, // 66: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
-	45, // 67: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
-	47, // 68: cordon.wire.v1.NodeService.BeginJoin:output_type -> cordon.wire.v1.BeginJoinResponse
-	49, // 69: cordon.wire.v1.NodeService.AwaitJoin:output_type -> cordon.wire.v1.AwaitJoinResponse
-	51, // 70: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
-	53, // 71: cordon.wire.v1.NodeService.Active:output_type -> cordon.wire.v1.ActiveResponse
-	59, // [59:72] is the sub-list for method output_type
-	46, // [46:59] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	26, // 25: cordon.wire.v1.Self.seats:type_name -> cordon.wire.v1.SeatRecord
+	28, // 26: cordon.wire.v1.SeatRecord.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	29, // 27: cordon.wire.v1.SeatRecord.facts:type_name -> cordon.wire.v1.FactEnd
+	5,  // 28: cordon.wire.v1.Peer.statement:type_name -> cordon.wire.v1.Statement
+	28, // 29: cordon.wire.v1.Peer.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	29, // 30: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
+	26, // 31: cordon.wire.v1.Peer.seats:type_name -> cordon.wire.v1.SeatRecord
+	31, // 32: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
+	31, // 33: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
+	31, // 34: cordon.wire.v1.RuleSet.forbid_in:type_name -> cordon.wire.v1.Rule
+	31, // 35: cordon.wire.v1.RuleSet.forbid_out:type_name -> cordon.wire.v1.Rule
+	33, // 36: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
+	32, // 37: cordon.wire.v1.Rule.limit:type_name -> cordon.wire.v1.Limit
+	5,  // 38: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
+	18, // 39: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
+	7,  // 40: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	42, // 41: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
+	0,  // 42: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
+	25, // 43: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
+	5,  // 44: cordon.wire.v1.BeginJoinRequest.statement:type_name -> cordon.wire.v1.Statement
+	44, // 45: cordon.wire.v1.BeginJoinResponse.login:type_name -> cordon.wire.v1.BeginLoginResponse
+	2,  // 46: cordon.wire.v1.BeginJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
+	0,  // 47: cordon.wire.v1.AwaitJoinResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
+	2,  // 48: cordon.wire.v1.AwaitJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
+	7,  // 49: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	1,  // 50: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	3,  // 51: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	9,  // 52: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	34, // 53: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	36, // 54: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	38, // 55: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	40, // 56: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	43, // 57: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
+	45, // 58: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
+	47, // 59: cordon.wire.v1.NodeService.BeginJoin:input_type -> cordon.wire.v1.BeginJoinRequest
+	49, // 60: cordon.wire.v1.NodeService.AwaitJoin:input_type -> cordon.wire.v1.AwaitJoinRequest
+	51, // 61: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
+	53, // 62: cordon.wire.v1.NodeService.Active:input_type -> cordon.wire.v1.ActiveRequest
+	2,  // 63: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	4,  // 64: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	10, // 65: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	35, // 66: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	37, // 67: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	39, // 68: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	41, // 69: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	44, // 70: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
+	46, // 71: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
+	48, // 72: cordon.wire.v1.NodeService.BeginJoin:output_type -> cordon.wire.v1.BeginJoinResponse
+	50, // 73: cordon.wire.v1.NodeService.AwaitJoin:output_type -> cordon.wire.v1.AwaitJoinResponse
+	52, // 74: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
+	54, // 75: cordon.wire.v1.NodeService.Active:output_type -> cordon.wire.v1.ActiveResponse
+	63, // [63:76] is the sub-list for method output_type
+	50, // [50:63] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
@@ -4286,7 +4412,7 @@ func file_coordinator_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   55,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -10,7 +10,9 @@
 // on their own laptop. It lends the caller nothing, since what opens is what
 // somebody proves of themselves to the identity provider, in a browser that the
 // coordinator binds to the sign-in. Whoever signs another person of this machine
-// out costs them a sign-in, and nothing else.
+// out costs them a sign-in, and nothing else. At a machine of several people
+// (UpRequest.Shared) a session is that of the account which asks: others see and end
+// their own alone.
 package local
 
 import (
@@ -61,7 +63,8 @@ type Status struct {
 	Names       Names          `json:"names,omitzero"`
 
 	SignIn    bool      `json:"signIn,omitempty"`    // what people may, they may only while signed in
-	SignedOut bool      `json:"signedOut,omitempty"` // that is so, this is a person's machine, and nobody is
+	SignedOut bool      `json:"signedOut,omitempty"` // that is so, this is a person's machine, and nobody is; or a shared one, and the caller is not
+	Shared    bool      `json:"shared,omitempty"`    // several people use the machine: only root is shown what is another's
 	Sessions  []Session `json:"sessions,omitempty"`  // of people at this machine, ended ones too
 	Until     time.Time `json:"until,omitzero"`      // policy time at which the machine's time in the mesh is over, unless its person signs in before
 	Login     *Login    `json:"login,omitempty"`     // the last sign-in that was opened, while it is under way
@@ -195,6 +198,8 @@ type UpRequest struct {
 	Enrolment string `json:"enrolment,omitempty"`
 	// Name is the wished host name; empty: the machine's.
 	Name string `json:"name,omitempty"`
+	// Shared says whether several people use this machine from now on; nil: as before.
+	Shared *bool `json:"shared,omitempty"`
 }
 
 // PingRequest asks for an echo through the tunnel, or for a probe of the path.

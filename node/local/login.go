@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -41,6 +42,23 @@ type Session struct {
 	AMR   []string  `json:"amr,omitempty"`   // how (RFC 8176)
 	ACR   string    `json:"acr,omitempty"`   // at which level, in the provider's words
 	Ended bool      `json:"ended,omitempty"` // its end has passed, by policy time
+
+	// At a machine of several people a session is that of one account, whose programs
+	// speak with addresses of their own.
+	Account   string       `json:"account,omitempty"` // decimal uid
+	Addresses []netip.Addr `json:"addresses,omitempty"`
+}
+
+// Own are the addresses from which a sign-in of who reads the status opens flows: of
+// their own sessions where each has its own, else the machine's.
+func (s *Status) Own() (own []netip.Addr) {
+	for _, one := range s.Sessions {
+		own = append(own, one.Addresses...)
+	}
+	if len(own) == 0 {
+		return s.Addresses
+	}
+	return own
 }
 
 // SessionsResponse tells who is signed in at this machine, as the map has it: the
@@ -48,6 +66,7 @@ type Session struct {
 type SessionsResponse struct {
 	SignIn    bool      `json:"signIn"`              // what people may, they may only while signed in
 	SignedOut bool      `json:"signedOut,omitempty"` // that is so, this is a person's machine, and nobody is
+	Shared    bool      `json:"shared,omitempty"`    // several people use the machine, and these are the caller's own unless that is root
 	Sessions  []Session `json:"sessions"`
 }
 
@@ -101,7 +120,7 @@ type LoginOutcome struct {
 
 // LogoutRequest ends sessions at this machine.
 type LogoutRequest struct {
-	Session string `json:"session,omitempty"` // by id; empty: all
+	Session string `json:"session,omitempty"` // by id; empty: all, or the caller's own where several people use the machine
 }
 
 // LogoutResponse tells how many ended.

@@ -25,7 +25,7 @@ import (
 // Config of a Book. Every field is needed.
 type Config struct {
 	State func() *registry.State
-	Write func(ctx context.Context, of map[string]registry.Activity) error // by node
+	Write func(ctx context.Context, of map[registry.Sitting]registry.Activity) error
 	Now   func() time.Time
 	Log   *slog.Logger
 }
@@ -37,25 +37,25 @@ type Book struct {
 	wake chan struct{} // one slot
 
 	mu sync.Mutex
-	of map[string]registry.Activity // by node
+	of map[registry.Sitting]registry.Activity
 }
 
 // New makes an empty Book.
 func New(c Config) *Book {
-	return &Book{cfg: c, wake: make(chan struct{}, 1), of: map[string]registry.Activity{}}
+	return &Book{cfg: c, wake: make(chan struct{}, 1), of: map[registry.Sitting]registry.Activity{}}
 }
 
-// Note takes down that at a node, which says so, somebody did something some time ago,
-// and what was the longest pause before that.
-func (b *Book) Note(node string, ago, pause time.Duration) {
+// Note takes down that somebody did something some time ago, as the node says where
+// they sit, and what was the longest pause before that.
+func (b *Book) Note(at registry.Sitting, ago, pause time.Duration) {
 	now, state := b.cfg.Now(), b.cfg.State()
-	live := func(s *registry.Session) bool { return s.Live(now) }
-	if idle(state) == 0 || !slices.ContainsFunc(state.SessionsAt(node), live) {
+	live := func(s *registry.Session) bool { return at.Is(s) && s.Live(now) }
+	if idle(state) == 0 || !slices.ContainsFunc(state.SessionsAt(at.Node), live) {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.keep(node, registry.Activity{At: now.Add(-max(0, ago)), Pause: pause})
+	b.keep(at, registry.Activity{At: now.Add(-max(0, ago)), Pause: pause})
 	select {
 	case b.wake <- struct{}{}:
 	default:
@@ -63,13 +63,13 @@ func (b *Book) Note(node string, ago, pause time.Duration) {
 }
 
 // keep joins an activity to what is kept: the later end, and the longer pause.
-func (b *Book) keep(node string, a registry.Activity) {
-	was := b.of[node]
+func (b *Book) keep(at registry.Sitting, a registry.Activity) {
+	was := b.of[at]
 	if was.At.After(a.At) {
 		a.At = was.At
 	}
 	a.Pause = max(a.Pause, was.Pause)
-	b.of[node] = a
+	b.of[at] = a
 }
 
 // Run writes until ctx ends.
@@ -93,7 +93,7 @@ func (b *Book) Run(ctx context.Context) error {
 func (b *Book) write(ctx context.Context) {
 	b.mu.Lock()
 	of := b.of
-	b.of = map[string]registry.Activity{}
+	b.of = map[registry.Sitting]registry.Activity{}
 	b.mu.Unlock()
 	err := b.cfg.Write(ctx, of)
 	if err == nil || ctx.Err() != nil {
@@ -102,8 +102,8 @@ func (b *Book) write(ctx context.Context) {
 	b.cfg.Log.Warn("when people were last active could not be kept: who goes on working may be taken for idle", "people", len(of), "error", err)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for node, a := range of {
-		b.keep(node, a)
+	for at, a := range of {
+		b.keep(at, a)
 	}
 }
 

@@ -21,12 +21,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type desk struct {
 	*activity.Book
 	state   *registry.State
-	written []map[string]registry.Activity
+	written []map[registry.Sitting]registry.Activity
 	err     error
 }
 
 // wrote gives what was written by now.
-func (d *desk) wrote() []map[string]registry.Activity {
+func (d *desk) wrote() []map[registry.Sitting]registry.Activity {
 	synctest.Wait()
 	return d.written
 }
@@ -47,7 +47,7 @@ func play(t *testing.T, idle string, f func(*testing.T, *desk)) {
 			d.state = registry.Apply(d.state, e)
 		}
 		d.Book = activity.New(activity.Config{State: func() *registry.State { return d.state }, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-			Write: func(_ context.Context, at map[string]registry.Activity) error {
+			Write: func(_ context.Context, at map[registry.Sitting]registry.Activity) error {
 				if d.err == nil {
 					d.written = append(d.written, at)
 				}
@@ -70,15 +70,15 @@ func play(t *testing.T, idle string, f func(*testing.T, *desk)) {
 func TestActivityIsWrittenTogether(t *testing.T) {
 	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
 		for i := range 10_000 {
-			d.Note(fmt.Sprint("n", i), time.Duration(i)*time.Millisecond, 0)
+			d.Note(machine(fmt.Sprint("n", i)), time.Duration(i)*time.Millisecond, 0)
 		}
 		noted := time.Now()
 		time.Sleep(11 * time.Second)
-		if len(d.wrote()) != 1 || len(d.wrote()[0]) != 10_000 || !d.wrote()[0]["n7"].At.Equal(noted.Add(-7*time.Millisecond)) {
+		if len(d.wrote()) != 1 || len(d.wrote()[0]) != 10_000 || !d.wrote()[0][machine("n7")].At.Equal(noted.Add(-7*time.Millisecond)) {
 			t.Fatalf("%d entries", len(d.wrote()))
 		}
 		for range 600 {
-			d.Note("n1", 0, 0)
+			d.Note(machine("n1"), 0, 0)
 			time.Sleep(100 * time.Millisecond)
 		}
 		if n := len(d.wrote()) - 1; n < 5 || n > 6 {
@@ -91,29 +91,45 @@ func TestActivityIsWrittenTogether(t *testing.T) {
 func TestLaterActivityCounts(t *testing.T) {
 	play(t, `"idle": "2s"`, func(t *testing.T, d *desk) {
 		now := time.Now()
-		d.Note("n1", time.Second, 3*time.Second)
-		d.Note("n1", 3*time.Second, 5*time.Second)
-		d.Note("n2", -time.Hour, 0)
+		d.Note(machine("n1"), time.Second, 3*time.Second)
+		d.Note(machine("n1"), 3*time.Second, 5*time.Second)
+		d.Note(machine("n2"), -time.Hour, 0)
 		time.Sleep(300 * time.Millisecond)
-		if len(d.wrote()) != 1 || !d.wrote()[0]["n1"].At.Equal(now.Add(-time.Second)) || !d.wrote()[0]["n2"].At.Equal(now) || d.wrote()[0]["n1"].Pause != 5*time.Second {
+		if len(d.wrote()) != 1 || !d.wrote()[0][machine("n1")].At.Equal(now.Add(-time.Second)) || !d.wrote()[0][machine("n2")].At.Equal(now) || d.wrote()[0][machine("n1")].Pause != 5*time.Second {
 			t.Errorf("written: %v", d.wrote())
 		}
+		atSeat(t, d)
 	})
+}
+
+// atSeat sees that a seat's activity is kept by its session: whoever sits at the whole
+// machine has none of it, nor the reverse.
+func atSeat(t *testing.T, d *desk) {
+	seat := registry.Session{ID: "seat", Node: "n1", User: "u", Seat: "1000", Until: time.Now().Add(time.Hour), Logins: []registry.Login{{At: time.Now()}}}
+	d.state = registry.Apply(d.state, registry.Entry{Revision: d.state.Revision + 1, Time: time.Now(), Event: registry.SessionPut{Session: seat}})
+	now, sits := time.Now(), registry.Sitting{Node: "n1", Session: "seat"}
+	d.Note(sits, 0, 0)
+	d.Note(machine("n1"), time.Second, 0)
+	d.Note(registry.Sitting{Node: "n2", Session: "seat"}, 0, 0)
+	time.Sleep(300 * time.Millisecond)
+	if w := d.wrote(); len(w) != 2 || len(w[1]) != 2 || !w[1][sits].At.Equal(now) || !w[1][machine("n1")].At.Equal(now.Add(-time.Second)) {
+		t.Errorf("written: %v", w)
+	}
 }
 
 // Where nobody sits, or no rule asks, nothing is kept of anybody.
 func TestNothingIsKeptThatNobodyAskedFor(t *testing.T) {
 	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
-		d.Note("n10000", 0, 0)
+		d.Note(machine("n10000"), 0, 0)
 		time.Sleep(time.Hour)
-		d.Note("n1", 0, 0) // whose session has ended
+		d.Note(machine("n1"), 0, 0) // whose session has ended
 		time.Sleep(time.Minute)
 		if len(d.wrote()) > 0 {
 			t.Errorf("written: %v", d.wrote())
 		}
 	})
 	play(t, `"session": "login"`, func(t *testing.T, d *desk) {
-		d.Note("n1", 0, 0)
+		d.Note(machine("n1"), 0, 0)
 		time.Sleep(time.Minute)
 		if len(d.wrote()) > 0 {
 			t.Errorf("no rule asks, and written: %v", d.wrote())
@@ -126,15 +142,18 @@ func TestActivityOutlivesAFullDisk(t *testing.T) {
 	play(t, `"idle": "15m"`, func(t *testing.T, d *desk) {
 		first := time.Now()
 		d.err = errors.New("no space left")
-		d.Note("n1", 0, 0)
-		d.Note("n2", 0, 0)
+		d.Note(machine("n1"), 0, 0)
+		d.Note(machine("n2"), 0, 0)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		d.err = nil
-		d.Note("n1", 0, 0)
+		d.Note(machine("n1"), 0, 0)
 		time.Sleep(time.Minute)
-		if len(d.wrote()) != 1 || !d.wrote()[0]["n2"].At.Equal(first) || !d.wrote()[0]["n1"].At.After(first) {
+		if len(d.wrote()) != 1 || !d.wrote()[0][machine("n2")].At.Equal(first) || !d.wrote()[0][machine("n1")].At.After(first) {
 			t.Errorf("written: %v", d.wrote())
 		}
 	})
 }
+
+// machine is whoever sits at the whole of a node.
+func machine(node string) registry.Sitting { return registry.Sitting{Node: node} }

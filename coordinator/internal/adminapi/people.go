@@ -75,7 +75,10 @@ func (a *API) ListSessions(_ context.Context, req *connect.Request[admin.ListSes
 		}
 		w := s.Wire()
 		m := &admin.Session{Id: s.ID, Node: s.Node, User: s.Login, Begun: seconds(s.Begun), Proved: seconds(w.At), Until: seconds(s.Until),
-			Amr: w.AMR, Acr: w.ACR, Live: live}
+			Amr: w.AMR, Acr: w.ACR, Live: live, Seat: s.Seat}
+		for _, addr := range s.Addresses {
+			m.Addresses = append(m.Addresses, addr.String())
+		}
 		if n, ok := state.Node(s.Node); ok {
 			m.NodeName = n.Name
 		}

@@ -41,7 +41,7 @@ func TestActivityMovesTheEndOfIdleness_A52(t *testing.T) {
 		}
 		time.Sleep(8 * time.Minute)
 		now := time.Now()
-		w.do(registry.NoteActive{Of: map[string]registry.Activity{ana.id: {At: now, Pause: 8 * time.Minute}}})
+		w.do(registry.NoteActive{Of: map[registry.Sitting]registry.Activity{{Node: ana.id}: {At: now, Pause: 8 * time.Minute}}})
 		rest()
 		idle2, fresh2 := ends()
 		if !idle2.Equal(now.Truncate(time.Second).Add(10*time.Minute)) || !idle2.After(idle) || !fresh2.Equal(fresh) {
@@ -51,7 +51,7 @@ func TestActivityMovesTheEndOfIdleness_A52(t *testing.T) {
 			t.Errorf("the machine itself is told %v", own)
 		}
 		time.Sleep(11 * time.Minute)
-		w.do(registry.NoteActive{Of: map[string]registry.Activity{ana.id: {At: time.Now(), Pause: 11 * time.Minute}}})
+		w.do(registry.NoteActive{Of: map[registry.Sitting]registry.Activity{{Node: ana.id}: {At: time.Now(), Pause: 11 * time.Minute}}})
 		rest()
 		if idle3, _ := ends(); !idle3.IsZero() {
 			t.Errorf("who comes back after eleven minutes finds open until %s what an idleness of ten has ended", idle3)

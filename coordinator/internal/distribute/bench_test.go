@@ -237,9 +237,9 @@ func BenchmarkActivity(b *testing.B) {
 	c.bytes = 0
 	c.ahead.Store(int64(time.Second))
 	for i := 0; b.Loop(); i = (i + people) % (size - 20 - people) {
-		of := make(map[string]registry.Activity, people)
+		of := make(map[registry.Sitting]registry.Activity, people)
 		for _, n := range c.nodes[i : i+people] {
-			of[n.id] = registry.Activity{At: time.Now().Add(time.Duration(c.ahead.Add(int64(time.Second))))}
+			of[registry.Sitting{Node: n.id}] = registry.Activity{At: time.Now().Add(time.Duration(c.ahead.Add(int64(time.Second))))}
 		}
 		c.expectAt(i, i+people)
 		c.expectAt(size-20, size)

@@ -11,11 +11,12 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
-// evidenceOf gives what a state knows at a moment of a node and of who owns it. It is
-// the one door by which evidence reaches the compiler.
-func evidenceOf(state *registry.State, n *registry.Node, at time.Time) compile.Evidence {
+// evidenceOf gives what a state knows at a moment of a node, of who owns it, and of who
+// sits there by some of the sessions there. It is the one door by which evidence reaches
+// the compiler.
+func evidenceOf(state *registry.State, n *registry.Node, sessions []*registry.Session, at time.Time) compile.Evidence {
 	e := compile.Evidence{OnDuty: make(map[string]time.Time)}
-	for _, s := range state.SessionsAt(n.ID) {
+	for _, s := range sessions {
 		if u, ok := state.User(s.User); ok && !u.ShutOut() {
 			attest(&e, s)
 			e.Presence.Idle, e.Presence.Pause = at.Sub(s.LastActive()), s.Pause
@@ -70,17 +71,17 @@ func sessionsAt(state *registry.State, node string) (all []wire.Session) {
 // nodes see the end by themselves.
 const outdated = 24 * time.Hour
 
-// weighedAt gives the moment at which a node's evidence is weighed: when the last
-// of it came. It is none of this process's clock, for every replica must find the
+// weighedAt gives the moment at which evidence by some sessions is weighed: when the
+// last of it came. It is none of this process's clock, for every replica must find the
 // same; and no observation moves it on but by what is long past: one that a replica
 // made whose clock was ahead would else take from who signs in after it whatever
 // asks for a fresh proof, until the others' clocks got there.
-func weighedAt(state *registry.State, n *registry.Node) time.Time {
+func weighedAt(state *registry.State, sessions []*registry.Session) time.Time {
 	at := state.Observed().Time
-	if len(state.SessionsAt(n.ID)) > 0 {
+	if len(sessions) > 0 {
 		at = at.Add(-outdated)
 	}
-	for _, s := range state.SessionsAt(n.ID) {
+	for _, s := range sessions {
 		if last := s.LastActive(); last.After(at) {
 			at = last
 		}
@@ -88,14 +89,15 @@ func weighedAt(state *registry.State, n *registry.Node) time.Time {
 	return at
 }
 
-// factsOf gives the facts of a node. They depend on the state alone, so that every
-// replica tells the same; when they end, nodes see by themselves.
-func factsOf(mesh *compile.Mesh, state *registry.State, n *registry.Node) []acl.FactEnd {
+// factsOf gives the facts of a node, by some of the sessions there. They depend on the
+// state alone, so that every replica tells the same; when they end, nodes see by
+// themselves.
+func factsOf(mesh *compile.Mesh, state *registry.State, n *registry.Node, sessions []*registry.Session) []acl.FactEnd {
 	if !mesh.AsksForFacts() {
 		return nil
 	}
-	at := weighedAt(state, n)
-	e := evidenceOf(state, n, at)
+	at := weighedAt(state, sessions)
+	e := evidenceOf(state, n, sessions, at)
 	return mesh.FactsOf(&e, at)
 }
 
@@ -105,16 +107,22 @@ func (h *Hub) weigh() (due []*stream) {
 	if !h.mesh.AsksForFacts() {
 		return nil
 	}
-	same := func(a, b acl.FactEnd) bool { return a.Fact == b.Fact && a.Until.Equal(b.Until) }
 	for n := range h.state.Nodes() {
-		facts := factsOf(h.mesh, h.state, n)
-		if !h.state.Admitted(n) || slices.EqualFunc(facts, h.mesh.Facts(n.ID), same) {
+		if !h.state.Admitted(n) {
+			continue
+		}
+		weighed := h.weighed(n)
+		if sameFacts(weighed.Facts, h.mesh.Facts(n.ID)) && sameSeats(weighed.Seats, h.mesh.Seats(n.ID)) {
 			continue
 		}
 		h.subject(n.ID).record = nil
-		due = append(due, h.apply(h.mesh.Put(h.weighed(n)))...)
+		due = append(due, h.apply(h.mesh.Put(weighed))...)
 	}
 	return due
+}
+
+func sameFacts(a, b []acl.FactEnd) bool {
+	return slices.EqualFunc(a, b, func(a, b acl.FactEnd) bool { return a.Fact == b.Fact && a.Until.Equal(b.Until) })
 }
 
 // weighed gives what the compiler needs to know of a node, with its facts.
@@ -124,7 +132,11 @@ func (h *Hub) weighed(n *registry.Node) compile.Node {
 
 func compiledNode(mesh *compile.Mesh, state *registry.State, n *registry.Node) compile.Node {
 	node := compiledOwner(state, n)
-	node.Facts = factsOf(mesh, state, n)
+	machine, seats := seated(state.SessionsAt(n.ID))
+	node.Facts = factsOf(mesh, state, n, machine)
+	for _, s := range seats {
+		node.Seats = append(node.Seats, compile.Seat{Session: s.ID, Addrs: s.Addresses, Facts: factsOf(mesh, state, n, []*registry.Session{s})})
+	}
 	return node
 }
 

@@ -188,7 +188,7 @@ func wanted(s *registry.State, id string) wire.Map {
 	var all []compile.Node
 	for n := range s.Nodes() {
 		if out := shutOut(s, n); n.Approved && !out {
-			facts, groups := knownOf(s, mesh, n)
+			facts, groups := knownOf(s, mesh, n, "")
 			roles := []string(nil)
 			user, also := n.Owner(), []string(nil)
 			for u := range s.Users() {
@@ -202,7 +202,7 @@ func wanted(s *registry.State, id string) wire.Map {
 				}
 			}
 			all = append(all, compile.Node{ID: n.ID, Name: n.Name, User: user, Also: also, Tags: n.Tags, Addrs: n.Addresses, Routes: n.Routes(),
-				Groups: groups, Roles: roles, Facts: facts})
+				Groups: groups, Roles: roles, Facts: facts, Seats: wantedSeats(s, mesh, n)})
 		}
 	}
 	mesh.Load(all)
@@ -210,20 +210,20 @@ func wanted(s *registry.State, id string) wire.Map {
 	m := wire.Map{Incarnation: s.Incarnation, Revision: s.Revision, Epoch: s.Epoch, Peers: map[string]wire.PeerRecord{}, Rules: mesh.Rules(id)}
 	m.Self = wire.SelfRecord{ID: n.ID, Name: n.Name, NodeKey: n.Key, Addresses: n.Addresses, Routes: n.Routes(),
 		Prefixes: mesh.Prefixes(id), Owner: mesh.Owner(id), Ranges: s.Ranges(), Domain: s.Domain, Pending: !n.Approved || shutOut(s, n), Tags: n.Tags, User: n.User,
-		Facts: mesh.Facts(id), SignIn: s.SignIn}
+		Facts: mesh.Facts(id), SignIn: s.SignIn, Seats: toldSeats(mesh, id)}
 	for _, one := range s.SortedSessions() {
 		if one.Node == id {
 			last := one.Logins[len(one.Logins)-1]
 			if p := s.Policy(); p != nil && strings.Contains(p.Text, `"idle": "10m"`) {
 				m.Self.ActiveEvery = 150 * time.Second
 			}
-			m.Self.Sessions = append(m.Self.Sessions, wire.Session{ID: one.ID, User: one.Login, At: last.At, Until: one.Until, AMR: last.AMR, ACR: last.ACR})
+			m.Self.Sessions = append(m.Self.Sessions, wire.Session{ID: one.ID, User: one.Login, At: last.At, Until: one.Until, AMR: last.AMR, ACR: last.ACR, Seat: one.Seat})
 		}
 	}
 	for peer := range mesh.Peers(id) {
 		p, _ := s.Node(peer)
 		m.Peers[peer] = wire.PeerRecord{ID: p.ID, Name: p.Name, NodeKey: p.Key, Statement: p.Statement, TunnelKey: p.TunnelKey, PathKey: p.PathKey,
-			Addresses: p.Addresses, Routes: p.Routes(), Prefixes: mesh.Prefixes(peer), Owner: mesh.Owner(peer), Facts: mesh.Facts(peer)}
+			Addresses: p.Addresses, Routes: p.Routes(), Prefixes: mesh.Prefixes(peer), Owner: mesh.Owner(peer), Facts: mesh.Facts(peer), Seats: toldSeats(mesh, peer)}
 	}
 	return m
 }
@@ -245,10 +245,10 @@ func shutOut(s *registry.State, n *registry.Node) bool {
 	return false
 }
 
-// knownOf gives the facts of a node, and the groups of its owner.
-func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.FactEnd, []string) {
+// knownOf gives the facts of a node, or of one seat there, and the groups of its owner.
+func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node, seat string) ([]acl.FactEnd, []string) {
 	login, at := n.Owner(), s.Observed().Time
-	if slices.ContainsFunc(s.SortedSessions(), func(one *registry.Session) bool { return one.Node == n.ID }) {
+	if slices.ContainsFunc(s.SortedSessions(), func(one *registry.Session) bool { return one.Node == n.ID && one.Seat == seat }) {
 		at = at.Add(-24 * time.Hour)
 	}
 	var e compile.Evidence
@@ -258,7 +258,7 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 			groups = u.Groups
 		}
 		for one := range s.Sessions() {
-			if one.Node != n.ID || one.User != u.ID {
+			if one.Node != n.ID || one.User != u.ID || one.Seat != seat {
 				continue
 			}
 			if e.SignedIn, e.Presence = one.Until, (&compile.Presence{Kind: "login", Until: one.Until}); login == "" {
@@ -275,7 +275,7 @@ func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node) ([]acl.Fac
 		}
 	}
 	for one := range s.Sessions() {
-		if one.Node == n.ID && e.Presence != nil {
+		if one.Node == n.ID && one.Seat == seat && e.Presence != nil {
 			e.Presence.Pause = one.Pause
 			e.Presence.Idle = min(at.Sub(one.Heard), at.Sub(one.Active))
 		}

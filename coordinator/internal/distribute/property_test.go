@@ -173,7 +173,8 @@ func (d *drama) signIn() {
 	subject := login[:3] // who is called otherwise now stays who she was
 	groups := rapid.SampledFrom([][]string{nil, {"Nurses"}}).Draw(d.T, "groups")
 	amr := rapid.SampledFrom([][]string{{"pwd"}, {"otp", "pwd"}}).Draw(d.T, "amr")
-	d.w.try(registry.BeginSession{ID: fmt.Sprint("s-", d.w.registry.Snapshot().Revision), Node: d.some().id, // refused at another's machine
+	seat := rapid.SampledFrom([]string{"", "", "1000", "1001"}).Draw(d.T, "seat")                                        // refused at a person's machine
+	d.w.try(registry.BeginSession{ID: fmt.Sprint("s-", d.w.registry.Snapshot().Revision), Node: d.some().id, Seat: seat, // refused at another's machine
 		Who:  registry.Identity{Issuer: "https://id.example", Subject: subject, Login: login, Groups: groups, AMR: amr, At: time.Now().Add(-time.Minute)},
 		Life: time.Duration(rapid.IntRange(1, 12).Draw(d.T, "life")) * time.Hour})
 }
@@ -182,7 +183,16 @@ func (d *drama) signIn() {
 func (d *drama) work() {
 	ago := time.Duration(rapid.IntRange(-100, 1000).Draw(d.T, "seconds ago")) * time.Second
 	pause := time.Duration(rapid.SampledFrom([]int{0, 1, 9, 11}).Draw(d.T, "minutes without")) * time.Minute
-	d.w.do(registry.NoteActive{Of: map[string]registry.Activity{d.some().id: {At: time.Now().Add(-ago), Pause: pause}, d.some().id: {At: time.Now()}}})
+	d.w.do(registry.NoteActive{Of: map[registry.Sitting]registry.Activity{d.sitting(): {At: time.Now().Add(-ago), Pause: pause}, d.sitting(): {At: time.Now()}}})
+}
+
+// sitting names a machine, or a session.
+func (d *drama) sitting() registry.Sitting {
+	if all := d.w.registry.Snapshot().SortedSessions(); len(all) > 0 && rapid.Bool().Draw(d.T, "by session") {
+		one := all[rapid.IntRange(0, len(all)-1).Draw(d.T, "session")]
+		return registry.Sitting{Node: one.Node, Session: one.ID}
+	}
+	return registry.Sitting{Node: d.some().id}
 }
 
 func (d *drama) signOut() { d.w.do(registry.EndSessions{Node: d.some().id}) }

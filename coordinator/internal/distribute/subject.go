@@ -55,7 +55,7 @@ func (h *Hub) recordOf(s *subject) *record {
 	p := wire.PeerRecord{
 		ID: n.ID, Name: n.Name, NodeKey: n.Key, Statement: n.Statement, TunnelKey: n.TunnelKey, PathKey: n.PathKey,
 		Addresses: n.Addresses, Routes: n.Routes(), Prefixes: h.mesh.Prefixes(s.id), Owner: h.mesh.Owner(s.id),
-		Facts: h.mesh.Facts(s.id), Until: n.Expires,
+		Facts: h.mesh.Facts(s.id), Until: n.Expires, Seats: h.seatsOf(s.id),
 	}
 	s.record = &record{bytes: serialised(p.Proto()), digest: wire.PeerDigest(p)}
 	return s.record
@@ -71,6 +71,7 @@ func (h *Hub) selfRecord(id string) wire.SelfRecord {
 		Prefixes: h.mesh.Prefixes(id), Owner: h.mesh.Owner(id), Ranges: h.state.Ranges(), Domain: h.state.Domain,
 		Facts: h.mesh.Facts(id), Pending: !h.state.Admitted(n), Tags: n.Tags, User: n.User,
 		SignIn: h.state.SignIn, Sessions: sessionsAt(h.state, id), ActiveEvery: h.activeEvery(id), Until: n.Expires,
+		Seats: h.seatsOf(id),
 	}
 }
 

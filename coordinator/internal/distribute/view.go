@@ -1,8 +1,6 @@
 package distribute
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl/compile"
@@ -93,7 +91,7 @@ func (h *Hub) catchUp() {
 		case registry.SessionPut:
 			touch(v.Session.Node)
 		case registry.PeopleActive:
-			touch(slices.Collect(maps.Keys(v.At))...)
+			touch(v.Nodes()...)
 		case registry.SessionsEnded:
 			touch(v.Node)
 		case registry.UserPut:

@@ -6,6 +6,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
@@ -16,7 +17,7 @@ func (s *service) Active(ctx context.Context, req *connect.Request[wire.ActiveRe
 		return nil, err
 	}
 	if s.Activity != nil {
-		s.Activity.Note(n.ID, milliseconds(req.Msg.Ago), milliseconds(req.Msg.Pause))
+		s.Activity.Note(registry.Sitting{Node: n.ID, Session: req.Msg.Session}, milliseconds(req.Msg.Ago), milliseconds(req.Msg.Pause))
 	}
 	return connect.NewResponse(&wire.ActiveResponse{}), nil
 }

@@ -17,7 +17,10 @@ func (s *service) BeginLogin(ctx context.Context, req *connect.Request[wire.Begi
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.Desk.Open(ctx, n.ID, who.address, signin.Request{DeviceCode: req.Msg.DeviceCode, Afresh: req.Msg.Afresh || n.Over(s.Now())})
+	if err := registry.CheckSeat(n, req.Msg.Seat); err != nil { // before somebody proves for nothing who they are
+		return nil, refusal(err)
+	}
+	opened, err := s.Desk.Open(ctx, n.ID, who.address, signin.Request{DeviceCode: req.Msg.DeviceCode, Afresh: req.Msg.Afresh || n.Over(s.Now()), Seat: req.Msg.Seat})
 	if err != nil {
 		s.complain(who, "sign-in not opened: "+err.Error())
 		return nil, notOpened(err)

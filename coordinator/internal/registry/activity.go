@@ -1,7 +1,11 @@
 package registry
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -12,6 +16,26 @@ const maxActive = 100_000
 type Activity struct {
 	At    time.Time     // the last of it
 	Pause time.Duration // the longest without any, of what was not told before
+}
+
+// Sitting names whose activity it is: of a session at a node, or of whoever is signed
+// in there at the whole machine.
+type Sitting struct {
+	Node    string // id
+	Session string // id; empty: the whole machine's
+}
+
+// Is tells whether a session at the node is meant.
+func (at Sitting) Is(s *Session) bool {
+	return at.Session == s.ID || at.Session == "" && s.Seat == ""
+}
+
+// SeatActive is when the person of a session last did something.
+type SeatActive struct {
+	Node    string `json:"node"`
+	Session string `json:"session"`
+	At      int64  `json:"at"`              // Unix seconds
+	Pause   int64  `json:"pause,omitempty"` // Session.Pause in seconds, if it grew
 }
 
 // LastActive is when the person last did something at the node: proved who they are,
@@ -32,35 +56,69 @@ func (c NoteActive) decide(d *decision) error {
 		return fmt.Errorf("%w: people were active at %d nodes, at most %d are told of at once", ErrInvalid, len(c.Of), maxActive)
 	}
 	v := PeopleActive{At: map[string]int64{}, Pauses: map[string]int64{}}
-	for node, a := range c.Of {
-		when := earlier(a.At, d.now).UTC().Truncate(time.Second) // as facts are
-		for _, s := range d.state.SessionsAt(node) {
-			if !s.Live(d.now) || !when.After(s.LastActive()) {
-				continue
-			}
-			v.At[node] = when.Unix()
-			// What was told before, or before the session, is no pause of it.
-			if pause := min(a.Pause, when.Sub(s.LastActive())).Truncate(time.Second); pause > s.Pause {
-				v.Pauses[node] = int64(pause / time.Second)
+	for at, a := range c.Of {
+		for _, s := range d.state.SessionsAt(at.Node) {
+			if at.Is(s) && s.Live(d.now) {
+				v.note(at, s, Activity{earlier(a.At, d.now), a.Pause})
 			}
 		}
 	}
-	if len(v.At) > 0 {
+	slices.SortFunc(v.Seats, func(a, b SeatActive) int {
+		return cmp.Or(strings.Compare(a.Node, b.Node), strings.Compare(a.Session, b.Session))
+	})
+	if len(v.At)+len(v.Seats) > 0 {
 		d.emit(v)
 	}
 	return nil
 }
 
+// note takes down what is news of a session. What was told before, or before the
+// session, is no pause of it.
+func (v *PeopleActive) note(at Sitting, s *Session, a Activity) {
+	when := a.At.UTC().Truncate(time.Second) // as facts are
+	if !when.After(s.LastActive()) {
+		return
+	}
+	pause := int64(min(a.Pause, when.Sub(s.LastActive())) / time.Second)
+	if pause <= int64(s.Pause/time.Second) {
+		pause = 0
+	}
+	if at.Session != "" {
+		v.Seats = append(v.Seats, SeatActive{at.Node, s.ID, when.Unix(), pause})
+		return
+	}
+	v.At[at.Node] = when.Unix()
+	if pause > 0 {
+		v.Pauses[at.Node] = pause
+	}
+}
+
 func (v PeopleActive) apply(s *State, _ Entry) {
 	for node, at := range v.At {
-		when := time.Unix(at, 0).UTC()
-		for _, one := range s.SessionsAt(node) {
-			if when.After(one.LastActive()) && one.Live(when) {
-				next := *one
-				next.Active = when
-				next.Pause = max(next.Pause, time.Duration(v.Pauses[node])*time.Second)
-				s.putSession(&next)
-			}
+		s.active(Sitting{Node: node}, at, v.Pauses[node])
+	}
+	for _, a := range v.Seats {
+		s.active(Sitting{a.Node, a.Session}, a.At, a.Pause)
+	}
+}
+
+func (s *State) active(at Sitting, seconds, pause int64) {
+	when := time.Unix(seconds, 0).UTC()
+	for _, one := range s.SessionsAt(at.Node) {
+		if at.Is(one) && when.After(one.LastActive()) && one.Live(when) {
+			next := *one
+			next.Active = when
+			next.Pause = max(next.Pause, time.Duration(pause)*time.Second)
+			s.putSession(&next)
 		}
 	}
+}
+
+// Nodes gives the ids of the nodes at which somebody was active.
+func (v PeopleActive) Nodes() []string {
+	ids := slices.Collect(maps.Keys(v.At))
+	for _, a := range v.Seats {
+		ids = append(ids, a.Node)
+	}
+	return ids
 }

@@ -19,9 +19,9 @@ func TestActivityProlongsNoSession_A22(t *testing.T) {
 	pause := time.Duration(0)
 	note := func(at time.Time, nodes ...string) bool {
 		t.Helper()
-		c := registry.NoteActive{Of: map[string]registry.Activity{}}
+		c := registry.NoteActive{Of: map[registry.Sitting]registry.Activity{}}
 		for _, id := range nodes {
-			c.Of[id] = registry.Activity{At: at, Pause: pause}
+			c.Of[registry.Sitting{Node: id}] = registry.Activity{At: at, Pause: pause}
 		}
 		r := m.do(c)
 		if len(m.last.Records) > 0 {
@@ -72,9 +72,9 @@ func TestActivityProlongsNoSession_A22(t *testing.T) {
 	if note(m.now, n.ID) {
 		t.Error("a session that has ended is active")
 	}
-	big := registry.NoteActive{Of: make(map[string]registry.Activity)}
+	big := registry.NoteActive{Of: make(map[registry.Sitting]registry.Activity)}
 	for i := range 100_001 {
-		big.Of[string(rune('a'+i%26))+time.Duration(i).String()] = registry.Activity{At: m.now}
+		big.Of[registry.Sitting{Node: time.Duration(i).String()}] = registry.Activity{At: m.now}
 	}
 	m.refused(big, registry.ErrInvalid)
 }

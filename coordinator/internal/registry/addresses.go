@@ -3,17 +3,46 @@ package registry
 import (
 	"fmt"
 	"net/netip"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/ipam"
 )
 
-// uniqueAddresses checks that no two nodes have one address.
+// takeAddresses gives an address of each range that nobody ever had, and the pools
+// without them.
+func (s *State) takeAddresses() (pair []netip.Addr, pool4, pool6 ipam.Pool, err error) {
+	a4, pool4, err := s.IPv4.Take()
+	if err != nil {
+		return nil, pool4, pool6, err
+	}
+	a6, pool6, err := s.IPv6.Take()
+	return []netip.Addr{a4, a6}, pool4, pool6, err
+}
+
+// uniqueAddresses checks that no two nodes or seats have one address.
 func (s *State) uniqueAddresses() error {
 	owner := make(map[netip.Addr]string, 2*s.NodeCount())
-	for n := range s.Nodes() {
-		for _, a := range n.Addresses {
+	own := func(what string, all []netip.Addr) error {
+		for _, a := range all {
 			if other, taken := owner[a]; taken {
-				return fmt.Errorf("nodes %q and %q both have the address %v", other, n.ID, a)
+				return fmt.Errorf("%s and %s both have the address %v", other, what, a)
 			}
-			owner[a] = n.ID
+			owner[a] = what
+		}
+		return nil
+	}
+	for n := range s.Nodes() {
+		if err := own("node "+n.ID, n.Addresses); err != nil {
+			return err
+		}
+	}
+	for one := range s.Sessions() {
+		if err := own("session "+one.ID, one.Addresses); err != nil {
+			return err
+		}
+	}
+	for _, r := range s.SortedRests() {
+		if err := own("a seat at "+r.Node, r.Addresses); err != nil {
+			return err
 		}
 	}
 	return nil

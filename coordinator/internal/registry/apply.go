@@ -57,6 +57,7 @@ func revoke(s *State, r Revocation) {
 	if n, ok := s.NodeByKey(r.Key); ok {
 		s.dropNode(n)
 		s.keepSessions(n.ID, func(*Session) bool { return false })
+		s.resting = s.resting.Without(n.ID)
 	}
 	s.putRevocation(r)
 }
@@ -81,8 +82,6 @@ func (v UserForgotten) apply(s *State, _ Entry) {
 	}
 }
 
-func (v SessionPut) apply(s *State, _ Entry) { s.putSession(&v.Session) }
-
 func (v SessionsEnded) apply(s *State, _ Entry) {
 	s.keepSessions(v.Node, func(one *Session) bool { return !slices.Contains(v.Sessions, one.ID) })
 }
@@ -104,6 +103,7 @@ func (v PolicyConfirmed) apply(s *State, _ Entry) {
 	}
 }
 
-func (v IncarnationBegun) apply(s *State, _ Entry) {
+func (v IncarnationBegun) apply(s *State, e Entry) {
+	s.restAnew(e.Time)
 	s.Incarnation, s.IPv4, s.IPv6 = v.Incarnation, v.IPv4, v.IPv6
 }

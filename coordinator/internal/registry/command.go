@@ -171,22 +171,23 @@ type (
 
 	// BeginSession signs a person in at a node, for Life from now. Who proves anew who
 	// they are where they are signed in goes on with that session. A node that has an
-	// owner takes nobody else (ErrUser); at a tagged one the last who came sits there.
+	// owner takes nobody else (ErrUser); at a tagged one the last who came sits there,
+	// or at each of its seats.
 	// The caller has verified the identity, and that the person meant this node.
 	BeginSession struct {
 		ID   string // for a new session; 1 to 64 letters, digits, '-'
 		Node string // id
 		Who  Identity
 		Life time.Duration // at most MaxSessionLife
+		Seat string        // account at a machine of several people; empty: the whole machine
 
 		// DeviceLife is how long the proof keeps the machine in the mesh, if it is a
 		// person's; 0: for good, and what ends it has stays. The session ends no later.
 		DeviceLife time.Duration
 	}
 
-	// NoteActive tells what whoever is signed in at a node did there, by id of the
-	// node. It prolongs no session.
-	NoteActive struct{ Of map[string]Activity }
+	// NoteActive tells what people did where they are signed in. It prolongs no session.
+	NoteActive struct{ Of map[Sitting]Activity }
 
 	// EndSessions ends a session, or all at a node, or that one if it is there.
 	EndSessions struct{ ID, Node string }

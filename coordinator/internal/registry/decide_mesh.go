@@ -172,6 +172,7 @@ func (c BeginIncarnation) decide(d *decision) error {
 	}
 	// Unix seconds, so that a second restore of one backup supersedes the first.
 	incarnation := max(d.state.Incarnation+1, uint64(max(0, d.now.Unix())))
+	d.endOver()
 	d.emit(IncarnationBegun{Incarnation: incarnation,
 		IPv4: d.state.IPv4.Skip(skipAddresses), IPv6: d.state.IPv6.Skip(skipAddresses)})
 	d.record("mesh.incarnation", fmt.Sprint(incarnation), "after %d: %s", d.before.Incarnation, c.Reason)

@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -57,15 +56,11 @@ func (d *decision) newNode(c Enrol, t *Token) (*Node, error) {
 
 // enrol gives n its addresses and adds it.
 func (d *decision) enrol(n *Node) error {
-	a4, pool4, err := d.state.IPv4.Take()
+	addresses, pool4, pool6, err := d.state.takeAddresses()
 	if err != nil {
-		return exhausted(n, err)
+		return exhausted(n.Name, err)
 	}
-	a6, pool6, err := d.state.IPv6.Take()
-	if err != nil {
-		return exhausted(n, err)
-	}
-	n.Addresses = []netip.Addr{a4, a6}
+	n.Addresses = addresses
 	d.emit(NodeEnrolled{Node: *n, IPv4: pool4, IPv6: pool6})
 	d.record("node.enrol", n.ID, "name %s, owner %s, addresses %v, %s, approved %t", n.Name, ownerText(n), n.Addresses, n.admittedBy(), n.Approved)
 	d.result.Node, _ = d.state.Node(n.ID)
@@ -81,11 +76,11 @@ func (n *Node) admittedBy() string {
 	return "token " + n.Token
 }
 
-func exhausted(n *Node, err error) error {
+func exhausted(who string, err error) error {
 	if !errors.Is(err, ipam.ErrExhausted) {
 		return err
 	}
-	return fmt.Errorf("enrolling %s: %w: %w", n.Name, ErrExhausted, err)
+	return fmt.Errorf("addresses for %s: %w: %w", who, ErrExhausted, err)
 }
 
 func ownerText(n *Node) string {

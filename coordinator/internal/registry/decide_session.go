@@ -30,7 +30,9 @@ func (c BeginSession) decide(d *decision) error {
 	}
 	n, _ = d.state.Node(n.ID)
 	d.know(u)
-	d.begin(n, u, c)
+	if err := d.begin(n, u, c); err != nil {
+		return d.refuse("session.begin", n.ID, err)
+	}
 	return nil
 }
 
@@ -70,37 +72,50 @@ func (c BeginSession) check() error {
 	if c.Life <= 0 || c.Life > MaxSessionLife {
 		return invalid("life of a session", c.Life.String(), fmt.Sprintf("more than 0 and at most %v", MaxSessionLife))
 	}
-	if err := checkLife(c.DeviceLife); err != nil {
-		return err
+	for _, err := range []error{checkLife(c.DeviceLife), checkSeat(c.Seat)} {
+		if err != nil {
+			return err
+		}
 	}
 	return c.Who.check()
 }
 
-// begin begins a session, or goes on with that which the person has there. At a
-// machine that is nobody's own, one sits at a time.
-func (d *decision) begin(n *Node, u *User, c BeginSession) {
+// begin begins a session, or goes on with that which the person has there.
+func (d *decision) begin(n *Node, u *User, c BeginSession) error {
+	if err := CheckSeat(n, c.Seat); err != nil {
+		return err
+	}
 	login := Login{At: earlier(c.Who.At.UTC().Truncate(time.Second), d.now), AMR: slices.Compact(slices.Sorted(slices.Values(c.Who.AMR))), ACR: c.Who.ACR, SID: c.Who.SID}
-	s := Session{ID: c.ID, Node: n.ID, User: u.ID, Login: u.Login, Begun: d.now, Heard: d.now, Until: d.now.Add(c.Life).Truncate(time.Second)}
+	s := Session{ID: c.ID, Node: n.ID, User: u.ID, Login: u.Login, Seat: c.Seat, Begun: d.now, Heard: d.now, Until: d.now.Add(c.Life).Truncate(time.Second)}
 	if !n.Expires.IsZero() {
 		s.Until = earlier(s.Until, n.Expires) // for nodes, too, that know of no such end
 	}
 	login.Until = s.Until
-	var gone []string
 	for _, other := range d.state.SessionsAt(n.ID) {
-		switch {
-		case other.User == u.ID && other.Login == u.Login && other.Live(d.now):
+		if other.sharesSeat(&s) && other.Login == u.Login && other.Live(d.now) {
 			s.ID, s.Begun, s.Logins = other.ID, other.Begun, other.Logins
-		case other.User != u.ID:
-			gone = append(gone, other.ID)
 		}
 	}
 	s.Logins = append(slices.Clip(s.Logins), login)
 	s.Logins = s.Logins[max(0, len(s.Logins)-maxLogins):]
-	d.end(n.ID, gone, "somebody else signed in")
-	d.emit(SessionPut{Session: s})
-	d.record("session.begin", s.ID, "%s at %s (%s), amr %v, acr %q, proved %s, until %s",
-		u.Login, n.Name, n.ID, login.AMR, login.ACR, login.At.Format(time.RFC3339), s.Until.Format(time.RFC3339))
+	d.makeWay(n, &s)
+	put, err := d.seat(n, s)
+	if err != nil {
+		return err
+	}
+	s = put.Session
+	d.emit(put)
+	d.record("session.begin", s.ID, "%s at %s (%s)%s, amr %v, acr %q, proved %s, until %s",
+		u.Login, n.Name, n.ID, s.seatText(), login.AMR, login.ACR, login.At.Format(time.RFC3339), s.Until.Format(time.RFC3339))
 	d.result.Session = &s
+	return nil
+}
+
+func (s *Session) seatText() string {
+	if s.Seat == "" {
+		return ""
+	}
+	return fmt.Sprintf(", seat %s, addresses %v", s.Seat, s.Addresses)
 }
 
 func earlier(a, b time.Time) time.Time {

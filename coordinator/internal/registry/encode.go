@@ -36,6 +36,7 @@ type document struct {
 	SignIn      *bool            `json:"signIn,omitempty"` // nil: nobody has said
 	Users       []*User          `json:"users,omitempty"`
 	Sessions    []*Session       `json:"sessions,omitempty"`
+	Resting     []*Rest          `json:"resting,omitempty"`
 	Groups      []*Group         `json:"groups,omitempty"`
 	Locals      []*Local         `json:"locals,omitempty"`
 
@@ -56,6 +57,7 @@ func EncodeState(s *State) ([]byte, error) {
 		SignIn:      s.signInWord(),
 		Users:       s.SortedUsers(),
 		Sessions:    s.SortedSessions(),
+		Resting:     s.SortedRests(),
 		Groups:      s.SortedGroups(),
 		Roles:       s.rolesWords(),
 		Grants:      s.SortedGrants(),
@@ -111,6 +113,9 @@ func DecodeState(b []byte) (*State, error) {
 		s.putGroup(g)
 	}
 	if err := s.restorePeople(d.Users, d.Sessions, d.Locals); err != nil {
+		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
+	}
+	if err := s.restoreRests(d.Resting); err != nil {
 		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
 	}
 	for id, roles := range d.Roles {
@@ -174,6 +179,9 @@ func (s *State) restorePeople(users []*User, sessions []*Session, locals []*Loca
 		_, node := s.Node(one.Node)
 		if _, user := s.User(one.User); !node || !user {
 			return fmt.Errorf("session %q is of nobody, or at no node", one.ID)
+		}
+		if (one.Seat == "") != (len(one.Addresses) == 0) {
+			return fmt.Errorf("session %q has a seat without addresses, or addresses without one", one.ID)
 		}
 		s.putSession(one)
 	}

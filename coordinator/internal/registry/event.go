@@ -84,16 +84,19 @@ type (
 	UserForgotten struct {
 		ID string `json:"id"`
 	}
-	// SessionPut begins a session, or goes on with it; at one node it takes the
-	// place of the same person's.
+	// SessionPut begins a session, or goes on with it; at one seat of one node it takes
+	// the place of the same person's.
 	SessionPut struct {
-		Session Session `json:"session"`
+		Session Session    `json:"session"`
+		IPv4    *ipam.Pool `json:"ipv4,omitempty"` // moved, by a seat's addresses; nil: not
+		IPv6    *ipam.Pool `json:"ipv6,omitempty"`
 	}
 	// PeopleActive tells when people last did something, by id of the node at which
-	// they are signed in.
+	// they are signed in at the whole machine.
 	PeopleActive struct {
 		At     map[string]int64 `json:"at"`               // Unix seconds
 		Pauses map[string]int64 `json:"pauses,omitempty"` // Session.Pause in seconds, of those of whom it grew
+		Seats  []SeatActive     `json:"seats,omitempty"`  // of those of whom it was told by session, sorted
 	}
 	// SessionsEnded ends sessions at a node.
 	SessionsEnded struct {

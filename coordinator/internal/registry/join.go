@@ -77,7 +77,9 @@ func (c Join) decide(d *decision) error {
 	if err := d.enrol(n); err != nil {
 		return refuse(err)
 	}
-	d.begin(d.result.Node, u, c.Session)
+	if err := d.begin(d.result.Node, u, c.Session); err != nil {
+		return refuse(err)
+	}
 	d.result.Node, _ = d.state.Node(id)
 	return nil
 }

@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"iter"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,17 @@ type Session struct {
 	User  string    `json:"user"`  // id
 	Login string    `json:"login"` // of the user, when the session began
 	Begun time.Time `json:"begun"`
+
+	// Seat is the account of the machine's operating system whose session it is, and
+	// Addresses what it has of its own there, IPv4 then IPv6. Empty: it is the whole
+	// machine's, as at a machine that does not tell its people apart.
+	Seat      string       `json:"seat,omitempty"`
+	Addresses []netip.Addr `json:"addresses,omitempty"`
+
+	// Known is until when peers that hear nothing may take Addresses for the person's by
+	// what they were told before this session; zero: they were told nothing.
+	Known time.Time `json:"known,omitzero"`
+
 	Heard time.Time `json:"heard"` // when the last of Logins came
 	Until time.Time `json:"until"` // exclusive
 
@@ -47,7 +59,7 @@ func (s *Session) Live(now time.Time) bool { return now.Before(s.Until) }
 // Wire gives the session as its node is told of it.
 func (s *Session) Wire() wire.Session {
 	last := s.Logins[len(s.Logins)-1]
-	return wire.Session{ID: s.ID, User: s.Login, At: last.At, Until: s.Until, AMR: last.AMR, ACR: last.ACR}
+	return wire.Session{ID: s.ID, User: s.Login, At: last.At, Until: s.Until, AMR: last.AMR, ACR: last.ACR, Seat: s.Seat}
 }
 
 // SessionsAt gives the sessions at a node, by id.
@@ -86,15 +98,17 @@ func (s *State) Session(id string) (*Session, bool) {
 	return nil, false
 }
 
-// putSession adds a session, in the place of the same person's at that node and of
+// putSession adds a session, in the place of the same person's at that seat and of
 // the one with its id.
 func (s *State) putSession(one *Session) {
-	all := s.keptAt(one.Node, func(o *Session) bool { return o.ID != one.ID && o.User != one.User })
+	all := s.keptAt(one.Node, func(o *Session) bool { return o.ID != one.ID && !o.sharesSeat(one) })
+	s.wake(one)
 	at, _ := slices.BinarySearchFunc(all, one, func(a, b *Session) int { return strings.Compare(a.ID, b.ID) })
 	s.sessions = s.sessions.With(one.Node, slices.Insert(all, at, one))
 }
 
-// keepSessions drops the sessions at a node that are not to be kept.
+// keepSessions drops the sessions at a node that are not to be kept. Their addresses
+// rest.
 func (s *State) keepSessions(node string, keep func(*Session) bool) {
 	if kept := s.keptAt(node, keep); len(kept) > 0 {
 		s.sessions = s.sessions.With(node, kept)
@@ -107,6 +121,8 @@ func (s *State) keptAt(node string, keep func(*Session) bool) (kept []*Session) 
 	for _, one := range s.SessionsAt(node) {
 		if keep(one) {
 			kept = append(kept, one)
+		} else {
+			s.rest(one)
 		}
 	}
 	return kept

@@ -12,21 +12,22 @@ import (
 
 // Activity is what somebody did at this machine.
 type Activity struct {
-	Ago   time.Duration // since the last of it
-	Pause time.Duration // the longest between two activities, of those before
-	Told  func()        // is called when the coordinator knows: Pause begins anew
+	Session string        // whose seat it was; empty: the whole machine's
+	Ago     time.Duration // since the last of it
+	Pause   time.Duration // the longest between two activities, of those before
+	Told    func()        // is called when the coordinator knows: Pause begins anew
 }
 
 // activity is what a courier knows of telling when somebody did something here.
 type activity struct {
-	every time.Duration // as the map says; 0: it is not told
-	next  time.Time     // when to look again
-	told  time.Time     // when that was which was told last in this session
+	every time.Duration        // as the map says; 0: it is not told
+	next  time.Time            // when to look again
+	told  map[string]time.Time // when that was which was told last on this channel, by session
 }
 
 // begin makes an activity tell at once what it has, to a coordinator that may have
 // forgotten.
-func (a *activity) begin() { a.next, a.told = time.Time{}, time.Time{} }
+func (a *activity) begin() { a.next, a.told = time.Time{}, nil }
 
 // telling takes over how often the coordinator wants to be told.
 func (c *courier) telling(every time.Duration) {
@@ -49,27 +50,38 @@ func (c *courier) stirs() <-chan time.Time {
 	return time.After(max(0, min(time.Until(c.activity.next), c.activity.every)))
 }
 
-// tellActive tells when somebody last did something, if that is later than was told.
-// What cannot be delivered is told with the next.
+// tellActive tells of each when they last did something, if that is later than was
+// told. What cannot be delivered is told with the next.
 func (c *courier) tellActive(ctx context.Context, ch *channel) {
-	a, ever := c.o.Active()
-	at := time.Now().Add(-a.Ago)
+	all := c.o.Active()
 	c.mu.Lock()
 	c.activity.next = time.Now().Add(c.activity.every)
-	fresh := ever && at.Sub(c.activity.told) > sameActivity
+	was := c.activity.told
 	c.mu.Unlock()
-	if !fresh {
-		return
+	told := make(map[string]time.Time, len(all)) // of those who are there still
+	for _, a := range all {
+		at, before := time.Now().Add(-a.Ago), was[a.Session]
+		if at.Sub(before) <= sameActivity || !c.tellOne(ctx, ch, a) {
+			at = before
+		}
+		told[a.Session] = at
 	}
-	_, err := ch.Active(ctx, connect.NewRequest(&wire.ActiveRequest{Ago: milliseconds(a.Ago), Pause: milliseconds(a.Pause)}))
-	if err != nil {
-		c.o.Log.Debug("the coordinator does not hear that somebody is active here", "error", plain(err))
-		return
-	}
-	a.Told()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.activity.told = at
+	c.activity.told = told
+}
+
+// tellOne tells whether the coordinator heard.
+func (c *courier) tellOne(ctx context.Context, ch *channel, a Activity) bool {
+	_, err := ch.Active(ctx, connect.NewRequest(&wire.ActiveRequest{
+		Ago: milliseconds(a.Ago), Pause: milliseconds(a.Pause), Session: a.Session,
+	}))
+	if err != nil {
+		c.o.Log.Debug("the coordinator does not hear that somebody is active here", "error", plain(err))
+		return false
+	}
+	a.Told()
+	return true
 }
 
 func milliseconds(d time.Duration) uint32 { return uint32(min(d.Milliseconds(), math.MaxUint32)) }

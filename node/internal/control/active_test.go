@@ -2,6 +2,9 @@ package control_test
 
 import (
 	"errors"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,8 +29,8 @@ func TestActivityIsToldAsTheMapAsks(t *testing.T) {
 		r := newRig(t)
 		var last atomic.Pointer[time.Time]
 		var forgot atomic.Int64
-		r.active = func() (control.Activity, bool) {
-			return control.Activity{Ago: time.Since(*last.Load()), Pause: 7 * time.Second, Told: func() { forgot.Add(1) }}, true
+		r.active = func() []control.Activity {
+			return []control.Activity{{Ago: time.Since(*last.Load()), Pause: 7 * time.Second, Told: func() { forgot.Add(1) }}}
 		}
 		act := func() time.Time {
 			now := time.Now()
@@ -106,7 +109,7 @@ func TestActivityIsToldAsTheMapAsks(t *testing.T) {
 func TestActivityIsToldAfterARestart(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		r := newRig(t)
-		r.active = func() (control.Activity, bool) { return control.Activity{Ago: 3 * time.Second, Told: func() {}}, true }
+		r.active = func() []control.Activity { return []control.Activity{{Ago: 3 * time.Second, Told: func() {}}} }
 		r.begin()
 		m := r.asked(1, time.Minute)
 		r.send(r.c.Next(), r.full(m))
@@ -117,5 +120,53 @@ func TestActivityIsToldAfterARestart(t *testing.T) {
 		if n := len(r.c.Actives()); n != before+1 {
 			t.Errorf("told %d times after the restart", n-before)
 		}
+	})
+}
+
+// Of several people at a machine each is told of by themselves, when they did
+// something since they were last told of.
+func TestActivityIsToldOfEachSession(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		r := newRig(t)
+		var mu sync.Mutex
+		last := map[string]time.Time{}
+		act := func(who ...string) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, session := range who {
+				last[session] = time.Now()
+			}
+		}
+		r.active = func() (all []control.Activity) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, session := range slices.Sorted(maps.Keys(last)) {
+				all = append(all, control.Activity{Session: session, Ago: time.Since(last[session]), Told: func() {}})
+			}
+			return all
+		}
+		r.begin()
+		s := r.c.Next()
+		told := func(want ...string) {
+			t.Helper()
+			for range 3 {
+				time.Sleep(22 * time.Second)
+				r.send(s, controltest.Heartbeat())
+			}
+			if got := r.c.Busy(); !slices.Equal(got, want) {
+				t.Errorf("told of %q, want %q", got, want)
+			}
+		}
+		act("", "s1", "s2")
+		r.send(s, r.full(r.asked(1, time.Minute)))
+		told("", "s1", "s2")
+		act("s2")
+		told("", "s1", "s2", "s2")
+		act("s1")
+		r.c.Refuse(errors.New("busy"))
+		told("", "s1", "s2", "s2")
+		r.c.Refuse(nil)
+		told("", "s1", "s2", "s2", "s1")
+		told("", "s1", "s2", "s2", "s1")
 	})
 }

@@ -72,7 +72,7 @@ type Options struct {
 	Clock    *policytime.Clock
 	Listener Listener
 	Facts    func() Facts
-	Active   func() (a Activity, ever bool) // of whoever is here; nil: of nobody
+	Active   func() []Activity // of each who did something here; nil: of nobody
 	Version  string
 	Log      *slog.Logger
 	Dial     Dial

@@ -23,6 +23,7 @@ type Identity struct {
 	MapKeys [][]byte       `json:"mapKeys,omitempty"` // serialised MapKeyCertificates
 	Pending bool           `json:"pending,omitempty"`
 	Stopped bool           `json:"stopped,omitempty"` // `cordon down` was said
+	Shared  bool           `json:"shared,omitempty"`  // several people use the machine: `cordon up --shared`
 }
 
 // Mesh id, derived from the root.

@@ -46,15 +46,16 @@ type Outcome struct {
 	Session wire.Session // if DONE
 }
 
-// BeginLogin opens a sign-in at this node. deviceCode asks for the provider's
-// device grant (RFC 8628), afresh that the person proves anew who they are.
-func (f *Follower) BeginLogin(ctx context.Context, deviceCode, afresh bool) (Login, error) {
+// BeginLogin opens a sign-in at this node, for an account of it (seat) or, if that is
+// empty, for the whole machine. deviceCode asks for the provider's device grant (RFC
+// 8628), afresh that the person proves anew who they are.
+func (f *Follower) BeginLogin(ctx context.Context, seat string, deviceCode, afresh bool) (Login, error) {
 	c, err := f.open()
 	if err != nil {
 		return Login{}, err
 	}
 	defer c.close()
-	resp, err := c.BeginLogin(ctx, connect.NewRequest(&wire.BeginLoginRequest{DeviceCode: deviceCode, Afresh: afresh}))
+	resp, err := c.BeginLogin(ctx, connect.NewRequest(&wire.BeginLoginRequest{DeviceCode: deviceCode, Afresh: afresh, Seat: seat}))
 	if err != nil {
 		return Login{}, plain(err)
 	}

@@ -88,7 +88,7 @@ type rig struct {
 	wall  func() time.Time
 	dial  control.Dial
 
-	active func() (control.Activity, bool) // of the machine's user; nil: nobody is there
+	active func() []control.Activity // of the machine's people; nil: nobody is there
 
 	*recorder
 	follower *control.Follower

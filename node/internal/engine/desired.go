@@ -34,6 +34,7 @@ type Desired struct {
 	Paths     []PathPeer
 	Addresses []netip.Prefix // of this node: one address each
 	Routes    []netip.Prefix // into the mesh
+	Seats     []plane.Seat   // accounts of this machine that have addresses of their own
 	End       time.Time      // policy time at which the next one's time is over; zero: nobody's will be
 }
 
@@ -55,6 +56,7 @@ func Derive(in *Input) Desired {
 			},
 		},
 	}
+	d.Seats, d.Plane.Self.Seats = ownSeats(&m.Self)
 	for _, id := range sortedIDs(m.Peers) {
 		p := m.Peers[id]
 		if over || wire.Expired(p.Until, in.Now) {
@@ -67,9 +69,9 @@ func Derive(in *Input) Desired {
 		d.Paths = append(d.Paths, PathPeer{ID: p.ID, NodeKey: p.NodeKey, PathKey: p.PathKey})
 		d.Plane.Peers = append(d.Plane.Peers, plane.Peer{
 			ID: p.ID, Name: p.Name, TunnelKey: p.TunnelKey,
-			Allowed:  whole(p.Addresses, p.Routes),
+			Allowed:  whole(seated(p.Addresses, p.Seats), p.Routes),
 			Prefixes: owned(p.Addresses, p.Routes, p.Prefixes),
-			Owner:    p.Owner, Facts: p.Facts,
+			Owner:    p.Owner, Facts: p.Facts, Seats: seats(p.Seats),
 		})
 	}
 	if !over {

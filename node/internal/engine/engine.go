@@ -65,6 +65,11 @@ type PathPeer struct {
 type Links interface {
 	SetAddresses(ctx context.Context, addresses []netip.Prefix) error
 	SetRoutes(ctx context.Context, routes []netip.Prefix) error
+
+	// SetSeats gives the accounts that have addresses of their own, besides those of
+	// SetAddresses, and lets nobody else send with them. Where that cannot be had it
+	// fails, and they are not there for anybody.
+	SetSeats(ctx context.Context, seats []plane.Seat) error
 }
 
 // Options of an engine. All but Enforced and Log are needed.
@@ -108,6 +113,7 @@ type done struct {
 	paths     told[PathPeer]
 	addresses told[netip.Prefix]
 	routes    told[netip.Prefix]
+	seats     told[plane.Seat]
 }
 
 // New makes an engine that knows nothing, and does nothing before Run.
@@ -250,30 +256,38 @@ func (e *Engine) apply(ctx context.Context) error {
 		e.o.Plane.Renew(in.Lease)
 		e.done.plane.lease = in.Lease
 	}
-	if !fresh && e.done.paths.set && e.done.addresses.set && e.done.routes.set {
+	if !fresh && e.done.paths.set && e.done.addresses.set && e.done.routes.set && e.done.seats.set {
 		return nil
 	}
 	in.Now = e.o.Now()
 	want := Derive(&in)
 	e.done.end = want.End
-	paths := e.done.paths.tell(want.Paths, e.o.Paths.SetPeers)
+	paths := e.done.paths.tell(want.Paths, same, e.o.Paths.SetPeers)
 	var enforced error
 	if fresh {
 		if enforced = e.configure(ctx, &in, want.Plane, news); enforced == nil {
 			e.enforces.Store(news)
 		}
 	}
-	links := errors.Join(
-		wrap("set the addresses of the interface", e.done.addresses.tell(want.Addresses, func(p []netip.Prefix) error {
-			return e.o.Links.SetAddresses(ctx, p)
-		})),
-		wrap("set the routes into the mesh", e.done.routes.tell(want.Routes, func(p []netip.Prefix) error {
-			return e.o.Links.SetRoutes(ctx, p)
-		})))
+	links := e.link(ctx, &want)
 	if enforced == nil && fresh {
 		e.report(in.Map.Position(), in.Map.IsZero())
 	}
 	return errors.Join(enforced, wrap("tell the transport its peers", paths), links)
+}
+
+// link tells the operating system. Seats come after the routes, which they share.
+func (e *Engine) link(ctx context.Context, want *Desired) error {
+	return errors.Join(
+		wrap("set the addresses of the interface", e.done.addresses.tell(want.Addresses, same, func(p []netip.Prefix) error {
+			return e.o.Links.SetAddresses(ctx, p)
+		})),
+		wrap("set the routes into the mesh", e.done.routes.tell(want.Routes, same, func(p []netip.Prefix) error {
+			return e.o.Links.SetRoutes(ctx, p)
+		})),
+		wrap("give people at this machine addresses of their own", e.done.seats.tell(want.Seats, plane.Seat.Same, func(s []plane.Seat) error {
+			return e.o.Links.SetSeats(ctx, s)
+		})))
 }
 
 // report tells that a position is enforced. It comes after the links, whether
@@ -302,13 +316,13 @@ func wrap(what string, err error) error {
 }
 
 // told is a set that one part was told.
-type told[T comparable] struct {
+type told[T any] struct {
 	what []T
 	set  bool // false: to be told, whatever it was told before
 }
 
-func (t *told[T]) tell(what []T, part func([]T) error) error {
-	if t.set && slices.Equal(t.what, what) {
+func (t *told[T]) tell(what []T, same func(a, b T) bool, part func([]T) error) error {
+	if t.set && slices.EqualFunc(t.what, what, same) {
 		return nil
 	}
 	t.set = false
@@ -318,3 +332,5 @@ func (t *told[T]) tell(what []T, part func([]T) error) error {
 	t.what, t.set = what, true
 	return nil
 }
+
+func same[T comparable](a, b T) bool { return a == b }

@@ -27,6 +27,7 @@ type parts struct {
 	paths     []engine.PathPeer
 	addresses []netip.Prefix
 	routes    []netip.Prefix
+	seats     []plane.Seat
 	at        []time.Duration // of the calls, since the start
 	begin     time.Time
 	enforced  []uint64
@@ -73,6 +74,10 @@ func (p *parts) SetAddresses(_ context.Context, a []netip.Prefix) error {
 func (p *parts) SetRoutes(_ context.Context, r []netip.Prefix) error {
 	p.routes = r
 	return p.called("routes")
+}
+func (p *parts) SetSeats(_ context.Context, s []plane.Seat) error {
+	p.seats = s
+	return p.called("seats")
 }
 
 // drive prepares an engine, then runs body beside it in virtual time.
@@ -127,7 +132,7 @@ func failing(part string) func(*testing.T, *engine.Engine, *parts) {
 
 func nothing(*testing.T, *engine.Engine, *parts) {}
 
-var everything = []string{"paths", "plane", "addresses", "routes"}
+var everything = []string{"paths", "plane", "addresses", "routes", "seats"}
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
@@ -147,7 +152,8 @@ func mapAt(revision uint64) wire.Map {
 	return wire.Map{
 		Incarnation: 1, Revision: revision,
 		Self: wire.SelfRecord{ID: "n-self", Addresses: []netip.Addr{netip.MustParseAddr("100.64.0.1")},
-			Routes: []netip.Prefix{prefix("10.9.0.0/16")}, Ranges: []netip.Prefix{prefix("100.64.0.0/10")}},
+			Routes: []netip.Prefix{prefix("10.9.0.0/16")}, Ranges: []netip.Prefix{prefix("100.64.0.0/10")},
+			Sessions: []wire.Session{{ID: "s1", Seat: "1000"}}, Seats: []wire.Seat{seat("s1", "100.64.9.1")}},
 		Peers: map[string]wire.PeerRecord{"n-a": peer("n-a", "100.64.0.2"), "n-b": gateway, "n-c": silent, "n-d": halfway},
 		Rules: acl.RuleSet{In: []acl.Rule{{ID: "r", Hold: 30 * 24 * time.Hour}}},
 	}
@@ -316,8 +322,8 @@ func TestRemovalFromTheMeshEndsEverything(t *testing.T) {
 		asked(t, p, everything...)
 		e.SetMap(wire.Map{})
 		asked(t, p, everything...)
-		if len(p.config.Peers)+len(p.config.Rules.In)+len(p.paths)+len(p.routes)+len(p.addresses) != 0 {
-			t.Errorf("without a map there is still %+v %v %v %v", p.config, p.paths, p.routes, p.addresses)
+		if len(p.config.Peers)+len(p.config.Rules.In)+len(p.paths)+len(p.routes)+len(p.addresses)+len(p.seats) != 0 {
+			t.Errorf("without a map there is still %+v %v %v %v %v", p.config, p.paths, p.routes, p.addresses, p.seats)
 		}
 		if !slices.Equal(p.enforced, []uint64{1}) {
 			t.Errorf("reported %v, want the first map only", p.enforced)
@@ -380,7 +386,7 @@ func TestBackOffIsBounded(t *testing.T) {
 
 // A network manager that refuses a route must not keep a revocation waiting.
 func TestFailedLinkDoesNotHoldTheRules(t *testing.T) {
-	for _, broken := range []string{"paths", "addresses", "routes"} {
+	for _, broken := range []string{"paths", "addresses", "routes", "seats"} {
 		t.Run(broken, func(t *testing.T) {
 			drive(t, failing(broken), func(t *testing.T, e *engine.Engine, p *parts) {
 				asked(t, p, everything...)

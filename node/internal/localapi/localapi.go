@@ -101,14 +101,31 @@ func Listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
-type roleKey struct{}
+// Caller is who is at the other end of a socket, as the kernel says.
+type Caller struct {
+	Role    Role
+	Account string // of the operating system, a decimal uid; empty where it is not told
+}
+
+type callerKey struct{}
+
+// CallerOf gives who asks, for a Daemon; the zero Caller may do nothing.
+func CallerOf(ctx context.Context) Caller {
+	c, _ := ctx.Value(callerKey{}).(Caller)
+	return c
+}
+
+// WithCaller is a context in which that one asks.
+func WithCaller(ctx context.Context, c Caller) context.Context {
+	return context.WithValue(ctx, callerKey{}, c)
+}
 
 // Serve answers on l until ctx is done, and returns when every request has ended.
 func Serve(ctx context.Context, l net.Listener, d Daemon, log *slog.Logger) error {
-	return serve(ctx, l, d, log, roleOf)
+	return serve(ctx, l, d, log, callerOn)
 }
 
-func serve(ctx context.Context, l net.Listener, d Daemon, log *slog.Logger, roleOf func(net.Conn) Role) error {
+func serve(ctx context.Context, l net.Listener, d Daemon, log *slog.Logger, callerOn func(net.Conn) Caller) error {
 	srv := &http.Server{
 		Handler:           handler(d, log),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -117,7 +134,7 @@ func serve(ctx context.Context, l net.Listener, d Daemon, log *slog.Logger, role
 		MaxHeaderBytes:    16 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, roleKey{}, roleOf(c))
+			return WithCaller(ctx, callerOn(c))
 		},
 	}
 	drained := make(chan struct{})
@@ -157,8 +174,7 @@ func handler(d Daemon, log *slog.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The escaped path is what the mux goes by: no spelling may have the role of
 		// one path and the method of another.
-		have, _ := r.Context().Value(roleKey{}).(Role)
-		if code, err := admit(r, have, roles[r.URL.EscapedPath()]); err != nil {
+		if code, err := admit(r, CallerOf(r.Context()).Role, roles[r.URL.EscapedPath()]); err != nil {
 			log.Warn("local request refused", "path", r.URL.Path, "reason", err)
 			answer(w, code, &local.Problem{Message: err.Error()})
 			return

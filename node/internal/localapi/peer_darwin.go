@@ -3,19 +3,20 @@ package localapi
 import (
 	"net"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// roleOf asks the kernel who is at the other end (LOCAL_PEERCRED, unix(4)).
-func roleOf(c net.Conn) Role {
+// callerOn asks the kernel who is at the other end (LOCAL_PEERCRED, unix(4)).
+func callerOn(c net.Conn) Caller {
 	conn, ok := c.(*net.UnixConn)
 	if !ok {
-		return RoleNone
+		return Caller{}
 	}
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return RoleNone
+		return Caller{}
 	}
 	var cred *unix.Xucred
 	var credErr error
@@ -23,10 +24,11 @@ func roleOf(c net.Conn) Role {
 		cred, credErr = unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
 	})
 	if err != nil || credErr != nil {
-		return RoleNone
+		return Caller{}
 	}
+	out := Caller{Role: RoleUse, Account: strconv.FormatUint(uint64(cred.Uid), 10)}
 	if cred.Uid == 0 || int(cred.Uid) == os.Geteuid() {
-		return RoleControl
+		out.Role = RoleControl
 	}
-	return RoleUse
+	return out
 }

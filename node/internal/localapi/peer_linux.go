@@ -3,19 +3,20 @@ package localapi
 import (
 	"net"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// roleOf asks the kernel who is at the other end (SO_PEERCRED, unix(7)).
-func roleOf(c net.Conn) Role {
+// callerOn asks the kernel who is at the other end (SO_PEERCRED, unix(7)).
+func callerOn(c net.Conn) Caller {
 	conn, ok := c.(*net.UnixConn)
 	if !ok {
-		return RoleNone
+		return Caller{}
 	}
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return RoleNone
+		return Caller{}
 	}
 	var cred *unix.Ucred
 	var credErr error
@@ -23,9 +24,9 @@ func roleOf(c net.Conn) Role {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err != nil || credErr != nil {
-		return RoleNone
+		return Caller{}
 	}
-	return roleOfUID(cred.Uid)
+	return Caller{Role: roleOfUID(cred.Uid), Account: strconv.FormatUint(uint64(cred.Uid), 10)}
 }
 
 func roleOfUID(uid uint32) Role {

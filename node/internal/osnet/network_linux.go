@@ -25,8 +25,9 @@ type Network struct {
 	mu    sync.Mutex
 	want  Want
 	fence fence
-	index int    // of the TUN that Open made last; 0 for none
-	round uint64 // how often the machine was made as it should be
+	slots map[uint32]int // of seats' tables, by uid
+	index int            // of the TUN that Open made last; 0 for none
+	round uint64         // how often the machine was made as it should be
 }
 
 // New takes over what an earlier run left under this name, its wall too, and
@@ -43,7 +44,7 @@ func New(c Config) (*Network, error) {
 	}
 	_, err = os.Stat("/proc/sys/net/ipv6")
 	n := &Network{cfg: c, nl: nl, six: err == nil, wall: newWall(c.Name)}
-	if err := errors.Join(n.setRules(), n.adoptFence()); err != nil {
+	if err := errors.Join(n.setRules(), n.adoptFence(), n.setSeats(nil)); err != nil {
 		nl.Close()
 		n.wall.reset()
 		return nil, err
@@ -137,7 +138,7 @@ func (n *Network) reconcile() error {
 	if link != nil {
 		errs = append(errs, n.setAddresses(link), n.bringUp(link))
 	}
-	return errors.Join(append(errs, n.setRoutes(link))...)
+	return errors.Join(append(errs, n.setRoutes(link), n.setSeats(link))...)
 }
 
 // link returns the TUN that Open made, or nil if it is not there (any more): an
@@ -169,7 +170,7 @@ func (n *Network) Close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.want = Want{}
-	err := errors.Join(n.setRoutes(nil), n.removeFence(), n.removeRules(), n.wall.remove())
+	err := errors.Join(n.setRoutes(nil), n.setSeats(nil), n.removeFence(), n.removeRules(), n.wall.remove())
 	n.wall.reset()
 	n.nl.Close()
 	return err

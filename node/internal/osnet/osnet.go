@@ -12,6 +12,7 @@
 //   - The mesh's addresses are spoken with through the tunnel or not at all, also
 //     by who is on the same network, and also while somebody has taken our routes
 //     away: see the wall, a table of nftables.
+//   - A seat's addresses are spoken with by its account's programs, or not at all.
 //   - The node's own sealed packets never enter the tunnel: our routes stand in
 //     a table of their own, which packets with our mark do not ask (see
 //     [Control]).
@@ -115,6 +116,11 @@ func nameIsPlain(name string) bool {
 type Want struct {
 	// Addresses are the TUN's, each for itself (no prefix).
 	Addresses []netip.Addr
+	// Seats are accounts that have others of the TUN's. They make the machine Shared.
+	Seats []Seat
+	// Shared says that there will be seats: what keeps them apart is there before
+	// them, so that Unwalled tells before anybody sits down that it could not be made.
+	Shared bool
 	// Routes lead into the TUN.
 	Routes []netip.Prefix
 	// Guards are the ranges of the mesh: what has no route among them is
@@ -129,13 +135,16 @@ type Want struct {
 // a route: such input is a mistake of ours, reported and left out.
 func (w Want) canonical() (Want, error) {
 	var errs []error
-	out := Want{}
+	out := Want{Shared: w.Shared || len(w.Seats) > 0}
 	for _, a := range w.Addresses {
-		if a = a.Unmap(); !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.Zone() != "" {
+		if a = a.Unmap(); !isOwnable(a) {
 			errs = append(errs, fmt.Errorf("osnet: %q cannot be the TUN's address", a))
 			continue
 		}
 		out.Addresses = appendNew(out.Addresses, a)
+	}
+	for _, s := range w.Seats {
+		errs = append(errs, out.addSeat(s))
 	}
 	for _, l := range []struct {
 		to   *[]netip.Prefix
@@ -150,6 +159,10 @@ func (w Want) canonical() (Want, error) {
 		}
 	}
 	return out, errors.Join(errs...)
+}
+
+func isOwnable(a netip.Addr) bool {
+	return a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLoopback() && a.Zone() == ""
 }
 
 func appendNew[T comparable](list []T, v T) []T {

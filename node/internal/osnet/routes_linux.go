@@ -53,22 +53,36 @@ func (n *Network) wanted(link netlink.Link) []entry {
 	return served
 }
 
-// setRoutes makes our table exactly what is wanted: first what is missing, then
-// away with what is too much.
+// sources are the addresses that our routes name. A machine that has seats must not
+// leave the choice to the kernel, which would take somebody's.
+func (n *Network) sources() []netip.Addr {
+	if !n.want.Shared {
+		return nil
+	}
+	return n.want.Addresses
+}
+
 func (n *Network) setRoutes(link netlink.Link) error {
-	have, err := n.routes()
+	return n.setTable(int(n.cfg.Table), n.wanted(link), n.sources())
+}
+
+// setTable makes a table exactly what is wanted: first what is missing, then away
+// with what is too much. Routes into the TUN name the source of their family, if there
+// is one.
+func (n *Network) setTable(table int, want []entry, sources []netip.Addr) error {
+	have, err := n.routes(table)
 	if err != nil {
 		return err
 	}
 	var errs []error
 	var fresh []netip.Prefix
 	keep := make(map[entry]bool)
-	for _, e := range n.wanted(link) {
+	for _, e := range want {
 		keep[e] = true
-		if _, there := have[e]; there {
+		if stands(have, e, sources) {
 			continue
 		}
-		if err := n.nl.RouteReplace(n.route(e)); err != nil {
+		if err := n.nl.RouteReplace(route(table, e, sources)); err != nil {
 			errs = append(errs, fmt.Errorf("osnet: route %s: %w", e.prefix, err))
 		} else if e.kind == unix.RTN_UNREACHABLE && e.prefix.Addr().Is6() && !n.guarded(e.prefix) {
 			fresh = append(fresh, e.prefix)
@@ -84,6 +98,26 @@ func (n *Network) setRoutes(link netlink.Link) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// stands tells whether a route is there, with the source that it should name.
+func stands(have map[entry]netlink.Route, e entry, sources []netip.Addr) bool {
+	is, there := have[e]
+	src, _ := netip.AddrFromSlice(is.Src)
+	return there && src.Unmap() == sourceOf(e, sources)
+}
+
+func sourceOf(e entry, sources []netip.Addr) netip.Addr {
+	if e.kind != unix.RTN_UNICAST {
+		return netip.Addr{}
+	}
+	return source(e.prefix.Addr().Is4(), sources)
+}
+
+// lost tells whether a table lacks something.
+func (n *Network) lost(table int, want []entry, sources []netip.Addr) (bool, error) {
+	have, err := n.routes(table)
+	return slices.ContainsFunc(want, func(e entry) bool { return !stands(have, e, sources) }), err
 }
 
 // guarded tells whether a prefix is part of a range of the mesh. Then that is
@@ -114,13 +148,13 @@ func (n *Network) recall(fresh []netip.Prefix) error {
 	return errors.Join(errs...)
 }
 
-// routes returns what our table holds, whoever put it there.
-func (n *Network) routes() (map[entry]netlink.Route, error) {
+// routes returns what a table of ours holds, whoever put it there.
+func (n *Network) routes(table int) (map[entry]netlink.Route, error) {
 	have := make(map[entry]netlink.Route)
 	for _, family := range n.families() {
-		list, err := n.nl.RouteListFiltered(family, &netlink.Route{Table: int(n.cfg.Table)}, netlink.RT_FILTER_TABLE)
+		list, err := n.nl.RouteListFiltered(family, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
 		if err != nil {
-			return nil, fmt.Errorf("osnet: list the routes of table %d: %w", n.cfg.Table, err)
+			return nil, fmt.Errorf("osnet: list the routes of table %d: %w", table, err)
 		}
 		for _, r := range list {
 			e := entry{prefix: prefixOf(r.Dst, family), kind: r.Type, metric: r.Priority}
@@ -133,10 +167,10 @@ func (n *Network) routes() (map[entry]netlink.Route, error) {
 	return have, nil
 }
 
-func (n *Network) route(e entry) *netlink.Route {
+func route(table int, e entry, sources []netip.Addr) *netlink.Route {
 	r := &netlink.Route{
-		Table: int(n.cfg.Table), Type: e.kind, Priority: e.metric,
-		Dst: ipNet(e.prefix), Protocol: unix.RTPROT_STATIC, LinkIndex: e.link,
+		Table: table, Type: e.kind, Priority: e.metric,
+		Dst: ipNet(e.prefix), Protocol: unix.RTPROT_STATIC, LinkIndex: e.link, Src: sourceOf(e, sources).AsSlice(),
 	}
 	if e.kind == unix.RTN_UNICAST && e.prefix.Addr().Is4() {
 		r.Scope = netlink.SCOPE_LINK // there is no next hop: the tunnel is one wire
@@ -151,9 +185,12 @@ func (n *Network) setAddresses(link netlink.Link) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	keep := make(map[netip.Addr]bool)
-	for _, a := range n.want.Addresses {
+	var (
+		errs []error
+		gone []netip.Addr
+		keep = make(map[netip.Addr]bool)
+	)
+	for _, a := range n.present() {
 		if keep[a] = true; !n.serves(a.Is4()) {
 			continue
 		}
@@ -161,6 +198,10 @@ func (n *Network) setAddresses(link netlink.Link) error {
 			continue
 		}
 		addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen()))}
+		if a.Is6() {
+			// Nobody else is on this wire, and a route may name it as its source at once.
+			addr.Flags = unix.IFA_F_NODAD
+		}
 		if err := n.nl.AddrReplace(link, addr); err != nil {
 			errs = append(errs, fmt.Errorf("osnet: give %s the address %s: %w%s", n.cfg.Name, a, err, hintSix(a, err)))
 		}
@@ -172,7 +213,9 @@ func (n *Network) setAddresses(link netlink.Link) error {
 		if err := n.nl.AddrDel(link, &addr); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			errs = append(errs, fmt.Errorf("osnet: take the address %s from %s: %w", a, n.cfg.Name, err))
 		}
+		gone = append(gone, a)
 	}
+	endConnections(gone)
 	return errors.Join(errs...)
 }
 

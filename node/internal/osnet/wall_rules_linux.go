@@ -46,12 +46,15 @@ func planOf(c Config, w Want) plan {
 	p := plan{table: wallTable(c.Name), elements: make(map[string][]nftables.SetElement)}
 	for i, is4 := range []bool{true, false} {
 		family := []string{"4", "6"}[i]
-		p.addSet("own"+family, is4, singles(is4, w.Addresses))
+		p.addSet("own"+family, is4, singles(is4, w.all()))
 		p.addSpans("mesh"+family, is4, spansOf(is4, w.Guards, nil))
 		p.addSpans("tunnel"+family, is4, spansOf(is4, slices.Concat(w.Guards, w.Routes), slices.Concat(w.Direct, neverMeshed())))
+		if w.Shared {
+			p.addSitting(family, is4, w.Seats)
+		}
 	}
 	p.entrance(c.Name)
-	p.exits(c.Name, c.Mark)
+	p.exits(c.Name, c.Mark, w.Shared)
 	return p
 }
 
@@ -75,9 +78,12 @@ func (p *plan) entrance(tun string) {
 }
 
 // exits judge what leaves this machine, sent or forwarded.
-func (p *plan) exits(tun string, mark uint32) {
+func (p *plan) exits(tun string, mark uint32, shared bool) {
 	out := p.hook("output", nftables.ChainHookOutput, late)
 	refused := p.chain("refused")
+	if shared {
+		p.tie(out, tun)
+	}
 	p.rule(out, "into the tunnel", towards(tun), accept())
 	p.rule(out, "sealed by this node", marked(mark), accept())
 	p.rule(out, "to this machine itself", towards("lo"), accept())

@@ -99,16 +99,10 @@ func (n *Network) wrong() (map[Event]bool, error) {
 	if wrong[TunnelDown] {
 		return wrong, nil
 	}
-	have, err := n.routes()
-	if err != nil {
+	if wrong[RouteLost], err = n.lost(int(n.cfg.Table), n.wanted(link), n.sources()); err != nil {
 		return nil, err
 	}
-	for _, e := range n.wanted(link) {
-		if _, there := have[e]; !there {
-			wrong[RouteLost] = true
-		}
-	}
-	return wrong, nil
+	return wrong, n.inspectSeats(link, wrong)
 }
 
 func (n *Network) inspectLink(link netlink.Link, wrong map[Event]bool) error {
@@ -117,7 +111,7 @@ func (n *Network) inspectLink(link netlink.Link, wrong map[Event]bool) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range n.want.Addresses {
+	for _, a := range n.present() {
 		if _, there := have[a]; !there && n.serves(a.Is4()) {
 			wrong[AddressLost] = !wrong[TunnelDown]
 		}

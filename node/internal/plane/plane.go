@@ -10,7 +10,9 @@
 //     removed, then the new rule set is loaded, then new peers are added.
 //   - What did not change is not touched: live sessions outlive a Configure.
 //   - A packet's identity is its inner source address, and that counts only if
-//     the peer whose key opened the packet owns it.
+//     the peer whose key opened the packet owns it. At a machine of several people
+//     each has an address of their own, and is judged by what they are; nobody opens
+//     a flow to it.
 //   - Once Done is closed, nothing passes, and nothing leaves in clear.
 //   - A stock peer is a peer to this node and behind it to the others: what they say
 //     to each other passes from tunnel to tunnel, judged once in each direction, and
@@ -92,6 +94,7 @@ type Self struct {
 	Prefixes []acl.PrefixClass
 	Owner    acl.Owner
 	Facts    []acl.FactEnd
+	Seats    []acl.Seat // of those who work here, each by themselves
 }
 
 // Peer is a node that this one may talk to.
@@ -100,13 +103,15 @@ type Peer struct {
 	Name      string // for people
 	TunnelKey key.TunnelPublic
 
-	// Allowed holds the inner addresses that this peer speaks for: its own and
-	// those of the routes that are approved behind it. No two peers share one.
+	// Allowed holds the inner addresses that this peer speaks for: its own, those
+	// of its seats, and those of the routes that are approved behind it. No two
+	// peers share one.
 	Allowed []netip.Prefix
 
 	Prefixes []acl.PrefixClass
 	Owner    acl.Owner
 	Facts    []acl.FactEnd
+	Seats    []acl.Seat
 
 	Stock *Stock // nil: a node of the mesh
 }

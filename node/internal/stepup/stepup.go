@@ -9,6 +9,8 @@ package stepup
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"sync"
 	"time"
 )
 
@@ -24,50 +26,67 @@ const (
 
 // Options are what an Opener works with. All are needed.
 type Options struct {
-	// Begin opens a sign-in, in which a person proves anew who they are if afresh is
-	// true, and gives its id.
-	Begin func(ctx context.Context, afresh bool) (id string, err error)
+	// Begin opens a sign-in for an account (seat; empty: the whole machine), in which a
+	// person proves anew who they are if afresh is true, and gives its id.
+	Begin func(ctx context.Context, seat string, afresh bool) (id string, err error)
 	// Await returns when that one has ended, or when that cannot be known.
 	Await func(ctx context.Context, id string)
 	Log   *slog.Logger
 }
 
-// Opener opens sign-ins: one at a time, and each a minute after the last has ended
-// at the soonest.
+// Opener opens sign-ins: for each account one at a time, and each a minute after the
+// last has ended at the soonest.
 type Opener struct {
-	o    Options
-	asks chan ask // nobody receives while a sign-in is under way
+	o     Options
+	asks  chan ask
+	ended chan string
 }
 
 type ask struct {
+	seat   string
 	afresh bool
 	done   chan struct{}
 }
 
 // New makes an Opener.
-func New(o Options) *Opener { return &Opener{o: o, asks: make(chan ask)} }
+func New(o Options) *Opener {
+	return &Opener{o: o, asks: make(chan ask), ended: make(chan string)}
+}
 
 // Run opens sign-ins until ctx is done.
 func (o *Opener) Run(ctx context.Context) error {
-	var rested time.Time
+	var all sync.WaitGroup
+	defer all.Wait()
+	open, rested := make(map[string]bool), make(map[string]time.Time)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case seat := <-o.ended:
+			delete(open, seat)
+			rested[seat] = time.Now().Add(rest)
 		case a := <-o.asks:
-			if time.Now().Before(rested) {
+			now := time.Now()
+			maps.DeleteFunc(rested, func(_ string, t time.Time) bool { return !now.Before(t) })
+			if _, rests := rested[a.seat]; rests || open[a.seat] {
 				close(a.done)
 				continue
 			}
-			o.one(ctx, a)
-			rested = time.Now().Add(rest)
+			open[a.seat] = true
+			all.Go(func() {
+				o.one(ctx, a)
+				select {
+				case o.ended <- a.seat:
+				case <-ctx.Done():
+				}
+			})
 		}
 	}
 }
 
 // one opens a sign-in and sees it end.
 func (o *Opener) one(ctx context.Context, a ask) {
-	id, err := o.begin(ctx, a.afresh)
+	id, err := o.begin(ctx, a)
 	close(a.done)
 	if err != nil {
 		o.o.Log.Warn("a sign-in that a refused flow needs could not be opened", "error", err)
@@ -78,23 +97,26 @@ func (o *Opener) one(ctx context.Context, a ask) {
 	o.o.Await(ctx, id)
 }
 
-func (o *Opener) begin(ctx context.Context, afresh bool) (string, error) {
+func (o *Opener) begin(ctx context.Context, a ask) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
-	return o.o.Begin(ctx, afresh)
+	return o.o.Begin(ctx, a.seat, a.afresh)
 }
 
-// Offer wants a sign-in. It returns when one was opened or could not be, at once if
-// it is too soon for one, and in any case after two seconds.
-func (o *Opener) Offer(ctx context.Context, afresh bool) {
-	a := ask{afresh: afresh, done: make(chan struct{})}
-	select {
-	case o.asks <- a:
-	default:
-		return
-	}
+// Offer wants a sign-in for an account. It returns when one was opened or could not
+// be, at once if one is under way or it is too soon for one, and in any case after two
+// seconds.
+func (o *Opener) Offer(ctx context.Context, seat string, afresh bool) {
+	a := ask{seat: seat, afresh: afresh, done: make(chan struct{})}
 	late := time.NewTimer(shownWithin)
 	defer late.Stop()
+	select {
+	case o.asks <- a:
+	case <-late.C:
+		return
+	case <-ctx.Done():
+		return
+	}
 	select {
 	case <-a.done:
 	case <-late.C:

@@ -18,6 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // desk is where sign-ins are opened, as a test plays it.
 type desk struct {
+	seats  []string      // for which one was opened
 	opened []bool        // each afresh or not
 	slow   time.Duration // that opening takes
 	err    error         // of opening
@@ -29,7 +30,8 @@ func in(t *testing.T, d *desk, f func(o *stepup.Opener)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o := stepup.New(stepup.Options{
-			Begin: func(ctx context.Context, afresh bool) (string, error) {
+			Begin: func(ctx context.Context, seat string, afresh bool) (string, error) {
+				d.seats = append(d.seats, seat)
 				d.opened = append(d.opened, afresh)
 				select {
 				case <-time.After(d.slow):
@@ -64,7 +66,7 @@ func in(t *testing.T, d *desk, f func(o *stepup.Opener)) {
 // ask wants a sign-in and tells how long it waited.
 func ask(o *stepup.Opener, afresh bool) time.Duration {
 	start := time.Now()
-	o.Offer(context.Background(), afresh)
+	o.Offer(context.Background(), "", afresh)
 	synctest.Wait()
 	return time.Since(start)
 }
@@ -131,6 +133,23 @@ func TestAnEndThatIsNeverHeard(t *testing.T) {
 		ask(o, true)
 		if len(d.opened) != 2 {
 			t.Fatalf("%v", d.opened)
+		}
+	})
+}
+
+// Of several people at a machine each has their own: one that is under way for
+// somebody keeps nobody else waiting.
+func TestEachAccountHasItsOwn(t *testing.T) {
+	d := &desk{life: 10 * time.Minute}
+	in(t, d, func(o *stepup.Opener) {
+		for range 3 {
+			for _, seat := range []string{"1000", "1001"} {
+				o.Offer(context.Background(), seat, true)
+			}
+			time.Sleep(time.Second)
+		}
+		if !slices.Equal(d.seats, []string{"1000", "1001"}) {
+			t.Fatalf("sign-ins were opened for %q", d.seats)
 		}
 	})
 }

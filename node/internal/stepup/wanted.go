@@ -19,7 +19,7 @@ const lately = time.Minute
 func Wanted(s *local.Status, now time.Time) (afresh, yes bool) {
 	for _, r := range s.Refusals {
 		stronger, could := r.StepsUp()
-		if could && slices.Contains(s.Addresses, r.Src.Addr()) && now.Sub(r.Time) <= lately {
+		if could && slices.Contains(s.Own(), r.Src.Addr()) && now.Sub(r.Time) <= lately {
 			afresh, yes = afresh || stronger, true
 		}
 	}

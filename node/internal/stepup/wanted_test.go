@@ -41,3 +41,17 @@ func TestWanted(t *testing.T) {
 		}
 	}
 }
+
+// Whose programs have addresses of their own is offered nothing for what others', or
+// the machine itself, were refused.
+func TestWantedForOneOfSeveralPeople(t *testing.T) {
+	now := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC)
+	machine, own := netip.MustParseAddr("100.64.0.1"), netip.MustParseAddr("100.64.7.1")
+	s := &local.Status{Addresses: []netip.Addr{machine}, Sessions: []local.Session{{ID: "s1", Addresses: []netip.Addr{own}}}}
+	for from, want := range map[netip.Addr]bool{machine: false, own: true, netip.MustParseAddr("100.64.7.2"): false} {
+		s.Refusals = []local.Refusal{{Outbound: true, Src: netip.AddrPortFrom(from, 40000), Time: now, Needs: []string{"mfa"}}}
+		if _, yes := stepup.Wanted(s, now); yes != want {
+			t.Errorf("refused from %s: wanted %v", from, yes)
+		}
+	}
+}

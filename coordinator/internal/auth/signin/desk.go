@@ -153,12 +153,12 @@ func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
 		d.admit(s, who)
 		return
 	}
-	session, err := d.cfg.Begin(ctx, s.node, who)
+	session, err := d.cfg.Begin(ctx, s.node, s.asked.Seat, who)
 	if err != nil {
 		d.refuse(s, plain(err.Error()))
 		return
 	}
-	d.cfg.Log.Info("a person signed in", "node", s.node, "login", session.User, "session", session.ID, "until", session.Until)
+	d.cfg.Log.Info("a person signed in", "node", s.node, "seat", s.asked.Seat, "login", session.User, "session", session.ID, "until", session.Until)
 	d.locked(func(time.Time) { s.conclude(Outcome{State: Done, Session: session}) })
 }
 

@@ -123,6 +123,7 @@ func cookie(r *http.Request, id string) string {
 // view is what a page shows, copied under the lock.
 type view struct {
 	Node    Node
+	Seat    string // account at the machine; empty: the whole machine
 	Code    string
 	From    netip.Addr
 	Until   time.Time
@@ -178,7 +179,7 @@ func (d *Desk) viewOf(s *signin, now time.Time) view {
 }
 
 func (s *signin) view(now time.Time) view {
-	v := view{Code: s.code, From: s.from, Until: s.until, Path: Prefix + s.id, Form: s.form, Outcome: s.outcome, stage: s.stage(now), of: s}
+	v := view{Seat: s.asked.Seat, Code: s.code, From: s.from, Until: s.until, Path: Prefix + s.id, Form: s.form, Outcome: s.outcome, stage: s.stage(now), of: s}
 	if s.awaited() {
 		v.last, v.login = s.last, s.proof.Login
 	}

@@ -43,7 +43,7 @@ type hall struct {
 
 	mu      sync.Mutex
 	nodes   map[string]signin.Node
-	begun   []string // node and subject
+	begun   []string // node and subject, and the seat if there is one
 	joined  []string // name and subject
 	log     bytes.Buffer
 	private []string // may be in no log, and in no page
@@ -94,7 +94,7 @@ func (h *hall) setNode(n signin.Node) {
 	h.nodes[n.ID] = n
 }
 
-func (h *hall) begin(ctx context.Context, node string, who registry.Identity) (wire.Session, error) {
+func (h *hall) begin(ctx context.Context, node, seat string, who registry.Identity) (wire.Session, error) {
 	if h.stall {
 		<-ctx.Done()
 		return wire.Session{}, ctx.Err()
@@ -104,8 +104,8 @@ func (h *hall) begin(ctx context.Context, node string, who registry.Identity) (w
 	if h.refuse != nil {
 		return wire.Session{}, h.refuse
 	}
-	h.begun = append(h.begun, node+" "+who.Subject)
-	return wire.Session{ID: "session-" + node, User: who.Login, At: time.Now(), Until: time.Now().Add(12 * time.Hour)}, nil
+	h.begun = append(h.begun, strings.TrimSpace(node+" "+who.Subject+" "+seat))
+	return wire.Session{ID: "session-" + node, User: who.Login, At: time.Now(), Until: time.Now().Add(12 * time.Hour), Seat: seat}, nil
 }
 
 func (h *hall) operator(registry.Identity) error {

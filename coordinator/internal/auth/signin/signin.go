@@ -136,9 +136,9 @@ type Config struct {
 	People   *local.People // those whom the coordinator knows by itself
 	// Node finds a node of the mesh.
 	Node func(id string) (Node, bool)
-	// Begin makes a session of a proved identity. The text of its error is shown
-	// to the person and to the waiting node.
-	Begin func(ctx context.Context, node string, who registry.Identity) (wire.Session, error)
+	// Begin makes a session of a proved identity, at a seat of the node or at the whole
+	// of it. The text of its error is shown to the person and to the waiting node.
+	Begin func(ctx context.Context, node, seat string, who registry.Identity) (wire.Session, error)
 	// Join makes a machine a node of whoever proved who they are; nil: nobody can
 	// join so. The text of its error is shown to the person and to the machine.
 	Join func(ctx context.Context, m registry.Machine, who registry.Identity) (Joined, error)
@@ -157,8 +157,9 @@ type Joined struct {
 
 // Request is what a node wishes.
 type Request struct {
-	DeviceCode bool // by the provider's device grant, not by the pages
-	Afresh     bool // the person shall prove who they are anew; a device grant can't promise it
+	DeviceCode bool   // by the provider's device grant, not by the pages
+	Afresh     bool   // the person shall prove who they are anew; a device grant can't promise it
+	Seat       string // account of the node's operating system who asks; empty: the session is the whole machine's
 }
 
 // Opened is what a node shows its person.

@@ -18,6 +18,7 @@ func (s *service) Active(_ context.Context, r *connect.Request[wire.ActiveReques
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pauses = append(s.pauses, time.Duration(r.Msg.Pause)*time.Millisecond)
+	s.busy = append(s.busy, r.Msg.Session)
 	s.active = append(s.active, time.Now().Add(-time.Duration(r.Msg.Ago)*time.Millisecond))
 	return connect.NewResponse(&wire.ActiveResponse{}), nil
 }
@@ -34,4 +35,11 @@ func (c *Coordinator) Pauses() []time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.pauses)
+}
+
+// Busy gives the session that was told with each of Actives.
+func (c *Coordinator) Busy() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.busy)
 }

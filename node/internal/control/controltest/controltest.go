@@ -45,6 +45,7 @@ type Coordinator struct {
 	signIns    SignIns
 	active     []time.Time
 	pauses     []time.Duration
+	busy       []string
 }
 
 // Enrolled is who spent the token.
@@ -128,14 +129,14 @@ func (c *Coordinator) Certify(chain func(key.NodePublic) [][]byte) {
 	c.chain = chain
 }
 
-// Next is the next session that a node begins. It fails the test after 30
-// seconds, by the test's clock.
+// Next is the next session that a node begins. It fails the test after a minute, by the
+// test's clock: a node that was refused for long waits up to 45 seconds.
 func (c *Coordinator) Next() *Stream {
 	c.t.Helper()
 	select {
 	case s := <-c.streams:
 		return s
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		c.t.Fatal("no node asked for its map")
 		return nil
 	}

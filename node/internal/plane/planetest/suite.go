@@ -36,6 +36,8 @@ func Run(t *testing.T, lab Lab) {
 		{"peer with a new key", peerRekeyed},
 		{"peer with a new id", peerRenamed},
 		{"addresses of a peer", addressesOfAPeer},
+		{"several people at a machine", seats},
+		{"nobody calls a seat", seatsAreNotCalled},
 		{"sessions outlive changes", sessionsOutliveChanges},
 		{"peers come when needed", peersCome},
 		{"peers go when idle", peersGo},

@@ -12,12 +12,14 @@ import (
 func compile(cfg *plane.Config) (*filter.Table, error) {
 	c := filter.Config{
 		Revision: cfg.Revision, Rules: cfg.Rules, Mesh: cfg.Mesh, Lease: cfg.Lease,
-		Self:  filter.Party{Prefixes: cfg.Self.Prefixes, Owner: cfg.Self.Owner, Facts: cfg.Self.Facts},
+		Self:  filter.Party{Prefixes: cfg.Self.Prefixes, Owner: cfg.Self.Owner, Facts: cfg.Self.Facts, Seats: cfg.Self.Seats},
 		Peers: make([]filter.Party, 0, len(cfg.Peers)),
 	}
 	for i := range cfg.Peers {
 		p := &cfg.Peers[i]
-		c.Peers = append(c.Peers, filter.Party{ID: p.ID, Name: p.Name, Prefixes: p.Prefixes, Owner: p.Owner, Facts: p.Facts, Fronted: p.Stock != nil})
+		c.Peers = append(c.Peers, filter.Party{
+			ID: p.ID, Name: p.Name, Prefixes: p.Prefixes, Owner: p.Owner, Facts: p.Facts, Seats: p.Seats, Fronted: p.Stock != nil,
+		})
 	}
 	return filter.Compile(c)
 }

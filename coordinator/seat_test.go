@@ -1,0 +1,57 @@
+package coordinator_test
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/cordonmesh/cordon/coordinator/admin"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+)
+
+// sessions lists who is signed in.
+func (r *running) sessions() []*admin.Session {
+	r.t.Helper()
+	resp, err := r.root.ListSessions(r.t.Context(), connect.NewRequest(new(admin.ListSessionsRequest)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return resp.Msg.Sessions
+}
+
+// A seat from the machine's question to the operator's list, through a restart, and out.
+func TestPersonSitsDown_A19(t *testing.T) {
+	at := &clock{now: time.Now()}
+	r := begin(t, ownPeople(at))
+	_, secret := r.token(enrolToken())
+	m, b := r.enrol(secret), r.browser(at)
+	for _, seat := range []string{"0", "ana", "4294967295"} {
+		if _, err := m.BeginLogin(t.Context(), connect.NewRequest(&wire.BeginLoginRequest{Seat: seat})); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("a sign-in at seat %q is opened: %v", seat, err)
+		}
+	}
+	b.setUp(r.addAna().Link)
+	at.forward(time.Minute)
+	out := b.sit(m, "1000", b.code())
+	if out.GetState() != wire.AwaitLoginResponse_DONE || out.Session.Seat != "1000" {
+		t.Fatalf("signed in: %v\n%s", out, b.page)
+	}
+	before := r.sessions()
+	if len(before) != 1 || before[0].Seat != "1000" || len(before[0].Addresses) != 2 || !netip.MustParsePrefix("100.64.0.0/10").Contains(netip.MustParseAddr(before[0].Addresses[0])) {
+		t.Fatalf("an operator is told %v", before)
+	}
+	if _, err := m.Active(t.Context(), connect.NewRequest(&wire.ActiveRequest{Session: out.Session.Id})); err != nil {
+		t.Error(err)
+	}
+	r = r.restarted(nil)
+	m = r.again(m)
+	if after := r.sessions(); len(after) != 1 || !slices.Equal(after[0].Addresses, before[0].Addresses) {
+		t.Errorf("after a restart an operator is told %v", after)
+	}
+	if ended, err := m.Logout(t.Context(), connect.NewRequest(&wire.LogoutRequest{Session: out.Session.Id})); err != nil || ended.Msg.Ended != 1 || len(r.sessions()) != 0 {
+		t.Errorf("signed out: %v, %v, and there are %v", ended, err, r.sessions())
+	}
+}

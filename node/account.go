@@ -1,0 +1,147 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"runtime"
+	"slices"
+
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/control"
+	"github.com/cordonmesh/cordon/node/internal/localapi"
+	"github.com/cordonmesh/cordon/node/local"
+)
+
+var (
+	errNotAsRoot = errors.New("several people use this machine, and each signs in with the account that they work with: run this as yourself, not as root (without sudo) nor as the daemon's own account, whose programs are nobody's")
+	errNoSharing = errors.New("shared: people at one machine are told apart on Linux alone, by a daemon that has an interface: leave out --shared, or --userspace")
+)
+
+// asker is who asks the local API, as far as it matters: at a machine of several
+// people nobody sees or ends what is another's.
+type asker struct {
+	all  bool   // sees everybody's
+	seat string // account whose sessions are theirs
+}
+
+// asks gives who asks.
+func (n *Node) asks(ctx context.Context) asker {
+	if !n.isShared() {
+		return asker{all: true}
+	}
+	c := localapi.CallerOf(ctx)
+	return asker{all: c.Role == localapi.RoleControl, seat: c.Account}
+}
+
+// seatFor gives the account for which somebody signs in; empty: the whole machine.
+// Root can have no seat: it sees through the walls between the others'.
+func (n *Node) seatFor(ctx context.Context, m *mesh) (string, error) {
+	if !n.isShared() {
+		return "", nil
+	}
+	who := n.asks(ctx)
+	if who.all || who.seat == "" {
+		return "", errNotAsRoot
+	}
+	return who.seat, m.world.share(true)
+}
+
+// has tells whether a session concerns the asker: theirs, or the whole machine's.
+func (a asker) has(s wire.Session) bool { return a.all || s.Seat == "" || s.Seat == a.seat }
+
+// own gives the addresses of the asker's seat; none if they have none.
+func (a asker) own(self *wire.SelfRecord) (own []netip.Addr) {
+	if a.all {
+		return nil
+	}
+	for i := range self.Seats {
+		if seat := &self.Seats[i]; slices.ContainsFunc(self.Sessions, func(s wire.Session) bool { return s.ID == seat.Session && s.Seat == a.seat }) {
+			own = append(own, seat.Addresses...)
+		}
+	}
+	return own
+}
+
+// concern tells of flows whether they are the asker's or the machine's. Whose a flow
+// was of a seat that is gone nobody knows any more: it is no other's to see.
+func (a asker) concern(self *wire.SelfRecord) func(src, dst netip.Addr) bool {
+	own := append(a.own(self), self.Addresses...)
+	return func(src, dst netip.Addr) bool {
+		return a.all || slices.Contains(own, src) || slices.Contains(own, dst)
+	}
+}
+
+// narrow takes from a status what is another's.
+func (a asker) narrow(s *local.Status, self *wire.SelfRecord) {
+	mine := a.concern(self)
+	s.Refusals = slices.DeleteFunc(s.Refusals, func(r local.Refusal) bool { return !mine(r.Src.Addr(), r.Dst.Addr()) })
+	s.Endings = slices.DeleteFunc(s.Endings, func(e local.Ending) bool { return !mine(e.Src, e.Dst.Addr()) })
+}
+
+func (m *mesh) concern(who asker) func(src, dst netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return who.concern(&m.state.Self)
+}
+
+func (m *mesh) ownSeat(who asker) []netip.Addr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return who.own(&m.state.Self)
+}
+
+func (n *Node) isShared() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.identity != nil && n.identity.Shared
+}
+
+// share keeps whether several people use this machine, here, on the disk and in the
+// machine's network.
+func (n *Node) share(shared bool) error {
+	kept, err := n.dir.UpdateIdentity(func(i *control.Identity) { i.Shared = shared })
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.identity = kept
+	m := n.mesh
+	n.mu.Unlock()
+	if m == nil {
+		return nil // the next one asks
+	}
+	return m.world.share(shared)
+}
+
+// mayShare tells whether people can be told apart here.
+func (n *Node) mayShare() error {
+	if n.cfg.Userspace || runtime.GOOS != "linux" {
+		return errNoSharing
+	}
+	return nil
+}
+
+// beShared readies the machine for its people, before anybody signs in.
+func (m *mesh) beShared() {
+	if !m.node.isShared() {
+		return
+	}
+	if err := m.world.share(true); err != nil {
+		m.log.Error("nobody can sign in here", "error", err)
+	}
+}
+
+// sharedWarnings say why people cannot use a machine that is meant for several.
+func (m *mesh) sharedWarnings(self *wire.SelfRecord) (out []string) {
+	if !m.node.isShared() {
+		return nil
+	}
+	if self.User != "" {
+		out = append(out, "this machine is "+self.User+"'s, and meant to be shared: nobody but the owner could sign in, and they not with an account: enrol it with a tag, or say `cordon up --shared=false`")
+	}
+	if len(m.world.gaps()) > 0 {
+		out = append(out, errNoSeats.Error())
+	}
+	return out
+}

@@ -1,0 +1,62 @@
+package engine
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/plane"
+)
+
+// ownSeats gives the accounts that have addresses of their own here, by ascending uid,
+// and their seats as the rules know them. A session of no account of this system has
+// none: nobody could be held to it. Nor has the second of one account, since its
+// packets could not be told from the first's.
+func ownSeats(self *wire.SelfRecord) (accounts []plane.Seat, known []acl.Seat) {
+	for i := range self.Seats {
+		s := &self.Seats[i]
+		uid, ok := account(self, s.Session)
+		if !ok || slices.ContainsFunc(accounts, func(a plane.Seat) bool { return a.UID == uid }) {
+			continue
+		}
+		accounts = append(accounts, plane.Seat{UID: uid, Addresses: s.Addresses})
+		known = append(known, seat(s))
+	}
+	slices.SortFunc(accounts, func(a, b plane.Seat) int { return cmp.Compare(a.UID, b.UID) })
+	return accounts, known
+}
+
+// account gives the uid whose session that is. Root is nobody's account, and sees
+// through every wall between the others.
+func account(self *wire.SelfRecord, session string) (uid uint32, ok bool) {
+	i := slices.IndexFunc(self.Sessions, func(s wire.Session) bool { return s.ID == session })
+	if i < 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(self.Sessions[i].Seat, 10, 32)
+	return uint32(n), err == nil && n != 0 && n != math.MaxUint32 && strconv.FormatUint(n, 10) == self.Sessions[i].Seat
+}
+
+// seats gives seats as the rules know them.
+func seats(all []wire.Seat) (known []acl.Seat) {
+	for i := range all {
+		known = append(known, seat(&all[i]))
+	}
+	return known
+}
+
+func seat(s *wire.Seat) acl.Seat {
+	return acl.Seat{Session: s.Session, Prefixes: owned(s.Addresses, nil, s.Prefixes), Facts: s.Facts}
+}
+
+// seated adds the addresses of seats to a machine's own.
+func seated(own []netip.Addr, all []wire.Seat) []netip.Addr {
+	for i := range all {
+		own = append(slices.Clip(own), all[i].Addresses...)
+	}
+	return own
+}
