@@ -1,6 +1,7 @@
 package coordinator_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -146,7 +147,9 @@ func TestCoordinatorStartsWithNoPolicyThatItCannotRead(t *testing.T) {
 	} {
 		store()
 		r.log = &lines{}
-		wants(t, coordinator.Run(t.Context(), r.config), "not starting", "policy.hujson:1:", `"group:who"`, "cordon-coordinator policy set --state "+dir)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // one that serves would never end
+		wants(t, coordinator.Run(ctx, r.config), "not starting", "policy.hujson:1:", `"group:who"`, "cordon-coordinator policy set --state "+dir)
+		cancel()
 		if len(r.log.with("serving")) > 0 {
 			t.Errorf("%s: it served", what)
 		}
