@@ -43,7 +43,7 @@ func (p Programs) Path(name string) string { return filepath.Join(p.dir, name) }
 // but the first find the work done.
 func buildOnce() (string, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("%s%d-bin", namePrefix, os.Getpid()))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o711); err != nil { // people of a shared machine run them too
 		return "", err
 	}
 	lock, err := os.Create(filepath.Join(dir, ".lock"))
