@@ -39,8 +39,8 @@ demo: build ## a hospital's mesh on this machine, step by step, without root (KE
 test: ## everything that must hold: vet, staticcheck, layout, unit tests with -race, lab
 	@scripts/test
 
-lab: build ## the built programs in network namespaces (root)
-	@CORDON_BIN=$(CURDIR)/bin go test -p 1 -parallel 4 -count=1 -timeout 8m ./integration/...
+lab: ## the built programs in network namespaces (root)
+	@scripts/test lab
 
 browser: build ## the sign-in pages in Chromium, by the keyboard, with a played passkey (needs chromium)
 	go vet -tags browser ./integration/browser
