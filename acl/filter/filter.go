@@ -10,6 +10,8 @@
 //     packet goes. So is a flow whose login, schedule or hold came to its end.
 //     A flow that lost its right is remembered until it is idle, lest its next
 //     packet pass as the beginning of another that the rules do permit.
+//   - A flow of a seat is its session's. Once another session has the address, what
+//     comes from there or goes there is judged as a flow that begins.
 //   - An answer passes only within a flow; an ICMP error only if it quotes a
 //     flow, and comes from the party that the flow is with.
 //   - One peer can fill only its own share of the flow table.
@@ -37,7 +39,7 @@ import (
 
 // Options bound what a Filter may use. Each zero stands for its default.
 type Options struct {
-	MaxFlows        int // default 262,144, at 128 bytes each when in use
+	MaxFlows        int // default 262,144, at 136 bytes each when in use
 	MaxFlowsPerPeer int // default an eighth of MaxFlows
 	Records         int // flow records kept for readers; default 4,096
 	Refusals        int // refusals kept for status; default 256

@@ -65,8 +65,9 @@ const (
 	monitored = 1 << 5 // nothing but a rule that monitors permits it
 	draining  = 1 << 4 // its right has ended, and end is when it is cut off
 	metered   = 1 << 3 // its bytes count by a limit: no direction is marked, and tag is the number of a meter
+	seated    = 1 << 2 // it is a seat's: whose session has it stands beside the table
 
-	marks = guessed | logged | monitored | draining | metered
+	marks = guessed | logged | monitored | draining | metered | seated
 )
 
 // rest is an index of idle times.

@@ -12,8 +12,9 @@ type flows struct {
 	seed   seed
 	slots  []uint64 // hash in the upper half, entry number + 1 in the lower; 0: empty
 	chunks []*[chunkSize]flow
-	free   []int32 // entries to use again, the last one first; room for all that were used
-	used   int32   // entries ever used
+	tokens []*[chunkSize]uint64 // by entry: of the session whose flow it is, if it is seated
+	free   []int32              // entries to use again, the last one first; room for all that were used
+	used   int32                // entries ever used
 	count  int
 	max    int
 	serial uint32
@@ -86,6 +87,7 @@ func (t *flows) entry() int32 {
 	t.used++
 	if int(n)>>chunkBits == len(t.chunks) {
 		t.chunks = append(t.chunks, new([chunkSize]flow))
+		t.tokens = append(t.tokens, new([chunkSize]uint64))
 		t.free = slices.Grow(t.free, len(t.chunks)*chunkSize) // to remove must not allocate
 	}
 	return n

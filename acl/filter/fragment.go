@@ -102,7 +102,7 @@ func (f *Filter) laterFragment(d Direction, p *packet.Packet) decision {
 		return refuse(acl.Malformed)
 	}
 	fl := f.flows.at(e.flow)
-	if fl.serial != e.serial || f.now.Boot >= fl.idle {
+	if fl.serial != e.serial || f.now.Boot >= fl.idle || f.handed(fl, e.flow) {
 		return refuse(acl.NoFragment)
 	}
 	return f.within(d, p, fl, e.flow)

@@ -15,8 +15,8 @@ func (f *Filter) quoted(d Direction, p *packet.Packet) decision {
 		return refuse(acl.NoRule)
 	}
 	k := f.flows.seed.hashed(keyOf(d.reverse(), &p.Quoted))
-	fl, n := f.flows.find(&k)
-	if fl == nil || f.now.Boot >= fl.idle {
+	fl, n := f.living(&k)
+	if fl == nil {
 		return refuse(acl.NoRule)
 	}
 	if fl.version != f.version || f.now.Boot >= fl.end {

@@ -47,11 +47,7 @@ func (f *Filter) consider(d Direction, p *packet.Packet) decision {
 		return f.laterFragment(d, p)
 	}
 	k := f.flows.seed.hashed(keyOf(d, &p.Flow))
-	fl, n := f.flows.find(&k)
-	if fl != nil && f.now.Boot >= fl.idle {
-		f.finish(n, endIdle)
-		fl = nil
-	}
+	fl, n := f.living(&k)
 	var dec decision
 	switch {
 	case fl == nil:
@@ -65,6 +61,23 @@ func (f *Filter) consider(d Direction, p *packet.Packet) decision {
 		f.fragments.remember(d, p, n, f.flows.at(n).serial, f.now.Boot)
 	}
 	return dec
+}
+
+// living gives the flow of a key and its number, or nil. A flow that is idle is
+// forgotten, and so is one of another session than the one that has its address now:
+// what comes from there begins anew, with the rights of whoever is there.
+func (f *Filter) living(k *hashed) (*flow, int32) {
+	fl, n := f.flows.find(k)
+	switch {
+	case fl == nil:
+	case f.now.Boot >= fl.idle:
+		f.finish(n, endIdle)
+	case f.handed(fl, n):
+		f.finish(n, endHanded)
+	default:
+		return fl, n
+	}
+	return nil, noFlow
 }
 
 // begins reports whether the packet can only be the first of a connection.
@@ -125,6 +138,11 @@ func (f *Filter) misplaced(d Direction, p *packet.Packet) acl.Reason {
 // again judges a flow by the rules of now, as if it began now the way that it
 // began. Its decision permits if the flow may go on, be it for a while only.
 func (f *Filter) again(fl *flow, n int32) decision {
+	if f.handed(fl, n) {
+		dec := refuse(acl.NotOurs)
+		f.revoke(fl, dec)
+		return dec
+	}
 	dec := f.rejudge(fl)
 	if !dec.permits() {
 		if on := f.drain(fl, dec); on.permits() {
@@ -284,6 +302,7 @@ func (f *Filter) admit(origin Direction, p *packet.Packet, k *hashed, dec decisi
 	}
 	f.link(n, account)
 	fl.origin, fl.fast = origin, how
+	f.seat(fl, n, &dec.ends)
 	f.grant(fl, dec)
 	f.start(fl, dec)
 	s := opening
@@ -308,11 +327,7 @@ func (f *Filter) finish(n int32, how endKind) {
 	if fl.state == revoked {
 		f.revoked--
 	} else {
-		why := acl.TableFull
-		if how != endEvicted {
-			why = fl.ownEnd()
-		}
-		f.recordEnd(fl, refuse(why))
+		f.recordEnd(fl, refuse(fl.endBy(how)))
 	}
 	f.unmeter(fl)
 	f.unlink(n)

@@ -31,7 +31,7 @@ func lapsingConfig(t *rapid.T) *filter.Config {
 		return all
 	}
 	peer.Facts = proofs()
-	peer.Seats = []acl.Seat{{Session: "s", Prefixes: []acl.PrefixClass{{Prefix: prefix("100.64.2.1"), Class: 2}}, Facts: proofs()}}
+	peer.Seats = []acl.Seat{{Session: anySession(t, "100.64.2.1"), Prefixes: []acl.PrefixClass{{Prefix: prefix("100.64.2.1"), Class: 2}}, Facts: proofs()}}
 	c.Peers = []filter.Party{peer}
 	for i := range rapid.IntRange(1, 4).Draw(t, "rules") {
 		r := lapsingRule(t, fmt.Sprint("rule", i%3)) // one id may stand for several rules

@@ -141,6 +141,10 @@ func (m *model) again(fl *modelFlow) modelVerdict {
 		m.revoke(fl)
 		return no(acl.NoMap)
 	}
+	if m.handed(fl) {
+		m.revoke(fl)
+		return no(acl.NotOurs)
+	}
 	v := m.ask(fl.origin, fl.key)
 	if !v.allow() && fl.guessed && !fl.revoked {
 		if other := m.ask(fl.origin^1, fl.key); other.allow() {

@@ -40,6 +40,7 @@ type modelFlow struct {
 	closing bool
 	passed  time.Time // when the last packet passed, or the right was lost
 	right   modelRight
+	whose   string // session, if it is a seat's
 }
 
 type modelPiece struct {
@@ -186,8 +187,18 @@ func (m *model) key(d filter.Direction, f *packet.Flow) modelKey {
 	return k
 }
 
-// living gives the flow of a key, unless it was silent for too long.
+// living gives the flow of a key, unless it was silent for too long, or is of a session
+// that has the address no more.
 func (m *model) living(k modelKey) *modelFlow {
+	fl := m.heard(k)
+	if fl != nil && m.handed(fl) {
+		delete(m.flows, k)
+		return nil
+	}
+	return fl
+}
+
+func (m *model) heard(k modelKey) *modelFlow {
 	fl := m.flows[k]
 	if fl == nil || !m.now.Before(fl.passed.Add(m.patience(fl))) {
 		delete(m.flows, k)
@@ -274,7 +285,7 @@ func (m *model) begin(origin, d filter.Direction, p *packet.Packet, k modelKey) 
 		return v, nil
 	}
 	v.rules = v.rules[:1]
-	fl := &modelFlow{key: k, origin: origin, half: true, passed: m.now}
+	fl := &modelFlow{key: k, origin: origin, half: true, passed: m.now, whose: m.session(k)}
 	fl.closing = p.Proto == acl.TCP && p.Flags&(packet.FIN|packet.RST) != 0
 	m.grant(fl, v)
 	m.flows[k] = fl
@@ -360,7 +371,7 @@ func (m *model) later(d filter.Direction, p *packet.Packet) modelVerdict {
 func (m *model) sweep() int {
 	n := 0
 	for k := range m.flows {
-		if fl := m.living(k); fl != nil && !fl.revoked && m.again(fl).allow() {
+		if fl := m.heard(k); fl != nil && !fl.revoked && m.again(fl).allow() {
 			n++
 		}
 	}

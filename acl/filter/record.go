@@ -153,6 +153,7 @@ const (
 	endIdle     endKind = iota // silent for too long
 	endReplaced                // another one began with the same addresses and ports
 	endEvicted                 // its entry was needed
+	endHanded                  // its address is another session's
 )
 
 // ownEnd is the reason in the record of a flow that ended by itself.
@@ -161,6 +162,17 @@ func (fl *flow) ownEnd() acl.Reason {
 		return acl.Monitored
 	}
 	return acl.Established
+}
+
+// endBy is the reason in the record of a flow that is forgotten.
+func (fl *flow) endBy(how endKind) acl.Reason {
+	switch how {
+	case endEvicted:
+		return acl.TableFull
+	case endHanded:
+		return acl.NotOurs
+	}
+	return fl.ownEnd()
 }
 
 // start begins the account of a flow that is permitted from now on.
