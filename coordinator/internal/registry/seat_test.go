@@ -252,6 +252,33 @@ func TestRestoredSeatsRestForLong(t *testing.T) {
 	}
 }
 
+// Since the backup somebody else may have got what rests of a person: not even that
+// person has it at once. And a session that goes on may have been proved anew since.
+func TestRestoredSeatsWaitForNobody_A15(t *testing.T) {
+	m := begin(t)
+	n := m.ward("ward")
+	was := m.sit("s1", n, "1000", "ana@clinic.example")
+	m.now = noon.Add(time.Hour)
+	dan := m.sit("s2", n, "1002", "dan@clinic.example")
+	backup := m.state
+	m.now = noon.Add(shift + 10*time.Minute)
+	if ben := m.sit("s3", n, "1001", "ben@clinic.example"); !slices.Equal(ben.Addresses, was.Addresses) {
+		t.Fatalf("ben has %v, which is not what ana had", ben.Addresses)
+	}
+	known := m.sit("s4", n, "1002", "dan@clinic.example").Until
+	m.state = backup
+	m.do(registry.BeginIncarnation{Reason: "restored"})
+	if again := m.sit("s5", n, "1000", "ana@clinic.example"); slices.Equal(again.Addresses, was.Addresses) {
+		t.Errorf("ana has %v again, which peers take for ben's", again.Addresses)
+	}
+	if m.now = dan.Until; !m.now.Before(known) {
+		t.Fatal("dan's later proof holds no longer than the backup knows")
+	}
+	if cem := m.sit("s6", n, "1003", "cem@clinic.example"); slices.Equal(cem.Addresses, dan.Addresses) {
+		t.Errorf("cem has %v, which peers take for dan's until %v", cem.Addresses, known)
+	}
+}
+
 // A journal of before there were seats is read as it was meant.
 func TestOldSessionsAreReadBack(t *testing.T) {
 	const put = `{"v":1,"kind":"session-put","time":"2026-11-23T12:00:00Z","data":{"session":{"id":"s1","node":"n-1","user":"u-1","login":"ana@clinic.example",` +
