@@ -13,6 +13,10 @@ import (
 // MaxSeats bounds how many people sit at one machine at a time.
 const MaxSeats = 64
 
+// MaxOwnSeats bounds how many of these one person has: who may use many accounts there,
+// as by sub-ids of their own, would else leave none to others.
+const MaxOwnSeats = 4
+
 // Rest is the addresses of a seat that nobody has now. They stay with their machine,
 // as its own do, and wait there for whoever sits down next.
 type Rest struct {

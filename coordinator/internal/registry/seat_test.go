@@ -132,6 +132,36 @@ func TestSeatsOfAMachineAreBounded(t *testing.T) {
 	m.sit("more", n, "5000", "cem@clinic.example")
 }
 
+// Who has the use of many accounts of a machine leaves seats to others there.
+func TestSeatsOfAPersonAreBounded_A06(t *testing.T) {
+	m := begin(t)
+	n, other := m.ward("ward"), m.ward("other")
+	m.sit("ben", n, "1001", "ben@clinic.example")
+	m.sit("far", other, "1000", "ana@clinic.example")
+	for i := range registry.MaxOwnSeats {
+		m.now = m.now.Add(time.Minute)
+		m.sit(fmt.Sprint("s", i), n, fmt.Sprint(100000+i), "ana@clinic.example")
+	}
+	next := m.state.IPv4.Next
+	m.now = m.now.Add(time.Minute)
+	m.sit("again", n, "100000", "ana@clinic.example") // the session s0 goes on
+	if !slices.Equal(m.at(n), []string{"ben", "s0", "s1", "s2", "s3"}) {
+		t.Fatalf("signed in are %v", m.at(n))
+	}
+	for i := range registry.MaxSeats {
+		m.sit(fmt.Sprint("t", i), n, fmt.Sprint(200000+i), "ana@clinic.example")
+		if i == 0 && !slices.Equal(m.at(n), []string{"ben", "s0", "s2", "s3", "t0"}) {
+			t.Errorf("one seat more made way of what was proved longest ago, and left %v", m.at(n))
+		}
+	}
+	if len(m.at(n)) != 1+registry.MaxOwnSeats || len(m.at(other)) != 1 || m.state.IPv4.Next != next {
+		t.Errorf("signed in are %v and %v, by %v", m.at(n), m.at(other), m.state.IPv4.Next)
+	}
+	if said := m.last.Records[0]; said.Action != "session.end" || !strings.Contains(said.Detail, "more than 4 seats") {
+		t.Errorf("the audit says %+v", said)
+	}
+}
+
 // A peer that hears nothing from the coordinator takes an address for whoever it was
 // told of, as long as what it was told holds: nobody else has it before that.
 func TestAddressOfASeatRests_A15(t *testing.T) {
