@@ -17,6 +17,10 @@ const MaxSeats = 64
 // as by sub-ids of their own, would else leave none to others.
 const MaxOwnSeats = 4
 
+// restMargin is by how much a peer's clock may be behind ours: to it a session still
+// stands, whose time is over here.
+const restMargin = time.Minute
+
 // Rest is the addresses of a seat that nobody has now. They stay with their machine,
 // as its own do, and wait there for whoever sits down next.
 type Rest struct {
@@ -24,8 +28,8 @@ type Rest struct {
 	Addresses []netip.Addr `json:"addresses"` // IPv4, then IPv6
 	User      string       `json:"user"`      // id of who had them; empty: not known
 
-	// Until then nobody else gets them: a peer that hears nothing from here takes
-	// whoever has them for User, as long as what it was told of User holds.
+	// Until then, and restMargin more, nobody else gets them: a peer that hears nothing
+	// from here takes whoever has them for User, as long as what it was told of User holds.
 	Until time.Time `json:"until"`
 }
 
@@ -108,7 +112,7 @@ func (s *State) rested(node, user string, now time.Time) (found *Rest) {
 		switch {
 		case r.User == user:
 			return r
-		case now.Before(r.Until):
+		case now.Before(r.Until.Add(restMargin)):
 		case found == nil || r.Until.Before(found.Until):
 			found = r
 		}

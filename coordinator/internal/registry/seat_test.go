@@ -180,7 +180,11 @@ func TestAddressOfASeatRests_A15(t *testing.T) {
 	if cem := m.sit("s4", n, "1002", "cem@clinic.example"); slices.Equal(cem.Addresses, was.Addresses) {
 		t.Error("somebody else has the address while the login may be believed")
 	}
-	m.now = noon.Add(shift)
+	m.now = noon.Add(shift + time.Minute - time.Second)
+	if eve := m.sit("s4", n, "1002", "eve@clinic.example"); slices.Equal(eve.Addresses, was.Addresses) {
+		t.Error("somebody else has the address while a clock that is behind may believe the login")
+	}
+	m.now = noon.Add(shift + time.Minute)
 	if far := m.sit("s5", other, "1000", "dan@clinic.example"); slices.Equal(far.Addresses, was.Addresses) {
 		t.Error("a seat at another machine has the address")
 	}
@@ -268,7 +272,7 @@ func TestRestoredSeatsRestForLong(t *testing.T) {
 		t.Errorf("who was signed in has %+v", again)
 	}
 	for _, day := range []int{0, 29, 30} {
-		m.now = noon.Add(shift + time.Duration(day)*24*time.Hour)
+		m.now = noon.Add(shift + time.Duration(day)*24*time.Hour + time.Minute)
 		var given []netip.Addr
 		for i := range 3 + 9*(day/30) {
 			who := fmt.Sprint(day, "-", i)
