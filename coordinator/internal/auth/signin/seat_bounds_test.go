@@ -3,10 +3,12 @@ package signin_test
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"testing"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // seated opens sign-ins of accounts of the shared machine, each so many times, and gives
@@ -67,6 +69,22 @@ func TestAccountsOfAMachineAreBounded_A06_A10(t *testing.T) {
 		time.Sleep(time.Minute)
 		if n := len(h.seated(4000, 300, 1, signin.Request{})); n < 40 || n > 80 {
 			t.Errorf("they opened %d within the next minute", n)
+		}
+	})
+}
+
+// A person is known at the seat at which they proved themselves, not at another's.
+func TestProofIsOfItsSeat_A22(t *testing.T) {
+	withPeople(t, func(t *testing.T, h *hall, people *book) {
+		b := h.browser()
+		secret := b.setUp()
+		o := h.seated(1007, 1, 1, signin.Request{})[0]
+		b.prove(o.ID, url.Values{"step": {"password"}})
+		b.prove(o.ID, url.Values{"step": {"proof"}, "login": {ana}, "password": {phrase}, "code": {codeOf(t, secret)}})
+		l, _ := people.Snapshot().Local(registry.LocalID("s"))
+		since := time.Now().Add(-time.Hour)
+		if !l.ProvedAt("n2", "1007", since) || l.ProvedAt("n2", "1000", since) || l.ProvedAt("n2", "", since) {
+			t.Errorf("known at %+v", l.Places)
 		}
 	})
 }
