@@ -55,6 +55,7 @@ type (
 		Passkey    []byte
 		Count      uint32
 		Node       string // id of where it is; empty: nowhere that shall be remembered
+		Seat       string // there, as of a Session
 	}
 )
 
@@ -247,7 +248,7 @@ func (c ProveLocal) decide(d *decision) error {
 		if len(c.Password) > maxSealed {
 			return fmt.Errorf("hash of a password: %w: it is too long", ErrInvalid)
 		}
-		d.emit(LocalProved{User: u.ID, Step: c.Step, Password: c.Password, Node: c.Node})
+		d.emit(LocalProved{User: u.ID, Step: c.Step, Password: c.Password, Node: c.Node, Seat: c.Seat})
 		return nil
 	}
 	known, ok := l.Passkey(c.Passkey)
@@ -257,8 +258,8 @@ func (c ProveLocal) decide(d *decision) error {
 	if (known.Count != 0 || c.Count != 0) && c.Count <= known.Count {
 		return d.refuse("local.replay", u.ID, fmt.Errorf("login %s: %w: a passkey's count went from %d to %d: it may have been copied", u.Login, ErrReplayed, known.Count, c.Count))
 	}
-	if c.Count != known.Count || c.Node != "" && !l.ProvedAt(c.Node, d.now.Add(-placeStale)) {
-		d.emit(LocalProved{User: u.ID, Passkey: c.Passkey, Count: c.Count, Node: c.Node})
+	if c.Count != known.Count || c.Node != "" && !l.ProvedAt(c.Node, c.Seat, d.now.Add(-placeStale)) {
+		d.emit(LocalProved{User: u.ID, Passkey: c.Passkey, Count: c.Count, Node: c.Node, Seat: c.Seat})
 	}
 	return nil
 }

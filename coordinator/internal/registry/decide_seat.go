@@ -1,17 +1,25 @@
 package registry
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // makeWay ends the sessions at a machine beside which one that begins cannot be. At the
 // whole machine one sits at a time, and alone: what it proves counts for everybody's
 // packets there. So a seat ends that session too, whoever's it is.
 func (d *decision) makeWay(n *Node, s *Session) {
 	var others, own, over []string
+	var mine []*Session
 	for _, o := range d.state.SessionsAt(n.ID) {
 		switch beside := s.Seat != "" && o.Seat != ""; {
 		case o.sharesSeat(s):
 		case beside && !o.Live(d.now):
 			over = append(over, o.ID)
+		case beside && o.User == s.User:
+			mine = append(mine, o)
 		case beside && o.Seat != s.Seat:
 		case o.User == s.User:
 			own = append(own, o.ID)
@@ -22,6 +30,19 @@ func (d *decision) makeWay(n *Node, s *Session) {
 	d.end(n.ID, others, "somebody else signed in")
 	d.end(n.ID, own, "the same person signed in at another seat, or at the whole machine")
 	d.end(n.ID, over, "its time was over")
+	d.end(n.ID, beyond(mine), fmt.Sprintf("the same person signed in at more than %d seats there", MaxOwnSeats))
+}
+
+// beyond gives the ids of those of a person's seats that make way for one more: which the
+// person proved longest ago.
+func beyond(mine []*Session) (ids []string) {
+	slices.SortFunc(mine, func(a, b *Session) int {
+		return cmp.Or(a.Heard.Compare(b.Heard), a.Begun.Compare(b.Begun), strings.Compare(a.ID, b.ID))
+	})
+	for _, o := range mine[:max(0, len(mine)+1-MaxOwnSeats)] {
+		ids = append(ids, o.ID)
+	}
+	return ids
 }
 
 // seat gives the event by which a session begins, or goes on: with addresses, if it has

@@ -20,6 +20,7 @@ type (
 		Passkey  []byte `json:"passkey,omitempty"`
 		Count    uint32 `json:"count,omitempty"`
 		Node     string `json:"node,omitempty"` // where it was
+		Seat     string `json:"seat,omitempty"`
 	}
 )
 
@@ -45,8 +46,8 @@ func (v LocalProved) apply(s *State, e Entry) {
 		}
 	}
 	if v.Node != "" {
-		kept := slices.DeleteFunc(slices.Clone(old.Places), func(p Place) bool { return p.Node == v.Node })
-		kept = append(kept, Place{Node: v.Node, At: e.Time})
+		kept := slices.DeleteFunc(slices.Clone(old.Places), func(p Place) bool { return p.Node == v.Node && p.Seat == v.Seat })
+		kept = append(kept, Place{Node: v.Node, Seat: v.Seat, At: e.Time})
 		next.Places = kept[max(0, len(kept)-maxPlaces):]
 	}
 	s.putLocal(&next)

@@ -38,9 +38,10 @@ type Local struct {
 	Places []Place `json:"places,omitempty"` // where they proved themselves, latest last
 }
 
-// Place is a node at which a person proved who they are, and when they last did.
+// Place is a node, or a seat there, at which a person proved who they are, and when they last did.
 type Place struct {
-	Node string    `json:"node"` // id
+	Node string    `json:"node"`           // id
+	Seat string    `json:"seat,omitempty"` // as of a Session
 	At   time.Time `json:"at"`
 }
 
@@ -72,9 +73,10 @@ func (l *Local) Passkey(id []byte) (Passkey, bool) {
 	return l.Passkeys[i], true
 }
 
-// ProvedAt tells whether the person proved who they are at a node since a time.
-func (l *Local) ProvedAt(node string, since time.Time) bool {
-	return slices.ContainsFunc(l.Places, func(p Place) bool { return p.Node == node && p.At.After(since) })
+// ProvedAt tells whether the person proved who they are at a node's seat, or at
+// the whole of it, since a time.
+func (l *Local) ProvedAt(node, seat string, since time.Time) bool {
+	return slices.ContainsFunc(l.Places, func(p Place) bool { return p.Node == node && p.Seat == seat && p.At.After(since) })
 }
 
 // CanonicalLogin gives a login of a person of LocalIssuer as it is kept (RFC 8265 section

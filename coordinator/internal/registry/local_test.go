@@ -285,7 +285,7 @@ func TestPlacesOfProofsAreKept(t *testing.T) {
 		m.do(registry.ProveLocal{User: u.ID, Passkey: []byte("k1"), Node: fmt.Sprint("m-", i)})
 	}
 	l, _ := m.state.Local(u.ID)
-	if len(l.Places) != 32 || !l.ProvedAt("m-39", m.now.Add(-day)) || l.ProvedAt("m-39", m.now) || l.ProvedAt("m-0", noon) {
+	if len(l.Places) != 32 || !l.ProvedAt("m-39", "", m.now.Add(-day)) || l.ProvedAt("m-39", "", m.now) || l.ProvedAt("m-0", "", noon) {
 		t.Errorf("places are %v", l.Places)
 	}
 }
@@ -319,7 +319,7 @@ func TestLocalPeopleAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, _ := s.Local(u.ID)
-	if k, ok := l.Passkey([]byte("k1")); !ok || k.Count != 9 || !l.ProvedAt("n-1", noon.Add(-day)) {
+	if k, ok := l.Passkey([]byte("k1")); !ok || k.Count != 9 || !l.ProvedAt("n-1", "", noon.Add(-day)) {
 		t.Errorf("the passkey is %+v", k)
 	}
 	if _, ok := s.LocalByLink(registry.HashSecret("link-bob@clinic.example"), m.now); !ok {

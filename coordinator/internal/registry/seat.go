@@ -13,15 +13,23 @@ import (
 // MaxSeats bounds how many people sit at one machine at a time.
 const MaxSeats = 64
 
+// MaxOwnSeats bounds how many of these one person has: who may use many accounts there,
+// as by sub-ids of their own, would else leave none to others.
+const MaxOwnSeats = 4
+
+// restMargin is by how much a peer's clock may be behind ours: to it a session still
+// stands, whose time is over here.
+const restMargin = time.Minute
+
 // Rest is the addresses of a seat that nobody has now. They stay with their machine,
 // as its own do, and wait there for whoever sits down next.
 type Rest struct {
 	Node      string       `json:"node"`
 	Addresses []netip.Addr `json:"addresses"` // IPv4, then IPv6
-	User      string       `json:"user"`      // id of who had them
+	User      string       `json:"user"`      // id of who had them; empty: not known
 
-	// Until then nobody else gets them: a peer that hears nothing from here takes
-	// whoever has them for User, as long as what it was told of User holds.
+	// Until then, and restMargin more, nobody else gets them: a peer that hears nothing
+	// from here takes whoever has them for User, as long as what it was told of User holds.
 	Until time.Time `json:"until"`
 }
 
@@ -104,7 +112,7 @@ func (s *State) rested(node, user string, now time.Time) (found *Rest) {
 		switch {
 		case r.User == user:
 			return r
-		case now.Before(r.Until):
+		case now.Before(r.Until.Add(restMargin)):
 		case found == nil || r.Until.Before(found.Until):
 			found = r
 		}
@@ -113,11 +121,21 @@ func (s *State) rested(node, user string, now time.Time) (found *Rest) {
 }
 
 // restAnew has all that rests do so for as long as anything could hold that was told
-// since a backup was made: whoever got those addresses since is not in it.
+// since a backup was made: whoever got those addresses since is not in it. That may be
+// somebody else than who had them before, so they wait for nobody. Whose session goes on
+// has kept its addresses, maybe by a later proof for longer than the backup knows.
 func (s *State) restAnew(now time.Time) {
+	until := now.Add(MaxSessionLife)
+	for _, one := range s.SortedSessions() {
+		if len(one.Addresses) > 0 {
+			again := *one
+			again.Known = until
+			s.putSession(&again)
+		}
+	}
 	for _, r := range s.SortedRests() {
 		again := *r
-		again.Until = now.Add(MaxSessionLife)
+		again.User, again.Until = "", until
 		s.wake(&Session{Node: r.Node, Addresses: r.Addresses})
 		s.putRest(&again)
 	}

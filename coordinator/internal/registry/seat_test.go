@@ -132,6 +132,36 @@ func TestSeatsOfAMachineAreBounded(t *testing.T) {
 	m.sit("more", n, "5000", "cem@clinic.example")
 }
 
+// Who has the use of many accounts of a machine leaves seats to others there.
+func TestSeatsOfAPersonAreBounded_A06(t *testing.T) {
+	m := begin(t)
+	n, other := m.ward("ward"), m.ward("other")
+	m.sit("ben", n, "1001", "ben@clinic.example")
+	m.sit("far", other, "1000", "ana@clinic.example")
+	for i := range registry.MaxOwnSeats {
+		m.now = m.now.Add(time.Minute)
+		m.sit(fmt.Sprint("s", i), n, fmt.Sprint(100000+i), "ana@clinic.example")
+	}
+	next := m.state.IPv4.Next
+	m.now = m.now.Add(time.Minute)
+	m.sit("again", n, "100000", "ana@clinic.example") // the session s0 goes on
+	if !slices.Equal(m.at(n), []string{"ben", "s0", "s1", "s2", "s3"}) {
+		t.Fatalf("signed in are %v", m.at(n))
+	}
+	for i := range registry.MaxSeats {
+		m.sit(fmt.Sprint("t", i), n, fmt.Sprint(200000+i), "ana@clinic.example")
+		if i == 0 && !slices.Equal(m.at(n), []string{"ben", "s0", "s2", "s3", "t0"}) {
+			t.Errorf("one seat more made way of what was proved longest ago, and left %v", m.at(n))
+		}
+	}
+	if len(m.at(n)) != 1+registry.MaxOwnSeats || len(m.at(other)) != 1 || m.state.IPv4.Next != next {
+		t.Errorf("signed in are %v and %v, by %v", m.at(n), m.at(other), m.state.IPv4.Next)
+	}
+	if said := m.last.Records[0]; said.Action != "session.end" || !strings.Contains(said.Detail, "more than 4 seats") {
+		t.Errorf("the audit says %+v", said)
+	}
+}
+
 // A peer that hears nothing from the coordinator takes an address for whoever it was
 // told of, as long as what it was told holds: nobody else has it before that.
 func TestAddressOfASeatRests_A15(t *testing.T) {
@@ -150,7 +180,11 @@ func TestAddressOfASeatRests_A15(t *testing.T) {
 	if cem := m.sit("s4", n, "1002", "cem@clinic.example"); slices.Equal(cem.Addresses, was.Addresses) {
 		t.Error("somebody else has the address while the login may be believed")
 	}
-	m.now = noon.Add(shift)
+	m.now = noon.Add(shift + time.Minute - time.Second)
+	if eve := m.sit("s4", n, "1002", "eve@clinic.example"); slices.Equal(eve.Addresses, was.Addresses) {
+		t.Error("somebody else has the address while a clock that is behind may believe the login")
+	}
+	m.now = noon.Add(shift + time.Minute)
 	if far := m.sit("s5", other, "1000", "dan@clinic.example"); slices.Equal(far.Addresses, was.Addresses) {
 		t.Error("a seat at another machine has the address")
 	}
@@ -238,7 +272,7 @@ func TestRestoredSeatsRestForLong(t *testing.T) {
 		t.Errorf("who was signed in has %+v", again)
 	}
 	for _, day := range []int{0, 29, 30} {
-		m.now = noon.Add(shift + time.Duration(day)*24*time.Hour)
+		m.now = noon.Add(shift + time.Duration(day)*24*time.Hour + time.Minute)
 		var given []netip.Addr
 		for i := range 3 + 9*(day/30) {
 			who := fmt.Sprint(day, "-", i)
@@ -249,6 +283,33 @@ func TestRestoredSeatsRestForLong(t *testing.T) {
 				t.Errorf("after %d days people have %v, of which one was that of %s", day, given, s.ID)
 			}
 		}
+	}
+}
+
+// Since the backup somebody else may have got what rests of a person: not even that
+// person has it at once. And a session that goes on may have been proved anew since.
+func TestRestoredSeatsWaitForNobody_A15(t *testing.T) {
+	m := begin(t)
+	n := m.ward("ward")
+	was := m.sit("s1", n, "1000", "ana@clinic.example")
+	m.now = noon.Add(time.Hour)
+	dan := m.sit("s2", n, "1002", "dan@clinic.example")
+	backup := m.state
+	m.now = noon.Add(shift + 10*time.Minute)
+	if ben := m.sit("s3", n, "1001", "ben@clinic.example"); !slices.Equal(ben.Addresses, was.Addresses) {
+		t.Fatalf("ben has %v, which is not what ana had", ben.Addresses)
+	}
+	known := m.sit("s4", n, "1002", "dan@clinic.example").Until
+	m.state = backup
+	m.do(registry.BeginIncarnation{Reason: "restored"})
+	if again := m.sit("s5", n, "1000", "ana@clinic.example"); slices.Equal(again.Addresses, was.Addresses) {
+		t.Errorf("ana has %v again, which peers take for ben's", again.Addresses)
+	}
+	if m.now = dan.Until; !m.now.Before(known) {
+		t.Fatal("dan's later proof holds no longer than the backup knows")
+	}
+	if cem := m.sit("s6", n, "1003", "cem@clinic.example"); slices.Equal(cem.Addresses, dan.Addresses) {
+		t.Errorf("cem has %v, which peers take for dan's until %v", cem.Addresses, known)
 	}
 }
 

@@ -31,7 +31,7 @@ func (g *guard) stats() (s Stats) {
 type attempt struct {
 	p     *People
 	login string
-	node  string // as it is counted
+	spot  spot
 	by    *throttle
 	user  string // id; empty: nobody has the login
 	at    Place
@@ -40,9 +40,9 @@ type attempt struct {
 
 // attempt asks the throttle. It fails with a *WaitError.
 func (p *People) attempt(login, user string, at Place, known bool) (a *attempt, err error) {
-	a = &attempt{p: p, login: login, node: at.counted(known), by: p.guard.of(at), user: user, at: at}
+	a = &attempt{p: p, login: login, spot: at.spot(known), by: p.guard.of(at), user: user, at: at}
 	p.guard.locked(func() {
-		a.made = a.by.charge(p.cfg.Now(), a.login, a.node, known)
+		a.made = a.by.charge(p.cfg.Now(), a.login, a.spot, known)
 		if a.made.wait > 0 {
 			p.guard.counted.Throttled++
 			err = &WaitError{For: a.made.wait}
@@ -53,13 +53,13 @@ func (p *People) attempt(login, user string, at Place, known bool) (a *attempt, 
 
 // unjudged takes the attempt back: nobody looked at the proof.
 func (a *attempt) unjudged() {
-	a.p.guard.locked(func() { a.by.settle(a.login, a.node, a.made, false) })
+	a.p.guard.locked(func() { a.by.settle(a.login, a.spot, a.made, false) })
 }
 
 func (a *attempt) right() {
 	a.p.guard.locked(func() {
 		a.p.guard.counted.Proved++
-		a.by.settle(a.login, a.node, a.made, true)
+		a.by.settle(a.login, a.spot, a.made, true)
 	})
 }
 
@@ -74,11 +74,11 @@ func (a *attempt) wrong(ctx context.Context) {
 		}
 	})
 	if !alarm {
-		a.p.cfg.Log.Info("a proof of a local person was wrong", "known", a.user != "", "at", a.node, "from", a.at.From)
+		a.p.cfg.Log.Info("a proof of a local person was wrong", "known", a.user != "", "at", a.spot.String(), "from", a.at.From)
 		return
 	}
-	a.p.cfg.Log.Warn("somebody guesses: a local person's login is locked for a while, where they have not signed in lately", "login", a.login, "at", a.node, "from", a.at.From)
-	note := registry.Note{Action: "local.lock-out", Object: a.user, Detail: "login " + a.login + ": too many wrong proofs, the last at " + a.node + " from " + a.at.From.String()}
+	a.p.cfg.Log.Warn("somebody guesses: a local person's login is locked for a while, where they have not signed in lately", "login", a.login, "at", a.spot.String(), "from", a.at.From)
+	note := registry.Note{Action: "local.lock-out", Object: a.user, Detail: "login " + a.login + ": too many wrong proofs, the last at " + a.spot.String() + " from " + a.at.From.String()}
 	a.p.guard.notes.Go(func() {
 		if _, err := a.p.cfg.Registry.Do(context.WithoutCancel(ctx), registry.System, note); err != nil {
 			a.p.cfg.Log.Error("a lock-out is not in the audit", "error", err)

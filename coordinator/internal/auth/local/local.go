@@ -10,7 +10,8 @@
 //
 //   - Who guesses learns nothing: an unknown login, a wrong password and a wrong code
 //     cost the same and are told the same, and password and code are judged together.
-//   - Guesses are few: by login and node, by login, and by node. At a machine that
+//   - Guesses are few: by login and node, by login, and by node; at a node of several
+//     people by their accounts (seats) too. At a machine that
 //     has an owner only the owner's login is judged. No stranger locks a person out for
 //     good: a lock-out ends by itself, does not hold at that person's own machine
 //     nor where they have proved themselves lately, and never holds for passkeys.

@@ -29,6 +29,15 @@ func (g *guard) of(at Place) *throttle {
 	return g.throttle
 }
 
+// spot gives where a guess counts. Whose machine it is, theirs alone it is: it has no
+// seats, and could make up as many as it has guesses.
+func (at Place) spot(known bool) spot {
+	if at.outside() || at.Owner != "" {
+		return spot{node: at.counted(known)}
+	}
+	return spot{node: at.Node, seat: at.Seat}
+}
+
 // counted names what takes the part of a machine in the counts: the machine, the browser
 // that a person is known in, or the address.
 func (at Place) counted(known bool) string {

@@ -91,7 +91,7 @@ func (p *People) Passkey(ctx context.Context, at Place, ceremony, answer string)
 	l, used, err := p.judgePasskey(ceremony, answer)
 	if err == nil {
 		var who registry.Identity
-		who, err = p.count(ctx, l.User, registry.ProveLocal{User: l.User, Generation: l.Generation, Node: at.Node, Passkey: used.ID, Count: used.Authenticator.SignCount}, methods(used.Flags.BackupEligible))
+		who, err = p.count(ctx, l.User, registry.ProveLocal{User: l.User, Generation: l.Generation, Node: at.Node, Seat: at.Seat, Passkey: used.ID, Count: used.Authenticator.SignCount}, methods(used.Flags.BackupEligible))
 		if err == nil {
 			p.guard.locked(func() { p.guard.counted.Proved++ })
 			return who, nil

@@ -25,6 +25,7 @@ func codeAndPassword() []string { return []string{"mfa", "otp", "pwd"} }
 // its address: behind one address there may be a whole hospital.
 type Place struct {
 	Node  string     // that the person signs in at; empty: none
+	Seat  string     // account of that machine whose sign-in it is; empty: it tells none apart
 	Owner string     // login of whose machine that is; empty: nobody's own
 	From  netip.Addr // of the browser, for log and audit
 
@@ -52,8 +53,8 @@ func typedLogin(text string) string {
 	return text[:min(len(text), maxPassword)] // longer than any that there is
 }
 
-// Remembered is how long a person is known at a machine that is not their own, and in a
-// browser.
+// Remembered is how long a person is known at a machine that is not their own, or at a seat
+// of one, and in a browser.
 const Remembered = 30 * 24 * time.Hour
 
 // known tells whether a person is known there: the machine is theirs, or they proved
@@ -64,7 +65,7 @@ func (p *People) known(state *registry.State, user string, at Place) bool {
 	if !ok || at.outside() {
 		return ok && p.remembers(at.Browser, l)
 	}
-	return at.Owner != "" || l.ProvedAt(at.Node, p.cfg.Now().Add(-Remembered))
+	return at.Owner != "" || l.ProvedAt(at.Node, at.Seat, p.cfg.Now().Add(-Remembered))
 }
 
 // Password proves a person by password and code, which are judged together. It fails
@@ -97,7 +98,7 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 		a.wrong(ctx)
 		return registry.Identity{}, ErrWrong
 	}
-	who, err := p.count(ctx, user, registry.ProveLocal{User: user, Generation: against.generation, Node: at.Node, Step: step, Password: p.rehashed(ctx, user, against, proof)}, codeAndPassword())
+	who, err := p.count(ctx, user, registry.ProveLocal{User: user, Generation: against.generation, Node: at.Node, Seat: at.Seat, Step: step, Password: p.rehashed(ctx, user, against, proof)}, codeAndPassword())
 	if errors.Is(err, registry.ErrReplayed) || errors.Is(err, registry.ErrStale) {
 		a.wrong(ctx)
 		return registry.Identity{}, ErrWrong

@@ -28,16 +28,17 @@ const (
 	// does not wait for others.
 	nodeFree      = 200
 	nodePerSecond = 1.0 / 3
+	nodeSeats     = 5 // times as much of a node with seats, beside that of each
 
 	maxLogins = 2048 // that are remembered, whoever has them
-	maxPairs  = 64   // nodes of one login
+	maxPairs  = 64   // nodes and seats of one login
 	maxNodes  = 8192
 )
 
 // throttle counts wrong proofs. It is a pure machine: the clock comes from outside.
 type throttle struct {
 	logins map[string]*account
-	nodes  map[string]*bucket
+	nodes  map[spot]*bucket
 }
 
 // account is what is remembered of a login.
@@ -45,24 +46,19 @@ type account struct {
 	wrong  float64
 	at     time.Time // of wrong
 	locks  int
-	locked time.Time        // exclusive
-	pairs  map[string]*pair // by node
+	locked time.Time // exclusive
+	pairs  map[spot]*pair
 }
 
-// pair is what is remembered of a login at a node.
+// pair is what is remembered of a login at a node, or at a seat of one.
 type pair struct {
 	wrong int
 	at    time.Time // of the latest wrong
 	until time.Time // nothing is heard before
 }
 
-type bucket struct {
-	wrong float64
-	at    time.Time
-}
-
 func newThrottle() *throttle {
-	return &throttle{logins: map[string]*account{}, nodes: map[string]*bucket{}}
+	return &throttle{logins: map[string]*account{}, nodes: map[spot]*bucket{}}
 }
 
 // charge is what one proof did to the counts.
@@ -75,21 +71,22 @@ type charge struct {
 // charge takes a proof for wrong, before it is looked at: many that come at once must
 // not all be judged before the first counts. Where the person is known,
 // what others do elsewhere, or to other logins there, is not theirs to wait for.
-func (t *throttle) charge(now time.Time, login, node string, known bool) (c charge) {
-	a, b := t.account(now, login), t.bucket(now, node)
-	p := a.pair(node)
-	p.forget(now)
+func (t *throttle) charge(now time.Time, login string, at spot, known bool) (c charge) {
+	a, buckets := t.account(now, login), t.buckets(now, at)
 	a.forget(now)
-	switch {
-	case now.Before(p.until):
-		return charge{wait: p.until.Sub(now)}
+	switch wait := a.wait(now, at); {
+	case wait > 0:
+		return charge{wait: wait}
 	case known:
 	case now.Before(a.locked):
 		return charge{wait: a.locked.Sub(now)}
-	case b.wrong+1 > nodeFree:
+	case slices.ContainsFunc(buckets, (*bucket).full):
 		return charge{wait: time.Duration(float64(time.Second) / nodePerSecond)}
 	}
-	b.wrong++
+	for _, b := range buckets {
+		b.wrong++
+	}
+	p := a.pair(at) // not before: what is refused pushes nothing out
 	p.wrong, p.at = p.wrong+1, now
 	if over := p.wrong - pairFree; over >= 0 {
 		p.until = now.Add(min(pairMaxWait, pairWait<<min(over, 10)))
@@ -105,9 +102,11 @@ func (t *throttle) charge(now time.Time, login, node string, known bool) (c char
 // settle takes a charge back, with the wait or the lock-out that it made, and nothing of
 // what was counted before it: who could have that forgotten had guesses without end. Who
 // was right is forgiven what was wrong there before.
-func (t *throttle) settle(login, node string, c charge, right bool) {
-	if b := t.nodes[node]; b != nil {
-		b.wrong = max(0, b.wrong-1)
+func (t *throttle) settle(login string, at spot, c charge, right bool) {
+	for _, s := range at.counts() {
+		if b := t.nodes[s]; b != nil {
+			b.wrong = max(0, b.wrong-1)
+		}
 	}
 	a := t.logins[login]
 	if a == nil {
@@ -117,7 +116,7 @@ func (t *throttle) settle(login, node string, c charge, right bool) {
 		a.locked, a.locks, a.wrong = time.Time{}, a.locks-1, a.wrong+loginFree
 	}
 	a.wrong = max(0, a.wrong-1)
-	p := a.pair(node)
+	p := a.pair(at)
 	if p.wrong = max(0, p.wrong-1); p.until.Equal(c.until) {
 		p.until = time.Time{}
 	}
@@ -132,7 +131,7 @@ func (t *throttle) account(now time.Time, login string) *account {
 		if len(t.logins) >= maxLogins {
 			t.makeRoom(now)
 		}
-		a = &account{pairs: map[string]*pair{}}
+		a = &account{pairs: map[spot]*pair{}}
 		t.logins[login] = a
 	}
 	return a
@@ -159,20 +158,6 @@ func (a *account) compare(o *account, now time.Time) int {
 	return a.at.Compare(o.at)
 }
 
-func (t *throttle) bucket(now time.Time, node string) *bucket {
-	b := t.nodes[node]
-	if b == nil {
-		if len(t.nodes) >= maxNodes {
-			clear(t.nodes) // rather forgiven than refused; the logins' own counts stand
-		}
-		b = &bucket{at: now}
-		t.nodes[node] = b
-	}
-	b.wrong = max(0, b.wrong-max(0, now.Sub(b.at).Seconds())*nodePerSecond)
-	b.at = now
-	return b
-}
-
 func (a *account) forget(now time.Time) {
 	a.wrong = max(0, a.wrong-max(0, now.Sub(a.at).Seconds())/loginForgets.Seconds())
 	a.at = now
@@ -181,18 +166,28 @@ func (a *account) forget(now time.Time) {
 	}
 }
 
-// pair gives what is remembered of a node, making room by what was wrong longest
+// wait tells for how long nothing of the login is heard there.
+func (a *account) wait(now time.Time, at spot) time.Duration {
+	p := a.pairs[at]
+	if p == nil {
+		return 0
+	}
+	p.forget(now)
+	return max(0, p.until.Sub(now))
+}
+
+// pair gives what is remembered of a node or seat, making room by what was wrong longest
 // ago.
-func (a *account) pair(at string) *pair {
+func (a *account) pair(at spot) *pair {
 	if p := a.pairs[at]; p != nil {
 		return p
 	}
 	if len(a.pairs) >= maxPairs {
-		var oldest string
+		var oldest spot
 		var least *pair
-		for node, p := range a.pairs {
+		for s, p := range a.pairs {
 			if least == nil || p.at.Before(least.at) {
-				oldest, least = node, p
+				oldest, least = s, p
 			}
 		}
 		delete(a.pairs, oldest)

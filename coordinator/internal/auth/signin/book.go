@@ -12,10 +12,13 @@ import (
 const (
 	maxInAll      = 8192
 	maxPerAddress = 4096
-	maxPerNode    = 16
-	// maxGrants bounds a node's device grants, which hold their places: pages are to
-	// have some.
-	maxGrants = 8
+	maxPerNode    = 128
+	// maxPerSeat bounds those of one account of a machine, or of all that come from one
+	// that does not tell its people apart.
+	maxPerSeat = 16
+	// Device grants hold their places: pages are to have some.
+	maxGrants        = 64 // of a node
+	maxGrantsPerSeat = 8
 	// patience is how long an address's or the desk's sign-ins that nobody has
 	// opened hold their place against new ones, and a device grant for which its
 	// node has ceased to ask.
@@ -59,10 +62,10 @@ func neighbourhood(a netip.Addr) netip.Prefix {
 // add takes a sign-in in, if there is room for it or room can be made. Nothing
 // has to go for one that is refused.
 func (b *book) add(now time.Time, s *signin) error {
-	hood, pool := neighbourhood(s.from), b.pool(s)
-	bounds := []bound{{b.nodes[s.node], maxPerNode, 0}, {pool.froms[hood], pool.perAddress, patience}, {pool.all, pool.inAll, patience}}
+	hood, pool, seat := neighbourhood(s.from), b.pool(s), b.ofSeat(s.node, s.asked.Seat)
+	bounds := []bound{{seat, maxPerSeat, 0}, {b.nodes[s.node], maxPerNode, patience}, {pool.froms[hood], pool.perAddress, patience}, {pool.all, pool.inAll, patience}}
 	if s.asked.DeviceCode {
-		bounds = append(bounds, bound{b.grantsOf(s.node), maxGrants, patience})
+		bounds = append(bounds, bound{grants(seat), maxGrantsPerSeat, patience}, bound{grants(b.nodes[s.node]), maxGrants, patience})
 	}
 	if s.operator {
 		bounds = append(bounds, bound{b.operators, maxOperators, patience})
@@ -92,14 +95,23 @@ func (b *book) add(now time.Time, s *signin) error {
 	return nil
 }
 
-// grantsOf gives a node's device grants.
-func (b *book) grantsOf(node string) (grants []*signin) {
-	for _, s := range b.nodes[node] {
-		if s.asked.DeviceCode {
-			grants = append(grants, s)
+// ofSeat gives the sign-ins that one seat of a node opened.
+func (b *book) ofSeat(node, seat string) []*signin {
+	return those(b.nodes[node], func(s *signin) bool { return s.asked.Seat == seat })
+}
+
+// grants gives the device grants among sign-ins.
+func grants(all []*signin) []*signin {
+	return those(all, func(s *signin) bool { return s.asked.DeviceCode })
+}
+
+func those(all []*signin, are func(*signin) bool) (found []*signin) {
+	for _, s := range all {
+		if are(s) {
+			found = append(found, s)
 		}
 	}
-	return grants
+	return found
 }
 
 // bound says how many sign-ins may be, and for how long one that no browser

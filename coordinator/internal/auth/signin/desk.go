@@ -15,11 +15,14 @@ import (
 // awaitLimit is how long Await waits for news at most.
 const awaitLimit = 20 * time.Second
 
-// How many sign-ins a node may begin: at once, and per second. On a machine of
-// many people all may come at the change of a shift.
+// How many sign-ins may begin, at once and per second: at a seat, or at a machine that
+// tells its people apart by none, and at a machine as a whole. On one of many people all
+// may come at the change of a shift; one of them is not to take what the others need.
 const (
-	opensAtOnce    = 40
-	opensPerSecond = 0.2
+	opensAtOnce        = 40
+	opensPerSecond     = 0.2
+	nodeOpensAtOnce    = 200
+	nodeOpensPerSecond = 1
 )
 
 // Desk keeps the sign-ins under way and serves their pages. It may be used by
@@ -28,7 +31,8 @@ type Desk struct {
 	cfg    Config
 	url    string // without a slash at its end
 	pages  *pages
-	opens  *meter
+	opens  *meter // by node
+	seats  *meter // by node and seat
 	asking *meter // operators' programs, by address
 	joins  *meter
 	strays *meter
@@ -52,7 +56,7 @@ func New(cfg Config) (*Desk, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(opensAtOnce, opensPerSecond),
+	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(nodeOpensAtOnce, nodeOpensPerSecond), seats: newMeter(opensAtOnce, opensPerSecond),
 		asking: newMeter(opensAtOnce, opensPerSecond), joins: newMeter(opensAtOnce, opensPerSecond), links: newMeter(visitsAtOnce, visitsPerSecond),
 		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
@@ -96,7 +100,8 @@ func (d *Desk) add(s *signin) (err error) {
 	return err
 }
 
-// mayOpen counts who opens a sign-in: a node, or the address of who is none yet.
+// mayOpen counts who opens a sign-in: a node's seat and the node, or the address of who
+// is none yet. What its seat is refused for costs the node nothing.
 func (d *Desk) mayOpen(now time.Time, s *signin) bool {
 	switch {
 	case s.operator:
@@ -104,7 +109,7 @@ func (d *Desk) mayOpen(now time.Time, s *signin) bool {
 	case s.machine != nil:
 		return d.joins.allow(now, neighbourhood(s.from).String())
 	}
-	return d.opens.allow(now, s.node)
+	return d.seats.allow(now, s.node+" "+s.asked.Seat) && d.opens.allow(now, s.node)
 }
 
 // Await tells what became of a sign-in: at once if it has ended, else as soon as

@@ -66,7 +66,7 @@ func (l localView) ByPassword() bool { return l.way == byPassword }
 
 func (l *localState) view() localView { return localView{way: l.way, Login: l.login, Wrong: l.wrong} }
 
-// place gives where a person proves themselves. Guesses are counted by machine; whoever
+// place gives where a person proves themselves. Guesses are counted by machine and seat; whoever
 // operates, or wants a machine in, is at none, and has as many keys and programs as they
 // like.
 func (s *signin) place(r *http.Request, host Node) local.Place {
@@ -78,7 +78,7 @@ func (s *signin) place(r *http.Request, host Node) local.Place {
 		}
 		return at
 	}
-	at.Node, at.Owner = host.ID, host.User
+	at.Node, at.Seat, at.Owner = host.ID, s.asked.Seat, host.User
 	return at
 }
 

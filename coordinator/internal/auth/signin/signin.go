@@ -23,7 +23,7 @@
 //   - A machine that is not in the mesh yet may open one by which it joins
 //     (OpenJoin). It is nothing until a person has proved anew who they are, and
 //     takes no room from the sign-ins of nodes.
-//   - Memory is bounded, in all, per node and per address: a flood by one node
+//   - Memory is bounded, in all, per seat, node and address: a flood by one seat, node
 //     or address takes no place from others. Everything ends.
 //   - Who operates gets their proof by a last code, which their own browser shows:
 //     a thief who leads somebody through a sign-in of the thief's has nothing.
