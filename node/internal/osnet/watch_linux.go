@@ -112,7 +112,7 @@ func (n *Network) inspectLink(link netlink.Link, wrong map[Event]bool) error {
 		return err
 	}
 	for _, a := range n.present() {
-		if _, there := have[a]; !there && n.serves(a.Is4()) {
+		if is, there := have[a]; n.serves(a.Is4()) && (!there || !samePurpose(&is, n.address(a))) {
 			wrong[AddressLost] = !wrong[TunnelDown]
 		}
 	}
