@@ -36,7 +36,7 @@ func (n *Node) asks(ctx context.Context) asker {
 
 // seatFor gives the account for which somebody signs in; empty: the whole machine.
 // Root can have no seat: it sees through the walls between the others'.
-func (n *Node) seatFor(ctx context.Context, m *mesh) (string, error) {
+func (n *Node) seatFor(ctx context.Context) (string, error) {
 	if !n.isShared() {
 		return "", nil
 	}
@@ -44,7 +44,7 @@ func (n *Node) seatFor(ctx context.Context, m *mesh) (string, error) {
 	if who.all || who.seat == "" {
 		return "", errNotAsRoot
 	}
-	return who.seat, m.world.share(true)
+	return who.seat, nil
 }
 
 // has tells whether a session concerns the asker: theirs, or the whole machine's.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -47,5 +48,17 @@ func TestNobodyIsToldOfAnothersFlows_A41(t *testing.T) {
 		if !slices.Equal(flows, c.flows) || !slices.Equal(sessions, c.sessions) || len(s.Endings) != 2*len(flows) {
 			t.Errorf("%+v sees %v of %d endings, and the sessions %v", c.who, flows, len(s.Endings), sessions)
 		}
+	}
+}
+
+// Where people cannot be told apart no sign-in is opened for one, neither by
+// them nor because their programs were refused something.
+func TestNoSignInWhereNobodyIsTied_A41(t *testing.T) {
+	m := &mesh{world: &stackWorld{}}
+	if _, err := m.beginStepUp(t.Context(), "1000", true); !errors.Is(err, errNoSeats) {
+		t.Errorf("a step-up: %v, want %v", err, errNoSeats)
+	}
+	if _, err := m.openLogin(t.Context(), "1000", local.LoginRequest{}); !errors.Is(err, errNoSeats) {
+		t.Errorf("a sign-in: %v, want %v", err, errNoSeats)
 	}
 }

@@ -198,6 +198,9 @@ func TestWithoutWallNobodyHasASeat(t *testing.T) {
 	if got := addresses(t, link); len(seatRules(t)) != 0 || !slices.Equal(got, []string{"100.64.0.1/32", "fd00:c0de::1/128"}) {
 		t.Errorf("addresses %v, rules %v", got, seatRules(t))
 	}
+	if _, six := fenced(t); six != 6 {
+		t.Errorf("%d rules fence three addresses in, want 6", six)
+	}
 	wantLeads(t, "without the wall", 0, map[netip.Addr]string{peer4: "cordon0", peer6: "cordon0"})
 	stop()
 	must(t, n.Reapply())
