@@ -111,7 +111,7 @@ func hint(err error) string {
 // Apply makes the machine's network what w says. It is idempotent, and repairs
 // what others took away. Without a TUN it sets the guards, and Open does the
 // rest. After an error what could be done is done, and nothing that w refuses is
-// open.
+// open. That there can be no seats is none: see Untied.
 func (n *Network) Apply(w Want) error {
 	w, bad := w.canonical()
 	n.mu.Lock()

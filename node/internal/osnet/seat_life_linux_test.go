@@ -188,11 +188,19 @@ func TestWithoutWallNobodyHasASeat(t *testing.T) {
 	namespace(t)
 	stop := ownTable(t, "mesh-cordon0")
 	n := newNetwork(t, osnet.Config{})
-	open(t, n)
-	err := n.Apply(shared())
-	if err == nil || !strings.Contains(err.Error(), "cannot tell its people apart") {
-		t.Errorf("Apply = %v", err)
+	dev := open(t, n)
+	must(t, n.Apply(shared()))
+	wantUntied := func(when string) {
+		t.Helper()
+		if err := n.Untied(); err == nil || !strings.Contains(err.Error(), "cannot tell its people apart") {
+			t.Errorf("%s: Untied = %v", when, err)
+		}
 	}
+	wantUntied("without the wall")
+	dev.Close() // and the machine goes on with another TUN
+	open(t, n)
+	must(t, n.Reapply())
+	wantUntied("in another TUN")
 	link, err := netlink.LinkByName("cordon0")
 	must(t, err)
 	if got := addresses(t, link); len(seatRules(t)) != 0 || !slices.Equal(got, []string{"100.64.0.1/32", "fd00:c0de::1/128"}) {
@@ -204,6 +212,7 @@ func TestWithoutWallNobodyHasASeat(t *testing.T) {
 	wantLeads(t, "without the wall", 0, map[netip.Addr]string{peer4: "cordon0", peer6: "cordon0"})
 	stop()
 	must(t, n.Reapply())
+	must(t, n.Untied())
 	if got := addresses(t, link); len(seatRules(t)) != 4 || len(got) != 6 {
 		t.Errorf("afterwards: addresses %v, rules %v", got, seatRules(t))
 	}
