@@ -130,7 +130,7 @@ func (n *Network) Reapply() error {
 func (n *Network) reconcile() error {
 	n.round++
 	n.setWall() // before there is an address that it guards
-	errs := []error{n.setRules(), n.setFence()}
+	errs := []error{n.setRules(), n.setFence(), n.setBans()}
 	link, err := n.link()
 	if err != nil {
 		errs = append(errs, err)
@@ -170,7 +170,7 @@ func (n *Network) Close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.want = Want{}
-	err := errors.Join(n.setRoutes(nil), n.setSeats(nil), n.removeFence(), n.removeRules(), n.wall.remove())
+	err := errors.Join(n.setRoutes(nil), n.setSeats(nil), n.setBans(), n.removeFence(), n.removeRules(), n.wall.remove())
 	n.wall.reset()
 	n.nl.Close()
 	return err

@@ -141,6 +141,18 @@ func TestSeatsAreMended(t *testing.T) {
 		slices.Sort(routes)
 		return nft(t, "list", "ruleset") + strings.Join(append(routes, addresses(t, link)...), "\n")
 	}
+	bans := func() (n int) {
+		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+			list, err := netlink.RuleList(family)
+			must(t, err)
+			for _, r := range list {
+				if r.Protocol == 0xc7 {
+					n++
+				}
+			}
+		}
+		return n
+	}
 	whole := state()
 	ch, looking := make(events, 10), make(chan struct{})
 	inside(t, ns, func(ctx context.Context) error {
@@ -163,6 +175,13 @@ func TestSeatsAreMended(t *testing.T) {
 	}{
 		{"an IPv4 rule", func() error { return netlink.RuleDel(&rules[0]) }, osnet.RuleLost},
 		{"an IPv6 rule", func() error { return netlink.RuleDel(&rules[3]) }, osnet.RuleLost},
+		{"a ban", func() error {
+			list, err := netlink.RuleList(unix.AF_INET6)
+			must(t, err)
+			ban := list[slices.IndexFunc(list, func(r netlink.Rule) bool { return r.Protocol == 0xc7 })]
+			ban.Family = unix.AF_INET6
+			return netlink.RuleDel(&ban)
+		}, osnet.RuleLost},
 		{"a route", func() error { return netlink.RouteDel(&routes[0]) }, osnet.RouteLost},
 		{"an address", func() error { return netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(host(anas4))}) }, osnet.AddressLost},
 		{"the tie", func() error { nft(t, "flush chain inet mesh-cordon0 tied"); return nil }, osnet.WallLost},
@@ -173,9 +192,13 @@ func TestSeatsAreMended(t *testing.T) {
 	} {
 		must(t, c.do())
 		ch.expect(t, c.what, c.told)
-		if now := state(); now != whole {
-			t.Errorf("without %s it was mended to:\n%s\nwant:\n%s", c.what, now, whole)
+		if now := state(); now != whole || bans() != 8 {
+			t.Errorf("without %s it was mended to:\n%s\nwant:\n%s\nand 8 bans, not %d", c.what, now, whole, bans())
 		}
+	}
+	must(t, n.Apply(mesh()))
+	if bans() != 0 {
+		t.Errorf("without seats %d bans are left", bans())
 	}
 }
 

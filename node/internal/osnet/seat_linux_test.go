@@ -50,6 +50,7 @@ func TestAddressOfASeatIsNobodyElses(t *testing.T) {
 		return
 	}
 	w := newWard(t)
+	unban(t)
 	for _, from := range []netip.Addr{anas4, anas6} {
 		for _, uid := range []int{ben, visiting, 0} {
 			w.as(t, uid, func() error {

@@ -83,7 +83,11 @@ func (n *Network) wrong() (map[Event]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		wrong[RuleLost] = wrong[RuleLost] || !there
+		lost, err := n.banLost(family)
+		if err != nil {
+			return nil, err
+		}
+		wrong[RuleLost] = wrong[RuleLost] || !there || lost
 	}
 	link, err := n.link()
 	if err != nil {
