@@ -23,7 +23,6 @@ func (n *Network) setAddresses(link netlink.Link) error {
 	}
 	var (
 		errs []error
-		gone []netip.Addr
 		keep = make(map[netip.Addr]bool)
 	)
 	for _, a := range n.present() {
@@ -42,6 +41,7 @@ func (n *Network) setAddresses(link netlink.Link) error {
 			errs = append(errs, fmt.Errorf("osnet: give %s the address %s: %w%s", n.cfg.Name, a, err, hintSix(a, err)))
 		}
 	}
+	gone := n.movedAddresses()
 	for a, addr := range have {
 		if keep[a] || a.IsLinkLocalUnicast() {
 			continue
@@ -51,6 +51,27 @@ func (n *Network) setAddresses(link netlink.Link) error {
 	}
 	endConnections(gone)
 	return errors.Join(errs...)
+}
+
+// movedAddresses lists those that were another account's, or the machine's, before.
+// Their connections could send no more, and would not know.
+func (n *Network) movedAddresses() (moved []netip.Addr) {
+	now := make(map[netip.Addr]uint32)
+	for _, a := range n.present() {
+		now[a] = 0
+	}
+	for _, s := range n.seated() {
+		for _, a := range s.Addresses {
+			now[a] = s.UID
+		}
+	}
+	for a, uid := range n.holders {
+		if is, there := now[a]; there && is != uid {
+			moved = append(moved, a)
+		}
+	}
+	n.holders = now
+	return moved
 }
 
 // address is one of the TUN's as the kernel should have it. A seat's must never be the

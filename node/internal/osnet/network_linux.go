@@ -3,6 +3,7 @@ package osnet
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -22,12 +23,13 @@ type Network struct {
 	six  bool // the kernel has IPv6
 	wall *wall
 
-	mu    sync.Mutex
-	want  Want
-	fence fence
-	slots map[uint32]int // of seats' tables, by uid
-	index int            // of the TUN that Open made last; 0 for none
-	round uint64         // how often the machine was made as it should be
+	mu      sync.Mutex
+	want    Want
+	fence   fence
+	slots   map[uint32]int        // of seats' tables, by uid
+	holders map[netip.Addr]uint32 // of the TUN's addresses: a seat's uid, or 0
+	index   int                   // of the TUN that Open made last; 0 for none
+	round   uint64                // how often the machine was made as it should be
 }
 
 // New takes over what an earlier run left under this name, its wall too, and
