@@ -91,6 +91,13 @@ func (m *mesh) ownSeat(who asker) []netip.Addr {
 	return who.own(&m.state.Self)
 }
 
+// mayAsk tells whether somebody may hear what a packet from an address here may do.
+func (m *mesh) mayAsk(who asker, src netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return who.all || seatAt(m.state.Self.Seats, src) == nil || slices.Contains(who.own(&m.state.Self), src)
+}
+
 func (n *Node) isShared() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

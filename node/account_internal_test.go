@@ -62,3 +62,22 @@ func TestNoSignInWhereNobodyIsTied_A41(t *testing.T) {
 		t.Errorf("a sign-in: %v, want %v", err, errNoSeats)
 	}
 }
+
+// What a colleague may do is theirs to hear.
+func TestNobodyIsToldWhatAnotherMay_A41(t *testing.T) {
+	m := &mesh{node: &Node{}, state: wire.Map{Self: *shared(time.Now())}}
+	for _, c := range []struct {
+		who  asker
+		from string
+		may  bool
+	}{
+		{asker{all: true}, "100.64.2.2", true}, {asker{seat: "1001"}, "100.64.2.2", true}, {asker{seat: "1000"}, "100.64.2.1", true},
+		{asker{seat: "1000"}, "100.64.2.2", false}, {asker{seat: "1002"}, "100.64.2.1", false}, {asker{}, "100.64.2.1", false},
+		{asker{seat: "1000"}, "100.64.0.1", true},
+	} {
+		_, err := m.question(local.ExplainRequest{Src: c.from, Dst: "100.64.0.9", Port: 443}, c.who)
+		if told := err == nil; told != c.may {
+			t.Errorf("%+v asks for %s: %v", c.who, c.from, err)
+		}
+	}
+}
