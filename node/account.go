@@ -14,8 +14,9 @@ import (
 )
 
 var (
-	errNotAsRoot = errors.New("several people use this machine, and each signs in with the account that they work with: run this as yourself, not as root (without sudo) nor as the daemon's own account, whose programs are nobody's")
-	errNoSharing = errors.New("shared: people at one machine are told apart on Linux alone, by a daemon that has an interface: leave out --shared, or --userspace")
+	errNotAsRoot   = errors.New("several people use this machine, and each signs in with the account that they work with: run this as yourself, not as root (without sudo) nor as the daemon's own account, whose programs are nobody's")
+	errSubordinate = errors.New("this account is one of those that another was given for containers (/etc/subuid): sign in with that other one")
+	errNoSharing   = errors.New("shared: people at one machine are told apart on Linux alone, by a daemon that has an interface: leave out --shared, or --userspace")
 )
 
 // asker is who asks the local API, as far as it matters: at a machine of several
@@ -43,6 +44,9 @@ func (n *Node) seatFor(ctx context.Context) (string, error) {
 	who := n.asks(ctx)
 	if who.all || who.seat == "" {
 		return "", errNotAsRoot
+	}
+	if isSubordinate(n.subUIDs, who.seat) {
+		return "", errSubordinate
 	}
 	return who.seat, nil
 }
