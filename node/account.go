@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/node/internal/control"
@@ -68,22 +69,37 @@ func (a asker) own(self *wire.SelfRecord) (own []netip.Addr) {
 }
 
 // concern tells of flows whether they are the asker's or the machine's. Whose a flow
-// was of a seat that is gone nobody knows any more: it is no other's to see.
-func (a asker) concern(self *wire.SelfRecord) func(src, dst netip.Addr) bool {
-	own := append(a.own(self), self.Addresses...)
-	return func(src, dst netip.Addr) bool {
-		return a.all || slices.Contains(own, src) || slices.Contains(own, dst)
+// was of a seat that is gone nobody knows any more, nor of one from before the asker
+// signed in, whose address may have been another's: it is no other's to see.
+func (a asker) concern(self *wire.SelfRecord) func(src, dst netip.Addr, began time.Time) bool {
+	own := a.own(self)
+	return func(src, dst netip.Addr, began time.Time) bool {
+		if a.all || slices.Contains(self.Addresses, src) || slices.Contains(self.Addresses, dst) {
+			return true
+		}
+		at := src
+		if !slices.Contains(own, at) {
+			at = dst
+		}
+		return slices.Contains(own, at) && !began.Before(signedIn(self, at))
 	}
+}
+
+// signedIn gives when the session began that has an address.
+func signedIn(self *wire.SelfRecord, a netip.Addr) time.Time {
+	seat := seatAt(self.Seats, a)
+	i := slices.IndexFunc(self.Sessions, func(s wire.Session) bool { return s.ID == seat.Session })
+	return self.Sessions[i].At
 }
 
 // narrow takes from a status what is another's.
 func (a asker) narrow(s *local.Status, self *wire.SelfRecord) {
 	mine := a.concern(self)
-	s.Refusals = slices.DeleteFunc(s.Refusals, func(r local.Refusal) bool { return !mine(r.Src.Addr(), r.Dst.Addr()) })
-	s.Endings = slices.DeleteFunc(s.Endings, func(e local.Ending) bool { return !mine(e.Src, e.Dst.Addr()) })
+	s.Refusals = slices.DeleteFunc(s.Refusals, func(r local.Refusal) bool { return !mine(r.Src.Addr(), r.Dst.Addr(), r.Time) })
+	s.Endings = slices.DeleteFunc(s.Endings, func(e local.Ending) bool { return !mine(e.Src, e.Dst.Addr(), e.Cut) })
 }
 
-func (m *mesh) concern(who asker) func(src, dst netip.Addr) bool {
+func (m *mesh) concern(who asker) func(src, dst netip.Addr, began time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return who.concern(&m.state.Self)

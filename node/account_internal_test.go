@@ -81,3 +81,29 @@ func TestNobodyIsToldWhatAnotherMay_A41(t *testing.T) {
 		}
 	}
 }
+
+// An address comes to others in time, and what was sent from it before is not theirs.
+func TestNobodyIsToldOfWhoSatThereBefore_A41(t *testing.T) {
+	now := time.Now()
+	self := shared(now)
+	self.Sessions[0].At = now
+	at, machine, peer := self.Seats[0].Addresses[0], self.Addresses[0], netip.MustParseAddr("100.64.0.9")
+	for _, c := range []struct {
+		who      asker
+		src, dst netip.Addr
+		began    time.Time
+		told     bool
+	}{
+		{asker{seat: "1000"}, at, peer, now, true}, {asker{seat: "1000"}, at, peer, now.Add(-time.Second), false},
+		{asker{seat: "1000"}, peer, at, now.Add(-time.Second), false}, {asker{seat: "1000"}, peer, at, now.Add(time.Hour), true},
+		{asker{seat: "1000"}, machine, peer, now.Add(-time.Hour), true}, {asker{all: true}, at, peer, now.Add(-time.Hour), true},
+	} {
+		if told := c.who.concern(self)(c.src, c.dst, c.began); told != c.told {
+			t.Errorf("%+v is told of %s to %s at %s: %t", c.who, c.src, c.dst, c.began.Sub(now), told)
+		}
+	}
+	s := local.Status{Refusals: []local.Refusal{{Src: netip.AddrPortFrom(at, 1), Dst: netip.AddrPortFrom(peer, 443), Time: now.Add(-time.Second)}}}
+	if (asker{seat: "1000"}).narrow(&s, self); len(s.Refusals) != 0 {
+		t.Errorf("told of %+v", s.Refusals)
+	}
+}
