@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/node/internal/control"
@@ -14,8 +15,9 @@ import (
 )
 
 var (
-	errNotAsRoot = errors.New("several people use this machine, and each signs in with the account that they work with: run this as yourself, not as root (without sudo) nor as the daemon's own account, whose programs are nobody's")
-	errNoSharing = errors.New("shared: people at one machine are told apart on Linux alone, by a daemon that has an interface: leave out --shared, or --userspace")
+	errNotAsRoot   = errors.New("several people use this machine, and each signs in with the account that they work with: run this as yourself, not as root (without sudo) nor as the daemon's own account, whose programs are nobody's")
+	errSubordinate = errors.New("this account is one of those that another was given for containers (/etc/subuid): sign in with that other one")
+	errNoSharing   = errors.New("shared: people at one machine are told apart on Linux alone, by a daemon that has an interface: leave out --shared, or --userspace")
 )
 
 // asker is who asks the local API, as far as it matters: at a machine of several
@@ -36,7 +38,7 @@ func (n *Node) asks(ctx context.Context) asker {
 
 // seatFor gives the account for which somebody signs in; empty: the whole machine.
 // Root can have no seat: it sees through the walls between the others'.
-func (n *Node) seatFor(ctx context.Context, m *mesh) (string, error) {
+func (n *Node) seatFor(ctx context.Context) (string, error) {
 	if !n.isShared() {
 		return "", nil
 	}
@@ -44,7 +46,10 @@ func (n *Node) seatFor(ctx context.Context, m *mesh) (string, error) {
 	if who.all || who.seat == "" {
 		return "", errNotAsRoot
 	}
-	return who.seat, m.world.share(true)
+	if isSubordinate(n.subUIDs, who.seat) {
+		return "", errSubordinate
+	}
+	return who.seat, nil
 }
 
 // has tells whether a session concerns the asker: theirs, or the whole machine's.
@@ -64,22 +69,37 @@ func (a asker) own(self *wire.SelfRecord) (own []netip.Addr) {
 }
 
 // concern tells of flows whether they are the asker's or the machine's. Whose a flow
-// was of a seat that is gone nobody knows any more: it is no other's to see.
-func (a asker) concern(self *wire.SelfRecord) func(src, dst netip.Addr) bool {
-	own := append(a.own(self), self.Addresses...)
-	return func(src, dst netip.Addr) bool {
-		return a.all || slices.Contains(own, src) || slices.Contains(own, dst)
+// was of a seat that is gone nobody knows any more, nor of one from before the asker
+// signed in, whose address may have been another's: it is no other's to see.
+func (a asker) concern(self *wire.SelfRecord) func(src, dst netip.Addr, began time.Time) bool {
+	own := a.own(self)
+	return func(src, dst netip.Addr, began time.Time) bool {
+		if a.all || slices.Contains(self.Addresses, src) || slices.Contains(self.Addresses, dst) {
+			return true
+		}
+		at := src
+		if !slices.Contains(own, at) {
+			at = dst
+		}
+		return slices.Contains(own, at) && !began.Before(signedIn(self, at))
 	}
+}
+
+// signedIn gives when the session began that has an address.
+func signedIn(self *wire.SelfRecord, a netip.Addr) time.Time {
+	seat := seatAt(self.Seats, a)
+	i := slices.IndexFunc(self.Sessions, func(s wire.Session) bool { return s.ID == seat.Session })
+	return self.Sessions[i].At
 }
 
 // narrow takes from a status what is another's.
 func (a asker) narrow(s *local.Status, self *wire.SelfRecord) {
 	mine := a.concern(self)
-	s.Refusals = slices.DeleteFunc(s.Refusals, func(r local.Refusal) bool { return !mine(r.Src.Addr(), r.Dst.Addr()) })
-	s.Endings = slices.DeleteFunc(s.Endings, func(e local.Ending) bool { return !mine(e.Src, e.Dst.Addr()) })
+	s.Refusals = slices.DeleteFunc(s.Refusals, func(r local.Refusal) bool { return !mine(r.Src.Addr(), r.Dst.Addr(), r.Time) })
+	s.Endings = slices.DeleteFunc(s.Endings, func(e local.Ending) bool { return !mine(e.Src, e.Dst.Addr(), e.Cut) })
 }
 
-func (m *mesh) concern(who asker) func(src, dst netip.Addr) bool {
+func (m *mesh) concern(who asker) func(src, dst netip.Addr, began time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return who.concern(&m.state.Self)
@@ -89,6 +109,13 @@ func (m *mesh) ownSeat(who asker) []netip.Addr {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return who.own(&m.state.Self)
+}
+
+// mayAsk tells whether somebody may hear what a packet from an address here may do.
+func (m *mesh) mayAsk(who asker, src netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return who.all || seatAt(m.state.Self.Seats, src) == nil || slices.Contains(who.own(&m.state.Self), src)
 }
 
 func (n *Node) isShared() bool {

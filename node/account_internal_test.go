@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -47,5 +48,62 @@ func TestNobodyIsToldOfAnothersFlows_A41(t *testing.T) {
 		if !slices.Equal(flows, c.flows) || !slices.Equal(sessions, c.sessions) || len(s.Endings) != 2*len(flows) {
 			t.Errorf("%+v sees %v of %d endings, and the sessions %v", c.who, flows, len(s.Endings), sessions)
 		}
+	}
+}
+
+// Where people cannot be told apart no sign-in is opened for one, neither by
+// them nor because their programs were refused something.
+func TestNoSignInWhereNobodyIsTied_A41(t *testing.T) {
+	m := &mesh{world: &stackWorld{}}
+	if _, err := m.beginStepUp(t.Context(), "1000", true); !errors.Is(err, errNoSeats) {
+		t.Errorf("a step-up: %v, want %v", err, errNoSeats)
+	}
+	if _, err := m.openLogin(t.Context(), "1000", local.LoginRequest{}); !errors.Is(err, errNoSeats) {
+		t.Errorf("a sign-in: %v, want %v", err, errNoSeats)
+	}
+}
+
+// What a colleague may do is theirs to hear.
+func TestNobodyIsToldWhatAnotherMay_A41(t *testing.T) {
+	m := &mesh{node: &Node{}, state: wire.Map{Self: *shared(time.Now())}}
+	for _, c := range []struct {
+		who  asker
+		from string
+		may  bool
+	}{
+		{asker{all: true}, "100.64.2.2", true}, {asker{seat: "1001"}, "100.64.2.2", true}, {asker{seat: "1000"}, "100.64.2.1", true},
+		{asker{seat: "1000"}, "100.64.2.2", false}, {asker{seat: "1002"}, "100.64.2.1", false}, {asker{}, "100.64.2.1", false},
+		{asker{seat: "1000"}, "100.64.0.1", true},
+	} {
+		_, err := m.question(local.ExplainRequest{Src: c.from, Dst: "100.64.0.9", Port: 443}, c.who)
+		if told := err == nil; told != c.may {
+			t.Errorf("%+v asks for %s: %v", c.who, c.from, err)
+		}
+	}
+}
+
+// An address comes to others in time, and what was sent from it before is not theirs.
+func TestNobodyIsToldOfWhoSatThereBefore_A41(t *testing.T) {
+	now := time.Now()
+	self := shared(now)
+	self.Sessions[0].At = now
+	at, machine, peer := self.Seats[0].Addresses[0], self.Addresses[0], netip.MustParseAddr("100.64.0.9")
+	for _, c := range []struct {
+		who      asker
+		src, dst netip.Addr
+		began    time.Time
+		told     bool
+	}{
+		{asker{seat: "1000"}, at, peer, now, true}, {asker{seat: "1000"}, at, peer, now.Add(-time.Second), false},
+		{asker{seat: "1000"}, peer, at, now.Add(-time.Second), false}, {asker{seat: "1000"}, peer, at, now.Add(time.Hour), true},
+		{asker{seat: "1000"}, machine, peer, now.Add(-time.Hour), true}, {asker{all: true}, at, peer, now.Add(-time.Hour), true},
+	} {
+		if told := c.who.concern(self)(c.src, c.dst, c.began); told != c.told {
+			t.Errorf("%+v is told of %s to %s at %s: %t", c.who, c.src, c.dst, c.began.Sub(now), told)
+		}
+	}
+	s := local.Status{Refusals: []local.Refusal{{Src: netip.AddrPortFrom(at, 1), Dst: netip.AddrPortFrom(peer, 443), Time: now.Add(-time.Second)}}}
+	if (asker{seat: "1000"}).narrow(&s, self); len(s.Refusals) != 0 {
+		t.Errorf("told of %+v", s.Refusals)
 	}
 }

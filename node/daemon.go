@@ -205,6 +205,9 @@ func (m *mesh) question(r local.ExplainRequest, who asker) (q plane.Question, er
 	if !q.Src.IsValid() {
 		return q, fmt.Errorf("%s and %s have no address family in common", r.Src, r.Dst)
 	}
+	if !m.mayAsk(who, q.Src) {
+		return q, fmt.Errorf("%s is another's: ask as that account, or as root", q.Src)
+	}
 	_, from := m.stockAt(q.Src)
 	_, to := m.stockAt(q.Dst)
 	switch {

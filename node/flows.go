@@ -27,7 +27,11 @@ func (d *daemon) Flows(ctx context.Context, r local.FlowsRequest) (*local.FlowsR
 	out := &local.FlowsResponse{Flows: []local.Flow{}, Next: next, Lost: lost}
 	names, mine := m.peerNames(), m.concern((*Node)(d).asks(ctx))
 	for i := range records {
-		if !mine(records[i].Src.Addr(), records[i].Dst.Addr()) {
+		began := records[i].At
+		if records[i].Event == plane.FlowEnd {
+			began = records[i].Started
+		}
+		if !mine(records[i].Src.Addr(), records[i].Dst.Addr(), began) {
 			continue
 		}
 		f := flow(&records[i], names)

@@ -27,7 +27,7 @@ func (d *daemon) Login(ctx context.Context, r local.LoginRequest) (*local.Login,
 	if err != nil {
 		return nil, err
 	}
-	seat, err := (*Node)(d).seatFor(ctx, m)
+	seat, err := (*Node)(d).seatFor(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,14 @@ func (d *daemon) Login(ctx context.Context, r local.LoginRequest) (*local.Login,
 	return m.openLogin(ctx, seat, r)
 }
 
+// openLogin opens a sign-in for an account; empty: the whole machine. It opens none of
+// which nothing could come here.
 func (m *mesh) openLogin(ctx context.Context, seat string, r local.LoginRequest) (*local.Login, error) {
+	if seat != "" {
+		if err := m.world.share(true); err != nil {
+			return nil, err
+		}
+	}
 	l, err := m.follower.BeginLogin(ctx, seat, r.DeviceCode, r.Afresh)
 	if err != nil {
 		return nil, err

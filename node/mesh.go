@@ -137,7 +137,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	g.Go(func() error { return m.node.clock.Run(ctx) })
 	g.Go(func() error { return m.planes(ctx) })
 	g.Go(func() error { return m.greet(ctx) })
-	g.Go(func() error { return m.world.run(ctx, m.networkChanged) })
+	g.Go(func() error { return m.world.run(ctx, m.networkChanged, m.engine.CheckSeats) })
 	g.Go(func() error { return m.follower.Run(ctx) })
 	g.Go(func() error { return m.stepUps.Run(ctx) })
 	g.Go(func() error { return m.names.run(ctx) })

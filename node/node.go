@@ -41,6 +41,8 @@ type Node struct {
 	clock *policytime.Clock
 	line  control.Line // from enrolling to following
 
+	subUIDs string // a file of subuid(5)
+
 	lifecycle sync.Mutex // one Up or Down at a time
 	start     chan *control.Identity
 	joins     chan *join // the one of which no goroutine knows yet
@@ -72,7 +74,7 @@ func New(c Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: c, log: c.Log, dir: dir, start: make(chan *control.Identity), joins: make(chan *join, 1), stop: make(chan chan struct{})}
+	n := &Node{cfg: c, subUIDs: subUIDs, log: c.Log, dir: dir, start: make(chan *control.Identity), joins: make(chan *join, 1), stop: make(chan chan struct{})}
 	if err := n.load(); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}

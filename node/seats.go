@@ -36,12 +36,13 @@ func (w *stackWorld) share(shared bool) error {
 
 // SetSeats ties addresses to accounts in the machine's own network.
 func (w *tunWorld) SetSeats(_ context.Context, seats []plane.Seat) error {
-	return w.apply(func(want *osnet.Want) {
+	err := w.apply(func(want *osnet.Want) {
 		want.Seats = nil
 		for _, s := range seats {
 			want.Seats = append(want.Seats, osnet.Seat{UID: s.UID, Addresses: s.Addresses})
 		}
 	})
+	return errors.Join(err, w.net.Untied())
 }
 
 // share readies the machine's network for seats, or tells why it cannot have any.

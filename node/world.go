@@ -33,8 +33,9 @@ type world interface {
 	// forward makes the machine carry packets for what is behind it.
 	forward(behind []netip.Prefix)
 	// run keeps the world in order until ctx is done; changed is called when the
-	// machine's own addresses or routes have changed.
-	run(ctx context.Context, changed func()) error
+	// machine's own addresses or routes have changed, mended when it has put back what
+	// others took.
+	run(ctx context.Context, changed, mended func()) error
 	// gaps tells, for people, what does not protect this node as it should.
 	gaps() []string
 	// beneath marks sockets that must never lead into the mesh; nil: none can.
@@ -127,7 +128,7 @@ func (w *tunWorld) forward(behind []netip.Prefix) {
 	}
 }
 
-func (w *tunWorld) run(ctx context.Context, changed func()) error {
+func (w *tunWorld) run(ctx context.Context, changed, mended func()) error {
 	return w.net.Watch(ctx, func(e osnet.Event) {
 		w.log.Warn("the machine's network changed", "what", e.String())
 		switch e {
@@ -139,6 +140,7 @@ func (w *tunWorld) run(ctx context.Context, changed func()) error {
 			if err := w.net.Reapply(); err != nil {
 				w.log.Error("repairing the machine's network failed", "error", err)
 			}
+			mended()
 		}
 	})
 }
@@ -211,7 +213,7 @@ func (w *stackWorld) beneath() control.Control { return nil }
 func (w *stackWorld) close(bool) error { return w.stack.Close() }
 
 // run serves the doors that the configuration names.
-func (w *stackWorld) run(ctx context.Context, changed func()) error {
+func (w *stackWorld) run(ctx context.Context, changed, _ func()) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return osnet.WatchUnderlay(ctx, nil, changed) })
 	if w.cfg.SOCKS5 != "" {

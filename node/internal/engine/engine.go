@@ -96,6 +96,8 @@ type Engine struct {
 	input Input
 	news  uint64 // counts changes of input other than of the lease
 
+	untied bool // seats are to be told again
+
 	enforces atomic.Uint64 // news that the plane has carried out
 
 	done done // Run's own
@@ -107,6 +109,7 @@ type done struct {
 		set   bool // false: it was not told anything yet
 		news  uint64
 		lease time.Time
+		seats []plane.Seat // whom it knows here
 	}
 	enforced  wire.Position
 	end       time.Time // policy time at which somebody's time is over; zero: nobody's will be
@@ -242,10 +245,12 @@ func (e *Engine) expire(ends *time.Timer) {
 
 // apply carries out what was not. Paths come before the plane, so that the
 // first handshake of a new peer finds its path machine; no failure of one keeps
-// another waiting.
+// another waiting. The plane knows a new seat when that is tied, and nobody whose
+// seat is gone meanwhile.
 func (e *Engine) apply(ctx context.Context) error {
 	e.mu.Lock()
 	in, news := e.input, e.news
+	e.done.seats.set, e.untied = e.done.seats.set && !e.untied, false
 	e.mu.Unlock()
 	if in.TunnelKey.IsZero() {
 		return nil // no identity yet: the plane denies, as it was made
@@ -265,11 +270,14 @@ func (e *Engine) apply(ctx context.Context) error {
 	paths := e.done.paths.tell(want.Paths, same, e.o.Paths.SetPeers)
 	var enforced error
 	if fresh {
-		if enforced = e.configure(ctx, &in, want.Plane, news); enforced == nil {
+		if enforced = e.configure(ctx, &in, &want, news); enforced == nil {
 			e.enforces.Store(news)
 		}
 	}
 	links := e.link(ctx, &want)
+	if enforced == nil {
+		enforced = e.reseat(ctx, &in, &want, news)
+	}
 	if enforced == nil && fresh {
 		e.report(in.Map.Position(), in.Map.IsZero())
 	}
@@ -299,12 +307,13 @@ func (e *Engine) report(at wire.Position, none bool) {
 	e.done.enforced = at
 }
 
-func (e *Engine) configure(ctx context.Context, in *Input, cfg plane.Config, news uint64) error {
+func (e *Engine) configure(ctx context.Context, in *Input, want *Desired, news uint64) error {
 	d := &e.done.plane
+	cfg, given := want.tied(e.done.seats.what)
 	if err := e.o.Plane.Configure(ctx, cfg); err != nil {
 		return err
 	}
-	d.set, d.news, d.lease = true, news, in.Lease
+	d.set, d.news, d.lease, d.seats = true, news, in.Lease, given
 	return nil
 }
 
@@ -325,7 +334,7 @@ func (t *told[T]) tell(what []T, same func(a, b T) bool, part func([]T) error) e
 	if t.set && slices.EqualFunc(t.what, what, same) {
 		return nil
 	}
-	t.set = false
+	t.what, t.set = nil, false
 	if err := part(what); err != nil {
 		return err
 	}

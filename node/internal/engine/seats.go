@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"net/netip"
 	"slices"
@@ -13,7 +14,7 @@ import (
 )
 
 // ownSeats gives the accounts that have addresses of their own here, by ascending uid,
-// and their seats as the rules know them. A session of no account of this system has
+// and beside each its seat as the rules know it. A session of no account of this system has
 // none: nobody could be held to it. Nor has the second of one account, since its
 // packets could not be told from the first's.
 func ownSeats(self *wire.SelfRecord) (accounts []plane.Seat, known []acl.Seat) {
@@ -23,10 +24,10 @@ func ownSeats(self *wire.SelfRecord) (accounts []plane.Seat, known []acl.Seat) {
 		if !ok || slices.ContainsFunc(accounts, func(a plane.Seat) bool { return a.UID == uid }) {
 			continue
 		}
-		accounts = append(accounts, plane.Seat{UID: uid, Addresses: s.Addresses})
-		known = append(known, seat(s))
+		at, _ := slices.BinarySearchFunc(accounts, uid, func(a plane.Seat, uid uint32) int { return cmp.Compare(a.UID, uid) })
+		accounts = slices.Insert(accounts, at, plane.Seat{UID: uid, Addresses: s.Addresses})
+		known = slices.Insert(known, at, seat(s))
 	}
-	slices.SortFunc(accounts, func(a, b plane.Seat) int { return cmp.Compare(a.UID, b.UID) })
 	return accounts, known
 }
 
@@ -59,4 +60,36 @@ func seated(own []netip.Addr, all []wire.Seat) []netip.Addr {
 		own = append(slices.Clip(own), all[i].Addresses...)
 	}
 	return own
+}
+
+// tied gives what the plane may know: of the accounts here those alone that nobody else
+// can speak as. Told of others, it would take a stranger's packets for theirs.
+func (d *Desired) tied(told []plane.Seat) (cfg plane.Config, given []plane.Seat) {
+	cfg = d.Plane
+	cfg.Self.Seats = nil
+	for i, s := range d.Seats {
+		if slices.ContainsFunc(told, s.Same) {
+			cfg.Self.Seats = append(cfg.Self.Seats, d.Plane.Self.Seats[i])
+			given = append(given, s)
+		}
+	}
+	return cfg, given
+}
+
+// reseat has the plane know who is tied now, if that is not what it knows.
+func (e *Engine) reseat(ctx context.Context, in *Input, want *Desired, news uint64) error {
+	_, given := want.tied(e.done.seats.what)
+	if slices.EqualFunc(given, e.done.plane.seats, plane.Seat.Same) {
+		return nil
+	}
+	e.done.plane.set = false
+	return e.configure(ctx, in, want, news)
+}
+
+// CheckSeats has the seats told again, as when somebody took away what ties them.
+func (e *Engine) CheckSeats() {
+	e.mu.Lock()
+	e.untied = true
+	e.mu.Unlock()
+	e.nudge()
 }

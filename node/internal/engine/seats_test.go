@@ -1,10 +1,12 @@
 package engine_test
 
 import (
+	"errors"
 	"net/netip"
 	"reflect"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -46,7 +48,7 @@ func TestSeatsAreTold(t *testing.T) {
 		}
 		m.Revision, m.Self.Seats = 2, []wire.Seat{seat("s1", "100.64.9.1", "fd00::9")}
 		e.SetMap(m)
-		asked(t, p, "plane", "seats")
+		asked(t, p, "plane", "seats", "plane")
 		m.Revision, m.Self.Seats = 3, []wire.Seat{seat("s1", "100.64.9.1", "fd00::9")}
 		e.SetMap(m)
 		asked(t, p, "plane")
@@ -86,8 +88,8 @@ func TestRulesKnowTheSeatsOfAccounts(t *testing.T) {
 	m.Self.Seats[3].Prefixes = nil // in no class, and this node's all the same
 	known := engine.Derive(&engine.Input{Map: m}).Plane.Self.Seats
 	want := []acl.Seat{
-		{Session: "s1", Prefixes: m.Self.Seats[0].Prefixes, Facts: m.Self.Seats[0].Facts},
 		{Session: "s4", Prefixes: []acl.PrefixClass{{Prefix: prefix("100.64.9.4/32")}}, Facts: m.Self.Seats[3].Facts},
+		{Session: "s1", Prefixes: m.Self.Seats[0].Prefixes, Facts: m.Self.Seats[0].Facts},
 	}
 	if !reflect.DeepEqual(known, want) {
 		t.Errorf("%+v, want %+v", known, want)
@@ -127,4 +129,44 @@ func TestSeatsAreSortedAndOnePerAccount(t *testing.T) {
 	if !slices.Equal(accounts(got), []uint32{7, 1000}) || got[1].Addresses[0] != netip.MustParseAddr("100.64.9.1") {
 		t.Errorf("%v, want 7 and 1000 with its first seat", got)
 	}
+}
+
+// A plane that knows of a seat takes what comes from its address for that person's. So
+// it knows of those alone that are tied: of nobody while they cannot be, also of nobody
+// that it knew.
+func TestUntiedSeatsAreUnknownToThePlane(t *testing.T) {
+	known := func(t *testing.T, p *parts, when string, want ...string) {
+		t.Helper()
+		synctest.Wait()
+		var got []string
+		for _, s := range p.config.Self.Seats {
+			got = append(got, s.Session)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s the plane knows of %v, want %v", when, got, want)
+		}
+	}
+	drive(t, failing("seats"), func(t *testing.T, e *engine.Engine, p *parts) {
+		time.Sleep(time.Minute)
+		known(t, p, "untied")
+		p.setFail("seats", nil)
+		time.Sleep(time.Minute)
+		known(t, p, "tied", "s1")
+		m := mapAt(2)
+		m.Self.Sessions = append(m.Self.Sessions, wire.Session{ID: "s2", Seat: "7"})
+		m.Self.Seats = append(m.Self.Seats, seat("s2", "100.64.9.2"))
+		p.setFail("seats", errors.New("no"))
+		e.SetMap(m)
+		known(t, p, "untied again")
+		p.setFail("seats", nil)
+		time.Sleep(time.Minute)
+		known(t, p, "tied again", "s2", "s1")
+		p.take()
+		e.CheckSeats()
+		asked(t, p, "seats")
+		p.setFail("seats", errors.New("no"))
+		e.CheckSeats()
+		known(t, p, "when what ties them was lost")
+		asked(t, p, "seats", "plane")
+	})
 }

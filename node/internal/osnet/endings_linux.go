@@ -12,7 +12,7 @@ import (
 )
 
 // endConnections has programs hear at once that a TCP connection from an address that
-// the machine has no more is over. Nothing of it could leave, and TCP would try for a
+// the machine has no more, or another account, is over. Nothing of it could leave, and TCP would try for a
 // quarter of an hour. Not every kernel can, and it is a nicety: no error is told.
 func endConnections(gone []netip.Addr) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {

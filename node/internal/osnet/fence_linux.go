@@ -50,7 +50,7 @@ func (n *Network) fenceRules(family int) []*netlink.Rule {
 		}
 		return list
 	}
-	for _, a := range n.present() {
+	for _, a := range n.want.all() { // also what the TUN lacks while nobody is tied
 		if a.Is6() {
 			own := ipNet(netip.PrefixFrom(a, a.BitLen()))
 			add(-2, func(r *netlink.Rule) { r.Src, r.IifName, r.Goto = own, "lo", n.cfg.Priority })

@@ -3,6 +3,7 @@ package osnet
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 
@@ -22,12 +23,13 @@ type Network struct {
 	six  bool // the kernel has IPv6
 	wall *wall
 
-	mu    sync.Mutex
-	want  Want
-	fence fence
-	slots map[uint32]int // of seats' tables, by uid
-	index int            // of the TUN that Open made last; 0 for none
-	round uint64         // how often the machine was made as it should be
+	mu      sync.Mutex
+	want    Want
+	fence   fence
+	slots   map[uint32]int        // of seats' tables, by uid
+	holders map[netip.Addr]uint32 // of the TUN's addresses: a seat's uid, or 0
+	index   int                   // of the TUN that Open made last; 0 for none
+	round   uint64                // how often the machine was made as it should be
 }
 
 // New takes over what an earlier run left under this name, its wall too, and
@@ -111,7 +113,7 @@ func hint(err error) string {
 // Apply makes the machine's network what w says. It is idempotent, and repairs
 // what others took away. Without a TUN it sets the guards, and Open does the
 // rest. After an error what could be done is done, and nothing that w refuses is
-// open.
+// open. That there can be no seats is none: see Untied.
 func (n *Network) Apply(w Want) error {
 	w, bad := w.canonical()
 	n.mu.Lock()
@@ -130,7 +132,7 @@ func (n *Network) Reapply() error {
 func (n *Network) reconcile() error {
 	n.round++
 	n.setWall() // before there is an address that it guards
-	errs := []error{n.setRules(), n.setFence()}
+	errs := []error{n.setRules(), n.setFence(), n.setBans()}
 	link, err := n.link()
 	if err != nil {
 		errs = append(errs, err)
@@ -170,7 +172,7 @@ func (n *Network) Close() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.want = Want{}
-	err := errors.Join(n.setRoutes(nil), n.setSeats(nil), n.removeFence(), n.removeRules(), n.wall.remove())
+	err := errors.Join(n.setRoutes(nil), n.setSeats(nil), n.setBans(), n.removeFence(), n.removeRules(), n.wall.remove())
 	n.wall.reset()
 	n.nl.Close()
 	return err

@@ -53,6 +53,9 @@ func (*Network) Reapply() error { return unsupported("set routes") }
 // Unwalled is nil: where there is no TUN, there is nothing to guard.
 func (*Network) Unwalled() error { return nil }
 
+// Untied is nil: there are no seats.
+func (*Network) Untied() error { return nil }
+
 // Watch fails with ErrUnsupported.
 func (*Network) Watch(context.Context, func(Event)) error { return unsupported("watch a TUN") }
 

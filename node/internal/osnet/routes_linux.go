@@ -178,68 +178,6 @@ func route(table int, e entry, sources []netip.Addr) *netlink.Route {
 	return r
 }
 
-// setAddresses makes the TUN's addresses exactly what is wanted, except that the
-// kernel's own link-local ones are the kernel's.
-func (n *Network) setAddresses(link netlink.Link) error {
-	have, err := n.addresses(link)
-	if err != nil {
-		return err
-	}
-	var (
-		errs []error
-		gone []netip.Addr
-		keep = make(map[netip.Addr]bool)
-	)
-	for _, a := range n.present() {
-		if keep[a] = true; !n.serves(a.Is4()) {
-			continue
-		}
-		if _, there := have[a]; there {
-			continue
-		}
-		addr := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(a, a.BitLen()))}
-		if a.Is6() {
-			// Nobody else is on this wire, and a route may name it as its source at once.
-			addr.Flags = unix.IFA_F_NODAD
-		}
-		if err := n.nl.AddrReplace(link, addr); err != nil {
-			errs = append(errs, fmt.Errorf("osnet: give %s the address %s: %w%s", n.cfg.Name, a, err, hintSix(a, err)))
-		}
-	}
-	for a, addr := range have {
-		if keep[a] || a.IsLinkLocalUnicast() {
-			continue
-		}
-		if err := n.nl.AddrDel(link, &addr); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-			errs = append(errs, fmt.Errorf("osnet: take the address %s from %s: %w", a, n.cfg.Name, err))
-		}
-		gone = append(gone, a)
-	}
-	endConnections(gone)
-	return errors.Join(errs...)
-}
-
-func hintSix(a netip.Addr, err error) string {
-	if a.Is6() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)) {
-		return ": is IPv6 switched off (sysctl net.ipv6.conf.default.disable_ipv6)?"
-	}
-	return ""
-}
-
-func (n *Network) addresses(link netlink.Link) (map[netip.Addr]netlink.Addr, error) {
-	list, err := n.nl.AddrList(link, netlink.FAMILY_ALL)
-	if err != nil {
-		return nil, fmt.Errorf("osnet: list the addresses of %s: %w", n.cfg.Name, err)
-	}
-	have := make(map[netip.Addr]netlink.Addr)
-	for _, a := range list {
-		if ip, ok := netip.AddrFromSlice(a.IP); ok {
-			have[ip.Unmap()] = a
-		}
-	}
-	return have, nil
-}
-
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

@@ -141,6 +141,18 @@ func TestSeatsAreMended(t *testing.T) {
 		slices.Sort(routes)
 		return nft(t, "list", "ruleset") + strings.Join(append(routes, addresses(t, link)...), "\n")
 	}
+	bans := func() (n int) {
+		for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+			list, err := netlink.RuleList(family)
+			must(t, err)
+			for _, r := range list {
+				if r.Protocol == 0xc7 {
+					n++
+				}
+			}
+		}
+		return n
+	}
 	whole := state()
 	ch, looking := make(events, 10), make(chan struct{})
 	inside(t, ns, func(ctx context.Context) error {
@@ -163,6 +175,13 @@ func TestSeatsAreMended(t *testing.T) {
 	}{
 		{"an IPv4 rule", func() error { return netlink.RuleDel(&rules[0]) }, osnet.RuleLost},
 		{"an IPv6 rule", func() error { return netlink.RuleDel(&rules[3]) }, osnet.RuleLost},
+		{"a ban", func() error {
+			list, err := netlink.RuleList(unix.AF_INET6)
+			must(t, err)
+			ban := list[slices.IndexFunc(list, func(r netlink.Rule) bool { return r.Protocol == 0xc7 })]
+			ban.Family = unix.AF_INET6
+			return netlink.RuleDel(&ban)
+		}, osnet.RuleLost},
 		{"a route", func() error { return netlink.RouteDel(&routes[0]) }, osnet.RouteLost},
 		{"an address", func() error { return netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(host(anas4))}) }, osnet.AddressLost},
 		{"the tie", func() error { nft(t, "flush chain inet mesh-cordon0 tied"); return nil }, osnet.WallLost},
@@ -173,9 +192,13 @@ func TestSeatsAreMended(t *testing.T) {
 	} {
 		must(t, c.do())
 		ch.expect(t, c.what, c.told)
-		if now := state(); now != whole {
-			t.Errorf("without %s it was mended to:\n%s\nwant:\n%s", c.what, now, whole)
+		if now := state(); now != whole || bans() != 8 {
+			t.Errorf("without %s it was mended to:\n%s\nwant:\n%s\nand 8 bans, not %d", c.what, now, whole, bans())
 		}
+	}
+	must(t, n.Apply(mesh()))
+	if bans() != 0 {
+		t.Errorf("without seats %d bans are left", bans())
 	}
 }
 
@@ -188,19 +211,31 @@ func TestWithoutWallNobodyHasASeat(t *testing.T) {
 	namespace(t)
 	stop := ownTable(t, "mesh-cordon0")
 	n := newNetwork(t, osnet.Config{})
-	open(t, n)
-	err := n.Apply(shared())
-	if err == nil || !strings.Contains(err.Error(), "cannot tell its people apart") {
-		t.Errorf("Apply = %v", err)
+	dev := open(t, n)
+	must(t, n.Apply(shared()))
+	wantUntied := func(when string) {
+		t.Helper()
+		if err := n.Untied(); err == nil || !strings.Contains(err.Error(), "cannot tell its people apart") {
+			t.Errorf("%s: Untied = %v", when, err)
+		}
 	}
+	wantUntied("without the wall")
+	dev.Close() // and the machine goes on with another TUN
+	open(t, n)
+	must(t, n.Reapply())
+	wantUntied("in another TUN")
 	link, err := netlink.LinkByName("cordon0")
 	must(t, err)
 	if got := addresses(t, link); len(seatRules(t)) != 0 || !slices.Equal(got, []string{"100.64.0.1/32", "fd00:c0de::1/128"}) {
 		t.Errorf("addresses %v, rules %v", got, seatRules(t))
 	}
+	if _, six := fenced(t); six != 6 {
+		t.Errorf("%d rules fence three addresses in, want 6", six)
+	}
 	wantLeads(t, "without the wall", 0, map[netip.Addr]string{peer4: "cordon0", peer6: "cordon0"})
 	stop()
 	must(t, n.Reapply())
+	must(t, n.Untied())
 	if got := addresses(t, link); len(seatRules(t)) != 4 || len(got) != 6 {
 		t.Errorf("afterwards: addresses %v, rules %v", got, seatRules(t))
 	}

@@ -29,8 +29,11 @@ func (n *Network) seated() []Seat {
 	return n.want.Seats
 }
 
-// untied says why seats that are wanted are not there.
-func (n *Network) untied() error {
+// Untied says why seats that the last Apply wanted are not there; nil if they are. The
+// rest of the network is not to wait for them.
+func (n *Network) Untied() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if len(n.want.Seats) == len(n.seated()) {
 		return nil
 	}
@@ -75,7 +78,7 @@ func (n *Network) place(seats []Seat) {
 func (n *Network) setSeats(link netlink.Link) error {
 	seats := n.seated()
 	n.place(seats)
-	errs := []error{n.untied()}
+	var errs []error
 	for _, s := range seats {
 		errs = append(errs, n.setTable(n.seatTable(n.slots[s.UID]), n.wantedAt(s, link), s.Addresses))
 	}

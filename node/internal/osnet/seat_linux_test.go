@@ -50,6 +50,7 @@ func TestAddressOfASeatIsNobodyElses(t *testing.T) {
 		return
 	}
 	w := newWard(t)
+	unban(t)
 	for _, from := range []netip.Addr{anas4, anas6} {
 		for _, uid := range []int{ben, visiting, 0} {
 			w.as(t, uid, func() error {
@@ -163,5 +164,41 @@ func TestSeatTakenAway(t *testing.T) {
 	w.as(t, ben, func() error { return says("tcp", netip.Addr{}, false, "ben") })
 	if got := w.heard(t); got.from != anas6 || got.words != "ben" {
 		t.Errorf("ben is heard as %+v", got)
+	}
+}
+
+// When an address goes over from one account to another without a time between, the
+// former's connections are over at once, and nobody else's.
+func TestConnectionsEndWithTheAccount(t *testing.T) {
+	if !rooted(t) {
+		return
+	}
+	w := newWard(t)
+	talks := make(map[netip.Addr]net.Conn)
+	for uid, from := range map[int]netip.Addr{ana: anas4, ben: bens4} {
+		w.as(t, uid, func() error {
+			talk, err := dial("tcp", netip.Addr{}, true)
+			if err == nil {
+				talks[from] = talk
+				t.Cleanup(func() { talk.Close() })
+			}
+			return err
+		})
+	}
+	next := shared()
+	next.Seats[0].UID = visiting
+	must(t, w.Apply(next))
+	must(t, talks[anas4].SetReadDeadline(time.Now().Add(patience)))
+	if _, err := talks[anas4].Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNABORTED) {
+		t.Errorf("ana's connection ends with %v", err)
+	}
+	w.as(t, ben, func() error {
+		_, err := io.WriteString(talks[bens4], "still ben")
+		return errors.Join(err, talks[bens4].Close())
+	})
+	for got := w.heard(t); got.words != "still ben"; got = w.heard(t) {
+		if got.words != "" {
+			t.Errorf("came %+v", got)
+		}
 	}
 }

@@ -19,17 +19,27 @@ import (
 // An IPv6 socket sends on with an address that the machine has no more: it may do so
 // anywhere but into the tunnel.
 //
+// Address translation comes after that, so what it makes is judged again: with it any
+// packet could become somebody's, and none begins a connection so.
+//
 // Root can send with any address beneath all this (a packet socket on the TUN).
 func (p *plan) tie(out *nftables.Chain, tun string) {
-	tied := p.chain("tied")
-	p.rule(out, "of people here", by("seats4"), jump(tied))
-	p.rule(out, "of people here, IPv6", by("seats6"), jump(tied))
+	p.tied(out, "tied", prohibit())
 	p.rule(out, "of nobody here", towards(tun), by("mesh4"), byNone("own4"), count(), drop())
 	p.rule(out, "of nobody here, IPv6", towards(tun), by("mesh6"), byNone("own6"), count(), drop())
+	// A refusal is heard on the way there alone.
+	p.tied(p.hook("postrouting", nftables.ChainHookPostrouting, late), "translated", drop())
+}
+
+// tied has a chain judge what is sent with the addresses of seats.
+func (p *plan) tied(from *nftables.Chain, name string, refuse []expr.Any) {
+	tied := p.chain(name)
+	p.rule(from, "of people here", by("seats4"), jump(tied))
+	p.rule(from, "of people here, IPv6", by("seats6"), jump(tied))
 	p.rule(tied, "to this machine itself", towards("lo"), back())
 	p.rule(tied, "by its account", bySitting("sitting4"), back())
 	p.rule(tied, "by its account, IPv6", bySitting("sitting6"), back())
-	p.rule(tied, "by another account", byAnybody(), count(), prohibit())
+	p.rule(tied, "by another account", byAnybody(), count(), refuse)
 	p.rule(tied, "of a closed connection", goesOn(), back())
 	p.rule(tied, "by no account", count(), drop())
 }

@@ -83,7 +83,11 @@ func (n *Network) wrong() (map[Event]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		wrong[RuleLost] = wrong[RuleLost] || !there
+		lost, err := n.banLost(family)
+		if err != nil {
+			return nil, err
+		}
+		wrong[RuleLost] = wrong[RuleLost] || !there || lost
 	}
 	link, err := n.link()
 	if err != nil {
@@ -112,7 +116,7 @@ func (n *Network) inspectLink(link netlink.Link, wrong map[Event]bool) error {
 		return err
 	}
 	for _, a := range n.present() {
-		if _, there := have[a]; !there && n.serves(a.Is4()) {
+		if is, there := have[a]; n.serves(a.Is4()) && (!there || !samePurpose(&is, n.address(a))) {
 			wrong[AddressLost] = !wrong[TunnelDown]
 		}
 	}
