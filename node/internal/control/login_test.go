@@ -173,14 +173,18 @@ func TestAwaitLoginAsksAtItsOwnPace(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		r := newRig(t).begin()
 		var asked atomic.Int64
-		fails := error(nil)
+		var failing atomic.Bool // an answer may be on its way still when nobody waits for it
 		r.c.SignIn(controltest.SignIns{Await: func(context.Context, key.NodePublic, string) (*wire.AwaitLoginResponse, error) {
 			if asked.Add(1) > 1000 {
 				time.Sleep(time.Hour) // whoever never pauses makes time stand still
 			}
-			return ended(wire.AwaitLoginResponse_PENDING), fails
+			if failing.Load() {
+				return nil, errors.New("not now")
+			}
+			return ended(wire.AwaitLoginResponse_PENDING), nil
 		}})
-		for _, fails = range []error{nil, errors.New("not now")} {
+		for _, fails := range []bool{false, true} {
+			failing.Store(fails)
 			asked.Store(0)
 			late := errors.New("late")
 			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, late)
