@@ -126,3 +126,20 @@ func (m *mesh) encoded() string {
 	}
 	return string(b)
 }
+
+// replayed gives the state that the journal makes of one, by entries as it keeps them.
+func replayed(t tester, from *registry.State, entries []registry.Entry) *registry.State {
+	t.Helper()
+	for _, e := range entries {
+		b, err := registry.EncodeEntry(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := registry.DecodeEntry(e.Revision, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from = registry.Apply(from, back)
+	}
+	return from
+}

@@ -77,20 +77,8 @@ func (m *model) send(t *rapid.T, c registry.Command, want error) registry.Result
 	if len(m.last.Entries) > 0 && len(m.last.Records) == 0 {
 		t.Fatalf("%T changed something without a record", c)
 	}
-	replayed := before
-	for _, e := range m.last.Entries {
-		b, err := registry.EncodeEntry(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := registry.DecodeEntry(e.Revision, b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		replayed = registry.Apply(replayed, back)
-	}
 	live := m.encoded()
-	m.state = replayed
+	m.state = replayed(t, before, m.last.Entries)
 	if again := m.encoded(); again != live {
 		t.Fatalf("%T: the journal gives\n%s\nthe decision\n%s", c, again, live)
 	}

@@ -67,18 +67,7 @@ func (w *wards) act(t *rapid.T, c registry.Command) {
 	if _, err := w.try(c); err != nil {
 		return
 	}
-	for _, e := range w.last.Entries {
-		b, err := registry.EncodeEntry(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		back, err := registry.DecodeEntry(e.Revision, b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		before = registry.Apply(before, back)
-	}
-	w.state = before
+	w.state = replayed(t, before, w.last.Entries)
 }
 
 func (w *wards) sits(t *rapid.T) {
