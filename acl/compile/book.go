@@ -31,7 +31,7 @@ type book struct {
 	anySrc, anyDst, member, tagged selector // unused when no rule has them
 
 	parts        []*part
-	internet     []int32   // indexes of the parts into autogroup:internet, ascending
+	outward      []int32   // indexes of the parts that land on exit nodes whatever those have, ascending
 	asSrc, asDst [][]int32 // selector -> indexes of parts, ascending
 	hasSelf      bool
 	signIn       bool // people must be signed in
@@ -183,8 +183,8 @@ func (b *book) add(r draft, ids map[string]selector) *part {
 	for _, id := range p.dst {
 		b.asDst[id] = append(b.asDst[id], p.at)
 	}
-	if p.internet {
-		b.internet = append(b.internet, p.at)
+	if p.outward() {
+		b.outward = append(b.outward, p.at)
 	}
 	b.parts = append(b.parts, p)
 	b.hasSelf = b.hasSelf || p.self

@@ -14,7 +14,7 @@ func (p *profile) lands(on *part) bool {
 	switch {
 	case on.via != anyWay && !slices.Contains(p.ways, on.via):
 		return false
-	case on.internet:
+	case on.internet || p.exit && on.forbid:
 		return p.exit
 	case on.via != anyWay:
 		return anyMatches(p.routes, on.at) // a router of something else is not asked
@@ -23,6 +23,11 @@ func (p *profile) lands(on *part) bool {
 	}
 	return anyMatches(p.here, on.at)
 }
+
+// outward tells whether a part lands on every exit node that its via permits: it
+// leads into the internet, or it forbids. What an exit node leads to nobody has, so
+// that what is forbidden there would be open by a rule for all that is beyond it.
+func (p *part) outward() bool { return p.internet || p.forbid }
 
 func anyMatches(classes []*class, part int32) bool {
 	return slices.ContainsFunc(classes, func(c *class) bool { return has(c.asDst, part) })
@@ -44,7 +49,7 @@ type landing struct {
 // landings gives the parts that land on a profile in the policy's order.
 func (m *Mesh) landings(p *profile) []landing {
 	all := slices.DeleteFunc(m.matching(p.here, func(c *class) []int32 { return c.asDst }), func(l landing) bool {
-		return l.part.internet || !p.lands(l.part)
+		return l.part.outward() && p.exit || !p.lands(l.part)
 	})
 	for i := range all {
 		all[i].nums = p.opened(all[i].part, all[i].nums)
@@ -52,7 +57,7 @@ func (m *Mesh) landings(p *profile) []landing {
 	if !p.exit {
 		return all
 	}
-	for _, at := range m.book.internet {
+	for _, at := range m.book.outward {
 		if part := m.book.parts[at]; p.lands(part) {
 			all = append(all, landing{part, part.dstClasses.nums})
 		}

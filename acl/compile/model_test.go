@@ -22,6 +22,7 @@ type model struct {
 	hosts  map[string]string
 	rules  []modelRule
 	exotic []string // whole grants that the model cannot judge: only that they change exactly is tested here
+	forbid []string // and rules that forbid, likewise
 }
 
 type modelRule struct {
@@ -66,7 +67,7 @@ func (m model) text() string {
 		}
 		fmt.Fprintf(&b, "\n{\"action\": \"accept\", \"src\": [%s], \"dst\": [%s], \"proto\": %q},", quoted(r.src), quoted(dst), r.proto)
 	}
-	b.WriteString("]}\n")
+	b.WriteString("],\n\"forbid\": [" + strings.Join(m.forbid, ",\n") + "]}\n")
 	return b.String()
 }
 
@@ -342,6 +343,18 @@ func drawExotic(t *rapid.T) []string {
 		`{"src": ["ada@h"], "dst": ["8.8.8.0/24", "100.64.0.0/29"], "ip": ["22"]}`,
 	}
 	return rapid.SliceOfN(rapid.SampledFrom(pool), 0, 3).Draw(t, "exotic")
+}
+
+// drawForbids draws what is forbidden at nodes, behind routers and beyond exit nodes.
+func drawForbids(t *rapid.T) []string {
+	pool := []string{
+		`{"src": ["*"], "dst": ["10.33.0.0/16"]}`,
+		`{"src": ["group:x"], "dst": ["8.8.8.0/24", "fd00::/16"], "ip": ["22"]}`,
+		`{"src": ["tag:a", "cyd@h"], "dst": ["*"]}`,
+		`{"src": ["autogroup:member"], "dst": ["tag:c", "192.168.0.0/16"]}`,
+		`{"src": ["tag:b"], "dst": ["autogroup:internet"]}`,
+	}
+	return rapid.SliceOfN(rapid.SampledFrom(pool), 0, 2).Draw(t, "forbid")
 }
 
 func drawNode(t *rapid.T, id string) compile.Node {

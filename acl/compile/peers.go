@@ -49,7 +49,7 @@ func (m *Mesh) reaches(a, b *node) bool {
 
 // reachesInternet tells whether a rule leads from a class through an exit node.
 func (m *Mesh) reachesInternet(from *class, exit *profile) bool {
-	return exit.exit && slices.ContainsFunc(m.book.internet, func(at int32) bool {
+	return exit.exit && slices.ContainsFunc(m.book.outward, func(at int32) bool {
 		part := m.book.parts[at]
 		return !part.forbid && has(from.asSrc, at) && exit.lands(part)
 	})
@@ -121,7 +121,7 @@ func (m *Mesh) adjacent(p *profile) []*profile {
 			}
 		}
 	}
-	for _, at := range m.book.internet {
+	for _, at := range m.book.outward {
 		if part := m.book.parts[at]; !part.forbid && p.lands(part) {
 			v.sources(part.srcClasses)
 		}

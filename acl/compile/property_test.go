@@ -148,7 +148,11 @@ func (w world) snapshot(m *compile.Mesh) map[string]seen {
 		for _, e := range m.Facts(id) {
 			facts = append(facts, acl.FactEnd{Fact: e.Fact, Until: e.Until.UTC()})
 		}
-		return told{w.nodes[id].Name, m.Owner(id), slices.Clone(m.Prefixes(id)), facts, slices.Clone(m.Seats(id))}
+		seats := slices.Clone(m.Seats(id))
+		for i := range seats { // no facts and none that rules ask for are the same
+			seats[i].Facts = append([]acl.FactEnd(nil), seats[i].Facts...)
+		}
+		return told{w.nodes[id].Name, m.Owner(id), slices.Clone(m.Prefixes(id)), facts, seats}
 	}
 	for id := range w.nodes {
 		s := seen{self: tell(id), rules: clone(m.Rules(id)), peers: make(map[string]told)}
@@ -235,7 +239,7 @@ func difference(before, after map[string]seen) map[string]view {
 func TestChangesAreExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := world{drawModel(t), map[string]compile.Node{}}
-		w.exotic = drawExotic(t)
+		w.exotic, w.forbid = drawExotic(t), drawForbids(t)
 		m := compile.New(parse(t, w.text()), ranges())
 		signIn := false // then seats have facts
 		if rapid.Bool().Draw(t, "load") {
@@ -252,11 +256,11 @@ func TestChangesAreExact(t *testing.T) {
 				change = m.RequireSignIn(!signIn)
 				signIn = !signIn
 			case 0:
-				exotic := w.exotic
+				exotic, forbid := w.exotic, w.forbid
 				if w.model = editModel(t, w.model); rapid.Bool().Draw(t, "other") {
-					exotic = drawExotic(t)
+					exotic, forbid = drawExotic(t), drawForbids(t)
 				}
-				w.exotic = exotic
+				w.exotic, w.forbid = exotic, forbid
 				change = m.SetPolicy(parse(t, w.text()))
 			case 1:
 				change = m.Remove(id)

@@ -102,7 +102,7 @@ func (m *Mesh) into(viewer *node, classes []*class) iter.Seq[*part] {
 		for _, c := range viewer.profile.classes {
 			for _, d := range classes {
 				for at := range common(c.asSrc, d.asDst) {
-					if p := m.book.parts[at]; !p.self && !p.internet && !yield(p) {
+					if p := m.book.parts[at]; !p.self && !p.forbid && !p.internet && !yield(p) {
 						return
 					}
 				}
@@ -116,7 +116,7 @@ func (m *Mesh) admits(viewer *node, from []*class) bool {
 	for _, c := range from {
 		for _, d := range viewer.profile.here {
 			for at := range common(c.asSrc, d.asDst) {
-				if p := m.book.parts[at]; !p.self && viewer.profile.lands(p) {
+				if p := m.book.parts[at]; !p.self && !p.forbid && viewer.profile.lands(p) {
 					return true
 				}
 			}
@@ -152,7 +152,7 @@ func (m *Mesh) leadsOut(viewer, exit *node, route netip.Prefix) bool {
 		}
 		for at := range common(c.asSrc, e.class.asDst) {
 			p := m.book.parts[at]
-			if len(p.open) > 0 && !p.self && exit.profile.lands(p) && slices.Contains(exit.profile.opened(p, nil), e.class.num) {
+			if len(p.open) > 0 && !p.self && !p.forbid && exit.profile.lands(p) && slices.Contains(exit.profile.opened(p, nil), e.class.num) {
 				return true
 			}
 		}

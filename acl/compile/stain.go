@@ -113,11 +113,11 @@ func (t *turn) stainExits(classes []*class) {
 func (t *turn) opensBeyond(p *profile, c *class) bool {
 	asDst := func(at int32) bool {
 		part := t.m.book.parts[at]
-		return p.lands(part) && t.bornInto(part, c) && (part.internet || meets(c.sign, p.landed(part)))
+		return p.lands(part) && t.bornInto(part, c) && (part.outward() || meets(c.sign, p.landed(part)))
 	}
 	asSrc := func(at int32) bool {
 		part := t.m.book.parts[at]
-		return part.internet && p.lands(part) && t.bornFrom(part, c)
+		return part.outward() && p.lands(part) && t.bornFrom(part, c)
 	}
 	return slices.ContainsFunc(c.asDst, asDst) || slices.ContainsFunc(c.asSrc, asSrc)
 }

@@ -19,7 +19,12 @@ func TestIPSetOnTheInternet(t *testing.T) {
 		{`"grants": [{"src": ["ada@h.example"], "dst": ["ipset:less"], "ip": ["tcp:443"]}]`, "00000", ""},
 		{`"grants": [{"src": ["ada@h.example"], "dst": ["1.0.0.0/8"], "ip": ["tcp:443"]}]`, "00000", ""},
 		{`"grants": [{"src": ["ada@h.example"], "dst": ["ipset:web"], "app": {"h.example/cap/x": [{}]}}]`, "00000", ""},
-		{`"grants": [{"src": ["ada@h.example"], "dst": ["*"], "ip": ["tcp:443"]}], "forbid": [{"src": ["*"], "dst": ["ipset:web"]}]`, "01101", "exit"},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["*"], "ip": ["tcp:443"]}], "forbid": [{"src": ["*"], "dst": ["ipset:web"]}]`, "01001", "exit"},
+		// Nobody has these addresses, and * opens them at the exit node: forbidden all the same.
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["*"], "ip": ["tcp:443"]}], "forbid": [{"src": ["*"], "dst": ["10.9.0.0/16"]}]`, "11011", "exit"},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["*"], "ip": ["tcp:443"]}], "forbid": [{"src": ["*"], "dst": ["1.1.1.1", "2600::/32"]}]`, "01101", "exit"},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["ipset:web"], "ip": ["tcp:443"]}], "forbid": [{"src": ["ada@h.example"], "dst": ["1.0.0.0/8"]}]`, "00010", "exit"},
+		{`"grants": [{"src": ["ada@h.example"], "dst": ["*"], "ip": ["tcp:443"]}], "forbid": [{"src": ["tag:exit"], "dst": ["10.9.0.0/16"]}]`, "11111", "exit"},
 	} {
 		q := map[string]any{"v": 1, "policy": "{" + sets + tt.rules + "}", "users": []any{map[string]string{"login": "ada@h.example"}},
 			"nodes": []any{
@@ -44,6 +49,29 @@ func TestIPSetOnTheInternet(t *testing.T) {
 		}
 		if got := a.Peers["laptop"]; a.Reach != tt.reach || len(got) != min(1, len(tt.peers)) {
 			t.Errorf("%s: reach %s, peers %v; want %s, %q", tt.rules, a.Reach, got, tt.reach, tt.peers)
+		}
+	}
+}
+
+// What is forbidden leads nowhere: a rule that forbids gives nobody a route.
+func TestForbidsGiveNoRoute(t *testing.T) {
+	for _, forbid := range []string{
+		`{"src": ["ada@h.example"], "dst": ["10.0.0.0/24"]}`,
+		`{"src": ["ada@h.example"], "dst": ["*"]}`,
+		`{"src": ["10.0.0.0/24"], "dst": ["ada@h.example"]}`,
+	} {
+		line, err := json.Marshal(map[string]any{"v": 1, "policy": `{"tagOwners": {"tag:gw": []}, "forbid": [` + forbid + `]}`,
+			"users": []any{map[string]string{"login": "ada@h.example"}},
+			"nodes": []any{
+				map[string]any{"name": "laptop", "user": "ada@h.example", "ipv4": "100.64.0.1"},
+				map[string]any{"name": "gw", "tags": []string{"tag:gw"}, "ipv4": "100.64.0.2", "approved": []string{"10.0.0.0/24", "0.0.0.0/0"}},
+			},
+			"ask": map[string]any{"routes": []string{"laptop"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := string(query.Answer(line)), `{"compile":"ok","routes":{"laptop":{}}}`; got != want {
+			t.Errorf("%s: %s, want %s", forbid, got, want)
 		}
 	}
 }
