@@ -96,7 +96,7 @@ func newWorld(q question, p policyFile) *world {
 		for _, a := range q.Nodes[i].written() {
 			w.claims[a]++
 		}
-		for _, prefixes := range [][]netip.Prefix{q.Nodes[i].Approved, q.Nodes[i].Primary} {
+		for _, prefixes := range [][]netip.Prefix{q.Nodes[i].Advertised, q.Nodes[i].Approved, q.Nodes[i].Primary} {
 			for k, p := range prefixes {
 				prefixes[k] = p.Masked()
 			}
@@ -135,14 +135,19 @@ func (w *world) addrs(d *device) space {
 	return spaceOfAddrs(own)
 }
 
-// subnets are the approved routes of a node but for the default ones.
-func (d *device) subnets() []netip.Prefix {
-	return slices.DeleteFunc(slices.Clone(d.Approved), func(p netip.Prefix) bool { return p.Bits() == 0 })
+// carried are the approved routes of a node that it advertises, if it says which.
+func (d *device) carried() []netip.Prefix {
+	return slices.DeleteFunc(slices.Clone(d.Approved), func(p netip.Prefix) bool { return d.Advertised != nil && !slices.Contains(d.Advertised, p) })
 }
 
-// exits are the approved default routes of a node.
+// subnets are the routes that a node carries but for the default ones.
+func (d *device) subnets() []netip.Prefix {
+	return slices.DeleteFunc(d.carried(), func(p netip.Prefix) bool { return p.Bits() == 0 })
+}
+
+// exits are the default routes that a node carries.
 func (d *device) exits() []netip.Prefix {
-	return slices.DeleteFunc(slices.Clone(d.Approved), func(p netip.Prefix) bool { return p.Bits() != 0 })
+	return slices.DeleteFunc(d.carried(), func(p netip.Prefix) bool { return p.Bits() != 0 })
 }
 
 // identity is every address that a node may send from in the sense of peers.

@@ -88,12 +88,12 @@ func (w *world) hop(viewer *device, p netip.Prefix) *device {
 // elected is the router that is primary of a prefix, else the first of it.
 func (w *world) elected(p netip.Prefix) *device {
 	for i := range w.Nodes {
-		if slices.Contains(w.Nodes[i].Primary, p) {
+		if slices.Contains(w.Nodes[i].Primary, p) && slices.Contains(w.Nodes[i].subnets(), p) {
 			return &w.Nodes[i]
 		}
 	}
 	for i := range w.Nodes {
-		if slices.Contains(w.Nodes[i].Approved, p) {
+		if slices.Contains(w.Nodes[i].subnets(), p) {
 			return &w.Nodes[i]
 		}
 	}

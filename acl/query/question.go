@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/cordonmesh/cordon/acl/compile"
 )
@@ -41,6 +42,22 @@ type node struct {
 	Advertised []netip.Prefix `json:"advertised"`
 	Approved   []netip.Prefix `json:"approved"`
 	Primary    []netip.Prefix `json:"primary"`
+}
+
+// carried gives the routes of a node that count: approved ones that it advertises, as a
+// coordinator has it. One whose advertised routes the question does not give advertises
+// all that is approved.
+func (n *node) carried() []netip.Prefix {
+	if n.Advertised == nil {
+		return n.Approved
+	}
+	var all []netip.Prefix
+	for _, p := range n.Approved {
+		if slices.ContainsFunc(n.Advertised, func(a netip.Prefix) bool { return a.Masked() == p.Masked() }) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // ask is what is wanted; nil is not asked.
