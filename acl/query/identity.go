@@ -12,12 +12,23 @@ import (
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
-// firsts are meshes in which whoever has no device has a first one: a test runs from
-// the perspective of an identity, which has rights before its device has joined.
+// firsts are meshes in which whoever has no device has a first one: a test is about
+// identities, which have rights, and are open to others, before their device has joined.
 type firsts struct {
 	*question
 	mesh  *compile.Mesh
 	known map[string]*compile.Mesh // by the keys of who joined
+}
+
+// judge judges one expectation of a test again, where both its ends have devices. Of
+// nobody at all, as of an empty group, it says what it said.
+func (f *firsts) judge(r compile.TestResult) compile.TestResult {
+	t := r.Test
+	t.Accept, t.Deny = nil, []policy.Target{r.Target}
+	if r.Accept {
+		t.Accept, t.Deny = t.Deny, nil
+	}
+	return f.of(t.Src, r.Target.Dst).ResultsOf(t)[0]
 }
 
 // of gives the mesh in which all that some selectors name have devices.

@@ -134,8 +134,8 @@ func (w *world) opened(test policyTest, text string, protos []int, every bool) (
 	alias, ports, _ := splitDst(text)
 	services, _ := parseServices([]int{protoTCP}, ports)
 	sources := w.testEnds(strings.TrimSpace(test.Src))
-	if len(sources) == 0 {
-		if joined := w.joined(strings.TrimSpace(test.Src)); len(joined.testEnds(strings.TrimSpace(test.Src))) > 0 {
+	for _, end := range []string{strings.TrimSpace(test.Src), alias} {
+		if joined := w.joined(end); len(w.testEnds(end)) == 0 && len(joined.testEnds(end)) > 0 {
 			return joined.opened(test, text, protos, every)
 		}
 	}
@@ -168,7 +168,11 @@ func (w *world) joined(alias string) *world {
 	d := device{Name: "joined", IPv4: fmt.Sprint("100.127.255.", len(w.Nodes)), IPv6: fmt.Sprint("fd7a:115c:a1e0:ffff::1", len(w.Nodes))}
 	for own, ranges := range map[*string]oneOrMany{&d.IPv4: w.ranges4(), &d.IPv6: w.ranges6()} {
 		if len(ranges) > 0 {
-			*own = spaceOf(ranges[len(ranges)-1])[0].hi.String()
+			last := spaceOf(ranges[len(ranges)-1])[0].hi
+			for w.claims[last] > 0 {
+				last = last.Prev()
+			}
+			*own = last.String()
 		}
 	}
 	if strings.HasPrefix(alias, "group:") && len(w.policy.Groups[alias]) > 0 {

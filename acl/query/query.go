@@ -156,19 +156,12 @@ const failedText = "test(s) failed: "
 // embedded runs the policy's own tests.
 func (q *question) embedded(m *compile.Mesh) error {
 	firsts := &firsts{question: q, mesh: m, known: make(map[string]*compile.Mesh)}
-	results := m.TestResults()
-	for i, r := range results {
-		judged := results[i : i+1]
-		if r.Failure != nil && r.Failure.NoSource && r.Test.Given == nil {
-			if i > 0 && results[i-1].Test.Pos == r.Test.Pos {
-				continue // judged as a whole
-			}
-			judged = firsts.of(r.Test.Src).ResultsOf(r.Test)
+	for _, r := range m.TestResults() {
+		if r.Failure != nil && r.Failure.NoDevice && r.Test.Given == nil {
+			r = firsts.judge(r)
 		}
-		for _, one := range judged {
-			if one.Failure != nil && !one.Failure.NoDevice {
-				return errors.New(failedText + one.Failure.String())
-			}
+		if r.Failure != nil && !r.Failure.NoDevice {
+			return errors.New(failedText + r.Failure.String())
 		}
 	}
 	for _, t := range m.Policy().SSHTests() {
