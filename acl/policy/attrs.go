@@ -67,6 +67,8 @@ func (r *ruleReader) ipPool(fields map[string]member) {
 			bad = complain("is no CIDR", "write it as 100.80.0.0/16")
 		case bad == nil && isReserved(prefix):
 			bad = complain("overlaps a reserved range", "leave out 100.100.0.0/24, 100.100.100.0/24 and 100.115.92.0/23")
+		case bad == nil && !isPool(prefix):
+			bad = judge("is outside of 100.64.0.0/10, out of which clients of the dialect have their addresses", "write such as 100.80.0.0/16")
 		}
 		if bad != nil {
 			r.failAt(it.at, "ipPool", it.text, bad)
@@ -75,6 +77,12 @@ func (r *ruleReader) ipPool(fields map[string]member) {
 	if len(items) > 0 {
 		r.warn(fields["ipPool"].at, "ipPool", "has no effect here: nodes have their addresses out of the mesh's ranges")
 	}
+}
+
+// isPool tells whether a pool is of addresses that stock clients can have.
+func isPool(pool netip.Prefix) bool {
+	all := netip.MustParsePrefix("100.64.0.0/10")
+	return all.Contains(pool.Addr()) && pool.Bits() >= all.Bits()
 }
 
 // isReserved tells whether a pool overlaps addresses that stock clients keep for

@@ -22,6 +22,7 @@ func TestNodeAttrsOfTheDialect(t *testing.T) {
 		{"ipPool", attr(`"target": ["*"], "ipPool": ["100.81.0.0/16", "100.82.0.1"]`), ""},
 		{"reserved ipPool", attr(`"target": ["*"], "ipPool": ["100.100.0.0/24"]`), reserved}, {"reserved ipPool, inside", attr(`"ipPool": ["100.115.93.0/24"]`), reserved},
 		{"reserved ipPool, around", attr(`"ipPool": ["100.100.0.0/16"]`), reserved}, {"reserved ipPool, one", attr(`"ipPool": ["100.100.100.100"]`), reserved},
+		{"ipPool of other addresses", attr(`"ipPool": ["10.0.0.0/8"]`), "is outside of"}, {"ipPool of more addresses", attr(`"ipPool": ["100.0.0.0/8"]`), reserved}, {"ipPool of IPv6", attr(`"ipPool": ["fd7a:115c:a1e0::/48"]`), "is outside of"},
 		{"ipPool of words", attr(`"ipPool": ["pool"]`), "is no CIDR"}, {"ipPool with host bits", attr(`"ipPool": ["100.81.0.1/16"]`), "has bits behind"},
 		{"app connectors", attr(`"target": ["*"], "app": {"h.example/app-connectors": [{"name": "x", "connectors": ["tag:web"], "domains": ["a.example"]}]}`), ""},
 	}.run(t)

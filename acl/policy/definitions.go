@@ -125,7 +125,7 @@ func (r *reader) sound(m member, bad *complaint) bool {
 	if bad != nil {
 		r.fail(m.at, m.key, bad)
 	}
-	return bad == nil
+	return bad == nil || bad.judgement
 }
 
 // checkName checks a group's or a tag's name.
@@ -140,6 +140,8 @@ func checkName(name, prefix string) *complaint {
 		return complain("must begin with a letter after "+prefix, "rename it")
 	case strings.ContainsAny(rest, ":,*\"/ ") || !printable(rest):
 		return complain("holds a character that names cannot have", "use letters, digits, - and _")
+	case prefix == "tag:" && strings.Trim(rest, letters+digits+"-") != "":
+		return judge("holds a character that no node's tag can have", "use letters, digits and -")
 	}
 	return nil
 }

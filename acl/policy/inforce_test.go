@@ -13,7 +13,7 @@ import (
 // What is refused as a mistake, and has a meaning, loads where it is in force, with the
 // same rules as if it had been written without it.
 func TestInForce(t *testing.T) {
-	const world = `{"groups": {"group:a": ["ada@h.example"]}, "tagOwners": {"tag:ehr": []},
+	const world = `{"groups": {"group:a": ["ada@h.example"]}, "tagOwners": {"tag:ehr": [], TAG},
 		"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:a", "impact": "life", "requires": {"mfa": {"within": "12h"}}}, SEGMENT},
 		"grants": [{"id": "ward", "src": ["group:a"], "dst": ["tag:ehr"], "ip": ["tcp:443"], GRANT}], MORE}`
 	for _, tt := range []struct {
@@ -26,11 +26,13 @@ func TestInForce(t *testing.T) {
 		{"SEGMENT", `"seg:b": {"members": ["tag:ehr"]}`, "has no owner", 1},
 		{"MORE", `"forbid": [{"src": ["group:a"], "dst": []}]`, "forbids nothing", 1},
 		{"MORE", `"lockdown": {"red": {"by": "group:a", "forbid": []}}`, "forbids nothing", 1},
+		{"TAG", `"tag:a_b": [], "tag:c": ["tag:a_b"]`, "holds a character that no node's tag can have", 1},
+		{"MORE", `"nodeAttrs": [{"target": ["*"], "attr": ["x"], "ipPool": ["10.0.0.0/8"]}]`, "is outside of 100.64.0.0/10", 1},
 		{"MORE", `"tests": [{"src": "group:b", "accept": ["tag:ehr:443"]}]`, "unknown group", 1},
 		{"MORE", `"tests": {"src": "group:b"}`, `"tests" must be a list`, 1},
 		{"MORE", `"sshTests": [{"src": "autogroup:member", "dst": ["tag:ehr"], "accept": ["root"]}]`, "disallowed element", 1},
 	} {
-		src := strings.NewReplacer(tt.where, tt.text, "SEGMENT", "", "GRANT", "", "MORE", "").Replace(world)
+		src := strings.NewReplacer(tt.where, tt.text, "SEGMENT", "", "GRANT", "", "MORE", "", "TAG", "").Replace(world)
 		src = strings.NewReplacer(", }", "}", ", ]", "]").Replace(src)
 		var refused policy.Errors
 		if _, _, err := policy.Parse("p", []byte(src)); !errors.As(err, &refused) || len(refused) != 1 || !strings.Contains(err.Error(), tt.says) {

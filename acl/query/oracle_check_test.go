@@ -20,7 +20,7 @@ func (w *world) check() error {
 		}
 	}
 	for tag := range w.policy.TagOwners {
-		if !regexp.MustCompile("^tag:[A-Za-z]").MatchString(tag) {
+		if !regexp.MustCompile("^tag:[A-Za-z][A-Za-z0-9-]*$").MatchString(tag) {
 			return fmt.Errorf("%q: tag names must start with a letter", tag)
 		}
 	}
