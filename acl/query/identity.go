@@ -31,6 +31,21 @@ func (f *firsts) judge(r compile.TestResult) compile.TestResult {
 	return f.of(t.Src, r.Target.Dst).ResultsOf(t)[0]
 }
 
+// failing says why a test of ssh rules fails; empty: it does not. Nobody is let in to an
+// address, or from one, that no node has: ssh rules are about nodes.
+func (f *firsts) failing(t policy.SSHTest) string {
+	ends := slices.Concat(t.Dst, []policy.Selector{t.Src})
+	m := f.of(ends...)
+	if failures := m.FailuresOf(t); len(failures) > 0 {
+		return failures[0].String()
+	}
+	nobody := func(s policy.Selector) bool { return s.Kind == policy.Net && !m.HasDevices(s) }
+	if i := slices.IndexFunc(ends, nobody); i >= 0 && len(t.Accept)+len(t.Check) > 0 {
+		return fmt.Sprintf("%s: no node has %s, so nobody is let in", t.Pos, ends[i])
+	}
+	return ""
+}
+
 // of gives the mesh in which all that some selectors name have devices.
 func (f *firsts) of(all ...policy.Selector) *compile.Mesh {
 	var joining []compile.Node

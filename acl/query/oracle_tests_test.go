@@ -95,6 +95,11 @@ func (w *world) sshHolds(test sshTest) bool {
 					return joined.sshHolds(test)
 				}
 			}
+			for _, alias := range append(trim(test.Dst), strings.TrimSpace(test.Src)) {
+				if _, literal := w.literal(alias); literal && len(w.devicesOf(alias)) == 0 && letter != "-" {
+					return false
+				}
+			}
 			for _, from := range w.devicesOf(strings.TrimSpace(test.Src)) {
 				for _, dst := range trim(test.Dst) {
 					for _, to := range w.devicesOf(dst) {

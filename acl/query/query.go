@@ -165,8 +165,8 @@ func (q *question) embedded(m *compile.Mesh) error {
 		}
 	}
 	for _, t := range m.Policy().SSHTests() {
-		if failures := firsts.of(slices.Concat(t.Dst, []policy.Selector{t.Src})...).FailuresOf(t); len(failures) > 0 {
-			return errors.New(failedText + failures[0].String())
+		if why := firsts.failing(t); why != "" {
+			return errors.New(failedText + why)
 		}
 	}
 	return nil
