@@ -137,7 +137,7 @@ func (w *world) addrs(d *device) space {
 
 // carried are the approved routes of a node that it advertises, if it says which.
 func (d *device) carried() []netip.Prefix {
-	return slices.DeleteFunc(slices.Clone(d.Approved), func(p netip.Prefix) bool { return d.Advertised != nil && !slices.Contains(d.Advertised, p) })
+	return slices.DeleteFunc(slices.Clone(d.Approved), func(p netip.Prefix) bool { return len(d.Advertised) > 0 && !slices.Contains(d.Advertised, p) })
 }
 
 // subnets are the routes that a node carries but for the default ones.

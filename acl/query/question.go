@@ -45,10 +45,10 @@ type node struct {
 }
 
 // carried gives the routes of a node that count: approved ones that it advertises, as a
-// coordinator has it. One whose advertised routes the question does not give advertises
-// all that is approved.
+// coordinator has it. One of which the question gives no advertised route advertises all
+// that is approved.
 func (n *node) carried() []netip.Prefix {
-	if n.Advertised == nil {
+	if len(n.Advertised) == 0 {
 		return n.Approved
 	}
 	var all []netip.Prefix
