@@ -49,16 +49,22 @@ func newReader(name string, src []byte) *reader {
 	return r
 }
 
-// pos gives the position of an offset. It counts on from the last one in the
-// same line: a file of one huge line would else cost its square.
+// pos gives the position of an offset. It counts on, or back, from the last one in
+// the same line, to which most are near: a file of one huge line would else cost its
+// square.
 func (r *reader) pos(offset int) Position {
 	offset = min(offset, len(r.src))
 	line := sort.SearchInts(r.lines, offset+1)
 	from := place{r.lines[line-1], line, 1}
-	if r.last.line == line && r.last.offset <= offset {
+	if r.last.line == line && r.last.offset-offset < offset-from.offset {
 		from = r.last
 	}
-	column := from.column + utf8.RuneCount(r.src[from.offset:offset])
+	column := from.column
+	if from.offset <= offset {
+		column += utf8.RuneCount(r.src[from.offset:offset])
+	} else {
+		column -= utf8.RuneCount(r.src[offset:from.offset])
+	}
 	r.last = place{offset, line, column}
 	return Position{File: r.name, Line: line, Column: column}
 }

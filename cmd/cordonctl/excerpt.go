@@ -15,23 +15,40 @@ const excerptWidth = 70
 // a column in characters.
 func excerpt(source string, line, column int, text string) string {
 	lines := strings.Split(source, "\n")
-	if line < 1 || line > len(lines) {
+	if line < 1 || line > len(lines) || column < 1 {
 		return ""
 	}
-	shown := []rune(visible(strings.ReplaceAll(strings.TrimSuffix(lines[line-1], "\r"), "\t", " ")))
-	if column < 1 || column > len(shown) {
+	whole := strings.TrimSuffix(lines[line-1], "\r")
+	around, at := window(whole, column-1)
+	shown := []rune(visible(strings.ReplaceAll(around, "\t", " ")))
+	if at >= len(shown) {
 		return ""
 	}
 	width := max(1, utf8.RuneCountInString(text))
-	if shown[column-1] == '"' && text != "" {
+	if shown[at] == '"' && text != "" {
 		width += 2
 	}
-	at := column - 1
-	width = min(width, len(shown)-at)
-	if from := at - excerptWidth/2; from > 0 && len(shown) > excerptWidth {
-		shown, at = shown[from:], at-from
-	}
-	shown = shown[:min(len(shown), excerptWidth)]
 	width = max(1, min(width, len(shown)-at))
 	return fmt.Sprintf("%5d | %s\n      | %s%s\n", line, string(shown), strings.Repeat(" ", at), strings.Repeat("^", width))
+}
+
+// window gives up to excerptWidth characters of a line, and where among them its
+// n-th is. A line may be as long as a policy: no more of it is looked at closely.
+func window(line string, n int) (around string, at int) {
+	if n > excerptWidth/2 && utf8.RuneCountInString(line) > excerptWidth {
+		line, n = line[offset(line, n-excerptWidth/2):], excerptWidth/2
+	}
+	return line[:offset(line, excerptWidth)], n
+}
+
+// offset gives where the n-th character of a text begins, from 0, in bytes: its
+// end, if it has fewer.
+func offset(text string, n int) int {
+	for at := range text {
+		if n == 0 {
+			return at
+		}
+		n--
+	}
+	return len(text)
 }
