@@ -132,7 +132,7 @@ func (t *turn) bornInto(part *part, to *class) bool {
 // bornFrom tells whether a part makes any rule from a class.
 func (t *turn) bornFrom(part *part, from *class) bool {
 	return slices.ContainsFunc(t.m.allDestinations(part), func(cell cell) bool {
-		return t.m.bears(part, groundKey{part.human(from), cell.into})
+		return len(cell.nums) > 0 && t.m.bears(part, groundKey{part.human(from), cell.into})
 	})
 }
 
