@@ -98,8 +98,8 @@ func (t *turn) stainClasses(nums []acl.Class) {
 }
 
 // stainExits marks the profiles of exit nodes on which parts land that a class
-// matches: what is beyond an exit node may be in any class, and into the internet
-// no class of its own leads.
+// matches: what is beyond an exit node may be in any class, and its rules name
+// classes that it has not.
 func (t *turn) stainExits(classes []*class) {
 	for _, n := range t.m.exits {
 		for _, c := range classes {
@@ -117,7 +117,7 @@ func (t *turn) opensBeyond(p *profile, c *class) bool {
 	}
 	asSrc := func(at int32) bool {
 		part := t.m.book.parts[at]
-		return part.outward() && p.lands(part) && t.bornFrom(part, c)
+		return p.lands(part) && t.bornFrom(part, c, p)
 	}
 	return slices.ContainsFunc(c.asDst, asDst) || slices.ContainsFunc(c.asSrc, asSrc)
 }
@@ -129,10 +129,12 @@ func (t *turn) bornInto(part *part, to *class) bool {
 	})
 }
 
-// bornFrom tells whether a part makes any rule from a class.
-func (t *turn) bornFrom(part *part, from *class) bool {
-	return slices.ContainsFunc(t.m.allDestinations(part), func(cell cell) bool {
-		return len(cell.nums) > 0 && t.m.bears(part, groundKey{part.human(from), cell.into})
+// bornFrom tells whether a part that lands on an exit node makes any rule from a
+// class there.
+func (t *turn) bornFrom(part *part, from *class, exit *profile) bool {
+	opened := func(num acl.Class) bool { return part.outward() || meets(t.m.byNum[num].sign, exit.landed(part)) }
+	return len(part.open) > 0 && slices.ContainsFunc(t.m.allDestinations(part), func(cell cell) bool {
+		return t.m.bears(part, groundKey{part.human(from), cell.into}) && slices.ContainsFunc(cell.nums, opened)
 	})
 }
 
