@@ -224,11 +224,11 @@ func (t *turn) link() {
 	for _, c := range slices.Concat(born, dead) {
 		t.stain(c)
 	}
-	if len(born)+len(dead) > 0 {
-		t.stainExits(slices.Concat(born, dead))
-	}
+	// At an exit node both sides of a rule may come or go at once, and it has neither.
+	t.stainExits(dead)
 	t.m.fill(born)
 	t.m.thin(dead)
+	t.stainExits(born)
 }
 
 // fill and thin put classes into the lists of the parts that they match, and
