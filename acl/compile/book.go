@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gaissmai/bart"
+
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
@@ -26,7 +28,8 @@ type book struct {
 	byGroup  map[string][]selector // groups of an identity provider, and the policy's own
 	byTag    map[string]selector
 	literals map[netip.Prefix][]selector
-	vias     map[string][]int32 // tag -> numbers of the via lists that name it
+	machines *bart.Table[[]selector] // of addresses that stand for all of a machine
+	vias     map[string][]int32      // tag -> numbers of the via lists that name it
 
 	anySrc, anyDst, member, tagged selector // unused when no rule has them
 
@@ -75,6 +78,7 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 		byLogin: make(map[string][]selector), byDomain: make(map[string]selector), byRole: make(map[string]selector),
 		byGroup: make(map[string][]selector), glasses: make(map[string]policy.BreakGlass), zones: make(map[string]*zone), needs: make(map[acl.Fact]need),
 		byTag: make(map[string]selector), literals: make(map[netip.Prefix][]selector), vias: make(map[string][]int32),
+		machines: new(bart.Table[[]selector]),
 	}
 	d := drafts{pol: pol, used: make(map[string]policy.Selector)}
 	d.all()
@@ -87,6 +91,10 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 	ids := make(map[string]selector, len(b.texts))
 	for i, text := range b.texts {
 		ids[text] = selector(i)
+		if strings.HasPrefix(text, machineText) {
+			b.indexMachines(used[text], selector(i), pol)
+			continue
+		}
 		b.index(used[text], selector(i), pol)
 	}
 	b.anySrc, b.anyDst = idOf(ids, anySrcText), idOf(ids, anyDstText)
@@ -163,6 +171,13 @@ func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
 	}
 }
 
+func (b *book) indexMachines(s policy.Selector, id selector, pol *policy.Policy) {
+	for _, prefix := range spans(s, pol) {
+		ids, _ := b.machines.Get(prefix)
+		b.machines.Insert(prefix, append(ids, id))
+	}
+}
+
 func (b *book) add(r draft, ids map[string]selector) *part {
 	p := &part{
 		rule: r.rule, words: r.part, at: int32(len(b.parts)), self: r.part.Self, internet: r.part.Internet || r.internet,
@@ -208,7 +223,7 @@ func (b *book) same(o *book) bool {
 	return slices.EqualFunc(b.segments, o.segments, sameSegment) && maps.EqualFunc(b.glasses, o.glasses, sameGlass) &&
 		maps.EqualFunc(b.schedules, o.schedules, sameSchedule) &&
 		maps.EqualFunc(b.byGroup, o.byGroup, slices.Equal[[]selector]) && slices.Equal(b.texts, o.texts) && maps.Equal(b.byTag, o.byTag) && maps.Equal(b.byDomain, o.byDomain) && maps.Equal(b.byRole, o.byRole) &&
-		maps.EqualFunc(b.literals, o.literals, slices.Equal[[]selector]) && maps.EqualFunc(b.vias, o.vias, slices.Equal[[]int32]) &&
+		maps.EqualFunc(b.literals, o.literals, slices.Equal[[]selector]) && maps.EqualFunc(maps.Collect(b.machines.All()), maps.Collect(o.machines.All()), slices.Equal[[]selector]) && maps.EqualFunc(b.vias, o.vias, slices.Equal[[]int32]) &&
 		maps.EqualFunc(b.byLogin, o.byLogin, slices.Equal[[]selector]) && slices.EqualFunc(b.parts, o.parts, samePart)
 }
 
@@ -218,7 +233,8 @@ func samePart(x, y *part) bool {
 		slices.EqualFunc(x.app, y.app, func(a, b policy.Capability) bool { return a.Name == b.Name && slices.Equal(a.Values, b.Values) })
 }
 
-// of gives the selectors that a node's addresses match by what the node is.
+// of gives the selectors that all of a node's addresses match, by what the node is or
+// by one of them.
 func (b *book) of(n Node) []selector {
 	var all []selector
 	switch {
@@ -240,6 +256,11 @@ func (b *book) of(n Node) []selector {
 		}
 		for _, group := range n.Groups {
 			all = append(all, b.byGroup[group]...)
+		}
+	}
+	for _, a := range n.Addrs {
+		for _, ids := range b.machines.Supernets(single(a)) {
+			all = append(all, ids...)
 		}
 	}
 	return sortedSet(all)

@@ -122,9 +122,14 @@ func (m *Mesh) identity(p place) []string {
 		say("no rule knows it")
 		return all
 	}
-	names := make([]string, len(p.class.sign))
-	for i, id := range p.class.sign {
-		names[i] = strings.TrimPrefix(strings.TrimPrefix(m.book.texts[id], "src:"), "dst:")
+	var names []string
+	for _, id := range p.class.sign {
+		if text := m.book.texts[id]; !strings.HasPrefix(text, machineText) {
+			names = append(names, strings.TrimPrefix(strings.TrimPrefix(text, "src:"), "dst:"))
+		}
+	}
+	if len(names) == 0 {
+		names = append(names, "another address of the same machine, which one of them forbids")
 	}
 	say("rules know it as %s", strings.Join(slices.Compact(names), ", "))
 	for _, s := range p.class.zone.list() {

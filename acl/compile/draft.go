@@ -7,13 +7,15 @@ import (
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
-// The texts of * as a source and as a destination: it means different sets.
+// The texts of * as a source and as a destination: it means different sets; and what
+// the text of addresses begins with that stand for all of a machine.
 const (
 	anySrcText   = "src:*"
 	anyDstText   = "dst:*"
 	memberText   = "autogroup:member"
 	taggedText   = "autogroup:tagged"
 	internetText = "autogroup:internet"
+	machineText  = "machine:"
 )
 
 // draft is a part whose selectors are still texts.
@@ -98,6 +100,9 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 				text = anySrcText
 			}
 			one.src = append(one.src, d.use(text, s))
+			if forbid {
+				one.src = d.machines(one.src, s)
+			}
 		}
 		for _, s := range d.members(p.Dst) {
 			text := s.Key()
@@ -105,6 +110,9 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 				text = anyDstText
 			}
 			one.dst = append(one.dst, d.use(text, s))
+			if forbid {
+				one.dst = d.machines(one.dst, s)
+			}
 		}
 		if p.Internet {
 			one.dst = append(one.dst, d.use(internetText, policy.Selector{Kind: policy.Internet}))
@@ -133,6 +141,16 @@ func (d *drafts) throughExits(one draft) {
 	if len(one.dst) > 0 {
 		d.parts = append(d.parts, one)
 	}
+}
+
+// machines adds to a side of a rule that forbids the machines that have any of the
+// addresses that a selector names. Each has an address of both kinds: to forbid one
+// and leave the other open would forbid nothing.
+func (d *drafts) machines(side []string, s policy.Selector) []string {
+	if s.Kind != policy.Net && s.Kind != policy.Set {
+		return side
+	}
+	return append(side, d.use(machineText+s.Key(), s))
 }
 
 func (d *drafts) use(text string, s policy.Selector) string {

@@ -113,6 +113,21 @@ func (w *ward) matches(alias string, at wardPlace, asSource bool) bool {
 	return netip.MustParseAddr(alias) == at.addr
 }
 
+// bars tells whether what a rule that forbids names is at a place: of a machine, at
+// any of its addresses.
+func (w *ward) bars(alias string, at wardPlace, asSource bool) bool {
+	all := []string{alias}
+	if strings.HasPrefix(alias, "seg:") {
+		all = w.segments[slices.IndexFunc(w.segments, func(s wardSegment) bool { return s.name == alias })].members
+	}
+	return slices.ContainsFunc(all, func(one string) bool {
+		return w.matches(one, at, asSource) || at.host != nil && slices.ContainsFunc(at.host.Addrs, func(a netip.Addr) bool {
+			p, err := netip.ParsePrefix(one)
+			return one == a.String() || err == nil && p.Contains(a)
+		})
+	})
+}
+
 func (w *ward) isPeople(alias string) bool {
 	return strings.HasPrefix(alias, "group:") || strings.Contains(alias, "@") || alias == "autogroup:member" || alias == "autogroup:self"
 }
@@ -139,7 +154,7 @@ func (w *ward) verdict(from, to wardPlace, holder string, proto acl.Protocol, po
 		return wardVerdict{}
 	}
 	for _, r := range w.forbids {
-		if w.forbidden(&r, from, holder) && w.leads(&r, from, to) && w.shuts(&r, proto, port) {
+		if w.forbidden(&r, from, holder) && slices.ContainsFunc(r.dst, func(alias string) bool { return w.bars(alias, to, false) }) && w.shuts(&r, proto, port) {
 			return wardVerdict{rule: r.id}
 		}
 	}
@@ -190,7 +205,7 @@ func (w *ward) forbidden(r *wardRule, from wardPlace, holder string) bool {
 		return false
 	}
 	who := slices.ContainsFunc(r.src, func(alias string) bool {
-		return w.matches(alias, from, true) || w.isPeople(alias) && w.atShared(from) && w.isAmong(alias, w.sitting(holder))
+		return w.bars(alias, from, true) || w.isPeople(alias) && w.atShared(from) && w.isAmong(alias, w.sitting(holder))
 	})
 	return who && w.met(&r.when, holder, false, nil) && w.anyPosture(r.postures, holder)
 }
