@@ -68,6 +68,7 @@ const (
 	fileSettings  = "coordinator.json"
 	fileStore     = "cordon.db"
 	fileLocalKey  = "local.key"
+	fileRefresh   = "refresh.db" // in no backup
 	folderKeys    = "keys"
 	folderRosters = "rosters"
 	fileSocket    = "admin.sock"

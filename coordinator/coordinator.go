@@ -41,6 +41,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/internal/store/refresh"
 	"github.com/cordonmesh/cordon/coordinator/internal/store/sqlite"
 	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 	"github.com/cordonmesh/cordon/coordinator/internal/webcert"
@@ -62,6 +63,7 @@ type assembly struct {
 	told      http.Handler    // by the provider, of sessions that it ended; nil: there is none
 	watching  *standing.Watch // over those who are signed in; nil: nobody can be, or nobody is asked for
 	provider  *oidc.Provider  // nil: there is none
+	refresh   *refresh.File   // what the provider is asked with after a restart; nil: nothing
 	directory http.Handler    // nil: nobody is provisioned
 	warner    *warn.Warner
 	web       *webcert.Certificate // that browsers see; nil: the coordinator's own
@@ -81,6 +83,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer a.journal.Close()
+	defer a.closeRefresh()
 	if err := a.openWeb(); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func (a *assembly) metrics() *prometheus.Registry {
 type meshCollector struct {
 	a                                                          *assembly
 	nodes, connected, current, revision, epoch, tokens, warned *prometheus.Desc
-	asked, watched, unanswered                                 *prometheus.Desc
+	asked, watched, kept, unanswered                           *prometheus.Desc
 }
 
 func newMeshCollector(a *assembly) *meshCollector {
@@ -43,6 +43,7 @@ func newMeshCollector(a *assembly) *meshCollector {
 		tokens:     d("tokens_live", "Tokens that are neither revoked nor expired."),
 		asked:      prometheus.NewDesc("cordon_provider_answers_total", "Answers of the provider on whether it stands by those who are signed in.", []string{"answer"}, nil),
 		watched:    d("provider_sessions_watched", "Sessions of which the provider is asked whether it stands by them."),
+		kept:       d("provider_sessions_kept", "Sessions of which the provider will be asked also after a restart."),
 		unanswered: d("provider_unanswered", "1 while the provider gives no answer, and nobody is signed out by it."),
 		warned:     d("nodes_warned", "Nodes that an operator should look at, such as one whose key two machines use."),
 	}
@@ -50,7 +51,7 @@ func newMeshCollector(a *assembly) *meshCollector {
 
 // Describe is prometheus.Collector's.
 func (m *meshCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.nodes, m.connected, m.current, m.revision, m.epoch, m.tokens, m.warned, m.asked, m.watched, m.unanswered} {
+	for _, d := range []*prometheus.Desc{m.nodes, m.connected, m.current, m.revision, m.epoch, m.tokens, m.warned, m.asked, m.watched, m.kept, m.unanswered} {
 		out <- d
 	}
 }
@@ -106,5 +107,6 @@ func (m *meshCollector) provider(out chan<- prometheus.Metric) {
 		unanswered = 1
 	}
 	out <- prometheus.MustNewConstMetric(m.watched, prometheus.GaugeValue, float64(s.Watched))
+	out <- prometheus.MustNewConstMetric(m.kept, prometheus.GaugeValue, float64(m.a.kept()))
 	out <- prometheus.MustNewConstMetric(m.unanswered, prometheus.GaugeValue, unanswered)
 }

@@ -402,18 +402,24 @@ func TestProofsAreMeasured(t *testing.T) {
 	if b.signIn(m, "000000") != nil || b.signIn(m, b.code()) == nil {
 		t.Fatal("signed in as it should not be")
 	}
+	for _, line := range []string{"cordon_local_proofs_right_total 1", "cordon_local_proofs_wrong_total 1", "cordon_local_proofs_throttled_total 0", "cordon_local_proofs_lockouts_total 0"} {
+		if !r.measured(line) {
+			t.Errorf("%s is not measured", line)
+		}
+	}
+}
+
+// measured tells whether a line is among the metrics.
+func (r *running) measured(line string) bool {
+	r.t.Helper()
 	resp, err := http.Get("http://" + r.log.with("serving metrics")[0]["listen"].(string) + "/metrics")
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	for _, line := range []string{"cordon_local_proofs_right_total 1", "cordon_local_proofs_wrong_total 1", "cordon_local_proofs_throttled_total 0", "cordon_local_proofs_lockouts_total 0"} {
-		if !strings.Contains(string(text), "\n"+line+"\n") {
-			t.Errorf("%s is not measured", line)
-		}
-	}
+	return strings.Contains(string(text), "\n"+line+"\n")
 }

@@ -102,10 +102,10 @@ func (s *SignIn) adminIdle() time.Duration {
 // coordinator knows people by itself.
 func (a *assembly) openDesk() error {
 	c := signin.Config{URL: a.settings.URL, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession}
-	if a.SignIn.Issuer != "" {
-		if err := a.openProvider(&c); err != nil {
-			return err
-		}
+	if a.SignIn.Issuer == "" {
+		a.openRefresh(false)
+	} else if err := a.openProvider(&c); err != nil {
+		return err
 	}
 	if err := a.openPeople(); err != nil {
 		return err
@@ -126,32 +126,44 @@ func (a *assembly) openDesk() error {
 
 // openProvider lets people prove who they are at the provider.
 func (a *assembly) openProvider(c *signin.Config) (err error) {
-	if a.provider, err = a.newProvider(); err != nil {
+	secret, err := a.SignIn.secret()
+	if err != nil {
+		return err
+	}
+	rows := a.openRefresh(secret != "" && a.SignIn.Check >= 0)
+	if a.provider, err = a.newProvider(secret); err != nil {
 		return err
 	}
 	if a.SignIn.Check >= 0 {
 		a.watching = standing.NewWatch(a.standing(a.provider), a.asking(a.provider))
+		a.resume(rows)
 	}
 	a.told = standing.NewDoor(a.standing(a.provider))
 	c.Provider = desked{a.provider}
 	return nil
 }
 
-func (a *assembly) newProvider() (*oidc.Provider, error) {
-	secret := ""
-	if path := a.SignIn.SecretFile; path != "" {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("oidc-client-secret-file: %w", err)
-		}
-		if secret = strings.TrimSpace(string(b)); secret == "" {
-			return nil, fmt.Errorf("oidc-client-secret-file: %s is empty; a public client has no such file", path)
-		}
+// secret reads the client's secret; empty: it is a public one.
+func (s *SignIn) secret() (string, error) {
+	if s.SecretFile == "" {
+		return "", nil
 	}
+	b, err := os.ReadFile(s.SecretFile)
+	if err != nil {
+		return "", fmt.Errorf("oidc-client-secret-file: %w", err)
+	}
+	secret := strings.TrimSpace(string(b))
+	if secret == "" {
+		return "", fmt.Errorf("oidc-client-secret-file: %s is empty; a public client has no such file", s.SecretFile)
+	}
+	return secret, nil
+}
+
+func (a *assembly) newProvider(secret string) (*oidc.Provider, error) {
 	return oidc.New(oidc.Config{
 		Issuer: a.SignIn.Issuer, ClientID: a.SignIn.ClientID, ClientSecret: secret, Scopes: a.SignIn.Scopes,
 		LoginClaim: a.SignIn.LoginClaim, GroupsClaim: a.SignIn.GroupsClaim, ExternalClaim: a.SCIM.claim(),
-		RedirectURL: strings.TrimSuffix(a.settings.URL, "/") + signin.CallbackPath, Now: a.Now, Log: a.Log,
+		RedirectURL: strings.TrimSuffix(a.settings.URL, "/") + signin.CallbackPath, Rows: a.rows(), Now: a.Now, Log: a.Log,
 	})
 }
 
@@ -216,6 +228,7 @@ func (a *assembly) stand(who registry.Identity, r registry.Result, err error) {
 		a.provider.Release(who.Standing)
 		return
 	}
+	a.provider.Bind(who.Standing, r.Session.ID)
 	a.watching.Add(standing.Watched{Node: r.Session.Node, Session: r.Session.ID, Subject: who.Subject, Standing: who.Standing})
 }
 

@@ -50,12 +50,21 @@ func (a *assembly) asking(p *oidc.Provider) standing.Asking {
 		Ask: func(ctx context.Context, name string) (registry.Identity, error) {
 			who, err := p.Renew(ctx, name)
 			who.ByLogin = a.SCIM.Match == matchLogin
-			if denied := new(oidc.Denied); errors.As(err, &denied) && denied.Code == "invalid_grant" {
-				err = fmt.Errorf("%w: %w", standing.ErrRefused, err)
-			}
-			return who, err
+			return who, plain(err)
 		},
 	}
+}
+
+// plain tells the provider's clear word from what is none.
+func plain(err error) error {
+	denied := new(oidc.Denied)
+	switch {
+	case errors.Is(err, oidc.ErrDoubtful):
+		return fmt.Errorf("%w: %w", standing.ErrDoubtful, err)
+	case errors.As(err, &denied) && denied.Code == "invalid_grant":
+		return fmt.Errorf("%w: %w", standing.ErrRefused, err)
+	}
+	return err
 }
 
 // providerStatus gives what the operators' status says of the provider.

@@ -73,7 +73,7 @@ func arrows() map[string]row {
 		"coordinator/internal/scim": {may: may(registry, admin, wire, key),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
 		"coordinator/internal/console": {may: may(admin, registry, wire, key, "coordinator/internal/auth"), why: "pages show what the admin API says, and hold no rights of their own"},
-		"coordinator": {may: may("acl/...", "coordinator/..."), tests: may(relay, relay+"/server"),
+		"coordinator": {may: may("acl/...", "coordinator/..."), tests: may(relay, relay+"/server", "integration/idp"),
 			why: "it assembles the coordinator; the insides of a node are not its business"},
 
 		"netstack": {why: "a TCP/IP stack that others use as a library"},

@@ -3,6 +3,7 @@ package scim
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	standard "github.com/elimity-com/scim"
@@ -45,23 +46,47 @@ func checkFilter(text string) error {
 	return nil
 }
 
-// equality is a filter: a name that equals a value. The zero value is none.
+// equality is a condition: a name that equals a value.
 type equality struct{ name, value string }
 
-func filterOf(p standard.ListRequestParams, names ...string) (equality, error) {
+// conditions is a filter: equalities that must all hold. None: everything is found.
+type conditions []equality
+
+// filterOf reads a filter on some names. Directories send one equality, or several that
+// are joined by "and"; what else could be said finds many at once, and nobody needs it.
+func filterOf(p standard.ListRequestParams, names ...string) (conditions, error) {
 	if p.FilterValidator == nil {
-		return equality{}, nil
+		return nil, nil
 	}
-	e, err := equalityOf(p.FilterValidator.GetFilter())
+	all, err := conditionsOf(p.FilterValidator.GetFilter())
 	if err != nil {
-		return e, err
+		return nil, err
 	}
-	for _, n := range names {
-		if strings.EqualFold(n, e.name) {
-			return equality{n, e.value}, nil
+	for i, e := range all {
+		at := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, e.name) })
+		if at < 0 {
+			return nil, scimerrors.ScimErrorInvalidFilter
 		}
+		all[i].name = names[at]
 	}
-	return e, scimerrors.ScimErrorInvalidFilter
+	return all, nil
+}
+
+func conditionsOf(e filter.Expression) (conditions, error) {
+	both, ok := e.(*filter.LogicalExpression)
+	if !ok {
+		one, err := equalityOf(e)
+		return conditions{one}, err
+	}
+	if both.Operator != filter.AND {
+		return nil, scimerrors.ScimErrorInvalidFilter
+	}
+	left, err := conditionsOf(both.Left)
+	if err != nil {
+		return nil, err
+	}
+	right, err := conditionsOf(both.Right)
+	return append(left, right...), err
 }
 
 func equalityOf(e filter.Expression) (equality, error) {
@@ -74,6 +99,26 @@ func equalityOf(e filter.Expression) (equality, error) {
 		return equality{}, scimerrors.ScimErrorInvalidFilter
 	}
 	return equality{a.AttributePath.AttributeName, value}, nil
+}
+
+// hold tells whether all conditions hold of something, given what it is called by.
+// Names that people gave have no letter case (RFC 7643 section 4.1.1), ids do.
+func (all conditions) hold(id, external string, given equality) bool {
+	for _, e := range all {
+		ok := false
+		switch e.name {
+		case "id":
+			ok = e.value == id
+		case "externalId":
+			ok = e.value == external
+		case given.name:
+			ok = strings.EqualFold(e.value, given.value)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // page gives the part of a list that was asked for.

@@ -54,6 +54,7 @@ func FuzzPatch(f *testing.F) {
 func FuzzFilter(f *testing.F) {
 	f.Add(`userName eq "ana@clinic.example"`)
 	f.Add(`externalId eq "\u0041"`)
+	f.Add(`userName eq "ana@clinic.example" and (externalId eq "sub-ana")`)
 	f.Add(`emails[type eq "work" and value co "@"].value pr`)
 	f.Add(`not (userName pr) or ((id eq true))`)
 	d := beginAt(f, unhurried())

@@ -62,8 +62,7 @@ func (g *groups) GetAll(r *http.Request, p standard.ListRequestParams) (standard
 	state := g.Registry.Snapshot()
 	var all []*registry.Group
 	for _, one := range state.SortedGroups() {
-		if f.name == "" || f.name == "id" && f.value == one.ID || f.name == "externalId" && f.value == one.External ||
-			f.name == "displayName" && strings.EqualFold(f.value, one.Name) {
+		if f.hold(one.ID, one.External, equality{"displayName", one.Name}) {
 			all = append(all, one)
 		}
 	}

@@ -52,7 +52,7 @@ func TestGroupOfTheDirectory(t *testing.T) {
 	if list, _ := m["members"].([]any); len(list) != 1 || list[0].(map[string]any)["value"] != ana {
 		t.Errorf("%v", m)
 	}
-	for _, filter := range []string{`displayName eq "nurses"`, `externalId eq "g1"`} {
+	for _, filter := range []string{`displayName eq "nurses"`, `externalId eq "g1"`, `displayName eq "NURSES" and externalId eq "g1"`} {
 		if got := d.found("/Groups", filter); !slices.Equal(got, []string{id}) {
 			t.Errorf("%s finds %v", filter, got)
 		}

@@ -61,14 +61,15 @@ func TestHostileBodies_A43(t *testing.T) {
 	}
 }
 
-// A filter finds one by a name that has an index. It is never more than that, whatever
-// stands in it.
+// A filter finds one by names of its own. It is never more than that, whatever stands
+// in it.
 func TestHostileFilters(t *testing.T) {
 	d := begin(t)
 	d.user("ana")
 	for _, f := range []string{
-		`userName sw "a"`, `userName pr`, `userName eq "x" or userName pr`, `not (userName eq "x")`, `active eq true`, `emails.value eq "x"`, `password eq "x"`,
+		`userName sw "a"`, `userName pr`, `userName eq "x" or userName pr`, `userName eq "x" or id eq "y"`, `not (userName eq "x")`, `active eq true`, `userName eq "x" and active eq true`, `userName eq "x" and (userName pr or id eq "x")`, `userName pr and userName eq "x"`, `emails.value eq "x"`, `password eq "x"`,
 		`(((userName eq "ana@clinic.example")))`, `emails[value eq "x"]`, `displayName eq "ana"`, `userName eq "x`, `userName eq`, strings.Repeat("(", 5000), `userName eq "` + strings.Repeat("x", 5000) + `"`,
+		strings.Repeat(`id eq "x" and `, 38) + "id pr",
 		strings.Repeat("userName pr or ", 38) + "userName pr", strings.Repeat("not ", 140) + "(userName pr)", "\x00", `urn:x:userName eq "ana@clinic.example"`,
 	} {
 		began := time.Now()

@@ -64,9 +64,7 @@ func (u *users) GetAll(_ *http.Request, p standard.ListRequestParams) (standard.
 	}
 	var all []*registry.User
 	for _, user := range u.Registry.Snapshot().ProvisionedUsers() {
-		v := user.Provision
-		if f.name == "" || f.name == "id" && f.value == v.ID || f.name == "externalId" && f.value == v.External ||
-			f.name == "userName" && strings.EqualFold(f.value, v.UserName) { // userName has no case (RFC 7643 section 4.1.1)
+		if v := user.Provision; f.hold(v.ID, v.External, equality{"userName", v.UserName}) {
 			all = append(all, user)
 		}
 	}

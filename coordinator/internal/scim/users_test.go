@@ -94,13 +94,17 @@ func TestOneIsFoundAmongMany(t *testing.T) {
 	for i := range 7 {
 		all = append(all, d.user(fmt.Sprint("u", i)))
 	}
-	for _, filter := range []string{`userName eq "U3@clinic.example"`, `externalId eq "sub-u3"`, `id eq "` + all[3] + `"`, `urn:ietf:params:scim:schemas:core:2.0:User:userName eq "u3@clinic.example"`} {
+	for _, filter := range []string{`userName eq "U3@clinic.example"`, `externalId eq "sub-u3"`, `id eq "` + all[3] + `"`, `urn:ietf:params:scim:schemas:core:2.0:User:userName eq "u3@clinic.example"`,
+		`userName eq "u3@clinic.example" and externalId eq "sub-u3"`, `(externalId eq "sub-u3") AND id eq "` + all[3] + `" and (userName eq "U3@clinic.example")`} {
 		if got := d.found("/Users", filter); !slices.Equal(got, all[3:4]) {
 			t.Errorf("%s finds %v", filter, got)
 		}
 	}
-	if got := d.found("/Users", `userName eq "nobody@clinic.example"`); len(got) != 0 {
-		t.Errorf("nobody is %v", got)
+	for _, filter := range []string{`userName eq "nobody@clinic.example"`, `userName eq "u3@clinic.example" and externalId eq "sub-u4"`, `externalId eq "sub-u4" and userName eq "u3@clinic.example"`,
+		`id eq "` + all[3] + `" and id eq "` + all[4] + `"`} {
+		if got := d.found("/Users", filter); len(got) != 0 {
+			t.Errorf("%s finds %v", filter, got)
+		}
 	}
 	var paged []string
 	for at := 1; at < 9; at += 3 {

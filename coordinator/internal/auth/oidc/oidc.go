@@ -85,6 +85,8 @@ type Config struct {
 
 	RedirectURL string // where the provider sends browsers back to
 
+	Rows Rows // where refresh tokens of a client with a secret outlive the process; nil: nowhere
+
 	HTTP *http.Client // its Transport and Timeout are used; nil is one of our own
 	Now  func() time.Time
 	Log  *slog.Logger
@@ -123,6 +125,10 @@ func New(config Config) (*Provider, error) {
 		return nil, err
 	}
 	loopback := issuer.Scheme == "http"
+	seal, err := newSealer(config)
+	if err != nil {
+		return nil, err
+	}
 	return &Provider{config: config, client: newClient(config.HTTP, loopback), loopback: loopback, turn: make(chan struct{}, 1),
-		vault: vault{held: map[string]held{}}}, nil
+		vault: vault{rows: config.Rows, seal: seal, held: map[string]*held{}, of: map[string]string{}}}, nil
 }

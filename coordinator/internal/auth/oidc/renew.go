@@ -2,68 +2,29 @@ package oidc
 
 import (
 	"context"
-	"crypto/rand"
-	"sync"
+	"errors"
+	"fmt"
+	"time"
 
 	"golang.org/x/oauth2"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
-// maxHeld bounds how many refresh tokens are held.
-const maxHeld = 50_000
+// ErrDoubtful: the provider refused a token of which an earlier process did not live to
+// see the answer. It may have been spent by that question, and another be lost with the
+// answer: the refusal says nothing of the person.
+var ErrDoubtful = errors.New("a refresh token was refused that may have been spent when the coordinator ended")
 
-// vault holds refresh tokens (RFC 6749 section 1.5), in memory alone: with one, and the
-// client's secret, anybody could go on as the person. A coordinator that starts anew
-// has none, and asks again from each person's next sign-in.
-type vault struct {
-	mu   sync.Mutex
-	held map[string]held
-}
-
-type held struct{ subject, refresh string }
-
-// hold keeps a refresh token, and gives the name by which it is asked for; empty if
-// there is none, or too many are held.
-func (v *vault) hold(subject, refresh string) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if refresh == "" || len(v.held) >= maxHeld {
-		return ""
-	}
-	name := rand.Text()
-	v.held[name] = held{subject, refresh}
-	return name
-}
-
-func (v *vault) get(name string) (held, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	h, ok := v.held[name]
-	return h, ok
-}
-
-// rotate puts a token in the place of the one before, unless that was let go.
-func (v *vault) rotate(name, refresh string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if h, ok := v.held[name]; ok && refresh != "" {
-		v.held[name] = held{h.subject, refresh}
-	}
-}
-
-// Release forgets the refresh token that has the name.
-func (p *Provider) Release(name string) {
-	p.vault.mu.Lock()
-	defer p.vault.mu.Unlock()
-	delete(p.vault.held, name)
-}
+// last is how long a question that is under way may go on when the coordinator stops:
+// its answer may hold the only token that the provider still takes.
+const last = 3 * time.Second
 
 // Renew asks whether the provider still stands by somebody, by the refresh token that
 // Identity.Standing names, and gives what it says of them now: nothing if it stands by
-// them and says no more. It fails with ErrUnavailable, ErrUnproven or a *Denied, of
-// which "invalid_grant" alone says that it does not (RFC 6749 section 5.2). One at a
-// time may ask by one name.
+// them and says no more. It fails with ErrUnavailable, ErrUnproven, ErrDoubtful or a
+// *Denied, of which "invalid_grant" alone says that it does not (RFC 6749 section 5.2).
+// One at a time may ask by one name. It returns after ctx ended, by 3 s at most.
 func (p *Provider) Renew(ctx context.Context, name string) (registry.Identity, error) {
 	h, ok := p.vault.get(name)
 	if !ok {
@@ -73,11 +34,13 @@ func (p *Provider) Renew(ctx context.Context, name string) (registry.Identity, e
 	if err != nil {
 		return registry.Identity{}, err
 	}
-	token, err := m.oauth.TokenSource(p.with(ctx), &oauth2.Token{RefreshToken: h.refresh}).Token()
-	if err != nil {
-		return registry.Identity{}, p.refused("refresh", err, h.refresh)
+	if err := p.vault.asking(ctx, name); err != nil {
+		return registry.Identity{}, p.unavailable("refresh", err)
 	}
-	p.vault.rotate(name, token.RefreshToken)
+	token, err := p.spend(ctx, m, name, h)
+	if err != nil {
+		return registry.Identity{}, err
+	}
 	if raw, _ := token.Extra("id_token").(string); raw == "" {
 		return registry.Identity{}, nil
 	}
@@ -91,4 +54,37 @@ func (p *Provider) Renew(ctx context.Context, name string) (registry.Identity, e
 	}
 	who.Standing = name
 	return who, nil
+}
+
+// spend asks by a refresh token, which may count but once, and has written down what
+// came of it before it returns.
+func (p *Provider) spend(ctx context.Context, m *metadata, name string, h held) (*oauth2.Token, error) {
+	longer, end := outlive(ctx, last)
+	defer end()
+	token, err := m.oauth.TokenSource(p.with(longer), &oauth2.Token{RefreshToken: h.refresh}).Token()
+	if err == nil {
+		p.vault.answered(longer, name, token.RefreshToken)
+		return token, nil
+	}
+	err = p.refused("refresh", err, h.refresh)
+	if denied := new(Denied); h.doubtful && errors.As(err, &denied) && denied.Code == "invalid_grant" {
+		return nil, fmt.Errorf("%w: %s", ErrDoubtful, err) // it is no Denied
+	}
+	if !h.doubtful && longer.Err() == nil { // else nobody saw what became of the question
+		p.vault.answered(longer, name, "")
+	}
+	return nil, err
+}
+
+// outlive gives a context that ends a while after another one did.
+func outlive(ctx context.Context, by time.Duration) (longer context.Context, end context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(by):
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() { stop(); cancel() }
 }

@@ -16,7 +16,7 @@ import (
 func (p *Provider) prove(ctx context.Context, m *metadata, token *oauth2.Token, d demand) (registry.Identity, error) {
 	who, err := p.identify(ctx, m, token, d)
 	if err == nil {
-		who.Standing = p.vault.hold(who.Subject, token.RefreshToken)
+		who.Standing = p.vault.hold(held{subject: who.Subject, refresh: token.RefreshToken})
 	}
 	return who, err
 }

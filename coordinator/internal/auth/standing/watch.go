@@ -13,8 +13,15 @@ import (
 // ErrRefused: the provider said clearly that it no longer stands by somebody.
 var ErrRefused = errors.New("the provider no longer stands by this person")
 
+// ErrDoubtful: the provider refused, and it may be for what became of an earlier
+// question, not for the person.
+var ErrDoubtful = errors.New("the provider's refusal is not clear")
+
 // maxAsked bounds how many are asked for at once.
 const maxAsked = 8
+
+// sweepEvery is how often the watch looks which sessions have ended.
+const sweepEvery = 20 * time.Second
 
 // Watched is a session that is asked for.
 type Watched struct {
@@ -77,6 +84,17 @@ func (w *Watch) Add(one Watched) {
 	}
 }
 
+// Resume watches sessions that an earlier process watched. When it last asked is not
+// known, so they are asked for within one span from now, spread over it: as often as if
+// nothing had been, also by a coordinator that starts again and again.
+func (w *Watch) Resume(all []Watched) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range all {
+		w.sessions[one.Session] = &entry{one, w.Now().Add(rand.N(w.Every) + 1)}
+	}
+}
+
 // next gives when to ask again: not for a whole hospital at once after a shift began.
 func (w *Watch) next() time.Time {
 	return w.Now().Add(w.Every*3/4 + rand.N(w.Every/2+1))
@@ -93,6 +111,8 @@ func (w *Watch) Stats() Stats {
 
 // Run asks until ctx ends.
 func (w *Watch) Run(ctx context.Context) error {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	for {
 		due, wait := w.due()
 		w.round(ctx, due)
@@ -105,9 +125,27 @@ func (w *Watch) Run(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-w.wake:
+		case <-sweep.C:
+			w.sweep()
 		case <-timer.C:
 		}
 		timer.Stop()
+	}
+}
+
+// sweep lets go of what belongs to sessions that have ended: nobody will be asked for
+// by it, and it is to lie nowhere longer than it must.
+func (w *Watch) sweep() {
+	w.mu.Lock()
+	all := make([]Watched, 0, len(w.sessions))
+	for _, e := range w.sessions {
+		all = append(all, e.Watched)
+	}
+	w.mu.Unlock()
+	for _, one := range all {
+		if !w.Live(one.Node, one.Session) {
+			w.drop(one)
+		}
 	}
 }
 
@@ -156,6 +194,10 @@ func (w *Watch) look(ctx context.Context, one Watched) {
 			w.Log.Error("who the provider no longer stands by is not signed out yet", "subject", one.Subject, "error", err)
 			return // asked for again, and refused again
 		}
+		w.drop(one)
+	case errors.Is(err, ErrDoubtful):
+		w.came(func(s *Stats) { s.Failed, s.Problem = s.Failed+1, "" })
+		w.Log.Info("the provider's refusal of a person is not clear, and ends no session: they are asked for again from their next sign-in", "subject", one.Subject, "error", err)
 		w.drop(one)
 	default:
 		w.failed(err)

@@ -22,7 +22,7 @@ func (j *Journal) Copy(ctx context.Context, path string) error {
 	defer f.Close()
 	err = j.vacuum(ctx, path)
 	if err == nil {
-		err = errors.Join(f.Sync(), syncFolder(filepath.Dir(path)))
+		err = errors.Join(f.Sync(), store.SyncFolder(filepath.Dir(path)))
 	}
 	if err != nil {
 		return &store.Error{Op: "copy " + j.path, Path: path, Err: errors.Join(err, os.Remove(path))}
@@ -33,7 +33,7 @@ func (j *Journal) Copy(ctx context.Context, path string) error {
 // vacuum has a connection of its own: those for reading may write nothing, and
 // the one for writing has other things to do.
 func (j *Journal) vacuum(ctx context.Context, path string) error {
-	db, err := sql.Open("sqlite", dsn(j.path, ""))
+	db, err := sql.Open("sqlite", DSN(j.path, ""))
 	if err != nil {
 		return err
 	}

@@ -112,15 +112,3 @@ func (j *Journal) checkHead(ctx context.Context) error {
 	}
 	return nil
 }
-
-// syncFolder makes a new name in a folder durable.
-func syncFolder(path string) error {
-	if runtime.GOOS == "windows" {
-		return nil // it has no such call, and needs none
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}

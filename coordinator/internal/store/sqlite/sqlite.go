@@ -95,7 +95,7 @@ func Create(ctx context.Context, path string) (*Journal, error) {
 	if err := os.Rename(fresh, path); err != nil {
 		return nil, &store.Error{Op: "create", Path: path, Err: err}
 	}
-	if err := syncFolder(filepath.Dir(path)); err != nil {
+	if err := store.SyncFolder(filepath.Dir(path)); err != nil {
 		return nil, &store.Error{Op: "create", Path: path, Err: err}
 	}
 	return Open(ctx, path, Options{})
@@ -110,7 +110,7 @@ func build(ctx context.Context, path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", dsn(path, ""))
+	db, err := sql.Open("sqlite", DSN(path, ""))
 	if err != nil {
 		return err
 	}
@@ -139,20 +139,22 @@ func Open(ctx context.Context, path string, o Options) (*Journal, error) {
 }
 
 func (j *Journal) connect(ctx context.Context) (err error) {
-	if j.write, err = sql.Open("sqlite", dsn(j.path, "")); err != nil {
+	if j.write, err = sql.Open("sqlite", DSN(j.path, "")); err != nil {
 		return j.fault("open", err)
 	}
 	j.write.SetMaxOpenConns(1)
-	if j.read, err = sql.Open("sqlite", dsn(j.path, "&_pragma=query_only(1)")); err != nil {
+	if j.read, err = sql.Open("sqlite", DSN(j.path, "&_pragma=query_only(1)")); err != nil {
 		return j.fault("open", err)
 	}
 	j.read.SetMaxOpenConns(readers)
 	return j.inspect(ctx)
 }
 
-// dsn names a file that must exist. Pragmas stand in it because each connection
-// of a pool needs them. An in-path '?' or '#' is data, hence the escaping.
-func dsn(path, more string) string {
+// DSN names a file that must exist to the driver, whose writes are on the disk once
+// they are acknowledged. Pragmas stand in it because each connection of a pool needs
+// them; more are added as "&_pragma=...". An in-path '?' or '#' is data, hence the
+// escaping.
+func DSN(path, more string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath()}
 	return u.String() + "?mode=rw&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 		"&_pragma=fullfsync(1)&_pragma=foreign_keys(1)&_pragma=trusted_schema(0)" + more
