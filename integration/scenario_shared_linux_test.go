@@ -43,7 +43,7 @@ func raiseShared(t *testing.T) *sharedDesk {
 	d := &sharedDesk{&scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}}
 	d.Lab = lab.Up(t, lab.Segment("hub", "desk", "ehr"))
 	hub := d.Host("hub")
-	d.serving = serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String())
+	d.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", noticesSoon.String())
 	d.found(oneMachine, member{name: "desk", owner: "tag:desk"}, member{name: "ehr", owner: "tag:ehr"})
 	if _, err := d.nodes["desk"].TryCLI("", "up", "--shared"); err != nil {
 		t.Fatal(err)
@@ -186,6 +186,7 @@ func TestPeopleAtOneMachineAreApart_A18(t *testing.T) {
 	if out, err := d.cli(ben, nil, "whoami"); err != nil || !strings.Contains(out, "ben@hospital.example") || strings.Contains(out, "nina") {
 		t.Errorf("ben hears of himself %s, %v", out, err)
 	}
+	d.tellsEachOnTheirDesktop(t)
 	hers, his := d.flow(nina, ninas+1000), d.flow(ben, bens+1000)
 	if out, err := d.cli(ben, nil, "logout", ninasSeat.ID); err == nil {
 		t.Errorf("ben signs nina out: %s", out)
