@@ -44,9 +44,9 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/store/refresh"
 	"github.com/cordonmesh/cordon/coordinator/internal/store/sqlite"
 	"github.com/cordonmesh/cordon/coordinator/internal/warn"
-	"github.com/cordonmesh/cordon/coordinator/internal/webcert"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
+	"github.com/cordonmesh/cordon/internal/webcert"
 )
 
 // assembly is a coordinator's parts.
@@ -103,12 +103,20 @@ func Run(ctx context.Context, c Config) error {
 	return a.serve(ctx, listeners)
 }
 
+// errOtherKey: nodes know the relay in the coordinator by the key that the certificate
+// for browsers had at the start.
+var errOtherKey = errors.New("the renewed certificate has another key, by which nodes do not know this coordinator's relay yet: restart the coordinator")
+
 // openWeb reads the certificate for browsers, if there is one.
 func (a *assembly) openWeb() (err error) {
-	if a.WebCert != "" {
-		a.web, err = webcert.Load(a.WebCert, a.WebKey, a.Now, a.Log)
+	if a.WebCert == "" {
+		return nil
 	}
-	return err
+	a.web, err = webcert.Load(webcert.Config{CertFile: a.WebCert, KeyFile: a.WebKey, Name: "the certificate for browsers", OtherKey: errOtherKey, Now: a.Now, Log: a.Log})
+	if err != nil {
+		return fmt.Errorf("web-cert and web-key: %w", err)
+	}
+	return nil
 }
 
 func (a *assembly) open(ctx context.Context) (err error) {

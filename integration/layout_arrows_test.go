@@ -30,6 +30,7 @@ func arrows() map[string]row {
 		memory, editor   = "cmd/internal/memory", "cmd/internal/editor"
 		desktop          = "cmd/internal/desktop"
 		path, relay      = "node/internal/path", "node/relay"
+		webcert          = "internal/webcert"
 	)
 	return map[string]row{
 		"acl":                   {why: "compiled rules are what every data plane obeys: they know nobody"},
@@ -59,7 +60,6 @@ func arrows() map[string]row {
 		store + "/storetest":               {may: may(registry, audit, ipam, wire, key), why: "one suite for every store: it must know none of them"},
 		"coordinator/internal/auth":        {may: may(registry, wire, key), tests: may(ipam, audit), why: "keys and secrets stay apart from who may do what; it never sees the store"},
 		"coordinator/internal/auth/...":    {may: may(registry, wire, key, admin, "coordinator/internal/auth"), why: "a login proves who somebody is, and decides nothing"},
-		"coordinator/internal/webcert":     {why: "files and a certificate: it knows no mesh"},
 		"coordinator/internal/warn":        {why: "it tells of what has an end, whatever that is: it knows no mesh"},
 		"coordinator/internal/rosters":     {may: may("acl/calendar", "acl/policy"), why: "it reads files for whoever weighs evidence: it knows no node and no mesh"},
 		"coordinator/internal/activity":    {may: may(registry), why: "it gathers what nodes tell until it is written: it knows no node's channel, and weighs nothing"},
@@ -73,8 +73,10 @@ func arrows() map[string]row {
 		"coordinator/internal/scim": {may: may(registry, admin, wire, key),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
 		"coordinator/internal/console": {may: may(admin, registry, wire, key, "coordinator/internal/auth"), why: "pages show what the admin API says, and hold no rights of their own"},
-		"coordinator": {may: may("acl/...", "coordinator/..."), tests: may(relay, relay+"/server", "integration/idp"),
+		"coordinator": {may: may("acl/...", "coordinator/...", webcert), tests: may(relay, relay+"/server", "integration/idp"),
 			why: "it assembles the coordinator; the insides of a node are not its business"},
+
+		webcert: {why: "files and a certificate: it knows no mesh, and whoever serves browsers or nodes of the web's authorities may have it"},
 
 		"netstack": {why: "a TCP/IP stack that others use as a library"},
 
@@ -83,7 +85,7 @@ func arrows() map[string]row {
 		relay + "/relaytest":        {may: may(relay, relay+"/server", wire, key), why: "plays meshes, middleboxes and proxies around a relay"},
 		relay + "/internal/backlog": {why: "a socket option: it knows no frames"},
 		relay + "/internal/fair":    {why: "a queue: it knows neither connections nor keys"},
-		relay + "/server":           {may: may(relay, relay+"/internal/...", wire, key), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
+		relay + "/server":           {may: may(relay, relay+"/internal/...", wire, key, webcert), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
 
 		path:                    {may: may(key, path+"/probe", path+"/stun"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
 		path + "/...":           {may: may(key, path), why: "messages of the path machine, without sockets"},
@@ -123,6 +125,7 @@ func arrows() map[string]row {
 		"integration":                       {may: may("integration/lab", "integration/idp", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},
+		"integration/lab/desktoptest":       {why: "plays a desktop, for whoever speaks to it"},
 		"integration/demo":                  {may: may("integration/lab", admin, local), why: "sees what an operator sees"},
 		"integration/browser":               {may: may(admin, wire, key), why: "sees what a person at a browser sees, and plays a machine by its contract"},
 		"integration/idp":                   {why: "plays a provider and a browser: strangers to us"},
@@ -139,7 +142,7 @@ func outside() map[string]row {
 			why: "another engine may take its place one day"},
 		"gvisor.dev/gvisor":              {may: may("netstack"), why: "one stack, behind one tun.Device"},
 		"github.com/miekg/dns":           {may: may("node/internal/dns", "integration/..."), why: "names from outside stay behind one reader of them"},
-		"github.com/godbus/dbus":         {may: may("node/internal/dns", "cmd/internal/desktop", "integration/lab/resolvedtest"), why: "a bus carries what other programs say: one package listens on each"},
+		"github.com/godbus/dbus":         {may: may("node/internal/dns", "cmd/internal/desktop", "integration/lab/resolvedtest", "integration/lab/desktoptest"), why: "a bus carries what other programs say: one package listens on each"},
 		"github.com/huin/goupnp":         {may: may("node/internal/portmap"), why: "only behind a client that speaks to nobody but the gateway"},
 		"modernc.org/sqlite":             {may: may("coordinator/internal/store/sqlite"), why: "the database stays behind the journal"},
 		"github.com/coreos/go-oidc":      {may: may("coordinator/internal/auth/oidc"), why: "its errors hold what a provider sent: one package reads them, and tells less"},

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,18 +20,21 @@ import (
 
 // A nurse and a doctor work at one machine. The record system has a port for each of
 // their groups, another a thousand higher for what they leave open, and one for the
-// machine.
+// machine; and nurses one more while they do something.
 const (
 	ninas, bens, machines = 1001, 1002, 1003 // ports
 	nina, ben             = 1000, 1001       // accounts
+)
 
-	oneMachine = `{"tagOwners": {"tag:ehr": [], "tag:desk": []},
+func oneMachine() string {
+	return fmt.Sprintf(`{"tagOwners": {"tag:ehr": [], "tag:desk": []},
  "groups": {"group:nurses": ["nina@hospital.example"], "group:doctors": ["ben@hospital.example"]}, "grants": [
   {"id": "nurses", "src": ["group:nurses"], "srcDevice": ["tag:desk"], "dst": ["tag:ehr"], "ip": ["tcp:1001", "tcp:2001"]},
   {"id": "doctors", "src": ["group:doctors"], "srcDevice": ["tag:desk"], "dst": ["tag:ehr"], "ip": ["tcp:1002", "tcp:2002"]},
   {"id": "machine", "src": ["tag:desk"], "dst": ["tag:ehr"], "ip": ["tcp:1003"]},
-]}`
-)
+  {"id": "sitting", "src": ["group:nurses"], "srcDevice": ["tag:desk"], "dst": ["tag:ehr"], "ip": ["tcp:1004", "tcp:2004"], "when": {"idle": %q}},
+]}`, conditionsIdle)
+}
 
 // sharedDesk is a mesh with one machine of several people.
 type sharedDesk struct{ *scene }
@@ -43,8 +47,8 @@ func raiseShared(t *testing.T) *sharedDesk {
 	d := &sharedDesk{&scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}}
 	d.Lab = lab.Up(t, lab.Segment("hub", "desk", "ehr"))
 	hub := d.Host("hub")
-	d.serving = serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String())
-	d.found(oneMachine, member{name: "desk", owner: "tag:desk"}, member{name: "ehr", owner: "tag:ehr"})
+	d.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", noticesSoon.String())
+	d.found(oneMachine(), member{name: "desk", owner: "tag:desk"}, member{name: "ehr", owner: "tag:ehr"})
 	if _, err := d.nodes["desk"].TryCLI("", "up", "--shared"); err != nil {
 		t.Fatal(err)
 	}
@@ -141,23 +145,7 @@ func (d *sharedDesk) reaches(who string, uid int, ports ...uint16) {
 // flow is an account's connection to a port of the record system's, under traffic.
 func (d *sharedDesk) flow(uid int, port uint16) *streams {
 	d.t.Helper()
-	ctx, cancel := context.WithCancel(d.t.Context())
-	f := &streams{cancel: cancel}
-	d.t.Cleanup(f.stop)
-	at := netip.AddrPortFrom(d.nodes["ehr"].Mesh4(), port)
-	l := d.Host("ehr").Listen(at)
-	defer l.Close()
-	dialled, err := d.Host("desk").As(uid).Dial(ctx, "tcp", netip.Addr{}, at)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	accepted, err := l.Accept()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	f.duplex(ctx, accepted, f.add("TCP to %d", port))
-	f.duplex(ctx, dialled, f.add("TCP from %d", port))
-	f.carry(d.t)
+	f, _ := d.fed(uid, port, new(atomic.Bool))
 	return f
 }
 
@@ -186,6 +174,8 @@ func TestPeopleAtOneMachineAreApart_A18(t *testing.T) {
 	if out, err := d.cli(ben, nil, "whoami"); err != nil || !strings.Contains(out, "ben@hospital.example") || strings.Contains(out, "nina") {
 		t.Errorf("ben hears of himself %s, %v", out, err)
 	}
+	d.tellsEachOnTheirDesktop(t)
+	d.endsForWhoRests(t)
 	hers, his := d.flow(nina, ninas+1000), d.flow(ben, bens+1000)
 	if out, err := d.cli(ben, nil, "logout", ninasSeat.ID); err == nil {
 		t.Errorf("ben signs nina out: %s", out)

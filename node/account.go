@@ -46,7 +46,7 @@ func (n *Node) seatFor(ctx context.Context) (string, error) {
 	if who.all || who.seat == "" {
 		return "", errNotAsRoot
 	}
-	if isSubordinate(n.subUIDs, who.seat) {
+	if n.subIDs.isSubordinate(who.seat) {
 		return "", errSubordinate
 	}
 	return who.seat, nil
@@ -169,6 +169,9 @@ func (m *mesh) sharedWarnings(self *wire.SelfRecord) (out []string) {
 	}
 	if len(m.world.gaps()) > 0 {
 		out = append(out, errNoSeats.Error())
+	}
+	if from := m.node.subIDs.unseen(); from != "" {
+		out = append(out, "accounts for containers come from "+from+" (subid in /etc/nsswitch.conf), where cordon cannot look them up, and whoever was given some can sign in with each: write their whole range into /etc/subuid, as "+from+":FIRST:COUNT")
 	}
 	return out
 }

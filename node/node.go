@@ -41,7 +41,7 @@ type Node struct {
 	clock *policytime.Clock
 	line  control.Line // from enrolling to following
 
-	subUIDs string // a file of subuid(5)
+	subIDs subordinates
 
 	lifecycle sync.Mutex // one Up or Down at a time
 	start     chan *control.Identity
@@ -74,7 +74,7 @@ func New(c Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: c, subUIDs: subUIDs, log: c.Log, dir: dir, start: make(chan *control.Identity), joins: make(chan *join, 1), stop: make(chan chan struct{})}
+	n := &Node{cfg: c, subIDs: subordinates{subUIDs, nameSwitch}, log: c.Log, dir: dir, start: make(chan *control.Identity), joins: make(chan *join, 1), stop: make(chan chan struct{})}
 	if err := n.load(); err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}

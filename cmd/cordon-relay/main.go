@@ -27,12 +27,13 @@ func main() { os.Exit(usage.Main(app(), os.Args, nil)) }
 func app() *cli.App {
 	state := &cli.StringFlag{Name: "state", Usage: "state `DIRECTORY` that holds the relay's own key", Value: "/var/lib/cordon-relay", EnvVars: []string{"CORDON_STATE"}}
 	cert := &cli.StringFlag{Name: "cert", Usage: "PEM `FILE` with a certificate to use instead of the relay's own key"}
-	certKey := &cli.StringFlag{Name: "key", Usage: "PEM `FILE` with its key"}
+	certKey := &cli.StringFlag{Name: "key", Usage: "PEM `FILE` with its key; what is renewed in the two is served within a minute"}
 	return &cli.App{
 		Name: "cordon-relay", Usage: "a relay for the nodes of Cordon meshes", Version: version,
 		Commands: []*cli.Command{
 			{Name: "serve", Usage: "serve nodes", Action: serve, Flags: []cli.Flag{
 				state, cert, certKey,
+				&cli.BoolFlag{Name: "pinned", Usage: "nodes know this relay by the pin of --key: a certificate that was renewed with another key waits for a restart"},
 				&cli.StringSliceFlag{Name: "mesh-root", Usage: "`FINGERPRINT` of a mesh root whose nodes are served: 64 hexadecimal digits, as `cordon-coordinator init` printed; may be given more than once", EnvVars: []string{"CORDON_MESH_ROOT"}},
 				&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` of the TLS port", Value: ":443"},
 				&cli.StringFlag{Name: "path", Usage: "`PATH` of the URL at which nodes find the relay", Value: relay.DefaultPath},
@@ -74,6 +75,7 @@ func serve(c *cli.Context) error {
 	if cfg.Certificate, p, err = certificate(c); err != nil {
 		return err
 	}
+	cfg.Files = server.Files{Cert: c.String("cert"), Key: c.String("key"), Pinned: c.Bool("pinned")}
 	cfg.Ready = func(at net.Addr) {
 		log.Info("relay: serving", "address", at.String(), "path", cfg.Path, "pin", p.String())
 	}

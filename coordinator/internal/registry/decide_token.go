@@ -40,7 +40,7 @@ func (c CreateToken) check(d *decision, t *Token) error {
 	}
 	lifetime := c.Lifetime
 	if lifetime == 0 {
-		lifetime = time.Hour
+		lifetime = tokenLifetime
 	}
 	if lifetime < 0 || lifetime > MaxTokenLifetime {
 		return invalid("token lifetime", c.Lifetime.String(), fmt.Sprintf("more than 0 and at most %v", MaxTokenLifetime))
@@ -73,7 +73,7 @@ func (c CreateToken) checkEnrol(d *decision, t *Token) (err error) {
 	if c.Uses > MaxUses {
 		return invalid("uses", fmt.Sprint(c.Uses), fmt.Sprintf("at most %d", MaxUses))
 	}
-	t.User, t.UsesLeft, t.NeedsApproval = strings.ToLower(c.User), max(1, c.Uses), c.NeedsApproval
+	t.User, t.UsesLeft, t.NeedsApproval = strings.ToLower(c.User), max(tokenUses, c.Uses), c.NeedsApproval
 	t.Tags, err = tagSet(c.Tags)
 	return err
 }

@@ -18,7 +18,9 @@ const (
 	MaxTags          = 32
 	MaxAdvertised    = 256
 	maxScopes        = 64
-	maxLabel         = 63 // RFC 1123, section 2.1, by way of RFC 1035
+	tokenLifetime    = time.Hour // of one for which nobody says it
+	tokenUses        = 1         // likewise
+	maxLabel         = 63        // RFC 1123, section 2.1, by way of RFC 1035
 	maxWord          = 128
 )
 

@@ -11,6 +11,8 @@
 //   - What lived for less than a threshold is not warned of at it: an hour's
 //     token is not about to lapse the moment it is made.
 //   - What gets another end is another thing, and is told of anew.
+//   - What is due of one kind at one moment reaches a sink as one message ([Gather]);
+//     the log has each thing in a line of its own.
 //   - Texts that others chose reach a sink as printable characters of one line.
 //
 // It leaves to others: what there is that lapses, and whether it renews by itself.
@@ -43,23 +45,29 @@ type Lapse struct {
 type Warning struct {
 	Lapse
 	Left time.Duration // until its end, at the moment of the telling; not positive: it has come
+
+	// Count is of how many things this tells, if of more than one: then Name gives the
+	// first few, and Until is the first end. See [Gather].
+	Count   int
+	reached int // thresholds, see [Lapse.reached]
 }
+
+const minutes = "2006-01-02 15:04 UTC"
 
 // Text is the warning in a line for people.
 func (w Warning) Text() string {
+	if w.Count > 1 {
+		return w.gathered()
+	}
 	what := line(w.Kind + " " + w.Name)
 	if w.Until.IsZero() {
 		return what + ": " + line(w.Advice)
 	}
-	at := w.Until.UTC().Format("2006-01-02 15:04 UTC")
+	at := w.Until.UTC().Format(minutes)
 	if w.Left <= 0 {
 		return fmt.Sprintf("%s has ended at %s: %s", what, at, line(w.Advice))
 	}
-	left := fmt.Sprintf("%d days", int(w.Left/day))
-	if w.Left < 2*day {
-		left = fmt.Sprintf("%d hours", int(w.Left/time.Hour))
-	}
-	return fmt.Sprintf("%s ends in %s, at %s: %s", what, left, at, line(w.Advice))
+	return fmt.Sprintf("%s ends in %s, at %s: %s", what, span(w.Left), at, line(w.Advice))
 }
 
 const maxLine = 400 // characters
@@ -107,7 +115,7 @@ func Weigh(lapses []Lapse, told Told, now time.Time) (due []Warning, next Told) 
 			continue
 		}
 		if n > told[l.key()] {
-			due = append(due, Warning{l, l.Until.Sub(now)})
+			due = append(due, Warning{Lapse: l, Left: l.Until.Sub(now), reached: n})
 		}
 		next[l.key()] = max(n, told[l.key()])
 	}
@@ -118,8 +126,8 @@ func Weigh(lapses []Lapse, told Told, now time.Time) (due []Warning, next Told) 
 // Standing gives all that is within a threshold now, told or not.
 func Standing(lapses []Lapse, now time.Time) (all []Warning) {
 	for _, l := range lapses {
-		if l.reached(now) > 0 {
-			all = append(all, Warning{l, l.Until.Sub(now)})
+		if n := l.reached(now); n > 0 {
+			all = append(all, Warning{Lapse: l, Left: l.Until.Sub(now), reached: n})
 		}
 	}
 	sortWarnings(all)

@@ -159,7 +159,7 @@ func TestQueueOfASinkIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lapses := func() (all []warn.Lapse) {
 			for i := range 1000 {
-				all = append(all, warn.Lapse{Kind: "machine", Name: fmt.Sprint(i), Since: time.Now().Add(-90 * day), Until: time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)})
+				all = append(all, warn.Lapse{Kind: fmt.Sprint("kind", i), Name: "a", Since: time.Now().Add(-90 * day), Until: time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)})
 			}
 			return all
 		}

@@ -94,6 +94,8 @@ func (w *Warner) weigh() {
 	due, told := Weigh(w.Lapses(), w.told, w.Now())
 	for _, one := range due {
 		w.log(one)
+	}
+	for _, one := range Gather(due) {
 		for i, q := range w.queues {
 			select {
 			case q <- one:

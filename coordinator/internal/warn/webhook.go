@@ -39,6 +39,7 @@ type message struct {
 	Kind  string    `json:"kind"`
 	Name  string    `json:"name"`
 	Until time.Time `json:"until,omitzero"`
+	Count int       `json:"count,omitempty"` // if of several: name gives the first few, until is the first end
 	Text  string    `json:"text"`
 }
 
@@ -71,7 +72,7 @@ func (h *Webhook) Name() string {
 
 // Send posts a warning. An answer of 4xx but 408 and 429, and any redirection, is a refusal.
 func (h *Webhook) Send(ctx context.Context, w Warning) error {
-	body, err := json.Marshal(message{h.mesh, line(w.Kind), line(w.Name), w.Until.UTC(), w.Text()})
+	body, err := json.Marshal(message{h.mesh, line(w.Kind), line(w.Name), w.Until.UTC(), w.Count, w.Text()})
 	if err != nil {
 		return err
 	}

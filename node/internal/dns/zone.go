@@ -28,7 +28,7 @@ type Zone struct {
 
 type owner struct {
 	addr  netip.Addr
-	label string
+	label string // labels, of a seat's
 }
 
 // ZoneOf makes the zone of a map. It shares the map's addresses.
@@ -39,18 +39,29 @@ func ZoneOf(m wire.Map) *Zone {
 	}
 	z.domain = miekg.Fqdn(m.Self.Domain)
 	z.names = make(map[string][]netip.Addr, 1+len(m.Peers))
-	z.add(m.Self.Name, m.Self.Addresses)
+	z.add(m.Self.Name, m.Self.Addresses, m.Self.Seats)
 	for _, p := range m.Peers {
-		z.add(p.Name, p.Addresses)
+		z.add(p.Name, p.Addresses, p.Seats)
 	}
 	slices.SortFunc(z.owners, func(a, b owner) int { return a.addr.Compare(b.addr) })
 	return z
 }
 
-func (z *Zone) add(label string, addresses []netip.Addr) {
+// seatLabel stands before a machine's name in the name of a seat's address. Logs say
+// by it that somebody at that machine called, and not who: peers need not know. It is
+// not the machine's own name, or whoever sits there would have what some program
+// grants to that; and it leads nowhere, as no rule leads to a seat.
+const seatLabel = "seat."
+
+func (z *Zone) add(label string, addresses []netip.Addr, seats []wire.Seat) {
 	z.names[label] = addresses
 	for _, a := range addresses {
 		z.owners = append(z.owners, owner{a, label})
+	}
+	for _, s := range seats {
+		for _, a := range s.Addresses {
+			z.owners = append(z.owners, owner{a, seatLabel + label})
+		}
 	}
 }
 

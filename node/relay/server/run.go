@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cordonmesh/cordon/internal/webcert"
 	"github.com/cordonmesh/cordon/node/relay"
 )
 
@@ -27,8 +28,10 @@ type Standalone struct {
 	Metrics string // address for Prometheus metrics over plain HTTP; empty: none
 	Path    string // of the URL at which nodes find the relay; empty: /relay
 
-	// Certificate is what nodes are shown; see [Certificate] and [tls.LoadX509KeyPair].
+	// Certificate is what nodes are shown, unless Files names another; see [Certificate].
 	Certificate tls.Certificate
+	// Files hold what nodes are shown, and somebody renews it there. Zero: Certificate.
+	Files Files
 	// Drain is how long clients have to leave after the stop began; 0: 5 s.
 	Drain time.Duration
 	// Ready is told the address of the TLS port when all listeners stand. nil: nobody asks.
@@ -43,6 +46,10 @@ func Run(ctx context.Context, cfg Standalone) error {
 	if err != nil {
 		return err
 	}
+	renewed, err := cfg.Files.open(s.cfg.Now, s.cfg.Log)
+	if err != nil {
+		return err
+	}
 	if cfg.Path == "" {
 		cfg.Path = relay.DefaultPath
 	}
@@ -52,12 +59,12 @@ func Run(ctx context.Context, cfg Standalone) error {
 	}
 	defer tcp.Close()
 	g, running := errgroup.WithContext(ctx)
-	if err := serveAside(running, g, s, cfg); err != nil {
+	if err := serveAside(running, g, s, cfg, renewed); err != nil {
 		return err
 	}
 	web := webServer(s, cfg, s.cfg.Log)
 	g.Go(func() error {
-		err := web.Serve(tls.NewListener(tcp, serverTLS(cfg.Certificate)))
+		err := web.Serve(tls.NewListener(tcp, serverTLS(cfg.Certificate, renewed)))
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil
 		}
@@ -76,11 +83,12 @@ func Run(ctx context.Context, cfg Standalone) error {
 	return nil
 }
 
-// serveAside starts what has ports of its own: STUN and metrics.
-func serveAside(ctx context.Context, g *errgroup.Group, s *Server, cfg Standalone) error {
+// serveAside starts what has ports of its own, STUN and metrics, and the watch over
+// the files of the certificate.
+func serveAside(ctx context.Context, g *errgroup.Group, s *Server, cfg Standalone, renewed *webcert.Certificate) error {
 	var udp net.PacketConn
 	var scraped net.Listener
-	m, err := metricsServer(s)
+	m, err := metricsServer(s, renewed)
 	if err != nil {
 		return err
 	}
@@ -102,6 +110,9 @@ func serveAside(ctx context.Context, g *errgroup.Group, s *Server, cfg Standalon
 	if udp != nil {
 		g.Go(func() error { return RespondSTUN(ctx, udp) })
 	}
+	if renewed != nil {
+		g.Go(func() error { return renewed.Watch(ctx) })
+	}
 	return nil
 }
 
@@ -120,9 +131,14 @@ func (s *Server) stop(ctx context.Context, web *http.Server, drain time.Duration
 
 // serverTLS wants TLS 1.3, for its exporter, and HTTP/1.1, for its Upgrade. No
 // session is resumed: a relay's connections are few and long.
-func serverTLS(certificate tls.Certificate) *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}, Certificates: []tls.Certificate{certificate},
-		SessionTicketsDisabled: true, DynamicRecordSizingDisabled: true}
+func serverTLS(certificate tls.Certificate, renewed *webcert.Certificate) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}, SessionTicketsDisabled: true, DynamicRecordSizingDisabled: true}
+	if renewed != nil {
+		c.GetCertificate = renewed.Get
+	} else {
+		c.Certificates = []tls.Certificate{certificate}
+	}
+	return c
 }
 
 // webServer bounds what a stranger can hold: headers, time, and connections.
@@ -145,10 +161,10 @@ type writer func([]byte)
 // Write is io.Writer's.
 func (w writer) Write(p []byte) (int, error) { w(p); return len(p), nil }
 
-func metricsServer(s *Server) (*http.Server, error) {
+func metricsServer(s *Server, renewed *webcert.Certificate) (*http.Server, error) {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := s.Register(r); err != nil {
+	if err := errors.Join(s.Register(r), registerEnd(r, renewed)); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()

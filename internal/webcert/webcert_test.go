@@ -7,7 +7,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"log/slog"
 	"math/big"
 	"os"
@@ -15,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cordonmesh/cordon/coordinator/internal/webcert"
+	"github.com/cordonmesh/cordon/internal/webcert"
 )
 
 // office renews certificates, as a hospital's IT does.
@@ -23,6 +25,7 @@ type office struct {
 	t         *testing.T
 	cert, key string // files
 	now       time.Time
+	otherKey  error
 	log       bytes.Buffer
 }
 
@@ -69,7 +72,8 @@ func (o *office) write(name string, text []byte) {
 
 func (o *office) load() *webcert.Certificate {
 	o.t.Helper()
-	c, err := webcert.Load(o.cert, o.key, func() time.Time { return o.now }, slog.New(slog.NewTextHandler(&o.log, nil)))
+	c, err := webcert.Load(webcert.Config{CertFile: o.cert, KeyFile: o.key, Name: "the certificate", OtherKey: o.otherKey,
+		Now: func() time.Time { return o.now }, Log: slog.New(slog.NewTextHandler(&o.log, nil))})
 	if err != nil {
 		o.t.Fatal(err)
 	}
@@ -123,6 +127,7 @@ func TestHalfRenewedCertificateLeavesTheOneBefore(t *testing.T) {
 // would cut off who reaches others by it alone.
 func TestOtherKeyWaitsForARestart(t *testing.T) {
 	o := opened(t)
+	o.otherKey = errors.New("restart the coordinator")
 	o.renew(newKey(t), 1)
 	c := o.load()
 	pinned := c.Pin()
@@ -136,4 +141,18 @@ func TestOtherKeyWaitsForARestart(t *testing.T) {
 		t.Errorf("nobody was told what to do: %s", &o.log)
 	}
 	o.serves(o.load(), 90, "after a restart")
+}
+
+// Where nobody knows us by our key, another one is as good; the log has its pin for
+// those who do.
+func TestOtherKeyIsServedWhereNoneIsPinned(t *testing.T) {
+	o := opened(t)
+	o.renew(newKey(t), 1)
+	c := o.load()
+	o.now = o.now.Add(webcert.Every)
+	o.renew(newKey(t), 90)
+	o.serves(c, 90, "with another key")
+	if pin := c.Pin(); !bytes.Contains(o.log.Bytes(), []byte(hex.EncodeToString(pin[:]))) {
+		t.Errorf("the log does not have the new pin: %s", &o.log)
+	}
 }

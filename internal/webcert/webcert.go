@@ -1,11 +1,12 @@
-// Package webcert serves the certificate that browsers see, from files that
-// somebody else renews.
+// Package webcert serves a certificate of the web from files that somebody else
+// renews, and says in the log when the one that is served nears its end. It is the
+// coordinator's and the relay's alike.
 package webcert
 
 import (
 	"crypto/sha256"
 	"crypto/tls"
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,18 +14,25 @@ import (
 	"time"
 )
 
-// Every is how often the files are looked at, at most, and only when a browser calls.
+// Every is how often the files are looked at, at most, and only when somebody calls,
+// or the certificate is watched.
 const Every = time.Minute
 
-// ErrOtherKey says that files were renewed with another key. Nodes know the relay in
-// the coordinator by the key that it had at its start, so that one is served on.
-var ErrOtherKey = errors.New("the renewed certificate has another key, by which nodes do not know this coordinator's relay yet: restart the coordinator")
+// Config names the files. All but OtherKey are needed.
+type Config struct {
+	CertFile, KeyFile string // PEM; the chain in the first
+	Name              string // what the log calls it, such as "the certificate for browsers"
+	// OtherKey, if not nil, keeps a certificate that was renewed with another key from
+	// being served, and says why, and what to do: whoever knows us by the key that we
+	// had at the start would be cut off. nil: it is served, and the log has its pin.
+	OtherKey error
+	Now      func() time.Time
+	Log      *slog.Logger
+}
 
 // Certificate is what is served. It is safe for concurrent use.
 type Certificate struct {
-	certFile, keyFile string
-	now               func() time.Time
-	log               *slog.Logger
+	Config
 
 	mu     sync.Mutex
 	served *tls.Certificate
@@ -38,10 +46,9 @@ type stamp [2]struct {
 	size int64
 }
 
-// Load reads both files (PEM; the chain in the first) for the first time. It fails if
-// they are no pair.
-func Load(certFile, keyFile string, now func() time.Time, log *slog.Logger) (*Certificate, error) {
-	c := &Certificate{certFile: certFile, keyFile: keyFile, now: now, log: log, looked: now()}
+// Load reads both files for the first time. It fails if they are no pair.
+func Load(cfg Config) (*Certificate, error) {
+	c := &Certificate{Config: cfg, looked: cfg.Now()}
 	c.seen, _ = c.stamps() // what cannot be looked at cannot be read either
 	var err error
 	c.served, err = c.read()
@@ -54,10 +61,10 @@ func Load(certFile, keyFile string, now func() time.Time, log *slog.Logger) (*Ce
 func (c *Certificate) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.looked) >= Every {
+	if now := c.Now(); now.Sub(c.looked) >= Every {
 		c.looked = now
 		if err := c.look(); err != nil {
-			c.log.Error("the certificate for browsers was not renewed: the one before is served on", "error", err, "until", c.served.Leaf.NotAfter)
+			c.Log.Error(c.Name+" was not renewed: the one before is served on", "error", err, "until", c.served.Leaf.NotAfter)
 		}
 	}
 	return c.served, nil
@@ -73,24 +80,30 @@ func (c *Certificate) look() error {
 	if err != nil {
 		return err
 	}
-	if pin(next) != pin(c.served) {
-		return ErrOtherKey
+	other := pin(next) != pin(c.served)
+	if other && c.OtherKey != nil {
+		return c.OtherKey
 	}
 	c.served, c.seen = next, seen
-	c.log.Info("the certificate for browsers was renewed", "until", next.Leaf.NotAfter)
+	if other {
+		key := pin(next)
+		c.Log.Warn(c.Name+" was renewed with another key: who knows us by the pin of the one before is to be told", "until", next.Leaf.NotAfter, "pin", hex.EncodeToString(key[:]))
+		return nil
+	}
+	c.Log.Info(c.Name+" was renewed", "until", next.Leaf.NotAfter)
 	return nil
 }
 
 func (c *Certificate) read() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("web-cert %s, web-key %s: %w", c.certFile, c.keyFile, err)
+		return nil, fmt.Errorf("certificate %s, key %s: %w", c.CertFile, c.KeyFile, err)
 	}
 	return &pair, nil
 }
 
 func (c *Certificate) stamps() (s stamp, err error) {
-	for i, name := range [...]string{c.certFile, c.keyFile} {
+	for i, name := range [...]string{c.CertFile, c.KeyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
 			return stamp{}, err
@@ -107,7 +120,7 @@ func (c *Certificate) Life() (since, until time.Time) {
 }
 
 // Pin gives the SHA-256 of the served key (its SubjectPublicKeyInfo, RFC 5280 section
-// 4.1). It is the same as long as this process lives.
+// 4.1). With OtherKey it is the same as long as this process lives.
 func (c *Certificate) Pin() [sha256.Size]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
