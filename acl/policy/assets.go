@@ -43,7 +43,7 @@ func (r *ruleReader) asset(v *hujson.Value) Asset {
 		r.failAt(behind.at, "behind", behind.text, complainOf("no gateway has this tag", behind.text, r.names.tagOwners, `define it under "tagOwners"`))
 	}
 	a.Behind = behind.text
-	if _, ok := fields["bind"]; !ok {
+	if _, ok := fields.get("bind"); !ok {
 		r.fail(v.StartOffset, "", complain("an asset has no bind", `add "bind": "mac", "mac+port" or "802.1x": how the gateway knows that it is still the same`))
 	}
 	a.Match = r.match(v, fields)
@@ -52,7 +52,7 @@ func (r *ruleReader) asset(v *hujson.Value) Asset {
 
 // match reads {"ipset", "vlan", "oui", "dhcp"}. One that asks for nothing would
 // tag every device there is.
-func (r *ruleReader) match(asset *hujson.Value, fields map[string]member) Match {
+func (r *ruleReader) match(asset *hujson.Value, fields object) Match {
 	var m Match
 	inner, ok := r.within(fields, "match", matchKeys)
 	if !ok || len(inner) == 0 {
@@ -81,7 +81,7 @@ func (r *ruleReader) match(asset *hujson.Value, fields map[string]member) Match 
 		m.Vendor = pattern
 	}
 	if m.Set == "" && m.VLAN == 0 && len(m.OUI) == 0 && m.Vendor == "" {
-		r.fail(fields["match"].at, "match", complain("matches every device", "name an ipset, a vlan, an oui or a dhcp pattern"))
+		r.fail(fields.member("match").at, "match", complain("matches every device", "name an ipset, a vlan, an oui or a dhcp pattern"))
 	}
 	return m
 }

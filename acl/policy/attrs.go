@@ -58,7 +58,7 @@ func (r *ruleReader) nodeAttr(v *hujson.Value) NodeAttr {
 
 // ipPool reads the addresses out of which the targets should have theirs. We
 // give out addresses otherwise, but a pool that could never be is a mistake.
-func (r *ruleReader) ipPool(fields map[string]member) {
+func (r *ruleReader) ipPool(fields object) {
 	items := r.list(fields, "ipPool")
 	for _, it := range items {
 		prefix, ok, bad := address(it.text)
@@ -75,7 +75,7 @@ func (r *ruleReader) ipPool(fields map[string]member) {
 		}
 	}
 	if len(items) > 0 {
-		r.warn(fields["ipPool"].at, "ipPool", "has no effect here: nodes have their addresses out of the mesh's ranges")
+		r.warn(fields.member("ipPool").at, "ipPool", "has no effect here: nodes have their addresses out of the mesh's ranges")
 	}
 }
 

@@ -24,8 +24,8 @@ func (r *reader) named(section member, what string) []member {
 
 // within reads an object that stands in another one. ok is false when it says
 // nothing, or is no object.
-func (r *reader) within(fields map[string]member, key string, known func() keys) (inner map[string]member, ok bool) {
-	m, ok := fields[key]
+func (r *reader) within(fields object, key string, known func() keys) (inner object, ok bool) {
+	m, ok := fields.get(key)
 	if !ok || isNull(m.value) {
 		return nil, false
 	}
@@ -37,8 +37,8 @@ func (r *reader) within(fields map[string]member, key string, known func() keys)
 }
 
 // word reads a text that may be left out, which an empty one is as good as.
-func (r *reader) word(fields map[string]member, key string) (it item, ok bool) {
-	m, ok := fields[key]
+func (r *reader) word(fields object, key string) (it item, ok bool) {
+	m, ok := fields.get(key)
 	if !ok || isEmpty(m.value) {
 		return item{}, false
 	}
@@ -46,7 +46,7 @@ func (r *reader) word(fields map[string]member, key string) (it item, ok bool) {
 }
 
 // choice reads a text that is one of a few.
-func (r *reader) choice(fields map[string]member, key string, of ...string) string {
+func (r *reader) choice(fields object, key string, of ...string) string {
 	it, ok := r.word(fields, key)
 	if !ok {
 		return ""
@@ -63,16 +63,16 @@ func (r *reader) choice(fields map[string]member, key string, of ...string) stri
 }
 
 // list reads a list of texts.
-func (r *reader) list(fields map[string]member, name string) []item {
-	if m, ok := fields[name]; ok {
+func (r *reader) list(fields object, name string) []item {
+	if m, ok := fields.get(name); ok {
 		return r.texts(m.value, `"`+name+`"`)
 	}
 	return nil
 }
 
 // oneOrMore reads a text, or a list of them.
-func (r *reader) oneOrMore(fields map[string]member, name string) []item {
-	m, ok := fields[name]
+func (r *reader) oneOrMore(fields object, name string) []item {
+	m, ok := fields.get(name)
 	if !ok {
 		return nil
 	}
@@ -90,8 +90,8 @@ func (r *reader) oneOrMore(fields map[string]member, name string) []item {
 
 // integer reads a whole number from low to high. ok is false when it is absent
 // or none.
-func (r *reader) integer(fields map[string]member, key string, low, high int) (n int, ok bool) {
-	m, ok := fields[key]
+func (r *reader) integer(fields object, key string, low, high int) (n int, ok bool) {
+	m, ok := fields.get(key)
 	if !ok || isNull(m.value) {
 		return 0, false
 	}
@@ -105,8 +105,8 @@ func (r *reader) integer(fields map[string]member, key string, low, high int) (n
 }
 
 // flag reads true or false; absent is false.
-func (r *reader) flag(fields map[string]member, key string) bool {
-	m, ok := fields[key]
+func (r *reader) flag(fields object, key string) bool {
+	m, ok := fields.get(key)
 	if !ok || isNull(m.value) {
 		return false
 	}
@@ -123,15 +123,15 @@ func (r *reader) flag(fields map[string]member, key string) bool {
 func written(v *hujson.Value) string { return string(appendCompact(nil, v)) }
 
 // values reads {"NAMESPACE:NAME": value}, what is so of a device.
-func (r *reader) values(fields map[string]member, key string) map[string]any {
+func (r *reader) values(fields object, key string) map[string]any {
 	all := make(map[string]any)
-	for _, m := range r.named(fields[key], key) {
+	for _, m := range r.named(fields.member(key), key) {
 		s := scanner{text: m.key}
 		if _, bad := s.attribute(); bad != nil || !s.end() {
 			r.failAt(m.at, key, m.key, complain("is no attribute", "name one with its namespace, as node:os or custom:mdm"))
 			continue
 		}
-		value, ok := plainValue(m.value)
+		value, ok := r.plainValue(m.value)
 		if !ok {
 			r.failAt(m.value.StartOffset, key, m.key, complain("has no value that a condition could compare", "write a text, a number, true or false"))
 			continue
@@ -142,14 +142,14 @@ func (r *reader) values(fields map[string]member, key string) map[string]any {
 }
 
 // plainValue gives what a condition compares with: a string, a float64 or a bool.
-func plainValue(v *hujson.Value) (any, bool) {
+func (r *reader) plainValue(v *hujson.Value) (any, bool) {
 	literal, _ := v.Value.(hujson.Literal)
 	if len(literal) == 0 {
 		return nil, false
 	}
 	switch literal.Kind() {
 	case '"':
-		return unquoted(literal), true
+		return r.unquoted(v), true
 	case 't', 'f':
 		return literal.Bool(), true
 	case '0':
@@ -160,7 +160,7 @@ func plainValue(v *hujson.Value) (any, bool) {
 }
 
 // lookup reads the name of something that a section of the file defines.
-func lookup[V any](r *reader, fields map[string]member, key, section string, known map[string]V) string {
+func lookup[V any](r *reader, fields object, key, section string, known map[string]V) string {
 	it, ok := r.word(fields, key)
 	if !ok {
 		return ""
@@ -173,7 +173,7 @@ func lookup[V any](r *reader, fields map[string]member, key, section string, kno
 }
 
 // lookups is lookup for a list of names, or one.
-func lookups[V any](r *reader, fields map[string]member, key, section string, known map[string]V) []string {
+func lookups[V any](r *reader, fields object, key, section string, known map[string]V) []string {
 	var all []string
 	for _, it := range r.oneOrMore(fields, key) {
 		if bad := mustKnow(it.text, section, known); bad != nil {

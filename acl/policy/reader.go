@@ -16,13 +16,14 @@ import (
 
 // reader walks one file's syntax tree and gathers everything wrong with it.
 type reader struct {
-	name  string
-	src   []byte
-	lines []int // offset at which each line begins
-	last  place
-	known map[string]keyTable
-	errs  Errors
-	warns []Warning
+	name   string
+	src    []byte
+	source string // src once more, for names to be parts of
+	lines  []int  // offset at which each line begins
+	last   place
+	known  map[string]*keyTable
+	errs   Errors
+	warns  []Warning
 
 	inForce, noWarnings bool // as Options says
 
@@ -36,17 +37,20 @@ type reader struct {
 type place struct{ offset, line, column int }
 
 func newReader(name string, src []byte) *reader {
-	r := &reader{name: name, src: src, lines: []int{0}, known: make(map[string]keyTable)}
+	r := &reader{name: name, src: src, lines: []int{0}, known: make(map[string]*keyTable)}
 	if len(src) > maxSize {
 		return r // no place in it will be asked for
 	}
-	r.lines = append(make([]int, 0, 1+bytes.Count(src, []byte("\n"))), 0)
-	for i, b := range src {
-		if b == '\n' {
-			r.lines = append(r.lines, i+1)
+	r.source = string(src)
+	r.lines = append(make([]int, 0, 1+strings.Count(r.source, "\n")), 0)
+	for at := 0; ; {
+		end := strings.IndexByte(r.source[at:], '\n')
+		if end < 0 {
+			return r
 		}
+		at += end + 1
+		r.lines = append(r.lines, at)
 	}
-	return r
 }
 
 // pos gives the position of an offset. It counts on, or back, from the last one in
@@ -168,6 +172,9 @@ func (r *reader) unique() (root hujson.Value, ok bool) {
 
 // firstInvalid gives the offset of the first byte that is not UTF-8, or -1.
 func firstInvalid(src []byte) int {
+	if utf8.Valid(src) {
+		return -1
+	}
 	for i := 0; i < len(src); {
 		c, n := utf8.DecodeRune(src[i:])
 		if c == utf8.RuneError && n <= 1 {
@@ -255,7 +262,7 @@ func (r *reader) duplicates(v *hujson.Value) {
 		seen := make(map[string]int, len(t.Members))
 		kept := t.Members[:0]
 		for _, m := range t.Members {
-			key := strings.TrimSpace(unquoted(m.Name.Value.(hujson.Literal)))
+			key := strings.TrimSpace(r.unquoted(&m.Name))
 			if first, ok := seen[key]; ok {
 				r.fail(m.Name.StartOffset, key, complain(fmt.Sprintf("stands twice in this object, first in line %d", r.pos(kept[first].Name.StartOffset).Line), "keep one of them"))
 				join(&kept[first].Value, &m.Value)
@@ -311,28 +318,6 @@ func join(into, from *hujson.Value) {
 	}
 }
 
-// member is one key of an object with its value.
-type member struct {
-	key   string
-	at    int // offset of the key
-	value *hujson.Value
-}
-
-// members gives the members of an object in the file's order; of null, none.
-func (r *reader) members(v *hujson.Value, what string) []member {
-	object, ok := v.Value.(*hujson.Object)
-	if !ok {
-		r.expect(v, what, "an object")
-		return nil
-	}
-	all := make([]member, 0, len(object.Members))
-	for i := range object.Members {
-		m := &object.Members[i]
-		all = append(all, member{strings.TrimSpace(unquoted(m.Name.Value.(hujson.Literal))), m.Name.StartOffset, &m.Value})
-	}
-	return all
-}
-
 // elements gives the elements of a list; of null, none.
 func (r *reader) elements(v *hujson.Value, what string) []hujson.Value {
 	list, ok := v.Value.(*hujson.Array)
@@ -367,23 +352,30 @@ type item struct {
 	at   int
 }
 
+// MarshalText gives the string alone.
+func (it item) MarshalText() ([]byte, error) { return []byte(it.text), nil }
+
 // text reads a string without the blanks around it. ok is false when it is none.
 func (r *reader) text(v *hujson.Value, what string) (it item, ok bool) {
-	literal, ok := v.Value.(hujson.Literal)
-	if !ok || literal.Kind() != '"' {
+	if !isText(v) {
 		r.fail(v.StartOffset, "", complain(what+" must be a string", "see the policy language"))
 		return item{at: v.StartOffset}, false
 	}
-	return item{strings.TrimSpace(unquoted(literal)), v.StartOffset}, true
+	return item{strings.TrimSpace(r.unquoted(v)), v.StartOffset}, true
+}
+
+func isText(v *hujson.Value) bool {
+	literal, ok := v.Value.(hujson.Literal)
+	return ok && literal.Kind() == '"'
 }
 
 // unquoted gives what a string says. One without escapes says what it holds: the
 // parser saw to its quotes, and the reader to its being UTF-8.
-func unquoted(literal hujson.Literal) string {
-	if literal.Kind() == '"' && bytes.IndexByte(literal, '\\') < 0 {
-		return string(literal[1 : len(literal)-1])
+func (r *reader) unquoted(v *hujson.Value) string {
+	if quoted := r.source[v.StartOffset:v.EndOffset]; strings.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
 	}
-	return literal.String()
+	return v.Value.(hujson.Literal).String()
 }
 
 // texts reads a list of strings.
@@ -395,9 +387,12 @@ func (r *reader) texts(v *hujson.Value, what string) []item {
 	}
 	all := make([]item, 0, len(elements))
 	for i := range elements {
-		if it, ok := r.text(&elements[i], "an entry of "+what); ok {
-			all = append(all, it)
+		v := &elements[i]
+		if !isText(v) {
+			r.text(v, "an entry of "+what)
+			continue
 		}
+		all = append(all, item{strings.TrimSpace(r.unquoted(v)), v.StartOffset})
 	}
 	return all
 }

@@ -19,13 +19,13 @@ func (r *reader) warnOfCapitals(v *hujson.Value) {
 	case *hujson.Object:
 		for i := range t.Members {
 			m := &t.Members[i]
-			if unquoted(m.Name.Value.(hujson.Literal)) != "app" { // capabilities are in the words of others
+			if r.unquoted(&m.Name) != "app" { // capabilities are in the words of others
 				r.warnOfCapitals(&m.Value)
 			}
 		}
 	case hujson.Literal:
 		if t.Kind() == '"' && len(r.warns) < maxErrors {
-			r.warnOfCapital(item{strings.TrimSpace(unquoted(t)), v.StartOffset})
+			r.warnOfCapital(item{strings.TrimSpace(r.unquoted(v)), v.StartOffset})
 		}
 	}
 }

@@ -57,14 +57,14 @@ func (r *ruleReader) sshRules(section member) []SSHRule {
 
 func (r *ruleReader) sshRule(v *hujson.Value) SSHRule {
 	fields := r.keyed(v, "an ssh rule", sshKeys)
-	rule := SSHRule{Pos: r.pos(v.StartOffset), Check: r.sshAction(v, fields["action"])}
+	rule := SSHRule{Pos: r.pos(v.StartOffset), Check: r.sshAction(v, fields.member("action"))}
 	src, dst, users := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "users")
 	r.expand(v.StartOffset, len(src), len(dst), len(users))
 	rule.Src = r.sources(src)
 	rule.Dst = r.sshDestinations(dst)
 	r.checkSSHEnds(&rule, src, dst)
 	rule.Users = r.sshUsers(users)
-	rule.CheckPeriod = r.checkPeriod(fields["checkPeriod"])
+	rule.CheckPeriod = r.checkPeriod(fields.member("checkPeriod"))
 	for _, it := range r.list(fields, "acceptEnv") {
 		if it.text == "" {
 			r.failAt(it.at, "acceptEnv", "", complain("is empty: a variable has a name", "write it as LANG or GIT_*"))

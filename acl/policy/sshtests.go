@@ -32,7 +32,7 @@ func (r *ruleReader) sshTests(section member) []SSHTest {
 
 func (r *ruleReader) sshTest(v *hujson.Value) SSHTest {
 	fields := r.keyed(v, "an ssh test", sshTestKeys)
-	t := SSHTest{Pos: r.pos(v.StartOffset), Src: r.sshTestSource(v, fields["src"])}
+	t := SSHTest{Pos: r.pos(v.StartOffset), Src: r.sshTestSource(v, fields.member("src"))}
 	dst := r.list(fields, "dst")
 	if len(dst) == 0 {
 		r.fail(v.StartOffset, "", complain("an ssh test has no dst", `add "dst": ["tag:server"]`))
@@ -86,7 +86,7 @@ func checkSSHTestEnd(end string, s Selector) *complaint {
 }
 
 // accounts reads a list of accounts by name.
-func (r *ruleReader) accounts(fields map[string]member, name string) []string {
+func (r *ruleReader) accounts(fields object, name string) []string {
 	items := r.list(fields, name)
 	for _, it := range items {
 		if bad := checkAccount(it.text); bad != nil {

@@ -55,11 +55,11 @@ func (r *ruleReader) test(v *hujson.Value) Test {
 	fields := r.keyed(v, "a test", testKeys)
 	r.oldName(fields, "user", "src")
 	r.oldName(fields, "allow", "accept")
-	t.Src = r.testSource(v, fields["src"], r.names)
-	t.Protocols = r.testProtocols(fields["proto"])
-	t.Accept = r.targets(fields["accept"], "accept", r.names)
-	t.Deny = r.targets(fields["deny"], "deny", r.names)
-	if isEmptyList(fields["accept"]) && isEmptyList(fields["deny"]) {
+	t.Src = r.testSource(v, fields.member("src"), r.names)
+	t.Protocols = r.testProtocols(fields.member("proto"))
+	t.Accept = r.targets(fields.member("accept"), "accept", r.names)
+	t.Deny = r.targets(fields.member("deny"), "deny", r.names)
+	if isEmptyList(fields.member("accept")) && isEmptyList(fields.member("deny")) {
 		r.fail(v.StartOffset, "", complain("a test has neither accept nor deny", `add "accept": ["host:port"] or "deny": [...]`))
 	}
 	r.supposed(&t, v, fields)
