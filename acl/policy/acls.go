@@ -4,22 +4,20 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
 // acl reads {"action", "src", "dst", "proto", "srcPosture"}: each destination with its ports.
-func (r *ruleReader) acl(v *hujson.Value) Rule {
+func (r *ruleReader) acl(v *value) Rule {
 	fields := r.keyed(v, "an acl", aclKeys)
 	r.action(v, fields)
 	r.oldName(fields, "users", "src")
 	r.oldName(fields, "ports", "dst")
 	src, dst := r.list(fields, "src"), r.list(fields, "dst")
-	r.expand(v.StartOffset, r.weight(src), r.weight(dst), 1)
+	r.expand(v.at, r.weight(src), r.weight(dst), 1)
 
 	var proto item
-	if m, ok := fields.get("proto"); ok && !isNull(m.value) {
+	if m, ok := fields.get("proto"); ok && !m.value.isNull() {
 		proto, _ = r.text(m.value, `"proto"`)
 	}
 	protocols, bad := protocol(proto.text)
@@ -44,10 +42,10 @@ func (r *ruleReader) acl(v *hujson.Value) Rule {
 }
 
 // action checks that a rule accepts: the language has no rule that denies.
-func (r *ruleReader) action(v *hujson.Value, fields object) {
+func (r *ruleReader) action(v *value, fields object) {
 	m, ok := fields.get("action")
 	if !ok {
-		r.fail(v.StartOffset, "", complain("an acl has no action", `write "action": "accept"`))
+		r.fail(v.at, "", complain("an acl has no action", `write "action": "accept"`))
 		return
 	}
 	if it, ok := r.text(m.value, `"action"`); ok && it.text != "accept" {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/tailscale/hujson"
 )
 
 // maxNamed is how many things one section may define whose every use is looked
@@ -26,10 +24,10 @@ func (r *reader) named(section member, what string) []member {
 // nothing, or is no object.
 func (r *reader) within(fields object, key string, known func() keys) (inner object, ok bool) {
 	m, ok := fields.get(key)
-	if !ok || isNull(m.value) {
+	if !ok || m.value.isNull() {
 		return nil, false
 	}
-	if _, ok := m.value.Value.(*hujson.Object); !ok {
+	if !m.value.isObject() {
 		r.expect(m.value, `"`+key+`"`, "an object")
 		return nil, false
 	}
@@ -39,7 +37,7 @@ func (r *reader) within(fields object, key string, known func() keys) (inner obj
 // word reads a text that may be left out, which an empty one is as good as.
 func (r *reader) word(fields object, key string) (it item, ok bool) {
 	m, ok := fields.get(key)
-	if !ok || isEmpty(m.value) {
+	if !ok || m.value.isEmpty() {
 		return item{}, false
 	}
 	return r.text(m.value, `"`+key+`"`)
@@ -76,7 +74,7 @@ func (r *reader) oneOrMore(fields object, name string) []item {
 	if !ok {
 		return nil
 	}
-	if literal, ok := m.value.Value.(hujson.Literal); ok && literal.Kind() == '"' {
+	if m.value.isText() {
 		it, _ := r.text(m.value, name)
 		return []item{it}
 	}
@@ -92,13 +90,12 @@ func (r *reader) oneOrMore(fields object, name string) []item {
 // or none.
 func (r *reader) integer(fields object, key string, low, high int) (n int, ok bool) {
 	m, ok := fields.get(key)
-	if !ok || isNull(m.value) {
+	if !ok || m.value.isNull() {
 		return 0, false
 	}
-	literal, isLiteral := m.value.Value.(hujson.Literal)
-	n, err := strconv.Atoi(string(literal))
-	if !isLiteral || err != nil || n < low || n > high {
-		r.failAt(m.value.StartOffset, key, written(m.value), complain(fmt.Sprintf("must be a whole number from %d to %d", low, high), "write it without quotes"))
+	n, err := strconv.Atoi(m.value.text)
+	if err != nil || n < low || n > high {
+		r.failAt(m.value.at, key, written(m.value), complain(fmt.Sprintf("must be a whole number from %d to %d", low, high), "write it without quotes"))
 		return 0, false
 	}
 	return n, true
@@ -107,20 +104,18 @@ func (r *reader) integer(fields object, key string, low, high int) (n int, ok bo
 // flag reads true or false; absent is false.
 func (r *reader) flag(fields object, key string) bool {
 	m, ok := fields.get(key)
-	if !ok || isNull(m.value) {
+	if !ok || m.value.isNull() {
 		return false
 	}
-	literal, _ := m.value.Value.(hujson.Literal)
-	switch string(literal) {
-	case "true", "false":
-		return string(literal) == "true"
+	if text := m.value.text; text == "true" || text == "false" {
+		return text == "true"
 	}
-	r.failAt(m.value.StartOffset, key, written(m.value), complain("must be true or false", "write it without quotes"))
+	r.failAt(m.value.at, key, written(m.value), complain("must be true or false", "write it without quotes"))
 	return false
 }
 
 // written gives a value as it stands in the file, but for comments and blanks.
-func written(v *hujson.Value) string { return string(appendCompact(nil, v)) }
+func written(v *value) string { return string(appendCompact(nil, v)) }
 
 // values reads {"NAMESPACE:NAME": value}, what is so of a device.
 func (r *reader) values(fields object, key string) map[string]any {
@@ -131,9 +126,9 @@ func (r *reader) values(fields object, key string) map[string]any {
 			r.failAt(m.at, key, m.key, complain("is no attribute", "name one with its namespace, as node:os or custom:mdm"))
 			continue
 		}
-		value, ok := r.plainValue(m.value)
+		value, ok := plainValue(m.value)
 		if !ok {
-			r.failAt(m.value.StartOffset, key, m.key, complain("has no value that a condition could compare", "write a text, a number, true or false"))
+			r.failAt(m.value.at, key, m.key, complain("has no value that a condition could compare", "write a text, a number, true or false"))
 			continue
 		}
 		all[m.key] = value
@@ -142,18 +137,17 @@ func (r *reader) values(fields object, key string) map[string]any {
 }
 
 // plainValue gives what a condition compares with: a string, a float64 or a bool.
-func (r *reader) plainValue(v *hujson.Value) (any, bool) {
-	literal, _ := v.Value.(hujson.Literal)
-	if len(literal) == 0 {
-		return nil, false
-	}
-	switch literal.Kind() {
-	case '"':
-		return r.unquoted(v), true
-	case 't', 'f':
-		return literal.Bool(), true
-	case '0':
-		n := literal.Float()
+func plainValue(v *value) (any, bool) {
+	switch {
+	case v.isText():
+		return v.unquoted(), true
+	case v.text == "true", v.text == "false":
+		return v.text == "true", true
+	case v.isNumber():
+		n, err := strconv.ParseFloat(v.text, 64)
+		if err != nil {
+			return 0., true // too large to be compared
+		}
 		return n, true
 	}
 	return nil, false

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
@@ -21,7 +19,7 @@ func (r *ruleReader) forbids(section member, name string) []Rule {
 	for i := range elements {
 		before := len(r.errs)
 		rule := r.forbid(&elements[i])
-		rule.Section, rule.Pos = name, r.pos(elements[i].StartOffset)
+		rule.Section, rule.Pos = name, r.pos(elements[i].at)
 		if len(r.errs) == before {
 			all = append(all, rule)
 		}
@@ -29,15 +27,15 @@ func (r *ruleReader) forbids(section member, name string) []Rule {
 	return all
 }
 
-func (r *ruleReader) forbid(v *hujson.Value) Rule {
+func (r *ruleReader) forbid(v *value) Rule {
 	fields := r.keyed(v, "a rule that forbids", forbidKeys)
 	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
-	r.expand(v.StartOffset, r.weight(src), r.weight(dst), len(ip))
+	r.expand(v.at, r.weight(src), r.weight(dst), len(ip))
 	if len(src) == 0 || len(dst) == 0 {
-		r.fail(v.StartOffset, "", judge("forbids nothing: it has no src or no dst", `name both; "*" is all`))
+		r.fail(v.at, "", judge("forbids nothing: it has no src or no dst", `name both; "*" is all`))
 	}
 	rule := Rule{Src: r.sources(src), When: r.when(fields, "when")}
-	if m, ok := fields.get("srcPosture"); ok && !isEmpty(m.value) {
+	if m, ok := fields.get("srcPosture"); ok && !m.value.isEmpty() {
 		rule.Postures = r.postureNames(m) // the file's default narrows what opens, never what forbids
 	}
 	if w := rule.When; w.asksPeople() || w.Risk != nil {

@@ -4,14 +4,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
 // supposed reads what a test supposes and expects. A test with a name or with
 // "given" supposes something, be it only that the person does without everything.
-func (r *ruleReader) supposed(t *Test, v *hujson.Value, fields object) {
+func (r *ruleReader) supposed(t *Test, v *value, fields object) {
 	name, named := r.word(fields, "name")
 	t.Name = name.text
 	inner, given := r.within(fields, "given", givenKeys)

@@ -3,8 +3,6 @@ package policy
 import (
 	"slices"
 	"strings"
-
-	"github.com/tailscale/hujson"
 )
 
 // status is what we do with a key of the language.
@@ -125,7 +123,7 @@ func allRead(names string) keys {
 // keyed sorts the members of an object of ours by key. The dialect's own
 // reader does not tell "ACLs" from "acls", so neither do we; two spellings of
 // one key are refused like any key that stands twice.
-func (r *reader) keyed(v *hujson.Value, what string, known func() keys) object {
+func (r *reader) keyed(v *value, what string, known func() keys) object {
 	table := r.keyTable(what, known)
 	all := r.members(v, what)
 	found, meant := object(all[:0]), object(nil)
@@ -141,18 +139,18 @@ func (r *reader) keyed(v *hujson.Value, what string, known func() keys) object {
 		m.name = key.name
 		if first, twice := found.get(m.name); twice {
 			r.fail(m.at, m.key, complain("stands twice in "+what+", in another letter case", "keep one of them"))
-			join(first.value, m.value) // so that what is wrong there is told too
+			first.value.join(m.value) // so that what is wrong there is told too
 			continue
 		}
 		switch key.status {
 		case read:
 			found = append(found, m)
 		case refused:
-			if !isEmpty(m.value) {
+			if !m.value.isEmpty() {
 				r.fail(m.at, m.key, notYet("this key of "+what+" is"))
 			}
 		case ignored:
-			if !isEmpty(m.value) {
+			if !m.value.isEmpty() {
 				r.warn(m.at, m.key, "has no effect here; nothing is opened or closed by it")
 			}
 		}

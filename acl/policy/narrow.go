@@ -153,7 +153,7 @@ func (r *ruleReader) logging(rule *Rule, fields object) {
 
 // raw gives a field as the canonical text holds it; nil if it says nothing.
 func raw(fields object, key string) json.RawMessage {
-	if m, ok := fields.get(key); ok && !isEmpty(m.value) {
+	if m, ok := fields.get(key); ok && !m.value.isEmpty() {
 		return appendCompact(nil, m.value)
 	}
 	return nil

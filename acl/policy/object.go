@@ -1,30 +1,23 @@
 package policy
 
-import (
-	"strings"
-
-	"github.com/tailscale/hujson"
-)
-
 // member is one key of an object with its value.
 type member struct {
 	key   string // as it stands in the file, without the blanks around it
 	at    int    // offset of the key
-	value *hujson.Value
+	value *value
 	name  string // the key of ours that it is; empty in an object whose keys are names
 }
 
 // members gives the members of an object in the file's order; of null, none.
-func (r *reader) members(v *hujson.Value, what string) []member {
-	inner, ok := v.Value.(*hujson.Object)
-	if !ok {
+func (r *reader) members(v *value, what string) []member {
+	if !v.isObject() {
 		r.expect(v, what, "an object")
 		return nil
 	}
-	all := make([]member, len(inner.Members))
-	for i := range inner.Members {
-		m := &inner.Members[i]
-		all[i] = member{key: strings.TrimSpace(r.unquoted(&m.Name)), at: m.Name.StartOffset, value: &m.Value}
+	all := make([]member, len(v.inner)/2)
+	for i := range all {
+		key := &v.inner[2*i]
+		all[i] = member{key: key.name(), at: key.at, value: &v.inner[2*i+1]}
 	}
 	return all
 }

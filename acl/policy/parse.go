@@ -3,8 +3,6 @@ package policy
 import (
 	"slices"
 	"time"
-
-	"github.com/tailscale/hujson"
 )
 
 // Limits on a policy file. A file of a large hospital group stays two orders of
@@ -81,9 +79,9 @@ func (o Options) owned() map[string]bool {
 }
 
 // policy reads the sections. Definitions come first, wherever they stand.
-func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
-	if isNull(root) {
-		r.fail(root.StartOffset, "null", complain("a policy must be an object", `write {} to deny all`))
+func (r *reader) policy(p *Policy, root *value, n *names) {
+	if root.isNull() {
+		r.fail(root.at, "null", complain("a policy must be an object", `write {} to deny all`))
 		return
 	}
 	sections := r.keyed(root, "the policy", topKeys)
@@ -106,7 +104,7 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 
 	p.idle = p.shortestIdle()
 	if sections.member("acls").value == nil && sections.member("grants").value == nil {
-		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)
+		r.warn(root.at, "", `neither "grants" nor "acls" in the file: everything is denied`)
 	}
 	if len(r.errs) == 0 && !r.noWarnings {
 		r.warnOfCapitals(root)

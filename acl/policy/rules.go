@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
@@ -31,7 +29,7 @@ type ruleReader struct {
 }
 
 // section reads a list of rules with the reader of its kind.
-func (r *ruleReader) section(section member, name string, one func(*hujson.Value) Rule) {
+func (r *ruleReader) section(section member, name string, one func(*value) Rule) {
 	elements := r.entries(section, name, "rules")
 	if len(r.rules)+len(elements) > maxRules {
 		r.fail(section.at, name, tooMany("rules"))
@@ -41,7 +39,7 @@ func (r *ruleReader) section(section member, name string, one func(*hujson.Value
 	for i := range elements {
 		before := len(r.errs)
 		rule := one(&elements[i])
-		rule.Section, rule.Pos = name, r.pos(elements[i].StartOffset)
+		rule.Section, rule.Pos = name, r.pos(elements[i].at)
 		if len(r.errs) == before {
 			r.rules = append(r.rules, rule)
 		}
@@ -54,7 +52,7 @@ func (r *ruleReader) identify(rule *Rule, fields object, text *canonical) {
 	sum := sha256.Sum256([]byte(rule.Text))
 	rule.ID = acl.RuleID(hex.AppendEncode(append(make([]byte, 0, 32), "sha256:"...), sum[:8]))
 	m, ok := fields.get("id")
-	if !ok || isNull(m.value) {
+	if !ok || m.value.isNull() {
 		return
 	}
 	it, ok := r.text(m.value, `"id"`)
@@ -149,7 +147,7 @@ func (r *ruleReader) selfSources(rule *Rule, items []item, anyToo bool) {
 // srcPosture reads which postures a rule asks for. One that says nothing has
 // the file's default; so has an empty list, which must not be a way around it.
 func (r *ruleReader) srcPosture(fields object) []string {
-	if m, ok := fields.get("srcPosture"); ok && !isEmpty(m.value) {
+	if m, ok := fields.get("srcPosture"); ok && !m.value.isEmpty() {
 		return r.postureNames(m)
 	}
 	return r.defaultPostures
