@@ -70,11 +70,14 @@ type Service struct {
 	Last     uint16
 }
 
+// order is the place of a service among others: by protocol, then by its ports.
+func (s Service) order() uint64 {
+	return uint64(s.Protocol)<<32 | uint64(s.First)<<16 | uint64(s.Last)
+}
+
 // MergeServices sorts services in place, and joins those that overlap or touch.
 func MergeServices(open []Service) []Service {
-	slices.SortFunc(open, func(a, b Service) int {
-		return cmp.Or(cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.First, b.First), cmp.Compare(a.Last, b.Last))
-	})
+	slices.SortFunc(open, func(a, b Service) int { return cmp.Compare(a.order(), b.order()) })
 	joined := open[:0]
 	for _, s := range open {
 		if n := len(joined) - 1; n >= 0 && joined[n].Protocol == s.Protocol && int(s.First) <= int(joined[n].Last)+1 {

@@ -80,31 +80,33 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 		byTag: make(map[string]selector), literals: make(map[netip.Prefix][]selector), vias: make(map[string][]int32),
 		machines: new(bart.Table[[]selector]),
 	}
-	d := drafts{pol: pol, used: make(map[string]policy.Selector)}
+	d := drafts{pol: pol, numbers: make(map[string]int32)}
 	d.all()
 	if signIn {
 		d.use(memberText, policy.Selector{Kind: policy.Member})
 	}
-	used := d.used
-	b.texts = slices.Sorted(maps.Keys(used))
-	b.asSrc, b.asDst = make([][]int32, len(b.texts)), make([][]int32, len(b.texts))
-	ids := make(map[string]selector, len(b.texts))
-	for i, text := range b.texts {
-		ids[text] = selector(i)
-		if strings.HasPrefix(text, machineText) {
-			b.indexMachines(used[text], selector(i), pol)
+	b.texts, b.asSrc, b.asDst = make([]string, len(d.used)), make([][]int32, len(d.used)), make([][]int32, len(d.used))
+	ids, numbers := make(map[string]selector, len(d.used)), make([]selector, len(d.used))
+	for i, at := range d.sorted() {
+		b.texts[i], numbers[at] = d.texts[at], selector(i)
+		ids[d.texts[at]] = selector(i)
+		if strings.HasPrefix(d.texts[at], machineText) {
+			b.indexMachines(d.used[at], selector(i), pol)
 			continue
 		}
-		b.index(used[text], selector(i), pol)
+		b.index(d.used[at], selector(i), pol)
 	}
 	b.anySrc, b.anyDst = idOf(ids, anySrcText), idOf(ids, anyDstText)
 	b.member, b.tagged = idOf(ids, memberText), idOf(ids, taggedText)
 	b.schedules = d.schedules
 	b.zone(pol, ids)
 	src, dst, ways := make(lists), make(lists), make(map[string]int32)
-	for _, r := range d.parts {
-		p := b.add(r, ids)
-		p.via = b.way(r.rule.Via, ways)
+	parts := make([]part, len(d.parts))
+	b.parts = make([]*part, 0, len(d.parts))
+	for i := range parts {
+		p := &parts[i]
+		b.add(p, &d.parts[i], numbers)
+		p.via = b.way(p.rule.Via, ways)
 		p.srcClasses, p.dstClasses = src.of(p.src), dst.of(p.dst)
 	}
 	for _, by := range []map[string][]selector{b.byLogin, b.byGroup} {
@@ -178,20 +180,15 @@ func (b *book) indexMachines(s policy.Selector, id selector, pol *policy.Policy)
 	}
 }
 
-func (b *book) add(r draft, ids map[string]selector) *part {
-	p := &part{
+// add adds a part, whose selectors are known by what numbers theirs became.
+func (b *book) add(p *part, r *draft, numbers []selector) {
+	*p = part{
 		rule: r.rule, words: r.part, at: int32(len(b.parts)), self: r.part.Self, internet: r.part.Internet || r.internet,
 		open: r.part.Open, app: r.part.App, forbid: r.forbid, people: r.people, person: r.person,
 	}
 	b.learn(p)
 	p.splits = p.person == "" && !p.forbid && (b.signIn || r.rule.Section != "segments" && (b.floors || aboutPeople(&r.rule.When)))
-	for _, text := range r.src {
-		p.src = append(p.src, ids[text])
-	}
-	for _, text := range r.dst {
-		p.dst = append(p.dst, ids[text])
-	}
-	p.src, p.dst = sortedSet(p.src), sortedSet(p.dst)
+	p.src, p.dst = numbered(r.src, numbers), numbered(r.dst, numbers)
 	for _, id := range p.src {
 		b.asSrc[id] = append(b.asSrc[id], p.at)
 	}
@@ -203,18 +200,29 @@ func (b *book) add(r draft, ids map[string]selector) *part {
 	}
 	b.parts = append(b.parts, p)
 	b.hasSelf = b.hasSelf || p.self
-	return p
+}
+
+// numbered gives the selectors that drafts' numbers became, sorted.
+func numbered(drafted []int32, numbers []selector) []selector {
+	ids := make([]selector, len(drafted))
+	for i, at := range drafted {
+		ids[i] = numbers[at]
+	}
+	return sortedSet(ids)
 }
 
 // lists are the lists of classes of one side of the parts, by selectors.
 type lists map[string]*classList
 
 func (l lists) of(ids []selector) *classList {
-	key := signKey(ids)
-	if l[key] == nil {
-		l[key] = new(classList)
+	var short [32]byte
+	key := appendSign(short[:0], ids)
+	list, ok := l[string(key)]
+	if !ok {
+		list = new(classList)
+		l[string(key)] = list
 	}
-	return l[key]
+	return list
 }
 
 // same tells whether two books surely say the same of every node there could be.

@@ -58,11 +58,14 @@ func (m *Mesh) newClass(key string, sign []selector) *class {
 
 // signKey gives a set of selectors as a map's key.
 func signKey(ids []selector) string {
-	key := make([]byte, 0, 4*len(ids))
+	return string(appendSign(make([]byte, 0, 4*len(ids)), ids))
+}
+
+func appendSign(key []byte, ids []selector) []byte {
 	for _, id := range ids {
 		key = binary.BigEndian.AppendUint32(key, uint32(id))
 	}
-	return string(key)
+	return key
 }
 
 // classList is the classes that match one side of some parts, by number. The

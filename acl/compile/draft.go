@@ -2,6 +2,7 @@ package compile
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -18,7 +19,7 @@ const (
 	machineText  = "machine:"
 )
 
-// draft is a part whose selectors are still texts.
+// draft is a part whose selectors are still numbered as they came.
 type draft struct {
 	rule     *policy.Rule
 	part     *policy.Part
@@ -26,20 +27,23 @@ type draft struct {
 	internet bool              // of its ipsets the public addresses, at exit nodes
 	people   []policy.Selector // who must sit at the source, a shared device
 	person   acl.Fact          // that they do
-	src, dst []string
+	src, dst []int32           // indexes in drafts.used
 }
 
 // drafts gathers the parts of a policy, and which selectors they use.
 type drafts struct {
-	pol   *policy.Policy
-	used  map[string]policy.Selector
-	parts []draft
+	pol     *policy.Policy
+	texts   []string          // of what is used, each once
+	used    []policy.Selector // for them
+	numbers map[string]int32  // text -> index in used
+	parts   []draft
 
 	schedules map[string]policy.Schedule
 }
 
 // all drafts what forbids, then what permits.
 func (d *drafts) all() {
+	d.parts = make([]draft, 0, len(d.pol.Rules()))
 	var shared []policy.Selector
 	for i := range d.pol.Rules() {
 		for _, tag := range d.pol.Rules()[i].Devices {
@@ -91,7 +95,9 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 		if people != nil {
 			one.person = policy.PersonFact(people)
 		}
-		for _, s := range d.members(src) {
+		from, to := d.members(src), d.members(p.Dst)
+		ends := make([]int32, 0, len(from)+len(to)+2)
+		for _, s := range from {
 			text := s.Key()
 			switch {
 			case s.Kind == policy.Any && p.Self:
@@ -99,27 +105,29 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 			case s.Kind == policy.Any:
 				text = anySrcText
 			}
-			one.src = append(one.src, d.use(text, s))
+			ends = append(ends, d.use(text, s))
 			if forbid {
-				one.src = d.machines(one.src, s)
+				ends = d.machines(ends, s)
 			}
 		}
-		for _, s := range d.members(p.Dst) {
+		one.src, ends = slices.Clip(ends), ends[len(ends):]
+		for _, s := range to {
 			text := s.Key()
 			if s.Kind == policy.Any {
 				text = anyDstText
 			}
-			one.dst = append(one.dst, d.use(text, s))
+			ends = append(ends, d.use(text, s))
 			if forbid {
-				one.dst = d.machines(one.dst, s)
+				ends = d.machines(ends, s)
 			}
 		}
 		if p.Internet {
-			one.dst = append(one.dst, d.use(internetText, policy.Selector{Kind: policy.Internet}))
+			ends = append(ends, d.use(internetText, policy.Selector{Kind: policy.Internet}))
 		}
 		if p.Self {
-			one.dst = append(one.dst, d.use(memberText, policy.Selector{Kind: policy.Member}))
+			ends = append(ends, d.use(memberText, policy.Selector{Kind: policy.Member}))
 		}
+		one.dst = ends
 		d.parts = append(d.parts, one)
 		d.throughExits(one)
 		d.condition(&r.When)
@@ -146,16 +154,32 @@ func (d *drafts) throughExits(one draft) {
 // machines adds to a side of a rule that forbids the machines that have any of the
 // addresses that a selector names. Each has an address of both kinds: to forbid one
 // and leave the other open would forbid nothing.
-func (d *drafts) machines(side []string, s policy.Selector) []string {
+func (d *drafts) machines(side []int32, s policy.Selector) []int32 {
 	if s.Kind != policy.Net && s.Kind != policy.Set {
 		return side
 	}
 	return append(side, d.use(machineText+s.Key(), s))
 }
 
-func (d *drafts) use(text string, s policy.Selector) string {
-	d.used[text] = s
-	return text
+// use gives the number of a selector.
+func (d *drafts) use(text string, s policy.Selector) int32 {
+	number, known := d.numbers[text]
+	if !known {
+		number = int32(len(d.used))
+		d.numbers[text] = number
+		d.texts, d.used = append(d.texts, text), append(d.used, s)
+	}
+	return number
+}
+
+// sorted gives the indexes in used in the order of their texts.
+func (d *drafts) sorted() []int32 {
+	order := make([]int32, len(d.used))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(d.texts[a], d.texts[b]) })
+	return order
 }
 
 // members puts a segment's members in its place.

@@ -53,8 +53,9 @@ type profile struct {
 	here    []*class // without those of seats alone: to where rules lead
 	standing
 	nodes []*node
-	rules *acl.RuleSet // nil until somebody asks
-	stale uint64       // the turn in which its rules changed last
+	in    *direction // its rules; nil until somebody asks
+	out   *direction // likewise
+	stale uint64     // the turn in which its rules changed last
 	mark  uint64
 }
 

@@ -17,40 +17,67 @@ func (m *Mesh) Rules(id string) acl.RuleSet {
 	return m.rulesOf(n.profile)
 }
 
+// Inwards is Rules without those about what the node begins itself.
+func (m *Mesh) Inwards(id string) acl.RuleSet {
+	n, ok := m.nodes[id]
+	if !ok {
+		return acl.RuleSet{}
+	}
+	in := m.inwards(n.profile)
+	return acl.RuleSet{In: in.permits, ForbidIn: in.forbids}
+}
+
 // rulesOf gives a profile's rules, compiled at the first call.
 //
 // The node's side of a rule is narrowed to its own classes; the other holds all
 // that exist, so that a rule does not change when a node of a known class comes.
 func (m *Mesh) rulesOf(p *profile) acl.RuleSet {
-	if p.rules != nil {
-		return *p.rules
+	in, out := m.inwards(p), m.outwards(p)
+	return acl.RuleSet{In: in.permits, Out: out.permits, ForbidIn: in.forbids, ForbidOut: out.forbids}
+}
+
+func (m *Mesh) inwards(p *profile) *direction {
+	if p.in != nil {
+		return p.in
 	}
-	var in, out direction
-	for _, l := range m.landings(p) {
-		m.write(&in, l.part, m.allSources(l.part), m.destinations(l.part, l.nums))
+	landings := m.landings(p)
+	in := &direction{permits: slices.Grow[[]acl.Rule](nil, len(landings))}
+	for _, l := range landings {
+		m.write(in, l.part, m.allSources(l.part), m.destinations(l.part, l.nums))
 	}
-	for _, l := range m.matching(p.classes, func(c *class) []int32 { return c.asSrc }) {
-		m.write(&out, l.part, m.sources(l.part, l.nums), m.allDestinations(l.part))
+	in.finish()
+	p.in = in
+	return in
+}
+
+func (m *Mesh) outwards(p *profile) *direction {
+	if p.out != nil {
+		return p.out
 	}
-	p.rules = &acl.RuleSet{In: in.rules(), Out: out.rules(), ForbidIn: in.forbids, ForbidOut: out.forbids}
-	return *p.rules
+	matching := m.matching(p.classes, func(c *class) []int32 { return c.asSrc })
+	out := &direction{permits: slices.Grow[[]acl.Rule](nil, len(matching))}
+	for _, l := range matching {
+		m.write(out, l.part, m.sources(l.part, l.nums), m.allDestinations(l.part))
+	}
+	out.finish()
+	p.out = out
+	return out
 }
 
 // direction gathers the rules of one direction.
 type direction struct{ permits, monitors, forbids []acl.Rule }
 
-// rules gives what permits, in the order in which it is asked: what is only
+// finish puts what permits into the order in which it is asked: what is only
 // monitored comes last. Beside what is forbidden, all of it asks for a filter
 // that obeys.
-func (d *direction) rules() []acl.Rule {
-	all := append(d.permits, d.monitors...)
+func (d *direction) finish() {
+	d.permits, d.monitors = append(d.permits, d.monitors...), nil
 	if len(d.forbids) == 0 {
-		return all
+		return
 	}
-	for i := range all {
-		all[i].Features = set(append(slices.Clip(all[i].Features), acl.FeatureForbid))
+	for i := range d.permits {
+		d.permits[i].Features = set(append(slices.Clip(d.permits[i].Features), acl.FeatureForbid))
 	}
-	return all
 }
 
 // write adds the rules that a part makes between two sides: one for each ground,

@@ -140,7 +140,7 @@ func (t *turn) bornFrom(part *part, from *class, exit *profile) bool {
 
 func (t *turn) stainOne(p *profile) {
 	if p.stale != t.at {
-		p.stale, p.rules = t.at, nil
+		p.stale, p.in, p.out = t.at, nil, nil
 		t.stale = append(t.stale, p)
 	}
 }

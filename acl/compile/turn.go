@@ -217,7 +217,7 @@ func (t *turn) link() {
 		t.m.fill(born)
 		t.m.thin(dead)
 		for _, p := range t.m.profiles {
-			p.rules = nil
+			p.in, p.out = nil, nil
 		}
 		return
 	}

@@ -38,7 +38,7 @@ func NewJudge(rules acl.RuleSet, places []Place) (*Judge, error) {
 			holders[p.Owner] = by
 			t.holders = append(t.holders, holder{owner: p.Owner})
 		}
-		t.homes = append(t.homes, home{class: p.Class, index: index, holder: by})
+		t.homes = append(t.homes, home{class: p.Class, index: index, holder: by, bits: -1})
 	}
 	err := b.side(&t.sides[In], In, rules.In, nil)
 	if err == nil {

@@ -189,15 +189,15 @@ func (b *compiler) sources(mesh []netip.Prefix) {
 		if h.holder < self {
 			continue
 		}
-		p := &t.holders[h.holder]
-		inMesh := func(m netip.Prefix) bool { return m.Overlaps(h.prefix) && m.Bits() <= h.prefix.Bits() }
+		p, prefix := &t.holders[h.holder], b.prefixes[i]
+		inMesh := func(m netip.Prefix) bool { return m.Overlaps(prefix) && m.Bits() <= prefix.Bits() }
 		switch {
 		case p.owner != 0:
 			h.source = hashOf(fmt.Sprint("person ", uint64(p.owner)))
 		case slices.ContainsFunc(mesh, inMesh):
 			h.source = hashOf("machine " + p.id)
 		default:
-			h.source = hashOf("prefix " + h.prefix.String())
+			h.source = hashOf("prefix " + prefix.String())
 		}
 	}
 }

@@ -194,5 +194,5 @@ func (t *Table) holds(r *rule, from *home, lease int64, m *Moment) (acl.Reason, 
 		}
 		end = min(end, until)
 	}
-	return acl.Permitted, m.boot(end, human)
+	return acl.Permitted, m.since(end, now)
 }

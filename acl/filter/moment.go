@@ -72,8 +72,10 @@ func (m *Moment) clock(human bool) int64 {
 
 // boot turns a policy time into time since boot, so that an established flow is
 // compared with one clock only. It holds until the clocks jump; see jumped.
-func (m *Moment) boot(end int64, human bool) int64 {
-	now := m.clock(human)
+func (m *Moment) boot(end int64, human bool) int64 { return m.since(end, m.clock(human)) }
+
+// since is boot by what the policy time is now.
+func (m *Moment) since(end, now int64) int64 {
 	switch {
 	case end == forever:
 		return forever

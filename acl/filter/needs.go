@@ -10,15 +10,18 @@ import (
 // begins looks up one number in place of every fact of its rule among every fact of
 // its person.
 //
-// Only the first few sets are worked out for every party: one cache line each, so
-// that no policy makes a table grow by parties times sets. The rest are looked for
-// when a flow begins.
+// The first few sets stand in the home itself, which a flow that begins has read
+// anyway; the next few in one cache line for each party. So no policy makes a table
+// grow by parties times sets: the rest are looked for when a flow begins.
 type needs struct {
 	sets  [][]uint32 // by number: the facts; set 0 is empty
-	until []int64    // by row of a party or seat, for each of the first sets: policy time
+	until []int64    // by row of a party or seat, for each of the sets after the near ones: policy time
 }
 
-const aheadSets = 8 // besides the empty one
+const (
+	nearSets  = 3 // besides the empty one
+	aheadSets = 8 // besides those
+)
 
 // number gives the number of a set of facts.
 func (b *compiler) number(facts []uint32) uint32 {
@@ -41,47 +44,58 @@ func (b *compiler) number(facts []uint32) uint32 {
 func (b *compiler) ahead() {
 	t := b.table
 	t.needs.until = slices.Repeat([]int64{never}, aheadSets)
-	rows := make([]uint32, len(t.holders))
+	holders, seats := make([]uint32, len(t.holders)), make([]uint32, len(t.seats))
 	for i := range t.holders {
-		rows[i] = t.needs.row(t.holders[i].facts)
+		holders[i] = t.needs.row(t.holders[i].facts)
 	}
 	for i := range t.seats {
-		t.seats[i].row = t.needs.row(t.seats[i].facts)
+		seats[i] = t.needs.row(t.seats[i].facts)
 	}
 	for i := range t.homes {
-		switch h := &t.homes[i]; {
-		case h.holder < self:
-		case h.seat != nobodys:
-			h.row = t.seats[h.seat-1].row
-		default:
-			h.row = rows[h.holder]
+		h := &t.homes[i]
+		if h.holder < self {
+			continue
 		}
+		h.row = holders[h.holder]
+		if h.seat != nobodys {
+			h.row = seats[h.seat-1]
+		}
+		t.needs.some(h.until[:], 1, t.facts(h))
 	}
 }
 
-// row works out until when facts give what rules need, and says where that is.
+// row works out until when facts give what is not near, and says where that is.
 func (n *needs) row(of facts) uint32 {
 	var row [aheadSets]int64
-	none := true
-	for i := range row {
-		row[i] = never
-		if i+1 < len(n.sets) {
-			row[i] = of.all(n.sets[i+1])
-		}
-		none = none && row[i] == never
-	}
-	if none {
+	if !n.some(row[:], 1+nearSets, of) {
 		return 0
 	}
 	n.until = append(n.until, row[:]...)
 	return uint32(len(n.until)/aheadSets - 1)
 }
 
+// some works out until when facts give each of the sets from one on, and tells whether
+// they give any.
+func (n *needs) some(until []int64, from int, of facts) (any bool) {
+	for i := range until {
+		until[i] = never
+		if from+i < len(n.sets) {
+			until[i] = of.all(n.sets[from+i])
+		}
+		any = any || until[i] != never
+	}
+	return any
+}
+
 // met gives the policy time until which who is at a home has all that a rule needs,
 // which is something; never if a fact of it is lacking.
 func (t *Table) met(r *rule, at *home) int64 {
-	if r.needs <= aheadSets {
-		return t.needs.until[at.row*aheadSets+r.needs-1]
+	n := r.needs - 1 // without the empty one
+	switch {
+	case n < nearSets:
+		return at.until[n]
+	case n < nearSets+aheadSets:
+		return t.needs.until[at.row*aheadSets+n-nearSets]
 	}
 	return t.facts(at).all(t.needs.sets[r.needs])
 }

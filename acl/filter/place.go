@@ -3,22 +3,30 @@ package filter
 import (
 	"fmt"
 	"net/netip"
+	"unsafe"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/packet"
 	"github.com/gaissmai/bart"
 )
 
-// home is a prefix with what the rules know of it.
+// home is what the rules know of a prefix.
 type home struct {
-	prefix netip.Prefix
 	class  acl.Class
-	index  uint32 // of the class
-	holder int32  // index of the party that has it, or one of the negatives
-	row    uint32 // in needs, of the party or of the seat
-	seat   uint32 // number of the seat, from 1; nobodys: it is the party's own
-	source uint64 // by which its limits are counted, if there are any
+	index  uint32          // of the class
+	holder int32           // index of the party that has it, or one of the negatives
+	row    uint32          // in needs, of the party or of the seat
+	seat   uint32          // number of the seat, from 1; nobodys: it is the party's own
+	source uint64          // by which its limits are counted, if there are any
+	bits   int16           // of the prefix; -1: not known
+	until  [nearSets]int64 // as needs says
 }
+
+// One cache line: a flow that begins touches that of its peer.
+const (
+	_ = uint(unsafe.Sizeof(home{}) - 64)
+	_ = uint(64 - unsafe.Sizeof(home{}))
+)
 
 // Holders that are no party.
 const (
@@ -93,9 +101,16 @@ func (b *compiler) place(holder int32, seat uint32, pc acl.PrefixClass) error {
 		index = uint32(len(b.classes))
 		b.classes[pc.Class] = index
 	}
-	t.places.put(p, len(t.homes), holder)
-	t.homes = append(t.homes, home{prefix: p, class: pc.Class, index: index, holder: holder, seat: seat})
+	b.house(p, home{class: pc.Class, index: index, holder: holder, seat: seat})
 	return nil
+}
+
+// house puts a prefix that is not there yet.
+func (b *compiler) house(p netip.Prefix, h home) {
+	t := b.table
+	h.bits = int16(p.Bits())
+	t.places.put(p, len(t.homes), h.holder)
+	t.homes, b.prefixes = append(t.homes, h), append(b.prefixes, p)
 }
 
 // reserved gives the mesh's ranges to nobody, and takes what no packet may bear
@@ -107,8 +122,7 @@ func (b *compiler) reserved(mesh []netip.Prefix) error {
 			return fmt.Errorf("mesh range %s is not in canonical form", p)
 		}
 		if _, ok := t.places.table.Get(p); !ok {
-			t.places.put(p, len(t.homes), unowned)
-			t.homes = append(t.homes, home{prefix: p, holder: unowned})
+			b.house(p, home{holder: unowned})
 		}
 	}
 	for _, text := range unusables() {
@@ -117,8 +131,7 @@ func (b *compiler) reserved(mesh []netip.Prefix) error {
 			t.homes[i].holder = unusable
 		}
 		if _, ok := t.places.table.Get(p); !ok {
-			t.places.put(p, len(t.homes), unusable)
-			t.homes = append(t.homes, home{prefix: p, holder: unusable})
+			b.house(p, home{holder: unusable})
 		}
 	}
 	return nil

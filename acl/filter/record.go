@@ -263,7 +263,7 @@ func (h *home) shown() (bits int16, class acl.Class) {
 	if h == nil {
 		return -1, 0
 	}
-	return int16(h.prefix.Bits()), h.class
+	return h.bits, h.class
 }
 
 func clockTime(n int64) time.Time {

@@ -11,7 +11,6 @@ type seat struct {
 	session string
 	token   uint64 // of the machine and the session, by which a flow knows whose it is in any table
 	facts   facts
-	row     uint32 // in needs
 }
 
 // nobodys is the seat of a home that is no session's, but its party's.

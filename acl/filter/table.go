@@ -98,10 +98,11 @@ func (t *Table) Revision() uint64 { return t.revision }
 
 // compiler numbers the classes and facts that occur, to find them by index.
 type compiler struct {
-	table   *Table
-	classes map[acl.Class]uint32
-	facts   map[acl.Fact]uint32
-	sets    map[string]uint32 // of facts
+	table    *Table
+	classes  map[acl.Class]uint32
+	facts    map[acl.Fact]uint32
+	sets     map[string]uint32 // of facts
+	prefixes []netip.Prefix    // of the homes
 }
 
 func newCompiler(t *Table) *compiler {

@@ -4,22 +4,20 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
 // acl reads {"action", "src", "dst", "proto", "srcPosture"}: each destination with its ports.
-func (r *ruleReader) acl(v *hujson.Value) Rule {
+func (r *ruleReader) acl(v *value) Rule {
 	fields := r.keyed(v, "an acl", aclKeys)
 	r.action(v, fields)
 	r.oldName(fields, "users", "src")
 	r.oldName(fields, "ports", "dst")
 	src, dst := r.list(fields, "src"), r.list(fields, "dst")
-	r.expand(v.StartOffset, r.weight(src), r.weight(dst), 1)
+	r.expand(v.at, r.weight(src), r.weight(dst), 1)
 
 	var proto item
-	if m, ok := fields["proto"]; ok && !isNull(m.value) {
+	if m, ok := fields.get("proto"); ok && !m.value.isNull() {
 		proto, _ = r.text(m.value, `"proto"`)
 	}
 	protocols, bad := protocol(proto.text)
@@ -39,15 +37,15 @@ func (r *ruleReader) acl(v *hujson.Value) Rule {
 	}
 	rule.Parts = parts.all
 	r.selfSources(&rule, src, true)
-	r.identify(&rule, fields, canonical{Action: "accept", Proto: proto.text, Src: texts(src), Dst: texts(dst), SrcPosture: rule.Postures})
+	r.identify(&rule, fields, &canonical{Action: "accept", Proto: proto.text, Src: src, Dst: dst, SrcPosture: rule.Postures})
 	return rule
 }
 
 // action checks that a rule accepts: the language has no rule that denies.
-func (r *ruleReader) action(v *hujson.Value, fields map[string]member) {
-	m, ok := fields["action"]
+func (r *ruleReader) action(v *value, fields object) {
+	m, ok := fields.get("action")
 	if !ok {
-		r.fail(v.StartOffset, "", complain("an acl has no action", `write "action": "accept"`))
+		r.fail(v.at, "", complain("an acl has no action", `write "action": "accept"`))
 		return
 	}
 	if it, ok := r.text(m.value, `"action"`); ok && it.text != "accept" {
@@ -56,16 +54,16 @@ func (r *ruleReader) action(v *hujson.Value, fields map[string]member) {
 }
 
 // oldName takes the dialect's earlier name of a field for the field.
-func (r *ruleReader) oldName(fields map[string]member, old, name string) {
-	m, ok := fields[old]
+func (r *ruleReader) oldName(fields object, old, name string) {
+	m, ok := fields.get(old)
 	if !ok {
 		return
 	}
-	if _, both := fields[name]; both {
+	if _, both := fields.get(name); both {
 		r.fail(m.at, m.key, complain("is the old name of "+name+", which stands here too", "keep "+name))
 		return
 	}
-	fields[name] = m
+	fields.rename(old, name)
 }
 
 // destination reads "host:ports". An IPv6 address may stand in brackets. Host and
@@ -81,14 +79,14 @@ func (n *names) destination(text string, protocols []acl.Protocol) (s Selector, 
 	if bad != nil {
 		wrong = append(wrong, bad)
 	}
-	spans, bad := ports(portText)
+	spans, bad := ports(nil, portText)
 	if bad == nil {
-		open, bad = services(protocols, spans)
+		open, bad = services(nil, protocols, spans)
 	}
 	if bad != nil {
 		wrong = append(wrong, bad)
 	}
-	return s, open, wrong
+	return s, acl.MergeServices(open), wrong
 }
 
 // splitPorts cuts "host:ports" at the last colon.

@@ -15,7 +15,7 @@ func (r *ruleReader) approvals(section member) map[string]Approval {
 		a := Approval{Name: m.key, Pos: r.pos(m.at), NotRequester: r.flag(fields, "notRequester"), MaxDuration: r.period(fields, "maxDuration")}
 		a.By, a.Count = r.quorum(m.at, m.key, fields)
 		a.OnExpiry, a.OnExpirySet = r.onExpiry(fields)
-		if _, written := fields["maxDuration"]; !written {
+		if _, written := fields.get("maxDuration"); !written {
 			r.fail(m.at, m.key, complain("has no maxDuration: what is approved once would be open for ever", `add "maxDuration": "4h"`))
 		}
 		if it, ok := r.word(fields, "ticket"); ok {
@@ -32,7 +32,7 @@ func (r *ruleReader) approvals(section member) map[string]Approval {
 }
 
 // quorum reads "by", who may agree or declare, and "count", how many of them must.
-func (r *ruleReader) quorum(at int, name string, fields map[string]member) (by []Selector, count int) {
+func (r *ruleReader) quorum(at int, name string, fields object) (by []Selector, count int) {
 	items := r.oneOrMore(fields, "by")
 	if len(items) == 0 {
 		r.fail(at, name, complain("names nobody", `add "by": ["group:..."]`))
@@ -48,7 +48,7 @@ func (r *ruleReader) quorum(at int, name string, fields map[string]member) (by [
 		}
 		by = append(by, s)
 	}
-	if _, written := fields["count"]; !written {
+	if _, written := fields.get("count"); !written {
 		return by, 1
 	}
 	count, _ = r.integer(fields, "count", 1, mostPeople)
@@ -56,7 +56,7 @@ func (r *ruleReader) quorum(at int, name string, fields map[string]member) (by [
 }
 
 // told reads who is told of something: people, or tags of machines that listen.
-func (r *ruleReader) told(fields map[string]member, key string) []Selector {
+func (r *ruleReader) told(fields object, key string) []Selector {
 	var all []Selector
 	for _, it := range r.oneOrMore(fields, key) {
 		s, bad := r.names.selector(it.text)
@@ -73,7 +73,7 @@ func (r *ruleReader) told(fields map[string]member, key string) []Selector {
 }
 
 // waived reads which conditions need not hold.
-func (r *ruleReader) waived(fields map[string]member) []string {
+func (r *ruleReader) waived(fields object) []string {
 	known := make(map[string]bool)
 	for _, kind := range strings.Fields("mfa posture schedule session oncall risk approval") {
 		known[kind] = true

@@ -26,7 +26,7 @@ func (r *reader) autoApprovers(section member, n *names) AutoApprovers {
 		return a
 	}
 	fields := r.keyed(section.value, `"autoApprovers"`, approverKeys)
-	for _, m := range r.optional(fields["routes"], "routes") {
+	for _, m := range r.optional(fields.member("routes"), "routes") {
 		prefix, ok, bad := n.network(m.key)
 		if !ok {
 			if bad == nil {
@@ -39,7 +39,7 @@ func (r *reader) autoApprovers(section member, n *names) AutoApprovers {
 	slices.SortFunc(a.Routes, func(x, y RouteApprover) int {
 		return cmp.Or(x.Prefix.Addr().Compare(y.Prefix.Addr()), cmp.Compare(x.Prefix.Bits(), y.Prefix.Bits()))
 	})
-	if m, ok := fields["exitNode"]; ok {
+	if m, ok := fields.get("exitNode"); ok {
 		a.ExitNode = r.people(m, n)
 	}
 	return a

@@ -5,8 +5,6 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
-
-	"github.com/tailscale/hujson"
 )
 
 // assets reads a list of {"tag", "behind", "match", "bind", "isolate"}. Their
@@ -23,14 +21,14 @@ func (r *ruleReader) assets(section member) []Asset {
 	return all
 }
 
-func (r *ruleReader) asset(v *hujson.Value) Asset {
+func (r *ruleReader) asset(v *value) Asset {
 	fields := r.keyed(v, "an asset", assetKeys)
-	a := Asset{Pos: r.pos(v.StartOffset), Bind: r.choice(fields, "bind", "mac", "mac+port", "802.1x"), Isolate: r.choice(fields, "isolate", "slash32")}
+	a := Asset{Pos: r.pos(v.at), Bind: r.choice(fields, "bind", "mac", "mac+port", "802.1x"), Isolate: r.choice(fields, "isolate", "slash32")}
 	tag, ok := r.word(fields, "tag")
 	bad := checkName(tag.text, "tag:")
 	switch {
 	case !ok:
-		r.fail(v.StartOffset, "", complain("an asset has no tag", `add "tag": "tag:pump", the name that rules use`))
+		r.fail(v.at, "", complain("an asset has no tag", `add "tag": "tag:pump", the name that rules use`))
 	case bad != nil:
 		r.failAt(tag.at, "tag", tag.text, bad)
 	}
@@ -38,13 +36,13 @@ func (r *ruleReader) asset(v *hujson.Value) Asset {
 	behind, ok := r.word(fields, "behind")
 	switch _, owned := r.names.tagOwners[behind.text]; {
 	case !ok:
-		r.fail(v.StartOffset, "", complain("an asset stands behind no gateway", `add "behind": "tag:gw", the tag of those that may vouch for it`))
+		r.fail(v.at, "", complain("an asset stands behind no gateway", `add "behind": "tag:gw", the tag of those that may vouch for it`))
 	case !owned:
 		r.failAt(behind.at, "behind", behind.text, complainOf("no gateway has this tag", behind.text, r.names.tagOwners, `define it under "tagOwners"`))
 	}
 	a.Behind = behind.text
-	if _, ok := fields["bind"]; !ok {
-		r.fail(v.StartOffset, "", complain("an asset has no bind", `add "bind": "mac", "mac+port" or "802.1x": how the gateway knows that it is still the same`))
+	if _, ok := fields.get("bind"); !ok {
+		r.fail(v.at, "", complain("an asset has no bind", `add "bind": "mac", "mac+port" or "802.1x": how the gateway knows that it is still the same`))
 	}
 	a.Match = r.match(v, fields)
 	return a
@@ -52,11 +50,11 @@ func (r *ruleReader) asset(v *hujson.Value) Asset {
 
 // match reads {"ipset", "vlan", "oui", "dhcp"}. One that asks for nothing would
 // tag every device there is.
-func (r *ruleReader) match(asset *hujson.Value, fields map[string]member) Match {
+func (r *ruleReader) match(asset *value, fields object) Match {
 	var m Match
 	inner, ok := r.within(fields, "match", matchKeys)
 	if !ok || len(inner) == 0 {
-		r.fail(asset.StartOffset, "", complain("an asset matches every device", `add "match": {"vlan": 220}, or an ipset, oui or dhcp`))
+		r.fail(asset.at, "", complain("an asset matches every device", `add "match": {"vlan": 220}, or an ipset, oui or dhcp`))
 		return m
 	}
 	m.Set = lookup(r.reader, inner, "ipset", "ipsets", r.names.ipsets)
@@ -81,7 +79,7 @@ func (r *ruleReader) match(asset *hujson.Value, fields map[string]member) Match 
 		m.Vendor = pattern
 	}
 	if m.Set == "" && m.VLAN == 0 && len(m.OUI) == 0 && m.Vendor == "" {
-		r.fail(fields["match"].at, "match", complain("matches every device", "name an ipset, a vlan, an oui or a dhcp pattern"))
+		r.fail(fields.member("match").at, "match", complain("matches every device", "name an ipset, a vlan, an oui or a dhcp pattern"))
 	}
 	return m
 }

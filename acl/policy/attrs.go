@@ -3,8 +3,6 @@ package policy
 import (
 	"net/netip"
 	"slices"
-
-	"github.com/tailscale/hujson"
 )
 
 // NodeAttr gives attributes to nodes.
@@ -27,11 +25,11 @@ func (r *ruleReader) nodeAttrs(section member) []NodeAttr {
 	return all
 }
 
-func (r *ruleReader) nodeAttr(v *hujson.Value) NodeAttr {
+func (r *ruleReader) nodeAttr(v *value) NodeAttr {
 	fields := r.keyed(v, "an entry of nodeAttrs", attrKeys)
-	a := NodeAttr{Pos: r.pos(v.StartOffset)}
+	a := NodeAttr{Pos: r.pos(v.at)}
 	targets, attrs := r.list(fields, "target"), r.list(fields, "attr")
-	r.expand(v.StartOffset, len(targets), 1, len(attrs))
+	r.expand(v.at, len(targets), 1, len(attrs))
 	for _, it := range targets {
 		s, bad := r.names.selector(it.text)
 		if bad == nil && !s.isWho() && s.Kind != Any && s.Kind != Net {
@@ -58,7 +56,7 @@ func (r *ruleReader) nodeAttr(v *hujson.Value) NodeAttr {
 
 // ipPool reads the addresses out of which the targets should have theirs. We
 // give out addresses otherwise, but a pool that could never be is a mistake.
-func (r *ruleReader) ipPool(fields map[string]member) {
+func (r *ruleReader) ipPool(fields object) {
 	items := r.list(fields, "ipPool")
 	for _, it := range items {
 		prefix, ok, bad := address(it.text)
@@ -75,7 +73,7 @@ func (r *ruleReader) ipPool(fields map[string]member) {
 		}
 	}
 	if len(items) > 0 {
-		r.warn(fields["ipPool"].at, "ipPool", "has no effect here: nodes have their addresses out of the mesh's ranges")
+		r.warn(fields.member("ipPool").at, "ipPool", "has no effect here: nodes have their addresses out of the mesh's ranges")
 	}
 }
 

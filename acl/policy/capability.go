@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/tailscale/hujson"
 )
 
 // Capability is what an application on the destination lets the source do.
@@ -68,35 +66,6 @@ func checkCapability(name string) *complaint {
 	}
 	return complain("capability name must not be in the tailscale.com domain",
 		"use a domain of your own; of that one, drive, relay, webui, kubernetes, golink, secrets, tsidp, tailsql and aperture under cap/ are known")
-}
-
-// appendCompact writes a value as standard JSON without blanks and comments. It
-// recurses as deep as the file, which is bounded.
-func appendCompact(b []byte, v *hujson.Value) []byte {
-	switch t := v.Value.(type) {
-	case hujson.Literal:
-		return append(b, t...)
-	case *hujson.Array:
-		b = append(b, '[')
-		for i := range t.Elements {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = appendCompact(b, &t.Elements[i])
-		}
-		return append(b, ']')
-	case *hujson.Object:
-		b = append(b, '{')
-		for i := range t.Members {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = append(appendCompact(b, &t.Members[i].Name), ':')
-			b = appendCompact(b, &t.Members[i].Value)
-		}
-		return append(b, '}')
-	}
-	return b
 }
 
 // rawValues gives capabilities as the canonical text holds them.

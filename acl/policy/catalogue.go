@@ -45,9 +45,8 @@ func (r *reader) services(section member) map[string]Service {
 	all := make(map[string]Service)
 	for name, text := range catalogue() {
 		var open []acl.Service
-		for _, one := range strings.Fields(text) {
-			each, _ := grantService(one)
-			open = append(open, each...)
+		for one := range strings.FieldsSeq(text) {
+			open, _ = grantService(open, one)
 		}
 		all[name] = Service{Name: name, Open: acl.MergeServices(open)}
 	}
@@ -67,7 +66,7 @@ func (r *reader) serviceEntries(m member) []acl.Service {
 	}
 	var all []acl.Service
 	for _, it := range items {
-		open, bad := grantService(it.text)
+		open, bad := grantService(all, it.text)
 		if strings.HasPrefix(it.text, "service:") {
 			bad = complain("a service cannot hold another", "list its ports")
 		}
@@ -75,7 +74,7 @@ func (r *reader) serviceEntries(m member) []acl.Service {
 			r.failAt(it.at, m.key, it.text, bad)
 			continue
 		}
-		if all = append(all, open...); len(all) > maxPorts {
+		if all = open; len(all) > maxPorts {
 			r.fail(m.at, m.key, complain(fmt.Sprintf("more than %d ports", maxPorts), "use ranges, or *"))
 			return nil
 		}
@@ -85,25 +84,25 @@ func (r *reader) serviceEntries(m member) []acl.Service {
 
 // grantServices reads a grant's "ip" list.
 func (r *ruleReader) grantServices(items []item) []acl.Service {
-	var all []acl.Service
+	all := make([]acl.Service, 0, len(items))
 	for _, it := range items {
-		open, bad := r.opened(it)
+		open, bad := r.opened(all, it)
 		if bad != nil {
 			r.failAt(it.at, "ip", it.text, bad)
 			continue
 		}
-		all = append(all, open...)
+		all = open
 	}
 	return acl.MergeServices(all)
 }
 
-// opened gives what one entry of "ip" opens. What a service stands for counts as
+// opened adds to a list what one entry of "ip" opens. What a service stands for counts as
 // if it were written out: a thousand ports behind one word, ten thousand times in
 // one file, are a bomb.
-func (r *ruleReader) opened(it item) ([]acl.Service, *complaint) {
+func (r *ruleReader) opened(all []acl.Service, it item) ([]acl.Service, *complaint) {
 	name, ok := strings.CutPrefix(it.text, "service:")
 	if !ok {
-		return grantService(it.text)
+		return grantService(all, it.text)
 	}
 	service, known := r.names.services[name]
 	if !known {
@@ -111,7 +110,7 @@ func (r *ruleReader) opened(it item) ([]acl.Service, *complaint) {
 	}
 	r.expand(it.at, 1, 1, len(service.Open))
 	if r.pairs > maxPairs {
-		return nil, nil // reported
+		return all, nil // reported
 	}
-	return service.Open, nil
+	return append(all, service.Open...), nil
 }

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
-
-	"github.com/tailscale/hujson"
 )
 
 // Condition compares an attribute of a device with a value.
@@ -141,9 +139,8 @@ func (s *scanner) list() ([]any, *complaint) {
 
 // inside gives the offset in the file of byte i of a string's text, as
 // [reader.text] gives it: escapes are longer there than what they stand for.
-func inside(v *hujson.Value, i int) int {
-	raw := v.Value.(hujson.Literal)
-	text := raw.String()
+func inside(v *value, i int) int {
+	raw, text := v.text, v.unquoted()
 	i += len(text) - len(strings.TrimLeft(text, " \t\r\n"))
 	at := 1
 	for n := 0; n < i && at < len(raw)-1; {
@@ -154,11 +151,11 @@ func inside(v *hujson.Value, i int) int {
 		n += width
 		at += escape
 	}
-	return v.StartOffset + at
+	return v.at + at
 }
 
 // escaped gives how many bytes an escape stands for, and how many it has.
-func escaped(raw []byte) (width, escape int) {
+func escaped(raw string) (width, escape int) {
 	if raw[1] != 'u' {
 		return 1, 2
 	}
@@ -175,7 +172,7 @@ func escaped(raw []byte) (width, escape int) {
 }
 
 // hexRune reads \u1234.
-func hexRune(raw []byte) rune {
-	n, _ := strconv.ParseUint(string(raw[2:6]), 16, 16)
+func hexRune(raw string) rune {
+	n, _ := strconv.ParseUint(raw[2:6], 16, 16)
 	return rune(n)
 }

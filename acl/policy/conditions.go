@@ -7,14 +7,14 @@ import (
 
 // when reads what a rule asks for beside who asks for what, or the floor of a
 // segment: {"mfa", "posture", "schedule", "oncall", "risk", "session", "idle"}.
-func (r *ruleReader) when(fields map[string]member, key string) When {
+func (r *ruleReader) when(fields object, key string) When {
 	inner, ok := r.within(fields, key, whenKeys)
 	if !ok {
 		return When{}
 	}
 	w := When{
 		MFA:      r.mfa(inner),
-		Postures: r.knownPostures(inner["posture"], r.oneOrMore(inner, "posture")),
+		Postures: r.knownPostures(inner.member("posture"), r.oneOrMore(inner, "posture")),
 		Schedule: lookup(r.reader, inner, "schedule", "schedules", r.names.schedules),
 		OnCall:   lookup(r.reader, inner, "oncall", "oncall", r.names.oncall),
 		Risk:     r.risk(inner),
@@ -27,14 +27,14 @@ func (r *ruleReader) when(fields map[string]member, key string) When {
 }
 
 // mfa reads {"within", "amr", "acr"}.
-func (r *ruleReader) mfa(fields map[string]member) *MFA {
+func (r *ruleReader) mfa(fields object) *MFA {
 	inner, ok := r.within(fields, "mfa", mfaKeys)
 	if !ok {
 		return nil
 	}
 	m := &MFA{Within: r.period(inner, "within"), AMR: r.methods(inner), ACR: r.token(inner, "acr")}
 	if len(inner) == 0 {
-		r.fail(fields["mfa"].at, "mfa", complain("asks for nothing", `write such as {"within": "12h"}`))
+		r.fail(fields.member("mfa").at, "mfa", complain("asks for nothing", `write such as {"within": "12h"}`))
 	}
 	return m
 }
@@ -44,10 +44,10 @@ const maxMethods = 16
 
 // methods reads the methods of which one must have been used. One that nobody
 // registered may be an identity provider's own, or mistyped: then nobody comes in.
-func (r *reader) methods(fields map[string]member) []string {
+func (r *reader) methods(fields object) []string {
 	items := r.list(fields, "amr")
 	if len(items) > maxMethods {
-		r.fail(fields["amr"].at, "amr", complain(fmt.Sprintf("lists more than %d methods", maxMethods), "leave out the weaker ones"))
+		r.fail(fields.member("amr").at, "amr", complain(fmt.Sprintf("lists more than %d methods", maxMethods), "leave out the weaker ones"))
 		return nil
 	}
 	known := make(map[string]bool)
@@ -76,7 +76,7 @@ func (r *reader) methods(fields map[string]member) []string {
 }
 
 // token reads a word that comes from another system.
-func (r *reader) token(fields map[string]member, key string) string {
+func (r *reader) token(fields object, key string) string {
 	it, ok := r.word(fields, key)
 	if !ok {
 		return ""
@@ -96,7 +96,7 @@ func checkToken(text string) *complaint {
 }
 
 // risk reads "<70".
-func (r *reader) risk(fields map[string]member) *int {
+func (r *reader) risk(fields object) *int {
 	it, ok := r.word(fields, "risk")
 	if !ok {
 		return nil

@@ -70,7 +70,7 @@ func SpanText(d time.Duration) string {
 }
 
 // period reads a duration that may be left out.
-func (r *reader) period(fields map[string]member, key string) time.Duration {
+func (r *reader) period(fields object, key string) time.Duration {
 	it, ok := r.word(fields, key)
 	if !ok {
 		return 0
@@ -83,7 +83,7 @@ func (r *reader) period(fields map[string]member, key string) time.Duration {
 }
 
 // onExpiry reads "cut", or "drain" with how long.
-func (r *reader) onExpiry(fields map[string]member) (e OnExpiry, written bool) {
+func (r *reader) onExpiry(fields object) (e OnExpiry, written bool) {
 	it, ok := r.word(fields, "onExpiry")
 	if !ok {
 		return e, false
@@ -104,11 +104,11 @@ func (r *reader) onExpiry(fields map[string]member) (e OnExpiry, written bool) {
 
 // monitored reads until when something is watched and not enforced. It must end
 // some day, or nobody would ever enforce it.
-func (r *reader) monitored(on bool, key string, fields map[string]member) time.Time {
+func (r *reader) monitored(on bool, key string, fields object) time.Time {
 	it, written := r.word(fields, "until")
 	switch {
 	case on && !written:
-		r.fail(fields[key].at, key, complain("monitoring needs an end", `add "until": "2027-03-31", the last day`))
+		r.fail(fields.member(key).at, key, complain("monitoring needs an end", `add "until": "2027-03-31", the last day`))
 		return time.Time{}
 	case !on && written:
 		r.failAt(it.at, "until", it.text, complain("ends nothing: nothing is monitored here", "take it out, or turn monitoring on"))

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/tailscale/hujson"
 )
 
 // maxNamed is how many things one section may define whose every use is looked
@@ -24,12 +22,12 @@ func (r *reader) named(section member, what string) []member {
 
 // within reads an object that stands in another one. ok is false when it says
 // nothing, or is no object.
-func (r *reader) within(fields map[string]member, key string, known func() keys) (inner map[string]member, ok bool) {
-	m, ok := fields[key]
-	if !ok || isNull(m.value) {
+func (r *reader) within(fields object, key string, known func() keys) (inner object, ok bool) {
+	m, ok := fields.get(key)
+	if !ok || m.value.isNull() {
 		return nil, false
 	}
-	if _, ok := m.value.Value.(*hujson.Object); !ok {
+	if !m.value.isObject() {
 		r.expect(m.value, `"`+key+`"`, "an object")
 		return nil, false
 	}
@@ -37,16 +35,16 @@ func (r *reader) within(fields map[string]member, key string, known func() keys)
 }
 
 // word reads a text that may be left out, which an empty one is as good as.
-func (r *reader) word(fields map[string]member, key string) (it item, ok bool) {
-	m, ok := fields[key]
-	if !ok || isEmpty(m.value) {
+func (r *reader) word(fields object, key string) (it item, ok bool) {
+	m, ok := fields.get(key)
+	if !ok || m.value.isEmpty() {
 		return item{}, false
 	}
 	return r.text(m.value, `"`+key+`"`)
 }
 
 // choice reads a text that is one of a few.
-func (r *reader) choice(fields map[string]member, key string, of ...string) string {
+func (r *reader) choice(fields object, key string, of ...string) string {
 	it, ok := r.word(fields, key)
 	if !ok {
 		return ""
@@ -63,20 +61,20 @@ func (r *reader) choice(fields map[string]member, key string, of ...string) stri
 }
 
 // list reads a list of texts.
-func (r *reader) list(fields map[string]member, name string) []item {
-	if m, ok := fields[name]; ok {
+func (r *reader) list(fields object, name string) []item {
+	if m, ok := fields.get(name); ok {
 		return r.texts(m.value, `"`+name+`"`)
 	}
 	return nil
 }
 
 // oneOrMore reads a text, or a list of them.
-func (r *reader) oneOrMore(fields map[string]member, name string) []item {
-	m, ok := fields[name]
+func (r *reader) oneOrMore(fields object, name string) []item {
+	m, ok := fields.get(name)
 	if !ok {
 		return nil
 	}
-	if literal, ok := m.value.Value.(hujson.Literal); ok && literal.Kind() == '"' {
+	if m.value.isText() {
 		it, _ := r.text(m.value, name)
 		return []item{it}
 	}
@@ -90,42 +88,39 @@ func (r *reader) oneOrMore(fields map[string]member, name string) []item {
 
 // integer reads a whole number from low to high. ok is false when it is absent
 // or none.
-func (r *reader) integer(fields map[string]member, key string, low, high int) (n int, ok bool) {
-	m, ok := fields[key]
-	if !ok || isNull(m.value) {
+func (r *reader) integer(fields object, key string, low, high int) (n int, ok bool) {
+	m, ok := fields.get(key)
+	if !ok || m.value.isNull() {
 		return 0, false
 	}
-	literal, isLiteral := m.value.Value.(hujson.Literal)
-	n, err := strconv.Atoi(string(literal))
-	if !isLiteral || err != nil || n < low || n > high {
-		r.failAt(m.value.StartOffset, key, written(m.value), complain(fmt.Sprintf("must be a whole number from %d to %d", low, high), "write it without quotes"))
+	n, err := strconv.Atoi(m.value.text)
+	if err != nil || n < low || n > high {
+		r.failAt(m.value.at, key, written(m.value), complain(fmt.Sprintf("must be a whole number from %d to %d", low, high), "write it without quotes"))
 		return 0, false
 	}
 	return n, true
 }
 
 // flag reads true or false; absent is false.
-func (r *reader) flag(fields map[string]member, key string) bool {
-	m, ok := fields[key]
-	if !ok || isNull(m.value) {
+func (r *reader) flag(fields object, key string) bool {
+	m, ok := fields.get(key)
+	if !ok || m.value.isNull() {
 		return false
 	}
-	literal, _ := m.value.Value.(hujson.Literal)
-	switch string(literal) {
-	case "true", "false":
-		return string(literal) == "true"
+	if text := m.value.text; text == "true" || text == "false" {
+		return text == "true"
 	}
-	r.failAt(m.value.StartOffset, key, written(m.value), complain("must be true or false", "write it without quotes"))
+	r.failAt(m.value.at, key, written(m.value), complain("must be true or false", "write it without quotes"))
 	return false
 }
 
 // written gives a value as it stands in the file, but for comments and blanks.
-func written(v *hujson.Value) string { return string(appendCompact(nil, v)) }
+func written(v *value) string { return string(appendCompact(nil, v)) }
 
 // values reads {"NAMESPACE:NAME": value}, what is so of a device.
-func (r *reader) values(fields map[string]member, key string) map[string]any {
+func (r *reader) values(fields object, key string) map[string]any {
 	all := make(map[string]any)
-	for _, m := range r.named(fields[key], key) {
+	for _, m := range r.named(fields.member(key), key) {
 		s := scanner{text: m.key}
 		if _, bad := s.attribute(); bad != nil || !s.end() {
 			r.failAt(m.at, key, m.key, complain("is no attribute", "name one with its namespace, as node:os or custom:mdm"))
@@ -133,7 +128,7 @@ func (r *reader) values(fields map[string]member, key string) map[string]any {
 		}
 		value, ok := plainValue(m.value)
 		if !ok {
-			r.failAt(m.value.StartOffset, key, m.key, complain("has no value that a condition could compare", "write a text, a number, true or false"))
+			r.failAt(m.value.at, key, m.key, complain("has no value that a condition could compare", "write a text, a number, true or false"))
 			continue
 		}
 		all[m.key] = value
@@ -142,25 +137,24 @@ func (r *reader) values(fields map[string]member, key string) map[string]any {
 }
 
 // plainValue gives what a condition compares with: a string, a float64 or a bool.
-func plainValue(v *hujson.Value) (any, bool) {
-	literal, _ := v.Value.(hujson.Literal)
-	if len(literal) == 0 {
-		return nil, false
-	}
-	switch literal.Kind() {
-	case '"':
-		return unquoted(literal), true
-	case 't', 'f':
-		return literal.Bool(), true
-	case '0':
-		n := literal.Float()
+func plainValue(v *value) (any, bool) {
+	switch {
+	case v.isText():
+		return v.unquoted(), true
+	case v.text == "true", v.text == "false":
+		return v.text == "true", true
+	case v.isNumber():
+		n, err := strconv.ParseFloat(v.text, 64)
+		if err != nil {
+			return 0., true // too large to be compared
+		}
 		return n, true
 	}
 	return nil, false
 }
 
 // lookup reads the name of something that a section of the file defines.
-func lookup[V any](r *reader, fields map[string]member, key, section string, known map[string]V) string {
+func lookup[V any](r *reader, fields object, key, section string, known map[string]V) string {
 	it, ok := r.word(fields, key)
 	if !ok {
 		return ""
@@ -173,7 +167,7 @@ func lookup[V any](r *reader, fields map[string]member, key, section string, kno
 }
 
 // lookups is lookup for a list of names, or one.
-func lookups[V any](r *reader, fields map[string]member, key, section string, known map[string]V) []string {
+func lookups[V any](r *reader, fields object, key, section string, known map[string]V) []string {
 	var all []string
 	for _, it := range r.oneOrMore(fields, key) {
 		if bad := mustKnow(it.text, section, known); bad != nil {

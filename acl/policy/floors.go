@@ -34,7 +34,10 @@ func floorsOf(segments map[string]Segment) map[string][]*Segment {
 // checkFloors refuses a rule whose written condition is weaker than the floor of
 // a segment that it leads into. The floor would hold anyway: but whoever reads the
 // rule would believe what it says.
-func (r *ruleReader) checkFloors(rule *Rule, at int, fields map[string]member) {
+func (r *ruleReader) checkFloors(rule *Rule, at int, fields object) {
+	if len(r.floors) == 0 {
+		return
+	}
 	machine := func(s Selector) bool { return s.Kind == Tag || s.Kind == Tagged }
 	people := slices.ContainsFunc(rule.Src, func(s Selector) bool { return !machine(s) })
 	told := make(map[string]bool)
@@ -56,15 +59,15 @@ func (r *ruleReader) checkFloors(rule *Rule, at int, fields map[string]member) {
 
 // fallsShort reports where a rule asks for less, or records less, than a segment
 // needs.
-func (r *ruleReader) fallsShort(rule *Rule, people bool, s *Segment, fields map[string]member) (short bool) {
+func (r *ruleReader) fallsShort(rule *Rule, people bool, s *Segment, fields object) (short bool) {
 	if s.Impact == "life" && !rule.Log.Flows() {
 		short = true
-		r.fail(fields["log"].at, "log", judge(fmt.Sprintf("is too little for %s in line %d: lives hang on it", s.Name, s.Pos.Line),
+		r.fail(fields.member("log").at, "log", judge(fmt.Sprintf("is too little for %s in line %d: lives hang on it", s.Name, s.Pos.Line),
 			`write "flows", "detail" or "record", or leave it out`))
 	}
 	if why := rule.When.weaker(s.Requires); people && len(why) > 0 {
 		short = true
-		r.fail(fields["when"].at, "when", judge(fmt.Sprintf("is weaker than what %s requires in line %d: %s", s.Name, s.Pos.Line, strings.Join(why, "; ")),
+		r.fail(fields.member("when").at, "when", judge(fmt.Sprintf("is weaker than what %s requires in line %d: %s", s.Name, s.Pos.Line, strings.Join(why, "; ")),
 			"ask for as much, or leave it out: then the segment's own holds"))
 	}
 	return short
@@ -95,8 +98,8 @@ func (w When) weaker(floor When) (all []string) {
 // protocols gives those that any rule opens.
 func protocols(rules []Rule) []acl.Protocol {
 	var all [256]bool
-	for _, rule := range rules {
-		for _, part := range rule.Parts {
+	for i := range rules {
+		for _, part := range rules[i].Parts {
 			for _, s := range part.Open {
 				all[s.Protocol] = true
 			}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
@@ -21,7 +19,7 @@ func (r *ruleReader) forbids(section member, name string) []Rule {
 	for i := range elements {
 		before := len(r.errs)
 		rule := r.forbid(&elements[i])
-		rule.Section, rule.Pos = name, r.pos(elements[i].StartOffset)
+		rule.Section, rule.Pos = name, r.pos(elements[i].at)
 		if len(r.errs) == before {
 			all = append(all, rule)
 		}
@@ -29,24 +27,24 @@ func (r *ruleReader) forbids(section member, name string) []Rule {
 	return all
 }
 
-func (r *ruleReader) forbid(v *hujson.Value) Rule {
+func (r *ruleReader) forbid(v *value) Rule {
 	fields := r.keyed(v, "a rule that forbids", forbidKeys)
 	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
-	r.expand(v.StartOffset, r.weight(src), r.weight(dst), len(ip))
+	r.expand(v.at, r.weight(src), r.weight(dst), len(ip))
 	if len(src) == 0 || len(dst) == 0 {
-		r.fail(v.StartOffset, "", judge("forbids nothing: it has no src or no dst", `name both; "*" is all`))
+		r.fail(v.at, "", judge("forbids nothing: it has no src or no dst", `name both; "*" is all`))
 	}
 	rule := Rule{Src: r.sources(src), When: r.when(fields, "when")}
-	if m, ok := fields["srcPosture"]; ok && !isEmpty(m.value) {
+	if m, ok := fields.get("srcPosture"); ok && !m.value.isEmpty() {
 		rule.Postures = r.postureNames(m) // the file's default narrows what opens, never what forbids
 	}
 	if w := rule.When; w.asksPeople() || w.Risk != nil {
-		r.fail(fields["when"].at, "when", complain("would forbid those who are safer: whoever meets it is refused", "a rule that forbids takes posture and schedule"))
+		r.fail(fields.member("when").at, "when", complain("would forbid those who are safer: whoever meets it is refused", "a rule that forbids takes posture and schedule"))
 	}
 	rule.Parts = r.grantParts(dst, r.forbiddenServices(ip), nil)
 	r.selfSources(&rule, src, true)
-	r.identify(&rule, fields, canonical{
-		Action: "forbid", Src: texts(src), Dst: texts(dst), IP: texts(ip), SrcPosture: rule.Postures, When: raw(fields, "when"),
+	r.identify(&rule, fields, &canonical{
+		Action: "forbid", Src: src, Dst: dst, IP: ip, SrcPosture: rule.Postures, When: raw(fields, "when"),
 	})
 	return rule
 }
@@ -58,8 +56,7 @@ func (r *ruleReader) forbiddenServices(items []item) []acl.Service {
 	if len(items) > 0 && !slices.ContainsFunc(items, func(it item) bool { return it.text == "*" }) {
 		return r.grantServices(items)
 	}
-	all, _ := grantService("*")
-	all = slices.Clone(all)
+	all, _ := grantService(nil, "*")
 	for _, p := range r.opens {
 		all = append(all, acl.Service{Protocol: p, Last: 65535})
 	}
@@ -74,10 +71,10 @@ func (r *ruleReader) lockdowns(section member) map[string]Lockdown {
 		fields := r.keyed(m.value, "a level of lockdown", lockdownKeys)
 		l := Lockdown{Name: m.key, Pos: r.pos(m.at)}
 		l.By, l.Count = r.quorum(m.at, m.key, fields)
-		l.Rules = r.forbids(fields["forbid"], "forbid")
+		l.Rules = r.forbids(fields.member("forbid"), "forbid")
 		if !has(fields, "forbid") {
 			at := m
-			if written, ok := fields["forbid"]; ok {
+			if written, ok := fields.get("forbid"); ok {
 				at = written
 			}
 			r.fail(at.at, at.key, judge("forbids nothing", `add "forbid": [{"src": ["*"], "dst": ["seg:..."]}]`))

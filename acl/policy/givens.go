@@ -4,14 +4,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
 // supposed reads what a test supposes and expects. A test with a name or with
 // "given" supposes something, be it only that the person does without everything.
-func (r *ruleReader) supposed(t *Test, v *hujson.Value, fields map[string]member) {
+func (r *ruleReader) supposed(t *Test, v *value, fields object) {
 	name, named := r.word(fields, "name")
 	t.Name = name.text
 	inner, given := r.within(fields, "given", givenKeys)
@@ -20,8 +18,8 @@ func (r *ruleReader) supposed(t *Test, v *hujson.Value, fields map[string]member
 	}
 	t.Attributes = r.values(fields, "srcPostureAttrs")
 	t.Expect = r.expectation(fields)
-	if t.Expect != nil && isEmptyList(fields["accept"]) {
-		r.fail(fields["expect"].at, "expect", complain("is about the rule that accepts, and nothing is to be accepted", `add "accept": ["host:port"]`))
+	if t.Expect != nil && isEmptyList(fields.member("accept")) {
+		r.fail(fields.member("expect").at, "expect", complain("is about the rule that accepts, and nothing is to be accepted", `add "accept": ["host:port"]`))
 	}
 }
 
@@ -40,7 +38,7 @@ func (p *Policy) ParseGiven(name string, src []byte) (*Given, error) {
 	return g, nil
 }
 
-func (r *ruleReader) given(fields map[string]member) *Given {
+func (r *ruleReader) given(fields object) *Given {
 	g := &Given{
 		At: r.moment(fields), Session: r.token(fields, "session"), Idle: r.period(fields, "idle"), ACR: r.token(fields, "acr"), AMR: r.methods(fields),
 		Device:   lookup(r.reader, fields, "device", "tagOwners", r.names.tags),
@@ -61,7 +59,7 @@ func (r *ruleReader) given(fields map[string]member) *Given {
 	const managed = "posture:managed"
 	if r.flag(fields, "managed") {
 		if bad := mustKnow(managed, "postures", r.names.postures); bad != nil {
-			r.failAt(fields["managed"].at, "managed", managed, bad)
+			r.failAt(fields.member("managed").at, "managed", managed, bad)
 		}
 		g.Postures = append(g.Postures, managed)
 	}
@@ -69,7 +67,7 @@ func (r *ruleReader) given(fields map[string]member) *Given {
 }
 
 // moment reads a test's time. Its seconds may be left out.
-func (r *reader) moment(fields map[string]member) time.Time {
+func (r *reader) moment(fields object) time.Time {
 	it, ok := r.word(fields, "at")
 	if !ok {
 		return time.Time{}
@@ -84,12 +82,12 @@ func (r *reader) moment(fields map[string]member) time.Time {
 }
 
 // expectation reads {"log", "alert", "maxDuration", "rule"}.
-func (r *ruleReader) expectation(fields map[string]member) *Expect {
+func (r *ruleReader) expectation(fields object) *Expect {
 	inner, ok := r.within(fields, "expect", expectKeys)
 	if !ok {
 		return nil
 	}
-	e := &Expect{Pos: r.pos(fields["expect"].at), MaxDuration: r.period(inner, "maxDuration"), Log: r.choice(inner, "log", "off", "drops", "flows", "detail", "record")}
+	e := &Expect{Pos: r.pos(fields.member("expect").at), MaxDuration: r.period(inner, "maxDuration"), Log: r.choice(inner, "log", "off", "drops", "flows", "detail", "record")}
 	if it, ok := r.word(inner, "alert"); ok {
 		e.Alert = it.text
 		if s, bad := r.names.selector(it.text); bad != nil {

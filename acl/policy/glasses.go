@@ -2,8 +2,6 @@ package policy
 
 import (
 	"slices"
-
-	"github.com/tailscale/hujson"
 )
 
 // breakGlass reads a list of {"id", "waives", "reason", "maxDuration", "cooldown",
@@ -22,36 +20,36 @@ func (r *ruleReader) breakGlass(section member) []BreakGlass {
 	return all
 }
 
-func (r *ruleReader) glass(v *hujson.Value) BreakGlass {
+func (r *ruleReader) glass(v *value) BreakGlass {
 	before := len(r.errs)
 	fields := r.keyed(v, "an entry of breakGlass", glassKeys)
 	g := BreakGlass{
-		Pos: r.pos(v.StartOffset), Waives: r.waived(fields), Reason: r.choice(fields, "reason", "required", "optional") == "required",
+		Pos: r.pos(v.at), Waives: r.waived(fields), Reason: r.choice(fields, "reason", "required", "optional") == "required",
 		MaxDuration: r.period(fields, "maxDuration"), Cooldown: r.period(fields, "cooldown"),
 		Alert: r.told(fields, "alert"), Review: r.review(fields), Offline: r.flag(fields, "offline"),
 	}
-	if _, ok := fields["maxDuration"]; !ok {
-		r.fail(v.StartOffset, "", complain("a break-glass has no maxDuration", `add "maxDuration": "60m"`))
+	if _, ok := fields.get("maxDuration"); !ok {
+		r.fail(v.at, "", complain("a break-glass has no maxDuration", `add "maxDuration": "60m"`))
 	}
 	if len(g.Alert) == 0 {
-		r.warn(v.StartOffset, "", `nobody is told when this glass breaks; add "alert"`)
+		r.warn(v.at, "", `nobody is told when this glass breaks; add "alert"`)
 	}
 	rule := Rule{Section: "breakGlass", Pos: g.Pos}
 	lifts := has(fields, "segments")
 	switch opens := has(fields, "src") || has(fields, "dst") || has(fields, "ip"); {
 	case lifts == opens:
-		r.fail(v.StartOffset, "", complain("a break-glass opens something (src, dst and ip), or lifts conditions (segments and declare)", "write one of both"))
+		r.fail(v.at, "", complain("a break-glass opens something (src, dst and ip), or lifts conditions (segments and declare)", "write one of both"))
 		r.namedAnyway(fields)
 	case lifts:
 		r.lifting(v, fields, &g)
 	default:
 		r.glassRule(v, fields, &g, &rule)
 	}
-	r.identify(&rule, fields, canonical{
-		Action: "breakGlass", Src: texts(r.list(fields, "src")), Dst: texts(r.list(fields, "dst")), IP: texts(r.list(fields, "ip")), SrcPosture: rule.Postures,
+	r.identify(&rule, fields, &canonical{
+		Action: "breakGlass", Src: r.list(fields, "src"), Dst: r.list(fields, "dst"), IP: r.list(fields, "ip"), SrcPosture: rule.Postures,
 	})
 	if !rule.Written {
-		r.fail(v.StartOffset, "", complain("a break-glass has no id", `add "id": "patient", by which people call it`))
+		r.fail(v.at, "", complain("a break-glass has no id", `add "id": "patient", by which people call it`))
 	}
 	g.ID, rule.Glass = string(rule.ID), string(rule.ID)
 	if !lifts && len(r.errs) == before {
@@ -62,28 +60,28 @@ func (r *ruleReader) glass(v *hujson.Value) BreakGlass {
 
 // namedAnyway reads the names of what is refused for saying too much, so that each that
 // is wrong is told.
-func (r *ruleReader) namedAnyway(fields map[string]member) {
+func (r *ruleReader) namedAnyway(fields object) {
 	r.sources(r.list(fields, "src"))
 	r.grantParts(r.list(fields, "dst"), r.grantServices(r.list(fields, "ip")), nil)
 	lookups(r.reader, fields, "segments", "segments", r.names.segments)
 }
 
-func has(fields map[string]member, key string) bool {
-	m, ok := fields[key]
-	return ok && !isEmpty(m.value)
+func has(fields object, key string) bool {
+	m, ok := fields.get(key)
+	return ok && !m.value.isEmpty()
 }
 
 // glassRule reads a way that is a rule of its own.
-func (r *ruleReader) glassRule(v *hujson.Value, fields map[string]member, g *BreakGlass, rule *Rule) {
+func (r *ruleReader) glassRule(v *value, fields object, g *BreakGlass, rule *Rule) {
 	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
-	r.expand(v.StartOffset, r.weight(src), r.weight(dst), len(ip))
+	r.expand(v.at, r.weight(src), r.weight(dst), len(ip))
 	for _, key := range []string{"src", "dst", "ip"} {
 		if !has(fields, key) {
-			r.fail(v.StartOffset, "", complain("a break-glass that opens something has no "+key, `write "src", "dst" and "ip"`))
+			r.fail(v.at, "", complain("a break-glass that opens something has no "+key, `write "src", "dst" and "ip"`))
 		}
 	}
 	if has(fields, "declare") {
-		r.fail(fields["declare"].at, "declare", complain("belongs to a break-glass with segments", "take it out: here each person breaks the glass for themself"))
+		r.fail(fields.member("declare").at, "declare", complain("belongs to a break-glass with segments", "take it out: here each person breaks the glass for themself"))
 	}
 	rule.Src = r.sources(src)
 	for i, s := range rule.Src {
@@ -94,31 +92,31 @@ func (r *ruleReader) glassRule(v *hujson.Value, fields map[string]member, g *Bre
 	rule.Parts = r.grantParts(dst, r.grantServices(ip), nil)
 	r.selfSources(rule, src, false)
 	rule.Log, rule.LogSet = r.logLevel(fields)
-	r.checkFloors(rule, v.StartOffset, fields)
+	r.checkFloors(rule, v.at, fields)
 	if !slices.Contains(g.Waives, "posture") {
 		rule.Postures = r.defaultPostures
 	}
 }
 
 // lifting reads a way that lifts conditions of other rules.
-func (r *ruleReader) lifting(v *hujson.Value, fields map[string]member, g *BreakGlass) {
+func (r *ruleReader) lifting(v *value, fields object, g *BreakGlass) {
 	g.Segments = lookups(r.reader, fields, "segments", "segments", r.names.segments)
 	if len(g.Waives) == 0 && !has(fields, "waives") {
-		r.fail(v.StartOffset, "", complain("a break-glass with segments waives nothing", `add "waives": ["mfa"]`))
+		r.fail(v.at, "", complain("a break-glass with segments waives nothing", `add "waives": ["mfa"]`))
 	}
 	if has(fields, "log") {
-		r.fail(fields["log"].at, "log", complain("belongs to a rule, and this lifts conditions of others", "take it out"))
+		r.fail(fields.member("log").at, "log", complain("belongs to a rule, and this lifts conditions of others", "take it out"))
 	}
 	inner, ok := r.within(fields, "declare", declareKeys)
 	if !ok {
-		r.fail(v.StartOffset, "", complain("a break-glass with segments says not who declares it", `add "declare": {"by": "group:...", "count": 2}`))
+		r.fail(v.at, "", complain("a break-glass with segments says not who declares it", `add "declare": {"by": "group:...", "count": 2}`))
 		return
 	}
-	g.By, g.Count = r.quorum(fields["declare"].at, "declare", inner)
+	g.By, g.Count = r.quorum(fields.member("declare").at, "declare", inner)
 }
 
 // review reads {"by", "within"}.
-func (r *ruleReader) review(fields map[string]member) Review {
+func (r *ruleReader) review(fields object) Review {
 	inner, ok := r.within(fields, "review", reviewKeys)
 	if !ok {
 		return Review{}
@@ -131,6 +129,6 @@ func (r *ruleReader) review(fields map[string]member) Review {
 	if hasBy && has(inner, "within") {
 		return review
 	}
-	r.fail(fields["review"].at, "review", complain("says not who looks at it, and how soon", `write {"by": "group:...", "within": "24h"}`))
+	r.fail(fields.member("review").at, "review", complain("says not who looks at it, and how soon", `write {"by": "group:...", "within": "24h"}`))
 	return Review{}
 }

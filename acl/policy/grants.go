@@ -5,29 +5,27 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
 // grant reads {"id", "src", "dst", "ip", "app", "via", "srcPosture"} and what
 // [ruleReader.narrow] does: every destination with every service and every
 // capability.
-func (r *ruleReader) grant(v *hujson.Value) Rule {
+func (r *ruleReader) grant(v *value) Rule {
 	fields := r.keyed(v, "a grant", grantKeys)
 	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
-	app := r.capabilities(fields["app"])
-	r.expand(v.StartOffset, r.weight(src), r.weight(dst), len(ip)+len(app))
-	if m := fields["app"]; len(ip) == 0 && (m.value == nil || isEmpty(m.value)) {
-		r.fail(v.StartOffset, "", complain("ip and app can not both be empty in a grant", `write "ip": ["tcp:443"], or ["*"] for everything`))
+	app := r.capabilities(fields.member("app"))
+	r.expand(v.at, r.weight(src), r.weight(dst), len(ip)+len(app))
+	if m := fields.member("app"); len(ip) == 0 && (m.value == nil || m.value.isEmpty()) {
+		r.fail(v.at, "", complain("ip and app can not both be empty in a grant", `write "ip": ["tcp:443"], or ["*"] for everything`))
 	}
 	rule := Rule{Src: r.sources(src), Via: r.onlyTags(r.list(fields, "via"), "via"), Postures: r.srcPosture(fields)}
 	rule.Parts = r.grantParts(dst, r.grantServices(ip), app)
 	r.selfSources(&rule, src, false)
-	r.narrow(&rule, v.StartOffset, fields, src)
-	r.checkFloors(&rule, v.StartOffset, fields)
-	r.identify(&rule, fields, canonical{
-		Src: texts(src), Dst: texts(dst), IP: texts(ip), Via: rule.Via, App: rawValues(app), SrcPosture: rule.Postures,
+	r.narrow(&rule, v.at, fields, src)
+	r.checkFloors(&rule, v.at, fields)
+	r.identify(&rule, fields, &canonical{
+		Src: src, Dst: dst, IP: ip, Via: rule.Via, App: rawValues(app), SrcPosture: rule.Postures,
 		SrcDevice: rule.Devices, When: raw(fields, "when"), Approval: rule.Approval, Through: rule.Through,
 		OnExpiry: raw(fields, "onExpiry"), Limit: raw(fields, "limit"), Log: raw(fields, "log"), RecordFailure: raw(fields, "recordFailure"),
 		Monitor: raw(fields, "monitor"), Until: raw(fields, "until"),
@@ -69,9 +67,9 @@ func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability
 	return parts.all
 }
 
-// grantService reads "*", "22", "80-443", "tcp:22,80" or "icmp:*", where "*:22" is as
-// "22". A bare number is a port, never a protocol.
-func grantService(text string) ([]acl.Service, *complaint) {
+// grantService adds to a list what "*", "22", "80-443", "tcp:22,80" or "icmp:*" opens,
+// where "*:22" is as "22". A bare number is a port, never a protocol.
+func grantService(open []acl.Service, text string) ([]acl.Service, *complaint) {
 	name, portText, hasProtocol := strings.Cut(text, ":")
 	if !hasProtocol {
 		portText = text
@@ -89,9 +87,10 @@ func grantService(text string) ([]acl.Service, *complaint) {
 			return nil, complain("has an empty protocol", "write tcp:22, or 22 for any protocol")
 		}
 	}
-	spans, bad := ports(strings.TrimSpace(portText))
+	var few [4]span
+	spans, bad := ports(few[:0], strings.TrimSpace(portText))
 	if bad != nil {
 		return nil, bad
 	}
-	return services(protocols, spans)
+	return services(open, protocols, spans)
 }

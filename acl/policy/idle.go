@@ -17,8 +17,8 @@ func (p *Policy) shortestIdle() (shortest time.Duration) {
 			shortest = w.Session.Idle
 		}
 	}
-	for _, r := range p.rules {
-		ask(&r.When)
+	for i := range p.rules {
+		ask(&p.rules[i].When)
 	}
 	for _, s := range p.segments {
 		ask(&s.Requires)

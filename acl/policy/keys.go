@@ -1,9 +1,8 @@
 package policy
 
 import (
+	"slices"
 	"strings"
-
-	"github.com/tailscale/hujson"
 )
 
 // status is what we do with a key of the language.
@@ -124,43 +123,41 @@ func allRead(names string) keys {
 // keyed sorts the members of an object of ours by key. The dialect's own
 // reader does not tell "ACLs" from "acls", so neither do we; two spellings of
 // one key are refused like any key that stands twice.
-func (r *reader) keyed(v *hujson.Value, what string, known func() keys) map[string]member {
+func (r *reader) keyed(v *value, what string, known func() keys) object {
 	table := r.keyTable(what, known)
-	found := make(map[string]member)
-	var meant map[string]member
-	for _, m := range r.members(v, what) {
-		name, ok := table.folded[strings.ToLower(m.key)]
+	all := r.members(v, what)
+	found, meant := object(all[:0]), object(nil)
+	for _, m := range all {
+		key, ok := table.folded[strings.ToLower(m.key)]
 		if !ok {
-			if near := r.mistyped(m.key, &table); near != "" {
-				if meant == nil {
-					meant = make(map[string]member)
-				}
-				meant[near] = m
+			if m.name = r.mistyped(m.key, table); m.name != "" {
+				meant = append(meant, m)
 			}
 			r.fail(m.at, m.key, complainOf("unknown key in "+what, m.key, table.status, "remove it"))
 			continue
 		}
-		if _, twice := found[name]; twice {
+		m.name = key.name
+		if first, twice := found.get(m.name); twice {
 			r.fail(m.at, m.key, complain("stands twice in "+what+", in another letter case", "keep one of them"))
-			join(found[name].value, m.value) // so that what is wrong there is told too
+			first.value.join(m.value) // so that what is wrong there is told too
 			continue
 		}
-		switch table.status[name] {
+		switch key.status {
 		case read:
-			found[name] = m
+			found = append(found, m)
 		case refused:
-			if !isEmpty(m.value) {
+			if !m.value.isEmpty() {
 				r.fail(m.at, m.key, notYet("this key of "+what+" is"))
 			}
 		case ignored:
-			if !isEmpty(m.value) {
+			if !m.value.isEmpty() {
 				r.warn(m.at, m.key, "has no effect here; nothing is opened or closed by it")
 			}
 		}
 	}
-	for name, m := range meant {
-		if _, there := found[name]; !there {
-			found[name] = m
+	for _, m := range slices.Backward(meant) {
+		if _, there := found.get(m.name); !there {
+			found = append(found, m)
 		}
 	}
 	return found
@@ -183,17 +180,22 @@ func (r *reader) mistyped(key string, table *keyTable) string {
 // keyTable is what keys an object may hold, ready for looking up.
 type keyTable struct {
 	status keys
-	folded map[string]string // lower case -> the key
+	folded map[string]knownKey // by lower case
+}
+
+type knownKey struct {
+	name   string
+	status status
 }
 
 // keyTable gives the table of one kind of object, made once a file.
-func (r *reader) keyTable(what string, known func() keys) keyTable {
+func (r *reader) keyTable(what string, known func() keys) *keyTable {
 	if t, ok := r.known[what]; ok {
 		return t
 	}
-	t := keyTable{known(), make(map[string]string)}
-	for name := range t.status {
-		t.folded[strings.ToLower(name)] = name
+	t := &keyTable{known(), make(map[string]knownKey)}
+	for name, status := range t.status {
+		t.folded[strings.ToLower(name)] = knownKey{name, status}
 	}
 	r.known[what] = t
 	return t

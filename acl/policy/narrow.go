@@ -10,13 +10,13 @@ import (
 )
 
 // narrow reads what a grant says beside who may open what where.
-func (r *ruleReader) narrow(rule *Rule, at int, fields map[string]member, src []item) {
+func (r *ruleReader) narrow(rule *Rule, at int, fields object, src []item) {
 	devices := r.list(fields, "srcDevice")
 	r.expand(at, len(src), len(devices), 1)
 	rule.Devices = r.onlyTags(devices, "srcDevice")
 	r.deviceSources(rule, src)
 	rule.When = r.when(fields, "when")
-	r.machineSources(rule, fields["when"])
+	r.machineSources(rule, fields.member("when"))
 	rule.Approval = lookup(r.reader, fields, "approval", "approvals", r.names.approvals)
 	rule.Through = r.onlyTags(r.list(fields, "through"), "through")
 	var written bool
@@ -59,9 +59,9 @@ func (r *ruleReader) machineSources(rule *Rule, when member) {
 func (r *ruleReader) onlyTags(items []item, key string) []string {
 	var tags []string
 	for _, it := range items {
-		bad := complain(key+" can only be a tag", "name the nodes by a tag of theirs")
-		if strings.HasPrefix(it.text, "tag:") {
-			_, bad = r.names.selector(it.text)
+		_, bad := r.names.selector(it.text)
+		if !strings.HasPrefix(it.text, "tag:") {
+			bad = complain(key+" can only be a tag", "name the nodes by a tag of theirs")
 		}
 		if bad != nil {
 			r.failAt(it.at, key, it.text, bad)
@@ -73,7 +73,7 @@ func (r *ruleReader) onlyTags(items []item, key string) []string {
 }
 
 // limit reads {"bytes": "4GiB/1h" or "flows": "100/1m", "onExceed"}.
-func (r *ruleReader) limit(fields map[string]member) *Limit {
+func (r *ruleReader) limit(fields object) *Limit {
 	inner, ok := r.within(fields, "limit", limitKeys)
 	if !ok {
 		return nil
@@ -82,16 +82,16 @@ func (r *ruleReader) limit(fields map[string]member) *Limit {
 	l.Bytes = r.rate(l, inner, "bytes", byteUnits())
 	l.Flows = r.rate(l, inner, "flows", map[string]uint64{"": 1})
 	if has(inner, "bytes") == has(inner, "flows") {
-		r.fail(fields["limit"].at, "limit", complain("needs bytes or flows, one of them", `write such as "bytes": "4GiB/1h"`))
+		r.fail(fields.member("limit").at, "limit", complain("needs bytes or flows, one of them", `write such as "bytes": "4GiB/1h"`))
 	}
 	if !has(inner, "onExceed") && (has(inner, "bytes") || has(inner, "flows")) {
-		r.fail(fields["limit"].at, "limit", complain("does not say what becomes of what exceeds it", `add "onExceed": "alert", "throttle" or "cut"`))
+		r.fail(fields.member("limit").at, "limit", complain("does not say what becomes of what exceeds it", `add "onExceed": "alert", "throttle" or "cut"`))
 	}
 	return l
 }
 
 // rate reads the amount of a limit, if it is written.
-func (r *ruleReader) rate(l *Limit, fields map[string]member, key string, units map[string]uint64) uint64 {
+func (r *ruleReader) rate(l *Limit, fields object, key string, units map[string]uint64) uint64 {
 	it, ok := r.word(fields, key)
 	if !ok {
 		return 0
@@ -134,23 +134,26 @@ func logLevels() map[string]acl.LogLevel {
 }
 
 // logLevel reads how much is recorded.
-func (r *reader) logLevel(fields map[string]member) (level acl.LogLevel, written bool) {
+func (r *reader) logLevel(fields object) (level acl.LogLevel, written bool) {
 	text := r.choice(fields, "log", "off", "drops", "flows", "detail", "record")
-	return logLevels()[text], text != ""
+	if text == "" {
+		return acl.LogFlows, false
+	}
+	return logLevels()[text], true
 }
 
-func (r *ruleReader) logging(rule *Rule, fields map[string]member) {
+func (r *ruleReader) logging(rule *Rule, fields object) {
 	rule.Log, rule.LogSet = r.logLevel(fields)
 	failure := r.choice(fields, "recordFailure", "deny", "allow")
 	if failure != "" && rule.Log != acl.LogRecord {
-		r.fail(fields["recordFailure"].at, "recordFailure", complain("is about recording, and nothing is recorded", `add "log": "record", or take it out`))
+		r.fail(fields.member("recordFailure").at, "recordFailure", complain("is about recording, and nothing is recorded", `add "log": "record", or take it out`))
 	}
 	rule.MustRecord = failure == "deny"
 }
 
 // raw gives a field as the canonical text holds it; nil if it says nothing.
-func raw(fields map[string]member, key string) json.RawMessage {
-	if m, ok := fields[key]; ok && !isEmpty(m.value) {
+func raw(fields object, key string) json.RawMessage {
+	if m, ok := fields.get(key); ok && !m.value.isEmpty() {
 		return appendCompact(nil, m.value)
 	}
 	return nil

@@ -3,8 +3,6 @@ package policy
 import (
 	"slices"
 	"time"
-
-	"github.com/tailscale/hujson"
 )
 
 // Limits on a policy file. A file of a large hospital group stays two orders of
@@ -81,9 +79,9 @@ func (o Options) owned() map[string]bool {
 }
 
 // policy reads the sections. Definitions come first, wherever they stand.
-func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
-	if isNull(root) {
-		r.fail(root.StartOffset, "null", complain("a policy must be an object", `write {} to deny all`))
+func (r *reader) policy(p *Policy, root *value, n *names) {
+	if root.isNull() {
+		r.fail(root.at, "null", complain("a policy must be an object", `write {} to deny all`))
 		return
 	}
 	sections := r.keyed(root, "the policy", topKeys)
@@ -93,20 +91,20 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 	rules.opening(p, sections)
 	rules.forbidding(p, sections)
 
-	p.ssh = rules.sshRules(sections["ssh"])
-	p.attrs = rules.nodeAttrs(sections["nodeAttrs"])
-	p.approvers = r.autoApprovers(sections["autoApprovers"], n)
+	p.ssh = rules.sshRules(sections.member("ssh"))
+	p.attrs = rules.nodeAttrs(sections.member("nodeAttrs"))
+	p.approvers = r.autoApprovers(sections.member("autoApprovers"), n)
 	before := len(r.errs)
-	p.tests = rules.tests(sections["tests"])
+	p.tests = rules.tests(sections.member("tests"))
 	for _, e := range r.errs[before:] {
 		e.Test = true
 	}
-	p.sshTests = rules.sshTests(sections["sshTests"])
+	p.sshTests = rules.sshTests(sections.member("sshTests"))
 	r.forgive(before)
 
 	p.idle = p.shortestIdle()
-	if sections["acls"].value == nil && sections["grants"].value == nil {
-		r.warn(root.StartOffset, "", `neither "grants" nor "acls" in the file: everything is denied`)
+	if sections.member("acls").value == nil && sections.member("grants").value == nil {
+		r.warn(root.at, "", `neither "grants" nor "acls" in the file: everything is denied`)
 	}
 	if len(r.errs) == 0 && !r.noWarnings {
 		r.warnOfCapitals(root)
@@ -115,20 +113,20 @@ func (r *reader) policy(p *Policy, root *hujson.Value, n *names) {
 }
 
 // definitions reads what rules name. Each needs those before it.
-func (r *ruleReader) definitions(p *Policy, sections map[string]member) {
+func (r *ruleReader) definitions(p *Policy, sections object) {
 	n := r.names
-	n.sites = r.sites(sections["sites"])
-	n.groups = r.groups(sections["groups"])
-	n.hosts = r.hosts(sections["hosts"], n)
-	n.ipsets = r.ipsets(sections["ipsets"], n)
-	n.tagOwners = r.tagOwners(sections["tagOwners"], n)
-	p.assets = r.assets(sections["assets"])
-	n.postures = r.postures(sections["postures"])
-	n.services = r.services(sections["services"])
-	n.schedules = r.schedules(sections["schedules"])
-	n.oncall = r.rosters(sections["oncall"])
-	n.approvals = r.approvals(sections["approvals"])
-	n.segments = r.segments(sections["segments"])
+	n.sites = r.sites(sections.member("sites"))
+	n.groups = r.groups(sections.member("groups"))
+	n.hosts = r.hosts(sections.member("hosts"), n)
+	n.ipsets = r.ipsets(sections.member("ipsets"), n)
+	n.tagOwners = r.tagOwners(sections.member("tagOwners"), n)
+	p.assets = r.assets(sections.member("assets"))
+	n.postures = r.postures(sections.member("postures"))
+	n.services = r.services(sections.member("services"))
+	n.schedules = r.schedules(sections.member("schedules"))
+	n.oncall = r.rosters(sections.member("oncall"))
+	n.approvals = r.approvals(sections.member("approvals"))
+	n.segments = r.segments(sections.member("segments"))
 	r.floors = floorsOf(n.segments)
 	p.sites, p.groups, p.hosts, p.ipsets, p.tagOwners, p.postures = n.sites, n.groups, n.hosts, n.ipsets, n.tagOwners, n.postures
 	p.public = n.public
@@ -136,22 +134,22 @@ func (r *ruleReader) definitions(p *Policy, sections map[string]member) {
 }
 
 // opening reads the rules that open something, in the order in which they are asked.
-func (r *ruleReader) opening(p *Policy, sections map[string]member) {
-	r.defaultPostures = r.postureNames(sections["defaultSrcPosture"])
-	p.glasses = r.breakGlass(sections["breakGlass"])
+func (r *ruleReader) opening(p *Policy, sections object) {
+	r.defaultPostures = r.postureNames(sections.member("defaultSrcPosture"))
+	p.glasses = r.breakGlass(sections.member("breakGlass"))
 	r.names.glasses = make(map[string]bool, len(p.glasses))
 	for _, g := range p.glasses {
 		r.names.glasses[g.ID] = true
 	}
-	r.section(sections["grants"], "grants", r.grant)
-	r.section(sections["acls"], "acls", r.acl)
+	r.section(sections.member("grants"), "grants", r.grant)
+	r.section(sections.member("acls"), "acls", r.acl)
 	p.rules = append(r.rules, r.monitoredSegments(p)...)
 }
 
 // forbidding reads the rules that forbid, which comes after all that is opened.
-func (r *ruleReader) forbidding(p *Policy, sections map[string]member) {
+func (r *ruleReader) forbidding(p *Policy, sections object) {
 	r.opens = protocols(p.rules)
-	p.forbids = r.forbids(sections["forbid"], "forbid")
-	p.lockdowns = r.lockdowns(sections["lockdown"])
+	p.forbids = r.forbids(sections.member("forbid"), "forbid")
+	p.lockdowns = r.lockdowns(sections.member("lockdown"))
 	r.names.lockdowns = p.lockdowns
 }

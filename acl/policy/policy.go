@@ -142,8 +142,16 @@ func (p *Policy) Unconditional() *Policy {
 
 // Conditional tells whether any rule asks for more than who asks.
 func (p *Policy) Conditional() bool {
-	asks := func(r Rule) bool { return r.Conditional() }
-	return p != nil && (slices.ContainsFunc(p.rules, asks) || slices.ContainsFunc(p.forbids, asks) || len(p.lockdowns) > 0)
+	return p != nil && (anyConditional(p.rules) || anyConditional(p.forbids) || len(p.lockdowns) > 0)
+}
+
+func anyConditional(rules []Rule) bool {
+	for i := range rules {
+		if rules[i].Conditional() {
+			return true
+		}
+	}
+	return false
 }
 
 // Conditional tells whether a rule asks for more than who asks.

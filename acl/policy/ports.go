@@ -2,7 +2,7 @@ package policy
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -16,13 +16,12 @@ func (s span) whole() bool { return s.first == 0 && s.last == 65535 }
 // maxPorts is how many ports and ranges one list may have.
 const maxPorts = 1000
 
-// ports reads "*", "22", "80-443" or a list of these.
-func ports(text string) ([]span, *complaint) {
+// ports adds to a list what "*", "22", "80-443" or several of these say.
+func ports(all []span, text string) ([]span, *complaint) {
 	if strings.Count(text, ",") >= maxPorts {
 		return nil, complain(fmt.Sprintf("more than %d ports", maxPorts), "use ranges, or *")
 	}
-	var all []span
-	for _, one := range strings.Split(text, ",") {
+	for one := range strings.SplitSeq(text, ",") {
 		s, bad := portRange(strings.TrimSpace(one))
 		if bad != nil {
 			return nil, bad
@@ -59,11 +58,17 @@ func portRange(text string) (span, *complaint) {
 
 // number reads a decimal number without sign or leading zeros.
 func number(text string, most int) (int, bool) {
-	if text == "" || len(text) > 5 || (text[0] == '0' && text != "0") || strings.Trim(text, "0123456789") != "" {
+	if text == "" || len(text) > 5 || (text[0] == '0' && text != "0") {
 		return 0, false
 	}
-	n, err := strconv.Atoi(text)
-	return n, err == nil && n <= most
+	n := 0
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int(text[i]-'0')
+	}
+	return n, n <= most
 }
 
 // protocol reads a protocol's name, in any letter case, or number. Empty gives nil:
@@ -116,16 +121,16 @@ func protocolNamed(name string) (acl.Protocol, bool) {
 
 func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
 
-// services opens the ports of the protocols; nil stands for the default ones.
+// services adds to a list the ports of the protocols; nil stands for the default ones.
 //
 // A rule for some ports without a protocol opens TCP and UDP: an echo request
 // passes wherever anything is open, and the rest of ICMP only with all ports.
-func services(protocols []acl.Protocol, spans []span) ([]acl.Service, *complaint) {
+func services(open []acl.Service, protocols []acl.Protocol, spans []span) ([]acl.Service, *complaint) {
 	byDefault := protocols == nil
 	if byDefault {
 		protocols = []acl.Protocol{acl.ICMP, acl.TCP, acl.UDP, acl.ICMPv6}
 	}
-	var open []acl.Service
+	open = slices.Grow(open, len(protocols)*len(spans))
 	for _, p := range protocols {
 		for _, s := range spans {
 			if !hasPorts(p) && !s.whole() {
@@ -137,5 +142,5 @@ func services(protocols []acl.Protocol, spans []span) ([]acl.Service, *complaint
 			open = append(open, acl.Service{Protocol: p, First: s.first, Last: s.last})
 		}
 	}
-	return acl.MergeServices(open), nil
+	return open, nil
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"sort"
@@ -16,13 +17,14 @@ import (
 
 // reader walks one file's syntax tree and gathers everything wrong with it.
 type reader struct {
-	name  string
-	src   []byte
-	lines []int // offset at which each line begins
-	last  place
-	known map[string]keyTable
-	errs  Errors
-	warns []Warning
+	name   string
+	src    []byte
+	source string // src once more, for names to be parts of
+	lines  []int  // offset at which each line begins
+	last   place
+	known  map[string]*keyTable
+	errs   Errors
+	warns  []Warning
 
 	inForce, noWarnings bool // as Options says
 
@@ -36,17 +38,20 @@ type reader struct {
 type place struct{ offset, line, column int }
 
 func newReader(name string, src []byte) *reader {
-	r := &reader{name: name, src: src, lines: []int{0}, known: make(map[string]keyTable)}
+	r := &reader{name: name, src: src, lines: []int{0}, known: make(map[string]*keyTable)}
 	if len(src) > maxSize {
 		return r // no place in it will be asked for
 	}
-	r.lines = append(make([]int, 0, 1+bytes.Count(src, []byte("\n"))), 0)
-	for i, b := range src {
-		if b == '\n' {
-			r.lines = append(r.lines, i+1)
+	r.source = string(src)
+	r.lines = append(make([]int, 0, 1+strings.Count(r.source, "\n")), 0)
+	for at := 0; ; {
+		end := strings.IndexByte(r.source[at:], '\n')
+		if end < 0 {
+			return r
 		}
+		at += end + 1
+		r.lines = append(r.lines, at)
 	}
-	return r
 }
 
 // pos gives the position of an offset. It counts on, or back, from the last one in
@@ -125,7 +130,7 @@ func (r *reader) warnAt(pos Position, text, why string) {
 
 // tree parses src into a syntax tree within the limits. It has failed when ok
 // is false.
-func (r *reader) tree() (root hujson.Value, ok bool) {
+func (r *reader) tree() (root value, ok bool) {
 	switch {
 	case len(r.src) > maxSize:
 		r.fail(0, "", complain(fmt.Sprintf("the file has %d bytes, the limit is %d", len(r.src), maxSize), "split groups off to the identity provider"))
@@ -150,16 +155,14 @@ func (r *reader) tree() (root hujson.Value, ok bool) {
 		r.fail(at, "", why)
 		return root, false
 	}
-	root, err := hujson.Parse(r.src)
-	if err != nil {
-		r.syntax(err)
-		return root, false
+	if root, ok = parse(r.source); !ok {
+		r.syntax()
 	}
-	return root, true
+	return root, ok
 }
 
 // unique is tree of a file that has no key twice.
-func (r *reader) unique() (root hujson.Value, ok bool) {
+func (r *reader) unique() (root value, ok bool) {
 	if root, ok = r.tree(); ok {
 		r.duplicates(&root)
 	}
@@ -168,6 +171,9 @@ func (r *reader) unique() (root hujson.Value, ok bool) {
 
 // firstInvalid gives the offset of the first byte that is not UTF-8, or -1.
 func firstInvalid(src []byte) int {
+	if utf8.Valid(src) {
+		return -1
+	}
 	for i := 0; i < len(src); {
 		c, n := utf8.DecodeRune(src[i:])
 		if c == utf8.RuneError && n <= 1 {
@@ -179,9 +185,9 @@ func firstInvalid(src []byte) int {
 }
 
 // tooMuch finds where brackets nest deeper than maxDepth or values are more than
-// maxValues. It runs before the parser, which recurses as deep as its input and
-// would overflow the stack, for which Go knows no recovery, and which makes some
-// 500 bytes of each two-byte value: a gigabyte of a file of allowed size.
+// maxValues. It runs before the parsers, which recurse as deep as their input and
+// would overflow the stack, for which Go knows no recovery; that of files that are
+// formatted makes some 500 bytes of each two-byte value besides.
 func tooMuch(src []byte) (offset int, why *complaint) {
 	depth, values := 0, 0
 	for i := 0; i < len(src); i++ {
@@ -220,8 +226,13 @@ func tooMuch(src []byte) (offset int, why *complaint) {
 	return 0, nil
 }
 
-// syntax turns the parser's error into ours. Its text begins with the place.
-func (r *reader) syntax(err error) {
+// syntax says why the file is no HuJSON, in the words of the parser that formats such
+// files. They begin with the place.
+func (r *reader) syntax() {
+	_, err := hujson.Parse(r.src)
+	if err == nil {
+		err = errors.New("cannot be read") // the two should never disagree
+	}
 	place := regexp.MustCompile(`^hujson: line (\d+), column (\d+): `)
 	text, offset := err.Error(), 0
 	if m := place.FindStringSubmatch(text); m != nil {
@@ -235,117 +246,18 @@ func (r *reader) syntax(err error) {
 	r.fail(offset, "", complain("not HuJSON: "+text, "look for a missing comma, quote or bracket just before"))
 }
 
-// duplicates refuses a key that stands twice in one object, anywhere: the
-// parser takes both, and a reader of the file sees the first only. So that the rest
-// of a file that is refused anyway is checked too, what the second says is taken as if
-// it stood in the first. It recurses as deep as the file, which is bounded.
-func (r *reader) duplicates(v *hujson.Value) {
-	switch t := v.Value.(type) {
-	case *hujson.Array:
-		for i := range t.Elements {
-			r.duplicates(&t.Elements[i])
-		}
-	case *hujson.Object:
-		if !repeats(t.Members) {
-			for i := range t.Members {
-				r.duplicates(&t.Members[i].Value)
-			}
-			return
-		}
-		seen := make(map[string]int, len(t.Members))
-		kept := t.Members[:0]
-		for _, m := range t.Members {
-			key := strings.TrimSpace(unquoted(m.Name.Value.(hujson.Literal)))
-			if first, ok := seen[key]; ok {
-				r.fail(m.Name.StartOffset, key, complain(fmt.Sprintf("stands twice in this object, first in line %d", r.pos(kept[first].Name.StartOffset).Line), "keep one of them"))
-				join(&kept[first].Value, &m.Value)
-				continue
-			}
-			seen[key] = len(kept)
-			kept = append(kept, m)
-		}
-		t.Members = kept
-		for i := range t.Members {
-			r.duplicates(&t.Members[i].Value)
-		}
-	}
-}
-
-// repeats tells whether some key may stand twice: certainly not if few do not.
-func repeats(members []hujson.ObjectMember) bool {
-	const few = 8
-	if len(members) > few {
-		return true
-	}
-	for i := range members {
-		one := bytes.TrimSpace(keyBytes(&members[i]))
-		for j := range i {
-			if other := keyBytes(&members[j]); bytes.Equal(one, bytes.TrimSpace(other)) || bytes.IndexByte(other, '\\') >= 0 {
-				return true
-			}
-		}
-		if bytes.IndexByte(one, '\\') >= 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// keyBytes is a key as it stands between its quotes.
-func keyBytes(m *hujson.ObjectMember) []byte {
-	literal := m.Name.Value.(hujson.Literal)
-	return literal[1 : len(literal)-1]
-}
-
-// join adds what one list or object holds to another.
-func join(into, from *hujson.Value) {
-	switch t := into.Value.(type) {
-	case *hujson.Array:
-		if more, ok := from.Value.(*hujson.Array); ok {
-			t.Elements = append(t.Elements, more.Elements...)
-		}
-	case *hujson.Object:
-		if more, ok := from.Value.(*hujson.Object); ok {
-			t.Members = append(t.Members, more.Members...)
-		}
-	}
-}
-
-// member is one key of an object with its value.
-type member struct {
-	key   string
-	at    int // offset of the key
-	value *hujson.Value
-}
-
-// members gives the members of an object in the file's order; of null, none.
-func (r *reader) members(v *hujson.Value, what string) []member {
-	object, ok := v.Value.(*hujson.Object)
-	if !ok {
-		r.expect(v, what, "an object")
-		return nil
-	}
-	all := make([]member, 0, len(object.Members))
-	for i := range object.Members {
-		m := &object.Members[i]
-		all = append(all, member{strings.TrimSpace(unquoted(m.Name.Value.(hujson.Literal))), m.Name.StartOffset, &m.Value})
-	}
-	return all
-}
-
 // elements gives the elements of a list; of null, none.
-func (r *reader) elements(v *hujson.Value, what string) []hujson.Value {
-	list, ok := v.Value.(*hujson.Array)
-	if !ok {
+func (r *reader) elements(v *value, what string) []value {
+	if !v.isList() {
 		r.expect(v, what, "a list")
 		return nil
 	}
-	return list.Elements
+	return v.inner
 }
 
 // entries gives the elements of a section that is a list, unless they are too
 // many; an absent section has none.
-func (r *reader) entries(section member, name, what string) []hujson.Value {
+func (r *reader) entries(section member, name, what string) []value {
 	if section.value == nil {
 		return nil
 	}
@@ -367,64 +279,41 @@ type item struct {
 	at   int
 }
 
-// text reads a string without the blanks around it. ok is false when it is none.
-func (r *reader) text(v *hujson.Value, what string) (it item, ok bool) {
-	literal, ok := v.Value.(hujson.Literal)
-	if !ok || literal.Kind() != '"' {
-		r.fail(v.StartOffset, "", complain(what+" must be a string", "see the policy language"))
-		return item{at: v.StartOffset}, false
-	}
-	return item{strings.TrimSpace(unquoted(literal)), v.StartOffset}, true
-}
+// MarshalText gives the string alone.
+func (it item) MarshalText() ([]byte, error) { return []byte(it.text), nil }
 
-// unquoted gives what a string says. One without escapes says what it holds: the
-// parser saw to its quotes, and the reader to its being UTF-8.
-func unquoted(literal hujson.Literal) string {
-	if literal.Kind() == '"' && bytes.IndexByte(literal, '\\') < 0 {
-		return string(literal[1 : len(literal)-1])
+// text reads a string without the blanks around it. ok is false when it is none.
+func (r *reader) text(v *value, what string) (it item, ok bool) {
+	if !v.isText() {
+		r.fail(v.at, "", complain(what+" must be a string", "see the policy language"))
+		return item{at: v.at}, false
 	}
-	return literal.String()
+	return item{v.name(), v.at}, true
 }
 
 // texts reads a list of strings.
-func (r *reader) texts(v *hujson.Value, what string) []item {
+func (r *reader) texts(v *value, what string) []item {
 	elements := r.elements(v, what)
 	if len(elements) > maxItems {
-		r.fail(v.StartOffset, "", complain(fmt.Sprintf("%s has %d entries, the limit is %d", what, len(elements), maxItems), "use a group or a CIDR"))
+		r.fail(v.at, "", complain(fmt.Sprintf("%s has %d entries, the limit is %d", what, len(elements), maxItems), "use a group or a CIDR"))
 		return nil
 	}
 	all := make([]item, 0, len(elements))
 	for i := range elements {
-		if it, ok := r.text(&elements[i], "an entry of "+what); ok {
-			all = append(all, it)
+		v := &elements[i]
+		if !v.isText() {
+			r.text(v, "an entry of "+what)
+			continue
 		}
+		all = append(all, item{v.name(), v.at})
 	}
 	return all
 }
 
 // expect notes that v is not of the kind that it must be. In place of any
 // section or list, null is as good as leaving it out.
-func (r *reader) expect(v *hujson.Value, what, kind string) {
-	if !isNull(v) {
-		r.fail(v.StartOffset, "", complain(what+" must be "+kind, "see the policy language"))
+func (r *reader) expect(v *value, what, kind string) {
+	if !v.isNull() {
+		r.fail(v.at, "", complain(what+" must be "+kind, "see the policy language"))
 	}
-}
-
-func isNull(v *hujson.Value) bool {
-	literal, ok := v.Value.(hujson.Literal)
-	return ok && literal.Kind() == 'n'
-}
-
-// isEmpty tells whether a value says nothing: null, or an empty list, object or
-// string.
-func isEmpty(v *hujson.Value) bool {
-	switch t := v.Value.(type) {
-	case *hujson.Array:
-		return len(t.Elements) == 0
-	case *hujson.Object:
-		return len(t.Members) == 0
-	case hujson.Literal:
-		return t.Kind() == 'n' || string(t) == `""`
-	}
-	return false
 }

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
@@ -31,7 +29,7 @@ type ruleReader struct {
 }
 
 // section reads a list of rules with the reader of its kind.
-func (r *ruleReader) section(section member, name string, one func(*hujson.Value) Rule) {
+func (r *ruleReader) section(section member, name string, one func(*value) Rule) {
 	elements := r.entries(section, name, "rules")
 	if len(r.rules)+len(elements) > maxRules {
 		r.fail(section.at, name, tooMany("rules"))
@@ -41,7 +39,7 @@ func (r *ruleReader) section(section member, name string, one func(*hujson.Value
 	for i := range elements {
 		before := len(r.errs)
 		rule := one(&elements[i])
-		rule.Section, rule.Pos = name, r.pos(elements[i].StartOffset)
+		rule.Section, rule.Pos = name, r.pos(elements[i].at)
 		if len(r.errs) == before {
 			r.rules = append(r.rules, rule)
 		}
@@ -49,12 +47,12 @@ func (r *ruleReader) section(section member, name string, one func(*hujson.Value
 }
 
 // identify gives a rule its canonical text and its id.
-func (r *ruleReader) identify(rule *Rule, fields map[string]member, text canonical) {
+func (r *ruleReader) identify(rule *Rule, fields object, text *canonical) {
 	rule.Text = text.String()
 	sum := sha256.Sum256([]byte(rule.Text))
-	rule.ID = acl.RuleID("sha256:" + hex.EncodeToString(sum[:8]))
-	m, ok := fields["id"]
-	if !ok || isNull(m.value) {
+	rule.ID = acl.RuleID(hex.AppendEncode(append(make([]byte, 0, 32), "sha256:"...), sum[:8]))
+	m, ok := fields.get("id")
+	if !ok || m.value.isNull() {
 		return
 	}
 	it, ok := r.text(m.value, `"id"`)
@@ -148,8 +146,8 @@ func (r *ruleReader) selfSources(rule *Rule, items []item, anyToo bool) {
 
 // srcPosture reads which postures a rule asks for. One that says nothing has
 // the file's default; so has an empty list, which must not be a way around it.
-func (r *ruleReader) srcPosture(fields map[string]member) []string {
-	if m, ok := fields["srcPosture"]; ok && !isEmpty(m.value) {
+func (r *ruleReader) srcPosture(fields object) []string {
+	if m, ok := fields.get("srcPosture"); ok && !m.value.isEmpty() {
 		return r.postureNames(m)
 	}
 	return r.defaultPostures
@@ -248,11 +246,11 @@ func partKey(self, internet bool, open []acl.Service) string {
 // its words as written but for blanks. A new key is left out when it is empty,
 // so that rules without it keep their hash.
 type canonical struct {
-	Action string   `json:"action,omitempty"`
-	Proto  string   `json:"proto,omitempty"`
-	Src    []string `json:"src"`
-	Dst    []string `json:"dst"`
-	IP     []string `json:"ip,omitempty"`
+	Action string `json:"action,omitempty"`
+	Proto  string `json:"proto,omitempty"`
+	Src    []item `json:"src"`
+	Dst    []item `json:"dst"`
+	IP     []item `json:"ip,omitempty"`
 
 	Via        []string                     `json:"via,omitempty"`
 	App        map[string][]json.RawMessage `json:"app,omitempty"`
@@ -272,10 +270,11 @@ type canonical struct {
 
 // String gives the text. Most rules have nothing but lists of plain words, and there
 // may be thousands: those need no encoder.
-func (c canonical) String() string {
+func (c *canonical) String() string {
 	if text, ok := c.plain(); ok {
 		return text
 	}
+	c.Src, c.Dst = slices.Concat([]item{}, c.Src), slices.Concat([]item{}, c.Dst) // [] where none is written
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -287,14 +286,17 @@ func (c canonical) String() string {
 
 // plain is String of a rule without values of a free form and without a character that
 // JSON writes in another way.
-func (c canonical) plain() (string, bool) {
-	if c.App != nil || len(c.When)+len(c.OnExpiry)+len(c.Limit)+len(c.Log)+len(c.RecordFailure)+len(c.Monitor)+len(c.Until) > 0 || c.Src == nil || c.Dst == nil {
+func (c *canonical) plain() (string, bool) {
+	if c.App != nil || len(c.When)+len(c.OnExpiry)+len(c.Limit)+len(c.Log)+len(c.RecordFailure)+len(c.Monitor)+len(c.Until) > 0 {
 		return "", false
 	}
 	b, ok := append(make([]byte, 0, 256), '{'), true
 	word := func(text string) {
-		ok = ok && !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' })
 		b = append(append(append(b, '"'), text...), '"')
+		for i := range len(text) {
+			c := text[i]
+			ok = ok && c >= ' ' && c <= '~' && c != '"' && c != '\\'
+		}
 	}
 	key := func(name string) {
 		if len(b) > 1 {
@@ -309,8 +311,19 @@ func (c canonical) plain() (string, bool) {
 			word(text)
 		}
 	}
-	list := func(name string, all []string, always bool) {
-		if len(all) == 0 && !always {
+	items := func(name string, all []item) {
+		key(name)
+		b = append(b, '[')
+		for i := range all {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			word(all[i].text)
+		}
+		b = append(b, ']')
+	}
+	list := func(name string, all []string) {
+		if len(all) == 0 {
 			return
 		}
 		key(name)
@@ -325,14 +338,16 @@ func (c canonical) plain() (string, bool) {
 	}
 	one("action", c.Action)
 	one("proto", c.Proto)
-	list("src", c.Src, true)
-	list("dst", c.Dst, true)
-	list("ip", c.IP, false)
-	list("via", c.Via, false)
-	list("srcPosture", c.SrcPosture, false)
-	list("srcDevice", c.SrcDevice, false)
+	items("src", c.Src)
+	items("dst", c.Dst)
+	if len(c.IP) > 0 {
+		items("ip", c.IP)
+	}
+	list("via", c.Via)
+	list("srcPosture", c.SrcPosture)
+	list("srcDevice", c.SrcDevice)
 	one("approval", c.Approval)
-	list("through", c.Through, false)
+	list("through", c.Through)
 	return string(append(b, '}')), ok
 }
 

@@ -31,7 +31,7 @@ func (r *ruleReader) segment(m member) Segment {
 	s.Offline, s.Lapses = r.offline(fields)
 	s.Log, s.LogSet = r.logLevel(fields)
 	if s.Impact == "life" && !s.Log.Flows() {
-		r.fail(fields["log"].at, "log", judge("is too little where lives hang on it", `write "flows", "detail" or "record"`))
+		r.fail(fields.member("log").at, "log", judge("is too little where lives hang on it", `write "flows", "detail" or "record"`))
 	}
 	mode := r.choice(fields, "mode", "enforce", "monitor")
 	s.Monitor = r.monitored(mode == "monitor", "mode", fields)
@@ -43,7 +43,7 @@ func (r *ruleReader) segment(m member) Segment {
 
 // segmentMembers reads what belongs to a segment, all of it in this file: not
 // people, who come and go, and no other segment, which has an owner of its own.
-func (r *ruleReader) segmentMembers(m member, fields map[string]member) []Selector {
+func (r *ruleReader) segmentMembers(m member, fields object) []Selector {
 	var all []Selector
 	items := r.list(fields, "members")
 	if len(items) == 0 {
@@ -70,7 +70,7 @@ func (r *ruleReader) segmentMembers(m member, fields map[string]member) []Select
 	return all
 }
 
-func (r *ruleReader) segmentOwner(m member, fields map[string]member) Selector {
+func (r *ruleReader) segmentOwner(m member, fields object) Selector {
 	it, ok := r.word(fields, "owner")
 	if !ok {
 		r.fail(m.at, m.key, judge("has no owner", `add "owner": "group:...": who answers for it`))
@@ -93,16 +93,16 @@ func (r *ruleReader) somebody(it item, key string) Selector {
 }
 
 // offline reads {"hold": "30d"} or {"lapse": "1h"}.
-func (r *ruleReader) offline(fields map[string]member) (lasts time.Duration, lapses bool) {
+func (r *ruleReader) offline(fields object) (lasts time.Duration, lapses bool) {
 	inner, ok := r.within(fields, "offline", offlineKeys)
 	if !ok {
 		return 0, false
 	}
 	if len(inner) != 1 {
-		r.fail(fields["offline"].at, "offline", complain("takes one of hold and lapse", `write {"hold": "30d"}, or {"lapse": "1h"} to end all rules by then`))
+		r.fail(fields.member("offline").at, "offline", complain("takes one of hold and lapse", `write {"hold": "30d"}, or {"lapse": "1h"} to end all rules by then`))
 		return 0, false
 	}
-	_, lapses = inner["lapse"]
+	_, lapses = inner.get("lapse")
 	return r.period(inner, "hold") + r.period(inner, "lapse"), lapses
 }
 
@@ -110,19 +110,20 @@ func (r *ruleReader) offline(fields map[string]member) (lasts time.Duration, lap
 // They come last: what a written rule permits is not what is being looked for.
 func (r *ruleReader) monitoredSegments(p *Policy) []Rule {
 	var all []Rule
-	everything, _ := grantService("*")
+	everything, _ := grantService(nil, "*")
 	for _, name := range p.Segments() {
 		s := p.segments[name]
 		if s.Monitor.IsZero() || len(s.Members) == 0 {
 			continue
 		}
-		members := make([]string, len(s.Members))
+		members := make([]item, len(s.Members))
 		for i, m := range s.Members {
-			members[i] = m.Name
+			members[i].text = m.Name
 		}
+		monitored := canonical{Action: "monitor", Src: []item{{text: "*"}}, Dst: members, IP: []item{{text: "*"}}}
 		all = append(all, Rule{
 			ID: acl.RuleID(name), Written: true, Section: "segments", Pos: s.Pos,
-			Text:  canonical{Action: "monitor", Src: []string{"*"}, Dst: members, IP: []string{"*"}}.String(),
+			Text:  monitored.String(),
 			Src:   []Selector{{Kind: Any, Name: "*"}},
 			Parts: []Part{{Dst: s.Members, Open: everything}},
 			Log:   s.Log, LogSet: s.LogSet, Monitor: s.Monitor,

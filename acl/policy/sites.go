@@ -19,11 +19,11 @@ func (r *reader) sites(section member) map[string]Site {
 		s := Site{Name: m.key, Nets: r.siteNets(m, fields)}
 		if id, ok := r.integer(fields, "id", 1, 65535); ok {
 			s.ID = uint16(id)
-		} else if _, written := fields["id"]; !written {
+		} else if _, written := fields.get("id"); !written {
 			r.fail(m.at, m.key, complain("has no id", `add "id": 1, a number that no other site has; it is part of every address there`))
 		}
 		if other, twice := ids[s.ID]; twice && s.ID != 0 {
-			r.fail(fields["id"].at, "id", complain(fmt.Sprintf("the site %q has the number %d too", other, s.ID), "give each site a number of its own"))
+			r.fail(fields.member("id").at, "id", complain(fmt.Sprintf("the site %q has the number %d too", other, s.ID), "give each site a number of its own"))
 		}
 		if sound {
 			ids[s.ID], sites[m.key] = m.key, s
@@ -32,7 +32,7 @@ func (r *reader) sites(section member) map[string]Site {
 	return sites
 }
 
-func (r *reader) siteNets(site member, fields map[string]member) []netip.Prefix {
+func (r *reader) siteNets(site member, fields object) []netip.Prefix {
 	var nets []netip.Prefix
 	items := r.list(fields, "nets")
 	if len(items) == 0 {
@@ -58,7 +58,7 @@ func (r *reader) siteNets(site member, fields map[string]member) []netip.Prefix 
 	})
 	for i := 1; i < len(nets); i++ {
 		if nets[i-1].Overlaps(nets[i]) {
-			r.fail(fields["nets"].at, "nets", complain(fmt.Sprintf("%s and %s overlap", nets[i-1], nets[i]), "keep the larger one"))
+			r.fail(fields.member("nets").at, "nets", complain(fmt.Sprintf("%s and %s overlap", nets[i-1], nets[i]), "keep the larger one"))
 		}
 	}
 	return nets

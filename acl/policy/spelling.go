@@ -4,29 +4,19 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
-
-	"github.com/tailscale/hujson"
 )
 
 // warnOfCapitals warns of every login in a tree that is not in lower case. Letter
 // case counts, and the logins of those who sign in are taken in lower case.
-func (r *reader) warnOfCapitals(v *hujson.Value) {
-	switch t := v.Value.(type) {
-	case *hujson.Array:
-		for i := range t.Elements {
-			r.warnOfCapitals(&t.Elements[i])
+func (r *reader) warnOfCapitals(v *value) {
+	for i := range v.inner {
+		if v.isObject() && (i%2 == 0 || v.inner[i-1].unquoted() == "app") {
+			continue // keys; and capabilities are in the words of others
 		}
-	case *hujson.Object:
-		for i := range t.Members {
-			m := &t.Members[i]
-			if unquoted(m.Name.Value.(hujson.Literal)) != "app" { // capabilities are in the words of others
-				r.warnOfCapitals(&m.Value)
-			}
-		}
-	case hujson.Literal:
-		if t.Kind() == '"' && len(r.warns) < maxErrors {
-			r.warnOfCapital(item{strings.TrimSpace(unquoted(t)), v.StartOffset})
-		}
+		r.warnOfCapitals(&v.inner[i])
+	}
+	if v.isText() && len(r.warns) < maxErrors {
+		r.warnOfCapital(item{v.name(), v.at})
 	}
 }
 

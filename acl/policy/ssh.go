@@ -3,8 +3,6 @@ package policy
 import (
 	"slices"
 	"time"
-
-	"github.com/tailscale/hujson"
 )
 
 // SSHRule says who may log in to which accounts of which nodes over SSH. No
@@ -38,7 +36,7 @@ func (r *ruleReader) sshRules(section member) []SSHRule {
 		switch {
 		case len(r.errs) > before:
 		case len(rule.Src) == 0, len(rule.Dst) == 0, len(rule.Users) == 0:
-			r.warn(elements[i].StartOffset, "", "an ssh rule without src, dst or users lets nobody in")
+			r.warn(elements[i].at, "", "an ssh rule without src, dst or users lets nobody in")
 		default:
 			all = append(all, rule)
 		}
@@ -55,16 +53,16 @@ func (r *ruleReader) sshRules(section member) []SSHRule {
 	return all
 }
 
-func (r *ruleReader) sshRule(v *hujson.Value) SSHRule {
+func (r *ruleReader) sshRule(v *value) SSHRule {
 	fields := r.keyed(v, "an ssh rule", sshKeys)
-	rule := SSHRule{Pos: r.pos(v.StartOffset), Check: r.sshAction(v, fields["action"])}
+	rule := SSHRule{Pos: r.pos(v.at), Check: r.sshAction(v, fields.member("action"))}
 	src, dst, users := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "users")
-	r.expand(v.StartOffset, len(src), len(dst), len(users))
+	r.expand(v.at, len(src), len(dst), len(users))
 	rule.Src = r.sources(src)
 	rule.Dst = r.sshDestinations(dst)
 	r.checkSSHEnds(&rule, src, dst)
 	rule.Users = r.sshUsers(users)
-	rule.CheckPeriod = r.checkPeriod(fields["checkPeriod"])
+	rule.CheckPeriod = r.checkPeriod(fields.member("checkPeriod"))
 	for _, it := range r.list(fields, "acceptEnv") {
 		if it.text == "" {
 			r.failAt(it.at, "acceptEnv", "", complain("is empty: a variable has a name", "write it as LANG or GIT_*"))
@@ -75,9 +73,9 @@ func (r *ruleReader) sshRule(v *hujson.Value) SSHRule {
 	return rule
 }
 
-func (r *ruleReader) sshAction(v *hujson.Value, m member) (check bool) {
+func (r *ruleReader) sshAction(v *value, m member) (check bool) {
 	if m.value == nil {
-		r.fail(v.StartOffset, "", complain("an ssh rule has no action", `write "action": "accept" or "check"`))
+		r.fail(v.at, "", complain("an ssh rule has no action", `write "action": "accept" or "check"`))
 		return false
 	}
 	it, ok := r.text(m.value, `"action"`)
@@ -90,7 +88,7 @@ func (r *ruleReader) sshAction(v *hujson.Value, m member) (check bool) {
 // checkPeriod reads a duration such as 12h, or "always".
 func (r *ruleReader) checkPeriod(m member) time.Duration {
 	const longest = 168 * time.Hour
-	if m.value == nil || isNull(m.value) {
+	if m.value == nil || m.value.isNull() {
 		return DefaultCheckPeriod
 	}
 	it, ok := r.text(m.value, `"checkPeriod"`)

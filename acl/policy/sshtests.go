@@ -3,8 +3,6 @@ package policy
 import (
 	"fmt"
 	"strings"
-
-	"github.com/tailscale/hujson"
 )
 
 // SSHTest is one of the policy's own tests of its ssh rules.
@@ -30,12 +28,12 @@ func (r *ruleReader) sshTests(section member) []SSHTest {
 	return all
 }
 
-func (r *ruleReader) sshTest(v *hujson.Value) SSHTest {
+func (r *ruleReader) sshTest(v *value) SSHTest {
 	fields := r.keyed(v, "an ssh test", sshTestKeys)
-	t := SSHTest{Pos: r.pos(v.StartOffset), Src: r.sshTestSource(v, fields["src"])}
+	t := SSHTest{Pos: r.pos(v.at), Src: r.sshTestSource(v, fields.member("src"))}
 	dst := r.list(fields, "dst")
 	if len(dst) == 0 {
-		r.fail(v.StartOffset, "", complain("an ssh test has no dst", `add "dst": ["tag:server"]`))
+		r.fail(v.at, "", complain("an ssh test has no dst", `add "dst": ["tag:server"]`))
 	}
 	for _, it := range dst {
 		s, bad := r.names.selector(it.text)
@@ -50,16 +48,16 @@ func (r *ruleReader) sshTest(v *hujson.Value) SSHTest {
 	}
 	t.Accept, t.Check, t.Deny = r.accounts(fields, "accept"), r.accounts(fields, "check"), r.accounts(fields, "deny")
 	t.Attributes = r.values(fields, "srcPostureAttrs")
-	r.expand(v.StartOffset, 1, len(dst), len(t.Accept)+len(t.Check)+len(t.Deny))
+	r.expand(v.at, 1, len(dst), len(t.Accept)+len(t.Check)+len(t.Deny))
 	if len(t.Accept)+len(t.Check)+len(t.Deny) == 0 {
-		r.warn(v.StartOffset, "", "an ssh test without accept, check and deny tests nothing")
+		r.warn(v.at, "", "an ssh test without accept, check and deny tests nothing")
 	}
 	return t
 }
 
-func (r *ruleReader) sshTestSource(v *hujson.Value, m member) Selector {
+func (r *ruleReader) sshTestSource(v *value, m member) Selector {
 	if m.value == nil {
-		r.fail(v.StartOffset, "", complain("an ssh test has no src", "name a user, a tag or an address"))
+		r.fail(v.at, "", complain("an ssh test has no src", "name a user, a tag or an address"))
 		return Selector{}
 	}
 	it, ok := r.text(m.value, `"src"`)
@@ -86,7 +84,7 @@ func checkSSHTestEnd(end string, s Selector) *complaint {
 }
 
 // accounts reads a list of accounts by name.
-func (r *ruleReader) accounts(fields map[string]member, name string) []string {
+func (r *ruleReader) accounts(fields object, name string) []string {
 	items := r.list(fields, name)
 	for _, it := range items {
 		if bad := checkAccount(it.text); bad != nil {

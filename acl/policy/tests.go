@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/tailscale/hujson"
-
 	"github.com/cordonmesh/cordon/acl"
 )
 
@@ -50,27 +48,27 @@ func (r *ruleReader) tests(section member) []Test {
 	return all
 }
 
-func (r *ruleReader) test(v *hujson.Value) Test {
-	t := Test{Pos: r.pos(v.StartOffset)}
+func (r *ruleReader) test(v *value) Test {
+	t := Test{Pos: r.pos(v.at)}
 	fields := r.keyed(v, "a test", testKeys)
 	r.oldName(fields, "user", "src")
 	r.oldName(fields, "allow", "accept")
-	t.Src = r.testSource(v, fields["src"], r.names)
-	t.Protocols = r.testProtocols(fields["proto"])
-	t.Accept = r.targets(fields["accept"], "accept", r.names)
-	t.Deny = r.targets(fields["deny"], "deny", r.names)
-	if isEmptyList(fields["accept"]) && isEmptyList(fields["deny"]) {
-		r.fail(v.StartOffset, "", complain("a test has neither accept nor deny", `add "accept": ["host:port"] or "deny": [...]`))
+	t.Src = r.testSource(v, fields.member("src"), r.names)
+	t.Protocols = r.testProtocols(fields.member("proto"))
+	t.Accept = r.targets(fields.member("accept"), "accept", r.names)
+	t.Deny = r.targets(fields.member("deny"), "deny", r.names)
+	if isEmptyList(fields.member("accept")) && isEmptyList(fields.member("deny")) {
+		r.fail(v.at, "", complain("a test has neither accept nor deny", `add "accept": ["host:port"] or "deny": [...]`))
 	}
 	r.supposed(&t, v, fields)
 	return t
 }
 
-func isEmptyList(m member) bool { return m.value == nil || isEmpty(m.value) }
+func isEmptyList(m member) bool { return m.value == nil || m.value.isEmpty() }
 
-func (r *reader) testSource(v *hujson.Value, m member, n *names) Selector {
+func (r *reader) testSource(v *value, m member, n *names) Selector {
 	if m.value == nil {
-		r.fail(v.StartOffset, "", complain("a test has no src", "name a user, group, tag, host or address"))
+		r.fail(v.at, "", complain("a test has no src", "name a user, group, tag, host or address"))
 		return Selector{}
 	}
 	it, ok := r.text(m.value, `"src"`)
@@ -90,7 +88,7 @@ func (r *reader) testSource(v *hujson.Value, m member, n *names) Selector {
 // testProtocols reads a test's protocol. Without one, TCP or UDP will do: they
 // are what a rule opens by default and has ports for.
 func (r *reader) testProtocols(m member) []acl.Protocol {
-	if m.value == nil || isNull(m.value) {
+	if m.value == nil || m.value.isNull() {
 		return []acl.Protocol{acl.TCP, acl.UDP}
 	}
 	it, ok := r.text(m.value, `"proto"`)

@@ -68,17 +68,17 @@ func (a *asking) judge(to point) (*filter.Judge, error) {
 	if !known || !a.Answers(id, to.IP) {
 		return nil, nil
 	}
-	rules := a.Rules(id).In
-	if len(rules) == 0 {
+	rules := a.Inwards(id)
+	if len(rules.In) == 0 {
 		return nil, nil
 	}
-	if judge, ok := a.judges[&rules[0]]; ok {
+	if judge, ok := a.judges[&rules.In[0]]; ok {
 		return judge, nil
 	}
-	judge, err := filter.NewJudge(a.Rules(id), a.places)
+	judge, err := filter.NewJudge(rules, a.places)
 	if err != nil {
 		return nil, fmt.Errorf("node %q: %w", to.Node, err)
 	}
-	a.judges[&rules[0]] = judge
+	a.judges[&rules.In[0]] = judge
 	return judge, nil
 }
