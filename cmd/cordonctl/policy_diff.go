@@ -135,7 +135,7 @@ func liveDiff(c *cli.Context, api *admin.Client, sources [2]source) (differences
 }
 
 func receivedDiff(m *admin.DiffPolicyResponse) differences {
-	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost())}, "real nodes", int(m.GetNodes()))
+	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost()), Changed: received(m.GetChanged())}, "real nodes", int(m.GetNodes()))
 }
 
 func found(d diff.Diff, over string, nodes int) differences {
@@ -145,7 +145,7 @@ func found(d diff.Diff, over string, nodes int) differences {
 func received(all []*admin.ReachChange) []diff.Change {
 	var out []diff.Change
 	for _, c := range all {
-		out = append(out, diff.Change{Who: receivedSet(c.Who), Where: receivedSet(c.Where), Services: c.Services, With: c.With, Without: c.Without, Text: c.Text})
+		out = append(out, diff.Change{Who: receivedSet(c.Who), Where: receivedSet(c.Where), Services: c.Services, With: c.With, Without: c.Without, Text: c.Text, Definition: c.Definition})
 	}
 	return out
 }
@@ -217,7 +217,7 @@ func printDiff(w io.Writer, d differences) {
 	for _, side := range []struct {
 		mark string
 		all  []diff.Change
-	}{{"+", d.Gained}, {"-", d.Lost}} {
+	}{{"+", d.Gained}, {"-", d.Lost}, {"~", d.Diff.Changed}} {
 		for i, c := range side.all {
 			if i == maxLines {
 				fmt.Fprintf(w, "%s and %d more: see them with --json\n", side.mark, len(side.all)-maxLines)
