@@ -14,12 +14,16 @@ type definer struct {
 	definitions
 	pol    *policy.Policy
 	absent func(login string) bool // has no node
+
+	// Whole has what forbids told by itself: of made-up people nobody is in two groups,
+	// of which one opens what the other forbids.
+	whole bool
 }
 
 // definitionsOf gathers what counts in a policy besides the reach that its rules give
 // to whom is there.
-func definitionsOf(pol *policy.Policy, absent func(login string) bool) definitions {
-	d := definer{make(definitions), pol, absent}
+func definitionsOf(pol *policy.Policy, absent func(login string) bool, whole bool) definitions {
+	d := definer{make(definitions), pol, absent, whole}
 	for i := range pol.Rules() {
 		d.rule(&pol.Rules()[i], false)
 	}
@@ -147,6 +151,11 @@ func (d *definer) approval(name, user string) {
 func (d *definer) segment(s *policy.Segment) {
 	one := d.at(s.Name)
 	one.used = true
+	members := make([]string, len(s.Members))
+	for i, m := range s.Members {
+		members[i] = m.Name
+	}
+	one.words("is %s", 0, members...)
 	one.flag("ends flows of people when the coordinator is silent: %s", -1, s.Lapses)
 	one.words("records flows as %s", 0, logText(s.LogSet, s.Log))
 }

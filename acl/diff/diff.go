@@ -83,7 +83,7 @@ func (o Options) Meshes(was, is *compile.Mesh) Diff {
 		d.add(r.how, names.change(r))
 	}
 	absent := names.absent()
-	compareDefinitions(definitionsOf(was.Policy(), absent), definitionsOf(is.Policy(), absent), d.add)
+	compareDefinitions(definitionsOf(was.Policy(), absent, o.Imagined), definitionsOf(is.Policy(), absent, o.Imagined), d.add)
 	byText := func(a, b Change) int { return cmp.Compare(a.Text, b.Text) }
 	slices.SortFunc(d.Gained, byText)
 	slices.SortFunc(d.Lost, byText)

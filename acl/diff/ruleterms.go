@@ -24,7 +24,15 @@ func (d *definer) rule(r *policy.Rule, forbid bool) {
 	one.words("is recorded as %s", 0, logText(r.LogSet, r.Log))
 	one.words("waits for %s", 0, orNothing(r.Approval)...)
 	one.words("goes through %s", 0, r.Through...)
+	if d.whole { // one gateway stands for all routers
+		one.words("leads through routers with %s", 0, r.Via...)
+	}
 	d.beyond(r, user, forbid)
+	if forbid && d.whole && r.Level == "" {
+		one := d.bare("what is forbidden by "+user+": "+outline(r), "")
+		one.forbids = true
+		one.words("asks for %s", 1, asks(r)...)
+	}
 	d.absentees(r.Src, user, forbid)
 	for i := range r.Parts {
 		d.absentees(r.Parts[i].Dst, user, forbid)
