@@ -119,7 +119,7 @@ func TestEveryValueHasAnEffect(t *testing.T) {
 		t.Fatalf("the same policy is told as\n%s", told(d))
 	}
 	all, tried := edits(t, text), 0
-	share, first := 60, int(time.Now().Unix()%60)
+	share, first := 80, int(time.Now().Unix()%80)
 	if os.Getenv("CORDON_EFFECT") == "all" {
 		share, first = 1, 0
 	}
