@@ -27,7 +27,8 @@ type field struct {
 	values []string // sorted, without duplicates; of a number one
 	rank   int64    // of a number
 	number bool
-	sense  int // 1: more opens more; -1: more opens less; 0: nobody can tell
+	times  []window // of a schedule
+	sense  int      // 1: more opens more; -1: more opens less; 0: nobody can tell
 }
 
 // definitions are those of one policy, by name.
@@ -141,6 +142,9 @@ func (f *field) direction(was *field) int {
 	if f.number {
 		return f.sense * cmp.Compare(f.rank, was.rank)
 	}
+	if f.times != nil && was.times != nil {
+		return f.sense * (within(was.times, f.times) - within(f.times, was.times))
+	}
 	more := !slices.ContainsFunc(was.values, func(v string) bool { return !slices.Contains(f.values, v) })
 	fewer := !slices.ContainsFunc(f.values, func(v string) bool { return !slices.Contains(was.values, v) })
 	switch {
@@ -150,6 +154,16 @@ func (f *field) direction(was *field) int {
 		return -f.sense
 	}
 	return 0
+}
+
+// within is 1 if all of some windows are inside others, or else 0.
+func within(all, others []window) int {
+	for _, w := range all {
+		if !slices.ContainsFunc(others, func(o window) bool { return encloses(o, w) }) {
+			return 0
+		}
+	}
+	return 1
 }
 
 // instead gives "2 instead of 1".

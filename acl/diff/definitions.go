@@ -104,8 +104,8 @@ func (d *definer) conditions(user string, w *policy.When, forbid bool) {
 	}
 	if s, ok := d.pol.Schedule(w.Schedule); ok {
 		if one, first := d.use("schedule "+s.Name, user, forbid); first {
-			one.words("is open at %s", 1, s.Weekly.Spans()...)
-			one.words("goes by the clock of %s", 0, strings.SplitN(s.Weekly.String(), ":", 2)[0])
+			one.words("is open at %s", 1, s.Weekly.String())
+			one.fields[0].times = yearOf(s)
 		}
 	}
 	if o, ok := d.pol.OnCall(w.OnCall); ok {
@@ -113,6 +113,16 @@ func (d *definer) conditions(user string, w *policy.When, forbid bool) {
 			one.words("is the roster %s", 0, o.File)
 		}
 	}
+}
+
+// yearOf gives when a schedule is open in the course of a year: all that its clock does.
+func yearOf(s policy.Schedule) []window {
+	from := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	var all []window
+	for _, w := range s.Weekly.Windows(from, from.AddDate(1, 0, 0)) {
+		all = append(all, window{w.From, w.Until})
+	}
+	return all
 }
 
 func (d *definer) posture(name, user string, forbid bool) {
