@@ -27,9 +27,9 @@ type ground struct {
 	laid    bool
 }
 
-// defaultHold is how long a rule lives on without a word from the coordinator
-// where no segment says.
-const defaultHold = 30 * 24 * time.Hour
+// DefaultHold is how long a rule lives on without a word from the coordinator
+// where no segment says, and the longest that one does.
+const DefaultHold = 30 * 24 * time.Hour
 
 // groundKey is what a part's grounds depend on besides its rule.
 type groundKey struct {

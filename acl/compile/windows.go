@@ -69,6 +69,11 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
+// Keeps gives when all of some schedules are open at once, as nodes are told it.
+func (m *Mesh) Keeps(schedules []string) []calendar.Window {
+	return m.layOut(&ground{schedules: schedules})
+}
+
 // timely tells whether a ground may hold now.
 func (m *Mesh) timely(g *ground) bool {
 	if !g.until.IsZero() && !m.now.Before(g.until) || m.now.IsZero() && len(g.schedules) > 0 {

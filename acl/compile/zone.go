@@ -24,7 +24,7 @@ func (z *zone) list() []policy.Segment {
 // hold gives how long rules into a zone live on without a word from the
 // coordinator: as its most impatient segment says.
 func (z *zone) hold() time.Duration {
-	hold := defaultHold
+	hold := DefaultHold
 	for _, s := range z.list() {
 		if s.Offline > 0 {
 			hold = min(hold, s.Offline)

@@ -28,6 +28,9 @@ import (
 type Diff struct {
 	Gained []Change `json:"gained"`
 	Lost   []Change `json:"lost"`
+
+	// Changed is what opens neither more nor less, or of which nobody can tell.
+	Changed []Change `json:"changes"`
 }
 
 // Change is one thing that some sources may do at some destinations that they
@@ -39,10 +42,14 @@ type Change struct {
 	Open     []acl.Service `json:"-"`        // the same; sorted, without overlap
 
 	// With are the conditions under which alone the services are gained or lost;
-	// Without, those under which they were open before, or stay open. At most one
-	// of the two is set.
+	// Without, those under which they were open before, or stay open. Both are set
+	// only where a condition takes the place of another.
 	With    string `json:"with,omitempty"`
 	Without string `json:"without,omitempty"`
+
+	// Definition is the name of what rules use, or people, if that is what changes:
+	// Who, Where and Services are empty then.
+	Definition string `json:"definition,omitempty"`
 
 	// Text is the whole of it in words: "14 people in group:radiology gain
 	// tcp/3389 at 3 nodes with tag:ct".
@@ -70,23 +77,33 @@ func (o Options) Meshes(was, is *compile.Mesh) Diff {
 	s := survey(was, is)
 	j := newJudge(s, was, is)
 	all := s.rectangles(append(j.all(), j.own()...))
-	names := newNamer(s, was.Policy(), is.Policy(), o)
+	names := newNamer(s, j.terms, was.Policy(), is.Policy(), o)
 	var d Diff
 	for _, r := range all {
-		if c := names.change(r); r.gain {
-			d.Gained = append(d.Gained, c)
-		} else {
-			d.Lost = append(d.Lost, c)
-		}
+		d.add(r.how, names.change(r))
 	}
+	absent := names.absent()
+	compareDefinitions(definitionsOf(was.Policy(), absent, o.Imagined), definitionsOf(is.Policy(), absent, o.Imagined), d.add)
 	byText := func(a, b Change) int { return cmp.Compare(a.Text, b.Text) }
 	slices.SortFunc(d.Gained, byText)
 	slices.SortFunc(d.Lost, byText)
+	slices.SortFunc(d.Changed, byText)
 	return d
+}
+
+func (d *Diff) add(how how, c Change) {
+	switch how {
+	case gained, wider:
+		d.Gained = append(d.Gained, c)
+	case lost, narrower:
+		d.Lost = append(d.Lost, c)
+	case other:
+		d.Changed = append(d.Changed, c)
+	}
 }
 
 // Meshes is Meshes of the zero [Options].
 func Meshes(was, is *compile.Mesh) Diff { return Options{}.Meshes(was, is) }
 
 // Empty tells that no one gains or loses anything.
-func (d Diff) Empty() bool { return len(d.Gained)+len(d.Lost) == 0 }
+func (d Diff) Empty() bool { return len(d.Gained)+len(d.Lost)+len(d.Changed) == 0 }

@@ -73,6 +73,9 @@ func told(d diff.Diff) string {
 	for _, c := range d.Lost {
 		fmt.Fprintf(&b, "- %s\n", c.Text)
 	}
+	for _, c := range d.Changed {
+		fmt.Fprintf(&b, "~ %s\n", c.Text)
+	}
 	return b.String()
 }
 

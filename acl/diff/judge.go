@@ -3,9 +3,7 @@ package diff
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
@@ -15,8 +13,8 @@ import (
 type opening struct {
 	from set // places
 	open []acl.Service
-	when string // the rule's conditions; empty: none
-	self bool   // to nodes of the same person alone
+	when int  // number of the rule's terms
+	self bool // to nodes of the same person alone
 
 	forbid bool // it closes that instead
 }
@@ -27,6 +25,8 @@ type judge struct {
 	sources  [2]map[acl.Class]set // of the mesh that was, and that is
 	openings []opening
 	numbers  map[string]int // of openings, by what they say
+	terms    *lexicon
+	keeps    [2]*keeper // of the mesh that was, and that is
 	bySet    map[setKey]set
 	spots    map[spot]*opened
 	compared map[string]*compared // by the openings that are about two kinds
@@ -54,6 +54,7 @@ type opened struct {
 
 func newJudge(s *surveyed, was, is *compile.Mesh) *judge {
 	j := &judge{surveyed: s, numbers: make(map[string]int), bySet: make(map[setKey]set), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
+	j.terms, j.keeps = newLexicon(), [2]*keeper{newKeeper(was), newKeeper(is)}
 	j.sources = [2]map[acl.Class]set{{}, {}}
 	for i, p := range s.places {
 		for mesh, class := range []acl.Class{p.was, p.is} {
@@ -119,7 +120,7 @@ func (j *judge) opens(mesh int, enforced acl.RuleSet, at acl.Class) []int {
 				end++
 			}
 			if _, here := slices.BinarySearch(r.Dst, at); here && at != 0 {
-				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Open, conditions(rules[i:end]), r.SameOwner, forbid}))
+				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Open, j.terms.number(termsOf(rules[i:end], forbid, j.keeps[mesh])), r.SameOwner, forbid}))
 			}
 			i = end
 		}
@@ -157,9 +158,7 @@ func apart(a, b []int) []int {
 	return append(append(all, a...), b...)
 }
 
-// reach is what is open from one place, by condition.
-type reach map[string][]acl.Service
-
+// reach gives what is open from one place.
 func (j *judge) reach(from int, numbers []int, own bool) reach {
 	all := make(reach)
 	for _, n := range numbers {
@@ -172,82 +171,10 @@ func (j *judge) reach(from int, numbers []int, own bool) reach {
 	}
 	for _, n := range numbers {
 		if o := j.openings[n]; o.forbid && o.from.has(from) && (own || !o.self) {
-			all = all.without(&o)
+			all = j.terms.without(all, o.open, o.when)
 		}
 	}
 	return all
-}
-
-// forbidden begins what must not be so.
-const forbidden = "unless "
-
-// without gives what is left beside what a rule forbids: of that, nothing, or what
-// is open unless its conditions hold.
-func (r reach) without(o *opening) reach {
-	left := make(reach)
-	for _, when := range slices.Sorted(maps.Keys(r)) {
-		rest := less(r[when], o.open)
-		if len(rest) > 0 {
-			left[when] = acl.MergeServices(slices.Concat(left[when], rest))
-		}
-		if closed := less(r[when], rest); o.when != "" && len(closed) > 0 {
-			key := strings.TrimPrefix(when+" "+forbidden+o.when, " ")
-			left[key] = acl.MergeServices(slices.Concat(left[key], closed))
-		}
-	}
-	return left
-}
-
-// under gives what is open to those who meet a condition.
-func (r reach) under(when string) []acl.Service {
-	if when == "" {
-		return r[""]
-	}
-	return acl.MergeServices(slices.Concat(r[""], r[when]))
-}
-
-// turn says what a change is of, but for the services.
-type turn struct {
-	gain          bool
-	with, without string
-}
-
-// turns are services by what becomes of them.
-type turns map[turn][]acl.Service
-
-func (t turns) add(key turn, open []acl.Service) {
-	if len(open) > 0 {
-		t[key] = acl.MergeServices(slices.Concat(t[key], open))
-	}
-}
-
-// compare tells what changes from one reach to another.
-func (t turns) compare(was, is reach) {
-	t.unconditional(true, less(is[""], was[""]), was)
-	t.unconditional(false, less(was[""], is[""]), is)
-	conditions := maps.Clone(was)
-	maps.Copy(conditions, is)
-	for _, when := range slices.Sorted(maps.Keys(conditions)) {
-		if when == "" {
-			continue
-		}
-		before, after := was.under(when), is.under(when)
-		t.add(turn{gain: true, with: when}, less(less(after, before), is[""]))
-		t.add(turn{gain: false, with: when}, less(less(before, after), was[""]))
-	}
-}
-
-// unconditional adds what changes for everybody. What the other side has under
-// a condition is told as such: it opens to more people, or stays open to some.
-func (t turns) unconditional(gain bool, open []acl.Service, other reach) {
-	for _, when := range slices.Sorted(maps.Keys(other)) {
-		if when != "" {
-			rest := less(open, other[when])
-			t.add(turn{gain: gain, without: when}, less(open, rest))
-			open = rest
-		}
-	}
-	t.add(turn{gain: gain}, open)
 }
 
 // compared is what changes from the places of one kind to those of another.
@@ -278,7 +205,7 @@ func (j *judge) between(from, to *kind, own bool) *compared {
 		o := j.at(spot{dst, to.rules})
 		for _, src := range from.places {
 			if j.concerns(o, src, dst, own) {
-				all.compare(j.reach(src, o.was, own), j.reach(src, o.is, own))
+				j.terms.compare(all, j.reach(src, o.was, own), j.reach(src, o.is, own))
 			}
 		}
 	}

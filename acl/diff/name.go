@@ -20,6 +20,7 @@ type namer struct {
 	tagged  map[string][]int // tag -> parties
 	groups  [2][]crowd       // of the policy that was, and that is
 	hosts   map[netip.Prefix]string
+	terms   *lexicon
 	all     int // persons with a node
 }
 
@@ -29,8 +30,8 @@ type crowd struct {
 	members []string
 }
 
-func newNamer(s *surveyed, was, is *policy.Policy, o Options) *namer {
-	n := &namer{surveyed: s, Options: o, persons: make(map[string][]int), tagged: make(map[string][]int), hosts: make(map[netip.Prefix]string)}
+func newNamer(s *surveyed, words *lexicon, was, is *policy.Policy, o Options) *namer {
+	n := &namer{surveyed: s, terms: words, Options: o, persons: make(map[string][]int), tagged: make(map[string][]int), hosts: make(map[netip.Prefix]string)}
 	for i, p := range s.parties {
 		switch {
 		case p.network.IsValid():
@@ -88,34 +89,70 @@ func (n *namer) crowd(pol *policy.Policy, name string) crowd {
 	return c
 }
 
-// change tells of a rectangle. A gain is told by the groups that are, a loss by
-// those that were.
+// absent gives who has no node: of logins, and of groups of an identity provider.
+func (n *namer) absent() func(login string) bool {
+	there := make(map[string]bool)
+	for i := range n.nodes {
+		node := &n.nodes[i]
+		for _, name := range slices.Concat([]string{node.User, node.UserName + "@"}, node.Also, node.Groups) {
+			there[name] = there[name] || len(node.Tags) == 0
+		}
+	}
+	return func(login string) bool { return !there[login] }
+}
+
+// change tells of a rectangle. A loss is told by the groups that were, all else by
+// those that are.
 func (n *namer) change(r rectangle) Change {
-	mesh, verb := 0, "lose"
-	if r.gain {
-		mesh, verb = 1, "gain"
+	mesh := 1
+	if r.how == lost || r.how == narrower {
+		mesh = 0
 	}
 	who, many := n.name(r.from, mesh)
 	where := Set{Own: true, Text: "their own nodes"}
 	if !r.own {
 		where, _ = n.name(r.to, mesh)
 	}
-	if !many {
-		verb += "s"
+	c := Change{Who: who, Where: where, Services: serviceTexts(r.open), Open: r.open, With: n.words(r.with), Without: n.words(r.without)}
+	c.Text = n.sentence(&c, r.how, many)
+	return c
+}
+
+func (n *namer) words(terms int) string { return readable(n.terms.all[terms].text()) }
+
+func (n *namer) sentence(c *Change, how how, many bool) string {
+	verb, condition := "gain", ""
+	if how == lost {
+		verb = "lose"
 	}
-	c := Change{Who: who, Where: where, Services: serviceTexts(r.open), Open: r.open, With: r.with, Without: r.without}
-	condition := ""
 	switch {
+	case how > lost:
+		return fmt.Sprintf("%s at %s: for %s it changes from %s to %s%s", series(c.Services), c.Where.Text, c.Who.Text,
+			cmp.Or(c.Without, unconditional), cmp.Or(c.With, unconditional), sense(how))
 	case c.With != "":
 		condition = " with " + c.With
-	case strings.HasPrefix(c.Without, forbidden):
-		condition = " with " + strings.TrimPrefix(c.Without, forbidden)
 	case c.Without != "":
 		condition = " without " + c.Without
 	}
-	c.Text = fmt.Sprintf("%s %s %s%s at %s", who.Text, verb, series(c.Services), readable(condition), where.Text)
-	return c
+	if !many {
+		verb += "s"
+	}
+	return fmt.Sprintf("%s %s %s%s at %s", c.Who.Text, verb, series(c.Services), condition, c.Where.Text)
 }
+
+// sense tells whether a change of terms opens more or less, where that is known.
+func sense(how how) string {
+	switch how {
+	case wider:
+		return " (wider)"
+	case narrower:
+		return " (narrower)"
+	}
+	return ""
+}
+
+// unconditional names no terms.
+const unconditional = "no condition"
 
 // readable writes the spans of a condition as people do: mfa:within=12h, not 12h0m0s.
 func readable(condition string) string {

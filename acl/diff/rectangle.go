@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
@@ -195,7 +194,7 @@ func (s *surveyed) rectangles(flows []flow) []rectangle {
 		all = append(all, *byKey[key])
 	}
 	slices.SortStableFunc(all, func(a, b rectangle) int {
-		return cmp.Or(slices.Compare(a.from, b.from), slices.Compare(a.to, b.to), strings.Compare(a.with+a.without, b.with+b.without))
+		return cmp.Or(slices.Compare(a.from, b.from), slices.Compare(a.to, b.to), cmp.Compare(a.how, b.how), cmp.Compare(a.with, b.with), cmp.Compare(a.without, b.without))
 	})
 	return all
 }

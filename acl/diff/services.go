@@ -1,11 +1,8 @@
 package diff
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 )
@@ -35,36 +32,8 @@ func less(a, b []acl.Service) []acl.Service {
 // as one rule for each of its next windows.
 func onlyLater(a, b *acl.Rule) bool {
 	return a.ID == b.ID && !b.NotBefore.IsZero() && b.NotBefore.After(a.NotBefore) && a.SameOwner == b.SameOwner && a.Monitor == b.Monitor &&
+		a.Hold == b.Hold && a.Drain == b.Drain && a.Limit == b.Limit && slices.Equal(a.Features, b.Features) &&
 		slices.Equal(a.Src, b.Src) && slices.Equal(a.Dst, b.Dst) && slices.Equal(a.Open, b.Open) && slices.Equal(a.Needs, b.Needs)
-}
-
-// conditions gives the conditions of a rule in words; empty: none. The rule stands
-// there once for each of its windows. What goes on for some time after, how much
-// is recorded and what a node must be able to do are no conditions.
-func conditions(windows []acl.Rule) string {
-	var all []string
-	r := &windows[0]
-	for _, fact := range r.Needs {
-		all = append(all, string(fact))
-	}
-	if r.Monitor {
-		all = append(all, "being monitored")
-	}
-	if !r.NotBefore.IsZero() {
-		all = append(all, "from "+r.NotBefore.UTC().Format(time.RFC3339))
-	}
-	if !r.NotAfter.IsZero() {
-		all = append(all, "until "+r.NotAfter.UTC().Format(time.RFC3339))
-	}
-	if more := windows[1:]; len(more) > 0 {
-		var times strings.Builder
-		for i := range more {
-			fmt.Fprintln(&times, more[i].NotBefore.UTC(), more[i].NotAfter.UTC())
-		}
-		sum := sha256.Sum256([]byte(times.String()))
-		all = append(all, fmt.Sprintf("%d times more within days (schedule %x)", len(more), sum[:3]))
-	}
-	return strings.Join(all, " and ")
 }
 
 // whole is what a rule without protocol and ports opens.

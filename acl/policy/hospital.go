@@ -60,6 +60,11 @@ func (p *Policy) Lockdown(name string) (Lockdown, bool) {
 	return of(p, name, func(p *Policy) map[string]Lockdown { return p.lockdowns })
 }
 
+// Lockdowns gives the names of all levels of alarm, sorted.
+func (p *Policy) Lockdowns() []string {
+	return sortedKeys(p, func(p *Policy) map[string]Lockdown { return p.lockdowns })
+}
+
 func of[V any](p *Policy, name string, section func(*Policy) map[string]V) (found V, ok bool) {
 	if p == nil {
 		return found, false

@@ -206,7 +206,7 @@ func (q *question) mesh(pol *policy.Policy) (*mesh, error) {
 func (n *node) compiled(id string, users map[string]user) compile.Node {
 	out := compile.Node{
 		ID: id, Name: n.Name, User: n.User, Tags: n.Tags, Routes: n.carried(), Elected: n.Primary,
-		UserName: users[n.User].Name, Roles: []string{users[n.User].Role},
+		UserName: users[n.User].Name, Roles: []string{users[n.User].Role}, Groups: users[n.User].Groups,
 	}
 	for _, a := range []netip.Addr{n.IPv4, n.IPv6} {
 		if a.IsValid() {

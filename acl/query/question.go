@@ -28,9 +28,10 @@ type question struct {
 }
 
 type user struct {
-	Name  string `json:"name"`
-	Login string `json:"login"`
-	Role  string `json:"role"`
+	Name   string   `json:"name"`
+	Login  string   `json:"login"`
+	Role   string   `json:"role"`
+	Groups []string `json:"groups"` // as a policy names them: "scim:Nurses"
 }
 
 type node struct {

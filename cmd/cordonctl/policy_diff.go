@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"connectrpc.com/connect"
@@ -19,7 +20,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
 
-// exitChanged is the status of `policy diff` when reach changes, for CI: 0 is
+// exitChanged is the status of `policy diff` when the effect changes, for CI: 0 is
 // no change, and 1 an error.
 const exitChanged = usage.Exit(2)
 
@@ -30,8 +31,8 @@ func diffCommand() *cli.Command {
 	return &cli.Command{
 		Name: "diff", Usage: "who gains and who loses reach to what, from one policy to another", ArgsUsage: "[OLD] NEW", Action: diffPolicy,
 		Description: "Without OLD, NEW is compared with the policy in force. The real nodes are asked for. Where no coordinator answers\n" +
-			"on --socket, two files are compared over made-up nodes: one for each tag, person and address that they name.\n" +
-			"Exit status: 0 if nothing changes, 2 if reach changes, 1 on an error.",
+			"on --socket, two files are compared over made-up nodes: for each tag, person, group elsewhere and address that they name.\n" +
+			"Exit status: 0 if nothing changes, 2 if the effect changes, 1 on an error, or if nobody can be made up for some rule.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "nodes", Usage: "judge over the mesh that `FILE` describes, as for policy query; needs no coordinator"},
 			&cli.BoolFlag{Name: "made-up", Usage: "judge over made-up nodes; needs no coordinator"},
@@ -118,7 +119,7 @@ func differ(c *cli.Context, sources [2]source) (differences, error) {
 	defer api.Close()
 	d, err := liveDiff(c, api, sources)
 	if connect.CodeOf(err) == connect.CodeUnavailable && sources[0] != (source{}) && c.String("credential-file") == "" {
-		fmt.Fprintln(os.Stderr, "no coordinator answers: judged over made-up nodes, one for each tag, person and address")
+		fmt.Fprintln(os.Stderr, "no coordinator answers: judged over made-up nodes, for each tag, person, group elsewhere and address")
 		return imagined(sources)
 	}
 	return d, err
@@ -135,7 +136,7 @@ func liveDiff(c *cli.Context, api *admin.Client, sources [2]source) (differences
 }
 
 func receivedDiff(m *admin.DiffPolicyResponse) differences {
-	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost())}, "real nodes", int(m.GetNodes()))
+	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost()), Changed: received(m.GetChanged())}, "real nodes", int(m.GetNodes()))
 }
 
 func found(d diff.Diff, over string, nodes int) differences {
@@ -145,7 +146,7 @@ func found(d diff.Diff, over string, nodes int) differences {
 func received(all []*admin.ReachChange) []diff.Change {
 	var out []diff.Change
 	for _, c := range all {
-		out = append(out, diff.Change{Who: receivedSet(c.Who), Where: receivedSet(c.Where), Services: c.Services, With: c.With, Without: c.Without, Text: c.Text})
+		out = append(out, diff.Change{Who: receivedSet(c.Who), Where: receivedSet(c.Where), Services: c.Services, With: c.With, Without: c.Without, Text: c.Text, Definition: c.Definition})
 	}
 	return out
 }
@@ -162,8 +163,23 @@ func imagined(sources [2]source) (differences, error) {
 	}
 	nodes, ranges := diff.Imagine(pols[0], pols[1])
 	now := time.Now()
-	d := diff.Options{Imagined: true}.Meshes(meshOf(pols[0], nodes, ranges, now), meshOf(pols[1], nodes, ranges, now))
+	was, is := meshOf(pols[0], nodes, ranges, now), meshOf(pols[1], nodes, ranges, now)
+	if err := blind(sources, was, is); err != nil {
+		return differences{}, err
+	}
+	d := diff.Options{Imagined: true}.Meshes(was, is)
 	return found(d, "made-up nodes", len(nodes)), nil
+}
+
+// blind refuses a comparison that could say of some rule that nothing changes only
+// because nobody was made up for it.
+func blind(sources [2]source, meshes ...*compile.Mesh) error {
+	for i, m := range meshes {
+		if rules := diff.Unseen(m); len(rules) > 0 {
+			return fmt.Errorf("%s: %s: no source or no destination could be made up: compare with --nodes FILE, or at a coordinator", sources[i].name, strings.Join(rules, ", "))
+		}
+	}
+	return nil
 }
 
 // described compares over the mesh that a file describes.
@@ -217,7 +233,7 @@ func printDiff(w io.Writer, d differences) {
 	for _, side := range []struct {
 		mark string
 		all  []diff.Change
-	}{{"+", d.Gained}, {"-", d.Lost}} {
+	}{{"+", d.Gained}, {"-", d.Lost}, {"~", d.Diff.Changed}} {
 		for i, c := range side.all {
 			if i == maxLines {
 				fmt.Fprintf(w, "%s and %d more: see them with --json\n", side.mark, len(side.all)-maxLines)

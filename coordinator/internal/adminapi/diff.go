@@ -31,7 +31,7 @@ func (a *API) DiffPolicy(_ context.Context, req *connect.Request[admin.DiffPolic
 
 func difference(state *registry.State, before, after *compile.Mesh, problems []*admin.Problem) *admin.DiffPolicyResponse {
 	d := diff.Meshes(before, after)
-	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Problems: problems, Revision: revisionOf(state.Policy())}
+	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Changed: changes(d.Changed), Problems: problems, Revision: revisionOf(state.Policy())}
 	for range after.Nodes() {
 		out.Nodes++
 	}
@@ -88,7 +88,7 @@ func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mes
 func changes(all []diff.Change) []*admin.ReachChange {
 	out := make([]*admin.ReachChange, len(all))
 	for i, c := range all {
-		out[i] = &admin.ReachChange{Who: reachSet(c.Who), Where: reachSet(c.Where), Services: c.Services, With: c.With, Without: c.Without, Text: c.Text}
+		out[i] = &admin.ReachChange{Who: reachSet(c.Who), Where: reachSet(c.Where), Services: c.Services, With: c.With, Without: c.Without, Text: c.Text, Definition: c.Definition}
 	}
 	return out
 }

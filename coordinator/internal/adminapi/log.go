@@ -69,7 +69,7 @@ func editOf(all []*registry.PolicyVersion, i int) *admin.PolicyEdit {
 func compare(e *admin.PolicyEdit, before, after *registry.PolicyVersion, was, is *compile.Mesh) {
 	e.LinesAdded, e.LinesRemoved = lines(before.Text, after.Text)
 	d := reach.Meshes(was, is)
-	e.Gained, e.Lost = uint32(len(d.Gained)), uint32(len(d.Lost))
+	e.Gained, e.Lost = uint32(len(d.Gained)+len(d.Changed)), uint32(len(d.Lost)+len(d.Changed))
 }
 
 // lines counts the lines that an edit added and removed.

@@ -1,0 +1,81 @@
+package diff_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/diff"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// conditioned gives a few rules of which each may ask for something, and one of them
+// in two ways.
+func conditioned(r *rand.Rand) [2]string {
+	whens := []string{`{}`, `{"mfa": {"within": "8h"}}`, `{"mfa": {"within": "80h"}}`, `{"posture": ["posture:managed"]}`, `{"mfa": {"within": "8h"}, "posture": ["posture:managed"]}`, `{"risk": "<50"}`, `{"risk": "<70"}`}
+	one := func(names []string, asks string) string {
+		return fmt.Sprintf(`{"src": [%q], "dst": [%q], "ip": ["tcp:%d-12"], "when": %s},`, names[r.IntN(len(names))], names[r.IntN(len(names))], 10+r.IntN(3), asks)
+	}
+	names := []string{"group:radiology", "zoe@h", "tag:ct", "tag:pacs", "imaging", "*"}
+	ask := func() string { return whens[r.IntN(len(whens))] }
+	var grants, forbids string
+	for range 2 + r.IntN(2) {
+		grants += one(names, ask())
+	}
+	for range r.IntN(3) {
+		forbids += one(names, []string{whens[0], whens[3]}[r.IntN(2)])
+	}
+	text := func(grants, forbids string) string {
+		return "{" + definitions + `"grants": [` + grants + `], "forbid": [` + forbids + `]}`
+	}
+	if r.IntN(2) == 0 {
+		return [2]string{text(grants, forbids), text(grants, forbids+one(names, whens[3]))}
+	}
+	at := strings.LastIndex(grants, `"when": `)
+	return [2]string{text(grants, forbids), text(grants[:at]+`"when": `+ask()+"},", forbids)}
+}
+
+// TestDirection: whatever opens to anybody under any circumstances is told as a gain, and
+// whatever closes as a loss, or either as a change of which nobody can tell.
+func TestDirection(t *testing.T) {
+	nodes := clinic()
+	all := spots(nodes)[1:]
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	givens := []policy.Given{
+		{}, {Risk: 60}, {Postures: []string{"posture:managed"}}, {LoggedIn: true, MFAAge: time.Hour}, {LoggedIn: true, MFAAge: 20 * time.Hour, Risk: 90},
+		{LoggedIn: true, MFAAge: time.Hour, Postures: []string{"posture:managed"}, Risk: 55},
+	}
+	changes := 0
+	for seed := range uint64(25) {
+		texts := conditioned(rand.New(rand.NewPCG(seed, 7)))
+		was, is := mesh(parse(t, texts[0]), nodes), mesh(parse(t, texts[1]), nodes)
+		d := diff.Meshes(was, is)
+		opens, closes := false, false
+		for i := range givens {
+			was.Suppose(&givens[i], compile.Node{}, now)
+			is.Suppose(&givens[i], compile.Node{}, now)
+			for _, from := range all {
+				for _, to := range all {
+					if from.node == to.node || from.addr.Is4() != to.addr.Is4() {
+						continue
+					}
+					before, after := was.Allowed(from.addr, to.addr, acl.TCP, 12), is.Allowed(from.addr, to.addr, acl.TCP, 12)
+					opens, closes = opens || after && !before, closes || before && !after
+				}
+			}
+		}
+		if opens || closes {
+			changes++
+		}
+		if opens && len(d.Gained)+len(d.Changed) == 0 || closes && len(d.Lost)+len(d.Changed) == 0 {
+			t.Fatalf("seed %d: opens %t, closes %t\n%s\n%s\n%s", seed, opens, closes, texts[0], texts[1], told(d))
+		}
+	}
+	if changes < 5 {
+		t.Errorf("%d of 25 edits change anything", changes)
+	}
+}

@@ -1,0 +1,237 @@
+package diff
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/policy"
+)
+
+// terms are all that a rule says besides who may open what: under which conditions,
+// for how long, and how much. The zero value asks for nothing.
+type terms struct {
+	needs     []acl.Fact
+	schedules []string // by name; empty: windows says when
+	hours     string   // of schedules: what they say
+	windows   []window
+	monitor   bool
+	features  []string
+	hold      time.Duration // 0: as long as any rule
+	drain     time.Duration
+	limit     acl.Limit
+
+	unless []*terms // of rules that forbid, each with a text of its own
+}
+
+// window is a time in which a rule holds; a zero time is without bound.
+type window struct{ from, until time.Time }
+
+// termsOf gives the terms of a rule, which stands there once for each of its windows.
+// How much is recorded is none of them. A mesh that keeps the rule knows its schedules.
+func termsOf(windows []acl.Rule, forbid bool, keeps *keeper) *terms {
+	r := &windows[0]
+	t := &terms{needs: r.Needs, monitor: r.Monitor}
+	for i := range windows {
+		if !windows[i].NotBefore.IsZero() || !windows[i].NotAfter.IsZero() {
+			t.windows = append(t.windows, window{windows[i].NotBefore.UTC(), windows[i].NotAfter.UTC()})
+		}
+	}
+	t.schedules, t.hours = keeps.named(r.ID, t.windows)
+	if forbid {
+		return t
+	}
+	for _, f := range r.Features {
+		if f != acl.FeatureForbid { // it says what stands beside the rule
+			t.features = append(t.features, f)
+		}
+	}
+	if r.Hold != compile.DefaultHold {
+		t.hold = r.Hold
+	}
+	if len(t.needs)+len(t.windows) > 0 { // nothing else ends
+		t.drain = r.Drain
+	}
+	t.limit = r.Limit
+	return t
+}
+
+// text gives the terms in words; empty: there are none. Equal terms have equal texts.
+func (t *terms) text() string {
+	var all []string
+	for _, fact := range t.needs {
+		all = append(all, string(fact))
+	}
+	if t.monitor {
+		all = append(all, "being monitored")
+	}
+	all = append(all, t.timeText()...)
+	for _, f := range t.features {
+		all = append(all, featureText(f))
+	}
+	if t.hold != 0 {
+		all = append(all, "the coordinator heard within "+policy.SpanText(t.hold))
+	}
+	if t.drain != 0 {
+		all = append(all, "going on for "+policy.SpanText(t.drain)+" after its end")
+	}
+	if t.limit != (acl.Limit{}) {
+		all = append(all, limitText(t.limit))
+	}
+	text := strings.Join(all, " and ")
+	for _, f := range t.unless {
+		text = strings.TrimPrefix(text+" unless "+f.text(), " ")
+	}
+	return text
+}
+
+func (t *terms) timeText() []string {
+	if len(t.schedules) > 0 {
+		return []string{"schedule:" + strings.Join(t.schedules, "+") + " (" + t.hours + ")"}
+	}
+	if len(t.windows) == 0 {
+		return nil
+	}
+	var all []string
+	if w := t.windows[0]; !w.from.IsZero() {
+		all = append(all, "from "+w.from.Format(time.RFC3339))
+	}
+	if w := t.windows[0]; !w.until.IsZero() {
+		all = append(all, "until "+w.until.Format(time.RFC3339))
+	}
+	for _, w := range t.windows[1:] {
+		all = append(all, "from "+w.from.Format(time.RFC3339)+" until "+w.until.Format(time.RFC3339))
+	}
+	return all
+}
+
+func featureText(feature string) string {
+	switch feature {
+	case acl.FeatureThrough:
+		return "a session that ends at a node between"
+	case acl.FeatureRecord:
+		return "a session that is recorded"
+	}
+	return "a node that knows " + feature
+}
+
+func limitText(l acl.Limit) string {
+	amount := fmt.Sprintf("%d bytes", l.Bytes)
+	if l.Flows > 0 {
+		amount = fmt.Sprintf("%d flows", l.Flows)
+	}
+	for _, unit := range []struct {
+		size uint64
+		name string
+	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
+		if l.Bytes >= unit.size && l.Bytes%unit.size == 0 {
+			amount = fmt.Sprintf("%d %s", l.Bytes/unit.size, unit.name)
+			break
+		}
+	}
+	return fmt.Sprintf("at most %s each %s, then %s", amount, policy.SpanText(l.Window), l.OnExceed)
+}
+
+// keeper knows which schedules the rules of a mesh keep.
+type keeper struct {
+	mesh  *compile.Mesh
+	own   map[acl.RuleID]string // of rules that keep one by themselves
+	floor []string              // those of segments, sorted
+	known map[string][]window
+}
+
+func newKeeper(m *compile.Mesh) *keeper {
+	k := &keeper{mesh: m, own: make(map[acl.RuleID]string), known: make(map[string][]window)}
+	pol := m.Policy()
+	note := func(r *policy.Rule) {
+		if r.When.Schedule != "" {
+			k.own[r.ID] = r.When.Schedule
+		}
+	}
+	for i := range pol.Rules() {
+		note(&pol.Rules()[i])
+	}
+	for r := range pol.Forbids() {
+		note(r)
+	}
+	for _, name := range pol.Segments() {
+		if s, _ := pol.Segment(name); s.Requires.Schedule != "" {
+			k.floor = append(k.floor, s.Requires.Schedule)
+		}
+	}
+	slices.Sort(k.floor)
+	k.floor = slices.Compact(k.floor)
+	return k
+}
+
+// named gives the schedules that make windows what they are, and what those say;
+// nothing, if none do.
+func (k *keeper) named(id acl.RuleID, windows []window) (names []string, hours string) {
+	if len(windows) == 0 {
+		return nil, ""
+	}
+	var tries [][]string
+	if own := k.own[id]; own != "" {
+		tries = append(tries, []string{own})
+		for _, f := range k.floor {
+			if f != own {
+				tries = append(tries, []string{own, f})
+			}
+		}
+	}
+	for _, f := range k.floor {
+		tries = append(tries, []string{f})
+	}
+	for _, names := range tries {
+		if slices.EqualFunc(k.windows(names), windows, sameWindow) {
+			return names, k.hours(names)
+		}
+	}
+	return nil, ""
+}
+
+func (k *keeper) windows(names []string) []window {
+	key := strings.Join(names, "+")
+	all, ok := k.known[key]
+	if !ok {
+		for _, w := range k.mesh.Keeps(names) {
+			all = append(all, window{w.From, w.Until})
+		}
+		k.known[key] = all
+	}
+	return all
+}
+
+func (k *keeper) hours(names []string) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		s, _ := k.mesh.Policy().Schedule(name)
+		texts[i] = s.Weekly.String()
+	}
+	return strings.Join(texts, ", and ")
+}
+
+func sameWindow(a, b window) bool {
+	return a.from.Equal(b.from) && a.until.Equal(b.until)
+}
+
+// key gives one text for all terms that are the same, but for what the schedules
+// say: that is told of the schedules.
+func (t *terms) key() string {
+	one := *t
+	if len(t.schedules) > 0 {
+		one.hours = ""
+	}
+	text := one.text()
+	for _, f := range t.unless {
+		text += "|" + f.key()
+	}
+	return text
+}
+
+// compareTerms orders terms by their words.
+func compareTerms(a, b *terms) int { return cmp.Compare(a.key(), b.key()) }
