@@ -247,8 +247,8 @@ func (p desked) Redeem(ctx context.Context, code string, a signin.Attempt) (regi
 	return p.Provider.Redeem(ctx, code, p.attempt(a))
 }
 
-func (p desked) BeginGrant(ctx context.Context) (signin.Grant, error) {
-	g, err := p.Provider.BeginGrant(ctx)
+func (p desked) BeginGrant(ctx context.Context, since time.Time) (signin.Grant, error) {
+	g, err := p.Provider.BeginGrant(ctx, since)
 	if err != nil {
 		return signin.Grant{}, err
 	}

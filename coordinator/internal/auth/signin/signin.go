@@ -114,8 +114,9 @@ type Provider interface {
 	AuthURL(ctx context.Context, a Attempt) (string, error)
 	// Redeem turns what the browser brought back into an identity.
 	Redeem(ctx context.Context, code string, a Attempt) (registry.Identity, error)
-	// BeginGrant asks for a device grant.
-	BeginGrant(ctx context.Context) (Grant, error)
+	// BeginGrant asks for a device grant, in which a proof from before since is none;
+	// zero: any counts.
+	BeginGrant(ctx context.Context, since time.Time) (Grant, error)
 }
 
 // Node is what the pages say of a machine.
@@ -158,7 +159,7 @@ type Joined struct {
 // Request is what a node wishes.
 type Request struct {
 	DeviceCode bool   // by the provider's device grant, not by the pages
-	Afresh     bool   // the person shall prove who they are anew; a device grant can't promise it
+	Afresh     bool   // the person shall prove who they are anew; a device grant cannot ask for it, and is refused if they did not
 	Seat       string // account of the node's operating system who asks; empty: the session is the whole machine's
 }
 
