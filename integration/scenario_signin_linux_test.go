@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,6 +79,20 @@ func (s *scene) loginWith(b *browser, machine, name string) (page string, outcom
 		s.t.Fatal(err)
 	}
 	return page, *told
+}
+
+// opensTo dials where a service listens until it is let.
+func (s *scene) opensTo(machine string, to netip.AddrPort) {
+	s.t.Helper()
+	l := s.Host("ehr").Listen(to)
+	defer l.Close()
+	lab.Eventually(s.t, patience, "the flow opens", func() (bool, string) {
+		c, err := s.Host(machine).Dial(s.t.Context(), "tcp", to)
+		if err != nil {
+			return false, err.Error()
+		}
+		return c.Close() == nil, ""
+	})
 }
 
 // offered gives the address that a machine's status shows beside a refusal.
@@ -164,11 +179,13 @@ func TestPersonMayWhileSignedIn_A18(t *testing.T) {
 // A proof of who somebody is that grows too old ends what hangs on it, by the
 // node's own policy time with the coordinator dead; proving it afresh, where the
 // refusal says that this is done, opens it again. That the provider remembers the
-// browser proves nothing afresh, and the sign-in that is offered has it asked again.
+// browser proves nothing afresh, and the sign-in that is offered has it asked again, at
+// the level that is missing, which it gives to who asks.
 func TestOldProofEndsWithoutACoordinator_A18_A22(t *testing.T) {
 	t.Parallel()
 	const within = 12 * time.Second
-	s := raiseDesk(t, strings.Replace(nurses, `"udp:5000"]`, `"udp:5000"], "when": {"mfa": {"within": "`+within.String()+`"}}`, 1))
+	s := raiseDesk(t, strings.Replace(nurses, `"udp:5000"]`, `"udp:5000"], "when": {"mfa": {"within": "`+within.String()+`"}}},
+  {"id": "vault", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:444"], "when": {"mfa": {"acr": "gold"}}`, 1))
 	if s == nil {
 		return
 	}
@@ -197,8 +214,14 @@ func TestOldProofEndsWithoutACoordinator_A18_A22(t *testing.T) {
 		t.Errorf("the provider remembers nina, and she proved who she is at %s, not at %s", again.Session.At, told.Session.At)
 	}
 	s.refused("ward", "tcp", ehr[0], syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EACCES)
+	vault := s.at("ehr", 444)[0]
+	s.refused("ward", "tcp", vault, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EACCES)
+	s.nodes["ward"].Wait("the last refusal is for want of a level", func(st *local.Status) bool {
+		return slices.ContainsFunc(st.Refusals, func(r local.Refusal) bool { return r.Level() == "gold" })
+	})
 	mine.signIn(s.offered("ward"), "nina")
 	s.answered("ward", at[0])
+	s.opensTo("ward", vault)
 	if st, err := s.nodes["ward"].Status(); err != nil || mine.Proofs() != 2 || !st.Sessions[0].At.After(told.Session.At) {
 		t.Errorf("after the step-up: %d proofs, %+v, %v", mine.Proofs(), st, err)
 	}

@@ -26,7 +26,8 @@ const (
 // are known by the part of their mail address before the @: their subject is
 // "sub-" and that part, their groups are "Nurses" alone. Browsers in which somebody
 // proved who they are it remembers, and asks there again only for prompt=login or a
-// max_age that has passed.
+// max_age that has passed, or for a level (acr_values). It gives a level to who is asked
+// for one alone.
 func Serve(issuer, coordinator string, mails ...string) http.Handler {
 	known := staff{}
 	for _, mail := range mails {

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/zitadel/oidc/v3/example/server/storage"
+	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
 // proof is what the provider knows of how somebody proved who they are.
 type proof struct {
-	name string
-	at   time.Time
+	name  string
+	at    time.Time
+	level string // empty: of none in particular
 }
 
 // memory adds to what the server's example keeps that browsers are remembered, as
@@ -25,10 +27,11 @@ type memory struct {
 	mu       sync.Mutex
 	browsers map[string]proof // by cookie
 	answered map[string]proof // by the id of the authorization request
+	levels   map[string]string
 }
 
 func newMemory(s *storage.Storage) *memory {
-	return &memory{Storage: s, browsers: map[string]proof{}, answered: map[string]proof{}}
+	return &memory{Storage: s, browsers: map[string]proof{}, answered: map[string]proof{}, levels: map[string]string{}}
 }
 
 // The server's own paths.
@@ -68,12 +71,25 @@ func cookie(w http.ResponseWriter, r *http.Request) string {
 	return c.Value
 }
 
+// CreateAuthRequest keeps which level a request is for, which the example forgets. A
+// proof is of one only if it was asked for (acr_values, which is a list by preference).
+func (m *memory) CreateAuthRequest(ctx context.Context, asked *oidc.AuthRequest, user string) (op.AuthRequest, error) {
+	r, err := m.Storage.CreateAuthRequest(ctx, asked, user)
+	if err == nil && len(asked.ACRValues) > 0 {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.levels[r.GetID()] = asked.ACRValues[0]
+	}
+	return r, err
+}
+
 // recall answers a request with what the browser's person proved before, if that is
 // enough for it (OpenID Connect Core section 3.1.2.1, prompt and max_age; with the one
 // the server sets the other).
 func (m *memory) recall(ctx context.Context, browser, id string) bool {
 	m.mu.Lock()
 	known, ok := m.browsers[browser]
+	ok = ok && (m.levels[id] == "" || m.levels[id] == known.level)
 	m.mu.Unlock()
 	asked, err := m.Storage.AuthRequestByID(ctx, id)
 	if err != nil || !ok {
@@ -109,7 +125,10 @@ func (m *memory) CheckUsernamePassword(name, password, id string) error {
 	if err := m.Storage.CheckUsernamePassword(name, password, id); err != nil {
 		return err
 	}
-	m.answer(id, proof{name: name, at: time.Now()})
+	m.mu.Lock()
+	level := m.levels[id]
+	m.mu.Unlock()
+	m.answer(id, proof{name: name, at: time.Now(), level: level})
 	return nil
 }
 
@@ -120,6 +139,7 @@ type answer struct {
 }
 
 func (a *answer) GetAuthTime() time.Time { return a.at }
+func (a *answer) GetACR() string         { return a.level }
 
 func (m *memory) AuthRequestByID(ctx context.Context, id string) (op.AuthRequest, error) {
 	return m.proved(m.Storage.AuthRequestByID(ctx, id))

@@ -88,7 +88,7 @@ type judge struct {
 func (j judge) check(c claims) error {
 	for _, check := range []func(claims) error{j.checkIssuer, j.checkAudience, j.checkTimes, j.checkNonce, j.checkProof, j.checkLevel, checkSubject} {
 		if err := check(c); err != nil {
-			return unproven("%v", err)
+			return fmt.Errorf("%w: %w", ErrUnproven, err)
 		}
 	}
 	return nil
@@ -187,7 +187,8 @@ func (j judge) checkLevel(c claims) error {
 	case c.has("acr") && !isWord(level):
 		return errors.New(`its claim "acr" is no word`)
 	case len(j.acr) > 0 && !slices.Contains(j.acr, level):
-		return fmt.Errorf("the person proved who they are at the level %q, not at one of %s", level, strings.Join(j.acr, ", "))
+		return fmt.Errorf("%w: it says the level %q (acr), and %s was asked for; whoever cares for it must have it give that level when asked (acr_values)",
+			ErrBelow, clip(level), strings.Join(j.acr, " or "))
 	}
 	return nil
 }

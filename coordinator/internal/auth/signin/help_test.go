@@ -178,6 +178,8 @@ type provider struct {
 	until     time.Time     // of grants
 	meanwhile func()        // runs while the provider thinks
 	agree     chan error
+	acr       string      // of its proofs
+	below     error       // of Redeem
 	since     []time.Time // of the proofs that grants must bring
 }
 
@@ -217,8 +219,11 @@ func (p *provider) Redeem(ctx context.Context, code string, a signin.Attempt) (r
 	if code != "code-ana" && code != "code-eve" {
 		return registry.Identity{}, errors.New("the provider does not know that code")
 	}
+	if p.below != nil {
+		return registry.Identity{}, p.below
+	}
 	name := strings.TrimPrefix(code, "code-")
-	return registry.Identity{Issuer: "https://idp.example", Subject: name, Login: name + "@clinic.example"}, nil
+	return registry.Identity{Issuer: "https://idp.example", Subject: name, Login: name + "@clinic.example", ACR: p.acr}, nil
 }
 
 func (p *provider) BeginGrant(_ context.Context, since time.Time) (signin.Grant, error) {
