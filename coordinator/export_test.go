@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
@@ -32,3 +33,6 @@ func CertificateNames(url string) int {
 
 // Patient gives what the coordinator listens with.
 func Patient() *net.ListenConfig { return patient() }
+
+// Asked gives what a provider is asked in a sign-in.
+func Asked(a signin.Attempt) oidc.Attempt { return desked{}.attempt(a) }

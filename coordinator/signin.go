@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -236,7 +237,7 @@ func (a *assembly) stand(who registry.Identity, r registry.Result, err error) {
 type desked struct{ *oidc.Provider }
 
 func (p desked) attempt(a signin.Attempt) oidc.Attempt {
-	return oidc.Attempt{State: a.State, Nonce: a.Nonce, Verifier: a.Verifier, Begun: a.Begun, Afresh: a.Afresh, Hint: a.Hint}
+	return oidc.Attempt{State: a.State, Nonce: a.Nonce, Verifier: a.Verifier, Begun: a.Begun, Afresh: a.Afresh, ACR: a.ACR, Hint: a.Hint}
 }
 
 func (p desked) AuthURL(ctx context.Context, a signin.Attempt) (string, error) {
@@ -244,11 +245,20 @@ func (p desked) AuthURL(ctx context.Context, a signin.Attempt) (string, error) {
 }
 
 func (p desked) Redeem(ctx context.Context, code string, a signin.Attempt) (registry.Identity, error) {
-	return p.Provider.Redeem(ctx, code, p.attempt(a))
+	who, err := p.Provider.Redeem(ctx, code, p.attempt(a))
+	if errors.Is(err, oidc.ErrBelow) {
+		err = below{err}
+	}
+	return who, err
 }
 
-func (p desked) BeginGrant(ctx context.Context) (signin.Grant, error) {
-	g, err := p.Provider.BeginGrant(ctx)
+// below is a provider's ErrBelow as the desk knows one, in the provider's words.
+type below struct{ error }
+
+func (below) Is(target error) bool { return target == signin.ErrBelow }
+
+func (p desked) BeginGrant(ctx context.Context, since time.Time) (signin.Grant, error) {
+	g, err := p.Provider.BeginGrant(ctx, since)
 	if err != nil {
 		return signin.Grant{}, err
 	}

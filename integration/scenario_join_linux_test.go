@@ -27,9 +27,10 @@ func raiseJoin(t *testing.T) *scene {
 	return s
 }
 
-// joinByLogin has the laptop's person join it: by the command line, and a browser.
-// It gives what the command said.
-func (s *scene) joinByLogin(name string) (said string) {
+// joinByLogin has the laptop's person join it: by the command line, and a browser that
+// the provider remembers, which is no proof that anybody wants a machine in. It gives
+// what the command said.
+func (s *scene) joinByLogin(mine *browser, name string) (said string) {
 	s.t.Helper()
 	laptop := s.nodes["laptop"]
 	done := make(chan string, 1)
@@ -41,7 +42,17 @@ func (s *scene) joinByLogin(name string) (said string) {
 		done <- text
 	}()
 	st := laptop.Wait("it shows where to sign in", func(st *local.Status) bool { return st.State == local.StateJoining })
-	page := newBrowser(s.t, s.Host("hub")).signIn(st.Login.URL, name)
+	away, err := mine.Agree(st.Login.URL)
+	if err == nil {
+		_, err = mine.Prove(away, issuer, name) // and goes back, instead of on
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	page := mine.signIn(st.Login.URL, name)
+	if mine.Proofs() != 2 {
+		s.t.Errorf("the machine joins, and its person was not asked anew who they are")
+	}
 	if !strings.Contains(page, name+"@hospital.example") {
 		s.t.Fatalf("the page at the end says\n%s", page)
 	}
@@ -57,7 +68,8 @@ func TestMachineJoinsByItsPersonsSignIn_A17_A18(t *testing.T) {
 	if s == nil {
 		return
 	}
-	said := s.joinByLogin("nina")
+	mine := newBrowser(t, s.Host("hub"))
+	said := s.joinByLogin(mine, "nina")
 	laptop := s.nodes["laptop"]
 	fingerprint := laptop.Wait("it waits", func(st *local.Status) bool { return st.State == local.StatePending }).Node
 	for _, want := range []string{"/login/", "has joined and waits for an admin", "fingerprint " + fingerprint} {
@@ -97,8 +109,8 @@ func TestMachineJoinsByItsPersonsSignIn_A17_A18(t *testing.T) {
 	}
 	s.coordinator.Start()
 	s.settle()
-	if _, told := s.login("laptop", "nina"); told.State != local.LoginDone {
-		t.Fatalf("signing in at a machine whose time is over: %+v", told)
+	if _, told := s.loginWith(mine, "laptop", "nina"); told.State != local.LoginDone || mine.Proofs() != 3 {
+		t.Fatalf("signing in at a machine whose time is over: %+v, %d proofs", told, mine.Proofs())
 	}
 	s.answered("laptop", ehr[0].Addr())
 }

@@ -11,9 +11,10 @@ import (
 )
 
 // operates has a person with a role sign in to operate, by the command line and a
-// browser, from a machine that is not the coordinator's: they may what their role
-// says, and no more once it is taken.
-func (s *scene) operates(t *testing.T, name string) {
+// browser, which the provider remembers and in which they prove anew who they are, from
+// a machine that is not the coordinator's: they may what their role says, and no more
+// once it is taken.
+func (s *scene) operates(t *testing.T, mine *browser, name string) {
 	login, session := name+"@hospital.example", filepath.Join(t.TempDir(), "session")
 	granted := s.coordinator.Ctl("role", "grant", login, "policy-admin")
 	_, address, found := strings.Cut(granted, "--coordinator ")
@@ -29,7 +30,11 @@ func (s *scene) operates(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	page := line(t, told, `https://\S+/login/\S+`)
-	end := newBrowser(t, s.Host("hub")).signIn(page, name)
+	proofs := mine.Proofs()
+	end := mine.signIn(page, name)
+	if mine.Proofs() != proofs+1 {
+		t.Errorf("%s operates without having proved anew who they are", name)
+	}
 	code := regexp.MustCompile(`[B-Z]{4}-[B-Z]{4}`).FindString(end)
 	_, _ = io.WriteString(typed, "BCDF-GHJK\n"+code+"\n")
 	rest, _ := io.ReadAll(told)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,8 +55,15 @@ func raiseDeskWith(t *testing.T, policy string, flags []string, before ...func(h
 }
 
 // login signs a person in at a machine, as they would: by its command line and a
-// browser. It gives the page at the end, and what the machine was told.
+// browser, which the provider does not know. It gives the page at the end, and what
+// the machine was told.
 func (s *scene) login(machine, name string) (page string, outcome local.LoginOutcome) {
+	s.t.Helper()
+	return s.loginWith(newBrowser(s.t, s.Host("hub")), machine, name)
+}
+
+// loginWith likewise, in a browser that the provider may remember.
+func (s *scene) loginWith(b *browser, machine, name string) (page string, outcome local.LoginOutcome) {
 	s.t.Helper()
 	client := local.NewClient(s.nodes[machine].Socket())
 	defer client.Close()
@@ -65,12 +73,26 @@ func (s *scene) login(machine, name string) (page string, outcome local.LoginOut
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	page = newBrowser(s.t, s.Host("hub")).signIn(opened.URL, name)
+	page = b.signIn(opened.URL, name)
 	told, err := client.AwaitLogin(ctx, local.AwaitLoginRequest{ID: opened.ID})
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return page, *told
+}
+
+// opensTo dials where a service listens until it is let.
+func (s *scene) opensTo(machine string, to netip.AddrPort) {
+	s.t.Helper()
+	l := s.Host("ehr").Listen(to)
+	defer l.Close()
+	lab.Eventually(s.t, patience, "the flow opens", func() (bool, string) {
+		c, err := s.Host(machine).Dial(s.t.Context(), "tcp", to)
+		if err != nil {
+			return false, err.Error()
+		}
+		return c.Close() == nil, ""
+	})
 }
 
 // offered gives the address that a machine's status shows beside a refusal.
@@ -103,9 +125,10 @@ func TestPersonMayWhileSignedIn_A18(t *testing.T) {
 			t.Errorf("%s: the machine's status says %+v, %v", why, st, err)
 		}
 	}
+	mine := newBrowser(t, s.Host("hub"))
 	open := func() *streams {
 		t.Helper()
-		page, told := s.login("ward", "nina")
+		page, told := s.loginWith(mine, "ward", "nina")
 		if told.State != local.LoginDone || told.Session.User != "nina@hospital.example" || !strings.Contains(page, "nina@hospital.example") {
 			t.Fatalf("signed in: %+v\n%s", told, page)
 		}
@@ -147,22 +170,29 @@ func TestPersonMayWhileSignedIn_A18(t *testing.T) {
 	}
 	s.coordinator.Ctl("user", "enable", "nina@hospital.example")
 	open()
-	s.operates(t, "nina")
+	if mine.Proofs() != 1 {
+		t.Errorf("nina proved %d times who she is: the provider does not remember her browser", mine.Proofs())
+	}
+	s.operates(t, mine, "nina")
 }
 
 // A proof of who somebody is that grows too old ends what hangs on it, by the
 // node's own policy time with the coordinator dead; proving it afresh, where the
-// refusal says that this is done, opens it again.
+// refusal says that this is done, opens it again. That the provider remembers the
+// browser proves nothing afresh, and the sign-in that is offered has it asked again, at
+// the level that is missing, which it gives to who asks.
 func TestOldProofEndsWithoutACoordinator_A18_A22(t *testing.T) {
 	t.Parallel()
 	const within = 12 * time.Second
-	s := raiseDesk(t, strings.Replace(nurses, `"udp:5000"]`, `"udp:5000"], "when": {"mfa": {"within": "`+within.String()+`"}}`, 1))
+	s := raiseDesk(t, strings.Replace(nurses, `"udp:5000"]`, `"udp:5000"], "when": {"mfa": {"within": "`+within.String()+`"}}},
+  {"id": "vault", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:444"], "when": {"mfa": {"acr": "gold"}}`, 1))
 	if s == nil {
 		return
 	}
 	ehr := s.at("ehr", 443)
 	at := []netip.Addr{ehr[0].Addr(), ehr[1].Addr()}
-	_, told := s.login("ward", "nina")
+	mine := newBrowser(t, s.Host("hub"))
+	_, told := s.loginWith(mine, "ward", "nina")
 	if told.State != local.LoginDone {
 		t.Fatalf("%+v", told)
 	}
@@ -180,6 +210,19 @@ func TestOldProofEndsWithoutACoordinator_A18_A22(t *testing.T) {
 	s.coordinator.Start()
 	s.settle()
 	s.refused("ward", "tcp", ehr[0], syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EACCES)
-	newBrowser(t, s.Host("hub")).signIn(s.offered("ward"), "nina")
+	if _, again := s.loginWith(mine, "ward", "nina"); !again.Session.At.Equal(told.Session.At) || mine.Proofs() != 1 {
+		t.Errorf("the provider remembers nina, and she proved who she is at %s, not at %s", again.Session.At, told.Session.At)
+	}
+	s.refused("ward", "tcp", ehr[0], syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EACCES)
+	vault := s.at("ehr", 444)[0]
+	s.refused("ward", "tcp", vault, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EACCES)
+	s.nodes["ward"].Wait("the last refusal is for want of a level", func(st *local.Status) bool {
+		return slices.ContainsFunc(st.Refusals, func(r local.Refusal) bool { return r.Level() == "gold" })
+	})
+	mine.signIn(s.offered("ward"), "nina")
 	s.answered("ward", at[0])
+	s.opensTo("ward", vault)
+	if st, err := s.nodes["ward"].Status(); err != nil || mine.Proofs() != 2 || !st.Sessions[0].At.After(told.Session.At) {
+		t.Errorf("after the step-up: %d proofs, %+v, %v", mine.Proofs(), st, err)
+	}
 }

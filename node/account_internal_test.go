@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/stepup"
 	"github.com/cordonmesh/cordon/node/local"
 )
 
@@ -55,7 +56,7 @@ func TestNobodyIsToldOfAnothersFlows_A41(t *testing.T) {
 // them nor because their programs were refused something.
 func TestNoSignInWhereNobodyIsTied_A41(t *testing.T) {
 	m := &mesh{world: &stackWorld{}}
-	if _, err := m.beginStepUp(t.Context(), "1000", true); !errors.Is(err, errNoSeats) {
+	if _, err := m.beginStepUp(t.Context(), "1000", stepup.Proof{Afresh: true}); !errors.Is(err, errNoSeats) {
 		t.Errorf("a step-up: %v, want %v", err, errNoSeats)
 	}
 	if _, err := m.openLogin(t.Context(), "1000", local.LoginRequest{}); !errors.Is(err, errNoSeats) {

@@ -44,11 +44,11 @@ func (m *mesh) openLogin(ctx context.Context, seat string, r local.LoginRequest)
 			return nil, err
 		}
 	}
-	l, err := m.follower.BeginLogin(ctx, seat, r.DeviceCode, r.Afresh)
+	l, err := m.follower.BeginLogin(ctx, seat, r.DeviceCode, r.Afresh, r.ACR)
 	if err != nil {
 		return nil, err
 	}
-	out := &local.Login{ID: l.ID, URL: l.URL, Code: l.Code, Until: l.Until}
+	out := &local.Login{ID: l.ID, URL: l.URL, Code: l.Code, Until: l.Until, ACR: r.ACR}
 	m.mu.Lock()
 	m.logins[seat] = out
 	m.mu.Unlock()

@@ -18,32 +18,34 @@ func (m *mesh) stepUp(ctx context.Context, s *local.Status, who asker) bool {
 	if s.Login != nil || !s.Coordinator.Connected || s.Shared && who.all {
 		return false
 	}
-	afresh, wanted := stepup.Wanted(s, m.node.clock.Now())
+	proof, wanted := stepup.Wanted(s, m.node.clock.Now())
 	if wanted {
-		m.stepUps.Offer(ctx, who.seat, afresh)
+		m.stepUps.Offer(ctx, who.seat, proof)
 	}
 	return wanted
 }
 
-func (m *mesh) beginStepUp(ctx context.Context, seat string, afresh bool) (string, error) {
-	l, err := m.openLogin(ctx, seat, local.LoginRequest{Afresh: afresh})
+func (m *mesh) beginStepUp(ctx context.Context, seat string, proof stepup.Proof) (string, error) {
+	l, err := m.openLogin(ctx, seat, local.LoginRequest{Afresh: proof.Afresh, ACR: proof.ACR})
 	if err != nil {
 		return "", err
 	}
 	return l.ID, nil
 }
 
-// awaitStepUp sees a sign-in end that nobody else waits for. The map brings what it
-// gave, and with that the flow opens.
-func (m *mesh) awaitStepUp(ctx context.Context, id string) {
+// awaitStepUp sees a sign-in end that nobody else waits for, and tells whether it was
+// in vain: the provider does not give the level that was asked for. The map brings what it gave, and with that
+// the flow opens.
+func (m *mesh) awaitStepUp(ctx context.Context, id string) (vain bool) {
 	o, err := m.follower.AwaitLogin(ctx, id)
 	if ctx.Err() != nil && err != nil {
-		return
+		return false
 	}
 	m.loginEnded(id)
 	if err != nil {
 		m.log.Warn("the end of a sign-in could not be heard", "error", err)
-		return
+		return false
 	}
 	m.log.Info("a sign-in ended", "how", o.State, "reason", o.Reason, "user", o.Session.User, "until", o.Session.Until)
+	return o.Below
 }

@@ -54,6 +54,7 @@ type opened struct {
 	sync.Mutex
 	by     []key.NodePublic
 	afresh []bool
+	levels []string
 	done   chan struct{}
 }
 
@@ -69,7 +70,7 @@ func countSignIns(c *controltest.Coordinator) *opened {
 		Begin: func(node key.NodePublic, r *wire.BeginLoginRequest) (*wire.BeginLoginResponse, error) {
 			o.Lock()
 			defer o.Unlock()
-			o.by, o.afresh = append(o.by, node), append(o.afresh, r.Afresh)
+			o.by, o.afresh, o.levels = append(o.by, node), append(o.afresh, r.Afresh), append(o.levels, r.Acr)
 			id := fmt.Sprint("l", len(o.by))
 			return &wire.BeginLoginResponse{Login: id, Url: "https://c.example/login/" + id, Code: "WDJB-MJHT", Until: time.Now().Add(10 * time.Minute).Unix()}, nil
 		},
@@ -142,6 +143,19 @@ func TestAStepUpIsOfferedAndOpensTheFlow(t *testing.T) {
 	if s := a.look(); s.Login != nil || seen.count() != 1 || refusedWith(s, string(recent), local.FactSignedIn) {
 		t.Fatalf("after it: %+v, %d sign-ins", s.Login, seen.count())
 	}
+}
+
+// Where a level is missing the sign-in is for that level, and one that is for none does
+// not pass for it.
+func TestAStepUpAsksForTheLevelThatIsMissing(t *testing.T) {
+	a, _, _, _ := pairNeeding(t, "mfa:acr=urn:clinic:gold")
+	seen := countSignIns(a.c)
+	ask(t, a, "ehr:443")
+	a.eventually("the refusal is known", func() bool { return refusedWith(a.status(), "mfa:acr=urn:clinic:gold") })
+	if s := a.look(); s.Login == nil || s.Login.ACR != "urn:clinic:gold" || !slices.Equal(seen.levels, []string{"urn:clinic:gold"}) || !seen.afresh[0] {
+		t.Fatalf("%+v, asked for %q", s.Login, seen.levels)
+	}
+	close(seen.done)
 }
 
 // However much a local program has refused, and however many look, there is one

@@ -16,7 +16,7 @@ import (
 func login(c *cli.Context) error {
 	api := daemon(c)
 	defer api.Close()
-	l, err := api.Login(c.Context, local.LoginRequest{DeviceCode: c.Bool("device-code"), Afresh: c.Bool("afresh")})
+	l, err := api.Login(c.Context, local.LoginRequest{DeviceCode: c.Bool("device-code"), Afresh: c.Bool("afresh"), ACR: c.String("acr")})
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,11 @@ func remedy(needs []string, outbound bool) string {
 		case fact == local.FactSignedIn:
 			out = append(out, "nobody is signed in there")
 		case (kind == "mfa" || kind == "session") && outbound:
-			out = append(out, "it needs "+fact+": `cordon login --afresh`")
+			way := "cordon login --afresh"
+			if level := (local.Refusal{Needs: []string{fact}}).Level(); level != "" {
+				way += " --acr " + level
+			}
+			out = append(out, "it needs "+fact+": `"+way+"`")
 		case outbound:
 			out = append(out, "it needs "+fact)
 		default:
@@ -48,5 +52,5 @@ func wayOn(s *local.Status, r local.Refusal) string {
 // others is no person's here.
 func opens(s *local.Status, r local.Refusal) bool {
 	_, steps := r.StepsUp()
-	return steps && s.Login != nil && slices.Contains(s.Own(), r.Src.Addr())
+	return steps && s.Login != nil && (r.Level() == "" || r.Level() == s.Login.ACR) && slices.Contains(s.Own(), r.Src.Addr())
 }

@@ -21,6 +21,7 @@ func sessionCommands() []*cli.Command {
 		{Name: "login", Usage: "sign in at this machine: prints the address for a browser, here or on a phone, and waits until that is done", Action: login, Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "device-code", Usage: "sign in at the provider's own page with a code, if no browser of yours reaches the coordinator"},
 			&cli.BoolFlag{Name: "afresh", Usage: "prove anew who you are, even if the provider remembers you"},
+			&cli.StringFlag{Name: "acr", Usage: "ask the provider for a proof of this `LEVEL`, as a rule needs it; refused if it gives none"},
 		}},
 		{Name: "logout", Usage: "sign out at this machine: everybody, or one session of `cordon sessions`; where several people use it, yourself, or as root everybody", ArgsUsage: "[SESSION]", Action: logout},
 		{Name: "whoami", Usage: "who is signed in at this machine; exit status 1 if nobody is", Action: whoami},

@@ -301,6 +301,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		{Outbound: true, Protocol: "tcp", Reason: "a login or fact has ended", Rule: "web", Needs: []string{"mfa:within=8h0m0s", "posture:x\n", local.FactSignedIn}},
 		{Protocol: "tcp", Reason: "a login or fact has ended", Rule: "in", Needs: []string{local.FactSignedIn, "mfa"}},
 		{Outbound: true, Protocol: "tcp", Reason: "a login or fact has ended", Rule: "away", Needs: []string{"session:idle=10m0s"}},
+		{Outbound: true, Protocol: "tcp", Reason: "a login or fact has ended", Rule: "vault", Needs: []string{"mfa:amr=hwk:acr=urn:clinic:gold"}},
 		{Protocol: "tcp", Reason: "no rule allows it", Rule: "none"},
 	}}
 	d.answers[local.PathStatus] = s
@@ -309,6 +310,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		"a login or fact has ended (rule web): it needs mfa:within=8h0m0s: `cordon login --afresh`; it needs posture:x?; sign in first: `cordon login`\n",
 		"a login or fact has ended (rule in): nobody is signed in there; it needs mfa there\n",
 		"a login or fact has ended (rule away): it needs session:idle=10m0s: `cordon login --afresh`\n",
+		"a login or fact has ended (rule vault): it needs mfa:amr=hwk:acr=urn:clinic:gold: `cordon login --afresh --acr urn:clinic:gold`\n",
 		"no rule allows it (rule none)\n",
 	} {
 		if !strings.Contains(out, want) {
@@ -319,6 +321,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	s.Addresses, s.Login = []netip.Addr{own}, &local.Login{ID: "l1", URL: "https://c.example/login/l1", Code: "WDJB-MJHT", Until: at(time.Minute)}
 	s.Refusals = []local.Refusal{
 		{Outbound: true, Src: netip.AddrPortFrom(own, 1), Reason: "ended", Rule: "web", Needs: []string{"mfa:within=1h0m0s", local.FactSignedIn}},
+		{Outbound: true, Src: netip.AddrPortFrom(own, 1), Reason: "ended", Rule: "vault", Needs: []string{"mfa:acr=gold"}}, // for which the link does not ask
 		{Outbound: true, Src: netip.MustParseAddrPort("10.0.0.7:1"), Reason: "ended", Rule: "behind", Needs: []string{local.FactSignedIn}},
 		{Outbound: true, Src: netip.AddrPortFrom(own, 1), Reason: "ended", Rule: "more", Needs: []string{"posture:x", local.FactSignedIn}},
 	}
@@ -327,6 +330,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	_, out, errs = d.run(t, "status")
 	for _, want := range []string{
 		"ended (rule web): it needs mfa:within=1h0m0s and signed-in: to go on, open https://c.example/login/l1 (code WDJB-MJHT)\n",
+		"ended (rule vault): it needs mfa:acr=gold: `cordon login --afresh --acr gold`\n",
 		"ended (rule behind): sign in first: `cordon login`\n",
 		"ended (rule more): it needs posture:x; sign in first: `cordon login`\n",
 	} {

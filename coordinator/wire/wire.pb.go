@@ -3114,6 +3114,7 @@ type BeginLoginRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	DeviceCode    bool                   `protobuf:"varint,1,opt,name=device_code,json=deviceCode,proto3" json:"device_code,omitempty"` // the provider's device grant (RFC 8628), for a person whose browser cannot reach the coordinator
 	Afresh        bool                   `protobuf:"varint,2,opt,name=afresh,proto3" json:"afresh,omitempty"`                           // the person shall prove who they are anew, even if the provider knows them still
+	Acr           string                 `protobuf:"bytes,3,opt,name=acr,proto3" json:"acr,omitempty"`                                  // the level of which the proof shall be, in the provider's words (OpenID Connect Core section 2); empty: any
 	Seat          string                 `protobuf:"bytes,190,opt,name=seat,proto3" json:"seat,omitempty"`                              // the account of the operating system who asks, where the machine tells its people apart; empty: the session is the whole machine's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3161,6 +3162,13 @@ func (x *BeginLoginRequest) GetAfresh() bool {
 		return x.Afresh
 	}
 	return false
+}
+
+func (x *BeginLoginRequest) GetAcr() string {
+	if x != nil {
+		return x.Acr
+	}
+	return ""
 }
 
 func (x *BeginLoginRequest) GetSeat() string {
@@ -3287,6 +3295,7 @@ type AwaitLoginResponse struct {
 	State         AwaitLoginResponse_State `protobuf:"varint,1,opt,name=state,proto3,enum=cordon.wire.v1.AwaitLoginResponse_State" json:"state,omitempty"`
 	Reason        string                   `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	Session       *SessionRecord           `protobuf:"bytes,3,opt,name=session,proto3" json:"session,omitempty"`
+	Below         bool                     `protobuf:"varint,4,opt,name=below,proto3" json:"below,omitempty"` // refused because the proof is not of the level that was asked for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3340,6 +3349,13 @@ func (x *AwaitLoginResponse) GetSession() *SessionRecord {
 		return x.Session
 	}
 	return nil
+}
+
+func (x *AwaitLoginResponse) GetBelow() bool {
+	if x != nil {
+		return x.Below
+	}
+	return false
 }
 
 // What is in an EnrolRequest, without a token's secret.
@@ -4153,11 +4169,12 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x12\n" +
 	"\x04line\x18\x03 \x01(\rR\x04line\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"a\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"s\n" +
 	"\x11BeginLoginRequest\x12\x1f\n" +
 	"\vdevice_code\x18\x01 \x01(\bR\n" +
 	"deviceCode\x12\x16\n" +
-	"\x06afresh\x18\x02 \x01(\bR\x06afresh\x12\x13\n" +
+	"\x06afresh\x18\x02 \x01(\bR\x06afresh\x12\x10\n" +
+	"\x03acr\x18\x03 \x01(\tR\x03acr\x12\x13\n" +
 	"\x04seat\x18\xbe\x01 \x01(\tR\x04seat\"f\n" +
 	"\x12BeginLoginResponse\x12\x14\n" +
 	"\x05login\x18\x01 \x01(\tR\x05login\x12\x10\n" +
@@ -4165,11 +4182,12 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x14\n" +
 	"\x05until\x18\x04 \x01(\x03R\x05until\")\n" +
 	"\x11AwaitLoginRequest\x12\x14\n" +
-	"\x05login\x18\x01 \x01(\tR\x05login\"\xdf\x01\n" +
+	"\x05login\x18\x01 \x01(\tR\x05login\"\xf5\x01\n" +
 	"\x12AwaitLoginResponse\x12>\n" +
 	"\x05state\x18\x01 \x01(\x0e2(.cordon.wire.v1.AwaitLoginResponse.StateR\x05state\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x127\n" +
-	"\asession\x18\x03 \x01(\v2\x1d.cordon.wire.v1.SessionRecordR\asession\"8\n" +
+	"\asession\x18\x03 \x01(\v2\x1d.cordon.wire.v1.SessionRecordR\asession\x12\x14\n" +
+	"\x05below\x18\x04 \x01(\bR\x05below\"8\n" +
 	"\x05State\x12\v\n" +
 	"\aPENDING\x10\x00\x12\b\n" +
 	"\x04DONE\x10\x01\x12\v\n" +

@@ -18,6 +18,7 @@ import (
 // Browser is a person's browser, with cookies of its own.
 type Browser struct {
 	client *http.Client
+	proofs int
 }
 
 // NewBrowser gives a browser whose connections dial opens. It trusts every
@@ -27,7 +28,7 @@ func NewBrowser(dial func(ctx context.Context, network, address string) (net.Con
 	if err != nil {
 		panic(err) // only its options could be wrong
 	}
-	return &Browser{&http.Client{Jar: jar, Transport: &http.Transport{
+	return &Browser{client: &http.Client{Jar: jar, Transport: &http.Transport{
 		DialContext: dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}}
 }
 
@@ -62,13 +63,12 @@ func (b *Browser) SignIn(link, issuer, name string) (page string, err error) {
 	return page, err
 }
 
-// Prove follows the link that leads to the provider, fills its form, and gives
-// the link that leads back from there.
+// Proofs tells how often the browser's person was asked for their password, and gave it.
+func (b *Browser) Proofs() int { return b.proofs }
+
+// Prove follows the link that leads to the provider, fills its form if there is one,
+// and gives the link that leads back from there.
 func (b *Browser) Prove(away, issuer, name string) (back string, err error) {
-	at, _, err := b.Open(away)
-	if err != nil {
-		return "", err
-	}
 	home, err := url.Parse(issuer)
 	if err != nil {
 		return "", err
@@ -81,8 +81,17 @@ func (b *Browser) Prove(away, issuer, name string) (back string, err error) {
 		}
 		return nil
 	}
-	r, err := stay.PostForm(strings.TrimSuffix(issuer, "/")+at.Path, url.Values{
-		"id": {at.Query().Get("authRequestID")}, "username": {name}, "password": {Password}})
+	r, err := stay.Get(away)
+	if err != nil {
+		return "", err
+	}
+	r.Body.Close()
+	if back = r.Header.Get("Location"); back != "" {
+		return back, nil // it remembers the person
+	}
+	b.proofs++
+	r, err = stay.PostForm(strings.TrimSuffix(issuer, "/")+r.Request.URL.Path, url.Values{
+		"id": {r.Request.URL.Query().Get("authRequestID")}, "username": {name}, "password": {Password}})
 	if err != nil {
 		return "", err
 	}

@@ -24,7 +24,10 @@ const (
 // Serve gives a provider of that issuer, an address below which it is served,
 // whose client is the coordinator that browsers reach at that address. People
 // are known by the part of their mail address before the @: their subject is
-// "sub-" and that part, their groups are "Nurses" alone.
+// "sub-" and that part, their groups are "Nurses" alone. Browsers in which somebody
+// proved who they are it remembers, and asks there again only for prompt=login or a
+// max_age that has passed, or for a level (acr_values). It gives a level to who is asked
+// for one alone.
 func Serve(issuer, coordinator string, mails ...string) http.Handler {
 	known := staff{}
 	for _, mail := range mails {
@@ -34,9 +37,9 @@ func Serve(issuer, coordinator string, mails ...string) http.Handler {
 		known["sub-"+name] = known[name]
 	}
 	client := storage.WebClient(ClientID, ClientSecret, coordinator+"/login/callback")
-	store := grouped{storage.NewStorageWithClients(known, map[string]*storage.Client{ClientID: client})}
+	store := grouped{newMemory(storage.NewStorageWithClients(known, map[string]*storage.Client{ClientID: client}))}
 	// The example writes a line for each request into the process's own log.
-	return exampleop.SetupServer(issuer, store, slog.New(slog.DiscardHandler), false)
+	return store.remember(exampleop.SetupServer(issuer, store, slog.New(slog.DiscardHandler), false))
 }
 
 // staff are the provider's accounts, by name and by subject.
@@ -47,9 +50,9 @@ func (s staff) GetUserByUsername(name string) *storage.User { return s[name] }
 func (staff) ExampleClientID() string                       { return "none" }
 
 // grouped adds groups to what the server's example tells of its users.
-type grouped struct{ *storage.Storage }
+type grouped struct{ *memory }
 
 func (g grouped) SetUserinfoFromToken(ctx context.Context, info *oidc.UserInfo, token, subject, origin string) error {
 	info.AppendClaims("groups", []string{"Nurses"})
-	return g.Storage.SetUserinfoFromToken(ctx, info, token, subject, origin)
+	return g.memory.SetUserinfoFromToken(ctx, info, token, subject, origin)
 }

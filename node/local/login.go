@@ -33,6 +33,17 @@ func (r Refusal) StepsUp() (afresh, yes bool) {
 	return afresh, yes && r.Outbound
 }
 
+// Level gives the level of which a proof has to be for what is missing (`acr`), in the
+// provider's words; empty: of any, or of one that the fact is too long to tell.
+func (r Refusal) Level() string {
+	for _, need := range r.Needs {
+		if _, level, ok := strings.Cut(need, ":acr="); ok && strings.HasPrefix(need, "mfa:") {
+			return level
+		}
+	}
+	return ""
+}
+
 // Session is a person who signed in at this machine.
 type Session struct {
 	ID    string    `json:"id"`
@@ -86,6 +97,9 @@ type LoginRequest struct {
 	// Afresh asks the person to prove anew who they are, even if the provider
 	// remembers them.
 	Afresh bool `json:"afresh,omitempty"`
+	// ACR asks the provider for a proof of that level; the sign-in is refused if it gives
+	// none. Empty: any.
+	ACR string `json:"acr,omitempty"`
 }
 
 // Login is a sign-in under way. A person takes it on from there with a browser.
@@ -94,6 +108,7 @@ type Login struct {
 	URL   string    `json:"url"`
 	Code  string    `json:"code,omitempty"` // that the page shows, to compare, or asks for
 	Until time.Time `json:"until"`          // it will have ended before
+	ACR   string    `json:"acr,omitempty"`  // the level that the provider is asked for
 }
 
 // AwaitLoginRequest names a sign-in.

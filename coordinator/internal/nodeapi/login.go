@@ -20,7 +20,8 @@ func (s *service) BeginLogin(ctx context.Context, req *connect.Request[wire.Begi
 	if err := registry.CheckSeat(n, req.Msg.Seat); err != nil { // before somebody proves for nothing who they are
 		return nil, refusal(err)
 	}
-	opened, err := s.Desk.Open(ctx, n.ID, who.address, signin.Request{DeviceCode: req.Msg.DeviceCode, Afresh: req.Msg.Afresh || n.Over(s.Now()), Seat: req.Msg.Seat})
+	opened, err := s.Desk.Open(ctx, n.ID, who.address, signin.Request{
+		DeviceCode: req.Msg.DeviceCode, Afresh: req.Msg.Afresh || n.Over(s.Now()), ACR: req.Msg.Acr, Seat: req.Msg.Seat})
 	if err != nil {
 		s.complain(who, "sign-in not opened: "+err.Error())
 		return nil, notOpened(err)
@@ -38,7 +39,7 @@ func (s *service) AwaitLogin(ctx context.Context, req *connect.Request[wire.Awai
 	if err != nil {
 		return nil, notOpened(err)
 	}
-	out := &wire.AwaitLoginResponse{State: stateOf(outcome.State), Reason: outcome.Reason}
+	out := &wire.AwaitLoginResponse{State: stateOf(outcome.State), Reason: outcome.Reason, Below: outcome.Below}
 	if outcome.State == signin.Done {
 		out.Session = outcome.Session.Proto()
 	}
@@ -72,6 +73,8 @@ func notOpened(err error) error {
 		return connect.NewError(connect.CodeResourceExhausted, err)
 	case errors.Is(err, signin.ErrNotFound), errors.Is(err, signin.ErrNode):
 		return connect.NewError(connect.CodeNotFound, err)
+	case errors.Is(err, signin.ErrNoLevel):
+		return connect.NewError(connect.CodeInvalidArgument, err)
 	}
 	return connect.NewError(connect.CodeUnavailable, err)
 }

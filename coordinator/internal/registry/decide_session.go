@@ -25,7 +25,7 @@ func (c BeginSession) decide(d *decision) error {
 	if owner := n.Owner(); owner != "" && !u.called(owner) {
 		return d.refuse("session.begin", n.ID, fmt.Errorf("%s cannot sign in at %s: %w: this machine is %s's", u.Login, n.Name, ErrUser, owner))
 	}
-	if err := d.prolong(n, earlier(c.Who.At.UTC(), d.now), c.DeviceLife); err != nil {
+	if err := d.prolong(n, c.Who, c.DeviceLife); err != nil {
 		return d.refuse("session.begin", n.ID, err)
 	}
 	n, _ = d.state.Node(n.ID)

@@ -119,14 +119,20 @@ func (c RenewNode) decide(d *decision) error {
 }
 
 // prolong gives a person's machine another span of time from a proof on. One whose
-// time is over is given none for a proof of before: whoever has stolen it, and a
-// browser that the provider remembers, would bring it back. Each change is told to
-// every peer, so a day is not told of before a tenth of the span has passed.
-func (d *decision) prolong(n *Node, at time.Time, life time.Duration) error {
+// time is over is given none for a proof of before, or of nobody knows when: whoever
+// has stolen it, and a browser that the provider remembers, would bring it back. Each
+// change is told to every peer, so a day is not told of before a tenth of the span has
+// passed.
+func (d *decision) prolong(n *Node, who Identity, life time.Duration) error {
 	if n.Owner() == "" {
 		return nil
 	}
+	at := earlier(who.At.UTC(), d.now)
 	over := n.Over(d.now)
+	if over && who.Undated {
+		return fmt.Errorf("%w: the time of %s was over at %s, and the provider does not say when the proof was made: prove anew who you are, with `cordon login --afresh` and without --device-code",
+			ErrUser, n.Name, endText(n.Expires))
+	}
 	if over && at.Before(n.Expires) {
 		return fmt.Errorf("%w: the time of %s was over at %s, and the proof is older: prove anew who you are, with `cordon login --afresh`",
 			ErrUser, n.Name, endText(n.Expires))

@@ -77,6 +77,11 @@ func TestExpiredMachineWantsAFreshProof_A19_A22(t *testing.T) {
 	if err := m.refused(m.proves(n, 90*time.Minute), registry.ErrUser); !strings.Contains(err.Error(), "cordon login --afresh") {
 		t.Error(err)
 	}
+	undated := m.proves(n, 0)
+	undated.Who.Undated = true
+	if err := m.refused(undated, registry.ErrUser); !strings.Contains(err.Error(), "does not say when") {
+		t.Errorf("a proof of nobody knows when: %v", err)
+	}
 	m.do(registry.KeepDevices{Life: halfYear})
 	if m.do(m.proves(n, time.Minute)); !m.state.Admitted(m.node(n.Name)) || !m.node(n.Name).Expires.After(m.now) {
 		t.Errorf("after a fresh proof %+v", m.node(n.Name))

@@ -24,9 +24,10 @@ type Identity struct {
 	// the person; empty: it cannot. It is no secret, and means nothing after a restart.
 	Standing string
 
-	At  time.Time // when the person last proved who they are
-	AMR []string  // how (RFC 8176)
-	ACR string    // at which level, in the issuer's words; may be empty
+	At      time.Time // when the person last proved who they are
+	Undated bool      // the issuer does not say when, and At is when it told us
+	AMR     []string  // how (RFC 8176)
+	ACR     string    // at which level, in the issuer's words; may be empty
 
 	Generation uint64 // of LocalIssuer: see Local
 }

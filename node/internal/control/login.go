@@ -43,19 +43,21 @@ type Login struct {
 type Outcome struct {
 	State   wire.AwaitLoginResponse_State
 	Reason  string       // of a refusal
+	Below   bool         // refused because the proof is not of the level that was asked for
 	Session wire.Session // if DONE
 }
 
 // BeginLogin opens a sign-in at this node, for an account of it (seat) or, if that is
 // empty, for the whole machine. deviceCode asks for the provider's device grant (RFC
-// 8628), afresh that the person proves anew who they are.
-func (f *Follower) BeginLogin(ctx context.Context, seat string, deviceCode, afresh bool) (Login, error) {
+// 8628), afresh that the person proves anew who they are, and acr for a proof of that
+// level; empty: any.
+func (f *Follower) BeginLogin(ctx context.Context, seat string, deviceCode, afresh bool, acr string) (Login, error) {
 	c, err := f.open()
 	if err != nil {
 		return Login{}, err
 	}
 	defer c.close()
-	resp, err := c.BeginLogin(ctx, connect.NewRequest(&wire.BeginLoginRequest{DeviceCode: deviceCode, Afresh: afresh, Seat: seat}))
+	resp, err := c.BeginLogin(ctx, connect.NewRequest(&wire.BeginLoginRequest{DeviceCode: deviceCode, Afresh: afresh, Acr: acr, Seat: seat}))
 	if err != nil {
 		return Login{}, plain(err)
 	}
@@ -169,7 +171,7 @@ func outcomeFrom(m *wire.AwaitLoginResponse) (o Outcome, err error) {
 	case wire.AwaitLoginResponse_DONE:
 		o.Session, err = wire.ParseSession(m.Session)
 	case wire.AwaitLoginResponse_REFUSED:
-		o.Reason = m.Reason
+		o.Reason, o.Below = m.Reason, m.Below
 	case wire.AwaitLoginResponse_EXPIRED:
 	default:
 		err = fmt.Errorf("the coordinator says of the sign-in %v, which this version does not know", m.State)

@@ -30,17 +30,17 @@ func session() wire.Session {
 func TestBeginLogin(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		r := newRig(t).begin()
-		if _, err := r.follower.BeginLogin(t.Context(), "", false, false); err == nil || err.Error() != "nobody can sign in at this coordinator" {
+		if _, err := r.follower.BeginLogin(t.Context(), "", false, false, ""); err == nil || err.Error() != "nobody can sign in at this coordinator" {
 			t.Fatal("a coordinator without sign-ins:", err)
 		}
 		until := time.Now().Add(10 * time.Minute).UTC()
 		r.c.SignIn(controltest.SignIns{Begin: func(node key.NodePublic, q *wire.BeginLoginRequest) (*wire.BeginLoginResponse, error) {
-			if node != r.keys.Node.Public() || !q.DeviceCode || !q.Afresh || q.Seat != "1000" {
+			if node != r.keys.Node.Public() || !q.DeviceCode || !q.Afresh || q.Seat != "1000" || q.Acr != "loa2" {
 				t.Errorf("%v asks %v", node, q)
 			}
 			return &wire.BeginLoginResponse{Login: "l1", Url: "https://c.example/login/l1", Code: "KITE-7", Until: until.Unix()}, nil
 		}})
-		l, err := r.follower.BeginLogin(t.Context(), "1000", true, true)
+		l, err := r.follower.BeginLogin(t.Context(), "1000", true, true, "loa2")
 		if want := (control.Login{ID: "l1", URL: "https://c.example/login/l1", Code: "KITE-7", Until: until}); err != nil || l != want {
 			t.Fatalf("%+v, %v", l, err)
 		}
@@ -65,7 +65,7 @@ func TestBeginLoginRefusesWhatNobodyCanOpen_A12(t *testing.T) {
 			"an endless id":        {Login: strings.Repeat("x", 257), Url: "https://c.example/x"},
 		} {
 			r.c.SignIn(controltest.SignIns{Begin: func(key.NodePublic, *wire.BeginLoginRequest) (*wire.BeginLoginResponse, error) { return m, nil }})
-			if l, err := r.follower.BeginLogin(t.Context(), "", false, false); err == nil || !strings.HasPrefix(err.Error(), "the coordinator's sign-in has no ") {
+			if l, err := r.follower.BeginLogin(t.Context(), "", false, false, ""); err == nil || !strings.HasPrefix(err.Error(), "the coordinator's sign-in has no ") {
 				t.Errorf("%s: %+v, %v", name, l, err)
 			}
 		}
@@ -76,8 +76,9 @@ func TestBeginLoginRefusesWhatNobodyCanOpen_A12(t *testing.T) {
 func TestAwaitLogin(t *testing.T) {
 	done := &wire.AwaitLoginResponse{State: wire.AwaitLoginResponse_DONE, Session: session().Proto()}
 	refused := &wire.AwaitLoginResponse{State: wire.AwaitLoginResponse_REFUSED, Reason: "ada@clinic.example is disabled"}
+	below := &wire.AwaitLoginResponse{State: wire.AwaitLoginResponse_REFUSED, Reason: "not of that level", Below: true}
 	for name, last := range map[string]*wire.AwaitLoginResponse{
-		"done": done, "refused": refused, "expired": ended(wire.AwaitLoginResponse_EXPIRED),
+		"done": done, "refused": refused, "below": below, "expired": ended(wire.AwaitLoginResponse_EXPIRED),
 	} {
 		virtual(t, func(t *testing.T) {
 			r := newRig(t).begin()
@@ -94,7 +95,7 @@ func TestAwaitLogin(t *testing.T) {
 			}})
 			before := r.c.Connections()
 			o, err := r.follower.AwaitLogin(t.Context(), "l1")
-			if err != nil || o.State != last.State || o.Reason != last.Reason {
+			if err != nil || o.State != last.State || o.Reason != last.Reason || o.Below != last.Below {
 				t.Fatalf("%s: %+v, %v", name, o, err)
 			}
 			if last.Session != nil && (o.Session.ID != "s1" || o.Session.User != "ada@clinic.example" || !o.Session.Until.Equal(session().Until) || len(o.Session.AMR) != 2) {

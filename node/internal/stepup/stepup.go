@@ -16,6 +16,7 @@ import (
 
 const (
 	rest       = time.Minute      // from the end of a sign-in that was opened here to the next
+	restVain   = time.Hour        // likewise, to the next for a level that the provider did not give
 	longest    = 15 * time.Minute // no sign-in lives so long
 	openWithin = 30 * time.Second // one question to the coordinator, with the way to it
 
@@ -27,10 +28,11 @@ const (
 // Options are what an Opener works with. All are needed.
 type Options struct {
 	// Begin opens a sign-in for an account (seat; empty: the whole machine), in which a
-	// person proves anew who they are if afresh is true, and gives its id.
-	Begin func(ctx context.Context, seat string, afresh bool) (id string, err error)
-	// Await returns when that one has ended, or when that cannot be known.
-	Await func(ctx context.Context, id string)
+	// person brings a proof, and gives its id.
+	Begin func(ctx context.Context, seat string, proof Proof) (id string, err error)
+	// Await returns when that one has ended, or when that cannot be known. It was in vain
+	// if the provider does not give the proof's level.
+	Await func(ctx context.Context, id string) (vain bool)
 	Log   *slog.Logger
 }
 
@@ -39,44 +41,58 @@ type Options struct {
 type Opener struct {
 	o     Options
 	asks  chan ask
-	ended chan string
+	ended chan end
 }
 
 type ask struct {
-	seat   string
+	place
 	afresh bool
 	done   chan struct{}
 }
 
+// place is what rests when it was to no avail: one person may have the stronger proof
+// that another lacks.
+type place struct{ seat, acr string }
+
+// end is that of a sign-in for a place.
+type end struct {
+	place
+	vain bool
+}
+
 // New makes an Opener.
 func New(o Options) *Opener {
-	return &Opener{o: o, asks: make(chan ask), ended: make(chan string)}
+	return &Opener{o: o, asks: make(chan ask), ended: make(chan end)}
 }
 
 // Run opens sign-ins until ctx is done.
 func (o *Opener) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
-	open, rested := make(map[string]bool), make(map[string]time.Time)
+	open, rested := make(map[string]bool), make(map[place]time.Time)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case seat := <-o.ended:
-			delete(open, seat)
-			rested[seat] = time.Now().Add(rest)
+		case e := <-o.ended:
+			delete(open, e.seat)
+			if e.vain {
+				rested[e.place] = time.Now().Add(restVain)
+			}
+			rested[place{seat: e.seat}] = time.Now().Add(rest)
 		case a := <-o.asks:
 			now := time.Now()
-			maps.DeleteFunc(rested, func(_ string, t time.Time) bool { return !now.Before(t) })
-			if _, rests := rested[a.seat]; rests || open[a.seat] {
+			maps.DeleteFunc(rested, func(_ place, t time.Time) bool { return !now.Before(t) })
+			_, rests := rested[place{seat: a.seat}]
+			if _, vain := rested[a.place]; rests || vain || open[a.seat] {
 				close(a.done)
 				continue
 			}
 			open[a.seat] = true
 			all.Go(func() {
-				o.one(ctx, a)
+				vain := o.one(ctx, a)
 				select {
-				case o.ended <- a.seat:
+				case o.ended <- end{a.place, vain}:
 				case <-ctx.Done():
 				}
 			})
@@ -85,29 +101,30 @@ func (o *Opener) Run(ctx context.Context) error {
 }
 
 // one opens a sign-in and sees it end.
-func (o *Opener) one(ctx context.Context, a ask) {
+func (o *Opener) one(ctx context.Context, a ask) (vain bool) {
 	id, err := o.begin(ctx, a)
 	close(a.done)
 	if err != nil {
 		o.o.Log.Warn("a sign-in that a refused flow needs could not be opened", "error", err)
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	o.o.Await(ctx, id)
+	return o.o.Await(ctx, id)
 }
 
 func (o *Opener) begin(ctx context.Context, a ask) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
-	return o.o.Begin(ctx, a.seat, a.afresh)
+	return o.o.Begin(ctx, a.seat, Proof{Afresh: a.afresh, ACR: a.acr})
 }
 
 // Offer wants a sign-in for an account. It returns when one was opened or could not
 // be, at once if one is under way or it is too soon for one, and in any case after two
-// seconds.
-func (o *Opener) Offer(ctx context.Context, seat string, afresh bool) {
-	a := ask{seat: seat, afresh: afresh, done: make(chan struct{})}
+// seconds. For a level that the provider did not give there is none for an hour: a link
+// that leads nowhere teaches people to click.
+func (o *Opener) Offer(ctx context.Context, seat string, proof Proof) {
+	a := ask{place: place{seat, proof.ACR}, afresh: proof.Afresh, done: make(chan struct{})}
 	late := time.NewTimer(shownWithin)
 	defer late.Stop()
 	select {

@@ -23,6 +23,8 @@ type desk struct {
 	slow   time.Duration // that opening takes
 	err    error         // of opening
 	life   time.Duration // of a sign-in
+	levels []string      // of each that was opened
+	vain   bool          // the provider does not give them
 }
 
 // in runs a test with an Opener in virtual time.
@@ -30,9 +32,9 @@ func in(t *testing.T, d *desk, f func(o *stepup.Opener)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o := stepup.New(stepup.Options{
-			Begin: func(ctx context.Context, seat string, afresh bool) (string, error) {
+			Begin: func(ctx context.Context, seat string, proof stepup.Proof) (string, error) {
 				d.seats = append(d.seats, seat)
-				d.opened = append(d.opened, afresh)
+				d.opened, d.levels = append(d.opened, proof.Afresh), append(d.levels, proof.ACR)
 				select {
 				case <-time.After(d.slow):
 				case <-ctx.Done():
@@ -40,7 +42,7 @@ func in(t *testing.T, d *desk, f func(o *stepup.Opener)) {
 				}
 				return "l1", d.err
 			},
-			Await: func(ctx context.Context, id string) {
+			Await: func(ctx context.Context, id string) bool {
 				if id != "l1" {
 					t.Errorf("waits for %q", id)
 				}
@@ -48,6 +50,7 @@ func in(t *testing.T, d *desk, f func(o *stepup.Opener)) {
 				case <-time.After(d.life):
 				case <-ctx.Done():
 				}
+				return d.vain
 			},
 			Log: slog.New(slog.DiscardHandler),
 		})
@@ -66,7 +69,7 @@ func in(t *testing.T, d *desk, f func(o *stepup.Opener)) {
 // ask wants a sign-in and tells how long it waited.
 func ask(o *stepup.Opener, afresh bool) time.Duration {
 	start := time.Now()
-	o.Offer(context.Background(), "", afresh)
+	o.Offer(context.Background(), "", stepup.Proof{Afresh: afresh})
 	synctest.Wait()
 	return time.Since(start)
 }
@@ -144,12 +147,38 @@ func TestEachAccountHasItsOwn(t *testing.T) {
 	in(t, d, func(o *stepup.Opener) {
 		for range 3 {
 			for _, seat := range []string{"1000", "1001"} {
-				o.Offer(context.Background(), seat, true)
+				o.Offer(context.Background(), seat, stepup.Proof{Afresh: true})
 			}
 			time.Sleep(time.Second)
 		}
 		if !slices.Equal(d.seats, []string{"1000", "1001"}) {
 			t.Fatalf("sign-ins were opened for %q", d.seats)
+		}
+	})
+}
+
+// A level that the provider does not give is asked for once in an hour, so that nobody
+// is led there again and again for nothing; what needs none is offered as before, and
+// another person's is another matter.
+func TestALevelThatIsNotGivenIsNotAskedForAgain(t *testing.T) {
+	d := &desk{life: time.Second, vain: true}
+	in(t, d, func(o *stepup.Opener) {
+		minutes := func(n int, seat, level string) {
+			for range n {
+				o.Offer(context.Background(), seat, stepup.Proof{Afresh: true, ACR: level})
+				time.Sleep(time.Minute + 2*time.Second)
+			}
+		}
+		minutes(57, "1000", "gold")
+		minutes(1, "1000", "")
+		minutes(1, "1001", "gold")
+		if !slices.Equal(d.levels, []string{"gold", "", "gold"}) {
+			t.Fatalf("opened for %q", d.levels)
+		}
+		d.vain = false
+		minutes(3, "1000", "gold")
+		if len(d.levels) < 5 {
+			t.Fatalf("an hour later: %q", d.levels)
 		}
 	})
 }

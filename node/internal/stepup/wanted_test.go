@@ -35,9 +35,9 @@ func TestWanted(t *testing.T) {
 		{"more than a sign-in gives", []local.Refusal{refused(own, 0, "mfa", "approval:r1")}, false, false},
 		{"a fact of like name", []local.Refusal{refused(own, 0, "mfas"), refused(own, 0, "signed-in-twice")}, false, false},
 	} {
-		afresh, yes := stepup.Wanted(&local.Status{Addresses: []netip.Addr{own}, Refusals: c.all}, now)
-		if afresh != c.afresh || yes != c.yes {
-			t.Errorf("%s: afresh %v, wanted %v", c.name, afresh, yes)
+		proof, yes := stepup.Wanted(&local.Status{Addresses: []netip.Addr{own}, Refusals: c.all}, now)
+		if proof.Afresh != c.afresh || yes != c.yes || proof.ACR != "" {
+			t.Errorf("%s: %+v, wanted %v", c.name, proof, yes)
 		}
 	}
 }
@@ -52,6 +52,31 @@ func TestWantedForOneOfSeveralPeople(t *testing.T) {
 		s.Refusals = []local.Refusal{{Outbound: true, Src: netip.AddrPortFrom(from, 40000), Time: now, Needs: []string{"mfa"}}}
 		if _, yes := stepup.Wanted(s, now); yes != want {
 			t.Errorf("refused from %s: wanted %v", from, yes)
+		}
+	}
+}
+
+// The level is that for what was refused last: a proof has one.
+func TestWantedLevel(t *testing.T) {
+	now, own := time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC), netip.MustParseAddr("100.64.0.1")
+	refused := func(ago time.Duration, need string) local.Refusal {
+		return local.Refusal{Outbound: true, Src: netip.AddrPortFrom(own, 40000), Time: now.Add(-ago), Needs: []string{local.FactSignedIn, need}}
+	}
+	gold, silver, recent := "mfa:within=1h0m0s:amr=hwk|otp:acr=urn:clinic:gold", "mfa:acr=silver", "mfa:within=1h0m0s"
+	for name, c := range map[string]struct {
+		all  []local.Refusal
+		want string
+	}{
+		"one":                  {[]local.Refusal{refused(0, gold)}, "urn:clinic:gold"},
+		"the last of two":      {[]local.Refusal{refused(time.Second, gold), refused(0, silver)}, "silver"},
+		"and in another order": {[]local.Refusal{refused(0, silver), refused(time.Second, gold)}, "silver"},
+		"none for the last":    {[]local.Refusal{refused(time.Second, gold), refused(0, recent)}, ""},
+		"long ago":             {[]local.Refusal{refused(time.Hour, gold), refused(time.Second, silver)}, "silver"},
+		"too long to be told":  {[]local.Refusal{refused(0, "mfa:sha256:00ff")}, ""},
+		"of another kind":      {[]local.Refusal{refused(0, "session:acr=gold")}, ""},
+	} {
+		if proof, yes := stepup.Wanted(&local.Status{Addresses: []netip.Addr{own}, Refusals: c.all}, now); !yes || !proof.Afresh || proof.ACR != c.want {
+			t.Errorf("%s: %+v, %v", name, proof, yes)
 		}
 	}
 }

@@ -72,6 +72,8 @@ type demand struct {
 	nonce string    // "" is none: of a device grant
 	since time.Time // of auth_time; zero is any, or none
 	acr   []string  // one of these; nil is any, or none
+
+	byCode bool // of a device grant, in which nobody could ask for any of it
 }
 
 // judge decides whether a provider's claims prove something to us, now.
@@ -86,7 +88,7 @@ type judge struct {
 func (j judge) check(c claims) error {
 	for _, check := range []func(claims) error{j.checkIssuer, j.checkAudience, j.checkTimes, j.checkNonce, j.checkProof, j.checkLevel, checkSubject} {
 		if err := check(c); err != nil {
-			return unproven("%v", err)
+			return fmt.Errorf("%w: %w", ErrUnproven, err)
 		}
 	}
 	return nil
@@ -154,7 +156,7 @@ func (j judge) checkNonce(c claims) error {
 func (j judge) checkProof(c claims) error {
 	if !c.has("auth_time") {
 		if !j.since.IsZero() {
-			return errors.New("its ID token does not say when the person proved who they are: let the provider send the claim auth_time")
+			return fmt.Errorf("its ID token does not say when the person proved who they are: %s", j.remedy("let the provider send the claim auth_time"))
 		}
 		return nil
 	}
@@ -165,9 +167,18 @@ func (j judge) checkProof(c claims) error {
 	case at.After(j.now.Add(leeway)):
 		return fmt.Errorf("the person proved who they are at %v, which is to come: compare the clocks", at)
 	case at.Before(j.since.Add(-leeway)):
-		return fmt.Errorf("the person proved who they are at %v, and this must be done afresh: let the provider honour max_age", at)
+		return fmt.Errorf("the person proved who they are at %v, and this must be done afresh: %s", at, j.remedy("let the provider honour max_age"))
 	}
 	return nil
+}
+
+// remedy tells what to do for a fresh proof: the person, who may choose another way, or
+// whoever cares for the provider.
+func (j judge) remedy(provider string) string {
+	if j.byCode {
+		return "sign in without --device-code, in a browser that reaches the coordinator, or sign out at the provider and begin again (" + provider + ")"
+	}
+	return provider
 }
 
 func (j judge) checkLevel(c claims) error {
@@ -176,7 +187,8 @@ func (j judge) checkLevel(c claims) error {
 	case c.has("acr") && !isWord(level):
 		return errors.New(`its claim "acr" is no word`)
 	case len(j.acr) > 0 && !slices.Contains(j.acr, level):
-		return fmt.Errorf("the person proved who they are at the level %q, not at one of %s", level, strings.Join(j.acr, ", "))
+		return fmt.Errorf("%w: it says the level %q (acr), and %s was asked for; whoever cares for it must have it give that level when asked (acr_values)",
+			ErrBelow, clip(level), strings.Join(j.acr, " or "))
 	}
 	return nil
 }

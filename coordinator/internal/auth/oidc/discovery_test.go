@@ -96,7 +96,7 @@ func TestSecretTravelsAsTheProviderWants(t *testing.T) {
 		if _, err := h.redeem(); err == nil {
 			t.Error("a refusal was taken for a token")
 		}
-		if _, err := h.provider().BeginGrant(t.Context()); err == nil {
+		if _, err := h.provider().BeginGrant(t.Context(), time.Time{}); err == nil {
 			t.Error("a refusal was taken for a grant")
 		}
 		if n := len(h.seen["/token"]); n != 1 {

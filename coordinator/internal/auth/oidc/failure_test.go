@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
@@ -81,7 +82,7 @@ func TestErrorsHoldNoSecret_A44(t *testing.T) {
 			p := h.provider()
 			_, err := p.Redeem(t.Context(), code, h.attempt)
 			if path == "/device" {
-				_, err = p.BeginGrant(t.Context())
+				_, err = p.BeginGrant(t.Context(), time.Time{})
 			}
 			keeps(t, h, name+" at "+path, err)
 		}
@@ -90,7 +91,7 @@ func TestErrorsHoldNoSecret_A44(t *testing.T) {
 
 func TestErrorOfADeviceGrantHoldsNoSecret_A44(t *testing.T) {
 	inTime(t, func(t *testing.T, h *hostile, p *oidc.Provider) {
-		g, err := p.BeginGrant(t.Context())
+		g, err := p.BeginGrant(t.Context(), time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +123,7 @@ func TestProvidersWordsAreBounded(t *testing.T) {
 func TestSecretsPrintNothing_A44(t *testing.T) {
 	h := newHostile(t)
 	p := h.provider()
-	g, err := p.BeginGrant(t.Context())
+	g, err := p.BeginGrant(t.Context(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ type Grant struct {
 	Until time.Time
 
 	answer oauth2.DeviceAuthResponse // its device code is the secret of this grant
+	since  time.Time                 // of the proof; zero is any time
 }
 
 // Format prints nothing of the device code, whatever the verb.
@@ -37,9 +38,11 @@ func (Grant) Format(f fmt.State, _ rune) { fmt.Fprint(f, "oidc.Grant(hidden)") }
 // LogValue is what a log shows of a Grant, also one that encodes as JSON.
 func (g Grant) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(g)) }
 
-// BeginGrant asks for a code that a person can enter elsewhere. It fails with
-// ErrUnavailable or a *Denied.
-func (p *Provider) BeginGrant(ctx context.Context) (*Grant, error) {
+// BeginGrant asks for a code that a person can enter elsewhere, where they must prove
+// who they are after since; zero is any time. It fails with ErrUnavailable or a *Denied.
+// A device grant has no max_age, so that a provider may answer with what it remembers,
+// which RedeemGrant then refuses.
+func (p *Provider) BeginGrant(ctx context.Context, since time.Time) (*Grant, error) {
 	m, err := p.metadata(ctx)
 	if err != nil {
 		return nil, err
@@ -54,7 +57,11 @@ func (p *Provider) BeginGrant(ctx context.Context) (*Grant, error) {
 	if err != nil {
 		return nil, p.refused("begin a device grant", err)
 	}
-	return p.grant(*answer)
+	g, err := p.grant(*answer)
+	if err == nil {
+		g.since = since
+	}
+	return g, err
 }
 
 // asClient gives what a device grant's first request needs, which x/oauth2 sends
@@ -125,7 +132,7 @@ func (p *Provider) RedeemGrant(ctx context.Context, g *Grant) (registry.Identity
 	if err != nil {
 		return registry.Identity{}, err
 	}
-	return p.prove(ctx, m, token, demand{})
+	return p.prove(ctx, m, token, demand{since: g.since, byCode: true})
 }
 
 // await goes on through failures of the network, ever more slowly, as RFC 8628

@@ -54,7 +54,7 @@ func inTime(t *testing.T, f func(t *testing.T, h *hostile, p *oidc.Provider)) {
 
 func TestDeviceGrantIsWhatTheProviderSays(t *testing.T) {
 	inTime(t, func(t *testing.T, h *hostile, p *oidc.Provider) {
-		g, err := p.BeginGrant(t.Context())
+		g, err := p.BeginGrant(t.Context(), time.Time{})
 		if err != nil || g.URL != base+"/enter" || g.Code != "WDJB-MJHT" || !g.Until.Equal(time.Now().Add(10*time.Minute)) {
 			t.Fatalf("got %+v, %v", g, err)
 		}
@@ -71,7 +71,7 @@ func TestDeviceGrantIsAskedForAsWanted(t *testing.T) {
 	inTime(t, func(t *testing.T, h *hostile, p *oidc.Provider) {
 		began := time.Now()
 		asked := h.pending("authorization_pending", "slow_down", "authorization_pending", "down", "down", "")
-		g, err := p.BeginGrant(t.Context())
+		g, err := p.BeginGrant(t.Context(), time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ func TestDeviceGrantIsAskedForNoSooner(t *testing.T) {
 			h.paths["/device"] = func(w http.ResponseWriter, _ *http.Request) {
 				answer(w, object{"device_code": device, "user_code": "WDJB-MJHT", "verification_uri": base + "/enter", "expires_in": 600, "interval": interval})
 			}
-			g, err := p.BeginGrant(t.Context())
+			g, err := p.BeginGrant(t.Context(), time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -131,7 +131,7 @@ func TestDeviceGrantEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTime(t, func(t *testing.T, h *hostile, p *oidc.Provider) {
 				h.pending(c.answers...)
-				g, err := p.BeginGrant(t.Context())
+				g, err := p.BeginGrant(t.Context(), time.Time{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -163,13 +163,51 @@ func TestDeviceGrantsTokenIsJudged_A16(t *testing.T) {
 	} {
 		inTime(t, func(t *testing.T, h *hostile, p *oidc.Provider) {
 			h.pending("")
-			g, err := p.BeginGrant(t.Context())
+			g, err := p.BeginGrant(t.Context(), time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			change(h)
 			if who, err := p.RedeemGrant(t.Context(), g); !errors.Is(err, oidc.ErrUnproven) || who.Login != "" {
 				t.Errorf("%s: got %+v, %v", name, who, err)
+			}
+		})
+	}
+}
+
+// A device grant asks nobody to prove anew who they are, so the token must show that
+// they did. Else, its person is told another way; and without that wish it may be silent.
+func TestDeviceGrantAfresh_A22(t *testing.T) {
+	began := func(ago time.Duration) any { return 946684800 - int64(ago.Seconds()) } // synctest's clock starts in 2000
+	for name, c := range map[string]struct {
+		afresh bool
+		proved any
+		says   string // empty: it is taken
+	}{
+		"afresh":                  {true, began(0), ""},
+		"by a slow clock":         {true, began(time.Minute), ""},
+		"remembered":              {true, began(61 * time.Second), "afresh"},
+		"no time":                 {true, nil, "auth_time"},
+		"remembered, and no wish": {false, began(time.Hour), ""},
+		"of no time, and no wish": {false, nil, ""},
+	} {
+		inTime(t, func(t *testing.T, h *hostile, p *oidc.Provider) {
+			var since time.Time
+			if c.afresh {
+				since = time.Now()
+			}
+			h.pending("")
+			g, err := p.BeginGrant(t.Context(), since)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.claims["auth_time"] = c.proved
+			who, err := p.RedeemGrant(t.Context(), g)
+			if c.says == "" && (err != nil || who.Login == "" || who.Undated != (c.proved == nil)) {
+				t.Errorf("%s: got %+v, %v", name, who, err)
+			}
+			if c.says != "" && (!errors.Is(err, oidc.ErrUnproven) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "sign in without --device-code")) {
+				t.Errorf("%s: %v", name, err)
 			}
 		})
 	}
@@ -209,7 +247,7 @@ func TestDeviceGrantMustFit(t *testing.T) {
 				}
 				answer(w, said)
 			}
-			g, err := h.provider().BeginGrant(t.Context())
+			g, err := h.provider().BeginGrant(t.Context(), time.Time{})
 			if c.want == "" {
 				if err != nil || g.Until.After(time.Now().Add(30*time.Minute)) {
 					t.Errorf("%s: %v until %v", name, err, g)
@@ -224,7 +262,7 @@ func TestDeviceGrantMustFit(t *testing.T) {
 func TestWithoutDeviceGrant(t *testing.T) {
 	h := newHostile(t)
 	unsaid("device_authorization_endpoint")(h)
-	if _, err := h.provider().BeginGrant(t.Context()); !errors.Is(err, oidc.ErrUnavailable) || !strings.Contains(err.Error(), "offers no device grant") {
+	if _, err := h.provider().BeginGrant(t.Context(), time.Time{}); !errors.Is(err, oidc.ErrUnavailable) || !strings.Contains(err.Error(), "offers no device grant") {
 		t.Error(err)
 	}
 	for _, g := range []*oidc.Grant{nil, {}} {

@@ -43,6 +43,8 @@ var (
 	// ErrUnproven: the provider answered, and what it said does not prove who
 	// somebody is. Another attempt will end alike until somebody changes something.
 	ErrUnproven = errors.New("the identity provider did not prove who this is")
+	// ErrBelow: likewise, of somebody whose proof has none of the levels of an Attempt.
+	ErrBelow = errors.New("your provider did not ask for the stronger proof")
 )
 
 // Denied is the provider's own refusal (RFC 6749 section 5.2, RFC 8628 section

@@ -206,7 +206,7 @@ func TestDeviceGrantWithARealProvider(t *testing.T) {
 				return errors.As(err, &denied) && denied.Code == "access_denied" && who == ""
 			},
 		} {
-			g, err := p.BeginGrant(t.Context())
+			g, err := p.BeginGrant(t.Context(), time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}

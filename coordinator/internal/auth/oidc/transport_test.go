@@ -66,7 +66,7 @@ func TestAnswersAreBounded_A09(t *testing.T) {
 
 	h := newHostile(t)
 	h.paths["/device"] = flood
-	if _, err := h.provider().BeginGrant(t.Context()); !errors.Is(err, oidc.ErrUnavailable) || !strings.Contains(err.Error(), "more than 512 KiB") {
+	if _, err := h.provider().BeginGrant(t.Context(), time.Time{}); !errors.Is(err, oidc.ErrUnavailable) || !strings.Contains(err.Error(), "more than 512 KiB") {
 		t.Errorf("a device grant: %v", err)
 	}
 }
@@ -86,7 +86,7 @@ func TestSlowAnswersEnd_A09(t *testing.T) {
 				p := h.provider()
 				_, err := p.Redeem(ctx, code, h.attempt)
 				if path == "/device" {
-					_, err = p.BeginGrant(ctx)
+					_, err = p.BeginGrant(ctx, time.Time{})
 				}
 				if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, oidc.ErrUnavailable) || took != want {
 					t.Errorf("%s: %v after %v", path, err, took)

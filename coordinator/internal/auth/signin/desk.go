@@ -69,8 +69,8 @@ func (d *Desk) locked(f func(now time.Time)) {
 }
 
 // Open begins a sign-in at a node, which asked from an address. It fails with
-// [ErrNode], [ErrBusy], [ErrNoGrant], [ErrStopped], or with what the provider says to a device
-// grant.
+// [ErrNode], [ErrBusy], [ErrNoGrant], [ErrNoLevel], [ErrStopped], or with what the provider says
+// to a device grant.
 func (d *Desk) Open(ctx context.Context, node string, from netip.Addr, asked Request) (Opened, error) {
 	host, ok := d.cfg.Node(node)
 	if !ok {
@@ -78,6 +78,9 @@ func (d *Desk) Open(ctx context.Context, node string, from netip.Addr, asked Req
 	}
 	if asked.DeviceCode && d.cfg.Provider == nil {
 		return Opened{}, fmt.Errorf("sign in at %s: %w", plain(host.Name), ErrNoGrant)
+	}
+	if err := d.mayAsk(asked); err != nil {
+		return Opened{}, fmt.Errorf("sign in at %s: %w", plain(host.Name), err)
 	}
 	s := &signin{id: drawSecret(), node: node, code: drawCode(), from: from.Unmap(), asked: asked, over: make(chan struct{}), cancel: func() {}}
 	if err := d.add(s); err != nil {
@@ -156,6 +159,10 @@ func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
 		return
 	case s.operator:
 		d.admit(s, who)
+		return
+	}
+	if err := ofLevel(s.asked, who); err != nil { // also of people of our own, who were asked for nothing
+		d.fail(s, err)
 		return
 	}
 	session, err := d.cfg.Begin(ctx, s.node, s.asked.Seat, who)

@@ -53,6 +53,22 @@ func TestDeviceGrant(t *testing.T) {
 	})
 }
 
+// Who shall prove afresh who they are does so after the sign-in began, or has proved
+// nothing; else any proof counts that the provider gives.
+func TestDeviceGrantAfresh_A22(t *testing.T) {
+	within(t, func(t *testing.T, h *hall) {
+		defer h.running()()
+		for _, afresh := range []bool{false, true} {
+			if _, err := h.desk.Open(t.Context(), "n1", ward(), signin.Request{DeviceCode: true, Afresh: afresh}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s := h.provider.since; len(s) != 2 || !s[0].IsZero() || !s[1].Equal(time.Now()) {
+			t.Errorf("proofs are asked for since %v", s)
+		}
+	})
+}
+
 func TestDeviceGrantIsRefused(t *testing.T) {
 	within(t, func(t *testing.T, h *hall) {
 		h.provider.agree = make(chan error, 1)

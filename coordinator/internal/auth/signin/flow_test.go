@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -49,7 +50,7 @@ func TestSignIn(t *testing.T) {
 		if got := <-waiting; !time.Now().Equal(before) || got.State != signin.Done || got.Session.ID != "session-n1" || got.Session.User != "ana@clinic.example" {
 			t.Errorf("the node is told %+v after %s", got, time.Since(before))
 		}
-		if a := h.provider.redeemed[0]; a != h.provider.attempts[0] || !a.Begun.Equal(before) || len(a.Verifier) < 43 || len(a.Nonce) < 26 || len(a.State) < 26 || a.Hint != "ana@clinic.example" || a.Afresh {
+		if a := h.provider.redeemed[0]; !reflect.DeepEqual(a, h.provider.attempts[0]) || !a.Begun.Equal(before) || len(a.Verifier) < 43 || len(a.Nonce) < 26 || len(a.State) < 26 || a.Hint != "ana@clinic.example" || a.Afresh {
 			t.Errorf("redeemed with %q %q %q %t %s %q", a.State, a.Nonce, a.Verifier, a.Afresh, a.Begun, a.Hint)
 		}
 		slog.New(slog.NewJSONHandler(&locked{h}, nil)).Info("an attempt", "it", h.provider.redeemed[0], "spelled", fmt.Sprintf("%+v %#v", h.provider.redeemed[0], h.provider.redeemed))

@@ -31,7 +31,11 @@ func (d *Desk) Run(ctx context.Context) error {
 
 // openGrant asks the provider for a device grant, and gives it to Run.
 func (d *Desk) openGrant(ctx context.Context, s *signin) (Opened, error) {
-	grant, err := d.cfg.Provider.BeginGrant(ctx)
+	var since time.Time
+	if s.asked.Afresh {
+		since = s.since
+	}
+	grant, err := d.cfg.Provider.BeginGrant(ctx, since)
 	if err != nil {
 		d.withdraw(s)
 		return Opened{}, fmt.Errorf("sign in by device code: %s", plain(err.Error()))

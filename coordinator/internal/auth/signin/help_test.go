@@ -178,6 +178,9 @@ type provider struct {
 	until     time.Time     // of grants
 	meanwhile func()        // runs while the provider thinks
 	agree     chan error
+	acr       string      // of its proofs
+	below     error       // of Redeem
+	since     []time.Time // of the proofs that grants must bring
 }
 
 func (p *provider) AuthURL(_ context.Context, a signin.Attempt) (string, error) {
@@ -216,11 +219,14 @@ func (p *provider) Redeem(ctx context.Context, code string, a signin.Attempt) (r
 	if code != "code-ana" && code != "code-eve" {
 		return registry.Identity{}, errors.New("the provider does not know that code")
 	}
+	if p.below != nil {
+		return registry.Identity{}, p.below
+	}
 	name := strings.TrimPrefix(code, "code-")
-	return registry.Identity{Issuer: "https://idp.example", Subject: name, Login: name + "@clinic.example"}, nil
+	return registry.Identity{Issuer: "https://idp.example", Subject: name, Login: name + "@clinic.example", ACR: p.acr}, nil
 }
 
-func (p *provider) BeginGrant(context.Context) (signin.Grant, error) {
+func (p *provider) BeginGrant(_ context.Context, since time.Time) (signin.Grant, error) {
 	if p.meanwhile != nil {
 		p.meanwhile()
 	}
@@ -229,6 +235,7 @@ func (p *provider) BeginGrant(context.Context) (signin.Grant, error) {
 	if p.failing != nil {
 		return signin.Grant{}, p.failing
 	}
+	p.since = append(p.since, since)
 	agree := p.agree
 	return signin.Grant{URL: "https://idp.example/device", Code: "WDJB-MJHT", Until: p.until, Redeem: func(ctx context.Context) (registry.Identity, error) {
 		p.count(1)

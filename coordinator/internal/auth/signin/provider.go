@@ -56,7 +56,7 @@ func (d *Desk) draw(r *http.Request, id, token string) (Attempt, problem) {
 	if !ok {
 		return Attempt{}, absent
 	}
-	return drawAttempt(d.cfg.Now(), of.asked.Afresh, host.User), none
+	return drawAttempt(d.cfg.Now(), of.asked, host.User), none
 }
 
 // authURL gives an address that a browser may be sent to, or an error that may
@@ -129,7 +129,7 @@ func (d *Desk) finish(r *http.Request, s *signin, a Attempt, q url.Values) {
 	defer cancel()
 	who, err := d.cfg.Provider.Redeem(ctx, q.Get("code"), a)
 	if err != nil {
-		d.refuse(s, plain(err.Error(), q.Get("code"), a.State, a.Nonce, a.Verifier))
+		d.fail(s, err, q.Get("code"), a.State, a.Nonce, a.Verifier)
 		return
 	}
 	d.begin(ctx, s, who)

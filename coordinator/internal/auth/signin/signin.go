@@ -69,6 +69,10 @@ var (
 	ErrNoJoin = errors.New("no machine joins this mesh by a sign-in: ask its admin for an enrolment string")
 	// ErrNoGrant: there is no provider that could give a code to type in.
 	ErrNoGrant = errors.New("there is no provider with device codes here: sign in without --device-code")
+	// ErrBelow: the proof is not of the level that was asked for.
+	ErrBelow = errors.New("the proof is not of the level that is needed")
+	// ErrNoLevel: nobody could be asked for a proof of that level.
+	ErrNoLevel = errors.New("no such level")
 	// ErrStopped: Run has ended, so nobody would redeem a device grant.
 	ErrStopped = errors.New("the sign-in desk is closed")
 )
@@ -88,6 +92,7 @@ const (
 type Attempt struct {
 	State, Nonce, Verifier string    // Verifier is PKCE's (RFC 7636)
 	Afresh                 bool      // the person shall prove who they are after Begun
+	ACR                    []string  // levels of which the proof shall have one; nil: any
 	Begun                  time.Time // when the browser was led away
 	Hint                   string    // login of the node's owner; may be empty
 }
@@ -112,10 +117,12 @@ type Grant struct {
 type Provider interface {
 	// AuthURL gives the address, http or https, to which a browser is sent.
 	AuthURL(ctx context.Context, a Attempt) (string, error)
-	// Redeem turns what the browser brought back into an identity.
+	// Redeem turns what the browser brought back into an identity. It fails with
+	// ErrBelow if the provider gave none of the levels of a.
 	Redeem(ctx context.Context, code string, a Attempt) (registry.Identity, error)
-	// BeginGrant asks for a device grant.
-	BeginGrant(ctx context.Context) (Grant, error)
+	// BeginGrant asks for a device grant, in which a proof from before since is none;
+	// zero: any counts.
+	BeginGrant(ctx context.Context, since time.Time) (Grant, error)
 }
 
 // Node is what the pages say of a machine.
@@ -158,7 +165,8 @@ type Joined struct {
 // Request is what a node wishes.
 type Request struct {
 	DeviceCode bool   // by the provider's device grant, not by the pages
-	Afresh     bool   // the person shall prove who they are anew; a device grant can't promise it
+	Afresh     bool   // the person shall prove who they are anew; a device grant cannot ask for it, and is refused if they did not
+	ACR        string // level of which the proof shall be; empty: any. No device grant can ask for one
 	Seat       string // account of the node's operating system who asks; empty: the session is the whole machine's
 }
 
@@ -185,6 +193,7 @@ const (
 type Outcome struct {
 	State   State
 	Reason  string
+	Below   bool // refused, by ErrBelow
 	Session wire.Session
 	Joined  Joined // of a machine that joined
 }

@@ -49,8 +49,12 @@ func cookieName(id string) string {
 
 // drawAttempt draws the secrets of one authorization request. A verifier has 43
 // characters or more (RFC 7636 section 4.1).
-func drawAttempt(now time.Time, afresh bool, hint string) Attempt {
-	return Attempt{State: drawSecret(), Nonce: drawSecret(), Verifier: drawSecret() + drawSecret(), Afresh: afresh, Begun: now, Hint: hint}
+func drawAttempt(now time.Time, asked Request, hint string) Attempt {
+	a := Attempt{State: drawSecret(), Nonce: drawSecret(), Verifier: drawSecret() + drawSecret(), Afresh: asked.Afresh, Begun: now, Hint: hint}
+	if asked.ACR != "" {
+		a.ACR = []string{asked.ACR}
+	}
+	return a
 }
 
 const maxReason = 300 // characters
