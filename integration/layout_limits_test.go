@@ -32,8 +32,9 @@ func limits() map[string][]rests {
 	give := func(pkg string, numbers ...string) rests { return rests{pkg, numbers} }
 	return map[string][]rests{
 		"machines that joined by one person's sign-ins": {give(registry, "MaxJoined")},
-		"machines that would join, under way":           {give(signin, "maxJoinsInAll", "maxJoinsPerAddress")},
-		"sign-ins under way": {give(signin, "Life / time.Minute", "maxInAll", "maxPerAddress", "maxPerSeat", "maxGrantsPerSeat", "maxPerNode", "maxGrants", "maxOperators",
+		"sign-ins of operators, and again of machines that would join": {give(signin, "maxWaiting", "maxWaitingPerAddress", "maxStrangers", "maxStrangersPerAddress",
+			"opensAtOnce", "1 / opensPerSecond", "maxKnownPerPerson")},
+		"sign-ins under way": {give(signin, "Life / time.Minute", "maxInAll", "maxPerAddress", "maxPerSeat", "maxGrantsPerSeat", "maxPerNode", "maxGrants",
 			"opensAtOnce", "1 / opensPerSecond", "nodeOpensAtOnce", "1 / nodeOpensPerSecond")},
 		"one sign-in":                  {give(signin, "maxTries", "maxProofs", "maxGuesses")},
 		"a session (`--session-life`)": {give(registry, "MaxSessionLife"+day, "maxLogins")},

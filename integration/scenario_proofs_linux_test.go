@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,7 +68,7 @@ func (o *overheard) listen(provider http.Handler) http.Handler {
 	})
 }
 
-// A58: what proves a person, and what binds a sign-in to a browser, is in no log
+// A58: what proves a person, an operator, a directory or a warning, and what binds a sign-in to a browser, is in no log
 // at its most talkative, answer, audit, database, backup, argument or packet,
 // whether the sign-in succeeds or fails.
 func TestProofsAreKeptNowhere_A58(t *testing.T) {
@@ -79,7 +80,8 @@ func TestProofsAreKeptNowhere_A58(t *testing.T) {
 	s.Lab = lab.Up(t, lab.Segment("hub", "ward"))
 	hub, heard := s.Host("hub"), &overheard{values: map[string][]string{}}
 	at := "https://" + netip.AddrPortFrom(hub.Addr4(), 8443).String()
-	s.serving = append(serveProvider(t, hub, at, heard.listen), append(offline(), "--log-level", "debug")...)
+	posted := make(chan string, 8)
+	s.serving = slices.Concat(serveProvider(t, hub, at, heard.listen), offline(), guarded(t, hub, posted), []string{"--log-level", "debug"})
 	wire := hub.Capture("eth0", nil)
 	s.found(nurses, member{"ward", "nina@hospital.example", []string{"--log-level", "debug"}})
 
@@ -93,6 +95,7 @@ func TestProofsAreKeptNowhere_A58(t *testing.T) {
 		}
 		b := newBrowser(t, hub)
 		asked, _ := b.visit(opened.URL)
+		heard.add("the sign-in", opened.ID)
 		for _, c := range b.Cookies(asked) {
 			heard.add("the cookie", c.Value)
 		}
@@ -114,13 +117,14 @@ func TestProofsAreKeptNowhere_A58(t *testing.T) {
 	}
 	visit("nina", "nina")
 	visit("ben at nina's", "ben")
+	secrets := s.operated(t, posted, said)
 	s.everyAnswer(t, said)
 	if !strings.Contains(said["cordonctl session list"], "nina@hospital.example") {
 		t.Errorf("nobody signed in: %s", said["cordonctl session list"])
 	}
 
 	s.leave(t, wire, said)
-	hunt(t, heard.secrets(t), said)
+	hunt(t, append(heard.secrets(t), secrets...), said)
 }
 
 // secrets gives what was heard, of which every kind must have passed.

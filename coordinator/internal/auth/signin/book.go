@@ -27,25 +27,29 @@ const (
 	linger = 2 * time.Minute
 )
 
-// Bounds of those by which machines would join. A roll-out in one building comes
-// from one address.
-const (
-	maxJoinsInAll      = 256
-	maxJoinsPerAddress = 32
-)
-
 // book holds the sign-ins under way. Who uses it holds the desk's lock.
 type book struct {
-	logins, joins *pool
-	ids           map[digest]*signin
-	states        map[digest]*signin // by the state of the attempt; at most one each
-	nodes         map[string][]*signin
-	operators     []*signin // by age
+	logins           *pool // at nodes, by address
+	joins, operators *lobby
+	ids              map[digest]*signin
+	states           map[digest]*signin // by the state of the attempt; at most one each
+	nodes            map[string][]*signin
 }
 
 func newBook() *book {
 	return &book{ids: map[digest]*signin{}, states: map[digest]*signin{}, nodes: map[string][]*signin{},
-		logins: newPool(bounds{maxInAll, maxPerAddress}), joins: newPool(bounds{maxJoinsInAll, maxJoinsPerAddress})}
+		logins: newPool(bounds{maxInAll, maxPerAddress}), joins: newLobby(), operators: newLobby()}
+}
+
+// lobby gives where a sign-in from outside of the mesh is kept; nil: it is a node's.
+func (b *book) lobby(s *signin) *lobby {
+	switch {
+	case s.machine != nil:
+		return b.joins
+	case s.operator:
+		return b.operators
+	}
+	return nil
 }
 
 // neighbourhood is what counts as one address: in IPv6 a whole /64 is one host's.
@@ -62,37 +66,55 @@ func neighbourhood(a netip.Addr) netip.Prefix {
 // add takes a sign-in in, if there is room for it or room can be made. Nothing
 // has to go for one that is refused.
 func (b *book) add(now time.Time, s *signin) error {
-	hood, pool, seat := neighbourhood(s.from), b.pool(s), b.ofSeat(s.node, s.asked.Seat)
-	bounds := []bound{{seat, maxPerSeat, 0}, {b.nodes[s.node], maxPerNode, patience}, {pool.froms[hood], pool.perAddress, patience}, {pool.all, pool.inAll, patience}}
+	leaving, err := b.take(now, s)
+	if err != nil {
+		return err
+	}
+	for _, victim := range leaving {
+		b.evict(victim, "a newer sign-in has taken the place of this one, which nobody opened")
+	}
+	b.ids[digestOf(s.id)] = s
+	return nil
+}
+
+func (b *book) take(now time.Time, s *signin) (leaving []*signin, err error) {
+	if l := b.lobby(s); l != nil {
+		if leaves := l.await(s); leaves != nil {
+			leaving = append(leaving, leaves)
+		}
+		return leaving, nil
+	}
+	if leaving, err = b.leaving(now, s); err == nil {
+		b.nodes[s.node] = append(b.nodes[s.node], s)
+		b.logins.add(s, neighbourhood(s.from).String())
+	}
+	return leaving, err
+}
+
+// leaving gives what must go for a node's new sign-in.
+func (b *book) leaving(now time.Time, s *signin) (leaving []*signin, err error) {
+	pool, seat := b.logins, b.ofSeat(s.node, s.asked.Seat)
+	bounds := []bound{{seat, maxPerSeat, 0}, {b.nodes[s.node], maxPerNode, patience},
+		{pool.of[neighbourhood(s.from).String()], pool.perHolder, patience}, {pool.all, pool.inAll, patience}}
 	if s.asked.DeviceCode {
 		bounds = append(bounds, bound{grants(seat), maxGrantsPerSeat, patience}, bound{grants(b.nodes[s.node]), maxGrants, patience})
 	}
-	if s.operator {
-		bounds = append(bounds, bound{b.operators, maxOperators, patience})
-	}
-	var leaving []*signin
 	for _, limit := range bounds {
 		if len(limit.those) < limit.most || slices.ContainsFunc(leaving, func(s *signin) bool { return slices.Contains(limit.those, s) }) {
 			continue
 		}
 		victim := limit.victim(now)
 		if victim == nil {
-			return ErrBusy
+			return nil, ErrBusy
 		}
 		leaving = append(leaving, victim)
 	}
-	for _, victim := range leaving {
-		victim.conclude(Outcome{State: Refused, Reason: "a newer sign-in has taken the place of this one, which nobody opened"})
-		b.remove(victim)
-	}
-	pool.all = append(pool.all, s)
-	b.ids[digestOf(s.id)] = s
-	b.nodes[s.node] = append(b.nodes[s.node], s)
-	pool.froms[hood] = append(pool.froms[hood], s)
-	if s.operator {
-		b.operators = append(b.operators, s)
-	}
-	return nil
+	return leaving, nil
+}
+
+func (b *book) evict(victim *signin, why string) {
+	victim.conclude(Outcome{State: Refused, Reason: why})
+	b.remove(victim)
 }
 
 // ofSeat gives the sign-ins that one seat of a node opened.
@@ -155,32 +177,20 @@ func (s *signin) before(o *signin) bool {
 func (b *book) remove(s *signin) {
 	delete(b.ids, digestOf(s.id))
 	delete(b.states, digestOf(s.attempt.State))
-	pool := b.pool(s)
-	pool.all = without(pool.all, s)
-	b.operators = without(b.operators, s)
-	drop(b.nodes, s.node, s)
-	drop(pool.froms, neighbourhood(s.from), s)
-}
-
-func drop[K comparable](of map[K][]*signin, k K, s *signin) {
-	if of[k] = without(of[k], s); len(of[k]) == 0 {
-		delete(of, k)
+	s.pool.remove(s)
+	if l := b.lobby(s); l != nil {
+		l.all = without(l.all, s)
+	} else {
+		drop(b.nodes, s.node, s)
 	}
-}
-
-func without(those []*signin, s *signin) []*signin {
-	if i := slices.Index(those, s); i >= 0 {
-		return slices.Delete(those, i, i+1)
-	}
-	return those
 }
 
 // sweep removes what nobody will ask about any more. None of them waits for
 // anything: checkLimit is shorter than linger.
 func (b *book) sweep(now time.Time) {
-	for _, pool := range []*pool{b.logins, b.joins} {
-		for len(pool.all) > 0 && !now.Before(pool.all[0].since.Add(Life+linger)) {
-			b.remove(pool.all[0])
+	for _, byAge := range []*[]*signin{&b.logins.all, &b.joins.all, &b.operators.all} {
+		for len(*byAge) > 0 && !now.Before((*byAge)[0].since.Add(Life+linger)) {
+			b.remove((*byAge)[0])
 		}
 	}
 }
@@ -199,5 +209,6 @@ func (b *book) byState(state string) *signin { return b.states[digestOf(state)] 
 func (b *book) depart(s *signin, a Attempt) {
 	delete(b.states, digestOf(s.attempt.State))
 	s.phase, s.attempt, s.local.way = away, a, unchosen
+	s.goOn(a.Begun)
 	b.states[digestOf(a.State)] = s
 }

@@ -31,10 +31,9 @@ type Desk struct {
 	cfg    Config
 	url    string // without a slash at its end
 	pages  *pages
+	marks  *marks
 	opens  *meter // by node
 	seats  *meter // by node and seat
-	asking *meter // operators' programs, by address
-	joins  *meter
 	strays *meter
 	links  *meter // that operators gave
 	grants chan job
@@ -56,8 +55,8 @@ func New(cfg Config) (*Desk, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), opens: newMeter(nodeOpensAtOnce, nodeOpensPerSecond), seats: newMeter(opensAtOnce, opensPerSecond),
-		asking: newMeter(opensAtOnce, opensPerSecond), joins: newMeter(opensAtOnce, opensPerSecond), links: newMeter(visitsAtOnce, visitsPerSecond),
+	return &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), marks: newMarks(), opens: newMeter(nodeOpensAtOnce, nodeOpensPerSecond), seats: newMeter(opensAtOnce, opensPerSecond),
+		links:  newMeter(visitsAtOnce, visitsPerSecond),
 		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{}), book: newBook()}, nil
 }
 
@@ -103,16 +102,10 @@ func (d *Desk) add(s *signin) (err error) {
 	return err
 }
 
-// mayOpen counts who opens a sign-in: a node's seat and the node, or the address of who
-// is none yet. What its seat is refused for costs the node nothing.
+// mayOpen counts who opens a sign-in: a node's seat and the node. What its seat is refused
+// for costs the node nothing. Who comes from outside is counted at their pages: see lobby.
 func (d *Desk) mayOpen(now time.Time, s *signin) bool {
-	switch {
-	case s.operator:
-		return d.asking.allow(now, s.node)
-	case s.machine != nil:
-		return d.joins.allow(now, neighbourhood(s.from).String())
-	}
-	return d.seats.allow(now, s.node+" "+s.asked.Seat) && d.opens.allow(now, s.node)
+	return s.operator || s.machine != nil || d.seats.allow(now, s.node+" "+s.asked.Seat) && d.opens.allow(now, s.node)
 }
 
 // Await tells what became of a sign-in: at once if it has ended, else as soon as

@@ -47,6 +47,11 @@ type signin struct {
 	since, until   time.Time
 	wanted         time.Time // when the node last asked, or waited, for what became of it
 
+	pool   *pool     // where it is counted
+	holder string    // there
+	moved  time.Time // when its browser opened it, or first went on
+	goneOn bool      // to prove who its person is
+
 	phase   phase
 	visits  account // of pages
 	browser digest  // of the cookie; of nothing until claimed, and for ever of a device grant
@@ -92,7 +97,7 @@ func (s *signin) claim(now time.Time, cookie, freshCookie, form string) (fresh b
 	case s.phase != opened:
 		return false, taken
 	}
-	s.phase, s.browser, s.form = claimed, digestOf(freshCookie), form
+	s.phase, s.browser, s.form, s.moved = claimed, digestOf(freshCookie), form, now
 	return true, none
 }
 

@@ -143,12 +143,15 @@ type view struct {
 
 // page shows a sign-in where it stands, and binds it to the first browser.
 func (d *Desk) page(w http.ResponseWriter, r *http.Request, id string) {
-	shown, fresh, form := cookie(r, id), drawSecret(), drawSecret()
+	shown, fresh, form, person := cookie(r, id), drawSecret(), drawSecret(), d.marks.whose(d.cfg.Now(), r)
 	var v view
 	bound, p := false, gone
 	d.locked(func(now time.Time) {
 		if s := d.book.byID(now, id); s != nil {
-			if bound, p = s.claim(now, shown, fresh, form); p == none {
+			if p = d.book.admit(now, s, person); p == none {
+				bound, p = s.claim(now, shown, fresh, form)
+			}
+			if p == none {
 				v = d.viewOf(s, now)
 			}
 		}

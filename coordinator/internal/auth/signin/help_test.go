@@ -40,6 +40,7 @@ type hall struct {
 	refuse   error  // of Begin and of Operator
 	stall    bool   // of Begin: it takes for ever
 	unjudged bool   // pages are many, and the same as elsewhere
+	joiner   registry.Machine
 
 	mu      sync.Mutex
 	nodes   map[string]signin.Node

@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -40,23 +39,4 @@ func (d *Desk) join(ctx context.Context, s *signin, who registry.Identity) {
 	}
 	d.cfg.Log.Info("a machine joined by a sign-in", "node", s.node, "login", joined.Login, "from", s.from, "waits", joined.Waits)
 	d.locked(func(time.Time) { s.conclude(Outcome{State: Done, Joined: joined}) })
-}
-
-// pool is the sign-ins of one kind: those of nodes, or of machines that want to
-// join, of which a stranger can make as many as it has keys.
-type pool struct {
-	all   []*signin // by age
-	froms map[netip.Prefix][]*signin
-	bounds
-}
-
-type bounds struct{ inAll, perAddress int }
-
-func newPool(b bounds) *pool { return &pool{froms: map[netip.Prefix][]*signin{}, bounds: b} }
-
-func (b *book) pool(s *signin) *pool {
-	if s.machine != nil {
-		return b.joins
-	}
-	return b.logins
 }

@@ -13,14 +13,10 @@ import (
 )
 
 // An operator signs in from a program that is no node, so that nobody knows who
-// opens such a sign-in: each address has few places, and all of them together
-// take none from nodes. When the person has proved who they are, their browser
+// opens such a sign-in: see lobby. When the person has proved who they are, their browser
 // shows a last code, and only who types it into the program that began gets the
 // proof: that program has a secret, whose digest it gave at the beginning. A thief who sends somebody the address of a sign-in of their own would
 // also have to be told that code.
-
-// maxOperators bounds the sign-ins of operators that are kept.
-const maxOperators = 256
 
 // maxGuesses bounds how often the last code of a sign-in is tried: of 20^8.
 const maxGuesses = 5
@@ -35,8 +31,7 @@ var (
 )
 
 // OpenOperator begins a sign-in of an operator, whose program asked from an
-// address, and gave the SHA-256 of a secret of its own. The person proves afresh who they are. It fails with [ErrNoOperators]
-// or [ErrBusy].
+// address, and gave the SHA-256 of a secret of its own. The person proves afresh who they are. It fails with [ErrNoOperators].
 func (d *Desk) OpenOperator(from netip.Addr, challenge [sha256.Size]byte) (Opened, error) {
 	if d.cfg.Operator == nil {
 		return Opened{}, ErrNoOperators

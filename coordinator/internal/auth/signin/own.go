@@ -100,6 +100,7 @@ func (d *Desk) choose(w http.ResponseWriter, r *http.Request, id, token, step st
 	}
 	d.stay(w, r, id, d.obey(r, id, token, func(s *signin) problem {
 		s.phase, s.local.way, s.local.wrong, s.local.ceremony = claimed, chosen, "", ""
+		s.goOn(d.cfg.Now())
 		return over
 	}))
 }
@@ -157,6 +158,7 @@ func (d *Desk) prove(w http.ResponseWriter, r *http.Request, id, token string) {
 	if err == nil {
 		d.remember(w, who)
 		d.begin(ctx, s, who)
+		d.mark(w, s, who)
 	} else {
 		d.disprove(s, plain(err.Error()))
 	}

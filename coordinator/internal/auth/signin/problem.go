@@ -14,6 +14,7 @@ const (
 	over            // the step was taken already: the page says where things stand
 	often           // the person was led to the provider too many times
 	hasty           // too many requests from this address
+	crowded         // too many strangers are signing in
 	unknown         // no such page
 	method
 	long
@@ -47,6 +48,9 @@ func (p problem) notice() notice {
 		return notice{http.StatusTooManyRequests, "Too many attempts", "This sign-in was led to the provider too many times." + again}
 	case hasty:
 		return notice{http.StatusTooManyRequests, "Too many requests", "Too many pages were asked for from your address. Wait a minute, then reload this page."}
+	case crowded:
+		return notice{http.StatusTooManyRequests, "Too many people are signing in", "Nothing is lost: wait a minute, then reload this page. " +
+			"In a browser in which you have signed in here before you need not wait."}
 	case method:
 		return notice{http.StatusMethodNotAllowed, "Not possible here", "This page can't be asked for in that way."}
 	case long:

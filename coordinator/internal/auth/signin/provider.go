@@ -98,7 +98,7 @@ func (d *Desk) callback(w http.ResponseWriter, r *http.Request) {
 	case p != none:
 		d.pages.notice(w, p)
 	default:
-		d.finish(r, s, a, q)
+		d.finish(w, r, s, a, q)
 		http.Redirect(w, r, Prefix+s.id, http.StatusSeeOther)
 	}
 }
@@ -120,7 +120,7 @@ func readAnswer(r *http.Request) (url.Values, problem) {
 
 // finish brings a sign-in to its end. It goes on when the browser goes away: the
 // provider's code is spent by then, and the node waits.
-func (d *Desk) finish(r *http.Request, s *signin, a Attempt, q url.Values) {
+func (d *Desk) finish(w http.ResponseWriter, r *http.Request, s *signin, a Attempt, q url.Values) {
 	if code := q.Get("error"); code != "" {
 		d.refuse(s, refusal(code, q.Get("error_description")))
 		return
@@ -133,6 +133,7 @@ func (d *Desk) finish(r *http.Request, s *signin, a Attempt, q url.Values) {
 		return
 	}
 	d.begin(ctx, s, who)
+	d.mark(w, s, who)
 }
 
 // refusal says what the provider's error means: RFC 6749 section 4.1.2.1, OpenID

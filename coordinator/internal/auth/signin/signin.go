@@ -25,6 +25,8 @@
 //     takes no room from the sign-ins of nodes.
 //   - Memory is bounded, in all, per seat, node and address: a flood by one seat, node
 //     or address takes no place from others. Everything ends.
+//   - Strangers who have no account keep nobody from operating, or from bringing a
+//     machine in, whose browser is known here: it has places of its own.
 //   - Who operates gets their proof by a last code, which their own browser shows:
 //     a thief who leads somebody through a sign-in of the thief's has nothing.
 //   - No id, state, code of the provider or cookie is in a log, in an error or
