@@ -150,7 +150,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
 		LocalPeople: a.SignIn.Local, Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(), AdminIdle: a.SignIn.adminIdle(),
-		Lapses: a.lapses,
+		Lapses: a.lapses, Stand: a.stand,
 	})
 	return nil
 }
@@ -278,6 +278,9 @@ func (a *assembly) serve(ctx context.Context, l listeners) error {
 	})
 	a.Log.Info("serving", "listen", l.tls.Addr().String(), "url", a.settings.URL, "mesh", a.authority.Mesh().String(), "socket", a.Socket)
 	err := g.Wait()
+	if a.provider != nil {
+		a.provider.Close()
+	}
 	if a.people != nil {
 		a.people.Wait()
 	}

@@ -28,7 +28,7 @@ func (a *assembly) metrics() *prometheus.Registry {
 type meshCollector struct {
 	a                                                          *assembly
 	nodes, connected, current, revision, epoch, tokens, warned *prometheus.Desc
-	asked, watched, kept, unanswered                           *prometheus.Desc
+	asked, watched, kept, unanswered, late, held, refused      *prometheus.Desc
 }
 
 func newMeshCollector(a *assembly) *meshCollector {
@@ -45,13 +45,16 @@ func newMeshCollector(a *assembly) *meshCollector {
 		watched:    d("provider_sessions_watched", "Sessions of which the provider is asked whether it stands by them."),
 		kept:       d("provider_sessions_kept", "Sessions of which the provider will be asked also after a restart."),
 		unanswered: d("provider_unanswered", "1 while the provider gives no answer, and nobody is signed out by it."),
+		late:       d("provider_late_seconds", "For how long the question to the provider is overdue that waits longest."),
+		held:       d("provider_refresh_tokens_held", "Refresh tokens by which the provider can be asked."),
+		refused:    d("provider_refresh_tokens_refused_total", "Refresh tokens for which there was no room, and whose people are not asked for."),
 		warned:     d("nodes_warned", "Nodes that an operator should look at, such as one whose key two machines use."),
 	}
 }
 
 // Describe is prometheus.Collector's.
 func (m *meshCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.nodes, m.connected, m.current, m.revision, m.epoch, m.tokens, m.warned, m.asked, m.watched, m.kept, m.unanswered} {
+	for _, d := range []*prometheus.Desc{m.nodes, m.connected, m.current, m.revision, m.epoch, m.tokens, m.warned, m.asked, m.watched, m.kept, m.unanswered, m.late, m.held, m.refused} {
 		out <- d
 	}
 }
@@ -93,8 +96,13 @@ func (m *meshCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(m.warned, float64(warned))
 }
 
-// provider tells of the questions to the provider.
+// provider tells of what the provider can be asked with, and of the questions.
 func (m *meshCollector) provider(out chan<- prometheus.Metric) {
+	if m.a.provider != nil {
+		kept := m.a.provider.Kept()
+		out <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, float64(kept.Held))
+		out <- prometheus.MustNewConstMetric(m.refused, prometheus.CounterValue, float64(kept.Refused))
+	}
 	if m.a.watching == nil {
 		return
 	}
@@ -108,5 +116,6 @@ func (m *meshCollector) provider(out chan<- prometheus.Metric) {
 	}
 	out <- prometheus.MustNewConstMetric(m.watched, prometheus.GaugeValue, float64(s.Watched))
 	out <- prometheus.MustNewConstMetric(m.kept, prometheus.GaugeValue, float64(m.a.kept()))
+	out <- prometheus.MustNewConstMetric(m.late, prometheus.GaugeValue, s.Late.Seconds())
 	out <- prometheus.MustNewConstMetric(m.unanswered, prometheus.GaugeValue, unanswered)
 }

@@ -125,19 +125,23 @@ func (h *house) signIn() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	b := idp.NewBrowser(func(ctx context.Context, network, address string) (net.Conn, error) {
-		if address == "127.0.0.1:8443" {
-			address = h.address
-		}
-		return new(net.Dialer).DialContext(ctx, network, address)
-	})
-	if page, err := b.SignIn(opened.Msg.Url, h.issuer(), "ana"); err != nil {
+	if page, err := h.browser().SignIn(opened.Msg.Url, h.issuer(), "ana"); err != nil {
 		h.t.Fatalf("%v\n%s", err, page)
 	}
 	out, err := m.AwaitLogin(h.t.Context(), connect.NewRequest(&wire.AwaitLoginRequest{Login: opened.Msg.Login}))
 	if err != nil || out.Msg.State != wire.AwaitLoginResponse_DONE {
 		h.t.Fatalf("signed in: %v, %v", out, err)
 	}
+}
+
+// browser gives a browser that finds the coordinator.
+func (h *house) browser() *idp.Browser {
+	return idp.NewBrowser(func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == "127.0.0.1:8443" {
+			address = h.address
+		}
+		return new(net.Dialer).DialContext(ctx, network, address)
+	})
 }
 
 // again serves the same directory once more.
@@ -181,7 +185,6 @@ func (h *house) eventually(what string, is func() bool) {
 // Who was disabled at the provider while the coordinator was down is found out when it
 // serves again, and nothing stays of them.
 func TestLeaverIsFoundOutAfterARestart_A18(t *testing.T) {
-	t.Parallel()
 	h := newHouse(t, time.Hour)
 	h.signIn()
 	h.eventually("what to ask with is kept", func() bool { return h.measured("cordon_provider_sessions_kept 1") })
@@ -204,7 +207,6 @@ func TestLeaverIsFoundOutAfterARestart_A18(t *testing.T) {
 // A coordinator that is killed between the provider's answer and its own write has only
 // a token that was spent: the provider refuses it, and nobody is signed out for that.
 func TestCrashInAQuestionSignsNobodyOut(t *testing.T) {
-	t.Parallel()
 	h := newHouse(t, time.Hour)
 	h.signIn()
 	h.answer = make(chan struct{})
@@ -255,7 +257,6 @@ func copyFolder(t *testing.T, to, from string) {
 // Refresh tokens are in a file of their owner's alone, which none can read without the
 // client's secret, and in no backup, log, journal or answer.
 func TestRefreshTokensAreInNoBackup_A44_A58(t *testing.T) {
-	t.Parallel()
 	h := newHouse(t, time.Second)
 	h.signIn()
 	h.question()
@@ -326,7 +327,6 @@ func eachFile(t *testing.T, folder string, see func(name, text string)) {
 
 // What cannot be opened, or is of no use to who starts, goes, and nobody with it.
 func TestRefreshTokensThatAreOfNoUse(t *testing.T) {
-	t.Parallel()
 	h := newHouse(t, time.Hour)
 	h.signIn()
 	const closed = "refresh tokens on the disk cannot be opened, as after a change of the client's secret: their people are asked for again from their next sign-in"

@@ -140,7 +140,7 @@ func (a *assembly) openProvider(c *signin.Config) (err error) {
 		a.resume(rows)
 	}
 	a.told = standing.NewDoor(a.standing(a.provider))
-	c.Provider = desked{a.provider}
+	c.Provider, c.Release = desked{a.provider}, a.provider.Release
 	return nil
 }
 
@@ -219,8 +219,8 @@ func (a *assembly) beginSession(ctx context.Context, node, seat string, who regi
 }
 
 // stand has the provider asked from time to time whether it stands by the session
-// that somebody's proof began, or lets go of the proof if it began none: it was
-// refused, or by it a machine joined that had joined already.
+// that somebody's proof began, or lets go of the proof if it began none at a machine: it
+// was refused, by it a machine joined that had joined already, or somebody operates.
 func (a *assembly) stand(who registry.Identity, r registry.Result, err error) {
 	if who.Standing == "" {
 		return

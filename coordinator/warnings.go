@@ -62,6 +62,7 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	}
 	state, now := a.registry.Snapshot(), a.Now()
 	all = append(all, a.webLapses()...)
+	all = append(all, a.lateLapses()...)
 	all = append(all, tokenLapses(state, now)...)
 	all = append(all, policyLapses(state)...)
 	all = append(all, refusedToday(state)...)
@@ -75,6 +76,21 @@ func (a *assembly) webLapses() []warn.Lapse {
 	since, until := a.web.Life()
 	return []warn.Lapse{{Kind: "certificate", Name: "for browsers (" + a.WebCert + ")", Since: since, Until: until,
 		Advice: "nobody can sign in without browsers' warnings then; renew the file, which is served within a minute, or after a restart if its key is another"}}
+}
+
+// lateLapses tells that the provider cannot be asked for all who are signed in as often
+// as was said.
+func (a *assembly) lateLapses() []warn.Lapse {
+	if a.watching == nil {
+		return nil
+	}
+	s := a.watching.Stats()
+	if !s.Behind {
+		return nil
+	}
+	return []warn.Lapse{{Kind: "provider", Name: a.SignIn.Issuer, Advice: fmt.Sprintf(
+		"it answers too slowly for the %d sessions of which it is asked: the question that waits longest is %v overdue, and who left is found out as much later; see why it is slow, or ask less often (`--oidc-check`)",
+		s.Watched, s.Late.Round(time.Second))}}
 }
 
 func tokenLapses(state *registry.State, now time.Time) (all []warn.Lapse) {

@@ -51,7 +51,7 @@ func limits() map[string][]rests {
 		"a roster's file":            {give("coordinator/internal/rosters", "maxSize >> 20")},
 		"relays":                     {give("coordinator/wire", "MaxRelays"), give("coordinator", "maxTicketLife"+day)},
 		"messages of warnings that wait for webhook or syslog": {give("coordinator/internal/warn", "maxQueue")},
-		"people whose provider is asked (`--oidc-check`)":      {give("coordinator/internal/auth/oidc", "maxHeld")},
+		"people whose provider is asked (`--oidc-check`)":      {give("coordinator/internal/auth/oidc", "maxHeld"), give("coordinator/internal/auth/standing", "maxAsked")},
 		"connections of one address to the TLS port":           {give("coordinator", "maxPerAddress")},
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -60,6 +61,10 @@ type ward struct {
 	issuer string
 	idle   time.Duration // of processor time that the coordinator takes in a second with nothing to do
 	last   time.Time     // when the shift was complete
+
+	every     time.Duration // the provider is asked for each session; 0: for none
+	secured   bool          // the provider is asked over TLS
+	inquiries inquiries
 }
 
 // life is how long sessions live here: all of a shift have begun before the
@@ -87,6 +92,9 @@ func (w *ward) begin(ctx context.Context, g *group, people int) (err error) {
 		return err
 	}
 	w.flags = []string{"--oidc-issuer", w.issuer, "--oidc-client-id", idp.ClientID, "--oidc-client-secret-file", secret, "--session-life", w.life().String()}
+	if w.every > 0 {
+		w.flags = append(w.flags[:len(w.flags)-1], "12h", "--oidc-check", w.every.String(), "--oidc-scope", "profile", "--oidc-scope", "email", "--oidc-scope", "offline_access")
+	}
 	program := filepath.Join(w.bench.bin, "cordon-coordinator")
 	if _, err := tool(ctx, program, "init", "--state", w.dir, "--url", "https://"+w.address); err != nil {
 		return err
@@ -143,12 +151,20 @@ func (w *ward) serveProvider(ctx context.Context, g *group, people int) error {
 	if err != nil {
 		return err
 	}
-	w.issuer = "http://" + l.Addr().String() + "/"
+	scheme := "http://"
+	if w.secured {
+		certificate, err := w.bench.trusted()
+		if err != nil {
+			return err
+		}
+		scheme, l = "https://", tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"http/1.1"}})
+	}
+	w.issuer = scheme + l.Addr().String() + "/"
 	var mails []string
 	for i := range people {
 		mails = append(mails, person(i))
 	}
-	server := &http.Server{ReadHeaderTimeout: patience, Handler: idp.Serve(w.issuer, "https://"+w.address, mails...)}
+	server := &http.Server{ReadHeaderTimeout: patience, ConnState: w.inquiries.state, Handler: w.inquiries.counted(idp.Serve(w.issuer, "https://"+w.address, mails...))}
 	context.AfterFunc(ctx, func() { server.Close() })
 	g.start(func() { _ = server.Serve(l) })
 	return nil

@@ -106,6 +106,7 @@ func measurements() []measurement {
 		{"peers", "what a node takes whose map names ten thousand peers", (*bench).peers},
 		{"swarm", "what many nodes, and a change, cost a coordinator", (*bench).swarm},
 		{"logins", "what it costs a coordinator that people sign in, and that sessions end", (*bench).logins},
+		{"asked", "what it costs a coordinator to ask whether the provider stands by those who are signed in", (*bench).asked},
 		{"relay", "what a relay carries, adds and weighs", (*bench).relay},
 	}
 }

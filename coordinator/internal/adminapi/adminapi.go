@@ -49,6 +49,9 @@ type Config struct {
 	Now         func() time.Time
 
 	Lapses func() []warn.Lapse // all that has an end; nil: nothing
+	// Stand takes over the Standing of who proved to be somebody to operate, whatever
+	// became of it; nil: proofs have none.
+	Stand func(who registry.Identity, r registry.Result, err error)
 
 	DeviceLife time.Duration // that a renewed machine is given; 0: it has no end
 	AdminIdle  time.Duration // that an admin session lasts without a call; 0: it ends by time alone

@@ -74,6 +74,9 @@ func (a *API) FinishLogin(ctx context.Context, req *connect.Request[admin.Finish
 	r, err := a.Registry.Do(ctx, registry.UserActor(who.Login), registry.BeginAdmin{
 		ID: strings.ToLower(rand.Text()[:8]), Secret: registry.HashSecret(req.Msg.Secret), Who: who, Life: AdminLife,
 	})
+	if a.Stand != nil {
+		a.Stand(who, r, err)
+	}
 	if err != nil {
 		return nil, refusal(err)
 	}

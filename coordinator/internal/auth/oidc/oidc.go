@@ -132,5 +132,8 @@ func New(config Config) (*Provider, error) {
 		return nil, err
 	}
 	return &Provider{config: config, client: newClient(config.HTTP, loopback), loopback: loopback, turn: make(chan struct{}, 1),
-		vault: vault{rows: config.Rows, seal: seal, held: map[string]*held{}, of: map[string]string{}}}, nil
+		vault: vault{rows: config.Rows, seal: seal, log: config.Log, held: map[string]*held{}, of: map[string]string{}}}, nil
 }
+
+// Close lets go of the connections to the provider that nobody uses.
+func (p *Provider) Close() { p.client.CloseIdleConnections() }

@@ -101,8 +101,15 @@ func TestSlowAnswersEnd_A09(t *testing.T) {
 // that was given no transport.
 func onLoopback(t *testing.T, wrap func(http.Handler) http.Handler) *hostile {
 	t.Helper()
+	return onLoopbackWith(t, func(s *httptest.Server) { s.Config.Handler = wrap(s.Config.Handler) })
+}
+
+func onLoopbackWith(t *testing.T, change func(*httptest.Server)) *hostile {
+	t.Helper()
 	h := newHostile(t)
-	server := httptest.NewServer(wrap(h))
+	server := httptest.NewUnstartedServer(h)
+	change(server)
+	server.Start()
 	t.Cleanup(server.Close)
 	for name, value := range h.discovery {
 		if text, ok := value.(string); ok {

@@ -3,11 +3,16 @@ package oidc
 import (
 	"context"
 	"crypto/rand"
+	"log/slog"
 	"sync"
 )
 
-// maxHeld bounds how many refresh tokens are held.
-const maxHeld = 50_000
+// maxHeld bounds how many refresh tokens are held, and roomAgain is below how many it is
+// said anew that they are too many.
+const (
+	maxHeld   = 50_000
+	roomAgain = maxHeld / 10 * 9
+)
 
 // Rows is where refresh tokens outlive the coordinator: sealed, and by session. Put and
 // Delete return at once, and are done in the order in which they came.
@@ -24,10 +29,27 @@ type Rows interface {
 type vault struct {
 	rows Rows    // nil: a coordinator that starts anew has none
 	seal *sealer // nil likewise
+	log  *slog.Logger
 
-	mu   sync.Mutex
-	held map[string]*held
-	of   map[string]string // the name, by session, whose token is written down
+	mu      sync.Mutex
+	held    map[string]*held
+	of      map[string]string // the name, by session, whose token is written down
+	refused uint64            // tokens for which there was no room
+	full    bool              // which the log says
+}
+
+// Kept says how many refresh tokens are held.
+type Kept struct {
+	Held    int
+	Refused uint64 // for which there was no room: nobody is asked whether the provider stands by their people
+}
+
+// Kept gives how many refresh tokens are held.
+func (p *Provider) Kept() Kept {
+	v := &p.vault
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return Kept{Held: len(v.held), Refused: v.refused}
 }
 
 // held is what the provider is asked with.
@@ -42,7 +64,11 @@ type held struct {
 func (v *vault) hold(h held) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if h.refresh == "" || len(v.held) >= maxHeld {
+	if h.refresh == "" {
+		return ""
+	}
+	if len(v.held) >= maxHeld {
+		v.refuse()
 		return ""
 	}
 	name := rand.Text()
@@ -51,6 +77,15 @@ func (v *vault) hold(h held) string {
 		v.of[h.session] = name
 	}
 	return name
+}
+
+// refuse is told once, until there was room again.
+func (v *vault) refuse() {
+	v.refused++
+	if !v.full {
+		v.log.Warn("too many refresh tokens are held: the provider is not asked for those who sign in from now on, until sessions end", "held", len(v.held))
+	}
+	v.full = true
 }
 
 func (v *vault) get(name string) (held, bool) {
@@ -114,6 +149,7 @@ func (v *vault) release(name string) {
 		return
 	}
 	delete(v.held, name)
+	v.full = v.full && len(v.held) >= roomAgain
 	if v.of[h.session] != name {
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
 // Bounds of sign-ins that are kept, ended ones included. A hospital's machines
@@ -34,10 +36,11 @@ type book struct {
 	ids              map[digest]*signin
 	states           map[digest]*signin // by the state of the attempt; at most one each
 	nodes            map[string][]*signin
+	forget           func(who registry.Identity)
 }
 
-func newBook() *book {
-	return &book{ids: map[digest]*signin{}, states: map[digest]*signin{}, nodes: map[string][]*signin{},
+func newBook(forget func(who registry.Identity)) *book {
+	return &book{forget: forget, ids: map[digest]*signin{}, states: map[digest]*signin{}, nodes: map[string][]*signin{},
 		logins: newPool(bounds{maxInAll, maxPerAddress}), joins: newLobby(), operators: newLobby()}
 }
 
@@ -175,6 +178,7 @@ func (s *signin) before(o *signin) bool {
 }
 
 func (b *book) remove(s *signin) {
+	b.forget(s.give()) // that no program fetched
 	delete(b.ids, digestOf(s.id))
 	delete(b.states, digestOf(s.attempt.State))
 	s.pool.remove(s)

@@ -13,16 +13,23 @@ type job struct {
 	grant Grant
 }
 
+// sweepEvery is how often the desk looks for what has ended, if nobody comes to it.
+const sweepEvery = time.Minute
+
 // Run redeems device grants until ctx ends, and waits for what it began. It is
 // called once.
 func (d *Desk) Run(ctx context.Context) error {
 	defer close(d.closed)
 	var all sync.WaitGroup
 	defer all.Wait()
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-sweep.C:
+			d.locked(d.book.sweep)
 		case j := <-d.grants:
 			all.Go(func() { d.redeemGrant(ctx, j) })
 		}
@@ -90,9 +97,11 @@ func (d *Desk) redeemGrant(run context.Context, j job) {
 			j.s.phase = checking
 		}
 	})
-	if lives {
-		ctx, cancel := context.WithTimeout(run, checkLimit)
-		defer cancel()
-		d.begin(ctx, j.s, who)
+	if !lives { // another has its place, or its time was over
+		d.forget(who)
+		return
 	}
+	ctx, cancel = context.WithTimeout(run, checkLimit)
+	defer cancel()
+	d.begin(ctx, j.s, who)
 }

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,8 @@ type hall struct {
 	nodes   map[string]signin.Node
 	begun   []string // node and subject, and the seat if there is one
 	joined  []string // name and subject
+	held    []string // by which a provider could be asked on, that nobody took over
+	given   int      // of these, so far
 	log     bytes.Buffer
 	private []string // may be in no log, and in no page
 }
@@ -65,12 +68,12 @@ func newHall(t testing.TB) *hall {
 		"n1": {ID: "n1", Name: "ward-3", OS: "linux", Fingerprint: strings.Repeat("ab12", 16), User: "ana@clinic.example"},
 		"n2": {ID: "n2", Name: "kiosk", OS: "windows", Fingerprint: strings.Repeat("cd34", 16), Tags: []string{"tag:kiosk"}},
 	}}
-	desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Join: h.join, Operator: h.operator,
+	desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Join: h.join, Operator: h.operator, Release: h.take,
 		Log: slog.New(slog.NewJSONHandler(&locked{h: h}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.desk = desk
+	h.desk, h.provider.stand = desk, h.stand
 	return h
 }
 
@@ -95,7 +98,44 @@ func (h *hall) setNode(n signin.Node) {
 	h.nodes[n.ID] = n
 }
 
+// stand gives what a proof brings besides.
+func (h *hall) stand() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.given++
+	h.held = append(h.held, fmt.Sprint("standing-", h.given))
+	return h.held[len(h.held)-1]
+}
+
+// take has something be somebody's, or be let go; either once. People of the
+// coordinator's own bring nothing.
+func (h *hall) take(standing string) {
+	if standing == "" {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.Index(h.held, standing)
+	if i < 0 {
+		h.t.Errorf("%q is taken or let go twice", standing)
+		return
+	}
+	h.held = slices.Delete(h.held, i, i+1)
+}
+
+// holds tells how many proofs were given so far, and for how many of them nobody has
+// seen to what they brought.
+func (h *hall) holds(given, held int) {
+	h.t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.given != given || len(h.held) != held {
+		h.t.Errorf("of %d proofs, want %d, %d are left over, want %d", h.given, given, len(h.held), held)
+	}
+}
+
 func (h *hall) begin(ctx context.Context, node, seat string, who registry.Identity) (wire.Session, error) {
+	h.take(who.Standing)
 	if h.stall {
 		<-ctx.Done()
 		return wire.Session{}, ctx.Err()
@@ -179,9 +219,10 @@ type provider struct {
 	until     time.Time     // of grants
 	meanwhile func()        // runs while the provider thinks
 	agree     chan error
-	acr       string      // of its proofs
-	below     error       // of Redeem
-	since     []time.Time // of the proofs that grants must bring
+	acr       string        // of its proofs
+	below     error         // of Redeem
+	since     []time.Time   // of the proofs that grants must bring
+	stand     func() string // gives what a proof brings besides
 }
 
 func (p *provider) AuthURL(_ context.Context, a signin.Attempt) (string, error) {
@@ -224,7 +265,7 @@ func (p *provider) Redeem(ctx context.Context, code string, a signin.Attempt) (r
 		return registry.Identity{}, p.below
 	}
 	name := strings.TrimPrefix(code, "code-")
-	return registry.Identity{Issuer: "https://idp.example", Subject: name, Login: name + "@clinic.example", ACR: p.acr}, nil
+	return registry.Identity{Issuer: "https://idp.example", Subject: name, Login: name + "@clinic.example", ACR: p.acr, Standing: p.stand()}, nil
 }
 
 func (p *provider) BeginGrant(_ context.Context, since time.Time) (signin.Grant, error) {
@@ -243,15 +284,22 @@ func (p *provider) BeginGrant(_ context.Context, since time.Time) (signin.Grant,
 		defer p.count(-1)
 		select {
 		case err := <-agree:
-			return registry.Identity{Issuer: "https://idp.example", Subject: "ana", Login: "ana@clinic.example"}, err
+			return p.agreed(err)
 		case <-ctx.Done():
 		}
 		if time.Sleep(time.Second); p.deaf {
-			err := <-agree
-			return registry.Identity{Issuer: "https://idp.example", Subject: "ana", Login: "ana@clinic.example"}, err
+			return p.agreed(<-agree)
 		}
 		return registry.Identity{}, ctx.Err()
 	}}, nil
+}
+
+// agreed gives the proof of a grant, if there is no error.
+func (p *provider) agreed(err error) (registry.Identity, error) {
+	if err != nil {
+		return registry.Identity{}, err
+	}
+	return registry.Identity{Issuer: "https://idp.example", Subject: "ana", Login: "ana@clinic.example", Standing: p.stand()}, nil
 }
 
 // count counts the grants that are redeemed, and gives how many these are now.

@@ -16,6 +16,7 @@ import (
 )
 
 func (h *hall) join(_ context.Context, m registry.Machine, who registry.Identity) (signin.Joined, error) {
+	h.take(who.Standing)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.refuse != nil {

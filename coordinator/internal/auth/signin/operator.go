@@ -49,13 +49,15 @@ func (d *Desk) OpenOperator(from netip.Addr, challenge [sha256.Size]byte) (Opene
 // Prove gives who an operator proved to be, once, for the secret of the program
 // that began and the last code that their browser was shown. It fails with
 // [ErrNotFound], also for another secret, [ErrPending], [ErrCode], or with the
-// reason for which the sign-in was refused.
+// reason for which the sign-in was refused. The proof's Standing is the caller's then.
 func (d *Desk) Prove(id, code, secret string) (who registry.Identity, err error) {
 	d.locked(func(now time.Time) {
 		if s := d.book.byID(now, id); s == nil || !s.operator || !s.begunBy(secret) {
 			err = ErrNotFound
 		} else {
-			who, err = s.prove(now, code)
+			if who, err = s.prove(now, code); s.spent {
+				d.forget(s.give())
+			}
 		}
 	})
 	return who, err
@@ -82,7 +84,20 @@ func (s *signin) prove(now time.Time, code string) (registry.Identity, error) {
 		return registry.Identity{}, ErrCode
 	}
 	s.spent = true
-	return s.proof, nil
+	return s.give(), nil
+}
+
+// give gives the proof away: the sign-in has none from then on.
+func (s *signin) give() (who registry.Identity) {
+	who, s.proof = s.proof, registry.Identity{}
+	return who
+}
+
+// forget lets go of a proof of which nothing becomes.
+func (d *Desk) forget(who registry.Identity) {
+	if who.Standing != "" && d.cfg.Release != nil {
+		d.cfg.Release(who.Standing)
+	}
 }
 
 // typed gives a code as people type it, in one form.
@@ -96,6 +111,7 @@ func (s *signin) awaited() bool { return s.operator && !s.spent && s.outcome.Sta
 // admit keeps who an operator proved to be, and ends the sign-in.
 func (d *Desk) admit(s *signin, who registry.Identity) {
 	if err := d.cfg.Operator(who); err != nil {
+		d.forget(who)
 		d.refuse(s, plain(err.Error()))
 		return
 	}

@@ -23,6 +23,9 @@
 //   - A machine that is not in the mesh yet may open one by which it joins
 //     (OpenJoin). It is nothing until a person has proved anew who they are, and
 //     takes no room from the sign-ins of nodes.
+//   - What a proof brought besides (Identity.Standing, by which a provider can be asked
+//     on) is always somebody's: who begins, joins or operates takes it over, and at
+//     every other end the desk lets it go.
 //   - Memory is bounded, in all, per seat, node and address: a flood by one seat, node
 //     or address takes no place from others. Everything ends.
 //   - Strangers who have no account keep nobody from operating, or from bringing a
@@ -146,7 +149,7 @@ type Config struct {
 	// Node finds a node of the mesh.
 	Node func(id string) (Node, bool)
 	// Begin makes a session of a proved identity, at a seat of the node or at the whole
-	// of it. The text of its error is shown to the person and to the waiting node.
+	// of it. Its Standing is Begin's from then on, as it is Join's, whatever comes of it. The text of its error is shown to the person and to the waiting node.
 	Begin func(ctx context.Context, node, seat string, who registry.Identity) (wire.Session, error)
 	// Join makes a machine a node of whoever proved who they are; nil: nobody can
 	// join so. The text of its error is shown to the person and to the machine.
@@ -154,8 +157,11 @@ type Config struct {
 	// Operator judges whether a proved identity may operate the mesh. The text of its
 	// error is shown to the person. nil: nobody may; see Desk.OpenOperator.
 	Operator func(who registry.Identity) error
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Release lets go of an Identity.Standing that came with a proof of which nothing
+	// became. nil: proofs have none. It is called under the desk's lock, and returns at once.
+	Release func(standing string)
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Joined is what became of a machine.

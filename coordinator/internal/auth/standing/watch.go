@@ -17,8 +17,9 @@ var ErrRefused = errors.New("the provider no longer stands by this person")
 // question, not for the person.
 var ErrDoubtful = errors.New("the provider's refusal is not clear")
 
-// maxAsked bounds how many are asked for at once.
-const maxAsked = 8
+// maxAsked bounds how many questions are under way at once: at a provider that takes a
+// second for each, 30,000 sessions can be asked for in a span of five minutes.
+const maxAsked = 100
 
 // sweepEvery is how often the watch looks which sessions have ended.
 const sweepEvery = 20 * time.Second
@@ -35,30 +36,31 @@ type Asking struct {
 	Ask     func(ctx context.Context, standing string) (registry.Identity, error) // ErrRefused, or what says nothing
 	Release func(standing string)
 	Live    func(node, session string) bool
-	Every   time.Duration // between two questions for one session, give or take a quarter
+	Every   time.Duration // between two questions for one session, and at most before the first
 }
 
 // Stats are what the watch has come to.
 type Stats struct {
 	Watched                int
 	Stood, Refused, Failed uint64
-	Problem                string // why the last question found no answer; empty: it found one
+	Problem                string        // why the last question found no answer; empty: it found one
+	Late                   time.Duration // for which the question is overdue that waits longest
+	Behind                 bool          // so late that somebody should look into it
 }
 
 // Watch asks the provider for those who are signed in.
 type Watch struct {
 	Config
 	Asking
-	wake chan struct{} // of one: something was added
+	behind bool          // which the log says; Run's alone
+	wake   chan struct{} // of one: something was added, or a question was answered
 
 	mu       sync.Mutex
 	sessions map[string]*entry // by id
+	waiting  queue             // of these, those of whom no question is under way
+	asked    int               // questions under way
+	pace     pace
 	stats    Stats
-}
-
-type entry struct {
-	Watched
-	due time.Time
 }
 
 // NewWatch makes a watch that asks for nobody yet.
@@ -73,15 +75,12 @@ func (w *Watch) Add(one Watched) {
 	}
 	w.mu.Lock()
 	old := w.sessions[one.Session]
-	w.sessions[one.Session] = &entry{one, w.next()}
+	w.put(one)
 	w.mu.Unlock()
 	if old != nil && old.Standing != one.Standing {
 		w.Release(old.Standing)
 	}
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.rouse()
 }
 
 // Resume watches sessions that an earlier process watched. When it last asked is not
@@ -91,13 +90,28 @@ func (w *Watch) Resume(all []Watched) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, one := range all {
-		w.sessions[one.Session] = &entry{one, w.Now().Add(rand.N(w.Every) + 1)}
+		w.put(one)
 	}
 }
 
-// next gives when to ask again: not for a whole hospital at once after a shift began.
-func (w *Watch) next() time.Time {
-	return w.Now().Add(w.Every*3/4 + rand.N(w.Every/2+1))
+// put has a session asked for within one span, at a moment that is drawn: a whole
+// hospital may have come within minutes, at a shift's change or a coordinator's start,
+// and each session keeps its place in the span.
+func (w *Watch) put(one Watched) {
+	if old := w.sessions[one.Session]; old != nil {
+		w.waiting.remove(old)
+	}
+	e := &entry{Watched: one}
+	w.sessions[one.Session] = e
+	w.waiting.add(e, w.Now().Add(rand.N(w.Every)+1))
+}
+
+// rouse has Run look anew whom to ask for.
+func (w *Watch) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Stats gives what came of the questions so far.
@@ -105,32 +119,89 @@ func (w *Watch) Stats() Stats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.stats
-	s.Watched = len(w.sessions)
+	s.Watched, s.Late = len(w.sessions), w.waiting.late(w.Now())
+	s.Behind = s.Late > w.lag()
 	return s
 }
 
-// Run asks until ctx ends.
+// lag is how late questions may be before somebody is told: who left is found out after
+// twice the span then.
+func (w *Watch) lag() time.Duration { return max(w.Every, time.Minute) }
+
+// Run asks until ctx ends, and waits for what is under way: no question waits for the
+// answer to another.
 func (w *Watch) Run(ctx context.Context) error {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
-	for {
-		due, wait := w.due()
-		w.round(ctx, due)
-		if len(due) > 0 {
+	var under sync.WaitGroup
+	defer under.Wait()
+	for ctx.Err() == nil {
+		one, wait := w.take()
+		if one != nil {
+			under.Go(func() {
+				w.look(ctx, one.Watched)
+				w.again(one)
+			})
 			continue
 		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
 		case <-w.wake:
 		case <-sweep.C:
 			w.sweep()
+			w.complain()
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
+	return nil
+}
+
+// take gives a session to ask for now, or else how long to wait for one. While as many
+// questions are under way as may be, an answer ends the wait.
+func (w *Watch) take() (one *entry, wait time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.waiting) == 0 || w.asked >= maxAsked {
+		return nil, w.Every
+	}
+	now := w.Now()
+	if wait = max(w.waiting[0].due.Sub(now), w.pace.from().Sub(now)); wait > 0 {
+		return nil, wait
+	}
+	w.asked++
+	w.pace.count(now, w.Every, len(w.sessions))
+	return w.waiting.take(), 0
+}
+
+// again has a session asked for anew that is watched still, a span after it was due. Who
+// was asked for late finds another place in the span, and not that of all the others
+// who were late.
+func (w *Watch) again(e *entry) {
+	w.mu.Lock()
+	w.asked--
+	if w.sessions[e.Session] == e {
+		due, soonest := e.due.Add(w.Every), w.Now().Add(w.Every/2+rand.N(w.Every/2+1))
+		if due.Before(soonest) {
+			due = soonest
+		}
+		w.waiting.add(e, due)
+	}
+	w.mu.Unlock()
+	w.rouse()
+}
+
+// complain tells, once for each time that it is so, that questions fall behind.
+func (w *Watch) complain() {
+	s := w.Stats()
+	switch was := w.behind; {
+	case s.Behind && !was:
+		w.Log.Warn("the provider answers too slowly for all who are signed in: who leaves is found out later than was asked for", "sessions", s.Watched, "late", s.Late.Round(time.Second))
+	case was && !s.Behind:
+		w.Log.Info("the provider is asked for all who are signed in in time again", "sessions", s.Watched)
+	}
+	w.behind = s.Behind
 }
 
 // sweep lets go of what belongs to sessions that have ended: nobody will be asked for
@@ -149,98 +220,12 @@ func (w *Watch) sweep() {
 	}
 }
 
-// due gives up to maxAsked sessions to ask for now, and else how long there is none.
-func (w *Watch) due() (due []Watched, wait time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := w.Now()
-	wait = w.Every
-	for _, e := range w.sessions {
-		if left := e.due.Sub(now); left > 0 {
-			wait = min(wait, left)
-		} else if len(due) < maxAsked {
-			e.due = w.next()
-			due = append(due, e.Watched)
-		}
-	}
-	return due, wait
-}
-
-// round asks for some at once, and waits for all.
-func (w *Watch) round(ctx context.Context, due []Watched) {
-	var asked sync.WaitGroup
-	for _, one := range due {
-		asked.Go(func() { w.look(ctx, one) })
-	}
-	asked.Wait()
-}
-
-// look asks for one session that still stands, and does as the answer says.
-func (w *Watch) look(ctx context.Context, one Watched) {
-	if !w.Live(one.Node, one.Session) {
-		w.drop(one)
-		return
-	}
-	who, err := w.Ask(ctx, one.Standing)
-	switch {
-	case ctx.Err() != nil, !w.current(one): // who signed in anew has another token, and the old one may be refused for that
-		return
-	case err == nil:
-		w.came(func(s *Stats) { s.Stood, s.Problem = s.Stood+1, "" })
-		w.renew(ctx, who)
-	case errors.Is(err, ErrRefused):
-		w.came(func(s *Stats) { s.Refused, s.Problem = s.Refused+1, "" })
-		if err := w.end(ctx, one.Subject, ""); err != nil {
-			w.Log.Error("who the provider no longer stands by is not signed out yet", "subject", one.Subject, "error", err)
-			return // asked for again, and refused again
-		}
-		w.drop(one)
-	case errors.Is(err, ErrDoubtful):
-		w.came(func(s *Stats) { s.Failed, s.Problem = s.Failed+1, "" })
-		w.Log.Info("the provider's refusal of a person is not clear, and ends no session: they are asked for again from their next sign-in", "subject", one.Subject, "error", err)
-		w.drop(one)
-	default:
-		w.failed(err)
-	}
-}
-
-// failed notes that the provider gave no answer. Nobody is signed out for it; the
-// log says it once, until there is an answer again.
-func (w *Watch) failed(err error) {
-	first := false
-	w.came(func(s *Stats) { first, s.Failed, s.Problem = s.Problem == "", s.Failed+1, err.Error() })
-	if first {
-		w.Log.Warn("the provider cannot be asked whether it stands by those who are signed in: nobody is signed out for that", "error", err)
-	}
-}
-
-func (w *Watch) renew(ctx context.Context, who registry.Identity) {
-	if who.Subject == "" {
-		return
-	}
-	if _, err := w.Do(ctx, registry.Renew{Who: who}); err != nil && ctx.Err() == nil {
-		w.Log.Warn("what the provider says anew of a person is not taken", "subject", who.Subject, "error", err)
-	}
-}
-
-func (w *Watch) came(change func(*Stats)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	change(&w.stats)
-}
-
-func (w *Watch) current(one Watched) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	e := w.sessions[one.Session]
-	return e != nil && e.Standing == one.Standing
-}
-
 // drop ends the watch over a session, unless it was begun anew meanwhile.
 func (w *Watch) drop(one Watched) {
 	w.mu.Lock()
 	if e := w.sessions[one.Session]; e != nil && e.Standing == one.Standing {
 		delete(w.sessions, one.Session)
+		w.waiting.remove(e)
 	}
 	w.mu.Unlock()
 	w.Release(one.Standing)

@@ -44,7 +44,8 @@ type Config struct {
 // File is an open file. Its methods may be called at once.
 type File struct {
 	Config
-	ended chan struct{} // the writer did
+	closing chan struct{} // closed by Close
+	ended   chan struct{} // the writer did
 
 	mu     sync.Mutex
 	next   *batch        // what the writer takes when it is done with the one before
@@ -69,7 +70,7 @@ func newBatch() *batch { return &batch{rows: map[string]Row{}, done: make(chan s
 // Open opens the file, or makes it, and gives what stands in it, in no order. It never
 // fails: what cannot be read is removed, and what cannot be written is told in the log.
 func Open(c Config) (*File, []Row) {
-	f := &File{Config: c, ended: make(chan struct{}), next: newBatch(), wake: make(chan struct{}, 1), stored: map[string]struct{}{}}
+	f := &File{Config: c, ended: make(chan struct{}), closing: make(chan struct{}), next: newBatch(), wake: make(chan struct{}, 1), stored: map[string]struct{}{}}
 	rows, err := f.open()
 	if err != nil {
 		f.Log.Warn("the file of refresh tokens cannot be used and is begun anew: people are asked for again from their next sign-in", "path", f.Path, "error", err)
@@ -104,6 +105,7 @@ func (f *File) Close() {
 	if !f.closed {
 		f.closed = true
 		close(f.wake)
+		close(f.closing)
 	}
 	f.mu.Unlock()
 	<-f.ended

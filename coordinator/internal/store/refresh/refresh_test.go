@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -197,4 +198,24 @@ func TestManyShareAWrite(t *testing.T) {
 		t.Error(err)
 	}
 	open(t, f.path).has()
+}
+
+// Changes within a tenth of a second share one write, and nobody waits for it to pass
+// when the file is closed.
+func TestChangesWaitForEachOther(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "refresh.db")
+	synctest.Test(t, func(t *testing.T) {
+		f := open(t, path)
+		first := f.Put("s-1", false, []byte("one"))
+		time.Sleep(99 * time.Millisecond)
+		if f.Put("s-2", false, []byte("two")) != first {
+			t.Error("the second has a write of its own")
+		}
+		<-first
+		began := time.Now()
+		f.Put("s-3", false, []byte("three"))
+		if f.Close(); time.Since(began) > 0 || f.Kept() != 3 {
+			t.Errorf("closed after %v, with %d", time.Since(began), f.Kept())
+		}
+	})
 }

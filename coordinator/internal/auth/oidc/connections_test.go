@@ -1,0 +1,83 @@
+package oidc_test
+
+import (
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// Questions in a row go over one connection.
+func TestConnectionsAreKept(t *testing.T) {
+	var opened atomic.Int32
+	h := onLoopbackWith(t, func(s *httptest.Server) {
+		s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				opened.Add(1)
+			}
+		}
+	})
+	h.token["refresh_token"] = refresh
+	p := h.provider()
+	who, err := p.Redeem(t.Context(), code, h.attempt)
+	if err != nil || who.Standing == "" {
+		t.Fatalf("%+v, %v", who, err)
+	}
+	before := opened.Load()
+	delete(h.claims, "nonce")
+	bare(h) // so that the userinfo is asked for as well
+	for range 20 {
+		if _, err := p.Renew(t.Context(), who.Standing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := opened.Load() - before; n > 1 {
+		t.Errorf("20 refreshes after a sign-in open %d connections", n)
+	}
+	p.Close()
+}
+
+// idle is a transport that is told to let go of its connections.
+type idle struct {
+	http.RoundTripper
+	let int
+}
+
+func (i *idle) CloseIdleConnections() { i.let++ }
+
+// What is kept is let go when nobody will ask any more.
+func TestConnectionsAreLetGo(t *testing.T) {
+	h := newHostile(t)
+	i := &idle{RoundTripper: inMemory{h}}
+	h.config.HTTP = &http.Client{Transport: i}
+	if h.provider().Close(); i.let != 1 {
+		t.Errorf("let go %d times", i.let)
+	}
+}
+
+// A provider that has HTTP/2 is asked by it.
+func TestHTTP2IsOffered(t *testing.T) {
+	offered := make(chan []string, 8)
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		offered <- hello.SupportedProtos
+		return nil, nil
+	}}
+	server.StartTLS()
+	defer server.Close()
+	h := newHostile(t)
+	h.config.Issuer, h.config.HTTP = server.URL, nil
+	if _, err := h.redeem(); err == nil || !strings.Contains(err.Error(), "let this machine trust") {
+		t.Fatal(err) // nobody trusts it, but it was greeted
+	}
+	if got := <-offered; !slices.Equal(got, []string{"h2", "http/1.1"}) {
+		t.Errorf("offered %v", got)
+	}
+}

@@ -1,0 +1,91 @@
+package standing
+
+import (
+	"container/heap"
+	"time"
+)
+
+// entry is a session that is asked for, again and again.
+type entry struct {
+	Watched
+	due time.Time
+	at  int // its place in the queue; none: it is in none, for the question is under way
+}
+
+const none = -1
+
+// queue holds who waits for their question, whoever is due first at the front: that one
+// alone is taken, so that nobody is passed over, however many are overdue.
+type queue []*entry
+
+// Len is heap.Interface's.
+func (q queue) Len() int { return len(q) }
+
+// Less is heap.Interface's.
+func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
+
+// Swap is heap.Interface's.
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].at, q[j].at = i, j
+}
+
+// Push is heap.Interface's.
+func (q *queue) Push(x any) {
+	e := x.(*entry)
+	e.at = len(*q)
+	*q = append(*q, e)
+}
+
+// Pop is heap.Interface's.
+func (q *queue) Pop() any {
+	last := len(*q) - 1
+	e := (*q)[last]
+	(*q)[last] = nil
+	*q, e.at = (*q)[:last], none
+	return e
+}
+
+func (q *queue) add(e *entry, due time.Time) {
+	e.due = due
+	heap.Push(q, e)
+}
+
+// take takes whoever is at the front. There is somebody.
+func (q *queue) take() *entry { return heap.Pop(q).(*entry) }
+
+// remove takes somebody out who will not be asked for, wherever they wait.
+func (q *queue) remove(e *entry) {
+	if e.at != none {
+		heap.Remove(q, e.at)
+	}
+}
+
+// late gives for how long whoever is at the front is overdue.
+func (q queue) late(now time.Time) time.Duration {
+	if len(q) == 0 {
+		return 0
+	}
+	return max(0, now.Sub(q[0].due))
+}
+
+// pace spreads questions that have heaped up, as after hours in which the provider gave
+// none an answer: it would else be asked for a whole hospital in the moment in which it
+// is back, and again a span later, and again.
+type pace struct{ free time.Time }
+
+// atOnce is how many questions in a row the pace lets pass.
+const atOnce = 8
+
+// from gives from when on there may be another question.
+func (p *pace) from() time.Time { return p.free }
+
+// count counts a question at a moment, of so many sessions each of which has one in a
+// span: no more than twice as many are asked as there must be.
+func (p *pace) count(now time.Time, span time.Duration, sessions int) {
+	gap := span / time.Duration(2*max(sessions, 1))
+	if earliest := now.Add(-atOnce * gap); p.free.Before(earliest) {
+		p.free = earliest
+	}
+	p.free = p.free.Add(gap)
+}
