@@ -157,6 +157,7 @@ func (d *Desk) begin(ctx context.Context, s *signin, who registry.Identity) {
 		return
 	}
 	if err := ofLevel(s.asked, who); err != nil { // also of people of our own, who were asked for nothing
+		d.forget(who)
 		d.fail(s, err)
 		return
 	}
