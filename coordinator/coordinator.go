@@ -139,7 +139,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),
 		LocalPeople: a.SignIn.Local, Backup: a.backupTo, Provider: a.providerStatus, Version: a.Version, Now: a.Now, Log: a.Log, DeviceLife: a.SignIn.deviceLife(), AdminIdle: a.SignIn.adminIdle(),
-		Lapses: a.lapses,
+		Lapses: a.lapses, Stand: a.stand,
 	})
 	return nil
 }

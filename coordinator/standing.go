@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
@@ -43,10 +44,7 @@ func (a *assembly) asking(p *oidc.Provider) standing.Asking {
 	}
 	return standing.Asking{
 		Every: every, Release: p.Release,
-		Live: func(node, session string) bool {
-			is := func(s *registry.Session) bool { return s.ID == session && s.Live(a.Now()) }
-			return slices.ContainsFunc(a.registry.Snapshot().SessionsAt(node), is)
-		},
+		Live: a.liveSession,
 		Ask: func(ctx context.Context, name string) (registry.Identity, error) {
 			who, err := p.Renew(ctx, name)
 			who.ByLogin = a.SCIM.Match == matchLogin
@@ -56,6 +54,17 @@ func (a *assembly) asking(p *oidc.Provider) standing.Asking {
 			return who, err
 		},
 	}
+}
+
+// liveSession tells whether a session goes on for which the provider is asked.
+func (a *assembly) liveSession(node, session string) bool {
+	state := a.registry.Snapshot()
+	if id, operates := strings.CutPrefix(session, adminWatched); operates {
+		t, known := state.Token(id)
+		return known && !t.Over(a.Now())
+	}
+	is := func(s *registry.Session) bool { return s.ID == session && s.Live(a.Now()) }
+	return slices.ContainsFunc(state.SessionsAt(node), is)
 }
 
 // providerStatus gives what the operators' status says of the provider.

@@ -42,12 +42,13 @@ func TestProofThatBeganNothingIsLetGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	who := registry.Identity{Login: "ana@clinic.example", Subject: "ana", Standing: "a refresh token's name"}
+	operates := registry.Result{Token: &registry.Token{ID: "t-1", Holder: "u-1"}}
 	begun := registry.Result{Session: &registry.Session{ID: "s-1", Node: "n"}}
 	for name, c := range map[string]struct {
 		r    registry.Result
 		err  error
 		want int
-	}{"began a session": {begun, nil, 1}, "began none": {registry.Result{}, nil, 0}, "was refused": {registry.Result{}, registry.ErrUser, 0}} {
+	}{"began a session": {begun, nil, 1}, "operates": {operates, nil, 1}, "does not operate": {operates, registry.ErrForbidden, 0}, "began none": {registry.Result{}, nil, 0}, "was refused": {registry.Result{}, registry.ErrUser, 0}} {
 		if n := coordinator.Stand(p, who, c.r, c.err); n != c.want {
 			t.Errorf("%s: asked for %d", name, n)
 		}

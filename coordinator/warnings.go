@@ -79,7 +79,7 @@ func (a *assembly) webLapses() []warn.Lapse {
 
 func tokenLapses(state *registry.State, now time.Time) (all []warn.Lapse) {
 	for _, t := range state.Tokens() {
-		if t.Live(now) != nil || t.Kind == registry.EnrolToken && t.UsesLeft == 0 {
+		if t.Over(now) || t.Kind == registry.EnrolToken && t.UsesLeft == 0 {
 			continue
 		}
 		all = append(all, warn.Lapse{Kind: "token", Name: fmt.Sprintf("%s (%s, by %s)", t.ID, t.Kind, t.By), Since: t.Created, Until: t.Expires,

@@ -50,6 +50,10 @@ type Config struct {
 
 	Lapses func() []warn.Lapse // all that has an end; nil: nothing
 
+	// Stand takes what came of a proof by which somebody asked to operate: the provider can
+	// be asked from time to time whether it stands by them.
+	Stand func(who registry.Identity, r registry.Result, err error)
+
 	DeviceLife time.Duration // that a renewed machine is given; 0: it has no end
 	AdminIdle  time.Duration // that an admin session lasts without a call; 0: it ends by time alone
 	Log        *slog.Logger
@@ -76,6 +80,9 @@ type API struct {
 func New(c Config) *API {
 	if c.Provider == nil {
 		c.Provider = func() (int, string) { return 0, "" }
+	}
+	if c.Stand == nil {
+		c.Stand = func(registry.Identity, registry.Result, error) {}
 	}
 	a := &API{Config: c, mux: http.NewServeMux(), calls: newCalls(c.AdminIdle, c.Now())}
 	// Without compression nothing that is sent is more than it seems.
@@ -120,7 +127,7 @@ func (a *API) TLS() http.Handler {
 		}
 		state := a.Registry.Snapshot()
 		token, ok := state.TokenBySecret(registry.HashSecret(secret))
-		if !ok || token.Kind != registry.AdminToken || token.Live(a.Now()) != nil {
+		if !ok || token.Kind != registry.AdminToken || state.TokenLive(token, a.Now()) != nil {
 			a.serve(w, r, nil)
 			return
 		}

@@ -74,6 +74,7 @@ func (a *API) FinishLogin(ctx context.Context, req *connect.Request[admin.Finish
 	r, err := a.Registry.Do(ctx, registry.UserActor(who.Login), registry.BeginAdmin{
 		ID: strings.ToLower(rand.Text()[:8]), Secret: registry.HashSecret(req.Msg.Secret), Who: who, Life: AdminLife,
 	})
+	a.Stand(who, r, err)
 	if err != nil {
 		return nil, refusal(err)
 	}
