@@ -65,6 +65,7 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, tokenLapses(state, now)...)
 	all = append(all, policyLapses(state)...)
 	all = append(all, refusedToday(state)...)
+	all = append(all, ownerLapses(state)...)
 	return append(all, machineLapses(state)...)
 }
 
@@ -121,4 +122,13 @@ func machineLapses(state *registry.State) (all []warn.Lapse) {
 			Advice: "it has no peers from then on, unless its person signs in there; or `cordonctl node renew`"})
 	}
 	return all
+}
+
+// ownerLapses tell that nobody who may come is an owner, though somebody was.
+func ownerLapses(state *registry.State) []warn.Lapse {
+	if !state.Ownerless() {
+		return nil
+	}
+	return []warn.Lapse{{Kind: "owner", Name: "none",
+		Advice: "every owner is shut out, by the directory or here: at the coordinator, as root, `cordonctl role grant LOGIN owner` makes another, or `cordonctl user enable LOGIN` lets one in again"}}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordonmesh/cordon/coordinator/internal/audit"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
@@ -141,4 +142,28 @@ func TestProviderLocksNoMeshOut_A04(t *testing.T) {
 	m.do(ward("by-root"))
 	m.now = m.now.Add(time.Minute)
 	m.do(m.again("olga@clinic.example", m.now))
+}
+
+// A directory shuts out also the last owner, and that is told: root at the coordinator
+// makes another.
+func TestDirectoryShutsOutTheLastOwner_A04_A18(t *testing.T) {
+	m := staff(t, map[string]string{"olga": "owner", "oren": "owner"})
+	for _, name := range []string{"olga", "oren"} {
+		m.do(record("r-"+name, "sub-"+name+"@clinic.example", name+"@clinic.example"))
+	}
+	if r := m.do(active("r-olga", false)); len(r.Warnings) > 0 || m.state.Ownerless() {
+		t.Errorf("one of two: %v", r.Warnings)
+	}
+	r := m.do(active("r-oren", false))
+	if len(r.Warnings) != 1 || !m.state.Ownerless() || !m.user("oren@clinic.example").ShutOut() {
+		t.Errorf("the last: warnings %q", r.Warnings)
+	}
+	if !slices.ContainsFunc(m.last.Records, func(r audit.Draft) bool { return r.Action == "owner.none" }) {
+		t.Error("the audit has no word of it")
+	}
+	m.revoked(map[string]bool{"of-oren": true})
+	m.do(registry.EnableUser{User: "oren@clinic.example"})
+	if m.state.Ownerless() {
+		t.Error("who was let in again is no owner")
+	}
 }
