@@ -11,6 +11,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 )
 
 // standing gives what is needed to watch whether the provider stands by those whom
@@ -48,12 +49,21 @@ func (a *assembly) asking(p *oidc.Provider) standing.Asking {
 		Ask: func(ctx context.Context, name string) (registry.Identity, error) {
 			who, err := p.Renew(ctx, name)
 			who.ByLogin = a.SCIM.Match == matchLogin
-			if denied := new(oidc.Denied); errors.As(err, &denied) && denied.Code == "invalid_grant" {
-				err = fmt.Errorf("%w: %w", standing.ErrRefused, err)
-			}
-			return who, err
+			return who, plain(err)
 		},
 	}
+}
+
+// plain tells the provider's clear word, and what cannot be read, from what says nothing.
+func plain(err error) error {
+	denied := new(oidc.Denied)
+	switch {
+	case errors.As(err, &denied) && denied.Code == "invalid_grant":
+		return fmt.Errorf("%w: %w", standing.ErrRefused, err)
+	case errors.Is(err, oidc.ErrUnproven):
+		return fmt.Errorf("%w: %w", standing.ErrUnreadable, err)
+	}
+	return err
 }
 
 // liveSession tells whether a session goes on for which the provider is asked.
@@ -74,4 +84,28 @@ func (a *assembly) providerStatus() (watched int, problem string) {
 	}
 	s := a.watching.Stats()
 	return s.Watched, s.Problem
+}
+
+// maxUnread bounds how many people are named of whom the provider's answers cannot be
+// taken: where it is everybody, it is the provider.
+const maxUnread = 20
+
+// unreadLapses name those whose groups stay as they were, for what the provider says of
+// them now cannot be taken.
+func (a *assembly) unreadLapses() (all []warn.Lapse) {
+	if a.watching == nil {
+		return nil
+	}
+	for _, u := range a.watching.Unread() {
+		if len(all) == maxUnread {
+			return append(all, warn.Lapse{Kind: "person", Name: "and others", Advice: "see the log: it is the provider's settings, or this coordinator's"})
+		}
+		name := u.Subject
+		if known, ok := a.registry.Snapshot().UserBySubject(a.SignIn.Issuer, u.Subject); ok {
+			name = known.Login
+		}
+		all = append(all, warn.Lapse{Kind: "person", Name: name, Since: u.Since, Advice: fmt.Sprintf(
+			"since %s, what the provider says of them is not taken; their groups may be those of before until their session ends, so end it if somebody left one (`cordonctl session list`): %s", u.Since.UTC().Format(time.RFC3339), u.Reason)})
+	}
+	return all
 }

@@ -66,6 +66,7 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, policyLapses(state)...)
 	all = append(all, refusedToday(state)...)
 	all = append(all, ownerLapses(state)...)
+	all = append(all, a.unreadLapses()...)
 	return append(all, machineLapses(state)...)
 }
 
