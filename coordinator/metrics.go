@@ -81,7 +81,7 @@ func (m *meshCollector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	for _, t := range state.Tokens() {
-		if t.Live(m.a.Now()) == nil {
+		if !t.Over(m.a.Now()) {
 			live++
 		}
 	}

@@ -218,19 +218,33 @@ func (a *assembly) beginSession(ctx context.Context, node, seat string, who regi
 	return r.Session.Wire(), nil
 }
 
+// adminWatched stands before the id of an admin session where the provider is asked for
+// that: it is at no node, and no session has such an id.
+const adminWatched = "admin/"
+
 // stand has the provider asked from time to time whether it stands by the session
-// that somebody's proof began, or lets go of the proof if it began none at a machine: it
-// was refused, by it a machine joined that had joined already, or somebody operates.
+// that somebody's proof began, also one in which they operate, or lets go of the proof if
+// it began none: it was refused, or by it a machine joined that had joined already.
 func (a *assembly) stand(who registry.Identity, r registry.Result, err error) {
 	if who.Standing == "" {
 		return
 	}
-	if err != nil || r.Session == nil || a.watching == nil {
+	one := standing.Watched{Subject: who.Subject, Standing: who.Standing}
+	switch {
+	case err != nil || a.watching == nil:
+	case r.Session != nil:
+		one.Node, one.Session = r.Session.Node, r.Session.ID
+	case r.Token != nil && r.Token.Holder != "":
+		one.Session = adminWatched + r.Token.ID
+	}
+	if one.Session == "" {
 		a.provider.Release(who.Standing)
 		return
 	}
-	a.provider.Bind(who.Standing, r.Session.ID)
-	a.watching.Add(standing.Watched{Node: r.Session.Node, Session: r.Session.ID, Subject: who.Subject, Standing: who.Standing})
+	if r.Session != nil { // of who operates nothing is asked after a restart
+		a.provider.Bind(who.Standing, r.Session.ID)
+	}
+	a.watching.Add(one)
 }
 
 // desked is a provider as the desk knows one.

@@ -66,6 +66,8 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, tokenLapses(state, now)...)
 	all = append(all, policyLapses(state)...)
 	all = append(all, refusedToday(state)...)
+	all = append(all, ownerLapses(state)...)
+	all = append(all, a.unreadLapses()...)
 	return append(all, machineLapses(state)...)
 }
 
@@ -95,7 +97,7 @@ func (a *assembly) lateLapses() []warn.Lapse {
 
 func tokenLapses(state *registry.State, now time.Time) (all []warn.Lapse) {
 	for _, t := range state.Tokens() {
-		if t.Live(now) != nil || t.Kind == registry.EnrolToken && t.UsesLeft == 0 {
+		if t.Over(now) || t.Kind == registry.EnrolToken && t.UsesLeft == 0 {
 			continue
 		}
 		all = append(all, warn.Lapse{Kind: "token", Name: fmt.Sprintf("%s (%s, by %s)", t.ID, t.Kind, t.By), Since: t.Created, Until: t.Expires,
@@ -137,4 +139,13 @@ func machineLapses(state *registry.State) (all []warn.Lapse) {
 			Advice: "it has no peers from then on, unless its person signs in there; or `cordonctl node renew`"})
 	}
 	return all
+}
+
+// ownerLapses tell that nobody who may come is an owner, though somebody was.
+func ownerLapses(state *registry.State) []warn.Lapse {
+	if !state.Ownerless() {
+		return nil
+	}
+	return []warn.Lapse{{Kind: "owner", Name: "none",
+		Advice: "every owner is shut out, by the directory or here: at the coordinator, as root, `cordonctl role grant LOGIN owner` makes another, or `cordonctl user enable LOGIN` lets one in again"}}
 }

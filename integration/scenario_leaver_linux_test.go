@@ -132,4 +132,11 @@ func TestLeaversFlowsEnd_A18(t *testing.T) {
 	provider.left.Store(true)
 	f.ended(t, time.Now().Add(4*time.Second))
 	f.stop()
+
+	// She operates, and sits nowhere: the provider is asked for her all the same.
+	ctl := s.operator(t.Context(), t, newBrowser(t, s.Host("hub")), "nina")
+	lab.Eventually(t, patience, "who the provider no longer stands by operates no more", func() (bool, string) {
+		out, err := ctl("whoami")
+		return err != nil && strings.Contains(err.Error()+out, "no valid admin token"), out
+	})
 }

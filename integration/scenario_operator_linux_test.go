@@ -10,19 +10,18 @@ import (
 	"testing"
 )
 
-// operates has a person with a role sign in to operate, by the command line and a
-// browser, which the provider remembers and in which they prove anew who they are, from
-// a machine that is not the coordinator's: they may what their role says, and no more
-// once it is taken.
-func (s *scene) operates(t *testing.T, mine *browser, name string) {
+// operator has a person sign in to operate, to whom a role is given, by the command line
+// and a browser, which the provider may remember and in which they prove anew who they
+// are, from a machine that is not the coordinator's. It gives what runs commands in their
+// name.
+func (s *scene) operator(ctx context.Context, t *testing.T, mine *browser, name string) func(args ...string) (string, error) {
+	t.Helper()
 	login, session := name+"@hospital.example", filepath.Join(t.TempDir(), "session")
 	granted := s.coordinator.Ctl("role", "grant", login, "policy-admin")
 	_, address, found := strings.Cut(granted, "--coordinator ")
 	if !found {
 		t.Fatalf("role grant does not say how to sign in: %s", granted)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	cmd := s.Host("ward").Command(ctx, s.programs.Path("cordonctl"), "--credential-file", session, "login", "--coordinator", strings.TrimSpace(address))
 	typed, _ := cmd.StdinPipe()
 	told, _ := cmd.StderrPipe()
@@ -41,9 +40,17 @@ func (s *scene) operates(t *testing.T, mine *browser, name string) {
 	if err := cmd.Wait(); err != nil || code == "" {
 		t.Fatalf("login: %v\n%s\n%s", err, rest, end)
 	}
-	ctl := func(args ...string) (string, error) {
+	return func(args ...string) (string, error) {
 		return s.Host("ward").Run(ctx, s.programs.Path("cordonctl"), append([]string{"--credential-file", session}, args...)...)
 	}
+}
+
+// operates has a person operate: they may what their role says, and no more once it is
+// taken.
+func (s *scene) operates(t *testing.T, mine *browser, name string) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	login, ctl := name+"@hospital.example", s.operator(ctx, t, mine, name)
 	if out, err := ctl("whoami"); err != nil || !strings.Contains(out, login) || !strings.Contains(out, "policy-admin") {
 		t.Errorf("whoami: %v\n%s", err, out)
 	}

@@ -120,6 +120,8 @@ func tokenState(t *admin.Token) string {
 		return "expired " + moment(t.Expires)
 	case t.Kind == admin.TokenKind_TOKEN_KIND_ENROL && t.UsesLeft == 0:
 		return "spent"
+	case t.Rests:
+		return "rests, until " + moment(t.Expires)
 	}
 	return "until " + moment(t.Expires)
 }

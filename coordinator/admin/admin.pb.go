@@ -411,6 +411,7 @@ type Token struct {
 	CreatedBy     string                 `protobuf:"bytes,11,opt,name=created_by,json=createdBy,proto3" json:"created_by,omitempty"`
 	Role          string                 `protobuf:"bytes,120,opt,name=role,proto3" json:"role,omitempty"`     // of an admin token that has its scopes by a role
 	Holder        string                 `protobuf:"bytes,121,opt,name=holder,proto3" json:"holder,omitempty"` // login of whose admin session it is: it may what their roles allow
+	Rests         bool                   `protobuf:"varint,122,opt,name=rests,proto3" json:"rests,omitempty"`  // it does nothing until whoever made it has signed in again, for the provider no longer stands by them
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +535,13 @@ func (x *Token) GetHolder() string {
 		return x.Holder
 	}
 	return ""
+}
+
+func (x *Token) GetRests() bool {
+	if x != nil {
+		return x.Rests
+	}
+	return false
 }
 
 type CreateTokenRequest struct {
@@ -6753,7 +6761,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05until\x18\x03 \x01(\x03R\x05until\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"\xe4\x02\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xfa\x02\n" +
 	"\x05Token\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.cordon.admin.v1.TokenKindR\x04kind\x12\x12\n" +
@@ -6769,7 +6777,8 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\n" +
 	"created_by\x18\v \x01(\tR\tcreatedBy\x12\x12\n" +
 	"\x04role\x18x \x01(\tR\x04role\x12\x16\n" +
-	"\x06holder\x18y \x01(\tR\x06holder\"\xef\x01\n" +
+	"\x06holder\x18y \x01(\tR\x06holder\x12\x14\n" +
+	"\x05rests\x18z \x01(\bR\x05rests\"\xef\x01\n" +
 	"\x12CreateTokenRequest\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.cordon.admin.v1.TokenKindR\x04kind\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x12\n" +

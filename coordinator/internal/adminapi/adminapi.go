@@ -49,8 +49,9 @@ type Config struct {
 	Now         func() time.Time
 
 	Lapses func() []warn.Lapse // all that has an end; nil: nothing
+
 	// Stand takes over the Standing of who proved to be somebody to operate, whatever
-	// became of it; nil: proofs have none.
+	// became of it: the provider can be asked by it from time to time; nil: proofs have none.
 	Stand func(who registry.Identity, r registry.Result, err error)
 
 	DeviceLife time.Duration // that a renewed machine is given; 0: it has no end
@@ -123,7 +124,7 @@ func (a *API) TLS() http.Handler {
 		}
 		state := a.Registry.Snapshot()
 		token, ok := state.TokenBySecret(registry.HashSecret(secret))
-		if !ok || token.Kind != registry.AdminToken || token.Live(a.Now()) != nil {
+		if !ok || token.Kind != registry.AdminToken || state.TokenLive(token, a.Now()) != nil {
 			a.serve(w, r, nil)
 			return
 		}

@@ -92,7 +92,7 @@ func (c *calls) forget(live map[string]bool) {
 func (a *API) EndIdle(ctx context.Context) {
 	live := map[string]bool{}
 	for _, t := range a.Registry.Snapshot().Tokens() {
-		if t.Holder == "" || t.Live(a.Now()) != nil {
+		if t.Holder == "" || t.Over(a.Now()) {
 			continue
 		}
 		if live[t.ID] = !a.calls.idle(t, a.Now()); live[t.ID] {

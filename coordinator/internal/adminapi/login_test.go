@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,5 +154,25 @@ func TestStrangersBodiesAreSmall_A06(t *testing.T) {
 		if code == http.StatusOK || !strings.Contains(dump(answer), "too large") && answer["code"] != "resource_exhausted" {
 			t.Errorf("%s: %d %s", procedure, code, dump(answer)[:min(200, len(dump(answer)))])
 		}
+	}
+}
+
+// A18: what came of a proof is told, whatever it was: the provider is asked again for
+// whoever operates, and for nobody else.
+func TestProvidersAreAskedForWhoOperates_A18(t *testing.T) {
+	_, r, d := withDesk(t, "paul@clinic.example")
+	d.who.Standing = "a refresh token's name"
+	var told []string
+	stand := func(who registry.Identity, r registry.Result, err error) {
+		told = append(told, fmt.Sprint(who.Standing, " ", err == nil && r.Token.Holder != ""))
+	}
+	h := adminapi.New(adminapi.Config{Registry: r, Desk: d, Now: time.Now, Stand: stand, Log: slog.New(slog.DiscardHandler)}).TLS()
+	begin(h)
+	finish(h, "guess", secret)
+	finish(h, "last", secret)
+	person(t, r, "paul@clinic.example", "policy-admin")
+	finish(h, "last", secret)
+	if want := []string{"a refresh token's name false", "a refresh token's name true"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }

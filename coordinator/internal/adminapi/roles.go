@@ -19,7 +19,7 @@ func (a *API) ListRoles(context.Context, *connect.Request[admin.ListRolesRequest
 			m.Holders = append(m.Holders, u.Login)
 		}
 		for _, t := range state.Tokens() {
-			if t.Role == string(r) && t.Live(a.Now()) == nil {
+			if t.Role == string(r) && !t.Over(a.Now()) {
 				m.Tokens = append(m.Tokens, t.ID)
 			}
 		}

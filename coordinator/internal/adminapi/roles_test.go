@@ -165,3 +165,34 @@ func TestNoOtherRequestHasARole_A05(t *testing.T) {
 func powerful(f protoreflect.FieldDescriptor) bool {
 	return slices.Contains([]string{"role", "roles", "scope", "scopes", "holder", "mfa", "amr", "acr", "groups", "issuer", "subject"}, string(f.Name()))
 }
+
+// A14, A18: the token that a leaver made is no token at the door while it rests, and is
+// listed as one that rests.
+func TestLeaversTokenAtTheDoor_A14_A18(t *testing.T) {
+	h, r := door(t)
+	person(t, r, "olga@clinic.example", "owner")
+	do := func(actor registry.Actor, c registry.Command) {
+		t.Helper()
+		if _, err := r.Do(t.Context(), actor, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do(registry.AdminActor("olga@clinic.example", "of-o"), registry.CreateToken{ID: "hers", Secret: registry.HashSecret("hers"), Kind: registry.AdminToken, Scopes: []string{"tokens"}, Lifetime: time.Minute})
+	list := func(secret string) (int, string) {
+		code, answer := call(h, admin.AdminServiceListTokensProcedure, secret, strings.NewReader("{}"))
+		return code, dump(answer)
+	}
+	if code, all := list("hers"); code != http.StatusOK || strings.Contains(all, "rests") {
+		t.Fatalf("before: %d %s", code, all)
+	}
+	do(registry.System, registry.SignOut{Issuer: "https://id.clinic.example", Subject: "olga@clinic.example"})
+	for _, secret := range []string{"hers", "olga@clinic.example"} {
+		if code, _ := list(secret); code != http.StatusUnauthorized {
+			t.Errorf("with %s: %d", secret, code)
+		}
+	}
+	do(registry.System, registry.CreateToken{ID: "roots", Secret: registry.HashSecret("roots"), Kind: registry.AdminToken, Scopes: []string{"tokens"}})
+	if _, all := list("roots"); strings.Count(all, `"rests":true`) != 1 {
+		t.Errorf("listed: %s", all)
+	}
+}

@@ -69,6 +69,6 @@ func (a *API) tokenMessage(t *registry.Token) *admin.Token {
 	}
 	return &admin.Token{
 		Id: t.ID, Kind: kind, User: t.User, Tags: t.Tags, Created: seconds(t.Created), Expires: seconds(t.Expires),
-		UsesLeft: t.UsesLeft, NeedsApproval: t.NeedsApproval, Scopes: state.TokenScopes(t, admin.RoleScopes), Role: t.Role, Holder: holder, Revoked: t.Revoked, CreatedBy: string(t.By),
+		UsesLeft: t.UsesLeft, NeedsApproval: t.NeedsApproval, Scopes: state.TokenScopes(t, admin.RoleScopes), Role: t.Role, Holder: holder, Revoked: t.Revoked, Rests: state.TokenRests(t), CreatedBy: string(t.By),
 	}
 }

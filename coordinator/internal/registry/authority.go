@@ -53,7 +53,7 @@ func (d *decision) stillMay() error {
 	case t == nil || t.Kind != AdminToken:
 		return fmt.Errorf("%w: %s is no admin token", ErrToken, d.actor)
 	}
-	return t.Live(d.now)
+	return d.state.TokenLive(t, d.now)
 }
 
 // held gives the scopes of an actor who came with a token. Others are bounded by

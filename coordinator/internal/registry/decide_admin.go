@@ -56,7 +56,7 @@ func (c BeginAdmin) decide(d *decision) error {
 		return d.refuse("admin.begin.refuse", u.ID, fmt.Errorf("admin session of %s: %w: they have no role; an owner gives one by `cordonctl role grant`", u.Login, ErrForbidden))
 	}
 	d.know(u)
-	t := Token{ID: c.ID, Kind: AdminToken, Secret: c.Secret, Created: d.now, Expires: d.now.Add(c.Life), By: d.actor, Holder: u.ID}
+	t := Token{ID: c.ID, Kind: AdminToken, Secret: c.Secret, Created: d.now, Expires: d.now.Add(c.Life), By: d.actor, Holder: u.ID, SID: c.Who.SID}
 	d.emit(TokenCreated{Token: t})
 	d.record("admin.begin", t.ID, "login %s, roles %v, amr %v, acr %q, until %s", u.Login, d.state.RolesOf(u.ID), c.Who.AMR, c.Who.ACR, t.Expires.Format(time.RFC3339))
 	d.result.Token, _ = d.state.Token(t.ID)

@@ -102,7 +102,7 @@ func (d *decision) link(secret SecretHash, life time.Duration) (*SetupLink, erro
 	if _, taken := d.state.byLink.Get(secret); taken || secret == (SecretHash{}) {
 		return nil, fmt.Errorf("link to set up: %w: its secret is none, or another's", ErrInvalid)
 	}
-	return &SetupLink{Secret: secret, Until: d.now.Add(life).Truncate(time.Second)}, nil
+	return &SetupLink{Secret: secret, Until: d.now.Add(life).Truncate(time.Second), Maker: d.granter()}, nil
 }
 
 // unlink closes a link that is open.

@@ -21,7 +21,7 @@ func (c Enrol) decide(d *decision) error {
 		// No record: garbage must not be able to fill the disk.
 		return fmt.Errorf("%w: no enrolment token has this secret; check that the string was copied whole", ErrToken)
 	}
-	if err := t.Live(d.now); err != nil {
+	if err := d.state.TokenLive(t, d.now); err != nil {
 		return d.refuse("node.enrol.refuse", id, err)
 	}
 	if r, revoked := d.state.Revoked(c.Key); revoked {

@@ -146,8 +146,19 @@ func (d *decision) provision(u *User, p Provision, name *string) {
 	}
 	if next.ShutOut() && !u.ShutOut() {
 		d.evict(&next)
+		d.mourn(&next)
 	}
 	d.result.User, _ = d.state.User(next.ID)
+}
+
+// mourn tells that the directory shut out the last owner. It is not refused: whoever
+// left must not stay in for having been the only one, and root at the coordinator is
+// an owner in effect.
+func (d *decision) mourn(u *User) {
+	if slices.Contains(d.state.RolesOf(u.ID), OwnerRole) && d.state.Ownerless() {
+		d.warn("%s was the last owner who could sign in, and the directory shut them out: at the coordinator, `cordonctl role grant LOGIN owner`", u.Login)
+		d.record("owner.none", u.ID, "login %s: nobody else is an owner who may come", u.Login)
+	}
 }
 
 func (c DeprovisionUser) decide(d *decision) error {

@@ -39,9 +39,14 @@ func (c BeginSession) decide(d *decision) error {
 // know keeps what is new of a person.
 func (d *decision) know(u *User) {
 	d.displace(u)
-	if known, ok := d.state.User(u.ID); !ok || !known.equal(u) {
-		d.emit(UserPut{User: *u})
-		d.record("user.put", u.ID, "login %s, name %q, groups %v, issuer %s", u.Login, u.Name, u.Groups, u.Issuer)
+	known, ok := d.state.User(u.ID)
+	if ok && known.equal(u) {
+		return
+	}
+	d.emit(UserPut{User: *u})
+	d.record("user.put", u.ID, "login %s, name %q, groups %v, issuer %s", u.Login, u.Name, u.Groups, u.Issuer)
+	if ok && !known.Disowned.IsZero() {
+		d.record("user.own", u.ID, "login %s: the provider stands by them again: what they made rests no more", u.Login)
 	}
 }
 

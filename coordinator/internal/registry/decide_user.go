@@ -55,10 +55,8 @@ func (w Identity) check() error {
 	return nil
 }
 
-// recognise gives the person whom an identity is, as they are now. A login that is
-// or was another person's stays theirs: whoever gets a leaver's address of mail must
-// not get a leaver's rights.
-func (d *decision) recognise(who Identity) (*User, error) {
+// described gives the person whom an identity is, as it describes them.
+func (d *decision) described(who Identity) *User {
 	u := &User{ID: userID(who.Issuer, who.Subject), Issuer: who.Issuer, Subject: who.Subject, Login: who.Login, Name: who.Name, Created: d.now,
 		External: who.External, Groups: policyGroups(who.Groups)}
 	if known, ok := d.state.User(u.ID); ok {
@@ -68,6 +66,17 @@ func (d *decision) recognise(who Identity) (*User, error) {
 		if known.Provision != nil {
 			*u = d.state.with(*u, *known.Provision)
 		}
+	}
+	return u
+}
+
+// recognise gives the person whom an identity is, as they are now. A login that is
+// or was another person's stays theirs: whoever gets a leaver's address of mail must
+// not get a leaver's rights.
+func (d *decision) recognise(who Identity) (*User, error) {
+	u := d.described(who)
+	if known, ok := d.state.User(u.ID); ok && who.Heard.Before(known.Disowned) {
+		return nil, fmt.Errorf("%w: the provider took back what it had proved of %s: sign in again", ErrUser, who.Login)
 	}
 	if err := d.adopt(u, who); err != nil {
 		return nil, err

@@ -24,6 +24,8 @@ type Identity struct {
 	// the person; empty: it cannot. It is no secret, and means nothing after a restart.
 	Standing string
 
+	Heard time.Time // when the provider gave its word, which it may have taken back since
+
 	At      time.Time // when the person last proved who they are
 	Undated bool      // the issuer does not say when, and At is when it told us
 	AMR     []string  // how (RFC 8176)

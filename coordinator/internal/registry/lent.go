@@ -22,5 +22,5 @@ func (d *decision) awaited(login string) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(d.state.Tokens(), func(t *Token) bool { return t.User == login && t.Live(d.now) == nil })
+	return slices.ContainsFunc(d.state.Tokens(), func(t *Token) bool { return t.User == login && !t.Over(d.now) })
 }

@@ -49,7 +49,8 @@ type Place struct {
 // they are.
 type SetupLink struct {
 	Secret SecretHash `json:"secret"`
-	Until  time.Time  `json:"until"` // exclusive
+	Until  time.Time  `json:"until"`           // exclusive
+	Maker  string     `json:"maker,omitempty"` // id of the person in whose name it was made, as of a Token
 }
 
 // Passkey is the public half of a passkey (WebAuthn Level 3).
@@ -99,7 +100,8 @@ func LocalID(subject string) string { return userID(LocalIssuer, subject) }
 // Local gives by what a person proves who they are.
 func (s *State) Local(user string) (*Local, bool) { return s.locals.Get(user) }
 
-// LocalByLink gives whose a link is that is open at a time. A person who was shut out has none.
+// LocalByLink gives whose a link is that is open at a time. A person who was shut out has none,
+// and one by whose maker the provider no longer stands is not open.
 func (s *State) LocalByLink(secret SecretHash, now time.Time) (*Local, bool) {
 	id, ok := s.byLink.Get(secret)
 	if !ok {
@@ -107,7 +109,7 @@ func (s *State) LocalByLink(secret SecretHash, now time.Time) (*Local, bool) {
 	}
 	l, ok := s.locals.Get(id)
 	u, known := s.users.Get(id)
-	if !ok || !known || u.Disabled || l.Link == nil || l.Link.Secret != secret || !now.Before(l.Link.Until) {
+	if !ok || !known || u.Disabled || l.Link == nil || l.Link.Secret != secret || s.disowned(l.Link.Maker) || !now.Before(l.Link.Until) {
 		return nil, false
 	}
 	return l, true

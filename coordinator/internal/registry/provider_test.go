@@ -67,11 +67,55 @@ func TestProviderRenews(t *testing.T) {
 		t.Errorf("the same again gives %v", m.last.Entries)
 	}
 	m.refused(registry.Renew{Who: known("ben@clinic.example")}, registry.ErrNotFound)
-	renamed := known("ana@clinic.example")
-	renamed.Login = "ana.new@clinic.example"
-	m.refused(registry.Renew{Who: renamed}, registry.ErrUser)
 	m.do(registry.DisableUser{User: "ana@clinic.example"})
 	if _, err := m.try(registry.Renew{Who: known("ana@clinic.example")}); !errors.Is(err, registry.ErrUser) {
 		t.Errorf("of whoever is disabled: %v", err)
+	}
+}
+
+// Who moved and was renamed at once is out of the group of before: the issuer and the
+// subject say who it is. By the new login they are known when they sign in by it.
+func TestRenewalByAnotherLogin_A15_A18(t *testing.T) {
+	m := begin(t)
+	_, n := m.join("laptop", registry.CreateToken{})
+	m.signIn("s1", n, known("ana@clinic.example", "Nurses"))
+	renamed := known("ana@clinic.example", "Doctors")
+	renamed.Login = "ana.keller@clinic.example"
+	m.do(registry.Renew{Who: renamed})
+	if u := m.user("ana@clinic.example"); u.Login != "ana@clinic.example" || len(u.Former) > 0 || !slices.Equal(u.Groups, []string{"idp:Doctors"}) {
+		t.Errorf("after the renewal %+v", u)
+	}
+	if s := m.state.SessionsAt(n.ID); len(s) != 1 || s[0].Login != "ana@clinic.example" {
+		t.Errorf("the sessions %+v", s)
+	}
+	m.signIn("s2", n, renamed)
+	if u := m.user("ana.keller@clinic.example"); !slices.Equal(u.Former, []string{"ana@clinic.example"}) {
+		t.Errorf("after the sign-in %+v", u)
+	}
+}
+
+// That the directory's record of somebody is in doubt keeps nobody in a group that they
+// left; and whom it shut out before it was known who they are is out when it is.
+func TestRenewalFindsARecord_A15_A18(t *testing.T) {
+	m := begin(t)
+	_, n := m.join("laptop", registry.CreateToken{})
+	m.signIn("s1", n, person("ana@clinic.example", "Nurses"))
+	m.do(record("r-ben", "ext-ben", "ben@clinic.example"))
+	ben := person("ben@clinic.example")
+	ben.External = "ext-ben"
+	_, ward := m.join("ward", registry.CreateToken{Tags: []string{"tag:ward"}})
+	m.signIn("s-ben", ward, ben)
+	who := person("ana@clinic.example", "Doctors")
+	who.External = "ext-ben"
+	if r := m.do(registry.Renew{Who: who}); len(r.Warnings) != 1 || r.User.External == who.External || !slices.Equal(r.User.Groups, []string{"idp:Doctors"}) {
+		t.Errorf("warnings %q, groups %v", r.Warnings, r.User.Groups)
+	}
+	off := record("r-ana", "ext-ana", "a.keller@clinic.example")
+	off.Active = new(bool)
+	m.do(off)
+	who.External = "ext-ana"
+	m.do(registry.Renew{Who: who})
+	if u := m.user("ana@clinic.example"); !u.ShutOut() || len(m.state.SessionsAt(n.ID)) > 0 {
+		t.Errorf("whom the directory had shut out has %d sessions, is out: %t", len(m.state.SessionsAt(n.ID)), u.ShutOut())
 	}
 }

@@ -40,6 +40,12 @@ func (s *State) lastOwner(u *User) bool {
 	return !slices.ContainsFunc(s.Holders(OwnerRole), other)
 }
 
+// Ownerless tells whether there are owners, none of whom may come: all are shut out.
+func (s *State) Ownerless() bool {
+	all := s.Holders(OwnerRole)
+	return len(all) > 0 && !slices.ContainsFunc(all, func(u *User) bool { return !u.ShutOut() })
+}
+
 // TokenScopes gives what whoever holds a token may do at the admin API in this
 // state, by what a role allows (Config.RoleScopes). A person's admin session may
 // what the person's roles allow now, and nothing once they are shut out.

@@ -64,21 +64,30 @@ type Token struct {
 	Scopes []string `json:"scopes,omitempty"`
 	Role   string   `json:"role,omitempty"`
 	Holder string   `json:"holder,omitempty"`
+	SID    string   `json:"sid,omitempty"` // of an admin session: as Identity has it
 }
 
-// Live says whether the token is good at a time: nil, or an error that wraps
-// ErrToken and says what ended it. It does not look at UsesLeft.
-func (t *Token) Live(now time.Time) error {
+// Over tells whether the token has ended for good at a time.
+func (t *Token) Over(now time.Time) bool { return t.Revoked || !now.Before(t.Expires) }
+
+// TokenLive says whether a token is good at a time: nil, or an error that wraps
+// ErrToken and says what ended it, or why it rests. It does not look at UsesLeft.
+func (s *State) TokenLive(t *Token, now time.Time) error {
 	switch {
 	case t.Revoked:
 		return fmt.Errorf("%w: token %s was revoked; ask for a new one", ErrToken, t.ID)
 	case !now.Before(t.Expires):
 		return fmt.Errorf("%w: token %s expired at %s; ask for a new one", ErrToken, t.ID, t.Expires.UTC().Format(time.RFC3339))
+	case s.TokenRests(t):
+		return fmt.Errorf("%w: token %s rests until whoever made it has signed in again, for the provider no longer stands by them; ask for a new one", ErrToken, t.ID)
 	}
 	return nil
 }
 
-// Permits tells whether an admin token that is live at a time has a scope.
-func (t *Token) Permits(scope string, now time.Time) bool {
-	return t != nil && t.Kind == AdminToken && t.Live(now) == nil && slices.Contains(t.Scopes, scope)
+// TokenRests tells whether the provider no longer stands by whoever made a token.
+func (s *State) TokenRests(t *Token) bool { return s.disowned(t.Maker) }
+
+// TokenPermits tells whether an admin token that is live at a time has a scope.
+func (s *State) TokenPermits(t *Token, scope string, now time.Time) bool {
+	return t != nil && t.Kind == AdminToken && s.TokenLive(t, now) == nil && slices.Contains(t.Scopes, scope)
 }

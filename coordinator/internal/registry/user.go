@@ -30,6 +30,10 @@ type User struct {
 	Disabled bool      `json:"disabled,omitempty"` // by an admin
 	Created  time.Time `json:"created"`
 
+	// Disowned is when the issuer last said clearly that it stands by them no longer;
+	// zero: it has proved them since. What they made rests meanwhile.
+	Disowned time.Time `json:"disowned,omitzero"`
+
 	External  string     `json:"external,omitempty"`  // as Identity has it
 	Provision *Provision `json:"provision,omitempty"` // what a directory says of them; nil: nothing
 }
@@ -43,7 +47,7 @@ func userID(issuer, subject string) string {
 // equal tells whether two say the same.
 func (u *User) equal(o *User) bool {
 	return u.ID == o.ID && u.Issuer == o.Issuer && u.Subject == o.Subject && u.Login == o.Login && u.Name == o.Name &&
-		slices.Equal(u.Groups, o.Groups) && slices.Equal(u.Former, o.Former) && u.Disabled == o.Disabled &&
+		slices.Equal(u.Groups, o.Groups) && slices.Equal(u.Former, o.Former) && u.Disabled == o.Disabled && u.Disowned.Equal(o.Disowned) &&
 		u.External == o.External && u.Provision.equal(o.Provision)
 }
 

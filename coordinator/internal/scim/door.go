@@ -91,8 +91,9 @@ func (d *door) caller(r *http.Request) (*registry.Token, bool) {
 	if c, err := admin.ParseCredential(secret); err == nil {
 		secret = c.Secret // a directory has one field for it, and an admin one string
 	}
-	token, ok := d.Registry.Snapshot().TokenBySecret(registry.HashSecret(secret))
-	return token, ok && token.Permits(string(admin.ScopeSCIM), d.Now())
+	state := d.Registry.Snapshot()
+	token, ok := state.TokenBySecret(registry.HashSecret(secret))
+	return token, ok && state.TokenPermits(token, string(admin.ScopeSCIM), d.Now())
 }
 
 func (d *door) serve(w http.ResponseWriter, r *http.Request, token *registry.Token) {

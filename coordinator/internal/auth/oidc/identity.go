@@ -27,7 +27,7 @@ const (
 // read gives who the checked claims c are about. What the userinfo said besides
 // counts where the ID token is silent; nil is nothing.
 func (p *Provider) read(c, more claims, j judge) (registry.Identity, error) {
-	who := registry.Identity{Issuer: j.issuer, Subject: c.text("sub"), ACR: c.text("acr"), At: j.proved(c), Undated: !c.has("auth_time")}
+	who := registry.Identity{Issuer: j.issuer, Subject: c.text("sub"), ACR: c.text("acr"), At: j.proved(c), Undated: !c.has("auth_time"), Heard: j.now}
 	var err error
 	source := c // never the address of one answer with the other's word for it
 	if more != nil {

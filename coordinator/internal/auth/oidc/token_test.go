@@ -59,7 +59,7 @@ func TestIdentityIsWhatTheTokenSays(t *testing.T) {
 	h.claims["at_hash"] = atHash(access)
 	who, err := h.redeem()
 	want := registry.Identity{Issuer: issuer, Subject: "248289761001", External: "248289761001", Login: "ada@example.org", Name: "Ada",
-		Groups: []string{"Ward 3", "nurses"}, At: noon.Add(-time.Minute), AMR: []string{"otp", "pwd"}, ACR: "urn:example:loa2"}
+		Groups: []string{"Ward 3", "nurses"}, Heard: noon, At: noon.Add(-time.Minute), AMR: []string{"otp", "pwd"}, ACR: "urn:example:loa2"}
 	if err != nil || !reflect.DeepEqual(who, want) {
 		t.Errorf("got %+v, %v\nwant %+v", who, err, want)
 	}

@@ -19,7 +19,7 @@ func (w *Watch) look(ctx context.Context, one Watched) {
 		return
 	case err == nil:
 		w.came(func(s *Stats) { s.Stood, s.Problem = s.Stood+1, "" })
-		w.renew(ctx, who)
+		w.unread.note(one.Subject, w.renew(ctx, who), w.Now())
 	case errors.Is(err, ErrRefused):
 		w.came(func(s *Stats) { s.Refused, s.Problem = s.Refused+1, "" })
 		if err := w.end(ctx, one.Subject, ""); err != nil {
@@ -33,6 +33,9 @@ func (w *Watch) look(ctx context.Context, one Watched) {
 		w.drop(one)
 	default:
 		w.failed(err)
+		if errors.Is(err, ErrUnreadable) {
+			w.unread.note(one.Subject, err, w.Now())
+		}
 	}
 }
 
@@ -46,13 +49,18 @@ func (w *Watch) failed(err error) {
 	}
 }
 
-func (w *Watch) renew(ctx context.Context, who registry.Identity) {
+func (w *Watch) renew(ctx context.Context, who registry.Identity) error {
 	if who.Subject == "" {
-		return
+		return nil
 	}
-	if _, err := w.Do(ctx, registry.Renew{Who: who}); err != nil && ctx.Err() == nil {
+	r, err := w.Do(ctx, registry.Renew{Who: who})
+	if err == nil && len(r.Warnings) > 0 {
+		err = errors.New(r.Warnings[0])
+	}
+	if err != nil && ctx.Err() == nil {
 		w.Log.Warn("what the provider says anew of a person is not taken", "subject", who.Subject, "error", err)
 	}
+	return err
 }
 
 func (w *Watch) came(change func(*Stats)) {

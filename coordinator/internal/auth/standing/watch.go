@@ -54,6 +54,7 @@ type Watch struct {
 	Asking
 	behind bool          // which the log says; Run's alone
 	wake   chan struct{} // of one: something was added, or a question was answered
+	unread unread
 
 	mu       sync.Mutex
 	sessions map[string]*entry // by id
