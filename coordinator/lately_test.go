@@ -59,9 +59,9 @@ func TestRefreshTokensAreHeldForSessionsAlone_A44(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.operate(true)
-	held("1")
+	held("2") // also while somebody operates
 	h.signIn()
-	held("2")
+	held("3")
 	h.again(func(c *coordinator.Config) { c.SignIn.Check = -1 })
 	h.signIn()
 	held("0")
