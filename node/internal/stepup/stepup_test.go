@@ -172,11 +172,13 @@ func TestALevelThatIsNotGivenIsNotAskedForAgain(t *testing.T) {
 		minutes(57, "1000", "gold")
 		minutes(1, "1000", "")
 		minutes(1, "1001", "gold")
+		synctest.Wait()
 		if !slices.Equal(d.levels, []string{"gold", "", "gold"}) {
 			t.Fatalf("opened for %q", d.levels)
 		}
 		d.vain = false
 		minutes(3, "1000", "gold")
+		synctest.Wait()
 		if len(d.levels) < 5 {
 			t.Fatalf("an hour later: %q", d.levels)
 		}
