@@ -295,6 +295,7 @@ func TestSameDaemonReplacesItsOldConnection(t *testing.T) {
 		if err := old.Down(t); err == nil {
 			t.Fatal("no reason")
 		}
+		synctest.Wait()
 		if got := s.Stats(); got.Clients != 1 || got.Duplicates != 0 {
 			t.Fatalf("%+v", got)
 		}
