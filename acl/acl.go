@@ -89,6 +89,31 @@ func MergeServices(open []Service) []Service {
 	return joined
 }
 
+// WithoutServices gives what is left of services without others, sorted and without
+// overlap.
+func WithoutServices(open, closed []Service) (left []Service) {
+	closed = MergeServices(slices.Clone(closed))
+	for _, s := range MergeServices(slices.Clone(open)) {
+		rest := true
+		for _, c := range closed {
+			if c.Protocol != s.Protocol || c.Last < s.First || c.First > s.Last {
+				continue
+			}
+			if c.First > s.First {
+				left = append(left, Service{s.Protocol, s.First, c.First - 1})
+			}
+			if rest = c.Last < s.Last; !rest {
+				break
+			}
+			s.First = c.Last + 1
+		}
+		if rest {
+			left = append(left, s)
+		}
+	}
+	return left
+}
+
 // LogLevel says how much of a flow under a rule is recorded.
 type LogLevel uint8
 

@@ -86,19 +86,45 @@ func (n *node) in(c *class) []netip.Prefix {
 	return all
 }
 
-// openBetween gives what the parts that count open from one class to another.
+// openBetween gives what the parts that count open from one class to another, under
+// conditions or without, less what is forbidden whatever is known of anybody.
 func (m *Mesh) openBetween(from, to *class, counts func(*part) bool) (open []acl.Service, rules []acl.RuleID) {
+	closed := m.closedBetween(from, to)
 	for at := range common(from.asSrc, to.asDst) {
 		p := m.book.parts[at]
-		if len(p.open) == 0 || p.forbid || !counts(p) {
+		if len(p.open) == 0 || p.forbid || !counts(p) || !m.opensEver(p, from, to) {
 			continue
 		}
-		open = append(open, p.open...)
+		left := acl.WithoutServices(p.open, closed)
+		if len(left) == 0 {
+			continue
+		}
+		open = append(open, left...)
 		if len(rules) == 0 || rules[len(rules)-1] != p.rule.ID {
 			rules = append(rules, p.rule.ID)
 		}
 	}
 	return acl.MergeServices(open), rules
+}
+
+// closedBetween gives what is forbidden from one class to another now, and under no
+// condition that may be met or not.
+func (m *Mesh) closedBetween(from, to *class) (closed []acl.Service) {
+	for at := range common(from.asSrc, to.asDst) {
+		if p := m.book.parts[at]; p.forbid && slices.ContainsFunc(m.groundsOf(p, groundKey{p.human(from), to.zone}), bare) {
+			closed = append(closed, p.open...)
+		}
+	}
+	return closed
+}
+
+// bare tells whether a ground asks for nothing and has no end.
+func bare(g ground) bool { return len(g.needs) == 0 && len(g.schedules) == 0 && g.until.IsZero() }
+
+// opensEver tells whether a part that permits may hold: not if it asks of nodes for
+// what none can do.
+func (m *Mesh) opensEver(p *part, from, to *class) bool {
+	return slices.ContainsFunc(m.groundsOf(p, groundKey{p.human(from), to.zone}), func(g ground) bool { return len(g.features) == 0 })
 }
 
 // answers tells whether a part lands on any node that has the class.
@@ -109,8 +135,12 @@ func (c *class) answers(p *part) bool {
 // openOwn gives what a class may reach at nodes of the same owner only.
 func (m *Mesh) openOwn(from *class) (open []acl.Service, rules []acl.RuleID) {
 	for _, at := range from.asSrc {
-		if p := m.book.parts[at]; p.self && !p.forbid && len(p.open) > 0 {
-			open, rules = append(open, p.open...), append(rules, p.rule.ID)
+		p := m.book.parts[at]
+		if !p.self || p.forbid || !m.opensEver(p, from, from) {
+			continue
+		}
+		if left := acl.WithoutServices(p.open, m.closedBetween(from, from)); len(left) > 0 {
+			open, rules = append(open, left...), append(rules, p.rule.ID)
 		}
 	}
 	return acl.MergeServices(open), rules
