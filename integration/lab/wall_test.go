@@ -30,7 +30,14 @@ func sitesNamed(t *testing.T, names ...string) []lab.Site {
 }
 
 // reaches tells whether a word to an address is answered, of a few tries.
-func reaches(t *testing.T, from *lab.Host, network string, to netip.AddrPort) bool {
+func reaches(t *testing.T, from *lab.Host, network string, to netip.AddrPort, ought bool) bool {
+	t.Helper()
+	// A first packet is lost where an address is not known to be free yet, and TCP
+	// sends its next one after a second.
+	return tries(t, from, network, to) || ought && tries(t, from, network, to)
+}
+
+func tries(t *testing.T, from *lab.Host, network string, to netip.AddrPort) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -78,7 +85,7 @@ func TestWallsLetOutWhatTheySay(t *testing.T) {
 					var network string
 					var port uint16
 					fmt.Sscan(what, &network, &port)
-					if reaches(t, l.Host(name), network, netip.AddrPortFrom(a, port)) {
+					if reaches(t, l.Host(name), network, netip.AddrPortFrom(a, port), strings.Contains(want[i], what)) {
 						got = append(got, what)
 					}
 				}
@@ -97,7 +104,7 @@ func TestWallsLetOutWhatTheySay(t *testing.T) {
 			}
 			at := netip.AddrPortFrom(inner(), 9)
 			l.Host(name).ServeEcho(at)
-			if reaches(t, hub, "tcp", at) != want {
+			if reaches(t, hub, "tcp", at, want) != want {
 				t.Errorf("%s lets strangers in: want %v", name, want)
 			}
 		}
