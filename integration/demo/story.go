@@ -85,7 +85,7 @@ func (h *hospital) through(machine string) *http.Client {
 
 func permitAndRefuse(ctx context.Context, t *teller, h *hospital) {
 	t.step("the nurse opens the EHR", "200, by the grant \"ward\"", func() (string, error) {
-		return fetch(h.through("nurse-laptop"), "http://ehr:443/")
+		return h.opens(ctx, "nurse-laptop", "http://ehr:443/")
 	})
 	t.step("the camera recorder tries the EHR", "refused at once: no rule allows it", func() (string, error) {
 		return refused(ctx, h, "recorder", "ehr")
@@ -93,6 +93,16 @@ func permitAndRefuse(ctx context.Context, t *teller, h *hospital) {
 	t.step("the nurse tries the finance server", "refused at once: no rule allows it", func() (string, error) {
 		return refused(ctx, h, "nurse-laptop", "finance")
 	})
+}
+
+// opens fetches a page as soon as the way to it is open: who has just joined, or been
+// given it, learns of it within moments.
+func (h *hospital) opens(ctx context.Context, from, url string) (got string, err error) {
+	err = until(ctx, func() (err error) {
+		got, err = fetch(h.through(from), url)
+		return err
+	})
+	return got, err
 }
 
 // refused expects that a connection fails within a second, and asks the node why.
@@ -122,12 +132,7 @@ func editUnderLoad(ctx context.Context, t *teller, h *hospital) {
 		if out, err := h.setPolicy(ctx, wider); err != nil {
 			return out, err
 		}
-		var got string
-		err := until(ctx, func() (err error) {
-			got, err = fetch(h.through("nurse-laptop"), "http://pacs:443/")
-			return err
-		})
-		return got, err
+		return h.opens(ctx, "nurse-laptop", "http://pacs:443/")
 	})
 	t.step("a large study is being downloaded when the admin takes the grant away", "the running download stops", func() (string, error) {
 		return h.cutDownload(ctx)
