@@ -139,11 +139,24 @@ func (m *Mesh) openOwn(from *class) (open []acl.Service, rules []acl.RuleID) {
 		if !p.self || p.forbid || !m.opensEver(p, from, from) {
 			continue
 		}
-		if left := acl.WithoutServices(p.open, m.closedBetween(from, from)); len(left) > 0 {
+		if left := m.openAtSome(p, from); len(left) > 0 {
 			open, rules = append(open, left...), append(rules, p.rule.ID)
 		}
 	}
 	return acl.MergeServices(open), rules
+}
+
+// openAtSome gives what a part to people's own nodes leaves open at some of them: what
+// is forbidden at one may be open at another.
+func (m *Mesh) openAtSome(p *part, from *class) (open []acl.Service) {
+	for _, to := range p.dstClasses.all {
+		closed := m.closedBetween(from, to)
+		open = append(open, acl.WithoutServices(p.open, closed)...)
+		if len(closed) == 0 {
+			break // all of it
+		}
+	}
+	return acl.MergeServices(open)
 }
 
 // ReachTable writes who can reach what for people. Nodes and routes that the

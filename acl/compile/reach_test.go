@@ -2,6 +2,7 @@ package compile_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,22 @@ func TestReachTellsOfWhatMayBeReached(t *testing.T) {
 			t.Errorf("%s: %v\n%s", tt.rules, got, table)
 		} else if tt.want != "" && !got[tt.want] {
 			t.Errorf("%s: %v, want %s", tt.rules, got, tt.want)
+		}
+	}
+}
+
+// What is forbidden at one of a person's own nodes is open at their others, and the
+// table tells of it; what is forbidden at all is not in it.
+func TestReachTellsOfOwnNodes(t *testing.T) {
+	for forbid, want := range map[string]bool{`["100.64.0.1"]`: true, `["100.64.0.1", "100.64.0.2"]`: false, `["autogroup:member"]`: false} {
+		m := compile.New(parse(t, `{"grants": [{"src": ["autogroup:member"], "dst": ["autogroup:self"], "ip": ["tcp:22"]}], "forbid": [{"src": ["*"], "dst": `+forbid+`}]}`), ranges())
+		m.Load([]compile.Node{{ID: "laptop", User: "ada@h", Addrs: two("100.64.0.1", "fd7a::1")}, {ID: "phone", User: "ada@h", Addrs: two("100.64.0.2", "fd7a::2")}})
+		table := m.ReachTable()
+		told := slices.ContainsFunc(strings.Split(table, "\n"), func(line string) bool {
+			return strings.Contains(line, "laptop") && strings.Contains(line, "nodes of the same owner")
+		})
+		if told != want {
+			t.Errorf("with %s forbidden:\n%s", forbid, table)
 		}
 	}
 }
