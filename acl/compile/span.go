@@ -12,11 +12,6 @@ import (
 // for one that picks nodes.
 func spans(s policy.Selector, pol *policy.Policy) []netip.Prefix {
 	switch s.Kind {
-	case policy.Net:
-		return []netip.Prefix{s.Prefix}
-	case policy.Set:
-		prefixes, _ := pol.IPSet(s.Name)
-		return prefixes
 	case policy.World:
 		return everything()
 	case policy.Internet:
@@ -25,7 +20,7 @@ func spans(s policy.Selector, pol *policy.Policy) []netip.Prefix {
 		}
 		return policy.Public()
 	}
-	return nil
+	return pol.Prefixes(s)
 }
 
 // publicOf gives the public addresses of an ipset.

@@ -25,7 +25,7 @@ func Imagine(pols ...*policy.Policy) (nodes []compile.Node, ranges []netip.Prefi
 	for i, pol := range pols {
 		all[i] = selectors(pol)
 		for _, s := range all[i] {
-			for _, p := range prefixes(s, pol) {
+			for _, p := range pol.Prefixes(s) {
 				w.named[p.Addr()] = true
 			}
 		}
@@ -68,7 +68,7 @@ func someone(pol *policy.Policy, all []policy.Selector) bool {
 			members, _ := pol.Group(s.Name)
 			return len(members) > 0
 		case policy.Set:
-			return len(prefixes(s, pol)) > 0
+			return len(pol.Prefixes(s)) > 0
 		}
 		return s.Kind != policy.Shared
 	})
@@ -115,18 +115,6 @@ func flat(pol *policy.Policy, all []policy.Selector) []policy.Selector {
 		out = append(out, s)
 	}
 	return out
-}
-
-// prefixes gives those that a selector names.
-func prefixes(s policy.Selector, pol *policy.Policy) []netip.Prefix {
-	switch s.Kind {
-	case policy.Net:
-		return []netip.Prefix{s.Prefix}
-	case policy.Set:
-		all, _ := pol.IPSet(s.Name)
-		return all
-	}
-	return nil
 }
 
 // world is a made-up directory in the making.
@@ -191,7 +179,7 @@ func (w *world) machines(s policy.Selector, pol *policy.Policy) {
 	case policy.Tagged, policy.Any, policy.World:
 		tag = "tag:any"
 	default:
-		for _, p := range prefixes(s, pol) {
+		for _, p := range pol.Prefixes(s) {
 			w.network(p)
 		}
 		return
@@ -216,7 +204,7 @@ func (w *world) network(p netip.Prefix) {
 		w.add("a node in "+p.String(), compile.Node{Addrs: []netip.Addr{w.free(p)}})
 	default:
 		w.add("gateway of "+prefixText(p), compile.Node{Routes: []netip.Prefix{p}, Tags: w.ways(func(s policy.Selector, pol *policy.Policy) bool {
-			return slices.ContainsFunc(prefixes(s, pol), func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) })
+			return slices.ContainsFunc(pol.Prefixes(s), func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) })
 		})})
 	}
 }

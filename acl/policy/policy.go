@@ -93,6 +93,19 @@ func (p *Policy) IPSet(name string) (prefixes []netip.Prefix, ok bool) {
 	return prefixes, ok
 }
 
+// Prefixes gives what a selector names by addresses: a prefix, or an ipset's. It is
+// empty for one that picks by who.
+func (p *Policy) Prefixes(s Selector) []netip.Prefix {
+	switch s.Kind {
+	case Net:
+		return []netip.Prefix{s.Prefix}
+	case Set:
+		prefixes, _ := p.IPSet(s.Name)
+		return prefixes
+	}
+	return nil
+}
+
 // OnInternet tells whether an ipset is built on autogroup:internet: as a destination it
 // leads to those of its addresses that are public through exit nodes, too.
 func (p *Policy) OnInternet(ipset string) bool { return p != nil && p.public[ipset] }
