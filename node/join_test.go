@@ -13,17 +13,21 @@ import (
 )
 
 // joinsBy has the coordinator of a machine open sign-ins by which machines join. They
-// end as an outcome says that comes through the channel.
-func joinsBy(c *controltest.Coordinator) chan *wire.AwaitJoinResponse {
-	ends := make(chan *wire.AwaitJoinResponse)
+// end as an outcome says that comes through the channel of each: whoever waits for one
+// that was replaced may hear late that nobody asks any more, and takes no other's.
+func joinsBy(c *controltest.Coordinator, names ...string) map[string]chan *wire.AwaitJoinResponse {
+	ends := make(map[string]chan *wire.AwaitJoinResponse)
+	for _, name := range names {
+		ends["j-"+name] = make(chan *wire.AwaitJoinResponse)
+	}
 	c.SignIn(controltest.SignIns{
 		Join: func(_ key.NodePublic, r *wire.BeginJoinRequest) (*wire.BeginJoinResponse, error) {
 			return &wire.BeginJoinResponse{Login: &wire.BeginLoginResponse{
 				Login: "j-" + r.Name, Url: "https://c.example/login/j", Code: "KITE", Until: time.Now().Add(10 * time.Minute).Unix()}}, nil
 		},
-		AwaitJoin: func(ctx context.Context, _ key.NodePublic, _ string) (*wire.AwaitJoinResponse, error) {
+		AwaitJoin: func(ctx context.Context, _ key.NodePublic, login string) (*wire.AwaitJoinResponse, error) {
 			select {
-			case m := <-ends:
+			case m := <-ends[login]:
 				return m, nil
 			case <-ctx.Done():
 				return nil, ctx.Err()
@@ -38,7 +42,7 @@ func joinsBy(c *controltest.Coordinator) chan *wire.AwaitJoinResponse {
 func TestMachineJoinsAndGoesUp(t *testing.T) {
 	c := controltest.OnLoopback(t)
 	m := newMachine(t, c, "ward", "100.64.0.1")
-	ends := joinsBy(c)
+	ends := joinsBy(c, "ward", "first", "second")
 	r := local.JoinRequest{URL: c.URL + "/", Fingerprint: c.Mesh.Root.Public().Fingerprint().String(), Name: "ward"}
 	j, err := m.Join(t.Context(), r)
 	if err != nil || j.Login.ID != "j-ward" || j.Login.Code != "KITE" || !strings.HasPrefix(j.Node, "n-") {
@@ -47,7 +51,7 @@ func TestMachineJoinsAndGoesUp(t *testing.T) {
 	if s := m.status(); s.State != local.StateJoining || s.Login == nil || s.Node != j.Node {
 		t.Errorf("while it joins: %+v", s)
 	}
-	ends <- &wire.AwaitJoinResponse{State: wire.AwaitLoginResponse_REFUSED, Reason: "it was declined"}
+	ends["j-ward"] <- &wire.AwaitJoinResponse{State: wire.AwaitLoginResponse_REFUSED, Reason: "it was declined"}
 	if o, err := m.AwaitJoin(t.Context(), local.AwaitLoginRequest{ID: "j-ward"}); err != nil || o.State != local.LoginRefused || o.Reason != "it was declined" {
 		t.Errorf("%+v, %v", o, err)
 	}
@@ -63,7 +67,7 @@ func TestMachineJoinsAndGoesUp(t *testing.T) {
 	if _, err := m.AwaitJoin(t.Context(), local.AwaitLoginRequest{ID: "j-first"}); err == nil {
 		t.Error("a sign-in that another has replaced is waited for")
 	}
-	ends <- &wire.AwaitJoinResponse{State: wire.AwaitLoginResponse_DONE}
+	ends["j-second"] <- &wire.AwaitJoinResponse{State: wire.AwaitLoginResponse_DONE}
 	s := c.Next()
 	if got := wire.NodeID(s.Caller); got != j.Node {
 		t.Fatalf("%s follows", got)
