@@ -15,7 +15,7 @@ import (
 	"github.com/cordonmesh/cordon/node/local"
 )
 
-// upWithin is how long Up waits for the first map to be enforced.
+// upWithin is how long Up waits until the first map is enforced, with a lease.
 const upWithin = 20 * time.Second
 
 // daemon is a Node as its local API sees it.
@@ -68,13 +68,13 @@ func (d *daemon) Up(ctx context.Context, r local.UpRequest) (*local.Status, erro
 			continue
 		}
 		select {
-		case <-m.enforced:
+		case <-m.ready:
 			return n.status(n.asks(ctx))
 		case <-ctx.Done():
 			if n.failure() != nil {
 				return nil, n.notUp(ctx.Err())
 			}
-			return nil, fmt.Errorf("the node joined, but has no map yet: %s", m.contactText())
+			return nil, fmt.Errorf("the node joined, but has no map yet that the coordinator stands behind: %s", m.contactText())
 		}
 	}
 }

@@ -122,9 +122,21 @@ func (m *machine) full(revision uint64, ports []uint16, peers ...wire.PeerRecord
 	return controltest.Map(controltest.At(1, 1, revision), controltest.Self(m.key, m.name, m.addr), ports, peers...)
 }
 
+// give sends a map, and the lease that stands behind it.
 func (m *machine) give(s *controltest.Stream, next wire.Map) {
 	m.t.Helper()
-	if !s.Send(controltest.Signed(m.c.Mesh.Sign(wire.NewFull(m.c.Mesh.To(m.key), next)))) {
+	m.send(s, wire.NewFull(m.c.Mesh.To(m.key), next))
+	m.standBehind(s, next)
+}
+
+func (m *machine) standBehind(s *controltest.Stream, given wire.Map) {
+	m.t.Helper()
+	m.send(s, wire.NewLease(m.c.Mesh.ID(), given.Position(), time.Now()))
+}
+
+func (m *machine) send(s *controltest.Stream, e *wire.Envelope) {
+	m.t.Helper()
+	if !s.Send(controltest.Signed(m.c.Mesh.Sign(e))) {
 		m.t.Fatalf("%s has left", m.name)
 	}
 }

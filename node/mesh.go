@@ -45,7 +45,7 @@ type mesh struct {
 	stepUps   *stepup.Opener
 	names     names
 	plane     planeSlot
-	enforced  chan struct{} // closed when the first map is enforced
+	ready     chan struct{} // closed when the first map is enforced, and a lease stands behind it
 	opened    chan struct{} // the transport has opened its sockets
 	once      sync.Once
 	down      atomic.Bool    // its user has taken it down
@@ -69,7 +69,7 @@ type mesh struct {
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
-	m := &mesh{node: n, log: n.log, identity: id, enforced: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), site: make(chan struct{}, 1), greetings: newGreetings(),
+	m := &mesh{node: n, log: n.log, identity: id, ready: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), site: make(chan struct{}, 1), greetings: newGreetings(),
 		hints: control.Hints{}, warnings: map[string]string{}, logins: map[string]*local.Login{}}
 	m.stepUps = m.newStepUps()
 	var err error
@@ -97,7 +97,7 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.world.close(true))
 	}
-	m.engine, err = engine.New(engine.Options{Plane: &m.plane, Paths: m, Links: m.world, Enforced: m.isEnforced, Now: n.clock.Human, Log: n.log})
+	m.engine, err = engine.New(engine.Options{Plane: &m.plane, Paths: m, Links: m.world, Enforced: m.isEnforced, Ready: m.isReady, Now: n.clock.Human, Log: n.log})
 	if err != nil {
 		return nil, errors.Join(err, m.world.close(true))
 	}
@@ -257,10 +257,12 @@ func (m *mesh) SetPeers(peers []engine.PathPeer) error {
 }
 
 func (m *mesh) isEnforced(at wire.Position) {
-	m.once.Do(func() { close(m.enforced) })
 	m.follower.Acknowledge(at)
 	m.greetFound()
 }
+
+// isReady is called again when the plane was made anew.
+func (m *mesh) isReady() { m.once.Do(func() { close(m.ready) }) }
 
 // onOpen is the transport's word that it has sockets. The device opens them by
 // itself when its interface is up, which may be after the first map was enforced.

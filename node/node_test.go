@@ -234,6 +234,31 @@ func TestWithoutAMapNothingIsPermitted(t *testing.T) {
 	m.eventually("it runs", func() bool { return m.status().State == local.StateRunning })
 }
 
+// Before its first lease a node opens nothing by a rule with a hold: whoever was told
+// that it runs would be refused.
+func TestUpWaitsForTheFirstLease(t *testing.T) {
+	m := newMachine(t, controltest.OnLoopback(t), "ward", "100.64.0.1")
+	stream, up := m.join()
+	first := m.full(3, nil)
+	m.send(stream, wire.NewFull(m.c.Mesh.To(m.key), first))
+	m.eventually("its map is enforced", func() bool { return len(m.c.Acknowledged()) == 1 })
+	if got := m.status().State; got != local.StateStarting {
+		t.Error("with a map and no lease it is", got)
+	}
+	select {
+	case err := <-up:
+		t.Fatal("up returned before the first lease:", err)
+	default:
+	}
+	m.standBehind(stream, first)
+	if err := <-up; err != nil {
+		t.Fatal(err)
+	}
+	if got := m.status().State; got != local.StateRunning {
+		t.Error("with a lease it is", got)
+	}
+}
+
 func TestRevokedPeerIsGoneAtOnce(t *testing.T) {
 	a, b, sa, _ := pair(t)
 	answer(t, b, 443)

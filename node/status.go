@@ -39,7 +39,7 @@ func (m *mesh) describe(s *local.Status, who asker) {
 	self := m.state.Self
 	s.State = local.StateStarting
 	select {
-	case <-m.enforced:
+	case <-m.ready:
 		s.State = local.StateRunning
 	default:
 	}

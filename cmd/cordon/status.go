@@ -59,7 +59,7 @@ func printStatus(s *local.Status) error {
 		fmt.Printf("stopped: no packet enters or leaves by the mesh\nto start again: `cordon up`\ncoordinator %s\n", s.Coordinator.URL)
 		return nil
 	case local.StateStarting:
-		fmt.Println("starting: there is no map yet, so nothing is permitted")
+		fmt.Println("starting: there is no map yet that the coordinator stands behind, so nothing is permitted")
 		printCoordinator(s)
 		return nil
 	case local.StateExpired:

@@ -30,8 +30,8 @@ const (
 	StatePending    State = "pending"    // enrolled, waits for an admin's approval
 	StateStopped    State = "stopped"    // taken down by its user
 	StateExpired    State = "expired"    // its time is over: its person signs in, and it goes on
-	StateStarting   State = "starting"   // has an identity, waits for its first map
-	StateRunning    State = "running"    // enforces a verified map
+	StateStarting   State = "starting"   // has an identity, waits for its first map and lease
+	StateRunning    State = "running"    // enforces a verified map; the coordinator stands, or stood, behind it
 )
 
 // Status is everything that `cordon status` shows.

@@ -72,7 +72,7 @@ type Links interface {
 	SetSeats(ctx context.Context, seats []plane.Seat) error
 }
 
-// Options of an engine. All but Enforced and Log are needed.
+// Options of an engine. All but Enforced, Ready, Now and Log are needed.
 type Options struct {
 	Plane Plane
 	Paths Paths
@@ -81,6 +81,11 @@ type Options struct {
 	// Enforced is called from Run when the plane enforces a position that it did
 	// not enforce before. It must not block.
 	Enforced func(wire.Position)
+
+	// Ready is called from Run, once, when the plane enforces a map and knows a lease.
+	// Before its first lease, which comes after the first map, a node opens nothing
+	// by a rule with a hold. It must not block.
+	Ready func()
 
 	Now func() time.Time // policy time, of people's rights; default: time.Now
 	Log *slog.Logger     // default: discard
@@ -112,6 +117,7 @@ type done struct {
 		seats []plane.Seat // whom it knows here
 	}
 	enforced  wire.Position
+	ready     bool      // Ready was called
 	end       time.Time // policy time at which somebody's time is over; zero: nobody's will be
 	paths     told[PathPeer]
 	addresses told[netip.Prefix]
@@ -260,6 +266,7 @@ func (e *Engine) apply(ctx context.Context) error {
 		// A lease a minute changes no right: it only lets rights with a hold go on.
 		e.o.Plane.Renew(in.Lease)
 		e.done.plane.lease = in.Lease
+		e.tellReady()
 	}
 	if !fresh && e.done.paths.set && e.done.addresses.set && e.done.routes.set && e.done.seats.set {
 		return nil
@@ -280,6 +287,7 @@ func (e *Engine) apply(ctx context.Context) error {
 	}
 	if enforced == nil && fresh {
 		e.report(in.Map.Position(), in.Map.IsZero())
+		e.tellReady()
 	}
 	return errors.Join(enforced, wrap("tell the transport its peers", paths), links)
 }
@@ -305,6 +313,16 @@ func (e *Engine) report(at wire.Position, none bool) {
 		e.o.Enforced(at)
 	}
 	e.done.enforced = at
+}
+
+// tellReady tells, once, that what the map permits is open.
+func (e *Engine) tellReady() {
+	d := &e.done
+	if d.ready || d.enforced == (wire.Position{}) || d.plane.lease.IsZero() || e.o.Ready == nil {
+		return
+	}
+	d.ready = true
+	e.o.Ready()
 }
 
 func (e *Engine) configure(ctx context.Context, in *Input, want *Desired, news uint64) error {

@@ -31,6 +31,7 @@ type parts struct {
 	at        []time.Duration // of the calls, since the start
 	begin     time.Time
 	enforced  []uint64
+	ready     int
 	before    []string // calls before the last report, since the last take
 	lease     time.Time
 	slow      time.Duration // what the plane takes
@@ -90,7 +91,8 @@ func drive(t *testing.T, prepare, body func(t *testing.T, e *engine.Engine, p *p
 				p.mu.Lock()
 				p.before = slices.Clone(p.calls)
 				p.mu.Unlock()
-			}})
+			},
+			Ready: func() { p.ready++ }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -427,6 +429,36 @@ func TestEnforcedIsReportedWhenTheLinksAreThere(t *testing.T) {
 			t.Errorf("reported after %v, want %v", p.before, everything)
 		}
 	})
+}
+
+// `cordon up` returns when a node is ready: what is permitted must be open then. A
+// node that enforces its first map without a lease opens nothing by a rule with a hold.
+func TestReadyOnceThereIsAMapAndALease(t *testing.T) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for _, first := range []string{"map", "lease"} {
+		t.Run(first, func(t *testing.T) {
+			drive(t, nothing, func(t *testing.T, e *engine.Engine, p *parts) {
+				ready := func(want int, when string) {
+					synctest.Wait()
+					if p.ready != want {
+						t.Errorf("ready %d times, want %d: %s", p.ready, want, when)
+					}
+				}
+				e.SetTunnel(key.NewTunnel(), 0)
+				says := map[string]func(){"map": func() { e.SetMap(mapAt(1)) }, "lease": func() { e.SetLease(at) }}
+				says[first]()
+				ready(0, "a "+first+" alone")
+				delete(says, first)
+				for _, rest := range says {
+					rest()
+				}
+				ready(1, "a map and a lease")
+				e.SetMap(mapAt(2))
+				e.SetLease(at.Add(time.Minute))
+				ready(1, "the next of both")
+			})
+		})
+	}
 }
 
 func TestRunAgainTellsEverythingAgain(t *testing.T) {
