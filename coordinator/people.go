@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/local"
+	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 )
 
 // openPeople makes what proves people whom the coordinator knows by itself.
@@ -25,7 +26,8 @@ func (a *assembly) openPeople() error {
 	if a.SignIn.PasswordMemory != 0 {
 		cost.Memory = uint32(a.SignIn.PasswordMemory) << 10
 	}
-	a.people, err = local.New(local.Config{URL: a.settings.URL, Key: key, Registry: a.registry, Cost: cost, Now: a.Now, Log: a.Log})
+	a.people, err = local.New(local.Config{URL: a.settings.URL, Key: key, Registry: a.registry, Cost: cost, Now: a.Now, Log: a.Log,
+		Alarm: func() { a.warner.Look() }})
 	if old := a.registry.Snapshot().OldGroups(); len(old) > 0 {
 		a.Log.Warn("local people have groups from before the policy called these local:NAME: they count as they are, until `cordonctl user group` says them anew", "people", len(old), "first", old[0])
 	}
@@ -54,6 +56,20 @@ func (a *assembly) localKey() (*local.Key, error) {
 			"or start without --local-people, `cordonctl user reset` each of them, and start with it again", path, sealed)
 	}
 	return local.MakeKey(path)
+}
+
+// lockedLapses tell of people at whom somebody guesses. Each lock-out is told, so its
+// end is in its name; the advice is one for all, as a spray over a hundred logins is
+// one message.
+func (a *assembly) lockedLapses() (all []warn.Lapse) {
+	if a.people == nil {
+		return nil
+	}
+	for _, l := range a.people.LockedOut() {
+		all = append(all, warn.Lapse{Kind: "lock-out", Name: fmt.Sprintf("of %s until %s", l.Login, l.Until.UTC().Format("2006-01-02 15:04 UTC")),
+			Advice: "somebody guesses; the audit says where (local.lock-out). Passwords are heard where their owner has signed in lately, passkeys everywhere"})
+	}
+	return all
 }
 
 func exists(path string) bool {

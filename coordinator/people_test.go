@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -215,6 +216,56 @@ func TestLocalPersonSignsIn_A22_A44(t *testing.T) {
 	}
 	if out := b.signIn(m, b.code()); out != nil {
 		t.Errorf("a code that counted before the restart: %v", out)
+	}
+}
+
+// Somebody guesses at a doctor, on several machines: who is on call hears of it at once,
+// and finds it in the tool while it lasts.
+func TestLockOutIsAnAlarm_A22(t *testing.T) {
+	posted := make(chan string, 16)
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		posted <- string(body)
+	}))
+	defer hook.Close()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("a secret of the two\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	at := &clock{now: time.Now()}
+	r := begin(t, func(c *coordinator.Config) {
+		ownPeople(at)(c)
+		c.Warnings = coordinator.Warnings{Webhook: hook.URL, SecretFile: secret}
+	})
+	r.addAna()
+	for range 4 {
+		_, enrol := r.token(enrolToken())
+		for m, b := r.enrol(enrol), r.browser(at); !strings.Contains(b.page, "too many wrong attempts"); {
+			if b.signIn(m, "000000") != nil {
+				t.Fatal("proved by a wrong code")
+			}
+		}
+	}
+	select {
+	case got := <-posted:
+		if !strings.Contains(got, "lock-out of ana@clinic.example until ") || !strings.Contains(got, "somebody guesses") {
+			t.Errorf("posted %s", got)
+		}
+	case <-time.After(time.Minute):
+		t.Error("nothing is posted")
+	}
+	standing := func() int {
+		resp, err := r.root.ListWarnings(t.Context(), connect.NewRequest(&admin.ListWarningsRequest{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(resp.Msg.Warnings)
+	}
+	if standing() != 1 {
+		t.Error("a lock-out is not among the warnings")
+	}
+	if at.forward(16 * time.Minute); standing() != 0 {
+		t.Error("a lock-out that has ended is among the warnings")
 	}
 }
 

@@ -68,6 +68,7 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, refusedToday(state)...)
 	all = append(all, ownerLapses(state)...)
 	all = append(all, a.unreadLapses()...)
+	all = append(all, a.lockedLapses()...)
 	return append(all, machineLapses(state)...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,6 +150,41 @@ func TestSinksAreToldOnce(t *testing.T) {
 		}
 		if warning(t, file, lapses, time.Minute, well); len(well.got) != 3 {
 			t.Errorf("what was told is damaged, and nothing is told: %v", well.got)
+		}
+	})
+}
+
+// What comes up between two hours is told within moments, with what else comes up then;
+// and one more each second, for ever, puts nothing off.
+func TestLookTellsSoon(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "warned.json")
+	synctest.Test(t, func(t *testing.T) {
+		var amiss atomic.Int64
+		lapses := func() (all []warn.Lapse) {
+			for i := range amiss.Load() {
+				all = append(all, warn.Lapse{Kind: "lock-out", Name: fmt.Sprint(i), Advice: "look"})
+			}
+			return all
+		}
+		s, begun := &sink{}, time.Now()
+		w := warn.New(warn.Config{Lapses: lapses, File: file, Sinks: []warn.Sink{s}, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		go func() {
+			for range 20 {
+				time.Sleep(time.Second)
+				amiss.Add(1)
+				w.Look()
+			}
+		}()
+		if err := w.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if len(s.at) == 0 || s.at[0].Sub(begun) > 10*time.Second || len(s.at) > 5 || s.got[0] == "0" {
+			t.Errorf("told %v at %v", s.got, s.at)
+		}
+		if last := s.at[len(s.at)-1].Sub(begun); last < 20*time.Second || last > 30*time.Second {
+			t.Errorf("the last, of second 20, is told after %v", last)
 		}
 	})
 }

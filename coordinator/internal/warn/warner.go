@@ -14,6 +14,7 @@ import (
 
 const (
 	weighEvery = time.Hour
+	waitOthers = 5 * time.Second // before what has just come up is told, for it seldom comes alone
 
 	maxQueue     = 256 // warnings that wait for one sink
 	firstRetry   = 5 * time.Second
@@ -48,12 +49,13 @@ type Warner struct {
 	Config
 	told   Told
 	queues []chan Warning
+	look   chan struct{}
 }
 
 // New reads what was told before. A file that cannot be read costs warnings that are
 // told twice, and no start.
 func New(c Config) *Warner {
-	w := &Warner{Config: c, told: Told{}}
+	w := &Warner{Config: c, told: Told{}, look: make(chan struct{}, 1)}
 	for range c.Sinks {
 		w.queues = append(w.queues, make(chan Warning, maxQueue))
 	}
@@ -71,6 +73,14 @@ func New(c Config) *Warner {
 	return w
 }
 
+// Look has it look within moments, not at the next hour. It never blocks.
+func (w *Warner) Look() {
+	select {
+	case w.look <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
 // Run warns until ctx ends, and waits for its couriers.
 func (w *Warner) Run(ctx context.Context) error {
 	var couriers sync.WaitGroup
@@ -80,13 +90,22 @@ func (w *Warner) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(weighEvery)
 	defer tick.Stop()
+	var soon <-chan time.Time
+	w.weigh()
 	for {
-		w.weigh()
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-w.look:
+			if soon == nil { // not anew: what comes up without a pause must not put it off
+				soon = time.After(waitOthers)
+			}
+			continue
+		case <-soon:
+			soon = nil
 		case <-tick.C:
 		}
+		w.weigh()
 	}
 }
 

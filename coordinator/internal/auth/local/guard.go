@@ -2,7 +2,10 @@ package local
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
@@ -78,12 +81,37 @@ func (a *attempt) wrong(ctx context.Context) {
 		return
 	}
 	a.p.cfg.Log.Warn("somebody guesses: a local person's login is locked for a while, where they have not signed in lately", "login", a.login, "at", a.spot.String(), "from", a.at.From)
+	a.p.cfg.Alarm()
 	note := registry.Note{Action: "local.lock-out", Object: a.user, Detail: "login " + a.login + ": too many wrong proofs, the last at " + a.spot.String() + " from " + a.at.From.String()}
 	a.p.guard.notes.Go(func() {
 		if _, err := a.p.cfg.Registry.Do(context.WithoutCancel(ctx), registry.System, note); err != nil {
 			a.p.cfg.Log.Error("a lock-out is not in the audit", "error", err)
 		}
 	})
+}
+
+// LockOut is a person's login that somebody guessed at too often.
+type LockOut struct {
+	Login string
+	Until time.Time
+}
+
+// LockedOut gives the people who are locked out now, where they are not known, by
+// login. That a login which nobody has is locked is nobody's concern.
+func (p *People) LockedOut() (all []LockOut) {
+	until := map[string]time.Time{}
+	p.guard.locked(func() {
+		for _, t := range []*throttle{p.guard.throttle, p.guard.outside} {
+			t.lockedOut(p.cfg.Now(), until)
+		}
+	})
+	known := p.cfg.Registry.Snapshot()
+	for _, login := range slices.Sorted(maps.Keys(until)) {
+		if _, ok := known.UserByLogin(login); ok {
+			all = append(all, LockOut{login, until[login]})
+		}
+	}
+	return all
 }
 
 // Wait waits until the audit has heard of every lock-out so far.

@@ -41,6 +41,7 @@ type clinic struct {
 	now    time.Time
 	log    bytes.Buffer
 	secret map[string]string // of codes, by login
+	alarms int
 	before func(registry.Command)
 }
 
@@ -61,7 +62,7 @@ func cheap() local.Cost { return local.Cost{Memory: 8, Passes: 1, Lanes: 1} }
 
 func (c *clinic) with(url string, key *local.Key, cost local.Cost) *local.People {
 	c.t.Helper()
-	p, err := local.New(local.Config{URL: url, Key: key, Registry: c, Cost: cost, Now: c.clock,
+	p, err := local.New(local.Config{URL: url, Key: key, Registry: c, Cost: cost, Now: c.clock, Alarm: func() { c.alarms++ },
 		Log: slog.New(slog.NewJSONHandler(writer{c}, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		c.t.Fatal(err)

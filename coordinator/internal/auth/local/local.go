@@ -86,6 +86,10 @@ type Config struct {
 	Cost     Cost // of a password's hash; zero: DefaultCost
 	Now      func() time.Time
 	Log      *slog.Logger
+
+	// Alarm hears that [People.LockedOut] has got another, and must not block; nil:
+	// nobody does.
+	Alarm func()
 }
 
 // Proof is what a person typed.
@@ -133,6 +137,9 @@ func New(cfg Config) (*People, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Alarm == nil {
+		cfg.Alarm = func() {}
 	}
 	if cfg.Cost == (Cost{}) {
 		cfg.Cost = DefaultCost()

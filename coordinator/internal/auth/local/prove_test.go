@@ -254,6 +254,9 @@ func TestNobodyIsLockedOutForGood_A22(t *testing.T) {
 	if judged := storm(0); judged > 20 {
 		t.Errorf("%d guesses from 100 addresses were judged", judged)
 	}
+	if got := c.LockedOut(); len(got) != 1 || got[0].Login != ana || got[0].Until.Sub(c.clock()) > 15*time.Minute || c.alarms != 1 {
+		t.Errorf("locked out %v, after %d alarms", got, c.alarms)
+	}
 	if n := c.audited("local.lock-out"); n != 1 || !strings.Contains(c.said(), `"level":"WARN"`) || c.Stats().LockOuts != 1 {
 		t.Errorf("a lock-out is told %d times", n)
 	}
@@ -264,6 +267,9 @@ func TestNobodyIsLockedOutForGood_A22(t *testing.T) {
 		t.Errorf("where the person works: %v", err)
 	}
 	c.pass(16 * time.Minute)
+	if got := c.LockedOut(); len(got) != 0 {
+		t.Errorf("locked out after its end: %v", got)
+	}
 	if _, err := c.sign(cellar(), ana, phrase); err != nil {
 		t.Errorf("after the lock-out: %v", err)
 	}
@@ -304,7 +310,7 @@ func TestMadeUpLoginsPushNobodyOut_A22(t *testing.T) {
 			t.Fatal("proved nobody")
 		}
 	}
-	if c.audited("local.lock-out") != 0 {
+	if c.audited("local.lock-out") != 0 || c.alarms != 0 || len(c.LockedOut()) != 0 {
 		t.Error("a login that nobody has alarms operators")
 	}
 }

@@ -148,6 +148,15 @@ func (t *throttle) makeRoom(now time.Time) {
 	}
 }
 
+// lockedOut adds the logins that are locked, each with the latest end.
+func (t *throttle) lockedOut(now time.Time, until map[string]time.Time) {
+	for login, a := range t.logins {
+		if now.Before(a.locked) && until[login].Before(a.locked) {
+			until[login] = a.locked
+		}
+	}
+}
+
 func (a *account) compare(o *account, now time.Time) int {
 	if mine, theirs := now.Before(a.locked), now.Before(o.locked); mine != theirs {
 		if mine {
