@@ -48,7 +48,7 @@ type SignIn struct {
 	DeviceLife time.Duration
 
 	// AdminIdle is how long an admin session (`cordonctl login`) lasts without a call, from
-	// a minute to an hour; 0: 15 minutes; negative: until its end.
+	// a minute to an hour; 0: 10 minutes; negative: until its end.
 	AdminIdle time.Duration
 
 	Join string // what becomes of a machine that joins by a sign-in: JoinOff, JoinApprove or JoinOpen; empty: JoinApprove, where people can sign in

@@ -11,7 +11,7 @@ import (
 // AdminIdle is how long an admin session lasts without a call: what a terminal that
 // somebody left open could do ends soon after they left. Other admin tokens are of
 // programs, which may rest.
-const AdminIdle = 15 * time.Minute
+const AdminIdle = 10 * time.Minute
 
 // calls remembers when each admin session last called, since the start: a session
 // from before counts as of then.
