@@ -254,6 +254,9 @@ func TestStatusWatch(t *testing.T) {
 	if status != 0 || !strings.HasPrefix(out, "running: ward") || !strings.HasPrefix(errs, "warning: nothing is shown on a desktop: there is no session bus at ") {
 		t.Errorf("status %d: %s%s", status, out, errs)
 	}
+	if asked := d.said(); !strings.Contains(asked, `"stepUp":true`) {
+		t.Errorf("somebody watches who can sign in, and the daemon is not told: %s", asked)
+	}
 	if status, _, errs := d.run(t, "status", "--notify"); status != 1 || errs != "cordon: --notify tells of changes: it goes with --watch\n" {
 		t.Errorf("status %d: %s", status, errs)
 	}
