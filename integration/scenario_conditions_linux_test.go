@@ -26,7 +26,7 @@ const (
 )
 
 func conditions(zone string) string {
-	return fmt.Sprintf(`{"tagOwners": {"tag:ehr": [], "tag:cart": []}, "groups": {"group:nurses": ["idp:Nurses"]},
+	return fmt.Sprintf(`{"tagOwners": {"tag:ehr": [], "tag:cart": [], "tag:store": []}, "groups": {"group:nurses": ["idp:Nurses"]},
  "schedules": {"until": {"tz": %[1]q, "weekly": ["daily 00:00-12:00"]}, "from": {"tz": %[1]q, "weekly": ["daily 12:00-24:00"]}}, "grants": [
   {"id": "mfa", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1001"], "when": {"mfa": {"within": %[2]q}}},
   {"id": "amr", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1002"], "when": {"mfa": {"amr": ["pwd"]}}},
@@ -146,6 +146,17 @@ func (c *conditional) run(ctx context.Context, f *streams, one *condition) {
 	f.duplexWhile(ctx, dialled, one.flow, func() bool { return one.name != "idle" || !c.rests.Load() })
 }
 
+// flows are those from one machine, or from all others.
+func (c *conditional) flows(at bool, machine string) *streams {
+	f := new(streams)
+	for _, one := range c.all {
+		if (one.from == machine) == at {
+			f.all = append(f.all, one.flow)
+		}
+	}
+	return f
+}
+
 // works keeps somebody busy at the bed for longer than they may be idle. Then they go
 // away; the screen before them is fed on. It gives when.
 func (c *conditional) works(f *streams) time.Time {
@@ -171,6 +182,12 @@ func TestEveryConditionEndsWhatRunsByIt_A18(t *testing.T) {
 	if err := json.Unmarshal([]byte(c.coordinator.Ctl("session", "list", "--json")), &list); err != nil || len(list.Sessions) != 3 {
 		t.Fatalf("sessions: %+v, %v", list, err)
 	}
+	c.coordinator.Ctl("node", "tag", "cart", "tag:store") // it is no cart any more; who sits at it is the same
+	taken := c.settle()
+	c.flows(true, "cart").ended(t, taken)
+	c.flows(false, "cart").carry(t)
+	c.shut(&condition{from: "cart", port: 1005})
+	c.coordinator.Ctl("node", "tag", "cart", "tag:cart")
 	for _, s := range list.Sessions {
 		c.coordinator.Ctl("session", "end", s.ID)
 	}
