@@ -28,6 +28,7 @@ import (
 type person struct {
 	t   *testing.T
 	ctx context.Context
+	led string // where the pages may lead to besides; "": nowhere
 
 	mu       sync.Mutex
 	asked    []string // addresses that the browser asked for
@@ -135,6 +136,20 @@ func (p *person) sees(heading string) {
 	}
 }
 
+// finds waits for an element of somebody else's page.
+func (p *person) finds(selector string) {
+	p.t.Helper()
+	there := `!window.left && document.readyState === "complete" && document.querySelector(` + quoted(selector) + `) !== null`
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if found, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](there)); err == nil && found {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("no page with %s came, but\n%s\nthe browser said %q", selector, p.text(), p.said())
+		}
+	}
+}
+
 // fit lists what a reader of screens would stumble over.
 const fit = `(() => {
   const wrong = [];
@@ -218,7 +233,8 @@ func (p *person) satisfied(base string, but ...string) {
 		p.t.Error("the browser asked for nothing")
 	}
 	for _, address := range asked {
-		if !strings.HasPrefix(address, base+"/login/") && address != base+"/favicon.ico" {
+		led := p.led != "" && strings.HasPrefix(address, p.led)
+		if !led && !strings.HasPrefix(address, base+"/login/") && address != base+"/favicon.ico" {
 			p.t.Errorf("the browser asked for %s", address)
 		}
 	}

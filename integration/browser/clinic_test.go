@@ -41,6 +41,7 @@ type clinic struct {
 	spki    string // SHA-256 of the web certificate's key, in base64
 	admin   *admin.Client
 	machine wire.NodeServiceClient
+	root    key.Fingerprint // of the mesh
 	said    *safeBuffer
 }
 
@@ -73,9 +74,12 @@ func program(t *testing.T) string {
 	return path
 }
 
-// found makes a mesh and serves it until the test ends. It has a name, localhost: passkeys
-// are for names.
-func found(t *testing.T) *clinic {
+// ownPeople lets the coordinator know people by itself.
+func ownPeople(string) []string { return []string{"--local-people", "--password-memory", "12"} }
+
+// found makes a mesh and serves it until the test ends, with the flags that let people
+// sign in at its URL. It has a name, localhost: passkeys are for names.
+func found(t *testing.T, people func(url string) []string) *clinic {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,8 +101,8 @@ func found(t *testing.T) *clinic {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	cert, webKey := c.certificate(short)
-	serve := exec.Command(bin, "serve", "--state", state, "--listen", at.String(), "--socket", socket, "--stun", "none",
-		"--local-people", "--password-memory", "12", "--web-cert", cert, "--web-key", webKey)
+	serve := exec.Command(bin, append([]string{"serve", "--state", state, "--listen", at.String(), "--socket", socket, "--stun", "none",
+		"--web-cert", cert, "--web-key", webKey}, people(c.url)...)...)
 	serve.Stdout, serve.Stderr = c.said, c.said
 	if err := serve.Start(); err != nil {
 		t.Fatal(err)
@@ -163,18 +167,25 @@ func (c *clinic) join() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	c.root = told.Fingerprint
+	var statement *wire.Statement
+	c.machine, statement = c.box()
+	if _, err := c.machine.Enrol(ctx, connect.NewRequest(&wire.EnrolRequest{Secret: told.Secret, Name: "ward-3", Level: wire.Level, Os: "linux", Version: "1", Statement: statement})); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// box is a machine with keys of its own that is no node yet.
+func (c *clinic) box() (wire.NodeServiceClient, *wire.Statement) {
+	c.t.Helper()
 	own, tunnel, path := key.NewNode(), key.NewTunnel(), key.NewPath()
 	cert, err := wire.SelfSigned(&own)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: wire.ClientTLS(cert, told.Fingerprint, time.Now), ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: wire.ClientTLS(cert, c.root, time.Now), ForceAttemptHTTP2: true}
 	c.t.Cleanup(transport.CloseIdleConnections)
-	c.machine = wire.NewNodeServiceClient(&http.Client{Transport: transport, Timeout: patience}, c.url)
-	if _, err := c.machine.Enrol(ctx, connect.NewRequest(&wire.EnrolRequest{Secret: told.Secret, Name: "ward-3", Level: wire.Level, Os: "linux", Version: "1",
-		Statement: wire.SignStatement(&own, tunnel.Public(), path.Public(), 1)})); err != nil {
-		c.t.Fatal(err)
-	}
+	return wire.NewNodeServiceClient(&http.Client{Transport: transport, Timeout: patience}, c.url), wire.SignStatement(&own, tunnel.Public(), path.Public(), 1)
 }
 
 // add adds a person and gives their link.

@@ -15,7 +15,7 @@ const phrase = "correct horse battery staple"
 
 // A person sets up a passkey and signs in by it, at the keyboard alone.
 func TestPasskeyInABrowser(t *testing.T) {
-	c := found(t)
+	c := found(t, ownPeople)
 	p := sit(c)
 	p.open(c.add("ana@clinic.example"), "Set up your sign-in")
 	p.picture("set-up")
@@ -43,7 +43,7 @@ func TestPasskeyInABrowser(t *testing.T) {
 
 // A person sets up a password with codes and signs in by them, at the keyboard alone.
 func TestPasswordAndCodeInABrowser(t *testing.T) {
-	c := found(t)
+	c := found(t, ownPeople)
 	p := sit(c)
 	p.open(c.add("ana@clinic.example"), "Set up your sign-in")
 	p.press(`a[href$="/password"]`)
