@@ -26,6 +26,7 @@ type script struct {
 	f      *filter.Filter
 	now    time.Time
 	config filter.Config
+	stack  map[netip.Addr]map[string]bool // by address of this machine: its connections
 }
 
 func TestVerdicts(t *testing.T) {
@@ -39,7 +40,8 @@ func TestVerdicts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &script{t: t, f: newFilter(t, filter.Options{}), now: noon()}
+			s := &script{t: t, now: noon(), stack: map[netip.Addr]map[string]bool{}}
+			s.f = newFilter(t, filter.Options{Stands: s.stands})
 			for i, line := range strings.Split(string(text), "\n") {
 				line, _, _ = strings.Cut(line, "#")
 				if strings.TrimSpace(line) == "" {
@@ -69,6 +71,11 @@ func (s *script) do(line string) error {
 	switch words[0] {
 	case "self", "peer", "seat", "mesh", "rule", "forbid", "without":
 		return s.configure(words)
+	case "stack":
+		s.stack[addr(words[1])] = map[string]bool{}
+	case "stands":
+		own, _ := host(words[2])
+		s.stack[own][strings.Join(words[1:], " ")] = true
 	case "load":
 		s.config.Revision++
 		t, err := filter.Compile(s.config)
@@ -114,6 +121,13 @@ func (s *script) do(line string) error {
 		return fmt.Errorf("nothing is expected of a verdict: %s", got)
 	}
 	return nil
+}
+
+// stands answers for the machine's stack, which has the addresses that the script says
+// ("stack ADDRESS") and the connections that it says ("stands in|out OWN PEER").
+func (s *script) stands(own, peer netip.AddrPort, begun filter.Direction) (stands, known bool) {
+	connections, known := s.stack[own.Addr()]
+	return connections[fmt.Sprint(begun, " ", own, " ", peer)], known
 }
 
 func (s *script) packet(d filter.Direction, b []byte) string {
