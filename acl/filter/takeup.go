@@ -45,7 +45,7 @@ func (f *Filter) takeUp(d Direction, p *packet.Packet, k *hashed) (decision, int
 	back := d.reverse()
 	other := f.ask(&k.key, back)
 	switch {
-	case other.permits() && !dec.permits() && !f.mayAsk(back, &other):
+	case other.permits() && !dec.permits() && !f.mayAsk(&dec):
 		other.reason = acl.Throttled // no answer: the connection may be a real one
 		return other, noFlow
 	case other.permits() && (dec.permits() || f.stood(&k.key, back, &dec)):
@@ -69,8 +69,12 @@ func (f *Filter) stood(k *key, begun Direction, refused *decision) bool {
 	return refused.reason != acl.Forbidden && f.now.Boot-f.began < int64(believed)
 }
 
-// mayAsk takes a peer's token for asking whether a connection stands that began in a
-// direction.
-func (f *Filter) mayAsk(begun Direction, dec *decision) bool {
-	return f.stands == nil || f.asked[f.accountOf[dec.ends.payer(begun).holder]].take(f.now.Boot)
+// mayAsk takes one of the questions that the sender of a refused segment can have us
+// ask; of this machine's own, the one to whom it goes.
+func (f *Filter) mayAsk(refused *decision) bool {
+	who := refused.ends.src
+	if who.holder == self {
+		who = refused.ends.dst
+	}
+	return f.stands == nil || f.asked[f.accountOf[who.holder]].take(f.now.Boot)
 }

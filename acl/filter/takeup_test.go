@@ -36,7 +36,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 	}})
 	c := outward(10)
 	// They may speak to this node, so they hear of what is refused.
-	c.Rules.In = []acl.Rule{{ID: "in", Src: c.Rules.Out[0].Dst, Dst: c.Rules.Out[0].Src, Open: []acl.Service{{Protocol: acl.UDP, First: 9, Last: 9}}}}
+	c.Rules.In = []acl.Rule{{ID: "in", Src: c.Rules.Out[0].Dst, Dst: c.Rules.Out[0].Src, Open: []acl.Service{{Protocol: acl.TCP, First: 2575, Last: 2575}}}}
 	f.Load(compile(t, c))
 	at := func(now time.Time, p *packet.Packet) (acl.Reason, bool) {
 		b := f.Begin(filter.At(now))
@@ -61,8 +61,41 @@ func TestQuestionsAreBounded(t *testing.T) {
 	if flooder != 1000 || other != 1 {
 		t.Errorf("asked %d times for a flood, and %d times for another peer; want 1000 and 1", flooder, other)
 	}
+	for port := range 2000 { // what this machine makes up to one peer is not another's
+		p := reply(3, port, 0x10)
+		p.SrcPort = 2575
+		judge(f, noon(), filter.Out, p)
+	}
+	if why, _ := at(noon(), middle(0, 9)); why != acl.NoRule || asked[addr("100.65.0.3")] != 1000 {
+		t.Errorf("%v, and %d questions of a peer that this machine made things up to", why, asked[addr("100.65.0.3")])
+	}
 	if why, _ := at(noon().Add(time.Second), middle(1, 9)); why != acl.NoRule {
 		t.Errorf("%v after a second", why)
+	}
+}
+
+// Nor has a party that this node fronts to wait for what others make up to it.
+func TestQuestionsAreTheSenders(t *testing.T) {
+	f := newFilter(t, filter.Options{Stands: func(_, _ netip.AddrPort, _ filter.Direction) (stands, known bool) { return false, true }})
+	c := outward(10)
+	c.Peers[3].Fronted = true
+	c.Rules.Out[0].Src = []acl.Class{103}
+	f.Load(compile(t, c))
+	at := func(peer int) acl.Reason {
+		p := middle(peer, 9)
+		p.Dst = segment(3, 1, 1, 0).Src
+		b := f.Begin(filter.At(noon()))
+		defer b.End()
+		v, _, _ := b.Onward(p)
+		return v.Reason
+	}
+	for range 1000 {
+		if why := at(1); why != acl.NoRule {
+			t.Fatal(why)
+		}
+	}
+	if flooder, other := at(1), at(2); flooder != acl.Throttled || other != acl.NoRule {
+		t.Errorf("who made 1000 up: %v; another: %v", flooder, other)
 	}
 }
 
