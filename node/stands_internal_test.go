@@ -51,3 +51,21 @@ func TestWhatStands(t *testing.T) {
 		t.Error("a world without addresses has one")
 	}
 }
+
+// A stack in this process is asked about what is its own, and nothing else.
+func TestStackTellsWhatStands(t *testing.T) {
+	w, err := newStack(Config{}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close(false)
+	if err := w.SetAddresses(t.Context(), []netip.Prefix{netip.MustParsePrefix("100.64.0.1/32")}); err != nil {
+		t.Fatal(err)
+	}
+	peer := netip.MustParseAddrPort("100.64.0.2:443")
+	for own, want := range map[string]bool{"100.64.0.1:22": true, "192.168.7.5:22": false} {
+		if stands, known := w.stands(netip.MustParseAddrPort(own), peer, filter.In); stands || known != want {
+			t.Errorf("at %s: stands %v, known %v; want it known: %v", own, stands, known, want)
+		}
+	}
+}
