@@ -46,39 +46,3 @@ func TestNoOtherProtocolPassesAsAnOpenOne_A25_A26(t *testing.T) {
 		})
 	}
 }
-
-// A26: who may open nothing speaks from the middle of no connection either, with the
-// port from which they would answer: what listens at the other end stays unknown. A
-// node that has just started knows that there is no such connection.
-func TestNobodySpeaksFromTheMiddleOfNothing_A26(t *testing.T) {
-	s := raise(t, clinic, member{name: "ward", owner: "nina@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
-	if s == nil {
-		return
-	}
-	for i, from := range s.at("ehr", 443) {
-		ward := s.at("ward", 0)[i].Addr()
-		s.answered("ward", from.Addr())
-		var made []lab.IP
-		for _, flags := range []uint8{lab.ACK, lab.SYN | lab.ACK, lab.FIN, lab.RST, 0} {
-			made = append(made, lab.TCP(from, netip.AddrPortFrom(ward, 22), flags, 1, 1, nil))
-		}
-		// What ward has asked for is answered, behind what it has not.
-		ask := lab.UDP(netip.AddrPortFrom(ward, 4999), netip.AddrPortFrom(from.Addr(), 5000), []byte("asked"))
-		answer := lab.UDP(netip.AddrPortFrom(from.Addr(), 5000), netip.AddrPortFrom(ward, 4999), []byte("answered"))
-		seen := s.Host("ward").Capture(tun, lab.Touching(netip.PrefixFrom(from.Addr(), from.Addr().BitLen())))
-		lab.Eventually(t, patience, "ward's question is answered", func() (bool, string) {
-			s.apps("ward")(ask)
-			s.apps("ehr")(append(made, answer)...)
-			return slices.ContainsFunc(seen.Packets(), func(p []byte) bool { return bytes.Contains(p, []byte("answered")) }), "it is not"
-		})
-		all, err := seen.Stop()
-		if err != nil {
-			t.Error(err)
-		}
-		for _, p := range all {
-			if bytes.Contains(p, made[0].Payload[:4]) && sourceOf(p) == from.Addr() {
-				t.Errorf("a segment from the middle of nothing arrived: % x", p)
-			}
-		}
-	}
-}

@@ -58,7 +58,7 @@ func (f *Filter) consider(d Direction, p *packet.Packet) decision {
 		dec = f.within(d, p, fl, n)
 	}
 	if p.Frag == packet.FirstFragment && n != noFlow && passes(dec.reason) {
-		f.fragments.remember(d, p, n, f.flows.at(n).serial, f.now.Boot)
+		f.fragments.remember(d, p, n, f.flows.at(n), f.now.Boot)
 	}
 	return dec
 }

@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -151,10 +152,14 @@ func TestTableFindsWhatItHolds(t *testing.T) {
 	}
 }
 
-// Fragments: a sender of many first fragments does not push out those of others.
+// Fragments: a sender of many first fragments does not push out those of others, be it
+// from all the addresses that it has.
 func TestFragmentFlood(t *testing.T) {
 	f := newFilter(t, filter.Options{})
-	f.Load(compile(t, largeMap(10, 10)))
+	c := largeMap(10, 10)
+	behind := acl.PrefixClass{Prefix: prefix("10.9.0.0/16"), Class: c.Peers[2].Prefixes[0].Class}
+	c.Peers[2].Prefixes = append(c.Peers[2].Prefixes, behind)
+	f.Load(compile(t, c))
 	first := func(peer, id int) *packet.Packet {
 		p := *segment(peer, 2000, 443, 0x10)
 		p.Frag, p.FragProto, p.FragID, p.FragEnd = packet.FirstFragment, acl.TCP, uint32(id), 64
@@ -175,12 +180,21 @@ func TestFragmentFlood(t *testing.T) {
 			t.Fatal(v)
 		}
 	}
+	for id := range 10000 {
+		p := first(2, id)
+		p.Src = packet.AddrFrom(netip.AddrFrom4([4]byte{10, 9, byte(id >> 8), byte(id)}))
+		if v := judge(f, now, filter.In, p); !v.Allow {
+			t.Fatal(v)
+		}
+	}
 	for id := range 20 {
 		if v := judge(f, now, filter.In, later(1, id)); !v.Allow {
 			t.Fatalf("fragment %d was pushed out: %v", id, v)
 		}
 	}
-	if v := judge(f, now, filter.In, later(2, 9999)); !v.Allow {
+	newest := later(2, 9999)
+	newest.Src = packet.AddrFrom(netip.AddrFrom4([4]byte{10, 9, 9999 >> 8, 9999 & 0xff}))
+	if v := judge(f, now, filter.In, newest); !v.Allow {
 		t.Fatalf("the newest of the many: %v", v)
 	}
 }
