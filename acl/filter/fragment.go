@@ -21,6 +21,8 @@ const (
 	fragmentSets = 128 // a power of two
 	fragmentWays = 8
 	fragmentFair = 2 // entries that one peer may hold in a set
+
+	disputed = 1 << 16 // in place of where later fragments begin: none can
 )
 
 type fragmentEntry struct {
@@ -49,10 +51,16 @@ func (t *fragments) set(name *fragmentName) *[fragmentWays]fragmentEntry {
 	return &t.sets[t.seed.hash(&k)%fragmentSets]
 }
 
-// remember notes that the first fragment p passed in flow n, which is fl.
+// remember notes that the first fragment p passed in flow n, which is fl. If another
+// flow has begun the same datagram, a receiver may take the rest for either's: there is
+// none. Else what one flow may or has used up would be had by the other's right.
 func (t *fragments) remember(d Direction, p *packet.Packet, n int32, fl *flow, now int64) {
 	name := nameOf(d, p)
 	e := victim(t.set(&name), &name, fl.account, now)
+	if e.name == name && now < e.until && (e.serial != fl.serial || e.start == disputed) {
+		e.start, e.until = disputed, now+int64(fragmentLife)
+		return
+	}
 	*e = fragmentEntry{name: name, payer: fl.account, flow: n, serial: fl.serial, start: p.FragEnd, until: now + int64(fragmentLife)}
 }
 

@@ -56,6 +56,8 @@ type modelSeen struct {
 	flow  *modelFlow
 	end   int
 	until time.Time
+
+	disputed bool
 }
 
 type modelVerdict struct {
@@ -244,13 +246,23 @@ func (m *model) judge(d filter.Direction, p *packet.Packet) modelVerdict {
 	}
 	v, fl := m.whole(d, p)
 	if p.Frag == packet.FirstFragment && v.allow() && fl != nil {
-		m.pieces[piece(d, p)] = &modelSeen{fl, p.FragEnd, m.now.Add(15 * time.Second)}
+		m.beginning(d, p, fl)
 	}
 	return v
 }
 
 func piece(d filter.Direction, p *packet.Packet) modelPiece {
 	return modelPiece{p.Src.IP(), p.Dst.IP(), p.FragID, p.FragProto, d}
+}
+
+// beginning notes the first fragment of a datagram, of which there is no rest if two
+// flows begin it.
+func (m *model) beginning(d filter.Direction, p *packet.Packet, fl *modelFlow) {
+	seen := &modelSeen{flow: fl, end: p.FragEnd, until: m.now.Add(15 * time.Second)}
+	if before := m.pieces[piece(d, p)]; before != nil && m.now.Before(before.until) {
+		seen.disputed = before.disputed || before.flow != fl
+	}
+	m.pieces[piece(d, p)] = seen
 }
 
 func (m *model) whole(d filter.Direction, p *packet.Packet) (modelVerdict, *modelFlow) {
@@ -378,7 +390,7 @@ func (m *model) later(d filter.Direction, p *packet.Packet) modelVerdict {
 	if seen == nil || !m.now.Before(seen.until) {
 		return no(acl.NoFragment)
 	}
-	if p.FragStart < seen.end {
+	if seen.disputed || p.FragStart < seen.end {
 		return no(acl.Malformed)
 	}
 	if m.living(seen.flow.key) != seen.flow {
