@@ -53,14 +53,15 @@ func (t *fragments) set(name *fragmentName) *[fragmentWays]fragmentEntry {
 
 // remember notes that the first fragment p passed in flow n, which is fl. If another
 // flow has begun the same datagram, a receiver may take the rest for either's: there is
-// none. Else what one flow may or has used up would be had by the other's right.
+// none, as long as the first is remembered. Else what one flow may not, or has used up,
+// would be had by the other's right.
 func (t *fragments) remember(d Direction, p *packet.Packet, n int32, fl *flow, now int64) {
 	name := nameOf(d, p)
-	e := victim(t.set(&name), &name, fl.account, now)
-	if e.name == name && now < e.until && (e.serial != fl.serial || e.start == disputed) {
-		e.start, e.until = disputed, now+int64(fragmentLife)
+	if e := t.find(&name, now); e != nil && (e.serial != fl.serial || e.start == disputed) {
+		e.start = disputed
 		return
 	}
+	e := victim(t.set(&name), &name, fl.account, now)
 	*e = fragmentEntry{name: name, payer: fl.account, flow: n, serial: fl.serial, start: p.FragEnd, until: now + int64(fragmentLife)}
 }
 

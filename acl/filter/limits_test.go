@@ -220,6 +220,27 @@ func TestFragmentIdentifierUsedAgain(t *testing.T) {
 	}
 }
 
+// That two flows begin one datagram is seen also where there is room in front of the
+// first one, left by others whose time is over.
+func TestDisputedFragmentsAmongMany(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, largeMap(10, 10)))
+	at := func(second, peer, port, piece int) {
+		now := noon().Add(time.Duration(second) * time.Second)
+		for id := range 100 {
+			whole := packettest.With(segment(peer, 1, 1, 0).Src.IP(), addr("100.64.0.1"), 6, packettest.TCP(uint16(port), 443, 0x10, 1, 1, 100))
+			v := judge(f, now, filter.In, parsed(packettest.Cut(whole, uint32(id), 64)[piece]))
+			if v.Allow != (piece == 0) {
+				t.Fatalf("piece %d of datagram %d of %d, after %d seconds: %v", piece, id, port, second, v)
+			}
+		}
+	}
+	at(0, 1, 1000, 0)
+	at(10, 2, 2000, 0)
+	at(16, 2, 3000, 0)
+	at(17, 2, 2000, 1)
+}
+
 // A later fragment does not pass as part of the flow that took its flow's place.
 func TestFragmentOfEvictedFlow(t *testing.T) {
 	f := newFilter(t, filter.Options{MaxFlows: 4, MaxFlowsPerPeer: 1})

@@ -258,11 +258,12 @@ func piece(d filter.Direction, p *packet.Packet) modelPiece {
 // beginning notes the first fragment of a datagram, of which there is no rest if two
 // flows begin it.
 func (m *model) beginning(d filter.Direction, p *packet.Packet, fl *modelFlow) {
-	seen := &modelSeen{flow: fl, end: p.FragEnd, until: m.now.Add(15 * time.Second)}
-	if before := m.pieces[piece(d, p)]; before != nil && m.now.Before(before.until) {
-		seen.disputed = before.disputed || before.flow != fl
+	before := m.pieces[piece(d, p)]
+	if before != nil && m.now.Before(before.until) && (before.disputed || before.flow != fl) {
+		before.disputed = true
+		return
 	}
-	m.pieces[piece(d, p)] = seen
+	m.pieces[piece(d, p)] = &modelSeen{flow: fl, end: p.FragEnd, until: m.now.Add(15 * time.Second)}
 }
 
 func (m *model) whole(d filter.Direction, p *packet.Packet) (modelVerdict, *modelFlow) {
