@@ -265,7 +265,7 @@ const (
 	Forbidden                  // a rule forbids this, whatever permits it
 	Monitored                  // nothing permits this, but the policy lets it pass for now and takes note
 	LimitReached               // a rule matches, but its limit is used up until the window ends
-	Throttled                  // a rule permits this, but it comes faster than its used up limit gives
+	Throttled                  // a rule permits this, but it comes faster than its used up limit gives, or than can be looked into
 	SeatCalled                 // a session's own address, to which nobody opens a flow
 	reasonsCount               // keep last
 )
@@ -277,7 +277,7 @@ var reasonText = [reasonsCount]string{
 	HoldEnded: "coordinator silent for longer than the rule holds", NoFragment: "fragment without a permitted first fragment",
 	NoMap: "no verified map", TableFull: "too many flows from this peer",
 	Forbidden: "forbidden by rule", Monitored: "no rule allows it, but what it leads to is only monitored",
-	LimitReached: "the rule's limit is reached", Throttled: "slowed down, as the rule's limit is reached",
+	LimitReached: "the rule's limit is reached", Throttled: "slowed down, as a limit is reached",
 	SeatCalled: "the address is one person's at a machine of several, and takes no connections",
 }
 

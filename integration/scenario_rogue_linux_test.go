@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"maps"
 	"net/netip"
 	"slices"
@@ -58,6 +59,44 @@ func TestReceiverAloneRefusesASenderWithoutFilter_A25_A26(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who may open nothing does not get in from the middle of connections that the receiver
+// might have opened, and so learns not what listens there. It has just met the rogue, and
+// knows that there is no such connection.
+func TestReceiverAloneRefusesTheMiddleOfNothing_A26(t *testing.T) {
+	s := raise(t, clinic, member{name: "ward", owner: "nina@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
+	if s == nil {
+		return
+	}
+	rogues, wards := s.at("ehr", 443), s.at("ward", 0)
+	r := s.replace(t, "ehr", "ward")
+	for i, from := range rogues {
+		ward := wards[i].Addr()
+		var made []lab.IP
+		for _, flags := range []uint8{lab.ACK, lab.SYN | lab.ACK, lab.FIN, lab.RST, 0} {
+			made = append(made, lab.TCP(from, netip.AddrPortFrom(ward, 22), flags, 1, 1, nil))
+		}
+		// What ward has asked for is answered, behind what it has not.
+		ask := lab.UDP(netip.AddrPortFrom(ward, 4999), netip.AddrPortFrom(from.Addr(), 5000), []byte("asked"))
+		answer := lab.UDP(netip.AddrPortFrom(from.Addr(), 5000), netip.AddrPortFrom(ward, 4999), []byte("answered"))
+		seen := s.Host("ward").Capture(tun, lab.Touching(netip.PrefixFrom(from.Addr(), from.Addr().BitLen())))
+		r.knock(t)
+		lab.Eventually(t, patience, "ward's question is answered", func() (bool, string) {
+			s.apps("ward")(ask)
+			r.send(append(made, answer)...)
+			return slices.ContainsFunc(seen.Packets(), func(p []byte) bool { return bytes.Contains(p, []byte("answered")) }), "it is not"
+		})
+		all, err := seen.Stop()
+		if err != nil {
+			t.Error(err)
+		}
+		for _, p := range all {
+			if bytes.Contains(p, made[0].Payload[:4]) && sourceOf(p) == from.Addr() {
+				t.Errorf("a segment from the middle of nothing arrived: % x", p)
+			}
+		}
 	}
 }
 

@@ -189,7 +189,7 @@ func (m *mesh) onePlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := userspace.New(userspace.Options{TUN: device, Bind: m.transport.Bind(), Log: m.log, Way: m.way, Now: func() filter.Moment {
+	p, err := userspace.New(userspace.Options{TUN: device, Bind: m.transport.Bind(), Log: m.log, Way: m.way, Filter: filter.Options{Stands: m.world.stands}, Now: func() filter.Moment {
 		return filter.MomentOf(m.node.clock.Read())
 	}})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.zx2c4.com/wireguard/tun"
 
+	"github.com/cordonmesh/cordon/acl/filter"
 	"github.com/cordonmesh/cordon/netstack"
 	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/osnet"
@@ -36,6 +37,8 @@ type world interface {
 	// machine's own addresses or routes have changed, mended when it has put back what
 	// others took.
 	run(ctx context.Context, changed, mended func()) error
+	// stands tells of the world's TCP connections: see filter.Stands.
+	stands(own, peer netip.AddrPort, begun filter.Direction) (stands, known bool)
 	// gaps tells, for people, what does not protect this node as it should.
 	gaps() []string
 	// beneath marks sockets that must never lead into the mesh; nil: none can.
@@ -47,9 +50,12 @@ type world interface {
 
 // tunWorld is the machine's own network.
 type tunWorld struct {
-	net  *osnet.Network
-	log  *slog.Logger
-	mu   sync.Mutex
+	net     *osnet.Network
+	sockets *osnet.Sockets // nil: the kernel tells of none
+	own     ownAddresses
+	log     *slog.Logger
+
+	mu   sync.Mutex // guards what follows
 	want osnet.Want
 	fwd  []osnet.Change // sysctls to take back
 	gap  string         // in the mesh's guard, as last logged
@@ -60,18 +66,16 @@ func newTUN(c Config) (*tunWorld, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tunWorld{net: n, log: c.Log}, nil
+	w := &tunWorld{net: n, log: c.Log}
+	w.openSockets()
+	return w, nil
 }
 
 func (w *tunWorld) open() (tun.Device, error) { return w.net.Open() }
 
 func (w *tunWorld) SetAddresses(_ context.Context, addresses []netip.Prefix) error {
-	return w.apply(func(want *osnet.Want) {
-		want.Addresses = nil
-		for _, p := range addresses {
-			want.Addresses = append(want.Addresses, p.Addr())
-		}
-	})
+	own := w.own.set(addresses)
+	return w.apply(func(want *osnet.Want) { want.Addresses = own })
 }
 
 func (w *tunWorld) SetRoutes(_ context.Context, routes []netip.Prefix) error {
@@ -155,7 +159,7 @@ func (w *tunWorld) gaps() []string {
 func (w *tunWorld) beneath() control.Control { return osnet.Control(w.net.Config().Mark) }
 
 func (w *tunWorld) close(guarded bool) error {
-	err := osnet.Restore(w.fwd)
+	err := errors.Join(osnet.Restore(w.fwd), w.closeSockets())
 	if guarded {
 		w.net.Leave()
 		return err
@@ -167,6 +171,7 @@ func (w *tunWorld) close(guarded bool) error {
 type stackWorld struct {
 	cfg    Config
 	stack  *netstack.Stack
+	own    ownAddresses
 	opened bool
 	permit func(netip.Addr) bool
 }
@@ -193,11 +198,7 @@ func (w *stackWorld) open() (tun.Device, error) {
 }
 
 func (w *stackWorld) SetAddresses(_ context.Context, addresses []netip.Prefix) error {
-	var list []netip.Addr
-	for _, p := range addresses {
-		list = append(list, p.Addr())
-	}
-	return w.stack.SetAddresses(list)
+	return w.stack.SetAddresses(w.own.set(addresses))
 }
 
 // SetRoutes does nothing: all that the stack sends goes to the mesh.

@@ -17,9 +17,9 @@
 //   - One peer can fill only its own share of the flow table.
 //   - Judging allocates nothing, save memory for more flows than ever before.
 //
-// Of a TCP segment that belongs to no known flow and does not begin one nobody
-// can tell which side opened the connection: it passes if a rule permits the
-// connection in either direction. So connections outlive a restart of the daemon.
+// Connections outlive a restart of the daemon: a TCP segment that belongs to no known
+// flow and does not begin one is taken for part of a connection that its sender may
+// open, or of one that the other end may, if there is one. See takeUp.
 //
 // The package sends nothing, and reads no clock. It trusts that a packet from
 // the mesh bears a source address of the peer that sent it: WireGuard's allowed
@@ -45,6 +45,9 @@ type Options struct {
 	Refusals        int // refusals kept for status; default 256
 	MaxMeters       int // persons and machines times rules with a limit that they use; default 65,536, at 100 bytes each when in use
 	Answers         int // refusals answered in a second, each way; a tenth of them to one peer; default 100
+
+	// Stands tells of the connections of this machine. nil: nothing is known of any.
+	Stands Stands
 
 	// Seed makes a run repeatable, for tests. Zero takes one from the system.
 	Seed uint64
@@ -87,10 +90,12 @@ type Filter struct {
 	loading sync.Mutex       // one Load at a time; guards ids
 	ids     map[string]int32 // accounts by peer id
 	perPeer int              // answers to one peer in a second; never changes
+	stands  Stands           // never changes
 
 	mu        sync.Mutex // guards what follows
 	now       Moment
 	clocks    Moment // when version was last raised, to see clocks jump
+	began     int64  // time since boot of the first moment with a table; never: not yet
 	table     *Table // nil: deny
 	lease     int64
 	version   uint32 // of table, lease apart; never 0
@@ -111,6 +116,7 @@ type Filter struct {
 	drains    endings  // that began since Drained
 	answers   [2]buckets
 	told      []buckets // by account: refusals that the peer was told of
+	asked     []bucket  // by account: questions whether a connection stands
 	dice      uint64
 }
 
@@ -121,7 +127,7 @@ func New(o Options) (*Filter, error) {
 		return nil, err
 	}
 	o = o.defaults()
-	f := &Filter{version: 1, lease: never, sitters: newSitters(), ids: map[string]int32{}}
+	f := &Filter{version: 1, lease: never, began: never, stands: o.Stands, sitters: newSitters(), ids: map[string]int32{}}
 	s := secret(o.Seed)
 	f.dice = s[4]
 	f.flows = newFlows(s, o.MaxFlows)
@@ -210,6 +216,7 @@ func (f *Filter) openAccount() int32 {
 		return account
 	}
 	f.told = append(f.told, newBuckets(f.perPeer))
+	f.asked = append(f.asked, newBucket(asksPerPeer))
 	return f.ledger.open()
 }
 
@@ -274,6 +281,9 @@ func (b Batch) End() { b.f.mu.Unlock() }
 func (f *Filter) set(m Moment) {
 	m.Boot = max(m.Boot, f.now.Boot)
 	f.now = m
+	if f.began == never && f.table != nil {
+		f.began = m.Boot
+	}
 	if m.jumped(&f.clocks) {
 		f.raise()
 	}

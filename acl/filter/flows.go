@@ -69,8 +69,7 @@ func (t *flows) add(k *hashed) (*flow, int32) {
 	n := t.entry()
 	t.count++
 	t.serial++
-	fl := t.at(n)
-	*fl = flow{}
+	fl := t.at(n) // all zero: remove has left it so
 	fl.key, fl.serial = k.key, t.serial
 	t.enter(k.hash, n)
 	return fl, n

@@ -9,8 +9,9 @@ import (
 // passed, and the flow that each belongs to. A later fragment is judged as a
 // packet of that flow, so it loses its right when the flow does.
 //
-// The table is small and has a fixed size. In each set of entries a sender may
-// push out those of others only as long as it has no more than a fair part.
+// The table is small and has a fixed size. In each set of entries a peer may push
+// out those of others only as long as it has no more than a fair part: not each of
+// its addresses, of which a gateway has as many as it likes.
 type fragments struct {
 	seed seed
 	sets [fragmentSets][fragmentWays]fragmentEntry
@@ -19,11 +20,14 @@ type fragments struct {
 const (
 	fragmentSets = 128 // a power of two
 	fragmentWays = 8
-	fragmentFair = 2 // entries that one sender may hold in a set
+	fragmentFair = 2 // entries that one peer may hold in a set
+
+	disputed = 1 << 16 // in place of where later fragments begin: none can
 )
 
 type fragmentEntry struct {
 	name   fragmentName
+	payer  int32 // account of the peer whose flow it is
 	flow   int32
 	serial uint32 // of the flow, since its entry may come to hold another one
 	start  int    // where later fragments begin: what the first one held is not overwritten
@@ -47,17 +51,23 @@ func (t *fragments) set(name *fragmentName) *[fragmentWays]fragmentEntry {
 	return &t.sets[t.seed.hash(&k)%fragmentSets]
 }
 
-// remember notes that the first fragment p passed in flow n.
-func (t *fragments) remember(d Direction, p *packet.Packet, n int32, serial uint32, now int64) {
+// remember notes that the first fragment p passed in flow n, which is fl. If another
+// flow has begun the same datagram, a receiver may take the rest for either's: there is
+// none, as long as the first is remembered. Else what one flow may not, or has used up,
+// would be had by the other's right.
+func (t *fragments) remember(d Direction, p *packet.Packet, n int32, fl *flow, now int64) {
 	name := nameOf(d, p)
-	set := t.set(&name)
-	e := victim(set, &name, now)
-	*e = fragmentEntry{name: name, flow: n, serial: serial, start: p.FragEnd, until: now + int64(fragmentLife)}
+	if e := t.find(&name, now); e != nil && (e.serial != fl.serial || e.start == disputed) {
+		e.start = disputed
+		return
+	}
+	e := victim(t.set(&name), &name, fl.account, now)
+	*e = fragmentEntry{name: name, payer: fl.account, flow: n, serial: fl.serial, start: p.FragEnd, until: now + int64(fragmentLife)}
 }
 
 // victim chooses the entry to write over: the datagram's own, one that ended,
-// else the oldest of the sender if it has its part, else the oldest of all.
-func victim(set *[fragmentWays]fragmentEntry, name *fragmentName, now int64) *fragmentEntry {
+// else the oldest of the payer if it has its part, else the oldest of all.
+func victim(set *[fragmentWays]fragmentEntry, name *fragmentName, payer int32, now int64) *fragmentEntry {
 	var own, oldest *fragmentEntry
 	held := 0
 	for i := range set {
@@ -68,7 +78,7 @@ func victim(set *[fragmentWays]fragmentEntry, name *fragmentName, now int64) *fr
 		if oldest == nil || e.until < oldest.until {
 			oldest = e
 		}
-		if e.name.src == name.src {
+		if e.payer == payer {
 			held++
 			if own == nil || e.until < own.until {
 				own = e

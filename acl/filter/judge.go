@@ -58,7 +58,7 @@ func (f *Filter) consider(d Direction, p *packet.Packet) decision {
 		dec = f.within(d, p, fl, n)
 	}
 	if p.Frag == packet.FirstFragment && n != noFlow && passes(dec.reason) {
-		f.fragments.remember(d, p, n, f.flows.at(n).serial, f.now.Boot)
+		f.fragments.remember(d, p, n, f.flows.at(n), f.now.Boot)
 	}
 	return dec
 }
@@ -109,6 +109,7 @@ func (f *Filter) within(d Direction, p *packet.Packet, fl *flow, n int32) decisi
 		s = closing
 	case begins(p):
 		s = opening
+		fl.fast &^= guessed // it is known now who opens it
 	case s == opening && d != fl.origin:
 		s = open
 	}
@@ -180,13 +181,14 @@ func (f *Filter) grant(fl *flow, dec decision) {
 }
 
 // rejudge asks the rules about a flow. A flow of which only the middle was seen
-// may have begun the other way.
+// may have begun the other way, which is not for its peer to say: by the choice of
+// their port they would else keep what they had opened here and may no more.
 func (f *Filter) rejudge(fl *flow) decision {
 	dec := f.askAt(&fl.key, fl.origin, fl, &f.now)
 	if dec.permits() || fl.fast&guessed == 0 || fl.state == revoked {
 		return dec
 	}
-	if other := f.askAt(&fl.key, fl.origin.reverse(), fl, &f.now); other.permits() {
+	if other := f.askAt(&fl.key, fl.origin.reverse(), fl, &f.now); other.permits() && f.stood(&fl.key, fl.origin.reverse(), &dec) {
 		fl.origin = fl.origin.reverse()
 		if fl.state == opening && fl.fast&metered == 0 {
 			fl.fast = fl.fast&marks | 1<<fl.origin // a packet the other way is now an answer
@@ -263,26 +265,6 @@ func (f *Filter) begin(d Direction, p *packet.Packet, k *hashed) (decision, int3
 // unasked judges an answer to nothing, as a protocol without ports.
 func (f *Filter) unasked(d Direction, k *key) decision {
 	return f.ask(&key{k.own, k.peer, portsWord(k.proto(), 0, 0) | oneWayICMP}, d)
-}
-
-// takeUp judges a TCP segment from the middle of a connection. The lower port is
-// more likely the service: that direction is asked first.
-func (f *Filter) takeUp(d Direction, p *packet.Packet, k *hashed) (decision, int32) {
-	origin := d
-	if p.SrcPort < p.DstPort {
-		origin = d.reverse()
-	}
-	dec := f.ask(&k.key, origin)
-	if !dec.permits() {
-		other := f.ask(&k.key, origin.reverse())
-		if other.permits() || origin != d {
-			dec, origin = other, origin.reverse()
-		}
-	}
-	if !dec.permits() {
-		return dec, noFlow
-	}
-	return f.admit(origin, p, k, dec, guessed)
 }
 
 // admit puts a permitted flow into the table, and gives its number.

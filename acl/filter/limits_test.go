@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -151,10 +152,14 @@ func TestTableFindsWhatItHolds(t *testing.T) {
 	}
 }
 
-// Fragments: a sender of many first fragments does not push out those of others.
+// Fragments: a sender of many first fragments does not push out those of others, be it
+// from all the addresses that it has.
 func TestFragmentFlood(t *testing.T) {
 	f := newFilter(t, filter.Options{})
-	f.Load(compile(t, largeMap(10, 10)))
+	c := largeMap(10, 10)
+	behind := acl.PrefixClass{Prefix: prefix("10.9.0.0/16"), Class: c.Peers[2].Prefixes[0].Class}
+	c.Peers[2].Prefixes = append(c.Peers[2].Prefixes, behind)
+	f.Load(compile(t, c))
 	first := func(peer, id int) *packet.Packet {
 		p := *segment(peer, 2000, 443, 0x10)
 		p.Frag, p.FragProto, p.FragID, p.FragEnd = packet.FirstFragment, acl.TCP, uint32(id), 64
@@ -175,12 +180,21 @@ func TestFragmentFlood(t *testing.T) {
 			t.Fatal(v)
 		}
 	}
+	for id := range 10000 {
+		p := first(2, id)
+		p.Src = packet.AddrFrom(netip.AddrFrom4([4]byte{10, 9, byte(id >> 8), byte(id)}))
+		if v := judge(f, now, filter.In, p); !v.Allow {
+			t.Fatal(v)
+		}
+	}
 	for id := range 20 {
 		if v := judge(f, now, filter.In, later(1, id)); !v.Allow {
 			t.Fatalf("fragment %d was pushed out: %v", id, v)
 		}
 	}
-	if v := judge(f, now, filter.In, later(2, 9999)); !v.Allow {
+	newest := later(2, 9999)
+	newest.Src = packet.AddrFrom(netip.AddrFrom4([4]byte{10, 9, 9999 >> 8, 9999 & 0xff}))
+	if v := judge(f, now, filter.In, newest); !v.Allow {
 		t.Fatalf("the newest of the many: %v", v)
 	}
 }
@@ -204,6 +218,27 @@ func TestFragmentIdentifierUsedAgain(t *testing.T) {
 			t.Errorf("got %v, want %v", v, c.want)
 		}
 	}
+}
+
+// That two flows begin one datagram is seen also where there is room in front of the
+// first one, left by others whose time is over.
+func TestDisputedFragmentsAmongMany(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	f.Load(compile(t, largeMap(10, 10)))
+	at := func(second, peer, port, piece int) {
+		now := noon().Add(time.Duration(second) * time.Second)
+		for id := range 100 {
+			whole := packettest.With(segment(peer, 1, 1, 0).Src.IP(), addr("100.64.0.1"), 6, packettest.TCP(uint16(port), 443, 0x10, 1, 1, 100))
+			v := judge(f, now, filter.In, parsed(packettest.Cut(whole, uint32(id), 64)[piece]))
+			if v.Allow != (piece == 0) {
+				t.Fatalf("piece %d of datagram %d of %d, after %d seconds: %v", piece, id, port, second, v)
+			}
+		}
+	}
+	at(0, 1, 1000, 0)
+	at(10, 2, 2000, 0)
+	at(16, 2, 3000, 0)
+	at(17, 2, 2000, 1)
 }
 
 // A later fragment does not pass as part of the flow that took its flow's place.

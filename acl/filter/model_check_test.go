@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"slices"
 	"testing"
@@ -25,11 +26,12 @@ func TestFilterAgreesWithModel(t *testing.T) {
 }
 
 func agree(t *rapid.T, config func(*rapid.T) *filter.Config, drawn func(*rapid.T, filter.Direction) []byte, later []time.Duration) {
-	f, err := filter.New(filter.Options{Seed: 7})
+	stands := anyStands(t)
+	f, err := filter.New(filter.Options{Seed: 7, Stands: stands})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &model{now: noon(), flows: map[modelKey]*modelFlow{}, pieces: map[modelPiece]*modelSeen{}}
+	m := &model{now: noon(), stands: stands, flows: map[modelKey]*modelFlow{}, pieces: map[modelPiece]*modelSeen{}}
 	var c *filter.Config
 	for step := range rapid.IntRange(1, 60).Draw(t, "steps") {
 		switch what := rapid.IntRange(0, 31).Draw(t, "what"); {
@@ -59,6 +61,18 @@ func agree(t *rapid.T, config func(*rapid.T) *filter.Config, drawn func(*rapid.T
 		default:
 			compare(t, f, m, drawn)
 		}
+	}
+}
+
+// anyStands draws what connections stand: of a third of all ends one does, of a third
+// none, and of the rest nobody knows.
+func anyStands(t *rapid.T) filter.Stands {
+	seed := rapid.Uint64().Draw(t, "connections")
+	return func(own, peer netip.AddrPort, begun filter.Direction) (stands, known bool) {
+		h := fnv.New32a()
+		fmt.Fprint(h, seed, own, peer, begun)
+		drawn := h.Sum32() % 3
+		return drawn == 0, drawn < 2
 	}
 }
 

@@ -147,7 +147,7 @@ func (m *model) again(fl *modelFlow) modelVerdict {
 	}
 	v := m.ask(fl.origin, fl.key)
 	if !v.allow() && fl.guessed && !fl.revoked {
-		if other := m.ask(fl.origin^1, fl.key); other.allow() {
+		if other := m.ask(fl.origin^1, fl.key); other.allow() && m.stood(fl.key, fl.origin^1, v) {
 			fl.origin ^= 1
 			v = other
 		}

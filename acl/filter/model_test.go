@@ -18,6 +18,8 @@ type model struct {
 	lease  time.Time
 	loads  int
 	now    time.Time
+	first  time.Time // the first moment with a map
+	stands filter.Stands
 	flows  map[modelKey]*modelFlow
 	pieces map[modelPiece]*modelSeen
 }
@@ -54,6 +56,8 @@ type modelSeen struct {
 	flow  *modelFlow
 	end   int
 	until time.Time
+
+	disputed bool
 }
 
 type modelVerdict struct {
@@ -229,6 +233,7 @@ func (m *model) revoke(fl *modelFlow) {
 }
 
 func (m *model) judge(d filter.Direction, p *packet.Packet) modelVerdict {
+	m.awake()
 	switch {
 	case m.config == nil:
 		return no(acl.NoMap)
@@ -241,13 +246,24 @@ func (m *model) judge(d filter.Direction, p *packet.Packet) modelVerdict {
 	}
 	v, fl := m.whole(d, p)
 	if p.Frag == packet.FirstFragment && v.allow() && fl != nil {
-		m.pieces[piece(d, p)] = &modelSeen{fl, p.FragEnd, m.now.Add(15 * time.Second)}
+		m.beginning(d, p, fl)
 	}
 	return v
 }
 
 func piece(d filter.Direction, p *packet.Packet) modelPiece {
 	return modelPiece{p.Src.IP(), p.Dst.IP(), p.FragID, p.FragProto, d}
+}
+
+// beginning notes the first fragment of a datagram, of which there is no rest if two
+// flows begin it.
+func (m *model) beginning(d filter.Direction, p *packet.Packet, fl *modelFlow) {
+	before := m.pieces[piece(d, p)]
+	if before != nil && m.now.Before(before.until) && (before.disputed || before.flow != fl) {
+		before.disputed = true
+		return
+	}
+	m.pieces[piece(d, p)] = &modelSeen{flow: fl, end: p.FragEnd, until: m.now.Add(15 * time.Second)}
 }
 
 func (m *model) whole(d filter.Direction, p *packet.Packet) (modelVerdict, *modelFlow) {
@@ -265,17 +281,34 @@ func (m *model) whole(d filter.Direction, p *packet.Packet) (modelVerdict, *mode
 	if p.Proto != acl.TCP || syn {
 		return m.begin(d, d, p, k)
 	}
-	tries := []filter.Direction{d, d ^ 1}
-	if p.SrcPort < p.DstPort {
-		tries = []filter.Direction{d ^ 1, d}
+	forth := m.ask(d, k)
+	back := m.ask(d^1, k).allow() && (forth.allow() || m.stood(k, d^1, forth))
+	origin := d
+	if back && (!forth.allow() || p.SrcPort < p.DstPort) {
+		origin ^= 1
 	}
-	for _, origin := range tries {
-		if v, fl := m.begin(origin, d, p, k); v.allow() {
-			fl.guessed = true
-			return v, fl
-		}
+	v, fl := m.begin(origin, d, p, k)
+	if fl != nil {
+		fl.guessed = true
 	}
-	return m.ask(d, k), nil
+	return v, fl
+}
+
+// stood tells whether a connection is taken for one that began in a direction, since
+// it was there before, though one in the other would be refused.
+func (m *model) stood(k modelKey, begun filter.Direction, refused modelVerdict) bool {
+	stands, known := m.stands(netip.AddrPortFrom(k.own, k.ownPort), netip.AddrPortFrom(k.peer, k.peerPort), begun)
+	if known {
+		return stands
+	}
+	return refused.reason != acl.Forbidden && m.now.Before(m.first.Add(3*time.Minute))
+}
+
+// awake notes the first moment with a map.
+func (m *model) awake() {
+	if m.first.IsZero() && m.config != nil {
+		m.first = m.now
+	}
 }
 
 // begin begins a flow if it may.
@@ -310,7 +343,7 @@ func (m *model) within(d filter.Direction, p *packet.Packet, fl *modelFlow) mode
 	case tcp && p.Flags&(packet.FIN|packet.RST) != 0:
 		fl.closing = true
 	case tcp && p.Flags&packet.SYN != 0 && p.Flags&packet.ACK == 0:
-		fl.half, fl.closing = true, false
+		fl.half, fl.closing, fl.guessed = true, false, false
 	case d != fl.origin:
 		fl.half = false
 	}
@@ -358,7 +391,7 @@ func (m *model) later(d filter.Direction, p *packet.Packet) modelVerdict {
 	if seen == nil || !m.now.Before(seen.until) {
 		return no(acl.NoFragment)
 	}
-	if p.FragStart < seen.end {
+	if seen.disputed || p.FragStart < seen.end {
 		return no(acl.Malformed)
 	}
 	if m.living(seen.flow.key) != seen.flow {
@@ -369,6 +402,7 @@ func (m *model) later(d filter.Direction, p *packet.Packet) modelVerdict {
 
 // sweep forgets the silent and asks about the rest. It gives how many flows have a right.
 func (m *model) sweep() int {
+	m.awake()
 	n := 0
 	for k := range m.flows {
 		if fl := m.heard(k); fl != nil && !fl.revoked && m.again(fl).allow() {

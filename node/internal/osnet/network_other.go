@@ -107,3 +107,17 @@ func underlay(skip []string) (string, error) {
 }
 
 func eachLocalRoute(func(netip.Prefix, string)) error { return nil }
+
+// Sockets cannot be made here.
+type Sockets struct{}
+
+// OpenSockets fails with ErrUnsupported.
+func OpenSockets() (*Sockets, error) { return nil, unsupported("ask for sockets") }
+
+// Find finds nothing.
+func (*Sockets) Find(own, peer netip.AddrPort) (connected, listens bool, err error) {
+	return false, false, unsupported("ask for sockets")
+}
+
+// Close does nothing.
+func (*Sockets) Close() error { return nil }
