@@ -19,7 +19,8 @@
 //   - Its cost follows the nodes affected, not the mesh.
 //   - What is unclear is denied: an address that two nodes claim is in no class.
 //   - A name selects a node's addresses, never the routes behind it, and
-//     an address never opens the node's other one.
+//     an address never opens the node's other one. What is forbidden, or in a
+//     segment, by one of its addresses is so by all of them.
 //
 // A default route is no subnet route: * and autogroup:internet lead there, and
 // no literal. Nodes are told of none as yet: what has an approved 0.0.0.0/0 is

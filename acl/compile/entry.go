@@ -33,7 +33,7 @@ func (e *entry) needless() bool {
 
 // own gives the selectors that match a prefix by itself, whatever is around it.
 // An address that two nodes claim is neither's: who could say whose rights it has?
-func (m *Mesh) own(e *entry) []selector {
+func (m *Mesh) own(prefix netip.Prefix, e *entry) []selector {
 	all := slices.Clone(e.literals)
 	if e.inRange || len(e.routers) > 0 {
 		all = append(all, m.book.anySrc)
@@ -42,7 +42,7 @@ func (m *Mesh) own(e *entry) []selector {
 		all = append(all, m.book.anyDst)
 	}
 	if len(e.hosts) == 1 {
-		all = append(all, e.hosts[0].selectors...)
+		all = append(append(all, e.hosts[0].selectors...), m.book.namedSeat(e.hosts[0], prefix.Addr())...)
 	}
 	return sortedSet(all)
 }
@@ -76,7 +76,7 @@ type nest struct {
 // within gives the nest of an entry inside another. A node's address, and what is
 // routed more precisely, is no part of a device around it.
 func (m *Mesh) within(outer nest, prefix netip.Prefix, e *entry) nest {
-	n := nest{prefix, union(outer.sign, m.own(e)), outer.vouched, outer.routers}
+	n := nest{prefix, union(outer.sign, m.own(prefix, e)), outer.vouched, outer.routers}
 	if len(e.routers) > 0 {
 		n.routers, n.vouched = e.routers, nil
 	}

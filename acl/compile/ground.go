@@ -208,8 +208,18 @@ func set[T acl.Fact | string](all []T) []T {
 }
 
 // logOf gives how a rule's flows are recorded: as it says, or else as the segment
-// says that asks for most.
+// says that asks for most; and no less than flows where lives hang on it, by whatever
+// name the rule leads there.
 func logOf(r *policy.Rule, into *zone) acl.LogLevel {
+	level := writtenLog(r, into)
+	vital := func(s policy.Segment) bool { return s.Impact == "life" }
+	if !level.Flows() && slices.ContainsFunc(into.list(), vital) {
+		return acl.LogFlows
+	}
+	return level
+}
+
+func writtenLog(r *policy.Rule, into *zone) acl.LogLevel {
 	if r.LogSet {
 		return r.Log
 	}

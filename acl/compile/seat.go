@@ -69,6 +69,18 @@ func (n *node) hosted() []netip.Addr {
 	return all
 }
 
+// namedSeat gives the selectors that stand for all of the seat that has an address, since
+// they name one of its addresses. Of its machine they need not know.
+func (b *book) namedSeat(n *node, a netip.Addr) []selector {
+	var all []selector
+	for _, s := range n.Seats {
+		if slices.Contains(s.Addrs, a) {
+			all = append(all, b.named(s.Addrs)...)
+		}
+	}
+	return all
+}
+
 // seatedAt works out what viewers should hold of a node's seats.
 func (m *Mesh) seatedAt(n *node) []Seated {
 	var all []Seated
