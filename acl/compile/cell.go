@@ -11,6 +11,9 @@ type cell struct {
 
 // split sorts classes into cells.
 func split(nums []acl.Class, keyOf func(acl.Class) groundKey) []cell {
+	if len(nums) == 1 { // as of most nodes
+		return []cell{{keyOf(nums[0]), nums}}
+	}
 	var cells []cell
 	at := make(map[groundKey]int)
 	for _, num := range nums {

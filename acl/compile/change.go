@@ -46,17 +46,25 @@ func except(ids []string, self string) iter.Seq[string] {
 // Put adds a node to the directory, or replaces the node with its id.
 func (m *Mesh) Put(in Node) Change {
 	t := m.begin(!bulk)
-	n, known := m.nodes[in.ID]
-	if known {
-		t.withdraw(n)
-	} else {
-		n = &node{}
-		m.nodes[in.ID] = n
-	}
-	n.become(in, m.book)
-	t.claim(n)
-	t.touchNodes([]*node{n})
+	t.put(m.book.read(in))
+	t.touchNodes([]*node{m.nodes[in.ID]})
 	return t.finish()
+}
+
+// put takes on what is said of a node.
+func (t *turn) put(in said) {
+	n, known := t.m.nodes[in.ID]
+	if !known {
+		n = &node{}
+		t.m.nodes[in.ID] = n
+	}
+	claims := !known || !n.claims(&in)
+	if known && claims {
+		t.withdraw(n)
+	}
+	if n.said = in; claims {
+		t.claim(n)
+	}
 }
 
 // Remove takes a node out of the directory. An unknown id changes nothing.
@@ -112,6 +120,10 @@ func (v View) empty() bool {
 // about them.
 func (t *turn) tellPeers(mv *move, id []string, after []*node) {
 	t.views = slices.Grow(t.views, len(after))
+	if slices.Equal(mv.peers, after) {
+		t.tellSame(mv, id, after)
+		return
+	}
 	was := t.m.stamp(mv.peers)
 	var gained, lost []string
 	if mv.fresh {
@@ -142,6 +154,17 @@ func (t *turn) tellPeers(mv *move, id []string, after []*node) {
 	if !mv.node.leaving {
 		own := t.viewOf(mv.node)
 		own.upserted, own.removed = join(own.upserted, gained), join(own.removed, lost)
+	}
+}
+
+// tellSame tells of a node that moved those who see it as they did.
+func (t *turn) tellSame(mv *move, id []string, peers []*node) {
+	if !mv.told {
+		return
+	}
+	for _, peer := range peers {
+		v := t.viewOf(peer)
+		v.upserted, v.Ended = join(v.upserted, id), v.Ended || mv.ended
 	}
 }
 

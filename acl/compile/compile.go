@@ -117,16 +117,7 @@ func newMesh(pol *policy.Policy, ranges []netip.Prefix, signIn bool) *Mesh {
 func (m *Mesh) Load(nodes []Node) {
 	t := m.begin(bulk)
 	for _, n := range nodes {
-		if old, ok := m.nodes[n.ID]; ok {
-			t.withdraw(old)
-			old.become(n, m.book)
-			t.claim(old)
-			continue
-		}
-		fresh := &node{}
-		fresh.become(n, m.book)
-		m.nodes[n.ID] = fresh
-		t.claim(fresh)
+		t.put(m.book.read(n))
 	}
 	t.signAll()
 	for _, n := range m.nodes {

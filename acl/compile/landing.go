@@ -24,6 +24,9 @@ func (p *profile) lands(on *part) bool {
 	return anyMatches(p.here, on.at)
 }
 
+// plain tells whether a part that permits lands wherever a class is that matches it.
+func (p *part) plain() bool { return p.via == anyWay && !p.internet && len(p.app) == 0 }
+
 // outward tells whether a part lands on every exit node that its via permits: it
 // leads into the internet, or it forbids. What an exit node leads to nobody has, so
 // that what is forbidden there would be open by a rule for all that is beyond it.

@@ -129,8 +129,12 @@ func compareHits(a, b hit) int {
 
 // equalRules tells whether two rule sets are the same to a filter.
 func equalRules(a, b acl.RuleSet) bool {
-	return slices.EqualFunc(a.In, b.In, equalRule) && slices.EqualFunc(a.Out, b.Out, equalRule) &&
-		slices.EqualFunc(a.ForbidIn, b.ForbidIn, equalRule) && slices.EqualFunc(a.ForbidOut, b.ForbidOut, equalRule)
+	return equalLists(a.In, b.In) && equalLists(a.Out, b.Out) && equalLists(a.ForbidIn, b.ForbidIn) && equalLists(a.ForbidOut, b.ForbidOut)
+}
+
+// equalLists is quick where both are one list, as they are unless it was made anew.
+func equalLists(a, b []acl.Rule) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.EqualFunc(a, b, equalRule))
 }
 
 func equalRule(a, b acl.Rule) bool {
