@@ -119,16 +119,14 @@ func (v View) empty() bool {
 // tellPeers tells the peers before and after about a node that moved, and it
 // about them.
 func (t *turn) tellPeers(mv *move, id []string, after []*node) {
-	t.views = slices.Grow(t.views, len(after))
+	t.views = slices.Grow(t.views, max(len(mv.peers), len(after)))
 	if slices.Equal(mv.peers, after) {
 		t.tellSame(mv, id, after)
 		return
 	}
 	was := t.m.stamp(mv.peers)
-	var gained, lost []string
-	if mv.fresh {
-		gained = make([]string, 0, len(after))
-	}
+	more := len(after) - len(mv.peers)
+	gained, lost := make([]string, 0, max(0, more)), make([]string, 0, max(0, -more))
 	for _, peer := range after {
 		known := peer.stamped == was
 		switch {

@@ -85,6 +85,7 @@ type Mesh struct {
 	supposing bool          // what nodes cannot do is taken for done
 	supposed  []acl.FactEnd // of whoever asks, besides what is known
 	round     uint64        // stamps marks
+	pad       pad
 }
 
 // New gives a mesh without nodes. The ranges are those from which nodes have

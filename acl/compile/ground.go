@@ -22,9 +22,18 @@ type ground struct {
 	limit     acl.Limit
 	monitor   bool
 	features  []string
+	beside    []string // features, and to obey what is forbidden; nil until somebody asks
 
 	windows []calendar.Window // as nodes are told them; nil until somebody asks
 	laid    bool
+}
+
+// obeying gives what a rule of the ground asks of filters beside rules that forbid.
+func (g *ground) obeying() []string {
+	if g.beside == nil {
+		g.beside = set(append(slices.Clip(g.features), acl.FeatureForbid))
+	}
+	return g.beside
 }
 
 // DefaultHold is how long a rule lives on without a word from the coordinator

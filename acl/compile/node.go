@@ -60,9 +60,8 @@ type profile struct {
 	here    []*class // without those of seats alone: to where rules lead
 	standing
 	nodes []*node
-	in    *direction // its rules; nil until somebody asks
-	out   *direction // likewise
-	stale uint64     // the turn in which its rules changed last
+	rules [2]*direction // by way; nil until somebody asks
+	stale uint64        // the turn in which its rules changed last
 	mark  uint64
 }
 

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -217,7 +216,7 @@ func (t *turn) link() {
 		t.m.fill(born)
 		t.m.thin(dead)
 		for _, p := range t.m.profiles {
-			p.in, p.out = nil, nil
+			p.rules = [2]*direction{}
 		}
 		return
 	}
@@ -229,29 +228,4 @@ func (t *turn) link() {
 	t.m.fill(born)
 	t.m.thin(dead)
 	t.stainExits(born)
-}
-
-// fill and thin put classes into the lists of the parts that they match, and
-// take them out.
-func (m *Mesh) fill(born []*class) {
-	slices.SortFunc(born, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
-	for _, c := range born {
-		for _, at := range c.asSrc {
-			m.book.parts[at].srcClasses.add(c)
-		}
-		for _, at := range c.asDst {
-			m.book.parts[at].dstClasses.add(c)
-		}
-	}
-}
-
-func (m *Mesh) thin(dead []*class) {
-	for _, c := range dead {
-		for _, at := range c.asSrc {
-			m.book.parts[at].srcClasses.remove(c)
-		}
-		for _, at := range c.asDst {
-			m.book.parts[at].dstClasses.remove(c)
-		}
-	}
 }
