@@ -58,13 +58,9 @@ func (t *turn) put(in said) {
 		n = &node{}
 		t.m.nodes[in.ID] = n
 	}
-	claims := !known || !n.claims(&in)
-	if known && claims {
-		t.withdraw(n)
-	}
-	if n.said = in; claims {
-		t.claim(n)
-	}
+	was := t.m.book.claims(&n.said)
+	n.said = in
+	t.reclaim(n, was, t.m.book.claims(&n.said))
 }
 
 // Remove takes a node out of the directory. An unknown id changes nothing.
@@ -74,7 +70,7 @@ func (m *Mesh) Remove(id string) Change {
 		return Change{}
 	}
 	t := m.begin(!bulk)
-	t.withdraw(n)
+	t.reclaim(n, m.book.claims(&n.said), nil)
 	n.leaving = true
 	t.touchNodes([]*node{n})
 	return t.finish()

@@ -3,7 +3,6 @@ package compile
 import (
 	"cmp"
 	"encoding/binary"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -98,14 +97,6 @@ func (b *book) read(in Node) said {
 	s.Routes, s.defaults = slices.Compact(s.Routes), slices.Compact(s.defaults)
 	s.selectors, s.ways, s.tagged = b.of(s.Node), b.waysOf(s.Node), b.devicesOf(s.Node)
 	return s
-}
-
-// claims tells whether somebody claims the same prefixes with the same rights: such as a
-// node of which a fact or the name alone is another.
-func (s *said) claims(o *said) bool {
-	seats := func(a, b Seat) bool { return slices.Equal(a.Addrs, b.Addrs) }
-	return slices.Equal(s.selectors, o.selectors) && slices.Equal(s.Addrs, o.Addrs) && slices.EqualFunc(s.Seats, o.Seats, seats) &&
-		slices.Equal(s.Routes, o.Routes) && slices.Equal(s.defaults, o.defaults) && maps.EqualFunc(s.tagged, o.tagged, slices.Equal[[]selector])
 }
 
 func comparePrefix(a, b netip.Prefix) int {

@@ -60,15 +60,6 @@ func canonical(in []netip.Addr) []netip.Addr {
 	return slices.Compact(all)
 }
 
-// hosted gives every address that is a node's or a seat's at it.
-func (n *node) hosted() []netip.Addr {
-	all := n.Addrs
-	for _, s := range n.Seats {
-		all = append(slices.Clip(all), s.Addrs...)
-	}
-	return all
-}
-
 // namedSeat gives the selectors that stand for all of the seat that has an address, since
 // they name one of its addresses. Of its machine they need not know.
 func (b *book) namedSeat(n *node, a netip.Addr) []selector {

@@ -17,7 +17,7 @@ import (
 
 // busyWard is largeWard where 2,000 of 5,000 rules lead to one tag, the records' servers,
 // from 500 tags of devices; with a gateway that has a /16 behind it, of which the policy
-// names 250 hosts.
+// names 250 hosts, which are devices that the gateway vouches for.
 func busyWard(b *testing.B) (m *compile.Mesh, nodes []compile.Node, server, gateway compile.Node) {
 	text, nodes := largeWard(10_000, 3_000)
 	var tags, grants, hosts strings.Builder
@@ -47,6 +47,10 @@ func busyWard(b *testing.B) (m *compile.Mesh, nodes []compile.Node, server, gate
 	}
 	gateway = nodes[9_998]
 	gateway.Routes = []netip.Prefix{netip.MustParsePrefix("10.200.0.0/16")}
+	for d := range 250 {
+		at := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 200, byte(d / 16), byte(1 + d%16)}), 32)
+		gateway.Devices = append(gateway.Devices, compile.Device{Prefix: at, Tags: []string{fmt.Sprintf("tag:d%d", d)}})
+	}
 	nodes[9_998] = gateway
 	return largeMesh(parseLarge(b, text), nodes), nodes, nodes[17], gateway
 }
@@ -98,6 +102,10 @@ func BenchmarkWardBusy(b *testing.B) {
 	run("server-is-a-device-too", server, func(n *compile.Node) { n.Tags = []string{"tag:records", "tag:d8"} })
 	run("device-gains-records", nodes[8], func(n *compile.Node) { n.Tags = append([]string{"tag:records"}, n.Tags...) })
 	run("gateway-fact", gateway, func(n *compile.Node) { n.Facts = fact })
+	run("gateway-sees-device", gateway, func(n *compile.Node) {
+		at := netip.MustParsePrefix("10.200.99.9/32")
+		n.Devices = append(slices.Clone(n.Devices), compile.Device{Prefix: at, Tags: []string{"tag:d8"}})
+	})
 	run("gateway-route-comes-and-goes", gateway, func(n *compile.Node) { n.Routes = nil })
 	run("gateway-gains-route", gateway, func(n *compile.Node) {
 		n.Routes = append([]netip.Prefix{netip.MustParsePrefix("10.201.0.0/16")}, n.Routes...)
