@@ -114,7 +114,6 @@ func (t *turn) stainExits(classes []*class) {
 		for _, c := range classes {
 			if t.opensBeyond(n.profile, c) {
 				t.stainOne(n.profile, inward)
-				t.stainOne(n.profile, outbound)
 			}
 		}
 	}

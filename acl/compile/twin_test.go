@@ -2,6 +2,7 @@ package compile_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -121,6 +122,15 @@ func TestForbidsHoldForAllOfASeat(t *testing.T) {
 		for i, from := range [][]netip.Addr{pc.Addrs, pc.Seats[0].Addrs, pc.Seats[1].Addrs} {
 			if got := [2]bool{m.Allowed(from[0], addr("100.64.0.2"), acl.TCP, 1), m.Allowed(from[1], addr("fd7a::2"), acl.TCP, 1)}; got != [2]bool{want[i], want[i]} {
 				t.Errorf("forbidden to %s: from %v open are %v, want %v", src, from, got, want[i])
+			}
+		}
+		one := pc // whose seat then loses, and gets again, the address that is named
+		for _, addrs := range [][]netip.Addr{two("100.64.1.1", "fd7a::99"), two("100.64.1.99", "fd7a::11"), pc.Seats[0].Addrs} {
+			one.Seats = []compile.Seat{{Session: "s1", Addrs: addrs}}
+			m.Put(one)
+			open := src != "100.64.0.1" && !slices.Contains(addrs, addr(src))
+			if got := m.Allowed(addrs[0], addr("100.64.0.2"), acl.TCP, 1); got != open {
+				t.Errorf("forbidden to %s: from %v open is %v, want %v", src, addrs, got, open)
 			}
 		}
 	}
