@@ -266,12 +266,18 @@ func (b *book) of(n Node) []selector {
 			all = append(all, b.byGroup[group]...)
 		}
 	}
-	for _, a := range n.Addrs {
+	return sortedSet(append(all, b.named(n.Addrs)...))
+}
+
+// named gives the selectors that stand for all of a machine that has some addresses.
+func (b *book) named(addrs []netip.Addr) []selector {
+	var all []selector
+	for _, a := range addrs {
 		for _, ids := range b.machines.Supernets(single(a)) {
 			all = append(all, ids...)
 		}
 	}
-	return sortedSet(all)
+	return all
 }
 
 // waysOf gives the numbers of the via lists that name one of a node's tags.

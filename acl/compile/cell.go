@@ -9,9 +9,11 @@ type cell struct {
 	nums      []acl.Class
 }
 
-// split sorts classes into cells.
-func split(nums []acl.Class, keyOf func(acl.Class) groundKey) []cell {
-	var cells []cell
+// split sorts classes into cells, which it adds to others.
+func split(cells []cell, nums []acl.Class, keyOf func(acl.Class) groundKey) []cell {
+	if len(nums) == 1 { // as of most nodes
+		return append(cells, cell{keyOf(nums[0]), nums})
+	}
 	at := make(map[groundKey]int)
 	for _, num := range nums {
 		key := keyOf(num)
@@ -26,31 +28,30 @@ func split(nums []acl.Class, keyOf func(acl.Class) groundKey) []cell {
 	return cells
 }
 
-// sources splits classes at the source of a part.
-func (m *Mesh) sources(p *part, nums []acl.Class) []cell {
+// sources splits classes at the source of a part into cells, which it adds to others.
+func (m *Mesh) sources(cells []cell, p *part, nums []acl.Class) []cell {
 	if !p.splits {
-		return []cell{{groundKey{human: p.person != ""}, nums}}
+		return append(cells, cell{groundKey{human: p.person != ""}, nums})
 	}
-	return split(nums, func(num acl.Class) groundKey { return groundKey{human: m.byNum[num].human} })
+	return split(cells, nums, func(num acl.Class) groundKey { return groundKey{human: m.byNum[num].human} })
 }
 
-// destinations splits classes at the destination of a part. What is forbidden is so
-// in every segment.
-func (m *Mesh) destinations(p *part, nums []acl.Class) []cell {
+// destinations does so at the destination. What is forbidden is so in every segment.
+func (m *Mesh) destinations(cells []cell, p *part, nums []acl.Class) []cell {
 	if len(m.book.segments) == 0 || p.forbid {
-		return []cell{{nums: nums}}
+		return append(cells, cell{nums: nums})
 	}
-	return split(nums, func(num acl.Class) groundKey { return groundKey{into: m.byNum[num].zone} })
+	return split(cells, nums, func(num acl.Class) groundKey { return groundKey{into: m.byNum[num].zone} })
 }
 
 // allSources and allDestinations split all classes that match a part now.
 func (m *Mesh) allSources(p *part) []cell {
 	list := p.srcClasses
 	if !p.splits {
-		return m.sources(p, list.nums)
+		return m.sources(nil, p, list.nums)
 	}
 	if list.cells == nil {
-		list.cells = m.sources(p, list.nums)
+		list.cells = m.sources(nil, p, list.nums)
 	}
 	return list.cells
 }
@@ -58,10 +59,10 @@ func (m *Mesh) allSources(p *part) []cell {
 func (m *Mesh) allDestinations(p *part) []cell {
 	list := p.dstClasses
 	if len(m.book.segments) == 0 || p.forbid {
-		return m.destinations(p, list.nums)
+		return m.destinations(nil, p, list.nums)
 	}
 	if list.cells == nil {
-		list.cells = m.destinations(p, list.nums)
+		list.cells = m.destinations(nil, p, list.nums)
 	}
 	return list.cells
 }

@@ -46,17 +46,21 @@ func except(ids []string, self string) iter.Seq[string] {
 // Put adds a node to the directory, or replaces the node with its id.
 func (m *Mesh) Put(in Node) Change {
 	t := m.begin(!bulk)
-	n, known := m.nodes[in.ID]
-	if known {
-		t.withdraw(n)
-	} else {
-		n = &node{}
-		m.nodes[in.ID] = n
-	}
-	n.become(in, m.book)
-	t.claim(n)
-	t.touchNodes([]*node{n})
+	t.put(m.book.read(in))
+	t.touchNodes([]*node{m.nodes[in.ID]})
 	return t.finish()
+}
+
+// put takes on what is said of a node.
+func (t *turn) put(in said) {
+	n, known := t.m.nodes[in.ID]
+	if !known {
+		n = &node{}
+		t.m.nodes[in.ID] = n
+	}
+	was := t.m.book.claims(&n.said)
+	n.said = in
+	t.reclaim(n, was, t.m.book.claims(&n.said))
 }
 
 // Remove takes a node out of the directory. An unknown id changes nothing.
@@ -66,7 +70,7 @@ func (m *Mesh) Remove(id string) Change {
 		return Change{}
 	}
 	t := m.begin(!bulk)
-	t.withdraw(n)
+	t.reclaim(n, m.book.claims(&n.said), nil)
 	n.leaving = true
 	t.touchNodes([]*node{n})
 	return t.finish()
@@ -111,12 +115,14 @@ func (v View) empty() bool {
 // tellPeers tells the peers before and after about a node that moved, and it
 // about them.
 func (t *turn) tellPeers(mv *move, id []string, after []*node) {
-	t.views = slices.Grow(t.views, len(after))
-	was := t.m.stamp(mv.peers)
-	var gained, lost []string
-	if mv.fresh {
-		gained = make([]string, 0, len(after))
+	t.views = slices.Grow(t.views, max(len(mv.peers), len(after)))
+	if slices.Equal(mv.peers, after) {
+		t.tellSame(mv, id, after)
+		return
 	}
+	was := t.m.stamp(mv.peers)
+	more := len(after) - len(mv.peers)
+	gained, lost := make([]string, 0, max(0, more)), make([]string, 0, max(0, -more))
 	for _, peer := range after {
 		known := peer.stamped == was
 		switch {
@@ -142,6 +148,17 @@ func (t *turn) tellPeers(mv *move, id []string, after []*node) {
 	if !mv.node.leaving {
 		own := t.viewOf(mv.node)
 		own.upserted, own.removed = join(own.upserted, gained), join(own.removed, lost)
+	}
+}
+
+// tellSame tells of a node that moved those who see it as they did.
+func (t *turn) tellSame(mv *move, id []string, peers []*node) {
+	if !mv.told {
+		return
+	}
+	for _, peer := range peers {
+		v := t.viewOf(peer)
+		v.upserted, v.Ended = join(v.upserted, id), v.Ended || mv.ended
 	}
 }
 

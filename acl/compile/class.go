@@ -24,7 +24,7 @@ type class struct {
 	profiles []*profile // whose nodes have it, or have it behind them
 	seated   []*profile // whose nodes have it at seats alone
 	mark     uint64
-	stained  uint64 // the turn in which its profiles were found stale
+	stained  [2]uint64 // by way: the turn in which its profiles were found stale
 }
 
 // classFor gives the class of a signature, nil for the empty one.
@@ -66,39 +66,4 @@ func appendSign(key []byte, ids []selector) []byte {
 		key = binary.BigEndian.AppendUint32(key, uint32(id))
 	}
 	return key
-}
-
-// classList is the classes that match one side of some parts, by number. The
-// numbers that rule sets share are never written over.
-type classList struct {
-	all  []*class
-	nums []acl.Class
-
-	added, removed *class // the last ones: a class meets its list once for each part
-	mark, stained  uint64
-	cells          []cell // all of them, by what grounds depend on; nil until somebody asks
-}
-
-func (l *classList) add(c *class) {
-	if l.added == c {
-		return
-	}
-	l.added, l.cells = c, nil
-	i, _ := slices.BinarySearch(l.nums, c.num)
-	l.all = slices.Insert(l.all, i, c)
-	if i == len(l.nums) {
-		l.nums = append(l.nums, c.num) // those who share it see no further than before
-		return
-	}
-	l.nums = slices.Concat(l.nums[:i], []acl.Class{c.num}, l.nums[i:])
-}
-
-func (l *classList) remove(c *class) {
-	if l.removed == c {
-		return
-	}
-	l.removed, l.cells = c, nil
-	i, _ := slices.BinarySearch(l.nums, c.num)
-	l.all = slices.Delete(l.all, i, i+1)
-	l.nums = slices.Concat(l.nums[:i], l.nums[i+1:])
 }

@@ -19,7 +19,8 @@
 //   - Its cost follows the nodes affected, not the mesh.
 //   - What is unclear is denied: an address that two nodes claim is in no class.
 //   - A name selects a node's addresses, never the routes behind it, and
-//     an address never opens the node's other one.
+//     an address never opens the node's other one. What is forbidden, or in a
+//     segment, by one of its addresses is so by all of them.
 //
 // A default route is no subnet route: * and autogroup:internet lead there, and
 // no literal. Nodes are told of none as yet: what has an approved 0.0.0.0/0 is
@@ -84,6 +85,7 @@ type Mesh struct {
 	supposing bool          // what nodes cannot do is taken for done
 	supposed  []acl.FactEnd // of whoever asks, besides what is known
 	round     uint64        // stamps marks
+	pad       pad
 }
 
 // New gives a mesh without nodes. The ranges are those from which nodes have
@@ -116,16 +118,7 @@ func newMesh(pol *policy.Policy, ranges []netip.Prefix, signIn bool) *Mesh {
 func (m *Mesh) Load(nodes []Node) {
 	t := m.begin(bulk)
 	for _, n := range nodes {
-		if old, ok := m.nodes[n.ID]; ok {
-			t.withdraw(old)
-			old.become(n, m.book)
-			t.claim(old)
-			continue
-		}
-		fresh := &node{}
-		fresh.become(n, m.book)
-		m.nodes[n.ID] = fresh
-		t.claim(fresh)
+		t.put(m.book.read(n))
 	}
 	t.signAll()
 	for _, n := range m.nodes {

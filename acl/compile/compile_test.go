@@ -230,6 +230,21 @@ func TestRouteInsideARouteIsNotTold(t *testing.T) {
 	}
 }
 
+// Where a node stands is nobody's business as long as nothing that is told of it changes:
+// here a tag by which a rule leads to routers of what it does not route.
+func TestStandingIsNotTold(t *testing.T) {
+	m := clinic(t, `"grants": [{"src": ["tag:db"], "dst": ["tag:ehr"], "ip": ["tcp:22"]}, {"src": ["tag:db"], "dst": ["10.99.0.0/16"], "ip": ["*"], "via": ["tag:gw"]}]`)
+	ehr := m.Node("id-ehr")
+	ehr.Tags = append(slices.Clone(ehr.Tags), "tag:gw")
+	if views := m.Put(ehr).Views; len(views) > 0 {
+		t.Errorf("told are %+v", views)
+	}
+	ehr.Routes = []netip.Prefix{netip.MustParsePrefix("10.99.0.0/16")}
+	if m.Put(ehr); !slices.ContainsFunc(m.Rules("id-ehr").In, func(r acl.Rule) bool { return len(r.Open) > 1 }) {
+		t.Errorf("and yet it counts where it does route that: %+v", m.Rules("id-ehr"))
+	}
+}
+
 // TestViewsOfOneGroup pins that nodes which share a view do not write into
 // each other's when each also gets nodes of its owner.
 func TestViewsOfOneGroup(t *testing.T) {

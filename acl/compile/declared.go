@@ -51,7 +51,7 @@ func (m *Mesh) turnTo(change func()) Change {
 	m.forget()
 	var views []View
 	for p, was := range before {
-		p.in, p.out = nil, nil
+		p.rules = [2]*direction{}
 		if equalRules(was, m.rulesOf(p)) {
 			continue
 		}

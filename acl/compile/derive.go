@@ -129,7 +129,7 @@ func (m *Mesh) identity(p place) []string {
 		}
 	}
 	if len(names) == 0 {
-		names = append(names, "another address of the same machine, which one of them forbids")
+		names = append(names, "another address of a machine that they name by one")
 	}
 	say("rules know it as %s", strings.Join(slices.Compact(names), ", "))
 	for _, s := range p.class.zone.list() {

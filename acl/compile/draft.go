@@ -117,7 +117,7 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 				text = anyDstText
 			}
 			ends = append(ends, d.use(text, s))
-			if forbid {
+			if forbid || r.Section == "segments" {
 				ends = d.machines(ends, s)
 			}
 		}
@@ -151,9 +151,9 @@ func (d *drafts) throughExits(one draft) {
 	}
 }
 
-// machines adds to a side of a rule that forbids the machines that have any of the
-// addresses that a selector names. Each has an address of both kinds: to forbid one
-// and leave the other open would forbid nothing.
+// machines adds to one side of a rule the machines that have any of the addresses that
+// a selector names. Each has an address of both kinds: what is forbidden, or asked for,
+// at one and not at the other is so nowhere.
 func (d *drafts) machines(side []int32, s policy.Selector) []int32 {
 	if s.Kind != policy.Net && s.Kind != policy.Set {
 		return side
@@ -219,6 +219,7 @@ func (d *drafts) segments() {
 		segment, _ := d.pol.Segment(name)
 		for _, s := range segment.Members {
 			d.use(s.Key(), s)
+			d.machines(nil, s)
 		}
 		if asksAnything(segment.Requires) { // of people alone
 			d.use(memberText, policy.Selector{Kind: policy.Member})

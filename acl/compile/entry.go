@@ -10,7 +10,7 @@ import (
 type entry struct {
 	literals []selector // of the policy's names that hold it as a whole
 	inRange  bool
-	exits    int     // of a default route: the nodes that have it
+	exits    []*node // of a default route: the nodes that have it
 	hosts    []*node // whose address it is, or a seat's there: one, or it is nobody's
 	routers  []*node // who routes it
 	vouched  []*node // whose device it is
@@ -27,22 +27,35 @@ func (m *Mesh) entry(prefix netip.Prefix) *entry {
 	return e
 }
 
+// nodes gives the list of those that are something to the prefix.
+func (e *entry) nodes(are standsFor) *[]*node {
+	switch are {
+	case hostOf:
+		return &e.hosts
+	case routerOf:
+		return &e.routers
+	case voucherOf:
+		return &e.vouched
+	}
+	return &e.exits
+}
+
 func (e *entry) needless() bool {
-	return len(e.literals) == 0 && !e.inRange && len(e.hosts) == 0 && len(e.routers) == 0 && len(e.vouched) == 0 && e.exits == 0
+	return len(e.literals) == 0 && !e.inRange && len(e.hosts) == 0 && len(e.routers) == 0 && len(e.vouched) == 0 && len(e.exits) == 0
 }
 
 // own gives the selectors that match a prefix by itself, whatever is around it.
 // An address that two nodes claim is neither's: who could say whose rights it has?
-func (m *Mesh) own(e *entry) []selector {
+func (m *Mesh) own(prefix netip.Prefix, e *entry) []selector {
 	all := slices.Clone(e.literals)
 	if e.inRange || len(e.routers) > 0 {
 		all = append(all, m.book.anySrc)
 	}
-	if len(e.hosts) > 0 || len(e.routers) > 0 || e.exits > 0 {
+	if len(e.hosts) > 0 || len(e.routers) > 0 || len(e.exits) > 0 {
 		all = append(all, m.book.anyDst)
 	}
 	if len(e.hosts) == 1 {
-		all = append(all, e.hosts[0].selectors...)
+		all = append(append(all, e.hosts[0].selectors...), m.book.namedSeat(e.hosts[0], prefix.Addr())...)
 	}
 	return sortedSet(all)
 }
@@ -76,7 +89,7 @@ type nest struct {
 // within gives the nest of an entry inside another. A node's address, and what is
 // routed more precisely, is no part of a device around it.
 func (m *Mesh) within(outer nest, prefix netip.Prefix, e *entry) nest {
-	n := nest{prefix, union(outer.sign, m.own(e)), outer.vouched, outer.routers}
+	n := nest{prefix, union(outer.sign, m.own(prefix, e)), outer.vouched, outer.routers}
 	if len(e.routers) > 0 {
 		n.routers, n.vouched = e.routers, nil
 	}

@@ -22,9 +22,18 @@ type ground struct {
 	limit     acl.Limit
 	monitor   bool
 	features  []string
+	beside    []string // features, and to obey what is forbidden; nil until somebody asks
 
 	windows []calendar.Window // as nodes are told them; nil until somebody asks
 	laid    bool
+}
+
+// obeying gives what a rule of the ground asks of filters beside rules that forbid.
+func (g *ground) obeying() []string {
+	if g.beside == nil {
+		g.beside = set(append(slices.Clip(g.features), acl.FeatureForbid))
+	}
+	return g.beside
 }
 
 // DefaultHold is how long a rule lives on without a word from the coordinator
@@ -208,8 +217,18 @@ func set[T acl.Fact | string](all []T) []T {
 }
 
 // logOf gives how a rule's flows are recorded: as it says, or else as the segment
-// says that asks for most.
+// says that asks for most; and no less than flows where lives hang on it, by whatever
+// name the rule leads there.
 func logOf(r *policy.Rule, into *zone) acl.LogLevel {
+	level := writtenLog(r, into)
+	vital := func(s policy.Segment) bool { return s.Impact == "life" }
+	if !level.Flows() && slices.ContainsFunc(into.list(), vital) {
+		return acl.LogFlows
+	}
+	return level
+}
+
+func writtenLog(r *policy.Rule, into *zone) acl.LogLevel {
 	if r.LogSet {
 		return r.Log
 	}

@@ -24,6 +24,10 @@ func (p *profile) lands(on *part) bool {
 	return anyMatches(p.here, on.at)
 }
 
+// plain tells whether a part lands wherever a class is that matches it: but for what is
+// forbidden, which exit nodes all enforce.
+func (p *part) plain() bool { return p.via == anyWay && !p.internet && len(p.app) == 0 }
+
 // outward tells whether a part lands on every exit node that its via permits: it
 // leads into the internet, or it forbids. What an exit node leads to nobody has, so
 // that what is forbidden there would be open by a rule for all that is beyond it.
@@ -49,7 +53,7 @@ type landing struct {
 // landings gives the parts that land on a profile in the policy's order.
 func (m *Mesh) landings(p *profile) []landing {
 	all := slices.DeleteFunc(m.matching(p.here, func(c *class) []int32 { return c.asDst }), func(l landing) bool {
-		return l.part.outward() && p.exit || !p.lands(l.part)
+		return l.part.outward() && p.exit || !l.part.plain() && !p.lands(l.part)
 	})
 	for i := range all {
 		all[i].nums = p.opened(all[i].part, all[i].nums)
@@ -109,8 +113,17 @@ func meets(a, b []int32) bool {
 }
 
 // matching gives the parts that classes match on one side, in the policy's order, each
-// with those classes.
+// with those classes. The list is valid until the next call.
 func (m *Mesh) matching(classes []*class, parts func(*class) []int32) []landing {
+	all := m.pad.matching[:0]
+	defer func() { m.pad.matching = all[:0] }()
+	if len(classes) == 1 { // as most nodes have
+		nums := []acl.Class{classes[0].num}
+		for _, at := range parts(classes[0]) {
+			all = append(all, landing{m.book.parts[at], nums})
+		}
+		return all
+	}
 	var hits []hit
 	for _, c := range classes {
 		for _, at := range parts(c) {
@@ -122,7 +135,6 @@ func (m *Mesh) matching(classes []*class, parts func(*class) []int32) []landing 
 	for i := range hits {
 		nums[i] = hits[i].num
 	}
-	var all []landing
 	for i := 0; i < len(hits); {
 		j := i
 		for j < len(hits) && hits[j].part == hits[i].part {

@@ -12,24 +12,30 @@ import (
 
 // node is a node of the directory, with what was last told of it.
 type node struct {
+	// Marks of a turn. Whoever is told of it reads them and the id, which is why they
+	// stand together.
+	touched uint64 // the turn in which it was touched last
+	changed uint64 // the turn in which its record changed last
+	viewed  uint64 // the turn in which it got a view
+	stamped uint64 // for telling two sets apart
+	view    int    // index of that view
+	leaving bool
+
+	said
+
+	// What was last told. It lags behind what is said until the turn's end.
+	record  record
+	profile *profile // nil until told
+	slot    int      // index in profile.nodes
+}
+
+// said is what the directory says of a node, as the book reads it.
+type said struct {
 	Node                     // as put; addresses and routes in canonical form
 	defaults  []netip.Prefix // approved default routes; not among Routes
 	selectors []selector
 	ways      []int32                     // numbers of the via lists that name one of its tags
 	tagged    map[netip.Prefix][]selector // its devices, with those of their tags
-
-	// What was last told. It lags behind Node until the turn's end.
-	record  record
-	profile *profile // nil until told
-	slot    int      // index in profile.nodes
-
-	// Marks of a turn.
-	touched uint64 // the turn in which it was touched last
-	changed uint64 // the turn in which its record changed last
-	viewed  uint64 // the turn in which it got a view
-	view    int    // index of that view
-	leaving bool
-	stamped uint64 // for telling two sets apart
 }
 
 // record is what others are told of a node.
@@ -53,9 +59,8 @@ type profile struct {
 	here    []*class // without those of seats alone: to where rules lead
 	standing
 	nodes []*node
-	in    *direction // its rules; nil until somebody asks
-	out   *direction // likewise
-	stale uint64     // the turn in which its rules changed last
+	rules [2]*direction // by way; nil until somebody asks
+	stale uint64        // the turn in which its rules changed last
 	mark  uint64
 }
 
@@ -67,30 +72,31 @@ type standing struct {
 	ways          []int32  // via lists that name one of its tags
 }
 
-// become takes on what the directory says. Invalid and IPv4-mapped addresses are
-// dropped; what is nobody's stays denied.
-func (n *node) become(in Node, b *book) {
-	n.Node = in
-	n.Tags = slices.Clone(in.Tags)
-	n.Addrs, n.Seats = canonical(in.Addrs), seatsOf(in.Seats)
-	n.Routes, n.defaults = make([]netip.Prefix, 0, len(in.Routes)), nil
+// read takes what the directory says. Invalid and IPv4-mapped addresses are dropped;
+// what is nobody's stays denied.
+func (b *book) read(in Node) said {
+	s := said{Node: in}
+	s.Tags = slices.Clone(in.Tags)
+	s.Addrs, s.Seats = canonical(in.Addrs), seatsOf(in.Seats)
+	s.Routes = make([]netip.Prefix, 0, len(in.Routes))
 	for _, p := range in.Routes {
 		switch {
 		case !p.IsValid() || p.Addr().Is4In6():
 		case p.Bits() == 0:
-			n.defaults = append(n.defaults, p.Masked())
+			s.defaults = append(s.defaults, p.Masked())
 		default:
-			n.Routes = append(n.Routes, p.Masked())
+			s.Routes = append(s.Routes, p.Masked())
 		}
 	}
-	n.Elected = slices.Clone(in.Elected)
-	for i, p := range n.Elected {
-		n.Elected[i] = p.Masked()
+	s.Elected = slices.Clone(in.Elected)
+	for i, p := range s.Elected {
+		s.Elected[i] = p.Masked()
 	}
-	slices.SortFunc(n.Routes, comparePrefix)
-	slices.SortFunc(n.defaults, comparePrefix)
-	n.Routes, n.defaults = slices.Compact(n.Routes), slices.Compact(n.defaults)
-	n.selectors, n.ways, n.tagged = b.of(n.Node), b.waysOf(n.Node), b.devicesOf(n.Node)
+	slices.SortFunc(s.Routes, comparePrefix)
+	slices.SortFunc(s.defaults, comparePrefix)
+	s.Routes, s.defaults = slices.Compact(s.Routes), slices.Compact(s.defaults)
+	s.selectors, s.ways, s.tagged = b.of(s.Node), b.waysOf(s.Node), b.devicesOf(s.Node)
+	return s
 }
 
 func comparePrefix(a, b netip.Prefix) int {

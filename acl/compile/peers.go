@@ -115,8 +115,11 @@ func (m *Mesh) adjacent(p *profile) []*profile {
 		for _, at := range c.asSrc {
 			v.destinations(m.book.parts[at])
 		}
-		for _, at := range c.asDst { // of a seat's class alone, it lands on nobody
-			if part := m.book.parts[at]; !part.forbid && !part.self && !part.internet && p.lands(part) {
+	}
+	for _, c := range p.here {
+		for _, at := range c.asDst {
+			part := m.book.parts[at]
+			if part.srcClasses.mark != m.round && !part.forbid && !part.self && !part.internet && (part.plain() || p.lands(part)) {
 				v.sources(part.srcClasses)
 			}
 		}
@@ -145,7 +148,7 @@ func (v *visit) destinations(part *part) {
 				v.one(n.profile)
 			}
 		}
-	case part.via == anyWay && len(part.app) == 0:
+	case part.plain():
 		v.all(part.dstClasses)
 	default:
 		for _, c := range part.dstClasses.all {

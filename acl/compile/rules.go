@@ -23,7 +23,7 @@ func (m *Mesh) Inwards(id string) acl.RuleSet {
 	if !ok {
 		return acl.RuleSet{}
 	}
-	in := m.inwards(n.profile)
+	in := m.direction(n.profile, inward)
 	return acl.RuleSet{In: in.permits, ForbidIn: in.forbids}
 }
 
@@ -32,57 +32,51 @@ func (m *Mesh) Inwards(id string) acl.RuleSet {
 // The node's side of a rule is narrowed to its own classes; the other holds all
 // that exist, so that a rule does not change when a node of a known class comes.
 func (m *Mesh) rulesOf(p *profile) acl.RuleSet {
-	in, out := m.inwards(p), m.outwards(p)
+	in, out := m.direction(p, inward), m.direction(p, outbound)
 	return acl.RuleSet{In: in.permits, Out: out.permits, ForbidIn: in.forbids, ForbidOut: out.forbids}
 }
 
-func (m *Mesh) inwards(p *profile) *direction {
-	if p.in != nil {
-		return p.in
+// direction is a profile's rules of one way.
+type direction struct{ permits, forbids []acl.Rule }
+
+func (m *Mesh) direction(p *profile, w way) *direction {
+	if p.rules[w] == nil {
+		pad := &m.pad
+		pad.permits, pad.monitors, pad.forbids = pad.permits[:0], pad.monitors[:0], pad.forbids[:0]
+		switch w {
+		case inward:
+			for _, l := range m.landings(p) {
+				pad.own = m.destinations(pad.own[:0], l.part, l.nums)
+				m.write(l.part, m.allSources(l.part), pad.own)
+			}
+		case outbound:
+			for _, l := range m.matching(p.classes, func(c *class) []int32 { return c.asSrc }) {
+				pad.own = m.sources(pad.own[:0], l.part, l.nums)
+				m.write(l.part, pad.own, m.allDestinations(l.part))
+			}
+		}
+		p.rules[w] = pad.copied()
 	}
-	landings := m.landings(p)
-	in := &direction{permits: slices.Grow[[]acl.Rule](nil, len(landings))}
-	for _, l := range landings {
-		m.write(in, l.part, m.allSources(l.part), m.destinations(l.part, l.nums))
-	}
-	in.finish()
-	p.in = in
-	return in
+	return p.rules[w]
 }
 
-func (m *Mesh) outwards(p *profile) *direction {
-	if p.out != nil {
-		return p.out
-	}
-	matching := m.matching(p.classes, func(c *class) []int32 { return c.asSrc })
-	out := &direction{permits: slices.Grow[[]acl.Rule](nil, len(matching))}
-	for _, l := range matching {
-		m.write(out, l.part, m.sources(l.part, l.nums), m.allDestinations(l.part))
-	}
-	out.finish()
-	p.out = out
-	return out
+// pad is where rules are written before they are copied in their order: one for all
+// profiles, or lists that grow would be most of the cost.
+type pad struct {
+	permits, monitors, forbids []acl.Rule
+	own                        []cell // of the profile's side of a part
+	matching                   []landing
 }
 
-// direction gathers the rules of one direction.
-type direction struct{ permits, monitors, forbids []acl.Rule }
-
-// finish puts what permits into the order in which it is asked: what is only
-// monitored comes last. Beside what is forbidden, all of it asks for a filter
-// that obeys.
-func (d *direction) finish() {
-	d.permits, d.monitors = append(d.permits, d.monitors...), nil
-	if len(d.forbids) == 0 {
-		return
-	}
-	for i := range d.permits {
-		d.permits[i].Features = set(append(slices.Clip(d.permits[i].Features), acl.FeatureForbid))
-	}
+// copied gives what was written. What permits is in the order in which it is asked: what
+// is only monitored comes last.
+func (w *pad) copied() *direction {
+	return &direction{permits: slices.Concat(w.permits, w.monitors), forbids: slices.Clone(w.forbids)}
 }
 
 // write adds the rules that a part makes between two sides: one for each ground,
-// and for each window in which that may hold.
-func (m *Mesh) write(to *direction, p *part, src, dst []cell) {
+// and for each window in which that may hold. Parts that forbid come before others.
+func (m *Mesh) write(p *part, src, dst []cell) {
 	if len(p.open) == 0 {
 		return
 	}
@@ -93,27 +87,30 @@ func (m *Mesh) write(to *direction, p *part, src, dst []cell) {
 			}
 			grounds := m.groundsOf(p, groundKey{s.human, d.into})
 			for i := range grounds {
-				m.writeOne(to, p, &grounds[i], acl.Rule{
-					ID: p.rule.ID, Src: slices.Clip(s.nums), Dst: slices.Clip(d.nums), SameOwner: p.self, Open: p.open,
-				})
+				m.writeOne(p, &grounds[i], s.nums, d.nums)
 			}
 		}
 	}
 }
 
-func (m *Mesh) writeOne(to *direction, p *part, g *ground, rule acl.Rule) {
-	rule.Needs, rule.Log = g.needs, g.log
-	rule.Hold, rule.Drain, rule.Monitor, rule.Limit, rule.Features = g.hold, g.drain, g.monitor, g.limit, g.features
-	list := &to.permits
+// writeOne adds the rules of one ground. Beside what is forbidden, all that permits asks
+// for a filter that obeys.
+func (m *Mesh) writeOne(p *part, g *ground, src, dst []acl.Class) {
+	list, features := &m.pad.permits, g.features
 	switch {
 	case p.forbid:
-		list = &to.forbids
-	case g.monitor:
-		list = &to.monitors
+		list = &m.pad.forbids
+	case len(m.pad.forbids) > 0:
+		features = g.obeying()
+	}
+	if g.monitor && !p.forbid {
+		list = &m.pad.monitors
 	}
 	for _, w := range m.windows(g) {
-		rule.NotBefore, rule.NotAfter = w.From, w.Until
-		*list = append(*list, rule)
+		*list = append(*list, acl.Rule{
+			ID: p.rule.ID, Src: slices.Clip(src), Dst: slices.Clip(dst), SameOwner: p.self, Needs: g.needs, Open: p.open, NotBefore: w.From, NotAfter: w.Until,
+			Hold: g.hold, Drain: g.drain, Monitor: g.monitor, Log: g.log, Limit: g.limit, Features: features,
+		})
 	}
 }
 
@@ -129,8 +126,12 @@ func compareHits(a, b hit) int {
 
 // equalRules tells whether two rule sets are the same to a filter.
 func equalRules(a, b acl.RuleSet) bool {
-	return slices.EqualFunc(a.In, b.In, equalRule) && slices.EqualFunc(a.Out, b.Out, equalRule) &&
-		slices.EqualFunc(a.ForbidIn, b.ForbidIn, equalRule) && slices.EqualFunc(a.ForbidOut, b.ForbidOut, equalRule)
+	return equalLists(a.In, b.In) && equalLists(a.Out, b.Out) && equalLists(a.ForbidIn, b.ForbidIn) && equalLists(a.ForbidOut, b.ForbidOut)
+}
+
+// equalLists is quick where both are one list, as they are unless it was made anew.
+func equalLists(a, b []acl.Rule) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.EqualFunc(a, b, equalRule))
 }
 
 func equalRule(a, b acl.Rule) bool {

@@ -60,11 +60,14 @@ func canonical(in []netip.Addr) []netip.Addr {
 	return slices.Compact(all)
 }
 
-// hosted gives every address that is a node's or a seat's at it.
-func (n *node) hosted() []netip.Addr {
-	all := n.Addrs
+// namedSeat gives the selectors that stand for all of the seat that has an address, since
+// they name one of its addresses. Of its machine they need not know.
+func (b *book) namedSeat(n *node, a netip.Addr) []selector {
+	var all []selector
 	for _, s := range n.Seats {
-		all = append(slices.Clip(all), s.Addrs...)
+		if slices.Contains(s.Addrs, a) {
+			all = append(all, b.named(s.Addrs)...)
+		}
 	}
 	return all
 }

@@ -6,8 +6,17 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
+// way is one of the two directions of a profile's rules.
+type way int
+
+const (
+	inward way = iota
+	outbound
+)
+
 // stain marks the profiles whose rules name a class that comes or goes: those
-// at the other side of its parts, where these make any rule.
+// at the other side of its parts, where these make any rule. A class that is a source
+// stands in what others let in, one that is a destination in what they may begin.
 func (t *turn) stain(c *class) {
 	for _, at := range c.asSrc {
 		switch part := t.m.book.parts[at]; {
@@ -31,7 +40,7 @@ func (t *turn) stainLanding(part *part, from *class) {
 		}
 		for _, p := range c.profiles {
 			if p.lands(part) {
-				t.stainOne(p)
+				t.stainOne(p, inward)
 			}
 		}
 	}
@@ -48,7 +57,7 @@ func (t *turn) stainDestinations(part *part, from *class) {
 			whole = false
 			continue
 		}
-		t.stainClasses(cell.nums)
+		t.stainClasses(cell.nums, inward)
 	}
 	if whole {
 		list.stained = t.at
@@ -66,7 +75,7 @@ func (t *turn) stainSources(part *part, to *class) {
 			whole = false
 			continue
 		}
-		t.stainClasses(cell.nums)
+		t.stainClasses(cell.nums, outbound)
 		t.stainSeats(cell.nums)
 	}
 	if whole {
@@ -79,20 +88,20 @@ func (t *turn) stainSources(part *part, to *class) {
 func (t *turn) stainSeats(nums []acl.Class) {
 	for _, num := range nums {
 		for _, p := range t.m.byNum[num].seated {
-			t.stainOne(p)
+			t.stainOne(p, outbound)
 		}
 	}
 }
 
-func (t *turn) stainClasses(nums []acl.Class) {
+func (t *turn) stainClasses(nums []acl.Class, w way) {
 	for _, num := range nums {
 		c := t.m.byNum[num]
-		if c.stained == t.at {
+		if c.stained[w] == t.at {
 			continue
 		}
-		c.stained = t.at
+		c.stained[w] = t.at
 		for _, p := range c.profiles {
-			t.stainOne(p)
+			t.stainOne(p, w)
 		}
 	}
 }
@@ -104,7 +113,7 @@ func (t *turn) stainExits(classes []*class) {
 	for _, n := range t.m.exits {
 		for _, c := range classes {
 			if t.opensBeyond(n.profile, c) {
-				t.stainOne(n.profile)
+				t.stainOne(n.profile, inward)
 			}
 		}
 	}
@@ -138,9 +147,10 @@ func (t *turn) bornFrom(part *part, from *class, exit *profile) bool {
 	})
 }
 
-func (t *turn) stainOne(p *profile) {
+func (t *turn) stainOne(p *profile, w way) {
 	if p.stale != t.at {
-		p.stale, p.in, p.out = t.at, nil, nil
+		p.stale = t.at
 		t.stale = append(t.stale, p)
 	}
+	p.rules[w] = nil
 }

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -10,7 +9,7 @@ import (
 
 // turn is one change of the directory on its way through the mesh:
 //
-//  1. claims are withdrawn and made in the prefix table (withdraw, claim)
+//  1. claims are withdrawn and made in the prefix table (reclaim)
 //  2. the prefixes concerned get their classes anew, which touches nodes (sign)
 //  3. for each touched node: has what others are told changed? (weigh)
 //  4. records, profiles and the parts' lists of classes move on (move, link)
@@ -46,66 +45,6 @@ const bulk = true
 func (m *Mesh) begin(inBulk bool) *turn {
 	m.round++
 	return &turn{m: m, at: m.round, bulk: inBulk}
-}
-
-// withdraw takes a node's claims out of the table.
-func (t *turn) withdraw(n *node) {
-	for _, a := range n.hosted() {
-		t.leave(single(a), func(e *entry) { e.hosts = without(e.hosts, n) })
-	}
-	for _, route := range n.Routes {
-		t.leave(route, func(e *entry) { e.routers = without(e.routers, n) })
-	}
-	for prefix := range n.tagged {
-		t.leave(prefix, func(e *entry) { e.vouched = without(e.vouched, n) })
-	}
-	for _, route := range n.defaults {
-		t.leave(route, func(e *entry) { e.exits-- })
-	}
-	t.m.exits = without(t.m.exits, n)
-}
-
-func (t *turn) leave(prefix netip.Prefix, drop func(*entry)) {
-	t.dirty = append(t.dirty, prefix)
-	e, ok := t.m.table.Get(prefix)
-	if !ok {
-		return
-	}
-	t.touch(prefix, e)
-	if drop(e); e.needless() {
-		t.reclass(e, nil)
-		t.m.table.Delete(prefix)
-	}
-}
-
-func without(nodes []*node, n *node) []*node {
-	return slices.DeleteFunc(nodes, func(o *node) bool { return o == n })
-}
-
-// claim puts a node's claims into the table.
-func (t *turn) claim(n *node) {
-	for _, a := range n.hosted() {
-		e := t.m.entry(single(a))
-		e.hosts = append(e.hosts, n)
-		t.dirty = append(t.dirty, single(a))
-	}
-	for _, route := range n.Routes {
-		e := t.m.entry(route)
-		e.routers = append(e.routers, n)
-		t.dirty = append(t.dirty, route)
-	}
-	for prefix := range n.tagged {
-		e := t.m.entry(prefix)
-		e.vouched = append(e.vouched, n)
-		t.dirty = append(t.dirty, prefix)
-	}
-	for _, route := range n.defaults {
-		t.m.entry(route).exits++
-		t.dirty = append(t.dirty, route)
-	}
-	if len(n.defaults) > 0 {
-		t.m.exits = append(t.m.exits, n)
-	}
 }
 
 // reclass puts an entry into another class.
@@ -217,7 +156,7 @@ func (t *turn) link() {
 		t.m.fill(born)
 		t.m.thin(dead)
 		for _, p := range t.m.profiles {
-			p.in, p.out = nil, nil
+			p.rules = [2]*direction{}
 		}
 		return
 	}
@@ -229,29 +168,4 @@ func (t *turn) link() {
 	t.m.fill(born)
 	t.m.thin(dead)
 	t.stainExits(born)
-}
-
-// fill and thin put classes into the lists of the parts that they match, and
-// take them out.
-func (m *Mesh) fill(born []*class) {
-	slices.SortFunc(born, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
-	for _, c := range born {
-		for _, at := range c.asSrc {
-			m.book.parts[at].srcClasses.add(c)
-		}
-		for _, at := range c.asDst {
-			m.book.parts[at].dstClasses.add(c)
-		}
-	}
-}
-
-func (m *Mesh) thin(dead []*class) {
-	for _, c := range dead {
-		for _, at := range c.asSrc {
-			m.book.parts[at].srcClasses.remove(c)
-		}
-		for _, at := range c.asDst {
-			m.book.parts[at].dstClasses.remove(c)
-		}
-	}
 }

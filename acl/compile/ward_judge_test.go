@@ -97,7 +97,7 @@ func (w *ward) matches(alias string, at wardPlace, asSource bool) bool {
 	case alias == "*":
 		return at.routed || at.host != nil
 	case strings.HasPrefix(alias, "seg:"):
-		return slices.ContainsFunc(w.segmentsOf(at), func(s wardSegment) bool { return s.name == alias })
+		return slices.ContainsFunc(w.membersOf(alias), func(member string) bool { return w.matches(member, at, asSource) })
 	case alias == "autogroup:tagged":
 		return at.host != nil && len(at.host.Tags) > 0
 	case strings.HasPrefix(alias, "tag:") && at.host != nil:
@@ -113,12 +113,17 @@ func (w *ward) matches(alias string, at wardPlace, asSource bool) bool {
 	return netip.MustParseAddr(alias) == at.addr
 }
 
-// bars tells whether what a rule that forbids names is at a place: of a machine, at
-// any of its addresses.
-func (w *ward) bars(alias string, at wardPlace, asSource bool) bool {
+// membersOf gives what is written of a segment.
+func (w *ward) membersOf(name string) []string {
+	return w.segments[slices.IndexFunc(w.segments, func(s wardSegment) bool { return s.name == name })].members
+}
+
+// concerns tells whether what a rule that forbids names, or a segment, is at a place: of
+// a machine, at any of its addresses.
+func (w *ward) concerns(alias string, at wardPlace, asSource bool) bool {
 	all := []string{alias}
 	if strings.HasPrefix(alias, "seg:") {
-		all = w.segments[slices.IndexFunc(w.segments, func(s wardSegment) bool { return s.name == alias })].members
+		all = w.membersOf(alias)
 	}
 	return slices.ContainsFunc(all, func(one string) bool {
 		return w.matches(one, at, asSource) || at.host != nil && slices.ContainsFunc(at.host.Addrs, func(a netip.Addr) bool {
@@ -154,7 +159,7 @@ func (w *ward) verdict(from, to wardPlace, holder string, proto acl.Protocol, po
 		return wardVerdict{}
 	}
 	for _, r := range w.forbids {
-		if w.forbidden(&r, from, holder) && slices.ContainsFunc(r.dst, func(alias string) bool { return w.bars(alias, to, false) }) && w.shuts(&r, proto, port) {
+		if w.forbidden(&r, from, holder) && slices.ContainsFunc(r.dst, func(alias string) bool { return w.concerns(alias, to, false) }) && w.shuts(&r, proto, port) {
 			return wardVerdict{rule: r.id}
 		}
 	}
@@ -205,7 +210,7 @@ func (w *ward) forbidden(r *wardRule, from wardPlace, holder string) bool {
 		return false
 	}
 	who := slices.ContainsFunc(r.src, func(alias string) bool {
-		return w.bars(alias, from, true) || w.isPeople(alias) && w.atShared(from) && w.isAmong(alias, w.sitting(holder))
+		return w.concerns(alias, from, true) || w.isPeople(alias) && w.atShared(from) && w.isAmong(alias, w.sitting(holder))
 	})
 	return who && w.met(&r.when, holder, false, nil) && w.anyPosture(r.postures, holder)
 }

@@ -173,9 +173,9 @@ func (c *wardWhen) text(key string) string {
 
 func wardLevels() []string { return []string{"amber", "red"} }
 
-// segmentsOf gives the segments that hold an address.
+// segmentsOf gives the segments that hold an address: with a machine all that it has.
 func (w *ward) segmentsOf(at wardPlace) []wardSegment {
 	return slices.DeleteFunc(slices.Clone(w.segments), func(s wardSegment) bool {
-		return !slices.ContainsFunc(s.members, func(member string) bool { return w.matches(member, at, false) })
+		return !slices.ContainsFunc(s.members, func(member string) bool { return w.concerns(member, at, false) })
 	})
 }

@@ -39,8 +39,11 @@ func (b *book) zone(pol *policy.Policy, ids map[string]selector) {
 	for _, name := range pol.Segments() {
 		s, _ := pol.Segment(name)
 		for _, member := range s.Members {
-			id := ids[member.Key()]
-			b.segmentsOf[id] = append(b.segmentsOf[id], int32(len(b.segments)))
+			for _, text := range []string{member.Key(), machineText + member.Key()} {
+				if id, used := ids[text]; used {
+					b.segmentsOf[id] = append(b.segmentsOf[id], int32(len(b.segments)))
+				}
+			}
 		}
 		b.segments = append(b.segments, s)
 		b.learnWhen(&s.Requires)

@@ -15,6 +15,7 @@ func (d *drawer) policy() {
 	d.p.Hosts = map[string]string{"h1": one(d, "h1", "100.64.0.1", "100.64.0.2", "10.1.1.1", "fd7a:115c:a1e0::2"),
 		"h2": one(d, "h2", "10.1.0.0/16", "100.64.0.0/30", "10.1.2.0/24")}
 	d.p.IPSets = map[string][]string{"ipset:s": {one(d, "add", "10.1.0.0/16", "add 100.64.0.0/24", "autogroup:internet"), one(d, "remove", "remove 10.1.1.0/24", "remove 100.64.0.2", "remove 8.8.8.0/24")}}
+	d.wards()
 	for range one(d, "grants", 2, 1, 3, 4, 0) {
 		d.p.Grants = append(d.p.Grants, d.grant())
 	}
@@ -77,8 +78,28 @@ func literals() []string {
 		"203.0.113.0/24", "8.8.8.0/24", "172.16.0.0/12", "h1", "h2", "ipset:s"}
 }
 
+// named are the aliases of addresses that a rule may have.
+func named() []string { return append(literals(), "seg:s") }
+
 func people() []string {
 	return []string{"ada@h.example", "bob@h.example", "group:g", "autogroup:member", "user:*@h.example", "eve@lab.example", "autogroup:admin"}
+}
+
+// wards draws what is protected, and what is forbidden: by one address of machines, too.
+func (d *drawer) wards() {
+	machines := literals()[:5]
+	members := slices.Concat(machines, literals(), machines, []string{"tag:a", "tag:b", "tag:none"})
+	d.p.Segments = map[string]segment{"seg:s": {Members: some(d, "members of seg:s", 2, members...), Owner: "group:g"}}
+	if d.chance("floor", 50) {
+		d.p.Segments["seg:f"] = segment{Members: some(d, "members of seg:f", 2, members...), Owner: "group:g", Requires: map[string]any{"mfa": map[string]string{"within": "1h"}}}
+	}
+	if d.chance("forbid", 50) {
+		all := slices.Concat(machines, literals(), selectors(), []string{"*", "*", "*", "seg:s", "seg:s"})
+		d.p.Forbid = []forbid{{Src: some(d, "forbidden src", 2, all...), Dst: some(d, "forbidden dst", 2, all...)}}
+		if d.chance("forbidden ip", 50) {
+			d.p.Forbid[0].IP = some(d, "forbidden ip", 2, "*", "443", "tcp:22", "icmp:*", "udp:*", "gre:*")
+		}
+	}
 }
 
 // sources draws who a rule is for; before autogroup:self only people.
@@ -92,11 +113,11 @@ func (d *drawer) sources(self bool) []string {
 	case "wild":
 		return []string{"*"}
 	case "literal":
-		return some(d, "src", 2, literals()...)
+		return some(d, "src", 2, named()...)
 	case "any":
 		return []string{one(d, "src", "autogroup:danger-all", "0.0.0.0/0", "::/0", "*")}
 	}
-	return some(d, "src", 3, slices.Concat(selectors(), literals(), []string{"*"})...)
+	return some(d, "src", 3, slices.Concat(selectors(), named(), []string{"*"})...)
 }
 
 func (d *drawer) destinations(via bool) []string {
@@ -110,13 +131,13 @@ func (d *drawer) destinations(via bool) []string {
 	case "wild":
 		return []string{"*"}
 	case "literal":
-		return some(d, "dst", 2, literals()...)
+		return some(d, "dst", 2, named()...)
 	case "route":
 		return some(d, "dst", 2, literals()[7:16]...)
 	case "internet":
 		return []string{one(d, "internet", "autogroup:internet", "ipset:s")}
 	}
-	all := slices.Concat(selectors(), literals(), []string{"*", "autogroup:internet", "autogroup:self", "autogroup:self"})
+	all := slices.Concat(selectors(), named(), []string{"*", "autogroup:internet", "autogroup:self", "autogroup:self"})
 	if via {
 		all = all[:len(all)-2]
 	}

@@ -71,8 +71,8 @@ func (w *world) capsOf(from, to *device) map[string][]any {
 // grantCovers says whether an address of one node is a source, and one of the
 // other a destination, of a grant.
 func (w *world) grantCovers(g grant, from, to *device) bool {
-	for _, dst := range trim(g.Dst) {
-		q := part{src: trim(g.Src), dst: dst, app: g.App}
+	for _, dst := range w.spelled(trim(g.Dst)) {
+		q := part{src: w.spelled(trim(g.Src)), dst: dst, app: g.App}
 		if from != nil && to != nil && w.lands(q, to) && w.admits(q, to).overlaps(w.addrs(from)) {
 			return true
 		}

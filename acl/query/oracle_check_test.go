@@ -34,6 +34,16 @@ func (w *world) check() error {
 			return err
 		}
 	}
+	for _, f := range w.policy.Forbid {
+		for _, alias := range trim(f.Dst) {
+			if err := w.checkDestination(alias); err != nil {
+				return err
+			}
+		}
+		if err := w.checkSources(f.Src, false, false); err != nil {
+			return err
+		}
+	}
 	for _, r := range w.policy.SSH {
 		if err := w.checkSSH(r); err != nil {
 			return err
@@ -69,6 +79,11 @@ func (w *world) known(alias string) error {
 	case kind == "group":
 		if _, ok := w.policy.Groups[alias]; !ok {
 			return fmt.Errorf("group not found: %q", alias)
+		}
+		return nil
+	case kind == "seg":
+		if _, ok := w.policy.Segments[alias]; !ok {
+			return fmt.Errorf("segment not found: %q", alias)
 		}
 		return nil
 	case kind == "autogroup":

@@ -33,12 +33,13 @@ func (w *world) parts() []part {
 			s, _ := parseIP(text)
 			services = append(services, s...)
 		}
-		for _, dst := range trim(g.Dst) {
+		src := w.spelled(trim(g.Src))
+		for _, dst := range w.spelled(trim(g.Dst)) {
 			if len(g.IP) > 0 {
-				all = append(all, part{src: trim(g.Src), dst: dst, services: services, via: trim(g.Via)})
+				all = append(all, part{src: src, dst: dst, services: services, via: trim(g.Via)})
 			}
 			if len(g.App) > 0 {
-				all = append(all, part{src: trim(g.Src), dst: dst, app: g.App, via: trim(g.Via)})
+				all = append(all, part{src: src, dst: dst, app: g.App, via: trim(g.Via)})
 			}
 		}
 	}
@@ -48,9 +49,11 @@ func (w *world) parts() []part {
 		}
 		protos, _ := parseProto(a.Proto)
 		for _, text := range a.Dst {
-			dst, ports, _ := splitDst(text)
+			alias, ports, _ := splitDst(text)
 			services, _ := parseServices(protos, ports)
-			all = append(all, part{src: trim(a.Src), dst: dst, services: services, acl: true})
+			for _, dst := range w.spelled([]string{alias}) {
+				all = append(all, part{src: w.spelled(trim(a.Src)), dst: dst, services: services, acl: true})
+			}
 		}
 	}
 	for _, q := range all {

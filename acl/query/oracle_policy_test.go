@@ -16,6 +16,8 @@ type policyFile struct {
 	TagOwners     map[string][]string `json:"tagOwners,omitempty"`
 	Postures      map[string][]string `json:"postures,omitempty"`
 	EachPosture   []string            `json:"defaultSrcPosture,omitempty"`
+	Segments      map[string]segment  `json:"segments,omitempty"`
+	Forbid        []forbid            `json:"forbid,omitempty"`
 	ACLs          []acl               `json:"acls,omitempty"`
 	Grants        []grant             `json:"grants,omitempty"`
 	SSH           []sshRule           `json:"ssh,omitempty"`

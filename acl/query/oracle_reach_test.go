@@ -8,7 +8,7 @@ import (
 // accepts says whether a node accepts the first packet of a flow. A source that
 // two nodes claim has no rights at all: whose would they be?
 func (w *world) accepts(src, dst netip.Addr, at *device, proto, port int) bool {
-	if at == nil || w.claims[src] > 1 || !w.answersFor(at, dst) {
+	if at == nil || w.claims[src] > 1 || !w.answersFor(at, dst) || w.refuses(src, dst, proto, port) {
 		return false
 	}
 	for _, q := range w.parts() {

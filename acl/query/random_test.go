@@ -81,6 +81,7 @@ func TestRandomMeets(t *testing.T) {
 				}
 			}
 		}
+		counts["refused by another address"] += refusedByAnother(t, q)
 		counts["caps"] += len(*r.Caps)
 		for _, list := range r.Attrs {
 			counts["attrs"] += len(list)
@@ -91,9 +92,34 @@ func TestRandomMeets(t *testing.T) {
 	}
 	t.Log(counts)
 	for what, least := range map[string]int{"compile ok": draws / 2, "compile error": 5, "letter 0": 3000, "letter 1": 3000, "letter a": 500, "letter c": 500,
-		"letter -": 500, "peers": 500, "routes": 200, "steered": 10, "caps": 100, "attrs": 100, "approve": 20} {
+		"letter -": 500, "peers": 500, "routes": 200, "steered": 10, "caps": 100, "attrs": 100, "approve": 20,
+		"refused by another address": 80} {
 		if counts[what] < least {
 			t.Errorf("%s: %d, want at least %d", what, counts[what], least)
 		}
 	}
+}
+
+// refusedByAnother counts the flows that are refused since a policy names another
+// address of one of the machines at their ends.
+func refusedByAnother(t *testing.T, q question) (count int) {
+	var p policyFile
+	if err := json.Unmarshal([]byte(q.Policy), &p); err != nil {
+		t.Fatal(err)
+	}
+	whole, apart := newWorld(q, p), newWorld(q, p)
+	apart.Nodes = nil
+	for _, n := range q.Nodes {
+		four, six := n, n
+		four.IPv6, six.IPv4 = "", ""
+		apart.Nodes = append(apart.Nodes, four, six)
+	}
+	for _, dst := range q.Ask.Reach.Dst {
+		for _, src := range q.Ask.Reach.Src {
+			if src.IP.Is4() == dst.IP.Is4() && whole.refuses(src.IP, dst.IP, protoTCP, 443) && !apart.refuses(src.IP, dst.IP, protoTCP, 443) {
+				count++
+			}
+		}
+	}
+	return count
 }
