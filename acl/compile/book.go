@@ -46,6 +46,8 @@ type book struct {
 	segmentsOf map[selector][]int32       // selector -> indexes of the segments of which it is a member
 	zones      map[string]*zone           // by those indexes
 	glasses    map[string]policy.BreakGlass
+
+	factSteps, textSteps int // of making all facts, and of looking at all parts for a hint
 }
 
 // part is one part of a rule, with the classes that match it now.
@@ -114,6 +116,7 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 			slices.Sort(by[name])
 		}
 	}
+	b.weighSteps(pol)
 	return b
 }
 
