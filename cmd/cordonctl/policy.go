@@ -26,6 +26,7 @@ func policyCommands() *cli.Command {
 	return &cli.Command{Name: "policy", Usage: "who may reach what", Subcommands: []*cli.Command{
 		{Name: "get", Usage: "print the policy in force", Action: with(getPolicy), Flags: []cli.Flag{
 			&cli.Uint64Flag{Name: "revision", Usage: "the one that was in force at `REVISION`"},
+			&cli.BoolFlag{Name: "with-revision", Usage: "with a last line that has `policy set` refuse if somebody changed the policy since"},
 		}},
 		setCommand(),
 		editCommand(),
@@ -75,7 +76,11 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 		fmt.Fprintf(os.Stderr, "this policy is obeyed as it stands, and would be refused today:\n")
 		printProblems(resp.Msg.Problems, resp.Msg.Text)
 	}
-	fmt.Print(resp.Msg.Text)
+	text := resp.Msg.Text
+	if c.Bool("with-revision") {
+		text = marked(text, resp.Msg.Revision)
+	}
+	fmt.Print(text)
 	return nil
 }
 

@@ -30,11 +30,25 @@ func (a *API) GetPolicy(_ context.Context, req *connect.Request[admin.GetPolicyR
 	if !ok {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no policy was in force then, or it is older than the history that is kept"))
 	}
-	out := &admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time), Problems: refusedToday(v)}
+	out := &admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time), Problems: refusedToday(v), Writer: string(writerOf(state, v))}
 	if v == state.Policy() {
 		out.Until = untilOf(v)
 	}
 	return connect.NewResponse(out), nil
+}
+
+// writerOf gives the author of a policy; of one that came back since nobody confirmed the
+// next, whoever put its text in force before.
+func writerOf(state *registry.State, v *registry.PolicyVersion) registry.Actor {
+	if v.Author != registry.System || v.Reverts == 0 {
+		return v.Author
+	}
+	for _, before := range slices.Backward(state.Policies()) {
+		if before.Revision < v.Reverts && before.Text == v.Text && before.Reverts == 0 {
+			return before.Author
+		}
+	}
+	return "" // older than what is kept
 }
 
 // refusedToday gives what a version is no longer taken with, and goes on with.
