@@ -70,6 +70,6 @@ func (m *Mesh) turnTo(change func()) Change {
 func (m *Mesh) forget() {
 	m.lifted = nil
 	for _, part := range m.book.parts {
-		part.grounds = nil
+		part.grounds, part.whens = nil, nil
 	}
 }
