@@ -82,6 +82,7 @@ type Mesh struct {
 	day       time.Time        // from which on nodes know schedules
 	now       time.Time        // at which it judges
 	tried     *attempt         // of the source's device, in a test of ssh rules that says something of it
+	risk      bool             // a device's risk is supposed
 	supposing bool             // what nodes cannot do is taken for done
 	supposed  []acl.FactEnd    // of whoever asks, besides what is known; sorted
 	round     uint64           // stamps marks

@@ -22,6 +22,7 @@ type ground struct {
 	limit     acl.Limit
 	monitor   bool
 	features  []string
+	lift      string // id of a declared break-glass that lifts some of what the rule asks for
 
 	windows []calendar.Window // as nodes are told them; nil until somebody asks
 	laid    bool
@@ -100,7 +101,7 @@ func (m *Mesh) permitting(p *part, key groundKey) []ground {
 	if p.rule.Glass == "" {
 		for _, lift := range m.lifts(key.into) {
 			lifted := like
-			lifted.until = lift.until
+			lifted.until, lifted.lift = lift.until, lift.ID
 			all = append(all, m.askedOf(p, key, lift.Waives).grounds(unwaived(p.rule.Postures, lift.Waives), lifted)...)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // given ends it. What nodes are told must not be asked of the mesh meanwhile.
 func (m *Mesh) Suppose(g *policy.Given, sitting Node, now time.Time) {
 	before := m.declared
-	m.supposed, m.supposing, m.declared = nil, g != nil, Declared{}
+	m.supposed, m.supposing, m.declared, m.risk = nil, g != nil, Declared{}, g != nil && g.Risk > 0
 	defer func() {
 		if !before.equal(m.declared) {
 			m.forget()

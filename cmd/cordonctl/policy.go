@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"connectrpc.com/connect"
@@ -43,7 +42,7 @@ func policyCommands() *cli.Command {
 		{Name: "test", Usage: "run a policy's own tests on the real nodes (default: the policy in force)", ArgsUsage: "[FILE]", Action: with(testPolicy)},
 		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
-			&cli.TimestampFlag{Name: "at", Usage: "at that `TIME` (2026-11-22T03:00:00-06:00) instead of now", Layout: time.RFC3339},
+			&cli.StringFlag{Name: "at", Usage: "at that `TIME` (2026-11-22T03:00-06:00) instead of now"},
 			&cli.StringFlag{Name: "given", Usage: "suppose what a test of the policy may suppose: `JSON` such as '{\"mfaAge\": \"1h\", \"oncall\": [\"icu\"]}'"},
 			&cli.StringFlag{Name: "as", Usage: "who sits at SRC, if that is a shared device: `WHO` is a login or a group"},
 		}},
@@ -201,7 +200,11 @@ func explainPolicy(c *cli.Context, api *admin.Client) error {
 		return err
 	}
 	question := &admin.ExplainPolicyRequest{Src: a[0], Dst: host, Protocol: c.String("protocol"), Port: uint32(port), Given: c.String("given"), As: c.String("as")}
-	if at := c.Timestamp("at"); at != nil {
+	if text := c.String("at"); text != "" {
+		at, err := momentOf(text)
+		if err != nil {
+			return err
+		}
 		question.At = at.Unix()
 	}
 	resp, err := api.ExplainPolicy(c.Context, connect.NewRequest(question))
