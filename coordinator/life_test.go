@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -127,6 +128,37 @@ func TestRefusedPolicyStaysOutOfForce_A45(t *testing.T) {
 	}
 	if _, err := r.root.SetPolicy(t.Context(), connect.NewRequest(&admin.SetPolicyRequest{Text: `{}`, ExpectedRevision: before.PolicyRevision + 7})); connect.CodeOf(err) != connect.CodeAborted {
 		t.Errorf("an edit of a policy that is not in force: %v", err)
+	}
+}
+
+// A policy whose tests nobody could afford to judge changes nothing, and says which of
+// them to mend.
+func TestPolicyOfTooManyTestsIsRefused(t *testing.T) {
+	r := begin(t, nil)
+	before := r.status()
+	var text strings.Builder
+	text.WriteString("{\"grants\": [")
+	for i := range 3000 {
+		fmt.Fprintf(&text, `{"src": ["10.%d.%d.0/24"], "dst": ["10.200.0.1"], "ip": ["tcp:%d"]},`, i/250, i%250, i+1)
+	}
+	text.WriteString("],\n\"tests\": [\n")
+	for range 9999 {
+		text.WriteString(`{"src": "10.0.0.0/8", "deny": ["10.200.0.1:5000"]},`)
+	}
+	text.WriteString("]}")
+	_, err := r.root.SetPolicy(t.Context(), connect.NewRequest(&admin.SetPolicyRequest{Text: text.String(), DryRun: true}))
+	problems := admin.Problems(err)
+	if connect.CodeOf(err) != connect.CodeInvalidArgument || len(problems) != 1 || problems[0].Line != 3 || !strings.Contains(problems[0].Message, "more work to judge") {
+		t.Errorf("tried: %v, with problems %v", err, problems)
+	}
+	if _, err := r.root.TestPolicy(t.Context(), connect.NewRequest(&admin.TestPolicyRequest{Text: text.String()})); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("tested: %v", err)
+	}
+	if _, err := r.root.SetPolicy(t.Context(), connect.NewRequest(&admin.SetPolicyRequest{Text: text.String()})); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("set: %v", err)
+	}
+	if after := r.status(); after.Revision != before.Revision {
+		t.Errorf("it led from %v to %v", before, after)
 	}
 }
 

@@ -46,6 +46,8 @@ type book struct {
 	segmentsOf map[selector][]int32       // selector -> indexes of the segments of which it is a member
 	zones      map[string]*zone           // by those indexes
 	glasses    map[string]policy.BreakGlass
+
+	factSteps, textSteps int // of making all facts, and of looking at all parts for a hint
 }
 
 // part is one part of a rule, with the classes that match it now.
@@ -63,6 +65,7 @@ type part struct {
 	person   acl.Fact          // who sits at the source, a shared device; empty: a source like any other
 	splits   bool              // it may ask machines for less than people
 	grounds  map[groundKey][]ground
+	whens    map[groundKey][]string // the same in words
 	src, dst []selector
 
 	// Parts with the same selectors share a list: a thousand rules from * have one.
@@ -114,6 +117,7 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 			slices.Sort(by[name])
 		}
 	}
+	b.weighSteps(pol)
 	return b
 }
 

@@ -79,12 +79,14 @@ type Mesh struct {
 	ssh       []sshRule // nil until somebody asks
 	exits     []*node   // that have an approved default route
 	declared  Declared
-	day       time.Time     // from which on nodes know schedules
-	now       time.Time     // at which it judges
-	tried     *Evidence     // of the source's device, in a test of ssh rules that says something of it
-	supposing bool          // what nodes cannot do is taken for done
-	supposed  []acl.FactEnd // of whoever asks, besides what is known
-	round     uint64        // stamps marks
+	lifted    map[*zone][]lift // by what is declared; nil until somebody asks
+	day       time.Time        // from which on nodes know schedules
+	now       time.Time        // at which it judges
+	tried     *attempt         // of the source's device, in a test of ssh rules that says something of it
+	risk      bool             // a device's risk is supposed
+	supposing bool             // what nodes cannot do is taken for done
+	supposed  []acl.FactEnd    // of whoever asks, besides what is known; sorted
+	round     uint64           // stamps marks
 	pad       pad
 }
 

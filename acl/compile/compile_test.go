@@ -350,7 +350,7 @@ func TestPolicyTests(t *testing.T) {
 		{`{"src": "tag:gw", "deny": ["printer:515"]}`, `rule "all" `},
 	}
 	for _, tt := range tests {
-		failures := clinic(t, rules+`"tests": [`+tt.test+`]`).Test()
+		failures := tested(t, clinic(t, rules+`"tests": [`+tt.test+`]`))
 		got := fmt.Sprint(failures)
 		if (tt.want == "") != (len(failures) == 0) || !strings.Contains(got, tt.want) {
 			t.Errorf("%s\n got %s\nwant %q", tt.test, got, tt.want)

@@ -16,6 +16,10 @@ type Declared struct {
 
 func (d *Declared) level(name string) bool { return slices.Contains(d.Levels, name) }
 
+func (d Declared) equal(o Declared) bool {
+	return slices.Equal(d.Levels, o.Levels) && maps.EqualFunc(d.Glass, o.Glass, time.Time.Equal)
+}
+
 // Declare puts what is declared in the place of what was.
 func (m *Mesh) Declare(d Declared) Change {
 	return m.turnTo(func() { m.declared = Declared{slices.Clone(d.Levels), maps.Clone(d.Glass)} })
@@ -64,7 +68,8 @@ func (m *Mesh) turnTo(change func()) Change {
 
 // forget forgets on what grounds parts stand.
 func (m *Mesh) forget() {
+	m.lifted = nil
 	for _, part := range m.book.parts {
-		part.grounds = nil
+		part.grounds, part.whens = nil, nil
 	}
 }

@@ -3,6 +3,7 @@ package compile
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 type Derivation struct {
 	Explanation
 	Who, Whom  []string     // what the policy knows of the source and of the destination
-	Considered []Considered // in the order in which they were asked; then those that come near
+	Considered []Considered // in the order in which they were asked, glasses that are whole last; then those that come near
 	Others     int          // rules that are left out: they concern neither end, or come less near
 }
 
@@ -51,6 +52,7 @@ func (m *Mesh) Derive(src, dst netip.Addr, proto acl.Protocol, port uint16) Deri
 			d.Others++
 		}
 	}
+	slices.SortStableFunc(matching, func(a, b weighed) int { return cmp.Compare(a.last(), b.last()) })
 	slices.SortStableFunc(near, func(a, b weighed) int { return cmp.Compare(a.miss, b.miss) })
 	d.Others += max(0, len(near)-maxNear)
 	for _, w := range append(matching, near[:min(maxNear, len(near))]...) {
@@ -62,20 +64,31 @@ func (m *Mesh) Derive(src, dst netip.Addr, proto acl.Protocol, port uint16) Deri
 // weighed is a rule with how much it lacks.
 type weighed struct {
 	Considered
-	miss int
+	miss  int
+	glass bool // that must be broken
+}
+
+// last is 1 of what is told last: a glass that is whole.
+func (w weighed) last() int {
+	if w.glass && !w.Met {
+		return 1
+	}
+	return 0
 }
 
 // consider says what a part says of a flow.
 func (m *Mesh) consider(p *part, at int32, from, to place, proto acl.Protocol, port uint16) weighed {
-	w := weighed{Considered: Considered{Rule: p.rule.ID, Pos: p.rule.Pos}}
+	w := weighed{Considered: Considered{Rule: p.rule.ID, Pos: p.rule.Pos}, glass: p.rule.Glass != ""}
 	matches := from.class != nil && to.class != nil && has(from.class.asSrc, at) && has(to.class.asDst, at)
 	named := opens(p.open, proto, port)
 	if p.forbid {
 		named = forbids(p.open, proto, port)
 	}
-	if matches && named && m.standsBetween(p, from, to) {
+	if g := m.standing(p, from, to); matches && named && g != nil {
 		w.Met, w.Why = true, "allows it"
 		switch {
+		case g.lift != "":
+			w.Why = fmt.Sprintf("allows it: the declared break-glass %q lifts %s", g.lift, strings.Join(m.book.glasses[g.lift].Waives, ", "))
 		case p.forbid:
 			w.Why = "forbids it"
 		case p.rule.Section == "segments":
@@ -96,12 +109,15 @@ func (m *Mesh) consider(p *part, at int32, from, to place, proto acl.Protocol, p
 	return w
 }
 
-func (m *Mesh) standsBetween(p *part, from, to place) bool {
-	if p.self && (from.owner == 0 || from.owner != to.owner) || !m.lands(p, to) {
-		return false
+// standing gives the ground on which a part stands between two places now, or nil.
+func (m *Mesh) standing(p *part, from, to place) *ground {
+	if from.class == nil || to.class == nil || !m.concerns(p, from, to) {
+		return nil
 	}
-	grounds := m.groundsBetween(p, from, to)
-	return slices.ContainsFunc(grounds, func(g ground) bool { return m.met(&g, from) })
+	if g := m.stands(p, from, to, false); g != nil {
+		return g
+	}
+	return m.stands(p, from, to, true)
 }
 
 // identity says what the policy knows of one end.
@@ -141,13 +157,26 @@ func (m *Mesh) identity(p place) []string {
 			facts = p.seat.Facts
 		}
 		for _, f := range facts {
-			if m.known(f.Fact, p) {
-				say("known: %s, until %s", m.factText(f.Fact), f.Until.UTC().Format("2006-01-02 15:04 MST"))
+			switch {
+			case !m.known(f.Fact, p):
+			case m.unreported(f.Fact):
+				say("taken for granted: %s, for nothing says otherwise", m.factText(f.Fact))
+			default:
+				say("known: %s, until %s", m.heldText(f.Fact), f.Until.UTC().Format("2006-01-02 15:04 MST"))
 			}
 		}
 	}
 	for _, f := range m.supposed {
-		say("supposed: %s", m.factText(f.Fact))
+		if m.unreported(f.Fact) {
+			say("taken for granted: %s, for nothing says otherwise", m.factText(f.Fact))
+		} else {
+			say("supposed: %s", m.heldText(f.Fact))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.declared.Glass)) {
+		if m.supposing && m.book.glasses[id].Segments != nil {
+			say("supposed: the break-glass %q is declared", id)
+		}
 	}
 	return all
 }

@@ -2,7 +2,8 @@ package compile
 
 import (
 	"net/netip"
-	"slices"
+
+	"github.com/gaissmai/bart"
 )
 
 // Device is what a gateway observed behind itself, and was believed.
@@ -16,10 +17,16 @@ type Device struct {
 // autogroup:tagged, which is for nodes: a camera must not reach what every server may.
 func (b *book) devicesOf(n Node) map[netip.Prefix][]selector {
 	var all map[netip.Prefix][]selector
+	if len(n.Devices) == 0 {
+		return nil
+	}
+	routes := new(bart.Lite)
+	for _, route := range n.Routes {
+		routes.Insert(route)
+	}
 	for _, d := range n.Devices {
 		p := d.Prefix
-		behind := func(route netip.Prefix) bool { return covers(route, p) }
-		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || !slices.ContainsFunc(n.Routes, behind) {
+		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || !routes.LookupPrefix(p) {
 			continue
 		}
 		if all == nil {

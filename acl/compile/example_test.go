@@ -36,6 +36,6 @@ func Example() {
 	// node 3 sees [1] rules changed: true
 	// node 1 sees [3] rules changed: false
 	// denied: no rule lets ben-laptop (100.64.0.3) reach ehr (100.64.0.1) on tcp 22; the nearest is rule "ward" (clinic.hujson:4): it opens tcp 443 there, not tcp 22
-	// FROM                    TO   OPEN     BY RULE
-	// ada-laptop, ben-laptop  ehr  tcp 443  ward
+	// FROM                    TO   OPEN     BY RULE  WHEN
+	// ada-laptop, ben-laptop  ehr  tcp 443  ward     always
 }

@@ -43,7 +43,7 @@ func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Exp
 		return e
 	case j.allow:
 		e.Allow, e.Rule, e.Pos = true, j.part.rule.ID, j.part.rule.Pos
-		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s", from.label, to.label, serviceText(proto, port), ruleText(j.part))
+		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s%s", from.label, to.label, serviceText(proto, port), ruleText(j.part), m.liftText(j.ground))
 		return e
 	case j.part != nil:
 		e.Rule, e.Pos = j.part.rule.ID, j.part.rule.Pos
@@ -54,8 +54,29 @@ func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Exp
 	if near := m.nearest(from, to, proto, port); near.part != nil {
 		e.Nearest = near.part.rule.ID
 		e.Text += fmt.Sprintf("; the nearest is rule %s: %s", ruleText(near.part), near.why)
+		if way := m.glassWay(from, to, proto, port); way != nil && way != near.part {
+			e.Text += fmt.Sprintf("; in an emergency, rule %s opens it: that takes breaking the glass %q", ruleText(way), way.rule.Glass)
+		}
 	}
 	return e
+}
+
+// liftText tells of the break-glass without which a rule would ask for more.
+func (m *Mesh) liftText(g *ground) string {
+	if g.lift == "" {
+		return ""
+	}
+	return fmt.Sprintf(", of which the declared break-glass %q lifts %s", g.lift, strings.Join(m.book.glasses[g.lift].Waives, ", "))
+}
+
+// glassWay gives the first rule for emergencies that would open this to the source.
+func (m *Mesh) glassWay(from, to place, proto acl.Protocol, port uint16) *part {
+	for at, p := range m.book.parts {
+		if p.rule.Glass != "" && !p.forbid && m.lacks(p, int32(at), from, to, proto, port).miss <= 1 {
+			return p
+		}
+	}
+	return nil
 }
 
 // Allowed is the yes or no of [Mesh.Explain], without its words.
@@ -175,18 +196,23 @@ type near struct {
 }
 
 // nearest gives the part that misses a flow by least: by a condition first, then by
-// the port, the protocol, the source, the destination.
+// the port, the protocol, the source, the destination. Of two it is not the one for which
+// a glass must be broken: who can do with a login is not to be told of an alarm first.
 func (m *Mesh) nearest(from, to place, proto acl.Protocol, port uint16) near {
 	best := near{miss: farthest}
 	for at, p := range m.book.parts {
 		if p.forbid || p.rule.Section == "segments" {
 			continue
 		}
-		if n := m.lacks(p, int32(at), from, to, proto, port); n.miss < best.miss {
+		if n := m.lacks(p, int32(at), from, to, proto, port); n.nearer(best) {
 			best = n
 		}
 	}
 	return best
+}
+
+func (n near) nearer(o near) bool {
+	return n.miss < o.miss || n.miss == o.miss && n.miss < farthest && n.part.rule.Glass == "" && o.part.rule.Glass != ""
 }
 
 // lacks says what a part lacks to allow a flow.

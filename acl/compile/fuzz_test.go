@@ -28,7 +28,7 @@ func FuzzCompile(f *testing.F) {
 		m := compile.New(nil, ranges())
 		m.Load(clinicNodes())
 		m.SetPolicy(pol)
-		m.Test()
+		m.Test(t.Context())
 		table := m.ReachTable()
 		for a := range m.Reach() {
 			if !m.Sees(a.Src, a.Dst) {

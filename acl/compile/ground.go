@@ -23,6 +23,7 @@ type ground struct {
 	monitor   bool
 	features  []string
 	beside    []string // features, and to obey what is forbidden; nil until somebody asks
+	lift      string // id of a declared break-glass that lifts some of what the rule asks for
 
 	windows []calendar.Window // as nodes are told them; nil until somebody asks
 	laid    bool
@@ -109,7 +110,7 @@ func (m *Mesh) permitting(p *part, key groundKey) []ground {
 	if p.rule.Glass == "" {
 		for _, lift := range m.lifts(key.into) {
 			lifted := like
-			lifted.until = lift.until
+			lifted.until, lifted.lift = lift.until, lift.ID
 			all = append(all, m.askedOf(p, key, lift.Waives).grounds(unwaived(p.rule.Postures, lift.Waives), lifted)...)
 		}
 	}

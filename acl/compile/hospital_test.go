@@ -36,7 +36,7 @@ func wholeHospital(t *testing.T) *compile.Mesh {
 }
 
 func TestHospital(t *testing.T) {
-	for _, f := range wholeHospital(t).Test() {
+	for _, f := range tested(t, wholeHospital(t)) {
 		t.Error(f)
 	}
 }
@@ -60,7 +60,7 @@ func TestHospitalsTestsCanFail(t *testing.T) {
 	for _, one := range pol.Tests() {
 		expectations += len(one.Accept) + len(one.Deny)
 	}
-	failures := m.Test()
+	failures := tested(t, m)
 	if len(failures) != expectations {
 		t.Errorf("%d of %d turned expectations fail:", len(failures), expectations)
 	}

@@ -25,10 +25,10 @@ func TestFloorHoldsInForce(t *testing.T) {
 	}
 	m := compile.New(pol, nil)
 	m.At(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
-	if results := m.TestResults(); len(results) != 2 {
-		t.Errorf("%d results", len(results))
+	if results, err := m.TestResults(t.Context()); err != nil || len(results) != 2 {
+		t.Errorf("%d results, %v", len(results), err)
 	}
-	for _, f := range m.Test() {
+	for _, f := range tested(t, m) {
 		t.Error(f)
 	}
 }

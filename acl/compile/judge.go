@@ -1,7 +1,9 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -19,18 +21,48 @@ type judgement struct {
 // judge judges a flow in the order in which a filter does: what is forbidden,
 // what is permitted, what is only monitored.
 func (m *Mesh) judge(from, to place, proto acl.Protocol, port uint16) judgement {
-	if p, g := m.first(from, to, func(p *part, _ *ground) bool { return p.forbid && forbids(p.open, proto, port) }); p != nil {
-		return judgement{false, p, g}
+	if from.class == nil || to.class == nil {
+		return judgement{}
 	}
-	for _, monitored := range []bool{false, true} {
-		p, g := m.first(from, to, func(p *part, g *ground) bool {
-			return !p.forbid && g.monitor == monitored && opens(p.open, proto, port)
-		})
-		if p != nil {
-			return judgement{true, p, g}
+	var permitted, monitored judgement
+	both := meeting(from.class.asSrc, to.class.asDst)
+	for at, ok := both.next(); ok; at, ok = both.next() {
+		switch p := m.book.parts[at]; {
+		case p.forbid:
+			if forbids(p.open, proto, port) && m.concerns(p, from, to) {
+				if g := m.stands(p, from, to, false); g != nil {
+					return judgement{false, p, g}
+				}
+			}
+		case permitted.allow || !opens(p.open, proto, port) || !m.concerns(p, from, to):
+		default:
+			if g := m.stands(p, from, to, false); g != nil {
+				permitted = judgement{true, p, g}
+			} else if g := m.stands(p, from, to, true); g != nil && !monitored.allow {
+				monitored = judgement{true, p, g}
+			}
 		}
 	}
-	return judgement{}
+	if permitted.allow {
+		return permitted
+	}
+	return monitored
+}
+
+// concerns tells whether a part whose classes match is about two places.
+func (m *Mesh) concerns(p *part, from, to place) bool {
+	return (!p.self || from.owner != 0 && from.owner == to.owner) && m.lands(p, to)
+}
+
+// stands gives the first ground of a part that is met now, or nil.
+func (m *Mesh) stands(p *part, from, to place, monitored bool) *ground {
+	grounds := m.groundsBetween(p, from, to)
+	for i := range grounds {
+		if g := &grounds[i]; g.monitor == monitored && m.met(g, from) {
+			return g
+		}
+	}
+	return nil
 }
 
 // forbids tells whether services that a rule forbids have the first packet of a
@@ -40,27 +72,6 @@ func forbids(open []acl.Service, proto acl.Protocol, port uint16) bool {
 		return opensProtocol(open, proto)
 	}
 	return opens(open, proto, port)
-}
-
-// first gives the first part from one place to another that is as wanted on a
-// ground that is met now, or nil.
-func (m *Mesh) first(from, to place, wanted func(*part, *ground) bool) (*part, *ground) {
-	if from.class == nil || to.class == nil {
-		return nil, nil
-	}
-	for at := range common(from.class.asSrc, to.class.asDst) {
-		p := m.book.parts[at]
-		if p.self && (from.owner == 0 || from.owner != to.owner) || !m.lands(p, to) {
-			continue
-		}
-		grounds := m.groundsBetween(p, from, to)
-		for i := range grounds {
-			if g := &grounds[i]; wanted(p, g) && m.met(g, from) {
-				return p, g
-			}
-		}
-	}
-	return nil, nil
 }
 
 // lands tells whether a part whose classes match a place is for who answers there.
@@ -85,21 +96,38 @@ func (m *Mesh) met(g *ground, from place) bool {
 	return (len(g.features) == 0 || m.supposing) && m.timely(g) && !slices.ContainsFunc(g.needs, func(f acl.Fact) bool { return !m.known(f, from) })
 }
 
-// known tells whether a fact holds now of who is at a place. What is behind a
-// gateway has the facts of that: of the one who carries it, whose packets these are.
+// known tells whether a fact holds now of who is at a place.
 func (m *Mesh) known(f acl.Fact, from place) bool {
 	holding := func(e acl.FactEnd) bool { return e.Fact == f && !m.now.IsZero() && m.now.Before(e.Until) }
-	if slices.ContainsFunc(m.supposed, holding) {
+	if i, ok := slices.BinarySearchFunc(m.supposed, f, func(e acl.FactEnd, f acl.Fact) int { return cmp.Compare(e.Fact, f) }); ok && holding(m.supposed[i]) {
 		return true
 	}
-	holds := func(n *node) bool { return slices.ContainsFunc(n.record.facts, holding) }
-	if from.seat != nil {
-		return slices.ContainsFunc(from.seat.Facts, holding)
+	for e := range from.facts() {
+		if holding(e) {
+			return true
+		}
 	}
-	if from.host != nil {
-		return holds(from.host)
+	return false
+}
+
+// facts yields what is known of who is at a place. What is behind a gateway has the
+// facts of that: of the one who carries it, whose packets these are.
+func (p place) facts() iter.Seq[acl.FactEnd] {
+	switch {
+	case p.seat != nil:
+		return slices.Values(p.seat.Facts)
+	case p.host != nil:
+		return slices.Values(p.host.record.facts)
 	}
-	return slices.ContainsFunc(from.carriers, holds)
+	return func(yield func(acl.FactEnd) bool) {
+		for _, n := range p.carriers {
+			for _, e := range n.record.facts {
+				if !yield(e) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // missing says what a part asks for that is not so now.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gaissmai/bart"
+
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -27,11 +29,15 @@ type world struct {
 	devices map[string][]policy.Selector // by the tag or the host's name: where they are
 }
 
-// madeUp makes the world of a policy.
-func (m *Mesh) madeUp() *world {
+// madeUp makes the world of a policy, or a part of it when it costs too much.
+func (m *Mesh) madeUp(cost *work) *world {
 	w := &world{Mesh: New(m.pol, madeUpRanges()), devices: make(map[string][]policy.Selector)}
 	w.now = m.now
-	behind := w.assets()
+	behind := w.assets(cost)
+	routes := make([]netip.Prefix, len(behind))
+	for i, d := range behind {
+		routes[i] = d.Prefix
+	}
 	gates := make(map[string]bool)
 	for _, a := range m.pol.Assets() {
 		gates[a.Behind] = true
@@ -48,10 +54,11 @@ func (m *Mesh) madeUp() *world {
 		}
 		n := Node{ID: tag, Name: tag, Tags: []string{tag}, Addrs: w.addresses()}
 		if gates[tag] {
-			n.Devices = behind
-			for _, d := range behind {
-				n.Routes = append(n.Routes, d.Prefix)
-			}
+			n.Devices, n.Routes = behind, routes
+			cost.spend(gateSteps * len(behind))
+		}
+		if cost.over() {
+			break
 		}
 		nodes = append(nodes, n)
 	}
@@ -70,8 +77,12 @@ func (w *world) addresses() []netip.Addr {
 
 // assets makes the devices without a daemon: for each tag one, and each host in
 // an ipset by which it is earned.
-func (w *world) assets() []Device {
+func (w *world) assets(cost *work) []Device {
 	tags := make(map[netip.Prefix][]string)
+	hosts := new(bart.Lite)
+	for host := range w.pol.Hosts() {
+		hosts.Insert(host)
+	}
 	for _, a := range w.pol.Assets() {
 		if w.devices[a.Tag] == nil {
 			for _, addr := range w.addresses() {
@@ -80,10 +91,15 @@ func (w *world) assets() []Device {
 			}
 		}
 		set, _ := w.pol.IPSet(a.Match.Set)
-		for host := range w.pol.Hosts() {
-			if slices.ContainsFunc(set, func(p netip.Prefix) bool { return covers(p, host) }) {
+		for _, prefix := range set {
+			cost.spend(1)
+			for host := range hosts.Subnets(prefix) {
+				cost.spend(deviceSteps)
 				tags[host] = append(tags[host], a.Tag)
 			}
+		}
+		if cost.over() {
+			return nil
 		}
 	}
 	var all []Device
@@ -93,25 +109,29 @@ func (w *world) assets() []Device {
 	return all
 }
 
-// lookUp gives what a selector stands for in this world.
-func (w *world) lookUp(s policy.Selector) []device {
+// lookUp gives what a selector stands for in this world, if it is a tag or picks people.
+func (w *world) lookUp(s policy.Selector, cost *work) ([]device, bool) {
 	if s.Kind == policy.Tag && w.devices[s.Name] != nil {
 		d := device{label: s.Name}
 		for _, at := range w.devices[s.Name] {
 			d.places = append(d.places, devicePlace{w.locate(at.Prefix.Addr()), at.Prefix.Addr().Is4()})
 		}
-		return []device{d}
+		return []device{d}, true
+	}
+	if n, known := w.nodes[s.Name]; known && s.Kind == policy.Tag {
+		return []device{w.deviceOf(n)}, true
 	}
 	if person, ok := madeUpPerson(s); ok {
 		person.ID, person.Name = "person "+s.Key(), s.Name
 		if old, known := w.nodes[person.ID]; known {
-			return []device{w.deviceOf(old)}
+			return []device{w.deviceOf(old)}, true
 		}
+		cost.spend(putSteps)
 		person.Addrs = w.addresses()
 		w.Put(person)
-		return []device{w.deviceOf(w.nodes[person.ID])}
+		return []device{w.deviceOf(w.nodes[person.ID])}, true
 	}
-	return w.Mesh.lookUp(s)
+	return nil, false
 }
 
 // madeUpPerson gives a person whom a selector picks, if it picks people.

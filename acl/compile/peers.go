@@ -2,6 +2,7 @@ package compile
 
 import (
 	"iter"
+	"math/bits"
 	"slices"
 )
 
@@ -58,20 +59,43 @@ func (m *Mesh) reachesInternet(from *class, exit *profile) bool {
 // common yields what two ascending lists share.
 func common(a, b []int32) iter.Seq[int32] {
 	return func(yield func(int32) bool) {
-		for len(a) > 0 && len(b) > 0 {
-			switch {
-			case a[0] < b[0]:
-				a = a[1:]
-			case a[0] > b[0]:
-				b = b[1:]
-			default:
-				if !yield(a[0]) {
-					return
-				}
-				a, b = a[1:], b[1:]
-			}
+		both := meeting(a, b)
+		for at, ok := both.next(); ok && yield(at); at, ok = both.next() {
 		}
 	}
+}
+
+// shared walks through what two ascending lists share. Where one is far shorter, each
+// of its entries is looked up in the other.
+type shared struct {
+	few, in []int32
+	leap    bool
+}
+
+func meeting(a, b []int32) shared {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return shared{a, b, len(a)*bits.Len(uint(len(b))) < len(b)}
+}
+
+func (s *shared) next() (at int32, ok bool) {
+	for len(s.few) > 0 && len(s.in) > 0 {
+		at = s.few[0]
+		switch {
+		case s.leap && s.in[0] < at:
+			i, _ := slices.BinarySearch(s.in, at)
+			s.in = s.in[i:]
+		case s.in[0] < at:
+			s.in = s.in[1:]
+		case s.in[0] > at:
+			s.few = s.few[1:]
+		default:
+			s.few, s.in = s.few[1:], s.in[1:]
+			return at, true
+		}
+	}
+	return 0, false
 }
 
 // peersOf gives a node's peers.

@@ -19,6 +19,7 @@ type Access struct {
 	From, To []netip.Prefix
 	Open     []acl.Service // sorted, without overlap
 	Rules    []acl.RuleID  // that open it, in the policy's order
+	Ways     []Way         // the same, rule by rule, and when
 }
 
 // Reach yields who can reach what: one Access for each ordered pair of nodes
@@ -43,9 +44,12 @@ func (m *Mesh) between(src, dst *node) []Access {
 	for _, c := range src.profile.classes {
 		for _, d := range dst.profile.here {
 			from, to := meet(src.in(c), dst.in(d))
-			open, rules := m.openBetween(c, d, func(p *part) bool { return (!p.self || sameOwner) && dst.profile.lands(p) })
-			if len(open) > 0 && len(from) > 0 {
-				all = append(all, Access{src.ID, dst.ID, from, to, open, rules})
+			if len(from) == 0 {
+				continue
+			}
+			w := m.openBetween(c, d, func(p *part) bool { return (!p.self || sameOwner) && dst.profile.lands(p) })
+			if len(w) > 0 {
+				all = append(all, Access{src.ID, dst.ID, from, to, w.open(), w.rules(), w})
 			}
 		}
 	}
@@ -88,34 +92,36 @@ func (n *node) in(c *class) []netip.Prefix {
 
 // openBetween gives what the parts that count open from one class to another, under
 // conditions or without, less what is forbidden whatever is known of anybody.
-func (m *Mesh) openBetween(from, to *class, counts func(*part) bool) (open []acl.Service, rules []acl.RuleID) {
-	closed := m.closedBetween(from, to)
+func (m *Mesh) openBetween(from, to *class, counts func(*part) bool) (all ways) {
+	closed, perhaps := m.closedBetween(from, to)
 	for at := range common(from.asSrc, to.asDst) {
 		p := m.book.parts[at]
 		if len(p.open) == 0 || p.forbid || !counts(p) || !m.opensEver(p, from, to) {
 			continue
 		}
-		left := acl.WithoutServices(p.open, closed)
-		if len(left) == 0 {
-			continue
-		}
-		open = append(open, left...)
-		if len(rules) == 0 || rules[len(rules)-1] != p.rule.ID {
-			rules = append(rules, p.rule.ID)
+		if left := acl.WithoutServices(p.open, closed); len(left) > 0 {
+			all.add(p, left, m.when(p, perhaps, from, to))
 		}
 	}
-	return acl.MergeServices(open), rules
+	return all
 }
 
 // closedBetween gives what is forbidden from one class to another now, and under no
-// condition that may be met or not.
-func (m *Mesh) closedBetween(from, to *class) (closed []acl.Service) {
+// condition that may be met or not; and the parts that forbid more under one.
+func (m *Mesh) closedBetween(from, to *class) (closed []acl.Service, perhaps []*part) {
 	for at := range common(from.asSrc, to.asDst) {
-		if p := m.book.parts[at]; p.forbid && slices.ContainsFunc(m.groundsOf(p, groundKey{p.human(from), to.zone}), bare) {
+		p := m.book.parts[at]
+		if !p.forbid {
+			continue
+		}
+		switch grounds := m.groundsOf(p, groundKey{p.human(from), to.zone}); {
+		case slices.ContainsFunc(grounds, bare):
 			closed = append(closed, p.open...)
+		case len(grounds) > 0:
+			perhaps = append(perhaps, p)
 		}
 	}
-	return closed
+	return closed, perhaps
 }
 
 // bare tells whether a ground asks for nothing and has no end.
@@ -133,24 +139,24 @@ func (c *class) answers(p *part) bool {
 }
 
 // openOwn gives what a class may reach at nodes of the same owner only.
-func (m *Mesh) openOwn(from *class) (open []acl.Service, rules []acl.RuleID) {
+func (m *Mesh) openOwn(from *class) (all ways) {
 	for _, at := range from.asSrc {
 		p := m.book.parts[at]
 		if !p.self || p.forbid || !m.opensEver(p, from, from) {
 			continue
 		}
 		if left := m.openAtSome(p, from); len(left) > 0 {
-			open, rules = append(open, left...), append(rules, p.rule.ID)
+			all.add(p, left, m.when(p, nil, from, from))
 		}
 	}
-	return acl.MergeServices(open), rules
+	return all
 }
 
 // openAtSome gives what a part to people's own nodes leaves open at some of them: what
 // is forbidden at one may be open at another.
 func (m *Mesh) openAtSome(p *part, from *class) (open []acl.Service) {
 	for _, to := range p.dstClasses.all {
-		closed := m.closedBetween(from, to)
+		closed, _ := m.closedBetween(from, to)
 		open = append(open, acl.WithoutServices(p.open, closed)...)
 		if len(closed) == 0 {
 			break // all of it
@@ -168,21 +174,19 @@ func (m *Mesh) ReachTableBetween(from, to Pick) string {
 	sources, destinations := m.parties(from), m.parties(to)
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "FROM\tTO\tOPEN\tBY RULE")
-	line := func(from, to string, open []acl.Service, rules []acl.RuleID) {
-		if len(open) > 0 {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", from, to, openText(open), ruleList(rules))
+	fmt.Fprintln(w, "FROM\tTO\tOPEN\tBY RULE\tWHEN")
+	line := func(from, to string, all ways) {
+		if len(all) > 0 {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", from, to, openText(all.open()), ruleList(all.rules()), all.text())
 		}
 	}
 	for _, from := range sources {
 		if slices.ContainsFunc(destinations, m.takesOwn) {
-			open, rules := m.openOwn(from.class)
-			line(from.label, "nodes of the same owner", open, rules)
+			line(from.label, "nodes of the same owner", m.openOwn(from.class))
 		}
 		for _, to := range destinations {
 			if from.canMeet(to) {
-				open, rules := m.openBetween(from.class, to.class, func(p *part) bool { return !p.self && to.class.answers(p) })
-				line(from.label, to.label, open, rules)
+				line(from.label, to.label, m.openBetween(from.class, to.class, func(p *part) bool { return !p.self && to.class.answers(p) }))
 			}
 		}
 	}

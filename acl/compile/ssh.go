@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -54,7 +53,7 @@ func (m *Mesh) sshRules() []sshRule {
 		one := sshRule{SSHRule: r, from: m.anyPicker(r.Src)}
 		if len(r.Postures) > 0 {
 			picks := one.from
-			one.from = func(n *Node) bool { return m.tried.has(m, r.Postures) && picks(n) }
+			one.from = func(n *Node) bool { return m.tried.has(r.Postures) && picks(n) }
 		}
 		for _, s := range r.Dst {
 			one.dsts = append(one.dsts, m.sshTarget(s))
@@ -105,32 +104,6 @@ func (r *sshRule) maps(src, dst *Node, login string) bool {
 	})
 }
 
-// TestSSH judges the policy's own tests of its ssh rules on the nodes that there
-// are. A source or destination without nodes fails nothing.
-func (m *Mesh) TestSSH() []TestFailure {
-	var failures []TestFailure
-	for _, t := range m.pol.SSHTests() {
-		failures = append(failures, m.FailuresOf(t)...)
-	}
-	return failures
-}
-
-// FailuresOf judges one of these tests.
-func (m *Mesh) FailuresOf(t policy.SSHTest) []TestFailure {
-	var failures []TestFailure
-	nodes, from, to := m.sortedNodes(), m.picker(t.Src), m.anyPicker(t.Dst)
-	m.tried = trial(t.Attributes)
-	for _, src := range nodes {
-		for _, dst := range nodes {
-			if from(&src.Node) && to(&dst.Node) {
-				failures = append(failures, m.expectSSH(t, src, dst)...)
-			}
-		}
-	}
-	m.tried = nil
-	return failures
-}
-
 // trial is what a test says of the source's devices; nil for one that says nothing.
 func trial(attributes map[string]any) *Evidence {
 	if attributes == nil {
@@ -143,30 +116,29 @@ func trial(attributes map[string]any) *Evidence {
 	return e
 }
 
-// has tells whether a device has one of some postures.
-func (e *Evidence) has(m *Mesh, postures []string) bool {
-	if e == nil {
-		return false
-	}
-	w := weighing{m: m, e: e}
-	return slices.ContainsFunc(postures, func(name string) bool { return !w.posture(name).IsZero() })
+// attempt is a test of ssh rules that says what the source's device is like.
+type attempt struct {
+	weighing
+	known map[string]bool // which postures it has
 }
 
-// expectSSH judges one test on one pair of nodes.
-func (m *Mesh) expectSSH(t policy.SSHTest, src, dst *node) []TestFailure {
-	var failures []TestFailure
-	expect := func(logins []string, wanted string, fits func(SSHVerdict) bool) {
-		for _, login := range logins {
-			if v, _ := m.SSH(src.ID, dst.ID, login); !fits(v) {
-				text := fmt.Sprintf("%s as %s on %s must be %s, but is %s", src.title(), login, dst.title(), wanted, v)
-				failures = append(failures, TestFailure{Pos: t.Pos, Text: text})
-			}
-		}
+func (m *Mesh) attempt(e *Evidence) *attempt {
+	if e == nil {
+		return nil
 	}
-	expect(t.Accept, "let in", func(v SSHVerdict) bool { return v == SSHAccepted })
-	expect(t.Check, "let in after a check", func(v SSHVerdict) bool { return v == SSHChecked })
-	expect(t.Deny, "refused", func(v SSHVerdict) bool { return v == SSHRefused })
-	return failures
+	return &attempt{weighing{m: m, e: e}, make(map[string]bool)}
+}
+
+// has tells whether the device has one of some postures.
+func (a *attempt) has(postures []string) bool {
+	return a != nil && slices.ContainsFunc(postures, func(name string) bool {
+		has, weighed := a.known[name]
+		if !weighed {
+			has = !a.posture(name).IsZero()
+			a.known[name] = has
+		}
+		return has
+	})
 }
 
 // String gives the verdict in words.

@@ -12,8 +12,13 @@ import (
 // (User, Roles and Groups count). The time is that of given, or else now. A nil
 // given ends it. What nodes are told must not be asked of the mesh meanwhile.
 func (m *Mesh) Suppose(g *policy.Given, sitting Node, now time.Time) {
-	m.supposed, m.supposing, m.declared = nil, g != nil, Declared{}
-	defer m.forget()
+	before := m.declared
+	m.supposed, m.supposing, m.declared, m.risk = nil, g != nil, Declared{}, g != nil && g.Risk > 0
+	defer func() {
+		if !before.equal(m.declared) {
+			m.forget()
+		}
+	}()
 	if g == nil {
 		m.At(now)
 		return
@@ -42,9 +47,13 @@ func evidence(g *policy.Given, sitting Node, pol *policy.Policy, now time.Time) 
 		e.Person = sitting
 		e.Presence = &Presence{Kind: g.Session, Idle: g.Idle, Until: Forever()}
 	}
-	for _, r := range pol.Rules() {
-		if r.Approval != "" {
-			e.Approved[r.ID] = Approved{g.ApprovedBy, Forever()}
+	if g.ApprovedBy == 0 {
+		return e
+	}
+	rules := pol.Rules()
+	for i := range rules {
+		if rules[i].Approval != "" {
+			e.Approved[rules[i].ID] = Approved{g.ApprovedBy, Forever()}
 		}
 	}
 	return e

@@ -1,16 +1,12 @@
 package compile
 
 import (
-	"cmp"
+	"context"
 	"fmt"
 	"iter"
-	"net/netip"
 	"slices"
 	"time"
 
-	"go4.org/netipx"
-
-	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -32,14 +28,20 @@ func (f TestFailure) String() string { return f.Pos.String() + ": " + f.Text }
 // the destination; what it denies must be open from none to any. Source and
 // destination must have devices; an address is one, whoever has it. A test with a
 // name or with something given is judged so in a world that is made up for it.
-func (m *Mesh) Test() []TestFailure {
-	var failures []TestFailure
-	for _, r := range m.TestResults() {
-		if r.Failure != nil && !slices.ContainsFunc(failures, func(f TestFailure) bool { return f == *r.Failure }) {
-			failures = append(failures, *r.Failure)
+//
+// It ends with the context's error when that does, and with a [TooMuchWork] when it
+// would take too long.
+func (m *Mesh) Test(ctx context.Context) ([]TestFailure, error) {
+	all := newFailing()
+	err := m.judgeTests(ctx, func(r TestResult) {
+		if r.Failure != nil {
+			all.add(*r.Failure)
 		}
+	})
+	if err != nil {
+		return nil, err
 	}
-	return failures
+	return all.list(), nil
 }
 
 // TestResult is what became of one expectation of the policy's own tests.
@@ -51,36 +53,46 @@ type TestResult struct {
 	Failure *TestFailure // nil: it is as expected
 }
 
-// TestResults judges the policy's own tests, and tells of each expectation in the
-// file's order.
-func (m *Mesh) TestResults() []TestResult {
-	real := &judging{Mesh: m, lookUp: m.lookUp, known: make(map[string][]device)}
-	var madeUp *world
-	var results []TestResult
-	for _, t := range m.pol.Tests() {
-		if t.Given == nil {
-			results = append(results, real.test(t)...)
-			continue
-		}
-		if madeUp == nil {
-			madeUp = m.madeUp()
-		}
-		results = append(results, madeUp.test(t)...)
-	}
+// TestResults judges like [Mesh.Test], and tells of each expectation in the file's
+// order.
+func (m *Mesh) TestResults(ctx context.Context) (results []TestResult, err error) {
+	err = m.judgeTests(ctx, func(r TestResult) { results = append(results, r) })
+	return results, err
+}
+
+// ResultsOf judges one test on the nodes that there are, whatever it costs.
+func (m *Mesh) ResultsOf(t policy.Test) (results []TestResult) {
+	m.judging(nil).test(t, func(r TestResult) { results = append(results, r) })
 	return results
 }
 
-// ResultsOf judges one test on the nodes that there are.
-func (m *Mesh) ResultsOf(t policy.Test) []TestResult {
-	return (&judging{Mesh: m, lookUp: m.lookUp, known: make(map[string][]device)}).test(t)
+func (m *Mesh) judgeTests(ctx context.Context, tell func(TestResult)) error {
+	w := newWork(ctx)
+	real := m.judging(w)
+	var madeUp *world
+	for _, t := range m.pol.Tests() {
+		if t.Given != nil && madeUp == nil {
+			madeUp = m.madeUp(w)
+		}
+		if t.Given != nil && !w.over() {
+			madeUp.test(t, w, tell)
+		} else if t.Given == nil {
+			real.test(t, tell)
+		}
+		if err := w.done(t.Pos); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // test judges a test that supposes something.
-func (w *world) test(t policy.Test) []TestResult {
+func (w *world) test(t policy.Test, cost *work, tell func(TestResult)) {
 	defer w.Suppose(nil, Node{}, w.now)
 	who, _ := madeUpPerson(t.Src)
+	j := &judging{Mesh: w.Mesh, world: w, work: cost, known: make(map[string]devices)}
+	cost.spend(w.book.factSteps + w.groundSteps(t.Given))
 	w.Suppose(t.Given, who, w.now)
-	j := &judging{Mesh: w.Mesh, lookUp: w.lookUp, known: make(map[string][]device)}
 	src := t.Src
 	if t.Given.Device != "" {
 		src = policy.Selector{Kind: policy.Tag, Name: t.Given.Device}
@@ -88,38 +100,44 @@ func (w *world) test(t policy.Test) []TestResult {
 	for _, target := range slices.Concat(t.Accept, t.Deny) {
 		j.devices(target.Dst) // who is made up for a test is there before it is judged
 	}
-	results := j.judged(t, j.devices(src))
-	for _, r := range results {
+	j.judged(t, j.devices(src), func(r TestResult) {
 		if r.Failure != nil && t.Name != "" {
 			r.Failure.Text = t.Name + ": " + r.Failure.Text
 		}
-	}
-	return results
+		tell(r)
+	})
 }
 
 // judging runs tests. It looks each name up once.
 type judging struct {
 	*Mesh
-	lookUp func(policy.Selector) []device
-	known  map[string][]device
+	world *world // nil: on the nodes that there are
+	work  *work
+	known map[string]devices
+	names map[string][]*node // by tag and by login; nil until somebody asks
+}
+
+func (m *Mesh) judging(w *work) *judging {
+	return &judging{Mesh: m, work: w, known: make(map[string]devices)}
 }
 
 // test judges a test on the nodes that there are, whose devices have the
 // attributes that it says besides.
-func (j *judging) test(t policy.Test) []TestResult {
+func (j *judging) test(t policy.Test, tell func(TestResult)) {
 	if e := trial(t.Attributes); e != nil {
 		defer func(before time.Time) { j.supposed, j.now = nil, before }(j.now)
 		if j.now.IsZero() {
 			j.now = time.Unix(0, 0) // what is supposed holds at any time
 		}
+		j.work.spend(j.book.factSteps)
 		j.supposed = j.FactsOf(e, j.now)
 	}
-	return j.judged(t, j.devices(t.Src))
+	j.judged(t, j.devices(t.Src), tell)
 }
 
-// judged judges each expectation of a test from some devices.
-func (j *judging) judged(t policy.Test, from []device) []TestResult {
-	var results []TestResult
+// judged judges each expectation of a test from some devices, as long as there is
+// work left.
+func (j *judging) judged(t policy.Test, from devices, tell func(TestResult)) {
 	for _, accept := range []bool{true, false} {
 		targets := t.Deny
 		if accept {
@@ -127,125 +145,39 @@ func (j *judging) judged(t policy.Test, from []device) []TestResult {
 		}
 		for _, target := range targets {
 			r := TestResult{Test: t, Target: target, Accept: accept}
-			if len(from) == 0 {
+			if len(from.each) == 0 {
 				r.Failure = &TestFailure{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true, true}
 			} else {
 				r.Rule, r.Failure = j.expect(t, target, from, accept)
 			}
-			results = append(results, r)
+			if j.work.over() {
+				return
+			}
+			tell(r)
 		}
 	}
-	return results
-}
-
-// device is what a test's source or destination stands for: a node with its
-// addresses, or an address or prefix that the test names.
-type device struct {
-	label  string
-	owner  acl.Owner
-	places []devicePlace
-}
-
-type devicePlace struct {
-	place
-	is4 bool
-}
-
-// devices gives what a selector stands for in a test, by label.
-func (j *judging) devices(s policy.Selector) []device {
-	all, ok := j.known[s.Key()]
-	if !ok {
-		all = j.lookUp(s)
-		j.known[s.Key()] = all
-	}
-	return all
-}
-
-func (m *Mesh) lookUp(s policy.Selector) []device {
-	var all []device
-	if s.Kind == policy.Net || s.Kind == policy.Set {
-		for _, prefix := range spans(s, m.pol) {
-			all = append(all, m.netDevices(s.String(), prefix)...)
-		}
-		return all
-	}
-	picks := m.picker(s)
-	for _, n := range m.nodes {
-		if picks(&n.Node) {
-			all = append(all, m.deviceOf(n))
-		}
-	}
-	slices.SortFunc(all, func(a, b device) int { return cmp.Compare(a.label, b.label) })
-	return all
-}
-
-func (m *Mesh) deviceOf(n *node) device {
-	d := device{label: n.title(), owner: n.record.owner}
-	for _, a := range n.Addrs {
-		d.places = append(d.places, devicePlace{m.locate(a), a.Is4()})
-	}
-	return d
-}
-
-// netDevices gives an address as one device, and of a prefix one device for each
-// part that the policy can tell apart: one begins where the prefix does, and where
-// something inside it begins or has ended.
-func (m *Mesh) netDevices(label string, prefix netip.Prefix) []device {
-	starts := []netip.Addr{prefix.Addr()}
-	if !prefix.IsSingleIP() {
-		for inner := range m.table.Subnets(prefix) {
-			starts = append(starts, inner.Addr(), netipx.PrefixLastIP(inner).Next())
-		}
-		slices.SortFunc(starts, netip.Addr.Compare)
-		starts = slices.Compact(starts)
-	}
-	var all []device
-	for _, a := range starts {
-		if !prefix.Contains(a) {
-			continue
-		}
-		p := m.judgedPlace(a)
-		one := device{label: a.String(), owner: p.owner, places: []devicePlace{{p, a.Is4()}}}
-		if len(all) == 0 {
-			one.label = label
-		}
-		all = append(all, one)
-	}
-	return all
-}
-
-// judgedPlace is locate for a test. What nobody has or routes is judged by the
-// rules' words alone, as if somebody did: so * is one of those that lead there.
-func (m *Mesh) judgedPlace(a netip.Addr) place {
-	p := m.locate(a)
-	if p.reachable || m.contested(a) || m.book.anyDst == unused {
-		return p
-	}
-	sign := []selector{m.book.anyDst}
-	if p.class != nil {
-		sign = sortedSet(append(sign, p.class.sign...))
-	}
-	p.class = m.newClass(signKey(sign), sign)
-	return p
 }
 
 // expect judges one expectation, and gives the rule that decides.
-func (j *judging) expect(t policy.Test, target policy.Target, from []device, accept bool) (rule *policy.Rule, failure *TestFailure) {
+func (j *judging) expect(t policy.Test, target policy.Target, from devices, accept bool) (rule *policy.Rule, failure *TestFailure) {
 	fail := func(noDevice bool, format string, args ...any) (*policy.Rule, *TestFailure) {
 		return rule, &TestFailure{Pos: target.Pos, Text: fmt.Sprintf(format, args...), NoDevice: noDevice}
 	}
 	all := j.devices(target.Dst)
-	if len(all) == 0 && target.Dst.Kind != policy.Self {
+	if len(all.each) == 0 && target.Dst.Kind != policy.Self {
 		return fail(true, "%s has no device to test with", target.Dst)
 	}
-	for _, src := range from {
-		to := all
+	for _, src := range from.before(all, target) {
+		to := all.each
 		if target.Dst.Kind == policy.Self {
 			if to = j.ownDevices(src); len(to) == 0 {
 				return fail(false, "%s belongs to nobody, so there is no autogroup:self to test with", src.label)
 			}
 		}
 		got, dst := j.open(t, src, to, target.Port)
+		if j.work.over() {
+			return nil, nil
+		}
 		if got.part != nil {
 			rule = got.part.rule
 		}
@@ -265,31 +197,23 @@ func (j *judging) expect(t policy.Test, target policy.Target, from []device, acc
 	return rule, nil
 }
 
-// ownDevices gives all nodes of a device's owner.
-func (m *Mesh) ownDevices(d device) []device {
-	var all []device
-	if d.owner == 0 {
-		return nil
-	}
-	for _, n := range m.byOwner[d.owner] {
-		all = append(all, m.deviceOf(n))
-	}
-	return all
-}
-
 // open judges whether src reaches the port of one of the devices, and tells which:
 // the first that it reaches, or else one that it must not.
-func (m *Mesh) open(t policy.Test, src device, to []device, port uint16) (judgement, string) {
+func (j *judging) open(t policy.Test, src device, to []device, port uint16) (judgement, string) {
 	var denied judgement
 	for _, dst := range to {
+		if j.work.over() {
+			break
+		}
 		for x, y := range src.pairs(dst) {
 			for _, proto := range t.Protocols {
-				j := m.judge(x, y, proto, port)
-				if j.allow {
-					return j, dst.label
+				j.work.spend(judgeSteps(x, y))
+				got := j.judge(x, y, proto, port)
+				if got.allow {
+					return got, dst.label
 				}
 				if denied.part == nil {
-					denied = j
+					denied = got
 				}
 			}
 		}
@@ -312,11 +236,14 @@ func (d *device) pairs(to device) iter.Seq2[place, place] {
 }
 
 // hint says which rule comes nearest.
-func (m *Mesh) hint(t policy.Test, src device, to []device, port uint16) string {
+func (j *judging) hint(t policy.Test, src device, to []device, port uint16) string {
 	for _, dst := range to {
 		for x, y := range src.pairs(dst) {
+			if !j.work.hint(j.book.textSteps) {
+				return ""
+			}
 			x.label, y.label = src.label, dst.label
-			if near := m.nearest(x, y, t.Protocols[0], port); near.part != nil {
+			if near := j.nearest(x, y, t.Protocols[0], port); near.part != nil {
 				return fmt.Sprintf("; the nearest is %s: %s", ruleText(near.part), near.why)
 			}
 		}

@@ -140,6 +140,25 @@ func (m *Mesh) factText(f acl.Fact) string {
 	return string(f)
 }
 
+// heldText is factText for what is so.
+func (m *Mesh) heldText(f acl.Fact) string {
+	if n := m.book.needs[f]; n.glass != "" {
+		return fmt.Sprintf("the glass %q is broken", n.glass)
+	}
+	return m.factText(f)
+}
+
+// unreported tells whether a fact holds since nothing was reported: of a device without a
+// signal of its risk, or without an attribute that must not be set.
+func (m *Mesh) unreported(f acl.Fact) bool {
+	n := m.book.needs[f]
+	if n.risk != nil {
+		return !m.risk
+	}
+	p, ok := m.pol.Posture(n.posture)
+	return ok && !slices.ContainsFunc(p.Conditions, func(c policy.Condition) bool { return c.Op != "NOT SET" })
+}
+
 func loginText(w *policy.MFA) string {
 	text := "a login"
 	if len(w.AMR) > 0 {

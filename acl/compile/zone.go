@@ -91,10 +91,13 @@ type lift struct {
 // name all of its segments, by their ids: that the policy writes them in another
 // order must change no node's rules.
 func (m *Mesh) lifts(into *zone) []lift {
-	var all []lift
-	if len(into.list()) == 0 {
+	if len(into.list()) == 0 || len(m.declared.Glass) == 0 {
 		return nil
 	}
+	if all, known := m.lifted[into]; known {
+		return all
+	}
+	var all []lift
 	for _, g := range m.pol.BreakGlass() {
 		until := m.declared.Glass[g.ID]
 		if until.IsZero() || slices.ContainsFunc(into.list(), func(s policy.Segment) bool { return !slices.Contains(g.Segments, s.Name) }) {
@@ -103,5 +106,9 @@ func (m *Mesh) lifts(into *zone) []lift {
 		all = append(all, lift{g, until})
 	}
 	slices.SortFunc(all, func(a, b lift) int { return strings.Compare(a.ID, b.ID) })
+	if m.lifted == nil {
+		m.lifted = make(map[*zone][]lift)
+	}
+	m.lifted[into] = all
 	return all
 }

@@ -15,8 +15,9 @@ func (r *ruleReader) assets(section member) []Asset {
 	for i := range elements {
 		all = append(all, r.asset(&elements[i]))
 	}
+	r.names.earned = make(map[string]bool, len(all))
 	for _, a := range all {
-		r.names.tags[a.Tag] = true
+		r.names.tags[a.Tag], r.names.earned[a.Tag] = true, true
 	}
 	return all
 }

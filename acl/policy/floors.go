@@ -8,69 +8,84 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
-// floorsOf gives the segments that ask for something of the people who come in, or
-// of how much is recorded, by the key of each selector that leads into them.
-func floorsOf(segments map[string]Segment) map[string][]*Segment {
-	all := make(map[string][]*Segment)
-	for name, s := range segments {
-		if w := s.Requires; w.MFA == nil && w.Risk == nil && w.Session == nil && s.Impact != "life" {
-			continue // nothing that a rule could fall short of
-		}
-		keys := []string{name}
-		for _, m := range s.Members {
-			keys = append(keys, m.Key())
-		}
-		slices.Sort(keys)
-		for _, key := range slices.Compact(keys) {
-			all[key] = append(all[key], &s)
-		}
-	}
-	for _, segments := range all {
-		slices.SortFunc(segments, func(a, b *Segment) int { return strings.Compare(a.Name, b.Name) })
-	}
-	return all
-}
-
-// checkFloors refuses a rule whose written condition is weaker than the floor of
-// a segment that it leads into. The floor would hold anyway: but whoever reads the
-// rule would believe what it says.
+// checkFloors refuses a rule that leads into a segment and records less than lives need,
+// and one all of whose destination is in a segment and whose written condition is weaker
+// than the floor. The floor would hold anyway: but whoever reads the rule would believe
+// what it says. So a rule that leads elsewhere too is warned of.
 func (r *ruleReader) checkFloors(rule *Rule, at int, fields object) {
-	if len(r.floors) == 0 {
+	quiet, asks := !rule.Log.Flows(), rule.When.MFA != nil || rule.When.Risk != nil || rule.When.Session != nil
+	if !quiet && !asks {
 		return
 	}
 	machine := func(s Selector) bool { return s.Kind == Tag || s.Kind == Tagged }
-	people := slices.ContainsFunc(rule.Src, func(s Selector) bool { return !machine(s) })
+	asks = asks && slices.ContainsFunc(rule.Src, func(s Selector) bool { return !machine(s) })
 	told := make(map[string]bool)
 	for _, part := range rule.Parts {
 		for _, dst := range part.Dst {
-			floors := r.floors[dst.Key()]
-			r.expand(at, 1, 1, len(floors))
+			within := r.floors.within(dst, r.names)
+			r.expand(at, 1, 1, len(within))
 			if r.pairs > maxPairs {
 				return // reported
 			}
-			for _, s := range floors {
-				if !told[s.Name] && r.fallsShort(rule, people, s, fields) {
+			for _, s := range within {
+				if !told[s.Name] && r.fallsShort(rule, asks, s, fields) {
 					told[s.Name] = true
 				}
 			}
 		}
 	}
+	if len(told) == 0 {
+		r.touching(rule, at, quiet, asks, fields)
+	}
 }
 
-// fallsShort reports where a rule asks for less, or records less, than a segment
-// needs.
-func (r *ruleReader) fallsShort(rule *Rule, people bool, s *Segment, fields object) (short bool) {
+// fallsShort refuses a rule that asks for less, or records less, than a segment needs in
+// which all is to which it leads.
+func (r *ruleReader) fallsShort(rule *Rule, asks bool, s *Segment, fields object) (short bool) {
 	if s.Impact == "life" && !rule.Log.Flows() {
 		short = true
-		r.fail(fields.member("log").at, "log", judge(fmt.Sprintf("is too little for %s in line %d: lives hang on it", s.Name, s.Pos.Line),
-			`write "flows", "detail" or "record", or leave it out`))
+		r.quiet(s, fields)
 	}
-	if why := rule.When.weaker(s.Requires); people && len(why) > 0 {
+	if why := rule.When.weaker(s.Requires); asks && len(why) > 0 {
 		short = true
 		r.fail(fields.member("when").at, "when", judge(fmt.Sprintf("is weaker than what %s requires in line %d: %s", s.Name, s.Pos.Line, strings.Join(why, "; ")),
 			"ask for as much, or leave it out: then the segment's own holds"))
 	}
 	return short
+}
+
+func (r *ruleReader) quiet(s *Segment, fields object) {
+	r.fail(fields.member("log").at, "log", judge(fmt.Sprintf("is too little for %s in line %d: lives hang on it", s.Name, s.Pos.Line),
+		`write "flows", "detail" or "record", or leave it out`))
+}
+
+// touching looks at the segments of which a rule reaches a part, and tells of the first.
+func (r *ruleReader) touching(rule *Rule, at int, quiet, asks bool, fields object) {
+	spent := func() bool {
+		if r.floors.steps++; quiet { // an error must not be missed, a warning may
+			r.expand(at, 1, 1, 1)
+			return r.pairs > maxPairs
+		}
+		return r.floors.steps > maxFloorSteps
+	}
+	for _, part := range rule.Parts {
+		for _, dst := range part.Dst {
+			for s := range r.floors.touched(dst, r.names, spent) {
+				if quiet && s.Impact == "life" {
+					r.quiet(s, fields)
+					return
+				}
+				if !asks {
+					continue
+				}
+				if why := rule.When.weaker(s.Requires); len(why) > 0 {
+					asks = false
+					r.warn(fields.member("when").at, "when", fmt.Sprintf("is weaker than what %s requires in line %d, to which it leads among others: %s; there the segment's own holds",
+						s.Name, s.Pos.Line, strings.Join(why, "; ")))
+				}
+			}
+		}
+	}
 }
 
 // weaker tells which written conditions ask for less than a floor.

@@ -127,7 +127,7 @@ func (r *ruleReader) definitions(p *Policy, sections object) {
 	n.oncall = r.rosters(sections.member("oncall"))
 	n.approvals = r.approvals(sections.member("approvals"))
 	n.segments = r.segments(sections.member("segments"))
-	r.floors = floorsOf(n.segments)
+	r.floors = floorsOf(n, p.assets)
 	p.sites, p.groups, p.hosts, p.ipsets, p.tagOwners, p.postures = n.sites, n.groups, n.hosts, n.ipsets, n.tagOwners, n.postures
 	p.public = n.public
 	p.services, p.schedules, p.oncall, p.approvals, p.segments = n.services, n.schedules, n.oncall, n.approvals, n.segments

@@ -20,10 +20,10 @@ type ruleReader struct {
 	ids   map[acl.RuleID]Position
 	pairs int
 
-	floors    map[string][]*Segment // as floorsOf gives them
-	opens     []acl.Protocol        // that any rule opens
-	forbidden int                   // rules that forbid, so far
-	written   map[string]bool       // ids; as ruleNames gives them
+	floors    *floors
+	opens     []acl.Protocol  // that any rule opens
+	forbidden int             // rules that forbid, so far
+	written   map[string]bool // ids; as ruleNames gives them
 
 	defaultPostures []string
 }

@@ -70,6 +70,7 @@ type names struct {
 	groups    map[string][]string
 	tagOwners map[string][]Selector
 	tags      map[string]bool // those of tagOwners, and those that assets earn
+	earned    map[string]bool // those that assets earn
 	hosts     map[string]netip.Prefix
 	ipsets    map[string][]netip.Prefix
 	public    map[string]bool // ipsets that are built on autogroup:internet
@@ -82,6 +83,8 @@ type names struct {
 	approvals map[string]Approval
 	glasses   map[string]bool
 	lockdowns map[string]Lockdown
+
+	membership map[string]map[string]bool // of groups that somebody asked for
 
 	autogroups map[string]Kind
 	owned      map[string]bool // domains, as Options says; nil if nobody said

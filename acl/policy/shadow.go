@@ -7,7 +7,7 @@ import (
 )
 
 // maxShadowSteps bounds how long rules are looked at for what is only a warning.
-const maxShadowSteps = 1_000_000
+const maxShadowSteps = 3_000_000
 
 // shadows warns of rules that never decide anything: those whose names pick nothing,
 // that a rule without a condition forbids as a whole, or that one before opens.
@@ -15,10 +15,31 @@ type shadows struct {
 	*ruleReader
 	steps int
 	dead  map[*Rule]bool // warned of already
+	sides map[*Rule]*sides
+}
+
+// sides are those of a rule that covers others.
+type sides struct {
+	src *side
+	dst []*side // of each part
+}
+
+func (s *shadows) sidesOf(rule *Rule) *sides {
+	one, known := s.sides[rule]
+	if !known {
+		one = &sides{src: s.names.side(rule.Src, true)}
+		for _, part := range rule.Parts {
+			one.dst = append(one.dst, s.names.side(part.Dst, false))
+			s.steps += len(part.Dst)
+		}
+		s.steps += len(rule.Src)
+		s.sides[rule] = one
+	}
+	return one
 }
 
 func (r *ruleReader) warnOfDeadRules(p *Policy) {
-	s := &shadows{ruleReader: r, dead: make(map[*Rule]bool)}
+	s := &shadows{ruleReader: r, dead: make(map[*Rule]bool), sides: make(map[*Rule]*sides)}
 	for i := range p.rules {
 		s.empty(&p.rules[i])
 	}
@@ -71,22 +92,18 @@ func (n *names) isEmptyName(s Selector) bool {
 	return false
 }
 
-// covers tells whether everything that a rule opens is forbidden, by the names
-// alone.
-func (s *shadows) covers(forbid, rule *Rule) bool {
-	if len(rule.Src) == 0 || len(rule.Parts) == 0 || !s.all(forbid.Src, rule.Src, World) {
+// covers tells whether everything that a rule opens is surely forbidden, or open by the
+// other.
+func (s *shadows) covers(other, rule *Rule) bool {
+	by := s.sidesOf(other)
+	if len(rule.Src) == 0 || len(rule.Parts) == 0 || !s.picksAll(by.src, rule.Src) {
 		return false
 	}
 	for _, part := range rule.Parts {
-		covered := slices.ContainsFunc(forbid.Parts, func(f Part) bool {
-			switch {
-			case len(part.App) > 0 || !s.opens(f.Open, part.Open):
-				return false
-			case part.Self || part.Internet:
-				return f.Self == part.Self && f.Internet == part.Internet
-			}
-			return s.all(f.Dst, part.Dst, Internet)
-		})
+		covered := false
+		for i := 0; i < len(other.Parts) && !covered; i++ {
+			covered = s.coversPart(&other.Parts[i], by.dst[i], &part)
+		}
 		if !covered {
 			return false
 		}
@@ -94,23 +111,18 @@ func (s *shadows) covers(forbid, rule *Rule) bool {
 	return true
 }
 
-// all tells whether each of some selectors is among others. The kind is the one
-// that * does not hold.
-func (s *shadows) all(among, of []Selector, but Kind) bool {
-	return !slices.ContainsFunc(of, func(x Selector) bool { return !s.in(among, x, but) })
+func (s *shadows) coversPart(other *Part, to *side, part *Part) bool {
+	switch {
+	case len(part.App) > 0 || !s.opens(other.Open, part.Open):
+		return false
+	case part.Self || part.Internet:
+		return other.Self == part.Self && other.Internet == part.Internet
+	}
+	return s.picksAll(to, part.Dst)
 }
 
-func (s *shadows) in(among []Selector, x Selector, but Kind) bool {
-	for _, a := range among {
-		s.steps++
-		if a.Key() == x.Key() || a.Kind == Any && x.Kind != but {
-			return true
-		}
-		if a.Kind == InSegment && x.Kind != InSegment && s.in(s.names.segments[a.Name].Members, x, but) {
-			return true
-		}
-	}
-	return x.Kind == InSegment && len(s.names.segments[x.Name].Members) > 0 && s.all(among, s.names.segments[x.Name].Members, but)
+func (s *shadows) picksAll(by *side, all []Selector) bool {
+	return !slices.ContainsFunc(all, func(x Selector) bool { return !by.picks(x, &s.steps) })
 }
 
 // opens tells whether each service is within one of others, which are sorted and

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // unreached warns of rules that are never asked, since one before opens all
@@ -22,25 +23,25 @@ func (s *shadows) unreached(rules []Rule) {
 		if before := s.opensBefore(first, rule); before != nil {
 			s.warnAt(rule.Pos, rule.shown(), "is never asked: "+before.named("rule")+", which asks for nothing, opens all of it before")
 		} else if rule.open() {
-			for _, src := range rule.Src {
-				first[src.Key()] = append(first[src.Key()], rule)
+			for _, key := range s.picking(rule.Src) {
+				first[key] = append(first[key], rule)
 			}
 		}
 	}
 }
 
-// opensBefore gives a rule that opens all that another one does. One of its sources is
-// the first of the other's, or everybody.
+// opensBefore gives a rule that opens all that another one does. One of its sources
+// picks the first of the other's.
 func (s *shadows) opensBefore(first map[string][]*Rule, rule *Rule) *Rule {
 	if len(rule.Devices) > 0 || rule.Via != nil {
 		return nil
 	}
-	for _, key := range []string{rule.Src[0].Key(), Selector{Kind: Any, Name: "*"}.Key()} {
+	for _, key := range s.pickedBy(rule.Src[0]) {
 		for _, before := range first[key] {
 			if s.steps++; s.steps > maxShadowSteps {
 				return nil
 			}
-			if (key == rule.Src[0].Key() || !slices.ContainsFunc(rule.Src, byAddress)) && s.covers(before, rule) {
+			if s.covers(before, rule) {
 				return before
 			}
 		}
@@ -48,8 +49,63 @@ func (s *shadows) opensBefore(first map[string][]*Rule, rule *Rule) *Rule {
 	return nil
 }
 
-// byAddress reports whether a selector may have addresses that * as a source has not.
-func byAddress(s Selector) bool { return s.Kind == Net || s.Kind == Set || s.Kind == InSegment }
+// byAddress is the key of sources that pick by address.
+const byAddress = "net:"
+
+// picking gives the keys by which a rule is found that has some sources.
+func (s *shadows) picking(all []Selector) (keys []string) {
+	for _, x := range append(slices.Clone(all), s.membersOf(all)...) {
+		keys = append(keys, x.Key())
+		switch x.Kind {
+		case Net, Set:
+			keys = append(keys, byAddress)
+		case Group:
+			s.steps += len(s.names.groups[x.Name])
+			for _, login := range s.names.groups[x.Name] {
+				keys = append(keys, Selector{Kind: User, Name: login}.Key())
+			}
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func (s *shadows) membersOf(all []Selector) (members []Selector) {
+	for _, x := range all {
+		members = append(members, s.names.members(x)...)
+	}
+	return members
+}
+
+// pickedBy gives keys under which are all rules of which a source picks all that
+// another does.
+func (s *shadows) pickedBy(x Selector) []string {
+	keys := []string{x.Key(), "*", "autogroup:danger-all"}
+	person := func(login string) {
+		_, domain, _ := strings.Cut(login, "@")
+		keys = append(keys, "autogroup:member", Selector{Kind: User, Name: login}.Key(), "user:*@"+domain)
+	}
+	switch x.Kind {
+	case User:
+		person(x.Name)
+	case Group:
+		for _, login := range s.names.groups[x.Name][:min(1, len(s.names.groups[x.Name]))] {
+			person(login)
+		}
+	case Domain, Role:
+		keys = append(keys, "autogroup:member")
+	case Tag:
+		keys = append(keys, "autogroup:tagged")
+	case Net, Set:
+		keys = append(keys, byAddress)
+	case InSegment:
+		for _, m := range s.names.members(x)[:min(1, len(s.names.members(x)))] {
+			keys = append(keys, s.pickedBy(m)...)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
 
 // shown is the id of a rule if it stands in the file, where a reader can find it.
 func (r *Rule) shown() string {

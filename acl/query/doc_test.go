@@ -129,7 +129,15 @@ func loads(t *testing.T, b block) int {
 	}
 	announced(t, b, "// warns", said)
 	m := smallMesh(t, pol, b.text)
-	for _, f := range append(m.Test(), m.TestSSH()...) {
+	failures, err := m.Test(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ssh, err := m.TestSSH(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range append(failures, ssh...) {
 		t.Errorf("the example at POLICY.md:%d: %s", b.line, f)
 	}
 	return min(1, len(pol.Tests())+len(pol.SSHTests()))

@@ -11,6 +11,7 @@ package query
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,7 +157,11 @@ const failedText = "test(s) failed: "
 // embedded runs the policy's own tests.
 func (q *question) embedded(m *compile.Mesh) error {
 	firsts := &firsts{question: q, mesh: m, known: make(map[string]*compile.Mesh)}
-	for _, r := range m.TestResults() {
+	results, err := m.TestResults(context.Background())
+	if err != nil {
+		return errors.New(failedText + err.Error())
+	}
+	for _, r := range results {
 		if r.Failure != nil && r.Failure.NoDevice && r.Test.Given == nil {
 			r = firsts.judge(r)
 		}

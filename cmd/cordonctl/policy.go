@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"connectrpc.com/connect"
@@ -26,6 +25,7 @@ func policyCommands() *cli.Command {
 	return &cli.Command{Name: "policy", Usage: "who may reach what", Subcommands: []*cli.Command{
 		{Name: "get", Usage: "print the policy in force", Action: with(getPolicy), Flags: []cli.Flag{
 			&cli.Uint64Flag{Name: "revision", Usage: "the one that was in force at `REVISION`"},
+			&cli.BoolFlag{Name: "with-revision", Usage: "with a last line that has `policy set` refuse if somebody changed the policy since"},
 		}},
 		setCommand(),
 		editCommand(),
@@ -42,7 +42,7 @@ func policyCommands() *cli.Command {
 		{Name: "test", Usage: "run a policy's own tests on the real nodes (default: the policy in force)", ArgsUsage: "[FILE]", Action: with(testPolicy)},
 		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
 			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
-			&cli.TimestampFlag{Name: "at", Usage: "at that `TIME` (2026-11-22T03:00:00-06:00) instead of now", Layout: time.RFC3339},
+			&cli.StringFlag{Name: "at", Usage: "at that `TIME` (2026-11-22T03:00-06:00) instead of now"},
 			&cli.StringFlag{Name: "given", Usage: "suppose what a test of the policy may suppose: `JSON` such as '{\"mfaAge\": \"1h\", \"oncall\": [\"icu\"]}'"},
 			&cli.StringFlag{Name: "as", Usage: "who sits at SRC, if that is a shared device: `WHO` is a login or a group"},
 		}},
@@ -75,7 +75,11 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 		fmt.Fprintf(os.Stderr, "this policy is obeyed as it stands, and would be refused today:\n")
 		printProblems(resp.Msg.Problems, resp.Msg.Text)
 	}
-	fmt.Print(resp.Msg.Text)
+	text := resp.Msg.Text
+	if c.Bool("with-revision") {
+		text = marked(text, resp.Msg.Revision)
+	}
+	fmt.Print(text)
 	return nil
 }
 
@@ -196,7 +200,11 @@ func explainPolicy(c *cli.Context, api *admin.Client) error {
 		return err
 	}
 	question := &admin.ExplainPolicyRequest{Src: a[0], Dst: host, Protocol: c.String("protocol"), Port: uint32(port), Given: c.String("given"), As: c.String("as")}
-	if at := c.Timestamp("at"); at != nil {
+	if text := c.String("at"); text != "" {
+		at, err := momentOf(text)
+		if err != nil {
+			return err
+		}
 		question.At = at.Unix()
 	}
 	resp, err := api.ExplainPolicy(c.Context, connect.NewRequest(question))

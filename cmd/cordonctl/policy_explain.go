@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/cmd/internal/usage"
 )
 
 // explained gives the host and the port of DST:PORT, or what to write in place of SRC
@@ -31,6 +34,17 @@ func explained(src, dst string) (host string, port uint16, err error) {
 		return "", 0, fmt.Errorf("DST:PORT: port %q is not allowed: want 0 to 65535", digits)
 	}
 	return host, uint16(n), nil
+}
+
+// momentOf reads a time of RFC 3339, whose seconds may be left out. It needs its offset:
+// where an admin sits and where the coordinator stands may be hours apart.
+func momentOf(text string) (at time.Time, err error) {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00"} {
+		if at, err = time.Parse(layout, text); err == nil {
+			return at, nil
+		}
+	}
+	return at, usage.Bad("at", text, "a time with its offset, such as 2026-11-22T03:00-06:00 or 2026-11-22T09:00:00Z")
 }
 
 // single refuses a name that stands for many machines, and tells of the command that

@@ -31,3 +31,15 @@ func TestExplainedEnds(t *testing.T) {
 		}
 	}
 }
+
+func TestMoments(t *testing.T) {
+	for text, want := range map[string]int64{
+		"2026-11-23T14:00+01:00": 1795438800, "2026-11-23T14:00:00+01:00": 1795438800, "2026-11-23T13:00Z": 1795438800, "2026-11-23T13:00:00.5Z": 1795438800,
+		"2026-11-23T13:00": 0, "2026-11-23 13:00Z": 0, "2026-11-23": 0, "noon": 0,
+	} {
+		at, err := momentOf(text)
+		if want == 0 && (err == nil || !strings.Contains(err.Error(), "with its offset")) || want != 0 && (err != nil || at.Unix() != want) {
+			t.Errorf("%s: %v (%d), %v", text, at, at.Unix(), err)
+		}
+	}
+}

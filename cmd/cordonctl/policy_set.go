@@ -19,10 +19,12 @@ func setCommand() *cli.Command {
 	return &cli.Command{
 		Name: "set", Usage: "put a policy in force; - reads standard input", ArgsUsage: "FILE", Action: with(setPolicy),
 		Description: "Runs the policy's own tests on the real nodes, shows who gains and who loses reach to what, and asks. What was\n" +
-			"shown is what is done: if somebody else changes the policy meanwhile, nothing happens.",
+			"shown is what is done: if somebody else changes the policy meanwhile, nothing happens. With --yes nobody looks: then\n" +
+			"somebody else's policy is replaced only by an edit that says it began there, by --from or by the last line that\n" +
+			"`policy get --with-revision` writes.",
 		Flags: []cli.Flag{
 			&cli.Uint64Flag{Name: "from", Usage: "refuse if the policy in force is not that of this `REVISION`, which the edit started from"},
-			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
+			&cli.BoolFlag{Name: "yes", Usage: "do not ask; replaces nobody else's policy without --from"},
 			confirmFlag(),
 		},
 	}
@@ -37,6 +39,7 @@ func setPolicy(c *cli.Context, api *admin.Client) error {
 	if err := e.checkWithin(c); err != nil {
 		return err
 	}
+	e.base()
 	return e.set(c)
 }
 
@@ -45,7 +48,8 @@ type edit struct {
 	api        *admin.Client
 	text, name string
 	path       string // where the text is
-	from       uint64 // revision that it started from; 0: whatever is in force
+	from       uint64 // revision that it started from; 0: nobody says
+	marked     bool   // the file says it
 	yes        bool   // nobody need be asked
 	json       bool
 	within     time.Duration // for somebody to confirm it in; 0: it stays
@@ -66,6 +70,9 @@ func (e *edit) set(c *cli.Context) error {
 		return err
 	}
 	if tried.Changed {
+		if err := e.unseen(c, tried.Revision); err != nil {
+			return err
+		}
 		if err := e.ask(); err != nil {
 			return err
 		}
@@ -100,6 +107,9 @@ func (e *edit) put(c *cli.Context, tried *admin.SetPolicyResponse) error {
 			return err
 		}
 		done.Diff = tried.Diff
+	}
+	if err := e.rebase(done.Revision); err != nil {
+		return fmt.Errorf("the policy is in force, as revision %d, but its file still says another: %w", done.Revision, err)
 	}
 	switch {
 	case e.json:

@@ -30,11 +30,25 @@ func (a *API) GetPolicy(_ context.Context, req *connect.Request[admin.GetPolicyR
 	if !ok {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("no policy was in force then, or it is older than the history that is kept"))
 	}
-	out := &admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time), Problems: refusedToday(v)}
+	out := &admin.GetPolicyResponse{Text: v.Text, Revision: v.Revision, Author: string(v.Author), Time: seconds(v.Time), Problems: refusedToday(v), Writer: string(writerOf(state, v))}
 	if v == state.Policy() {
 		out.Until = untilOf(v)
 	}
 	return connect.NewResponse(out), nil
+}
+
+// writerOf gives the author of a policy; of one that came back since nobody confirmed the
+// next, whoever put its text in force before.
+func writerOf(state *registry.State, v *registry.PolicyVersion) registry.Actor {
+	if v.Author != registry.System || v.Reverts == 0 {
+		return v.Author
+	}
+	for _, before := range slices.Backward(state.Policies()) {
+		if before.Revision < v.Reverts && before.Text == v.Text && before.Reverts == 0 {
+			return before.Author
+		}
+	}
+	return "" // older than what is kept
 }
 
 // refusedToday gives what a version is no longer taken with, and goes on with.
@@ -86,7 +100,7 @@ func (a *API) CheckPolicy(_ context.Context, req *connect.Request[admin.CheckPol
 
 // TestPolicy runs a policy's own tests on the real nodes; without a text, those
 // of the policy in force.
-func (a *API) TestPolicy(_ context.Context, req *connect.Request[admin.TestPolicyRequest]) (*connect.Response[admin.TestPolicyResponse], error) {
+func (a *API) TestPolicy(ctx context.Context, req *connect.Request[admin.TestPolicyRequest]) (*connect.Response[admin.TestPolicyResponse], error) {
 	pol, err := a.policyFor(req.Msg)
 	if err != nil {
 		return nil, err
@@ -97,10 +111,17 @@ func (a *API) TestPolicy(_ context.Context, req *connect.Request[admin.TestPolic
 	}
 	mesh := distribute.Compiled(a.Registry.Snapshot(), pol)
 	mesh.At(a.Now())
-	for _, r := range mesh.TestResults() {
+	results, err := mesh.TestResults(ctx)
+	if err != nil {
+		return nil, unjudged(err)
+	}
+	for _, r := range results {
 		out.Results = append(out.Results, result(r))
 	}
-	failures := mesh.TestSSH()
+	failures, err := mesh.TestSSH(ctx)
+	if err != nil {
+		return nil, unjudged(err)
+	}
 	for _, t := range pol.SSHTests() {
 		out.Results = append(out.Results, sshResult(t, failures))
 	}
@@ -175,13 +196,35 @@ func (a *API) test(ctx context.Context, pol *policy.Policy) ([]*admin.Problem, e
 }
 
 // failures judges a policy's tests on the nodes that there are now.
-func (a *API) failures(_ context.Context, pol *policy.Policy) ([]compile.TestFailure, error) {
+func (a *API) failures(ctx context.Context, pol *policy.Policy) ([]compile.TestFailure, error) {
 	if len(pol.Tests())+len(pol.SSHTests()) == 0 {
 		return nil, nil
 	}
 	mesh := distribute.Compiled(a.Registry.Snapshot(), pol)
 	mesh.At(a.Now())
-	return append(mesh.Test(), mesh.TestSSH()...), nil
+	failures, err := mesh.Test(ctx)
+	if err != nil {
+		return nil, unjudged(err)
+	}
+	ssh, err := mesh.TestSSH(ctx)
+	if err != nil {
+		return nil, unjudged(err)
+	}
+	return append(failures, ssh...), nil
+}
+
+// unjudged is the error of tests that were not judged to their end: such a policy stays
+// out of force.
+func unjudged(err error) error {
+	var tooMuch *compile.TooMuchWork
+	if !errors.As(err, &tooMuch) {
+		return err // nobody waits for it
+	}
+	at := tooMuch.Pos
+	return refused([]*admin.Problem{{
+		File: at.File, Line: uint32(at.Line), Column: uint32(at.Column), Message: tooMuch.Why(),
+		Hint: "let it name fewer devices, addresses or targets, or suppose something with \"given\": then it is judged on one made-up device each",
+	}})
 }
 
 func nameOf(state *registry.State, id string) string {

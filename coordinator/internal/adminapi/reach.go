@@ -88,6 +88,13 @@ func entryOf(state *registry.State, access compile.Access) *admin.ReachEntry {
 	for _, id := range access.Rules {
 		e.Rules = append(e.Rules, string(id))
 	}
+	for _, w := range access.Ways {
+		way := &admin.ReachWay{Rule: string(w.Rule), When: w.When}
+		for _, s := range w.Open {
+			way.Services = append(way.Services, serviceText(s))
+		}
+		e.Ways = append(e.Ways, way)
+	}
 	return e
 }
 

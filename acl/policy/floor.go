@@ -1,0 +1,213 @@
+package policy
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/gaissmai/bart"
+)
+
+// maxFloorSteps bounds how long it is looked for what part of a segment a rule leads into.
+const maxFloorSteps = 500_000
+
+// floors are the segments that ask for something of the people who come in, or of how
+// much is recorded, by what is in them.
+type floors struct {
+	byKey map[string][]*Segment // of each selector that leads into them
+	nets  bart.Table[[]*Segment]
+	all   []*Segment // those on which lives hang first, then by name
+	nodes []*Segment // of those, where nodes with a tag may be
+	found []observed
+
+	inside map[string][]*Segment // as within gave them
+	steps  int
+}
+
+// observed is where devices may be seen that earn a tag.
+type observed struct {
+	at  []netip.Prefix
+	tag string
+}
+
+func floorsOf(n *names, assets []Asset) *floors {
+	f := &floors{byKey: make(map[string][]*Segment), inside: make(map[string][]*Segment)}
+	for _, s := range n.segments {
+		if w := s.Requires; w.MFA != nil || w.Risk != nil || w.Session != nil || s.Impact == "life" {
+			f.all = append(f.all, &s)
+		}
+	}
+	slices.SortFunc(f.all, func(a, b *Segment) int {
+		if life := a.Impact == "life"; life != (b.Impact == "life") {
+			if life {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	for _, s := range f.all {
+		f.add(s, n)
+	}
+	for _, a := range assets {
+		if set := n.ipsets[a.Match.Set]; len(set) > 0 && len(f.byKey[a.Tag]) > 0 {
+			f.found = append(f.found, observed{set, a.Tag})
+		}
+	}
+	return f
+}
+
+func (f *floors) add(s *Segment, n *names) {
+	lead := func(key string) {
+		if !slices.Contains(f.byKey[key], s) {
+			f.byKey[key] = append(f.byKey[key], s)
+		}
+	}
+	lead(s.Name)
+	nodes := false
+	for _, m := range s.Members {
+		lead(m.Key())
+		if m.Kind == Tag {
+			_, owned := n.tagOwners[m.Name]
+			nodes = nodes || owned
+		}
+		prefixes := n.ipsets[m.Name]
+		if m.Kind == Net {
+			prefixes = []netip.Prefix{m.Prefix}
+		}
+		for _, p := range prefixes {
+			if known, _ := f.nets.Get(p); !slices.Contains(known, s) {
+				f.nets.Insert(p, append(slices.Clip(known), s))
+			}
+		}
+	}
+	if nodes {
+		f.nodes = append(f.nodes, s)
+	}
+}
+
+// within gives the segments in which all is that a name of a destination picks.
+func (f *floors) within(dst Selector, n *names) []*Segment {
+	key := dst.Key()
+	all, known := f.inside[key]
+	if !known {
+		all = f.findWithin(dst, n)
+		f.inside[key] = all
+	}
+	return all
+}
+
+func (f *floors) findWithin(dst Selector, n *names) []*Segment {
+	all := f.byKey[dst.Key()]
+	switch dst.Kind {
+	case InSegment:
+		for _, m := range n.members(dst)[:min(1, len(n.members(dst)))] {
+			for _, s := range f.within(m, n) {
+				if !slices.Contains(all, s) && f.holds(s, n.members(dst), n) {
+					all = append(slices.Clip(all), s)
+				}
+			}
+		}
+	case Net:
+		all = f.covering(all, dst.Prefix)
+	case Set:
+		if set := n.ipsets[dst.Name]; len(set) > 0 {
+			for _, s := range f.covering(nil, set[0]) {
+				if !slices.Contains(all, s) && f.holds(s, []Selector{dst}, n) {
+					all = append(slices.Clip(all), s)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// covering adds the segments in which all addresses of a prefix are.
+func (f *floors) covering(all []*Segment, p netip.Prefix) []*Segment {
+	for _, segments := range f.nets.Supernets(p) {
+		for _, s := range segments {
+			if !slices.Contains(all, s) {
+				all = append(slices.Clip(all), s)
+			}
+		}
+	}
+	return all
+}
+
+// holds tells whether all that some names pick is in a segment.
+func (f *floors) holds(s *Segment, all []Selector, n *names) bool {
+	in := n.side(s.Members, false)
+	return !slices.ContainsFunc(all, func(x Selector) bool { return f.steps > maxFloorSteps || !in.picks(x, &f.steps) })
+}
+
+// touched yields the segments of which a destination surely has a part, those on which
+// lives hang first where it has all of them; some of them twice. It ends when what it
+// takes is spent.
+func (f *floors) touched(dst Selector, n *names, spent func() bool) iter.Seq[*Segment] {
+	return func(yield func(*Segment) bool) {
+		for s := range f.candidates(dst, n, spent) {
+			if spent() || !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+func (f *floors) candidates(dst Selector, n *names, spent func() bool) iter.Seq[*Segment] {
+	switch dst.Kind {
+	case Any:
+		return slices.Values(f.all)
+	case Tagged:
+		return slices.Values(f.nodes)
+	case InSegment:
+		return f.amongMembers(dst, n, spent)
+	case Net:
+		return f.amongAddresses(dst, []netip.Prefix{dst.Prefix}, n, spent)
+	case Set:
+		return f.amongAddresses(dst, n.ipsets[dst.Name], n, spent)
+	}
+	return slices.Values([]*Segment(nil)) // what is written alike is within
+}
+
+func (f *floors) amongMembers(dst Selector, n *names, spent func() bool) iter.Seq[*Segment] {
+	return func(yield func(*Segment) bool) {
+		for _, m := range n.members(dst) {
+			if spent() || !some(slices.Values(f.byKey[m.Key()]), yield) || !some(f.candidates(m, n, spent), yield) {
+				return
+			}
+		}
+	}
+}
+
+// amongAddresses yields the segments that have some of the addresses, or devices that are
+// seen nowhere but there.
+func (f *floors) amongAddresses(dst Selector, prefixes []netip.Prefix, n *names, spent func() bool) iter.Seq[*Segment] {
+	return func(yield func(*Segment) bool) {
+		for _, p := range prefixes {
+			for _, around := range []iter.Seq2[netip.Prefix, []*Segment]{f.nets.Supernets(p), f.nets.Subnets(p)} {
+				for _, segments := range around {
+					if spent() || !some(slices.Values(segments), yield) {
+						return
+					}
+				}
+			}
+		}
+		in, steps := n.side([]Selector{dst}, false), 0
+		for _, o := range f.found {
+			if spent() || in.covers(o.at, &steps) && !some(slices.Values(f.byKey[o.tag]), yield) {
+				return
+			}
+		}
+	}
+}
+
+// some yields all of a list, and tells whether more is wanted.
+func some(all iter.Seq[*Segment], yield func(*Segment) bool) bool {
+	for s := range all {
+		if !yield(s) {
+			return false
+		}
+	}
+	return true
+}
