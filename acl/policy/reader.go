@@ -186,8 +186,8 @@ func firstInvalid(src []byte) int {
 
 // tooMuch finds where brackets nest deeper than maxDepth or values are more than
 // maxValues. It runs before the parsers, which recurse as deep as their input and
-// would overflow the stack, for which Go knows no recovery; that of files that are
-// formatted makes some 500 bytes of each two-byte value besides.
+// would overflow the stack, for which Go knows no recovery; that of files that are no
+// JSON makes some 500 bytes of each two-byte value besides.
 func tooMuch(src []byte) (offset int, why *complaint) {
 	depth, values := 0, 0
 	for i := 0; i < len(src); i++ {
@@ -226,8 +226,8 @@ func tooMuch(src []byte) (offset int, why *complaint) {
 	return 0, nil
 }
 
-// syntax says why the file is no HuJSON, in the words of the parser that formats such
-// files. They begin with the place.
+// syntax says why the file is no HuJSON, in the words of a parser that has some. They
+// begin with the place.
 func (r *reader) syntax() {
 	_, err := hujson.Parse(r.src)
 	if err == nil {
