@@ -125,15 +125,25 @@ func allRead(names string) keys {
 // one key are refused like any key that stands twice.
 func (r *reader) keyed(v *value, what string, known func() keys) object {
 	table := r.keyTable(what, known)
+	if !v.isObject() && !v.isNull() {
+		r.fail(v.at, "", complain(what+" must be an object", takes(table.status)))
+		return nil
+	}
 	all := r.members(v, what)
 	found, meant := object(all[:0]), object(nil)
 	for _, m := range all {
 		key, ok := table.folded[strings.ToLower(m.key)]
 		if !ok {
-			if m.name = r.mistyped(m.key, table); m.name != "" {
+			bad := complainOf("unknown key in "+what, m.key, table.status, "remove it")
+			if other, known := writtenOtherwise(what, m.key); known {
+				m.name, bad = other.key, complain(bad.why, other.advice())
+			} else {
+				m.name = r.mistyped(m.key, table)
+			}
+			if m.name != "" {
 				meant = append(meant, m)
 			}
-			r.fail(m.at, m.key, complainOf("unknown key in "+what, m.key, table.status, "remove it"))
+			r.fail(m.at, m.key, bad)
 			continue
 		}
 		m.name = key.name

@@ -73,6 +73,19 @@ func TestWardErrors(t *testing.T) {
 	})
 }
 
+// TestUsualMistakes reads what admins write who know other files: each error has the
+// place, and says what to write instead.
+func TestUsualMistakes(t *testing.T) {
+	golden(t, "testdata/usual_mistakes.txt", func(src string) string {
+		_, _, err := reading().Parse("p", []byte(src))
+		var all policy.Errors
+		if !errors.As(err, &all) {
+			return "no error"
+		}
+		return err.Error()
+	})
+}
+
 func TestWardWarnings(t *testing.T) {
 	golden(t, "testdata/ward_warnings.txt", func(src string) string {
 		_, warnings, err := reading().Parse("p", []byte(ward(t, src)))
