@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -58,10 +59,19 @@ func (r *reader) weekly(tz item, spans []item) calendar.Weekly {
 	for _, it := range spans {
 		var span *calendar.SpanError
 		if _, err := calendar.ParseWeekly(anyZone, []string{it.text}); errors.As(err, &span) {
-			r.failAt(it.at, "weekly", it.text, complain(span.Reason, span.Fix))
+			r.failAt(it.at, "weekly", it.text, complain(reasonOf(span), span.Fix))
 		}
 	}
 	return w
+}
+
+// reasonOf says what is wrong with a span, and with what of it.
+func reasonOf(e *calendar.SpanError) string {
+	part, _, _ := strings.Cut(e.Span[min(e.Offset, len(e.Span)):], " ")
+	if part == "" || !strings.HasPrefix(e.Reason, "is ") {
+		return e.Reason
+	}
+	return fmt.Sprintf("%q %s", shorten(part), e.Reason)
 }
 
 // rosters reads {"NAME": {"ics": "oncall/icu.ics"}}. The file lies beside the
