@@ -126,7 +126,7 @@ func allRead(names string) keys {
 func (r *reader) keyed(v *value, what string, known func() keys) object {
 	table := r.keyTable(what, known)
 	if !v.isObject() && !v.isNull() {
-		r.fail(v.at, "", complain(what+" must be an object", takes(table.status)))
+		r.fail(v.at, v.shown(), complainWhole(what+" must be an object", takes(table.status)))
 		return nil
 	}
 	all := r.members(v, what)

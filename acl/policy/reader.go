@@ -308,7 +308,7 @@ func (it item) MarshalText() ([]byte, error) { return []byte(it.text), nil }
 // text reads a string without the blanks around it. ok is false when it is none.
 func (r *reader) text(v *value, what string) (it item, ok bool) {
 	if !v.isText() {
-		r.fail(v.at, "", complain(what+" must be a string", insteadOf(v, "a string")))
+		r.fail(v.at, v.shown(), complainWhole(what+" must be a string", insteadOf(v, "a string")))
 		return item{at: v.at}, false
 	}
 	return item{v.name(), v.at}, true
@@ -341,6 +341,6 @@ func (r *reader) texts(v *value, what string) []item {
 // section or list, null is as good as leaving it out.
 func (r *reader) expect(v *value, what, kind string) {
 	if !v.isNull() {
-		r.fail(v.at, "", complain(what+" must be "+kind, insteadOf(v, kind)))
+		r.fail(v.at, v.shown(), complainWhole(what+" must be "+kind, insteadOf(v, kind)))
 	}
 }
