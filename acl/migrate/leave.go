@@ -37,10 +37,10 @@ func (m *migration) leaveOut(refusal error) (left bool, err error) {
 		if !ok {
 			return false, nil
 		}
-		out = append(out, m.removal(where, reason(e), effect))
+		out = append(out, m.removal(where, m.reason(e), effect))
 		if w.section() == "ssh" { // its tests would speak of rules that are not there
 			if tests := member(&root, "sshtests"); tests != nil {
-				out = append(out, m.removal(tests, "ssh is left out", Unproved))
+				out = append(out, m.removal(tests, note{why: "ssh is left out"}, Unproved))
 			}
 		}
 	}
@@ -48,13 +48,24 @@ func (m *migration) leaveOut(refusal error) (left bool, err error) {
 	return true, nil
 }
 
-// reason gives what is wrong in one line, without a place.
-func reason(e *policy.Error) string {
-	text := e.Why
-	if e.Text != "" && !strings.Contains(text, e.Text) {
-		text = fmt.Sprintf("%q: %s", e.Text, text)
+// reason gives what is wrong in one line, without a place, and what to do about it.
+func (m *migration) reason(e *policy.Error) note {
+	n := note{why: e.Why, do: e.Fix}
+	switch service, ok := m.word(e.Text); {
+	case strings.Contains(e.Text, "://"): // of headscale: the provider's address with an id behind
+		n = note{why: "a person is named by an id at the identity provider, and here by their login", do: "write the login"}
+	case ok && e.Unsupported:
+		n = service
+	case e.Unsupported || e.Fix == "remove it":
+		n.do = "see what it did there, and write by hand what may hold without"
+	case e.Why == "unknown group" && !strings.HasPrefix(e.Fix, "did you mean"):
+		n.do = `define it under "groups": of logins, or as {"` + e.Text + `": ["idp:NAME"]} of a group at the identity provider`
 	}
-	return strings.Join(strings.Fields(text), " ")
+	if e.Text != "" && !strings.Contains(n.why, e.Text) {
+		n.why = fmt.Sprintf("%q: %s", e.Text, n.why)
+	}
+	n.why = strings.Join(strings.Fields(n.why), " ")
+	return n
 }
 
 // scapegoat chooses what to leave out because of an error: the least whose
@@ -113,9 +124,9 @@ func member(root *hujson.Value, name string) way {
 	return nil
 }
 
-func (m *migration) removal(w way, why string, effect Effect) removal {
+func (m *migration) removal(w way, of note, effect Effect) removal {
 	last := w[len(w)-1]
-	return removal{last, Item{m.line(last.start), w.String(), why, effect}}
+	return removal{last, Item{at: m.origin(last.start), Why: of.why, Do: of.do, Effect: effect}}
 }
 
 // comment puts what is left out into comments, where it stood.
@@ -129,7 +140,7 @@ func (m *migration) comment(all []removal) {
 		}
 		end = m.comma(r.end)
 		was := strings.ReplaceAll(string(m.text[r.start:r.end]), "*/", "* /")
-		splices = append(splices, splice{r.start, end, fmt.Sprintf("/* left out (%s): %s */", strings.ReplaceAll(r.item.Why, "*/", "* /"), was)})
+		splices = append(splices, splice{start: r.start, end: end, text: fmt.Sprintf("/* left out (%s): %s */", strings.ReplaceAll(r.item.Why, "*/", "* /"), was)})
 		m.items = append(m.items, r.item)
 	}
 	m.apply(splices)
@@ -155,22 +166,28 @@ func (m *migration) comma(end int) int {
 	return end
 }
 
-// dropKeys leaves out the keys that have no effect here.
-func (m *migration) dropKeys(warnings []policy.Warning) error {
+// dropKeys leaves out the keys that have no effect here. It tells whether there were
+// any.
+func (m *migration) dropKeys(warnings []policy.Warning) bool {
 	root, err := hujson.Parse(m.text)
 	if err != nil {
-		return err
+		return false
 	}
 	var out []removal
 	for _, warning := range warnings {
 		at := m.offset(warning.Pos)
 		w := wayTo(&root, at)
-		if len(w) > 0 && w[len(w)-1].start == at && w[len(w)-1].keyEnd > 0 && w[len(w)-1].key == warning.Text {
-			out = append(out, m.removal(w, warning.Why, None))
+		if len(w) == 0 || w[len(w)-1].start != at || w[len(w)-1].keyEnd == 0 || w[len(w)-1].key != warning.Text {
+			continue
 		}
+		of := note{why: warning.Why, effect: None}
+		if more, ok := dropped()[w.kind()]; ok {
+			of = more
+		}
+		out = append(out, m.removal(w, of, of.effect))
 	}
 	m.comment(out)
-	return nil
+	return len(out) > 0
 }
 
 // silent tells whether the file has no section of rules.

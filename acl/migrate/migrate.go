@@ -5,6 +5,8 @@
 // It holds no second reading of the language. What acl/policy refuses, it puts
 // into a comment where it stood, until acl/policy takes the rest. What it promises:
 //
+//   - Of each key of the file it says that it came along, what it means here where
+//     that is less than there, or that it was left out and what to do instead.
 //   - What is left out opens nothing. A rule with a condition that is not obeyed
 //     goes as a whole, and never loses the condition alone.
 //   - Nothing of the file is lost: what is left out is in its comments.
@@ -44,6 +46,7 @@ type Effect string
 
 // The effects, from harmless to not.
 const (
+	Kept     Effect = "the same"
 	Same     Effect = "the same, in our words"
 	None     Effect = "nothing changes"
 	Less     Effect = "less is open than there"
@@ -51,24 +54,50 @@ const (
 	Narrowed Effect = "it may have narrowed what is open: look at it by hand"
 )
 
-// Item is one thing that is not as it was.
+// Item says what became of one thing in the file.
 type Item struct {
-	Line   int    `json:"line"`  // in the file as it was
-	Where  string `json:"where"` // "acls[3].src[0]"
-	Why    string `json:"why"`
-	Effect Effect `json:"effect"`
+	at int // offset in the file as it was
+
+	Line    int    `json:"line"`    // in the file as it was
+	Column  int    `json:"column"`  // in characters
+	Where   string `json:"where"`   // "acls[3].src[0]"
+	Carried bool   `json:"carried"` // else it is left out
+	Why     string `json:"why,omitempty"`
+	Do      string `json:"do,omitempty"` // what to do instead
+	Effect  Effect `json:"effect"`
+}
+
+// String says where a thing stood and what became of it, why, what to do instead, and
+// what that means.
+func (i Item) String() string {
+	text := fmt.Sprintf("%d:%d: %s: ", i.Line, i.Column, i.Where)
+	if i.Carried {
+		text += "carried over"
+	} else {
+		text += "left out"
+	}
+	if i.Why != "" {
+		text += ": " + i.Why
+	}
+	if i.Do != "" {
+		text += "; " + i.Do
+	}
+	if i.Effect == Kept {
+		return text
+	}
+	return text + " (" + string(i.Effect) + ")"
 }
 
 // Carried is what came of a file.
 type Carried struct {
 	Policy string `json:"policy"` // in canonical form
-	Items  []Item `json:"items"`
+	Items  []Item `json:"items"`  // in the order of the file
 }
 
 // Faithful tells whether the policy opens and closes what the file did.
 func (c Carried) Faithful() bool {
 	for _, item := range c.Items {
-		if item.Effect != Same && item.Effect != None {
+		if item.Effect != Kept && item.Effect != Same && item.Effect != None {
 			return false
 		}
 	}
@@ -83,14 +112,18 @@ const maxRounds = 1000
 // read, and one whose rest cannot be trusted without what is wrong with it, gives
 // the error of acl/policy.
 func (o Options) File(name string, src []byte) (Carried, error) {
-	m := &migration{Options: o, name: name, text: bytes.TrimPrefix(bytes.Clone(src), []byte("\ufeff"))}
+	src = bytes.TrimPrefix(bytes.Clone(src), []byte("\ufeff"))
+	m := &migration{Options: o, name: name, src: src, text: src}
 	if err := m.rewrite(); err != nil {
+		if isYAML(src) {
+			err = fmt.Errorf("%s: %w: make JSON of it first, as with `yq -o=json . %[1]s`", name, ErrYAML)
+		}
 		return Carried{}, err
 	}
 	for range maxRounds {
-		_, warnings, err := policy.Parse(name, m.text)
+		pol, warnings, err := policy.Parse(name, m.text)
 		if err == nil {
-			return m.finish(warnings)
+			return m.finish(pol, warnings)
 		}
 		if left, fixErr := m.leaveOut(err); fixErr != nil || !left {
 			return Carried{}, errors.Join(fixErr, err)
@@ -102,27 +135,32 @@ func (o Options) File(name string, src []byte) (Carried, error) {
 // migration is a file on its way.
 type migration struct {
 	Options
-	name  string
-	text  []byte
-	items []Item
+	name   string
+	src    []byte // as it was
+	text   []byte
+	rounds [][]splice // that made text of src
+	items  []Item
 }
 
-// finish leaves out what only warns of having no effect, and puts the rest into
-// canonical form.
-func (m *migration) finish(warnings []policy.Warning) (Carried, error) {
-	if err := m.dropKeys(warnings); err != nil {
+// finish leaves out what only warns of having no effect, says what the rest means
+// here, and puts it into canonical form.
+func (m *migration) finish(pol *policy.Policy, warnings []policy.Warning) (Carried, error) {
+	for m.dropKeys(warnings) { // warnings are told by the fifty
+		var err error
+		if pol, warnings, err = policy.Parse(m.name, m.text); err != nil {
+			return Carried{}, err
+		}
+	}
+	if err := m.note(warnings); err != nil {
 		return Carried{}, err
 	}
 	text, err := policy.Format(m.name, m.text)
 	if err != nil {
 		return Carried{}, err
 	}
-	pol, _, err := policy.Parse(m.name, text)
-	if err != nil {
-		return Carried{}, err
-	}
 	if pol.Rules() == nil && m.silent() {
-		m.items = append(m.items, Item{1, "", `neither "grants" nor "acls" is in the file: there all is open then, here nothing is`, Less})
+		m.items = append(m.items, Item{Where: "the file", Carried: true, Why: `neither "grants" nor "acls" is in it: there all is open then, here nothing is`, Do: "write a grant for what must be open", Effect: Less})
 	}
-	return Carried{string(text), m.items}, nil
+	items, err := m.placed()
+	return Carried{string(text), items}, err
 }

@@ -1,9 +1,14 @@
 package migrate_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/tailscale/hujson"
 
@@ -11,10 +16,14 @@ import (
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
-// reported gives the items in lines: line, place and effect.
+// reported gives the items in lines: line, place and effect. Of whole sections that
+// came along it gives none: what they mean is in the reports of testdata.
 func reported(c migrate.Carried) string {
 	var b strings.Builder
 	for _, item := range c.Items {
+		if item.Carried && item.Effect != migrate.Same && item.Where != "the file" && !strings.ContainsAny(item.Where, ".[") {
+			continue
+		}
 		fmt.Fprintf(&b, "%d %s: %s\n", item.Line, item.Where, item.Effect)
 	}
 	return b.String()
@@ -41,7 +50,7 @@ func TestCarried(t *testing.T) {
 			`{"tagOwners":{"tag:a":[]},"grants":[{"src":["a@b"],"dst":["tag:a"],"ip":["22"]}]}`, "", true},
 		{"other spellings and old names", `{"Hosts": {"h": "10.0.0.1"}, "ACLs": [{"action": "accept", "users": ["a@b"], "ports": ["h:22"]}]}`,
 			`{"hosts":{"h":"10.0.0.1"},"acls":[{"action":"accept","src":["a@b"],"dst":["h:22"]}]}`,
-			fmt.Sprintf("1 Hosts: %s\n1 ACLs: %[1]s\n1 users: %[1]s\n1 ports: %[1]s\n", same), true},
+			fmt.Sprintf("1 Hosts: %s\n1 ACLs: %[1]s\n1 ACLs[0].users: %[1]s\n1 ACLs[0].ports: %[1]s\n", same), true},
 		{"keys without an effect here", "{\"derpMap\": {\"OmitDefaultRegions\": true},\n\"acls\": [], \"randomizeClientPort\": true}",
 			`{"acls":[]}`, fmt.Sprintf("1 derpMap: %s\n2 randomizeClientPort: %[1]s\n", none), true},
 		{"a destination of another kind", `{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["svc:web:443", "10.0.0.1:22"]}]}`,
@@ -61,7 +70,7 @@ func TestCarried(t *testing.T) {
 			`{"acls":[]}`, fmt.Sprintf("1 ssh: %s\n1 sshTests: %s\n", less, unproved), false},
 		{"a comment in what is left out", "{\"acls\": [{\"action\": \"accept\", \"src\": [\"a@b\"], /* one */ \"proto\": \"pigeon\", \"dst\": [\"10.0.0.1:22\"]} /* two */, ]}",
 			`{"acls":[]}`, fmt.Sprintf("1 acls[0]: %s\n", less), false},
-		{"no rules at all", `{"groups": {}}`, `{"groups":{}}`, fmt.Sprintf("1 : %s\n", less), false},
+		{"no rules at all", `{"groups": {}}`, `{"groups":{}}`, fmt.Sprintf("1 the file: %s\n", less), false},
 	} {
 		got, err := migrate.Options{}.File("p", []byte(c.text))
 		if err != nil {
@@ -113,8 +122,13 @@ func TestPeopleWithoutADomain(t *testing.T) {
 		"autoApprovers":{"routes":{"10.0.0.0/8":["ana@c.example"]},"exitNode":["ana@c.example"]},
 		"ssh":[{"action":"accept","src":["ana@c.example"],"dst":["ana@c.example"],"users":["root"]}],
 		"tests":[{"src":"ana@c.example","accept":["ben@c.example:22"],"deny":["tag:ehr:22"]}],}`
-	if bare(t, got.Policy) != bare(t, want) || !got.Faithful() {
-		t.Errorf("faithful: %t\n%s", got.Faithful(), got.Policy)
+	if bare(t, got.Policy) != bare(t, want) {
+		t.Errorf("it became\n%s", got.Policy)
+	}
+	for _, item := range got.Items { // no exit node, and no SSH server, is there yet
+		if item.Effect == migrate.Less && item.Where != "autoApprovers.exitNode" && item.Where != "ssh" {
+			t.Errorf("with a domain: %v", item)
+		}
 	}
 	unknown, err := migrate.Options{From: migrate.Headscale}.File("p", []byte(old))
 	if err != nil || unknown.Faithful() || !strings.Contains(unknown.Policy, `"ben@:22"`) {
@@ -122,9 +136,80 @@ func TestPeopleWithoutADomain(t *testing.T) {
 	}
 }
 
+// TestWholeFiles: the report of a file says of each key by line and column what became
+// of it, always in the same words.
+func TestWholeFiles(t *testing.T) {
+	for name, o := range map[string]migrate.Options{
+		"tailscale": {},
+		"headscale": {From: migrate.Headscale},
+		"logins":    {From: migrate.Headscale, Domain: "clinic.example"},
+	} {
+		src, err := os.ReadFile("testdata/" + name + ".hujson")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile("testdata/" + name + ".report")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := o.File(name, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var report strings.Builder
+		for _, item := range got.Items {
+			fmt.Fprintln(&report, item)
+		}
+		if report.String() != string(want) {
+			t.Errorf("%s: the report is\n%s\nwant\n%s", name, &report, want)
+		}
+		tellsOfEachSection(t, src, got)
+	}
+}
+
+// tellsOfEachSection checks that something is said at each key of a file, where it
+// stands.
+func tellsOfEachSection(t *testing.T, src []byte, c migrate.Carried) {
+	t.Helper()
+	root, err := hujson.Parse(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range root.Value.(*hujson.Object).Members {
+		head := string(src[:m.Name.StartOffset])
+		line, column := 1+strings.Count(head, "\n"), 1+utf8.RuneCountInString(head[strings.LastIndexByte(head, '\n')+1:])
+		if !slices.ContainsFunc(c.Items, func(i migrate.Item) bool { return i.Line == line && i.Column == column }) {
+			t.Fatalf("nothing is said of %s in\n%s\nbut\n%v", m.Name.Value, src, c.Items)
+		}
+	}
+}
+
+// Warnings come by the fifty; what has no effect is told of however much there is.
+func TestManyKeysWithoutEffect(t *testing.T) {
+	entry := `{"target": ["*"], "attr": ["a"], "app": {"a": "b"}},`
+	got, err := migrate.Options{}.File("p", []byte(`{"acls": [], "nodeAttrs": [`+strings.Repeat(entry, 120)+`]}`))
+	if err != nil || strings.Count(got.Policy, "left out") != 120 || len(got.Items) != 122 {
+		t.Errorf("%v: %d left out, %d items", err, strings.Count(got.Policy, "left out"), len(got.Items))
+	}
+}
+
+func TestYAML(t *testing.T) {
+	for _, text := range []string{"---\nacls: []", "# rules\nacls:\n  - action: accept\n", "groups:\n  group:a: [ben]", "\"acls\" : []", "hosts:"} {
+		if _, err := (migrate.Options{From: migrate.Headscale}).File("p", []byte(text)); !errors.Is(err, migrate.ErrYAML) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	for _, text := range []string{`{acls: []}`, `{"acls": [}`, ``, `[]`} {
+		if _, err := (migrate.Options{From: migrate.Headscale}).File("p", []byte(text)); err == nil || errors.Is(err, migrate.ErrYAML) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for what, text := range map[string]string{
 		"no HuJSON":    `acls: []`,
+		"no UTF-8":     "{\"ssh\": [{\"src\": [\"\xba\"]}]}",
 		"a list":       `[]`,
 		"twice":        `{"acls": [], "ACLS": []}`,
 		"no section":   `{"acls": 1}`,
@@ -138,6 +223,7 @@ func TestRefused(t *testing.T) {
 
 func FuzzFile(f *testing.F) {
 	f.Add([]byte(old))
+	f.Add([]byte(`{"Hosts": [{}], "autoApprovers": [["a"]], "groups": [1]}`))
 	f.Add([]byte(`{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["svc:x:1"]}], "derpMap": {"a": 1}} // x`))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		for _, from := range []migrate.Source{migrate.Tailscale, migrate.Headscale} {
@@ -148,6 +234,7 @@ func FuzzFile(f *testing.F) {
 			if _, _, err := policy.Parse("p", []byte(got.Policy)); err != nil {
 				t.Fatalf("%q is carried as what is refused: %v\n%s", src, err, got.Policy)
 			}
+			tellsOfEachSection(t, bytes.TrimPrefix(src, []byte("\ufeff")), got)
 		}
 	})
 }

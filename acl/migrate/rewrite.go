@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tailscale/hujson"
 
@@ -24,7 +25,7 @@ type rewriting struct {
 // the old names of src and dst, and people without an @.
 func (m *migration) rewrite() error {
 	root, err := hujson.Parse(m.text)
-	if err != nil {
+	if err != nil || !utf8.Valid(m.text) {
 		_, _, err = policy.Parse(m.name, m.text)
 		return err
 	}
@@ -129,18 +130,14 @@ func (r *rewriting) people(list *hujson.Value) {
 
 // person rewrites one who may have ports behind, as a destination has.
 func (r *rewriting) person(v *hujson.Value, text string) {
-	name, ports := text, ""
-	if i := strings.LastIndexByte(text, ':'); i >= 0 {
-		name, ports = text[:i], text[i:]
-	}
+	name, ports := apart(text)
 	bare := strings.TrimSuffix(name, "@")
 	isPrefix := slices.Contains([]string{"group", "tag", "autogroup", "ipset", "user"}, name) // of a name without ports
 	if bare == "" || strings.ContainsAny(bare, ":@*/ ") || isPrefix || r.hosts[name] || isAddress(name) {
 		return
 	}
-	if r.Domain == "" {
-		r.items = append(r.items, Item{r.line(v.StartOffset), text, "nobody has a name here, people have logins: give their domain", Less})
-		r.out = append(r.out, splice{v.StartOffset, v.EndOffset, quoted(bare + "@" + ports)})
+	if r.Domain == "" { // it matches nobody, and the report says so
+		r.out = append(r.out, splice{start: v.StartOffset, end: v.EndOffset, text: quoted(bare + "@" + ports)})
 		return
 	}
 	r.put(v, bare+"@"+r.Domain+ports, text)
@@ -153,8 +150,8 @@ func isAddress(text string) bool {
 
 // put puts other words in a string's place.
 func (r *rewriting) put(v *hujson.Value, text, was string) {
-	r.out = append(r.out, splice{v.StartOffset, v.EndOffset, quoted(text)})
-	r.items = append(r.items, Item{r.line(v.StartOffset), was, fmt.Sprintf("written %q", text), Same})
+	r.out = append(r.out, splice{start: v.StartOffset, end: v.EndOffset, text: quoted(text)})
+	r.items = append(r.items, Item{at: r.origin(v.StartOffset), Where: was, Carried: true, Why: fmt.Sprintf("written %q", text), Effect: Same})
 }
 
 func quoted(text string) string {

@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -14,7 +13,6 @@ import (
 // step is one value on the way from the file's root to a place in it.
 type step struct {
 	key        string // of an object's member; empty: an element
-	index      int    // of an element
 	value      *hujson.Value
 	start, end int // of the member, key included, or the element
 	keyEnd     int // of a member's key; 0 for an element
@@ -22,22 +20,6 @@ type step struct {
 
 // way is the steps to a place; the first is a section.
 type way []step
-
-// String gives the way as people write it: acls[3].src[0].
-func (w way) String() string {
-	var b strings.Builder
-	for i, s := range w {
-		switch {
-		case s.keyEnd == 0:
-			fmt.Fprintf(&b, "[%d]", s.index)
-		case i > 0:
-			b.WriteString("." + s.key)
-		default:
-			b.WriteString(s.key)
-		}
-	}
-	return b.String()
-}
 
 // section gives the name of the section that a way leads into, in lower case.
 func (w way) section() string {
@@ -53,6 +35,14 @@ func (w way) under(i int) string {
 		return ""
 	}
 	return strings.ToLower(w[i].key)
+}
+
+// kind gives the section and the last key of a way in lower case: "ssh.recorder".
+func (w way) kind() string {
+	if len(w) == 1 {
+		return w.section()
+	}
+	return w.section() + "." + w.under(len(w)-1)
 }
 
 // wayTo finds the values around an offset, from the outside.
@@ -83,15 +73,19 @@ func within(v *hujson.Value, offset int) *step {
 		for i := range c.Elements {
 			e := &c.Elements[i]
 			if e.StartOffset <= offset && offset < e.EndOffset {
-				return &step{index: i, value: e, start: e.StartOffset, end: e.EndOffset}
+				return &step{value: e, start: e.StartOffset, end: e.EndOffset}
 			}
 		}
 	}
 	return nil
 }
 
-// textOf gives the text of a string; empty for anything else.
+// textOf gives the text of a string; empty for anything else, and for the name of an
+// element, which has none.
 func textOf(v *hujson.Value) string {
+	if v == nil {
+		return ""
+	}
 	if l, ok := v.Value.(hujson.Literal); ok && l.Kind() == '"' {
 		return l.String()
 	}
@@ -115,23 +109,23 @@ func (m *migration) offset(p policy.Position) int {
 	return at
 }
 
-// line gives the line of an offset. Comments that take something's place keep
-// the lines.
-func (m *migration) line(offset int) int { return 1 + bytes.Count(m.text[:offset], []byte("\n")) }
-
 // splice is a piece of the text with what takes its place.
 type splice struct {
 	start, end int
 	text       string
+	now        int // where its text is in what came of it
 }
 
 // apply puts pieces into the text. They are sorted and do not overlap.
 func (m *migration) apply(all []splice) {
 	var out []byte
 	at := 0
-	for _, s := range all {
-		out = append(append(out, m.text[at:s.start]...), s.text...)
+	for i, s := range all {
+		out = append(out, m.text[at:s.start]...)
+		all[i].now = len(out)
+		out = append(out, s.text...)
 		at = s.end
 	}
 	m.text = append(out, m.text[at:]...)
+	m.rounds = append(m.rounds, all)
 }

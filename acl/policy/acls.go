@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -96,6 +97,9 @@ func splitPorts(text string) (host, ports string, bad *complaint) {
 		return "", "", complain("has no ports", "write host:22, host:80-443 or host:*")
 	}
 	host, ports = strings.TrimSpace(text[:i]), strings.TrimSpace(text[i+1:])
+	if _, err := netip.ParseAddr(text); err == nil && strings.HasSuffix(host, ":") {
+		return "", "", complain("has no ports", "write ["+text+"]:22")
+	}
 	switch host {
 	case "tag", "group", "autogroup", "user", "ipset":
 		return "", "", complain("has no ports", "write "+text+":22, or "+text+":* for all")

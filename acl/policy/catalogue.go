@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -67,8 +68,11 @@ func (r *reader) serviceEntries(m member) []acl.Service {
 	var all []acl.Service
 	for _, it := range items {
 		open, bad := grantService(all, it.text)
-		if strings.HasPrefix(it.text, "service:") {
+		switch {
+		case strings.HasPrefix(it.text, "service:"):
 			bad = complain("a service cannot hold another", "list its ports")
+		case bad != nil:
+			bad.fix = cmp.Or(serviceInstead(it.text, nil), bad.fix)
 		}
 		if bad != nil {
 			r.failAt(it.at, m.key, it.text, bad)
@@ -102,7 +106,11 @@ func (r *ruleReader) grantServices(items []item) []acl.Service {
 func (r *ruleReader) opened(all []acl.Service, it item) ([]acl.Service, *complaint) {
 	name, ok := strings.CutPrefix(it.text, "service:")
 	if !ok {
-		return grantService(all, it.text)
+		open, bad := grantService(all, it.text)
+		if bad != nil {
+			bad.fix = cmp.Or(serviceInstead(it.text, r.names.services), bad.fix)
+		}
+		return open, bad
 	}
 	service, known := r.names.services[name]
 	if !known {

@@ -60,7 +60,7 @@ func (r *reader) hosts(section member, n *names) map[string]netip.Prefix {
 		prefix, ok, bad := n.network(it.text)
 		if !ok {
 			if bad == nil {
-				bad = complain("is no address", "write an IPv4 or IPv6 address, or a CIDR")
+				bad = complain("is no address", `write an IPv4 or IPv6 address, or a CIDR; ranges stand in "ipsets"`)
 			}
 			r.fail(it.at, it.text, bad)
 			continue
@@ -133,6 +133,9 @@ func checkName(name, prefix string) *complaint {
 	rest, ok := strings.CutPrefix(name, prefix)
 	switch {
 	case !ok:
+		if checkWord(name) == nil {
+			return complain("is no name for this", fmt.Sprintf("write it as %s%s", prefix, name))
+		}
 		return complain("is no name for this", fmt.Sprintf("write it as %sNAME", prefix))
 	case len(name) > maxName:
 		return complain(fmt.Sprintf("is longer than %d bytes", maxName), "shorten it")

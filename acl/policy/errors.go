@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -119,7 +120,7 @@ func complainOf[V any](why, text string, known map[string]V, fix string) *compla
 // complainWithin is complainOf about a name that stands behind a prefix.
 func complainWithin[V any](why, prefix, text string, known map[string]V, fix string) *complaint {
 	guess := func() string {
-		if near := nearest(text, known); near != "" {
+		if near := cmp.Or(behindPrefix(text, known), nearest(text, known)); near != "" {
 			return fmt.Sprintf("did you mean %q?", prefix+near)
 		}
 		return ""

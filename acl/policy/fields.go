@@ -27,20 +27,20 @@ func (r *reader) within(fields object, key string, known func() keys) (inner obj
 	if !ok || m.value.isNull() {
 		return nil, false
 	}
-	if !m.value.isObject() {
-		r.expect(m.value, `"`+key+`"`, "an object")
-		return nil, false
-	}
-	return r.keyed(m.value, `"`+key+`"`, known), true
+	return r.keyed(m.value, `"`+key+`"`, known), m.value.isObject()
 }
 
-// word reads a text that may be left out, which an empty one is as good as.
+// word reads a text that may be left out, which an empty one is as good as. A number in
+// its place is none, and is looked at all the same: what it lacks besides is told too.
 func (r *reader) word(fields object, key string) (it item, ok bool) {
 	m, ok := fields.get(key)
 	if !ok || m.value.isEmpty() {
 		return item{}, false
 	}
-	return r.text(m.value, `"`+key+`"`)
+	if it, ok = r.text(m.value, `"`+key+`"`); m.value.isNumber() {
+		return item{m.value.text, m.value.at}, true
+	}
+	return it, ok
 }
 
 // choice reads a text that is one of a few.
@@ -95,7 +95,11 @@ func (r *reader) integer(fields object, key string, low, high int) (n int, ok bo
 	}
 	n, err := strconv.Atoi(m.value.text)
 	if err != nil || n < low || n > high {
-		r.failAt(m.value.at, key, written(m.value), complain(fmt.Sprintf("must be a whole number from %d to %d", low, high), "write it without quotes"))
+		fix := "choose another one"
+		if m.value.isText() {
+			fix = "write it without quotes"
+		}
+		r.failAt(m.value.at, key, written(m.value), complain(fmt.Sprintf("must be a whole number from %d to %d", low, high), fix))
 		return 0, false
 	}
 	return n, true
@@ -107,11 +111,11 @@ func (r *reader) flag(fields object, key string) bool {
 	if !ok || m.value.isNull() {
 		return false
 	}
-	if text := m.value.text; text == "true" || text == "false" {
-		return text == "true"
+	text := strings.Trim(m.value.text, `"`)
+	if text != m.value.text || text != "true" && text != "false" {
+		r.failAt(m.value.at, key, written(m.value), complain("must be true or false", "write it without quotes"))
 	}
-	r.failAt(m.value.at, key, written(m.value), complain("must be true or false", "write it without quotes"))
-	return false
+	return text == "true"
 }
 
 // written gives a value as it stands in the file, but for comments and blanks.

@@ -114,6 +114,9 @@ func (n *names) setTarget(text string) (netipx.IPRange, *complaint) {
 	if prefix, ok := n.hosts[name]; ok {
 		return netipx.RangeOfPrefix(prefix), nil
 	}
+	if strings.Contains(name, " ") || strings.ContainsAny(name[:min(1, len(name))], "-+!") {
+		return netipx.IPRange{}, complain("unknown host", `write an address alone to add it, or as "remove 10.20.30.1" to take it away`)
+	}
 	if strings.ContainsAny(name, ":@*") || name == "" {
 		return netipx.IPRange{}, complain("is no address", "an ipset holds addresses, CIDRs, hosts and ipsets")
 	}

@@ -41,7 +41,7 @@ func TestIPSetsOfTheDialect(t *testing.T) {
 	}
 	dialect{
 		{"section null", `"ipsets": null`, ""}, {"set null", `"ipsets": {"ipset:a": null}`, ""},
-		{"a name without its prefix", `"ipsets": {"a": []}`, "write it as ipset:NAME"}, {"a set that is a text", `"ipsets": {"ipset:a": "10.0.0.1"}`, "ipset:a must be a list"},
+		{"a name without its prefix", `"ipsets": {"a": []}`, "write it as ipset:a"}, {"a set that is a text", `"ipsets": {"ipset:a": "10.0.0.1"}`, "ipset:a must be a list"},
 		{"an unknown set", set(`"ipset:x"`), `ipset:a="ipset:x": unknown ipset`}, {"an unknown host", set(`"add host:vlam"`), `unknown host; did you mean "vlan"?`}, {"an unknown word", set(`"subtract 10.0.0.1"`), "unknown host"},
 		{"a range that runs backwards", set(`"10.0.0.9-10.0.0.5"`), "is no range of addresses"}, {"a range between families", set(`"10.0.0.9-fd00::1"`), "is no range of addresses"},
 		{"a range of CIDRs", set(`"10.0.0.0/24-10.0.1.0/24"`), "is no CIDR"}, {"a range without an end", set(`"10.0.0.9-"`), "unknown host"},

@@ -125,15 +125,20 @@ func allRead(names string) keys {
 // one key are refused like any key that stands twice.
 func (r *reader) keyed(v *value, what string, known func() keys) object {
 	table := r.keyTable(what, known)
+	if !v.isObject() && !v.isNull() {
+		r.fail(v.at, v.shown(), complainWhole(what+" must be an object", takes(table.status)))
+		return nil
+	}
 	all := r.members(v, what)
 	found, meant := object(all[:0]), object(nil)
 	for _, m := range all {
 		key, ok := table.folded[strings.ToLower(m.key)]
 		if !ok {
-			if m.name = r.mistyped(m.key, table); m.name != "" {
+			var bad *complaint
+			if m.name, bad = r.unknown(m.key, what, table); m.name != "" {
 				meant = append(meant, m)
 			}
-			r.fail(m.at, m.key, complainOf("unknown key in "+what, m.key, table.status, "remove it"))
+			r.fail(m.at, m.key, bad)
 			continue
 		}
 		m.name = key.name
@@ -163,18 +168,22 @@ func (r *reader) keyed(v *value, what string, known func() keys) object {
 	return found
 }
 
-// mistyped gives the key that is read and that another one is likely meant for. It is
-// taken for it, so that a file which is refused anyway is not told besides that the
-// key is missing, and what stands under it is checked too.
-func (r *reader) mistyped(key string, table *keyTable) string {
+// unknown complains of a key that the language does not have. It gives the one that is
+// read and that it is likely meant for, if there is one. It is taken for that, so that a
+// file which is refused anyway is not told besides that the key is missing, and what
+// stands under it is checked too.
+func (r *reader) unknown(key, what string, table *keyTable) (meant string, bad *complaint) {
+	bad = complainOf("unknown key in "+what, key, table.status, "remove it")
 	if len(r.errs) >= maxErrors {
-		return "" // the search is slow, and nobody would read what comes of it
+		return "", bad // the search is slow, and nobody would read what comes of it
 	}
-	near := nearest(key, table.status)
-	if table.status[near] != read {
-		return ""
+	if other, ok := writtenOtherwise(what, key); ok {
+		return other.key, complain(bad.why, other.advice())
 	}
-	return near
+	if near := nearest(key, table.status); table.status[near] == read {
+		return near, bad
+	}
+	return "", bad
 }
 
 // keyTable is what keys an object may hold, ready for looking up.

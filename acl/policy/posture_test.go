@@ -88,7 +88,7 @@ func TestPosturesOfTheDialect(t *testing.T) {
 		{"no postures", `"postures": null`, ""},
 		{"a posture without conditions", `"postures": {"posture:a": []}`, "every device would pass"},
 		{"a posture that is null", `"postures": {"posture:a": null}`, "every device would pass"},
-		{"a posture without its prefix", `"postures": {"mac": ["node:os IS SET"]}`, "write it as posture:NAME"},
+		{"a posture without its prefix", `"postures": {"mac": ["node:os IS SET"]}`, "write it as posture:mac"},
 		{"a condition that is a number", `"postures": {"posture:a": [1]}`, "must be a string"},
 		{"a long condition", `"postures": {"posture:a": ["node:os == '` + strings.Repeat("x", 5000) + `'"]}`, "longer than 4096 bytes"},
 	}.run(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -186,8 +187,8 @@ func firstInvalid(src []byte) int {
 
 // tooMuch finds where brackets nest deeper than maxDepth or values are more than
 // maxValues. It runs before the parsers, which recurse as deep as their input and
-// would overflow the stack, for which Go knows no recovery; that of files that are
-// formatted makes some 500 bytes of each two-byte value besides.
+// would overflow the stack, for which Go knows no recovery; that of files that are no
+// JSON makes some 500 bytes of each two-byte value besides.
 func tooMuch(src []byte) (offset int, why *complaint) {
 	depth, values := 0, 0
 	for i := 0; i < len(src); i++ {
@@ -226,8 +227,8 @@ func tooMuch(src []byte) (offset int, why *complaint) {
 	return 0, nil
 }
 
-// syntax says why the file is no HuJSON, in the words of the parser that formats such
-// files. They begin with the place.
+// syntax says why the file is no HuJSON, in the words of a parser that has some. They
+// begin with the place.
 func (r *reader) syntax() {
 	_, err := hujson.Parse(r.src)
 	if err == nil {
@@ -246,10 +247,14 @@ func (r *reader) syntax() {
 	r.fail(offset, "", complain("not HuJSON: "+text, "look for a missing comma, quote or bracket just before"))
 }
 
-// elements gives the elements of a list; of null, none.
+// elements gives the elements of a list; of null, none. A string in its place is no
+// list, and what it says is looked at all the same.
 func (r *reader) elements(v *value, what string) []value {
 	if !v.isList() {
 		r.expect(v, what, "a list")
+		if v.isText() {
+			return []value{*v}
+		}
 		return nil
 	}
 	return v.inner
@@ -261,12 +266,30 @@ func (r *reader) entries(section member, name, what string) []value {
 	if section.value == nil {
 		return nil
 	}
-	elements := r.elements(section.value, `"`+name+`"`)
+	if !section.value.isList() {
+		r.expect(section.value, `"`+name+`"`, "a list")
+		return nil
+	}
+	elements := section.value.inner
 	if len(elements) > maxRules {
 		r.fail(section.at, name, tooMany(what))
 		return nil
 	}
-	return elements
+	return r.objects(elements, name)
+}
+
+// objects gives those of the elements that are objects, or say nothing.
+func (r *reader) objects(elements []value, name string) []value {
+	other := func(v value) bool { return !v.isObject() && !v.isNull() }
+	if !slices.ContainsFunc(elements, other) {
+		return elements
+	}
+	for i := range elements {
+		if other(elements[i]) {
+			r.expect(&elements[i], fmt.Sprintf("an entry of %q", name), "an object")
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(elements), other)
 }
 
 func tooMany(what string) *complaint {
@@ -285,13 +308,13 @@ func (it item) MarshalText() ([]byte, error) { return []byte(it.text), nil }
 // text reads a string without the blanks around it. ok is false when it is none.
 func (r *reader) text(v *value, what string) (it item, ok bool) {
 	if !v.isText() {
-		r.fail(v.at, "", complain(what+" must be a string", "see the policy language"))
+		r.fail(v.at, v.shown(), complainWhole(what+" must be a string", insteadOf(v, "a string")))
 		return item{at: v.at}, false
 	}
 	return item{v.name(), v.at}, true
 }
 
-// texts reads a list of strings.
+// texts reads a list of strings. A number in it is none, and is looked at all the same.
 func (r *reader) texts(v *value, what string) []item {
 	elements := r.elements(v, what)
 	if len(elements) > maxItems {
@@ -301,11 +324,15 @@ func (r *reader) texts(v *value, what string) []item {
 	all := make([]item, 0, len(elements))
 	for i := range elements {
 		v := &elements[i]
-		if !v.isText() {
+		switch {
+		case v.isText():
+			all = append(all, item{v.name(), v.at})
+		case v.isNumber():
+			all = append(all, item{v.text, v.at})
+			fallthrough
+		default:
 			r.text(v, "an entry of "+what)
-			continue
 		}
-		all = append(all, item{v.name(), v.at})
 	}
 	return all
 }
@@ -314,6 +341,6 @@ func (r *reader) texts(v *value, what string) []item {
 // section or list, null is as good as leaving it out.
 func (r *reader) expect(v *value, what, kind string) {
 	if !v.isNull() {
-		r.fail(v.at, "", complain(what+" must be "+kind, "see the policy language"))
+		r.fail(v.at, v.shown(), complainWhole(what+" must be "+kind, insteadOf(v, kind)))
 	}
 }

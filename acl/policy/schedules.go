@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -15,6 +16,10 @@ func (r *reader) schedules(section member) map[string]Schedule {
 		sound := r.sound(m, checkWord(m.key))
 		fields := r.keyed(m.value, "a schedule", scheduleKeys)
 		s := Schedule{Name: m.key, Pos: r.pos(m.at)}
+		if fields == nil && !m.value.isNull() { // it is no object, which is told
+			all[m.key] = s
+			continue
+		}
 		spans := r.list(fields, "weekly")
 		tz, ok := r.word(fields, "tz")
 		if !ok {
@@ -24,11 +29,12 @@ func (r *reader) schedules(section member) map[string]Schedule {
 		switch {
 		case len(spans) == 0:
 			r.fail(m.at, m.key, complain("never holds", `add "weekly": ["Mon-Fri 07:00-19:00"]`))
+			spans = []item{{anySpan, m.at}}
 		case len(spans) > maxPorts:
 			r.fail(m.at, m.key, complain("has too many spans of the week", "join those that touch"))
-		default:
-			s.Weekly = r.weekly(tz, spans)
+			spans = spans[:maxPorts]
 		}
+		s.Weekly = r.weekly(tz, spans)
 		if sound {
 			all[m.key] = s
 		}
@@ -36,25 +42,36 @@ func (r *reader) schedules(section member) map[string]Schedule {
 	return all
 }
 
-// anyZone is a zone that there is.
-const anyZone = "UTC"
+// anyZone is a zone that there is, and anySpan a span that can be read.
+const anyZone, anySpan = "UTC", "daily"
 
-// weekly reads the spans of a schedule, and complains at the span that is wrong.
+// weekly reads the spans of a schedule, and complains of the zone and at each span that
+// is wrong.
 func (r *reader) weekly(tz item, spans []item) calendar.Weekly {
 	w, err := calendar.ParseWeekly(tz.text, texts(spans))
+	if err == nil {
+		return w
+	}
 	var zone *calendar.ZoneError
-	var span *calendar.SpanError
-	switch {
-	case errors.As(err, &zone):
+	if errors.As(err, &zone) {
 		r.failAt(tz.at, "tz", tz.text, complain(zone.Reason, zone.Fix))
-		if tz.text != anyZone {
-			return r.weekly(item{anyZone, tz.at}, spans) // the spans may be wrong too
+	}
+	for _, it := range spans {
+		var span *calendar.SpanError
+		if _, err := calendar.ParseWeekly(anyZone, []string{it.text}); errors.As(err, &span) {
+			r.failAt(it.at, "weekly", it.text, complain(reasonOf(span), span.Fix))
 		}
-	case errors.As(err, &span):
-		it := spans[span.Index]
-		r.failAt(it.at, "weekly", it.text, complain(span.Reason, span.Fix))
 	}
 	return w
+}
+
+// reasonOf says what is wrong with a span, and with what of it.
+func reasonOf(e *calendar.SpanError) string {
+	part, _, _ := strings.Cut(e.Span[min(e.Offset, len(e.Span)):], " ")
+	if part == "" || !strings.HasPrefix(e.Reason, "is ") {
+		return e.Reason
+	}
+	return fmt.Sprintf("%q %s", shorten(part), e.Reason)
 }
 
 // rosters reads {"NAME": {"ics": "oncall/icu.ics"}}. The file lies beside the

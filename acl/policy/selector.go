@@ -92,6 +92,14 @@ type names struct {
 
 // selector reads one alias. The error is nil or says what is wrong and what to do.
 func (n *names) selector(text string) (Selector, *complaint) {
+	s, bad := n.named(text)
+	if bad != nil && n.isWithPorts(text) {
+		bad.guess, bad.fix = nil, `leave out the ports behind it: a grant has them under "ip", and a source has none`
+	}
+	return s, bad
+}
+
+func (n *names) named(text string) (Selector, *complaint) {
 	kind, _, _ := strings.Cut(text, ":")
 	switch {
 	case text == "":
@@ -144,7 +152,7 @@ func (n *names) host(text, name string) (Selector, *complaint) {
 	if prefix, ok := n.hosts[name]; ok {
 		return Selector{Kind: Net, Name: text, Prefix: prefix}, nil
 	}
-	return Selector{}, complainOf("unknown host", name, n.hosts, `define it under "hosts", or write a login with its @`)
+	return Selector{}, n.unknownHost(name)
 }
 
 // holds tells whether a literal or an ipset has a prefix that is so.

@@ -133,7 +133,7 @@ func (r *reader) targets(m member, what string, n *names) []Target {
 func (n *names) target(text string) (s Selector, port uint16, wrong []*complaint) {
 	host, portText, bad := splitPorts(text)
 	if bad != nil {
-		return s, 0, []*complaint{bad}
+		return s, 0, []*complaint{complain(strings.Replace(bad.why, "ports", "port", 1), onePort(text))}
 	}
 	if s, bad = n.selector(host); bad == nil {
 		bad = n.oneHost(host, s)
@@ -143,9 +143,20 @@ func (n *names) target(text string) (s Selector, port uint16, wrong []*complaint
 	}
 	p, ok := number(portText, 65535)
 	if !ok || p == 0 {
-		wrong = append(wrong, complain(fmt.Sprintf("port %q is not one port", shorten(portText)), "write host:22"))
+		wrong = append(wrong, complain(fmt.Sprintf("port %q is not one port", shorten(portText)), onePort(host)))
 	}
 	return s, uint16(p), wrong
+}
+
+// onePort says how a test asks for one port of a host.
+func onePort(host string) string {
+	switch addr, err := netip.ParseAddr(host); {
+	case err == nil && addr.Is6():
+		host = "[" + host + "]"
+	case strings.ContainsAny(host, "[] ") || strings.Trim(host, digits) == "":
+		host = "tag:ehr"
+	}
+	return fmt.Sprintf("write one number from 1 to 65535 behind it, as %q", shorten(host)+":443")
 }
 
 // oneHost refuses what is no one host, or more than a test can ask for.

@@ -3,8 +3,8 @@ package policy
 import "strings"
 
 // parser reads JSON with comments and trailing commas into a tree. It takes what
-// hujson takes, which formats such files and says what is wrong with others; but a
-// tree of its own is small, and a policy is read far more often than it is formatted.
+// hujson takes, which says what is wrong with other files; but a tree of its own is
+// small, and a policy is read far more often than it is refused.
 // It recurses as deep as its input: see tooMuch.
 type parser struct {
 	text  string

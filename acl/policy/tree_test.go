@@ -11,7 +11,7 @@ import (
 )
 
 // FuzzTree has two parsers read one text: that of policies takes what the one takes
-// that formats them, and sees the same in it.
+// that says what is wrong with others, and sees the same in it.
 func FuzzTree(f *testing.F) {
 	for _, text := range []string{
 		`1`, `-0.5e+7`, `-`, `01`, `1.`, `.5`, `1e`, `1e+`, `1e+-5`, `1E-05`, `+1`, `0x1`, `truefalse`, `nul`, `null`, `NaN`, `true`,

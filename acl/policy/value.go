@@ -40,6 +40,18 @@ func (v *value) unquoted() (text string) {
 	return text
 }
 
+// shown gives what an error shows of a value that is of the wrong kind: of a list or an
+// object nothing, for it may have many lines.
+func (v *value) shown() string {
+	switch {
+	case v.isText():
+		return v.name()
+	case v.isList(), v.isObject():
+		return ""
+	}
+	return v.text
+}
+
 // name is unquoted, without the blanks around it.
 func (v *value) name() string { return strings.TrimSpace(v.unquoted()) }
 

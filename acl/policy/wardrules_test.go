@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -133,16 +134,26 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// The page lists the catalogue, neither more nor less.
+// The page lists the catalogue with its ports, neither more nor less.
 func TestDocumentedCatalogue(t *testing.T) {
 	page, err := os.ReadFile("../../docs/POLICY.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(string(page), "the one of the catalogue, which every file has:")
-	list, _, _ := strings.Cut(rest, "\n\n")
-	if got, want := strings.Fields(strings.Trim(strings.ReplaceAll(list, "`", ""), ".\n ")), parse(t, `{}`).Services(); !slices.Equal(got, want) {
-		t.Errorf("the page lists %v, and the catalogue has %v", got, want)
+	table, _, _ := strings.Cut(rest, "\n#")
+	p := parse(t, `{}`)
+	var listed []string
+	for _, row := range regexp.MustCompile("(?m)^\\|[^|]*\\| `([^`]+)` \\| (.*) \\|$").FindAllStringSubmatch(table, -1) {
+		listed = append(listed, row[1])
+		ports := parse(t, `{"services": {"listed": [`+strings.ReplaceAll(row[2], "`", `"`)+`]}}`)
+		want, _ := ports.Service("listed")
+		if got, _ := p.Service(row[1]); !slices.Equal(got.Open, want.Open) {
+			t.Errorf("the page says that %s opens %v, and it opens %v", row[1], want.Open, got.Open)
+		}
+	}
+	if slices.Sort(listed); !slices.Equal(listed, p.Services()) {
+		t.Errorf("the page lists %v, and the catalogue has %v", listed, p.Services())
 	}
 }
 

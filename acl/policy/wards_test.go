@@ -73,6 +73,34 @@ func TestWardErrors(t *testing.T) {
 	})
 }
 
+// TestUsualMistakes reads what admins write who know other files: each error has the
+// place, and says what to write instead.
+func TestUsualMistakes(t *testing.T) {
+	golden(t, "testdata/usual_mistakes.txt", func(src string) string {
+		_, _, err := reading().Parse("p", []byte(src))
+		var all policy.Errors
+		if !errors.As(err, &all) {
+			return "no error"
+		}
+		return err.Error()
+	})
+}
+
+// What a value of the wrong kind says is told apart, so that all of it can be marked; a
+// list is not, for it may have many lines.
+func TestWhatIsOfTheWrongKind(t *testing.T) {
+	for src, want := range map[string]string{
+		`{"grants": "none"}`: "none", `{"grants": 7}`: "7", `{"grants": {}}`: "", `{"hosts": {"a": ["10.0.0.1"]}}`: "", `{"hosts": {"a": true}}`: "true",
+		`{"segments": {"seg:a": {"members": ["10.0.0.1"], "owner": "a@h", "requires": "mfa"}}}`: "mfa",
+	} {
+		_, _, err := policy.Parse("p", []byte(src))
+		var all policy.Errors
+		if !errors.As(err, &all) || len(all) != 1 || all[0].Text != want || !strings.Contains(all[0].Why, " must be a") {
+			t.Errorf("%s: %q", src, err)
+		}
+	}
+}
+
 func TestWardWarnings(t *testing.T) {
 	golden(t, "testdata/ward_warnings.txt", func(src string) string {
 		_, warnings, err := reading().Parse("p", []byte(ward(t, src)))

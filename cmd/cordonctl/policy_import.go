@@ -45,6 +45,9 @@ func importPolicy(c *cli.Context) error {
 		return errors.New("--domain is for files of headscale: there people have logins")
 	}
 	carried, err := o.File(name, []byte(text))
+	if errors.Is(err, migrate.ErrYAML) {
+		return err
+	}
 	if _, unread := policy.Format(name, []byte(text)); err != nil && unread != nil {
 		return fmt.Errorf("%s is no policy file:\n%w", name, unread)
 	}
@@ -68,8 +71,8 @@ func importPolicy(c *cli.Context) error {
 	return err
 }
 
-// printItems prints what is not as it was. Of what is the same in other words it
-// gives the number.
+// printItems says of each thing in the file what became of it. Of what is the same in
+// other words it gives the number.
 func printItems(w io.Writer, name string, items []migrate.Item) {
 	same := 0
 	for _, item := range items {
@@ -77,7 +80,7 @@ func printItems(w io.Writer, name string, items []migrate.Item) {
 			same++
 			continue
 		}
-		fmt.Fprintf(w, "%s:%d: %s: %s: %s\n", visible(name), item.Line, visible(item.Where), visible(item.Why), item.Effect)
+		fmt.Fprintf(w, "%s:%s\n", visible(name), visible(item.String()))
 	}
 	if same > 0 {
 		fmt.Fprintf(w, "%s: %s written in our words\n", visible(name), count(same, "name"))
