@@ -137,8 +137,11 @@ func (f *Filter) foresee(fl *flow, horizon int64) (end int64, dec decision) {
 		}
 		then := f.now.plus(end - f.now.Boot)
 		dec = f.askAt(&fl.key, fl.origin, fl, &then)
-		if other := f.askAt(&fl.key, fl.origin.reverse(), fl, &then); !dec.permits() && fl.fast&guessed != 0 && other.permits() {
-			dec = other
+		if !dec.permits() && fl.fast&guessed != 0 {
+			other := f.askAt(&fl.key, fl.origin.reverse(), fl, &then)
+			if other.permits() && f.stood(&fl.key, fl.origin.reverse(), &dec) {
+				dec = other
+			}
 		}
 		if !dec.permits() {
 			return end, dec
