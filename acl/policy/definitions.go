@@ -60,7 +60,7 @@ func (r *reader) hosts(section member, n *names) map[string]netip.Prefix {
 		prefix, ok, bad := n.network(it.text)
 		if !ok {
 			if bad == nil {
-				bad = complain("is no address", `write an IPv4 or IPv6 address, or a CIDR; ranges stand in "ipsets"`)
+				bad = noAddress(it.text, `write an IPv4 or IPv6 address, or a CIDR; ranges stand in "ipsets"`)
 			}
 			r.fail(it.at, it.text, bad)
 			continue
@@ -160,6 +160,10 @@ func checkHost(name string) *complaint {
 		return complain(fmt.Sprintf("is longer than %d bytes", maxName), "shorten it")
 	case strings.ContainsAny(name, ":,*@\"/[] ") || !printable(name):
 		return complain("holds a character that host names cannot have", "use letters, digits, dots, - and _")
+	case isDotted(name):
+		return judge("is no name for a host: it looks like an address", "begin it with a letter")
+	case strings.HasSuffix(name, "."):
+		return judge("ends in a dot: beside the name without it, nobody could tell the two apart", "leave the dot out")
 	}
 	return nil
 }

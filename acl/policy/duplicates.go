@@ -18,6 +18,12 @@ func (r *reader) duplicates(v *value) {
 	}
 }
 
+// where says in words where something stands.
+func (r *reader) where(at int) string {
+	p := r.pos(at)
+	return fmt.Sprintf("line %d, column %d", p.Line, p.Column)
+}
+
 func (r *reader) joinRepeated(v *value) {
 	seen := make(map[string]int, len(v.inner)/2)
 	kept := v.inner[:0]
@@ -25,7 +31,7 @@ func (r *reader) joinRepeated(v *value) {
 		key, says := v.inner[i], v.inner[i+1]
 		name := key.name()
 		if first, ok := seen[name]; ok {
-			r.fail(key.at, name, complain(fmt.Sprintf("stands twice in this object, first in line %d", r.pos(kept[first].at).Line), "keep one of them"))
+			r.fail(key.at, name, complain("stands twice in this object, first in "+r.where(kept[first].at), "keep one of them"))
 			kept[first+1].join(&says)
 			continue
 		}

@@ -99,8 +99,8 @@ func (n *names) unknownHost(name string) *complaint {
 	case "any", "all", "anyone", "everyone", "everything", "anywhere":
 		return complain("is nothing that rules know", "write *")
 	}
-	if strings.Trim(name, digits+".") == "" && strings.Contains(name, ".") {
-		return complain("is no address", "an IPv4 address has four numbers from 0 to 255")
+	if bad := lookalike(name); bad != nil {
+		return bad
 	}
 	c := complainOf("unknown host", name, n.hosts, `define it under "hosts", or write a login with its @`)
 	near := c.guess

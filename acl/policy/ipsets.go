@@ -120,6 +120,9 @@ func (n *names) setTarget(text string) (netipx.IPRange, *complaint) {
 	if strings.ContainsAny(name, ":@*") || name == "" {
 		return netipx.IPRange{}, complain("is no address", "an ipset holds addresses, CIDRs, hosts and ipsets")
 	}
+	if bad := lookalike(name); bad != nil {
+		return netipx.IPRange{}, bad
+	}
 	return netipx.IPRange{}, complainOf("unknown host", name, n.hosts, `define it under "hosts"`)
 }
 

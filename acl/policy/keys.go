@@ -143,7 +143,7 @@ func (r *reader) keyed(v *value, what string, known func() keys) object {
 		}
 		m.name = key.name
 		if first, twice := found.get(m.name); twice {
-			r.fail(m.at, m.key, complain("stands twice in "+what+", in another letter case", "keep one of them"))
+			r.fail(m.at, m.key, complain("stands twice in "+what+", in another letter case, first in "+r.where(first.at), "keep one of them"))
 			first.value.join(m.value) // so that what is wrong there is told too
 			continue
 		}

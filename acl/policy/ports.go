@@ -47,13 +47,23 @@ func portRange(text string) (span, *complaint) {
 		if ok1 {
 			which = "last"
 		}
-		return span{}, complain(fmt.Sprintf("port range %q: invalid %s integer", shorten(text), which), "write 22, 80-443 or *; a port is a number from 1 to 65535")
+		return span{}, complain(fmt.Sprintf("port range %q: invalid %s integer", shorten(text), which), portAdvice(low, high))
 	case first == 0:
 		return span{}, complain(fmt.Sprintf("port range %q: first port must be >0, or use '*' for wildcard", text), "use * for all ports")
 	case last < first:
 		return span{}, complain(fmt.Sprintf("port range %q runs backwards", text), "write the lower port first")
 	}
 	return span{uint16(first), uint16(last)}, nil
+}
+
+// portAdvice says how to write ports that are none.
+func portAdvice(low, high string) string {
+	for _, text := range []string{low, high} {
+		if bare := strings.TrimLeft(text, "0"); bare != text && bare != "" && strings.Trim(bare, "0123456789") == "" {
+			return fmt.Sprintf("write %s: a port has no leading zero", shorten(bare))
+		}
+	}
+	return "write 22, 80-443 or *; a port is a number from 1 to 65535"
 }
 
 // number reads a decimal number without sign or leading zeros.

@@ -208,6 +208,8 @@ func (n *names) checkDomain(domain string) *complaint {
 	switch {
 	case domain == "" || strings.ContainsAny(domain, " *@:,/\"") || !printable(domain):
 		return complain(fmt.Sprintf("%q is no domain", shorten(domain)), "write it as example.com")
+	case strings.HasSuffix(domain, "."):
+		return judge(fmt.Sprintf("the domain %q ends in a dot, and no login does: it would be nobody's", shorten(domain)), "leave the dot out")
 	case n.owned != nil && !n.owned[domain]:
 		return complainOf(fmt.Sprintf("the mesh does not own the domain %q", shorten(domain)), domain, n.owned, "name a domain of the mesh, in its own letter case")
 	}
@@ -222,6 +224,8 @@ func login(text string) (Selector, *complaint) {
 		return Selector{}, complain("is no login", "write it as name@domain")
 	case strings.Contains(domain, "@"):
 		return Selector{}, complain("is no login: it holds two @", "write it as name@domain")
+	case strings.HasSuffix(domain, "."):
+		return Selector{}, judge("ends in a dot, and no login does: it would be nobody", "leave the dot out")
 	}
 	return Selector{Kind: User, Name: text}, nil
 }

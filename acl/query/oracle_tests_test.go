@@ -237,7 +237,10 @@ func (w *world) lets(from, to testEnd, protos []int, port int) bool {
 					continue
 				}
 				for _, s := range q.services {
-					if hasAnyInt(s.protos, protos) && s.lo <= port && port <= s.hi {
+					open := func(proto int) bool {
+						return slices.Contains(s.protos, proto) && s.lo <= port && port <= s.hi && !w.refuses(src, dst, proto, port)
+					}
+					if slices.ContainsFunc(protos, open) {
 						return true
 					}
 				}
@@ -245,8 +248,4 @@ func (w *world) lets(from, to testEnd, protos []int, port int) bool {
 		}
 	}
 	return false
-}
-
-func hasAnyInt(have, want []int) bool {
-	return slices.ContainsFunc(want, func(n int) bool { return slices.Contains(have, n) })
 }
