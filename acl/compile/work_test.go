@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
@@ -153,5 +154,26 @@ func TestJudgingEndsWithItsContext(t *testing.T) {
 	}
 	if _, err := m.TestSSH(gone); !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// Devices alike but for what is known of them are two questions.
+func TestDevicesAreAskedByWhatIsKnownOfThem(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for known, failing := range map[int]int{1: 1, 2: 0} {
+		m := compile.New(parse(t, `{"groups": {"group:it": ["ada@h", "ben@h"]}, "tagOwners": {"tag:ehr": []}, "postures": {"posture:ok": ["custom:mdm == true"]},
+			"grants": [{"src": ["group:it"], "dst": ["tag:ehr"], "ip": ["tcp:443"], "srcPosture": ["posture:ok"]}], "tests": [{"src": "group:it", "accept": ["tag:ehr:443"]}]}`), ranges())
+		nodes := []compile.Node{
+			{ID: "a", User: "ada@h", Addrs: two("100.64.0.1", "fd7a::1")}, {ID: "b", User: "ben@h", Addrs: two("100.64.0.2", "fd7a::2")},
+			{ID: "ehr", Tags: []string{"tag:ehr"}, Addrs: two("100.64.0.3", "fd7a::3")},
+		}
+		for i := range known {
+			nodes[i].Facts = []acl.FactEnd{{Fact: "posture:ok", Until: now.Add(time.Hour)}}
+		}
+		m.Load(nodes)
+		m.At(now)
+		if failures := tested(t, m); len(failures) != failing {
+			t.Errorf("of %d devices that are well: %v", known, failures)
+		}
 	}
 }

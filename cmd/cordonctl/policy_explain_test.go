@@ -15,11 +15,13 @@ func TestExplainedEnds(t *testing.T) {
 		{"laptop", "fd00::1", "want a destination such as ehr:443"},
 		{"laptop", "ehr:https", `port "https" is not allowed`},
 		{"laptop", "ehr:70000", `port "70000" is not allowed`},
-		{"laptop", "tag:ehr:443", "DST: \"tag:ehr\" stands for people or for many machines: name one node or address; `cordonctl policy reach --to tag:ehr`"},
-		{"laptop", "tag:ehr", `DST: "tag:ehr" stands for`},
-		{"laptop", "ada@clinic.example:443", `DST: "ada@clinic.example" stands for`},
-		{"group:nurses", "ehr:443", `SRC: "group:nurses" stands for people or for many machines: name one node or address; a person sits there with --as WHO; `},
-		{"ada@clinic.example", "ehr:443", `SRC: "ada@clinic.example" stands for`},
+		{"laptop", "tag:ehr:443", "tag:ehr 443"},
+		{"laptop", "tag:ehr", "want a destination such as ehr:443"},
+		{"laptop", "ada@clinic.example:443", "ada@clinic.example 443"},
+		{"group:nurses", "ehr:443", "ehr 443"},
+		{"ada@clinic.example", "autogroup:tagged:443", "autogroup:tagged 443"},
+		{"laptop", "seg:ehr:443", "DST: \"seg:ehr\" stands for people or for many machines: name a node, address, login, group or tag; `cordonctl policy reach --to seg:ehr`"},
+		{"ipset:imaging", "ehr:443", `SRC: "ipset:imaging" stands for`},
 	} {
 		host, port, err := explained(c.src, c.dst)
 		got := host + " " + fmt.Sprint(port)

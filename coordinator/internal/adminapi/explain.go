@@ -28,28 +28,35 @@ func (a *API) ExplainPolicy(ctx context.Context, req *connect.Request[admin.Expl
 		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("port %d: want 0 to 65535", m.Port))
 	}
 	state := a.Registry.Snapshot()
-	src, err := addresses(state, m.Src)
-	if err != nil {
-		return nil, err
-	}
-	dst, err := addresses(state, m.Dst)
-	if err != nil {
-		return nil, err
-	}
 	var out *admin.ExplainPolicyResponse
-	look := func(mesh *compile.Mesh) { out = derivation(mesh, src, dst, protocol, uint16(m.Port)) }
+	look := func(mesh *compile.Mesh, state *registry.State) (err error) {
+		f := flows{protocol: protocol, port: uint16(m.Port)}
+		if f.src, err = endsOf(state, mesh, m.Src); err != nil {
+			return err
+		}
+		if f.dst, err = endsOf(state, mesh, m.Dst); err != nil {
+			return err
+		}
+		if len(f.src)*len(f.dst) > maxEnds {
+			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s to %s are %d flows, and one question takes %d: name a node on one side", m.Src, m.Dst, len(f.src)*len(f.dst), maxEnds))
+		}
+		out = f.explain(mesh, m.Src, m.Dst)
+		return nil
+	}
 	if m.At == 0 && m.Given == "" && m.As == "" {
-		err = a.Hub.Ask(ctx, func(mesh *compile.Mesh, _ *registry.State) { look(mesh) })
+		var refusal error
+		err = a.Hub.Ask(ctx, func(mesh *compile.Mesh, state *registry.State) { refusal = look(mesh, state) })
+		err = errors.Join(err, refusal)
 	} else {
 		var mesh *compile.Mesh
 		if mesh, err = a.supposed(state, m); err == nil {
-			look(mesh)
+			err = look(mesh, state)
 		}
 	}
 	var refused *connect.Error
 	switch {
 	case errors.As(err, &refused):
-		return nil, err
+		return nil, refused
 	case err != nil:
 		return nil, connect.NewError(connect.CodeUnavailable, err)
 	case out == nil:

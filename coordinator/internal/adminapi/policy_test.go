@@ -2,33 +2,34 @@ package adminapi_test
 
 import (
 	"context"
-	"crypto/tls"
-	"net/http"
-	"net/http/httptest"
-	"strings"
+	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"github.com/cordonmesh/cordon/coordinator/admin"
-	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/internal/adminapi"
 )
 
-// Tests are not judged for a caller who is gone, and a policy of theirs is not set.
+// Tests are not judged for a caller who is gone, neither to tell of them nor to try or to
+// set their policy.
 func TestNobodyIsJudgedForWhoIsGone(t *testing.T) {
-	h, r := door(t, registry.CreateToken{ID: "root", Kind: registry.AdminToken, Scopes: []string{"policy", "read"}, Lifetime: time.Hour})
+	_, r := door(t)
+	api := adminapi.New(adminapi.Config{Registry: r, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
 	before := r.Snapshot().Revision
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	for _, procedure := range []string{admin.AdminServiceTestPolicyProcedure, admin.AdminServiceSetPolicyProcedure} {
-		body := strings.NewReader(`{"text": "{\"tests\": [{\"src\": \"100.64.0.1\", \"deny\": [\"100.64.0.2:22\"]}]}"}`)
-		req := httptest.NewRequestWithContext(gone, http.MethodPost, procedure, body)
-		req.TLS = &tls.ConnectionState{HandshakeComplete: true}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Authorization", "Bearer root")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, req)
-		if !strings.Contains(w.Body.String(), `"canceled"`) {
-			t.Errorf("%s: %d %s", procedure, w.Code, w.Body)
+	for _, text := range []string{
+		`{"tests": [{"src": "100.64.0.1", "deny": ["100.64.0.2:22"]}]}`,
+		`{"tagOwners": {"tag:a": []}, "sshTests": [{"src": "tag:a", "dst": ["tag:a"], "deny": ["root"]}]}`,
+	} {
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		if _, err := api.TestPolicy(gone, connect.NewRequest(&admin.TestPolicyRequest{Text: text})); !errors.Is(err, context.Canceled) {
+			t.Errorf("tested: %v", err)
+		}
+		if _, err := api.SetPolicy(gone, connect.NewRequest(&admin.SetPolicyRequest{Text: text, DryRun: true})); !errors.Is(err, context.Canceled) {
+			t.Errorf("tried: %v", err)
 		}
 	}
 	if after := r.Snapshot().Revision; after != before {
