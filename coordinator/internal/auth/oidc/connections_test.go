@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 )
 
 // Questions in a row go over one connection.
@@ -79,5 +81,26 @@ func TestHTTP2IsOffered(t *testing.T) {
 	}
 	if got := <-offered; !slices.Equal(got, []string{"h2", "http/1.1"}) {
 		t.Errorf("offered %v", got)
+	}
+}
+
+// A second connection resumes what the first agreed on.
+func TestHandshakesAreResumed(t *testing.T) {
+	var resumed []bool
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { resumed = append(resumed, r.TLS.DidResume) }))
+	defer server.Close()
+	transport := oidc.Trusting(server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs)
+	for range 2 {
+		res, err := (&http.Client{Transport: transport}).Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := res.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		transport.CloseIdleConnections()
+	}
+	if !slices.Equal(resumed, []bool{false, true}) {
+		t.Errorf("resumed: %v", resumed)
 	}
 }
