@@ -59,10 +59,21 @@ func (w *day) span() time.Duration { return pick(w.bench, checkSpan, 20*time.Sec
 
 // arrive signs in all who stay, and lets their machines tell that they have heard of it.
 func (w *day) arrive(ctx context.Context, _ *group) error {
-	err := inParallel(w.people()-w.round, func(i int) error {
+	before, err := cpuOf(w.coordinator.pid())
+	if err != nil {
+		return err
+	}
+	stay := w.people() - w.round
+	err = inParallel(stay, func(i int) error {
 		_, err := w.login(ctx, w.round+i)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	after, err := cpuOf(w.coordinator.pid())
+	w.bench.results.add(row{What: fmt.Sprintf("one of %d people signs in for the first time, as fast as it goes: coordinator CPU", stay),
+		Value: (after - before).Seconds() * 1000 / float64(stay), Unit: "ms"})
 	return errors.Join(err, pauseUntil(ctx, time.Now().Add(pick(w.bench, wire.UnhurriedWithin+10*time.Second, settle))))
 }
 
