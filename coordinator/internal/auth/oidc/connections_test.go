@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -102,5 +103,48 @@ func TestHandshakesAreResumed(t *testing.T) {
 	}
 	if !slices.Equal(resumed, []bool{false, true}) {
 		t.Errorf("resumed: %v", resumed)
+	}
+}
+
+// As many questions as may be under way at once need no new connections the next time.
+func TestConnectionsOfACrowdAreKept(t *testing.T) {
+	const crowd = 100
+	var opened, came atomic.Int32
+	all := make(chan struct{}, crowd)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if came.Add(1)%crowd == 0 {
+			for range crowd {
+				all <- struct{}{}
+			}
+		}
+		<-all
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	client := &http.Client{Transport: oidc.Trusting(nil)}
+	defer client.CloseIdleConnections()
+	for range 3 {
+		var under sync.WaitGroup
+		for range crowd {
+			under.Go(func() {
+				res, err := client.Get(server.URL)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := res.Body.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		under.Wait()
+	}
+	if n := opened.Load(); n > crowd+crowd/10 {
+		t.Errorf("three times %d questions open %d connections", crowd, n)
 	}
 }

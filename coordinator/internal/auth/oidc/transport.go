@@ -25,7 +25,7 @@ const (
 // What is kept of connections. A handshake costs each side more than the question for
 // which it is made, and a coordinator of 10,000 sessions asks 33 times a second.
 const (
-	maxIdle = 32
+	maxIdle = 100 // as many as questions may be under way at once: who answers slowly is asked by many
 	// idleFor is shorter than servers keep a connection that is silent, 5 s for the
 	// hastiest that are common: who asks by one that is being closed never learns
 	// whether the question came, and a refresh token may be spent by it.
