@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 )
@@ -147,4 +149,41 @@ func TestConnectionsOfACrowdAreKept(t *testing.T) {
 	if n := opened.Load(); n > crowd+crowd/10 {
 		t.Errorf("three times %d questions open %d connections", crowd, n)
 	}
+}
+
+// A provider that answers at once is asked over few connections, however many ask in one
+// moment; one that is slow answers all of them in the time of one.
+func TestFewLanesServeMany(t *testing.T) {
+	for took, want := range map[time.Duration]int32{5 * time.Millisecond: 8, time.Second: 40} {
+		synctest.Test(t, func(t *testing.T) {
+			var at, most atomic.Int32
+			h := newHostile(t)
+			h.config.HTTP = &http.Client{Transport: slow{inMemory{http.NotFoundHandler()}, took, &at, &most}}
+			client := oidc.Client(h.provider())
+			began := time.Now()
+			var under sync.WaitGroup
+			for range 40 {
+				under.Go(func() { _, _ = client.Get(base + "/keys") })
+			}
+			if under.Wait(); most.Load() != want || time.Since(began) > took+50*time.Millisecond {
+				t.Errorf("an answer takes %v: %d were under way at once, and all took %v", took, most.Load(), time.Since(began))
+			}
+		})
+	}
+}
+
+// slow answers after a while, and counts who waits.
+type slow struct {
+	http.RoundTripper
+	took     time.Duration
+	at, most *atomic.Int32
+}
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	now := s.at.Add(1)
+	for was := s.most.Load(); now > was && !s.most.CompareAndSwap(was, now); was = s.most.Load() {
+	}
+	time.Sleep(s.took)
+	s.at.Add(-1)
+	return s.RoundTripper.RoundTrip(r)
 }

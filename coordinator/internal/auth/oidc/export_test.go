@@ -19,3 +19,6 @@ func Trusting(roots *x509.CertPool) *http.Transport {
 	t.TLSClientConfig.RootCAs = roots
 	return t
 }
+
+// Client gives what a provider is asked through.
+func Client(p *Provider) *http.Client { return p.client }

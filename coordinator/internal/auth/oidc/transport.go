@@ -35,6 +35,14 @@ const (
 	probeAfter = 5 * time.Second
 )
 
+// Questions come many at once. A provider that answers at once serves them over as many
+// connections as there are lanes, which stay in use; one more for each would be made anew
+// every few seconds. One that is slow gets what waited for a lane for a while besides.
+const (
+	lanes    = 8
+	lanesFor = 50 * time.Millisecond
+)
+
 var (
 	errTooMuch    = fmt.Errorf("it answers with more than %d KiB", maxBody>>10)
 	errRedirects  = fmt.Errorf("it redirects more than %d times", maxRedirects)
@@ -54,7 +62,7 @@ func (s statusError) Error() string {
 // cookies: none of a provider's business with us needs one.
 func newClient(given *http.Client, loopback bool) *http.Client {
 	c := &http.Client{Timeout: patience, CheckRedirect: checkRedirect}
-	g := guard{loopback: loopback}
+	g := guard{loopback: loopback, lanes: make(chan struct{}, lanes)}
 	if given != nil {
 		g.next = given.Transport
 		if given.Timeout > 0 {
@@ -117,7 +125,8 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 // into text what they meet later, together with the body.
 type guard struct {
 	next     http.RoundTripper
-	loopback bool // the provider is on this machine: plain HTTP may go there
+	loopback bool          // the provider is on this machine: plain HTTP may go there
+	lanes    chan struct{} // has room while a lane is free
 }
 
 func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -127,6 +136,7 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, errPlain
 	}
+	defer g.enter()()
 	res, err := g.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -143,6 +153,23 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil
+}
+
+// enter waits for a lane, though never long, and gives what leaves it.
+func (g guard) enter() (leave func()) {
+	select {
+	case g.lanes <- struct{}{}:
+		return func() { <-g.lanes }
+	default:
+	}
+	timer := time.NewTimer(lanesFor)
+	defer timer.Stop()
+	select {
+	case g.lanes <- struct{}{}:
+		return func() { <-g.lanes }
+	case <-timer.C:
+		return func() {}
+	}
 }
 
 // CloseIdleConnections lets go of connections that nobody uses, as http.Client asks.
