@@ -71,7 +71,7 @@ func (q queue) late(now time.Time) time.Duration {
 
 // maxBeat is how long who is due may wait for others who are asked for in the same moment.
 // A processor that is awake with its caches warm, and a write of one transaction for all of
-// them, make a question half as dear; of a span it is next to nothing.
+// them, make a question a third cheaper; of a span it is next to nothing.
 const maxBeat = 500 * time.Millisecond
 
 // onBeat gives the first moment at which questions begin that is not before another.
