@@ -157,6 +157,14 @@ func (a *agent) connect(ctx context.Context, g *group) error {
 	return a.report(ctx)
 }
 
+// again is what a node does whose coordinator was away.
+func (a *agent) again(ctx context.Context, g *group) error {
+	a.hangUp()
+	a.acked.Store(0)
+	a.failed.Store(nil)
+	return a.connect(ctx, g)
+}
+
 // stands tells whether the node has acknowledged that revision or a later one.
 func (a *agent) stands(revision uint64) error {
 	if err := a.failed.Load(); err != nil {

@@ -87,13 +87,12 @@ func (w *ward) begin(ctx context.Context, g *group, people int) (err error) {
 	if err := w.serveProvider(ctx, g, people); err != nil {
 		return err
 	}
-	secret := filepath.Join(w.bench.dir, "client-secret")
-	if err := os.WriteFile(secret, []byte(idp.ClientSecret), 0o600); err != nil {
+	if err := os.WriteFile(w.secret(), []byte(idp.ClientSecret), 0o600); err != nil {
 		return err
 	}
-	w.flags = []string{"--oidc-issuer", w.issuer, "--oidc-client-id", idp.ClientID, "--oidc-client-secret-file", secret, "--session-life", w.life().String()}
+	w.flags = w.provided(w.life())
 	if w.every > 0 {
-		w.flags = append(w.flags[:len(w.flags)-1], "12h", "--oidc-check", w.every.String(), "--oidc-scope", "profile", "--oidc-scope", "email", "--oidc-scope", "offline_access")
+		w.flags = w.provided(12 * time.Hour)
 	}
 	program := filepath.Join(w.bench.bin, "cordon-coordinator")
 	if _, err := tool(ctx, program, "init", "--state", w.dir, "--url", "https://"+w.address); err != nil {
@@ -120,6 +119,18 @@ func (w *ward) begin(ctx context.Context, g *group, people int) (err error) {
 		w.owners[person(i)] = e
 		return err
 	}))
+}
+
+func (w *ward) secret() string { return filepath.Join(w.bench.dir, "client-secret") }
+
+// provided gives the coordinator's flags about its provider, for sessions that live so
+// long.
+func (w *ward) provided(life time.Duration) []string {
+	flags := []string{"--oidc-issuer", w.issuer, "--oidc-client-id", idp.ClientID, "--oidc-client-secret-file", w.secret(), "--session-life", life.String()}
+	if w.every > 0 {
+		flags = append(flags, "--oidc-check", w.every.String(), "--oidc-scope", "profile", "--oidc-scope", "email", "--oidc-scope", "offline_access")
+	}
+	return flags
 }
 
 // wardPolicy gives a tenth of the people each a tenth of the servers.

@@ -107,6 +107,7 @@ func measurements() []measurement {
 		{"swarm", "what many nodes, and a change, cost a coordinator", (*bench).swarm},
 		{"logins", "what it costs a coordinator that people sign in, and that sessions end", (*bench).logins},
 		{"asked", "what it costs a coordinator to ask whether the provider stands by those who are signed in", (*bench).asked},
+		{"day", "what it costs a coordinator when ten thousand are signed in, asked for, and come and go: half an hour", (*bench).day},
 		{"relay", "what a relay carries, adds and weighs", (*bench).relay},
 	}
 }

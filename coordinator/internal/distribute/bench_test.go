@@ -258,3 +258,42 @@ func BenchmarkActivity(b *testing.B) {
 	b.ReportMetric(float64(c.bytes)/float64(b.N)/people/21, "bytes/told")
 	b.ReportMetric(float64(written)/float64(b.N)/people, "journal-bytes/person")
 }
+
+// BenchmarkSeat is one person who signs in at a machine at which so many others sit:
+// the machine, and the server that may be reached from it, are told.
+func BenchmarkSeat(b *testing.B) {
+	for _, others := range []int{0, 15, 63} {
+		b.Run(fmt.Sprint(others), func(b *testing.B) {
+			w := begin(b)
+			defer w.stop()
+			w.policy(kiosks)
+			w.do(registry.RequireSignIn{Required: true})
+			ehr, kiosk := w.enrol("tag:ehr"), w.enrol("tag:kiosk")
+			for _, n := range []*node{ehr, kiosk} {
+				n.connect()
+				defer n.disconnect()
+			}
+			told := func(seats int) {
+				for len(ehr.peer(kiosk).Seats) != seats || len(kiosk.self().Seats) != seats {
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+			for i := range others {
+				w.sit(kiosk, fmt.Sprint("s-", i), fmt.Sprint(1000+i), fmt.Sprintf("p%d@clinic.example", i))
+				told(i + 1)
+			}
+			bytes := 0
+			for b.Loop() {
+				anew(ehr)
+				w.sit(kiosk, "last", "999", "ana@clinic.example")
+				told(others + 1)
+				ehr.mu.Lock()
+				bytes += ehr.bytes
+				ehr.mu.Unlock()
+				w.do(registry.EndSessions{ID: "last"})
+				told(others)
+			}
+			b.ReportMetric(float64(bytes)/float64(b.N), "bytes/told")
+		})
+	}
+}

@@ -55,20 +55,14 @@ func (s *State) owned(u *User) iter.Seq[*Node] {
 // MachinesOf gives the ids of the nodes that some people, by id, own or sit at, some
 // of them twice.
 func (s *State) MachinesOf(people map[string]bool) (ids []string) {
-	if len(people) == 0 {
-		return nil
-	}
 	for id := range people {
 		if u, ok := s.users.Get(id); ok {
 			for n := range s.owned(u) {
 				ids = append(ids, n.ID)
 			}
 		}
-	}
-	for one := range s.Sessions() {
-		if people[one.User] {
-			ids = append(ids, one.Node)
-		}
+		at, _ := s.sitting.Get(id)
+		ids = append(ids, at...)
 	}
 	return ids
 }

@@ -38,7 +38,7 @@ func TestMachinesOf(t *testing.T) {
 		m.join("first", registry.CreateToken{})
 		for i := range rapid.IntRange(1, 12).Draw(t, "steps") {
 			name, login := "m"+string(rune('a'+i)), rapid.SampledFrom(logins).Draw(t, "login")
-			switch rapid.SampledFrom([]string{"own", "tagged", "tag", "untag", "remove", "sign in", "provide"}).Draw(t, "step") {
+			switch rapid.SampledFrom([]string{"own", "tagged", "tag", "untag", "remove", "sign in", "sign out", "provide"}).Draw(t, "step") {
 			case "own":
 				m.join(name, registry.CreateToken{User: login})
 			case "tagged":
@@ -56,7 +56,9 @@ func TestMachinesOf(t *testing.T) {
 				if login == "cem.new@clinic.example" {
 					who.Subject = known("cem@clinic.example").Subject // renamed at the provider
 				}
-				_, _ = m.try(registry.BeginSession{ID: "s" + name, Node: someone().ID, Who: who, Life: shift})
+				_, _ = m.try(registry.BeginSession{ID: "s" + name, Node: someone().ID, Who: who, Life: shift, Seat: rapid.SampledFrom([]string{"", "1000", "1001"}).Draw(t, "seat")})
+			case "sign out":
+				_, _ = m.try(registry.EndSessions{Node: someone().ID})
 			case "provide":
 				_, _ = m.try(record("r-"+login, known(login).Subject, login))
 			}
@@ -89,5 +91,23 @@ func TestMachinesOfWhoIsRenamedInTheDirectory(t *testing.T) {
 	slices.Sort(got)
 	if want := m.machinesOf(u); len(want) != 2 || !slices.Equal(got, want) {
 		t.Errorf("machines are %v, want %v", got, want)
+	}
+}
+
+// Whoever sits at two machines is found at both, and at the one that is left.
+func TestMachinesAtWhichSomebodySits(t *testing.T) {
+	m := begin(t)
+	_, ward := m.join("ward", registry.CreateToken{Tags: []string{"tag:ward"}})
+	_, desk := m.join("desk", registry.CreateToken{Tags: []string{"tag:ward"}})
+	m.signIn("s1", ward, known("ana@clinic.example"))
+	m.signIn("s2", desk, known("ana@clinic.example"))
+	u := m.user("ana@clinic.example")
+	for range 2 {
+		got := m.state.MachinesOf(map[string]bool{u.ID: true})
+		slices.Sort(got)
+		if want := m.machinesOf(u); !slices.Equal(got, want) || len(want) == 0 {
+			t.Errorf("machines are %v, want %v", got, want)
+		}
+		m.do(registry.EndSessions{Node: ward.ID})
 	}
 }

@@ -104,16 +104,35 @@ func (s *State) putSession(one *Session) {
 	all := s.keptAt(one.Node, func(o *Session) bool { return o.ID != one.ID && !o.sharesSeat(one) })
 	s.wake(one)
 	at, _ := slices.BinarySearchFunc(all, one, func(a, b *Session) int { return strings.Compare(a.ID, b.ID) })
-	s.sessions = s.sessions.With(one.Node, slices.Insert(all, at, one))
+	s.setSessions(one.Node, slices.Insert(all, at, one))
 }
 
 // keepSessions drops the sessions at a node that are not to be kept. Their addresses
 // rest.
 func (s *State) keepSessions(node string, keep func(*Session) bool) {
-	if kept := s.keptAt(node, keep); len(kept) > 0 {
-		s.sessions = s.sessions.With(node, kept)
-	} else if len(s.SessionsAt(node)) > 0 {
+	if len(s.SessionsAt(node)) > 0 {
+		s.setSessions(node, s.keptAt(node, keep))
+	}
+}
+
+// setSessions gives a node its sessions, and notes who sits there.
+func (s *State) setSessions(node string, all []*Session) {
+	before := s.SessionsAt(node)
+	if s.sessions = s.sessions.With(node, all); len(all) == 0 {
 		s.sessions = s.sessions.Without(node)
+	}
+	for _, one := range before {
+		at, _ := s.sitting.Get(one.User)
+		if at = slices.DeleteFunc(slices.Clone(at), func(id string) bool { return id == node }); len(at) > 0 {
+			s.sitting = s.sitting.With(one.User, at)
+		} else {
+			s.sitting = s.sitting.Without(one.User)
+		}
+	}
+	for _, one := range all {
+		if at, _ := s.sitting.Get(one.User); !slices.Contains(at, node) {
+			s.sitting = s.sitting.With(one.User, append(slices.Clip(at), node))
+		}
 	}
 }
 

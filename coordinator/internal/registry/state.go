@@ -48,6 +48,7 @@ type State struct {
 	groupNames table[string, string]
 
 	sessions table[string, []*Session] // by node, those at one by id
+	sitting  table[string, []string]   // nodes at which somebody has sessions, by person
 	resting  table[string, []*Rest]    // by node, sorted
 	locals   table[string, *Local]     // by person
 	byLink   table[SecretHash, string]

@@ -9,8 +9,13 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 )
 
 // Questions in a row go over one connection.
@@ -80,4 +85,105 @@ func TestHTTP2IsOffered(t *testing.T) {
 	if got := <-offered; !slices.Equal(got, []string{"h2", "http/1.1"}) {
 		t.Errorf("offered %v", got)
 	}
+}
+
+// A second connection resumes what the first agreed on.
+func TestHandshakesAreResumed(t *testing.T) {
+	var resumed []bool
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { resumed = append(resumed, r.TLS.DidResume) }))
+	defer server.Close()
+	transport := oidc.Trusting(server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs)
+	for range 2 {
+		res, err := (&http.Client{Transport: transport}).Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := res.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		transport.CloseIdleConnections()
+	}
+	if !slices.Equal(resumed, []bool{false, true}) {
+		t.Errorf("resumed: %v", resumed)
+	}
+}
+
+// As many questions as may be under way at once need no new connections the next time.
+func TestConnectionsOfACrowdAreKept(t *testing.T) {
+	const crowd = 100
+	var opened, came atomic.Int32
+	all := make(chan struct{}, crowd)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if came.Add(1)%crowd == 0 {
+			for range crowd {
+				all <- struct{}{}
+			}
+		}
+		<-all
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	client := &http.Client{Transport: oidc.Trusting(nil)}
+	defer client.CloseIdleConnections()
+	for range 3 {
+		var under sync.WaitGroup
+		for range crowd {
+			under.Go(func() {
+				res, err := client.Get(server.URL)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := res.Body.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		under.Wait()
+	}
+	if n := opened.Load(); n > crowd+crowd/10 {
+		t.Errorf("three times %d questions open %d connections", crowd, n)
+	}
+}
+
+// A provider that answers at once is asked over few connections, however many ask in one
+// moment; one that is slow answers all of them in the time of one.
+func TestFewLanesServeMany(t *testing.T) {
+	for took, want := range map[time.Duration]int32{5 * time.Millisecond: 8, time.Second: 40} {
+		synctest.Test(t, func(t *testing.T) {
+			var at, most atomic.Int32
+			h := newHostile(t)
+			h.config.HTTP = &http.Client{Transport: slow{inMemory{http.NotFoundHandler()}, took, &at, &most}}
+			client := oidc.Client(h.provider())
+			began := time.Now()
+			var under sync.WaitGroup
+			for range 40 {
+				under.Go(func() { _, _ = client.Get(base + "/keys") })
+			}
+			if under.Wait(); most.Load() != want || time.Since(began) > took+50*time.Millisecond {
+				t.Errorf("an answer takes %v: %d were under way at once, and all took %v", took, most.Load(), time.Since(began))
+			}
+		})
+	}
+}
+
+// slow answers after a while, and counts who waits.
+type slow struct {
+	http.RoundTripper
+	took     time.Duration
+	at, most *atomic.Int32
+}
+
+func (s slow) RoundTrip(r *http.Request) (*http.Response, error) {
+	now := s.at.Add(1)
+	for was := s.most.Load(); now > was && !s.most.CompareAndSwap(was, now); was = s.most.Load() {
+	}
+	time.Sleep(s.took)
+	s.at.Add(-1)
+	return s.RoundTripper.RoundTrip(r)
 }

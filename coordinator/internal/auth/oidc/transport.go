@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ const (
 // What is kept of connections. A handshake costs each side more than the question for
 // which it is made, and a coordinator of 10,000 sessions asks 33 times a second.
 const (
-	maxIdle = 32
+	maxIdle = 100 // as many as questions may be under way at once: who answers slowly is asked by many
 	// idleFor is shorter than servers keep a connection that is silent, 5 s for the
 	// hastiest that are common: who asks by one that is being closed never learns
 	// whether the question came, and a refresh token may be spent by it.
@@ -32,6 +33,14 @@ const (
 	// probeAfter is how soon a connection of HTTP/2 on which nothing comes is probed: it
 	// is one for all, and must not swallow questions because a firewall forgot it.
 	probeAfter = 5 * time.Second
+)
+
+// Questions come many at once. A provider that answers at once serves them over as many
+// connections as there are lanes, which stay in use; one more for each would be made anew
+// every few seconds. One that is slow gets what waited for a lane for a while besides.
+const (
+	lanes    = 8
+	lanesFor = 50 * time.Millisecond
 )
 
 var (
@@ -53,7 +62,7 @@ func (s statusError) Error() string {
 // cookies: none of a provider's business with us needs one.
 func newClient(given *http.Client, loopback bool) *http.Client {
 	c := &http.Client{Timeout: patience, CheckRedirect: checkRedirect}
-	g := guard{loopback: loopback}
+	g := guard{loopback: loopback, lanes: make(chan struct{}, lanes)}
 	if given != nil {
 		g.next = given.Transport
 		if given.Timeout > 0 {
@@ -82,6 +91,7 @@ func newTransport() *http.Transport {
 		IdleConnTimeout:        idleFor,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: probeAfter, PingTimeout: probeAfter},
+		TLSClientConfig:        &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(maxIdle)}, // a handshake that resumes is cheaper for both
 	}
 }
 
@@ -115,7 +125,8 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 // into text what they meet later, together with the body.
 type guard struct {
 	next     http.RoundTripper
-	loopback bool // the provider is on this machine: plain HTTP may go there
+	loopback bool          // the provider is on this machine: plain HTTP may go there
+	lanes    chan struct{} // has room while a lane is free
 }
 
 func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -125,6 +136,7 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, errPlain
 	}
+	defer g.enter()()
 	res, err := g.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -141,6 +153,23 @@ func (g guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, nil
+}
+
+// enter waits for a lane, though never long, and gives what leaves it.
+func (g guard) enter() (leave func()) {
+	select {
+	case g.lanes <- struct{}{}:
+		return func() { <-g.lanes }
+	default:
+	}
+	timer := time.NewTimer(lanesFor)
+	defer timer.Stop()
+	select {
+	case g.lanes <- struct{}{}:
+		return func() { <-g.lanes }
+	case <-timer.C:
+		return func() {}
+	}
 }
 
 // CloseIdleConnections lets go of connections that nobody uses, as http.Client asks.

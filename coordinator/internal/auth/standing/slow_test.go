@@ -1,6 +1,7 @@
 package standing_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -87,6 +88,34 @@ func TestSlowProviderIsAskedForAll(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Those who are due within half a second of each other are asked for in one moment; a span
+// of a second has finer beats.
+func TestQuestionsComeInBeats(t *testing.T) {
+	for span, beats := range map[time.Duration]int{every: 600, time.Second: 100} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAsked()
+			a.Every = span
+			began, moments := time.Now(), map[time.Duration]int{}
+			a.Ask = func(context.Context, string) (registry.Identity, error) {
+				a.locked(func() { moments[time.Since(began)]++ })
+				return registry.Identity{}, nil
+			}
+			a.during(t, func() {
+				a.come(ward)
+				time.Sleep(span)
+				synctest.Wait()
+			})
+			all := 0
+			for _, n := range moments {
+				all += n
+			}
+			if all < ward || len(moments) > beats || len(moments) < beats/2 {
+				t.Errorf("asked for %d in a span of %v, in %d moments", all, span, len(moments))
+			}
+		})
+	}
 }
 
 // One that cannot keep up is asked for whoever waits longest, by no more questions at

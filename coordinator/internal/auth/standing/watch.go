@@ -129,6 +129,9 @@ func (w *Watch) Stats() Stats {
 // twice the span then.
 func (w *Watch) lag() time.Duration { return max(w.Every, time.Minute) }
 
+// beat is how far apart the moments lie at which questions begin.
+func (w *Watch) beat() time.Duration { return min(maxBeat, w.Every/100) }
+
 // Run asks until ctx ends, and waits for what is under way: no question waits for the
 // answer to another.
 func (w *Watch) Run(ctx context.Context) error {
@@ -168,11 +171,15 @@ func (w *Watch) take() (one *entry, wait time.Duration) {
 		return nil, w.Every
 	}
 	now := w.Now()
-	if wait = max(w.waiting[0].due.Sub(now), w.pace.from().Sub(now)); wait > 0 {
+	soonest := w.waiting[0].due
+	if free := w.pace.from(); free.After(soonest) {
+		soonest = free
+	}
+	if wait = onBeat(soonest, w.beat()).Sub(now); wait > 0 {
 		return nil, wait
 	}
 	w.asked++
-	w.pace.count(now, w.Every, len(w.sessions))
+	w.pace.count(now, w.Every, w.beat(), len(w.sessions))
 	return w.waiting.take(), 0
 }
 

@@ -29,6 +29,13 @@ CREATE TABLE token (
 PRAGMA user_version = %d;
 `
 
+// What is written, ever again. A row keeps its place: one that was taken out and put in
+// anew would change its old place, its new one and the index.
+const (
+	putRow    = "INSERT INTO token VALUES (?, ?, ?) ON CONFLICT (session) DO UPDATE SET asked = excluded.asked, sealed = excluded.sealed"
+	deleteRow = "DELETE FROM token WHERE session = ?"
+)
+
 // Remove takes a file away that nobody has open, if it is there.
 func Remove(path string) error {
 	var errs []error
@@ -63,6 +70,9 @@ func (f *File) open() ([]Row, error) {
 	}
 	if app != application || schema != version {
 		return nil, fmt.Errorf("it is of another program, or of another version of this one (%#x, schema %d)", app, schema)
+	}
+	if err := f.prepare(); err != nil {
+		return nil, err
 	}
 	return f.read()
 }
@@ -102,6 +112,9 @@ func (f *File) build() error {
 	if _, err := f.db.Exec(fmt.Sprintf("BEGIN;"+schema+"COMMIT;", application, version)); err != nil {
 		return err
 	}
+	if err := f.prepare(); err != nil {
+		return err
+	}
 	return store.SyncFolder(filepath.Dir(f.Path))
 }
 
@@ -111,6 +124,15 @@ func (f *File) connect() (err error) {
 	}
 	f.db.SetMaxOpenConns(1)
 	return nil
+}
+
+// prepare has what is written read by SQLite once.
+func (f *File) prepare() (err error) {
+	if f.put, err = f.db.Prepare(putRow); err != nil {
+		return err
+	}
+	f.del, err = f.db.Prepare(deleteRow)
+	return err
 }
 
 // abandon removes the file, whose rows are worth nothing any more. That this fails too

@@ -54,9 +54,10 @@ type File struct {
 	stored map[string]struct{} // sessions with a row on the disk
 
 	// Of the writer alone, once it runs.
-	db    *sql.DB   // nil: there is no file
-	retry time.Time // when to make one again
-	sick  bool      // the log said that it cannot be written
+	db       *sql.DB   // nil: there is no file
+	put, del *sql.Stmt // of db
+	retry    time.Time // when to make one again
+	sick     bool      // the log said that it cannot be written
 }
 
 // batch is what is written at once: the last word on each session.

@@ -200,6 +200,30 @@ func TestManyShareAWrite(t *testing.T) {
 	open(t, f.path).has()
 }
 
+// A row that is written again costs one page of the log: it keeps its place, and its place
+// in the index.
+func TestRowKeepsItsPlace(t *testing.T) {
+	f := fresh(t)
+	var last <-chan struct{}
+	for i := range 300 {
+		last = f.Put(fmt.Sprintf("s-%03d", i), false, bytes.Repeat([]byte{byte(i)}, 400))
+	}
+	<-last
+	size := func() int64 {
+		log, err := os.Stat(f.path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return log.Size()
+	}
+	before := size()
+	<-f.Put("s-123", true, bytes.Repeat([]byte("x"), 400))
+	if grown, page := size()-before, int64(4096+24); grown != page {
+		t.Errorf("the log of writes grew by %d bytes, and a page there has %d", grown, page)
+	}
+	f.Close()
+}
+
 // Changes within a tenth of a second share one write, and nobody waits for it to pass
 // when the file is closed.
 func TestChangesWaitForEachOther(t *testing.T) {

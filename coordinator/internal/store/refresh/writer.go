@@ -94,11 +94,12 @@ func (f *File) commit(rows map[string]Row) error {
 	if err != nil {
 		return err
 	}
+	put, del := tx.Stmt(f.put), tx.Stmt(f.del)
 	for session, r := range rows {
 		if r.Sealed == nil {
-			_, err = tx.Exec("DELETE FROM token WHERE session = ?", session)
+			_, err = del.Exec(session)
 		} else {
-			_, err = tx.Exec("INSERT OR REPLACE INTO token VALUES (?, ?, ?)", session, r.Asked, r.Sealed)
+			_, err = put.Exec(session, r.Asked, r.Sealed)
 		}
 		if err != nil {
 			return errors.Join(err, tx.Rollback())

@@ -97,18 +97,22 @@ func (j *Journal) inspect(ctx context.Context) error {
 	return j.checkHead(ctx)
 }
 
-// checkHead compares the remembered end of the audit chain with its last record.
+// checkHead compares the remembered end of the audit chain with its last record. The
+// only handle of a file knows from then on where the journal ends.
 func (j *Journal) checkHead(ctx context.Context) error {
-	head, err := j.AuditHead(ctx)
+	h, err := readHead(j.read.QueryRowContext(ctx, selectHead))
 	if err != nil {
-		return err
+		return j.fault("open", err)
 	}
 	var last uint64
 	if err := j.read.QueryRowContext(ctx, "SELECT coalesce(max(sequence), 0) FROM audit").Scan(&last); err != nil {
 		return j.fault("open", err)
 	}
-	if last != head.Sequence {
-		return j.damaged("open", fmt.Sprintf("the audit ends at record %d, and should at %d", last, head.Sequence))
+	if last != h.chain.Sequence {
+		return j.damaged("open", fmt.Sprintf("the audit ends at record %d, and should at %d", last, h.chain.Sequence))
+	}
+	if !j.shared {
+		j.end.Store(h.revision)
 	}
 	return nil
 }
