@@ -127,7 +127,7 @@ func arrows() map[string]row {
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},
 		"integration/lab/desktoptest":       {why: "plays a desktop, for whoever speaks to it"},
 		"integration/demo":                  {may: may("integration/lab", admin, local), why: "sees what an operator sees"},
-		"integration/browser":               {may: may(admin, wire, key), why: "sees what a person at a browser sees, and plays a machine by its contract"},
+		"integration/browser":               {may: may("integration/idp", admin, wire, key), why: "sees what a person at a browser sees, and plays a machine by its contract, and a provider"},
 		"integration/idp":                   {why: "plays a provider and a browser: strangers to us"},
 		"integration/bench":                 {may: may("integration/lab", "integration/idp", admin, local, wire, key, relay), tests: may(relay + "/server"), why: "sees what an operator sees; at a relay it stands as nodes do, by their own client"},
 		"integration/natmatrix":             {may: may("integration/lab"), why: "sees what an operator sees"},

@@ -23,7 +23,7 @@ type ground struct {
 	monitor   bool
 	features  []string
 	beside    []string // features, and to obey what is forbidden; nil until somebody asks
-	lift      string // id of a declared break-glass that lifts some of what the rule asks for
+	lift      string   // id of a declared break-glass that lifts some of what the rule asks for
 
 	windows []calendar.Window // as nodes are told them; nil until somebody asks
 	laid    bool

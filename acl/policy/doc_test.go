@@ -21,8 +21,9 @@ func TestEveryKeyHasAnExample(t *testing.T) {
 	for _, text := range examples(t) {
 		for what, keys := range policy.Objects([]byte(text)) {
 			for _, key := range keys {
-				shown := what + ": " + key
-				known[shown] = known[shown]
+				if shown := what + ": " + key; !known[shown] {
+					known[shown] = false
+				}
 			}
 		}
 		for _, key := range regexp.MustCompile(`"(\w+)"\s*:`).FindAllStringSubmatchIndex(text, -1) {
