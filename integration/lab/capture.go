@@ -28,6 +28,8 @@ type Capture struct {
 	file  *os.File
 	done  chan struct{}
 
+	draining sync.Mutex // by the reader, or whoever asks; taken before mu
+
 	mu      sync.Mutex
 	count   int
 	packets [][]byte
@@ -95,6 +97,8 @@ func (c *Capture) read() {
 
 // drain takes everything that waits in the socket.
 func (c *Capture) drain(fd int) {
+	c.draining.Lock()
+	defer c.draining.Unlock()
 	buf := make([]byte, 128<<10)
 	for {
 		n, err := unix.Read(fd, buf)
@@ -123,8 +127,17 @@ func (c *Capture) take(packet []byte) {
 	}
 }
 
+// catchUp looks at all that has passed the link so far: a busy machine lets the reader
+// fall behind, and what it has not seen would be taken for what was not there.
+func (c *Capture) catchUp() {
+	if raw, err := c.file.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) { c.drain(int(fd)) }) // fails when the capture has ended, and saw all
+	}
+}
+
 // Count is how many packets were wanted so far.
 func (c *Capture) Count() int {
+	c.catchUp()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.count
@@ -132,6 +145,7 @@ func (c *Capture) Count() int {
 
 // Packets gives the wanted packets so far, the first 4,096 of them.
 func (c *Capture) Packets() [][]byte {
+	c.catchUp()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.packets)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -183,5 +184,28 @@ func TestCaptureSeesIPOfBothDirectionsAndNothingElse(t *testing.T) {
 	}
 	if out == 0 || in == 0 {
 		t.Errorf("%d requests and %d replies were seen", out, in)
+	}
+}
+
+// A scenario that finds nothing may conclude that nothing was there: what has passed
+// counts, however far behind the reader is.
+func TestCountIsOfAllThatPassed(t *testing.T) {
+	if !lab.Require(t) {
+		return
+	}
+	l := lab.Up(t, lab.Segment("a", "b"))
+	a, b := l.Host("a"), l.Host("b")
+	sent := a.Capture("eth0", func(p []byte) bool {
+		time.Sleep(time.Millisecond) // a busy machine's reader
+		return p[0]>>4 == 4 && p[9] == 17
+	})
+	p := lab.UDP(netip.AddrPortFrom(a.Addr4(), 5), netip.AddrPortFrom(b.Addr4(), 4000), []byte("marker"))
+	for n := 20; n <= 100; n += 20 {
+		if a.Inject("eth0", b.Addr4(), slices.Repeat([]lab.IP{p}, 20)...); sent.Count() != n {
+			t.Errorf("%d are counted of %d", sent.Count(), n)
+		}
+		if got := len(sent.Packets()); got != n {
+			t.Errorf("%d are kept of %d", got, n)
+		}
 	}
 }
