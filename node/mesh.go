@@ -158,7 +158,9 @@ func (m *mesh) fromDisk() wire.State {
 	m.Relays(m.node.dir.Relays())
 	if stamp, err := m.node.dir.Stamp(); err == nil && !stamp.Lease.IsZero() {
 		m.engine.SetLease(stamp.Lease)
-		m.lease = stamp.Lease
+		m.mu.Lock()
+		m.lease = stamp.Lease // whoever asks for the status may read it now
+		m.mu.Unlock()
 	}
 	return start
 }
