@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,16 @@ func (r *running) sessions() []*admin.Session {
 		r.t.Fatal(err)
 	}
 	return resp.Msg.Sessions
+}
+
+// explain asks how somebody reaches a machine.
+func (r *running) explain(who string, m *machine) (*admin.ExplainPolicyResponse, error) {
+	r.t.Helper()
+	resp, err := r.root.ExplainPolicy(r.t.Context(), connect.NewRequest(&admin.ExplainPolicyRequest{Src: who, Dst: m.id, Protocol: "tcp", Port: 443}))
+	if err != nil {
+		return nil, err
+	}
+	return resp.Msg, nil
 }
 
 // A seat from the machine's question to the operator's list, through a restart, and out.
@@ -43,6 +54,11 @@ func TestPersonSitsDown_A19(t *testing.T) {
 	if len(before) != 1 || before[0].Seat != "1000" || len(before[0].Addresses) != 2 || !netip.MustParsePrefix("100.64.0.0/10").Contains(netip.MustParseAddr(before[0].Addresses[0])) {
 		t.Fatalf("an operator is told %v", before)
 	}
+	_, secret = r.token(enrolToken())
+	other := r.enrol(secret)
+	if e, err := r.explain("ana@clinic.example", other); err != nil || !strings.Contains(e.Reason, "the seat of session "+out.Session.Id) {
+		t.Errorf("where she sits is not what is explained: %v, %v", e, err)
+	}
 	if _, err := m.Active(t.Context(), connect.NewRequest(&wire.ActiveRequest{Session: out.Session.Id})); err != nil {
 		t.Error(err)
 	}
@@ -53,5 +69,8 @@ func TestPersonSitsDown_A19(t *testing.T) {
 	}
 	if ended, err := m.Logout(t.Context(), connect.NewRequest(&wire.LogoutRequest{Session: out.Session.Id})); err != nil || ended.Msg.Ended != 1 || len(r.sessions()) != 0 {
 		t.Errorf("signed out: %v, %v, and there are %v", ended, err, r.sessions())
+	}
+	if e, err := r.explain("ana@clinic.example", m); connect.CodeOf(err) != connect.CodeNotFound || !strings.Contains(err.Error(), "sits at none") {
+		t.Errorf("who sits nowhere: %v, %v", e, err)
 	}
 }

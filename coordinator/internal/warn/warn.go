@@ -1,8 +1,8 @@
 // Package warn tells those who care for a mesh what is about to lapse: 30, 7 and 1
 // day before, and at the end, each once; and what is amiss as it stands, once, within
-// the hour or, where somebody said to look, within moments. [Weigh], which is pure, finds what is due;
-// a [Warner] keeps what it has told on disk and hands each warning to the log and
-// to its sinks, a webhook or syslog.
+// the hour or, where somebody said to look, within moments. [Weigh], which is pure,
+// finds what is due; a [Warner] keeps what it has told on disk and hands each warning
+// to the log and to its sinks, a webhook or syslog.
 //
 // Its promises:
 //
