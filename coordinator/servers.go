@@ -52,8 +52,11 @@ func (a *assembly) server(h http.Handler) *http.Server {
 			MaxConcurrentStreams: 32, MaxReadFrameSize: 16 << 10,
 			MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: 256 << 10,
 			// The kernel finds out whom nothing reaches any more; this is for who is
-			// there and answers nothing, behind a proxy or frozen.
-			SendPingTimeout: 5 * time.Minute, PingTimeout: 15 * time.Second,
+			// there and answers nothing, behind a proxy or frozen. It is rare because
+			// each ping comes at a time of its own and wakes a processor that rests:
+			// those of ten thousand nodes, every five minutes, cost more than all that
+			// they are sent.
+			SendPingTimeout: 30 * time.Minute, PingTimeout: 15 * time.Second,
 		},
 		ErrorLog: log.New(&quiet{a.Log}, "", 0),
 	}

@@ -34,7 +34,7 @@ func (b *bench) day() error {
 	w.round = int(w.stay().Seconds()*dayRate) + 5
 	err := w.begin(ctx, &g, people)
 	defer func() { w.coordinator.end(); w.api.Close() }()
-	for _, step := range []func(context.Context, *group) error{w.populate, w.arrive, w.still, w.reopen, w.watched, w.comeAndGo} {
+	for _, step := range []func(context.Context, *group) error{w.populate, w.arrive, w.still, w.unasked, w.asked} {
 		if err == nil {
 			err = step(ctx, &g)
 		}
@@ -48,8 +48,8 @@ func (b *bench) day() error {
 // day is a ward in which everybody is signed in.
 type day struct {
 	ward
-	round     int // of the people, the first so many come and go; the others stay
-	rest, ask time.Duration
+	round      int           // of the people, the first so many come and go; the others stay
+	rest, ends time.Duration // of a second: all at rest; while some come and go
 }
 
 // stay is for how long those are signed in who come and go.
@@ -93,11 +93,53 @@ func (w *day) share(ctx context.Context, span time.Duration) (time.Duration, err
 	return time.Duration(float64(spent) / span.Seconds()), err
 }
 
-// reopen starts the coordinator again, which asks the provider from then on for each as
-// often as of itself, and in which those who come stay for a while only.
-func (w *day) reopen(ctx context.Context, g *group) error {
-	w.coordinator.end()
+// unasked measures sessions that end and begin, while the provider is hardly asked.
+func (w *day) unasked(ctx context.Context, g *group) (err error) {
+	if err := w.reopen(ctx, g, settle); err != nil {
+		return err
+	}
+	came := 0
+	if w.ends, came, err = w.comeAndGo(ctx); err != nil {
+		return err
+	}
+	w.bench.results.add(
+		row{What: "as many who come as leave, of 10,000 every 12 hours, besides: coordinator CPU", Value: 100 * (w.ends - w.rest).Seconds(), Unit: "% of a core", Note: fmt.Sprintf("%d came", came)},
+		row{What: fmt.Sprintf("%d sessions with rolling ends: coordinator CPU", w.people()), Value: 100 * w.ends.Seconds(), Unit: "% of a core", Gate: atMost(5)},
+	)
+	return nil
+}
+
+// asked measures all of it: the same, while the provider is asked for each.
+func (w *day) asked(ctx context.Context, g *group) error {
 	w.every = w.checks()
+	if err := w.reopen(ctx, g, w.every+settle); err != nil { // everybody has been asked for once, by then
+		return err
+	}
+	asked, opened := w.inquiries.asked.Load(), w.inquiries.opened.Load()
+	began := time.Now()
+	all, _, err := w.comeAndGo(ctx)
+	if err != nil {
+		return err
+	}
+	asked, opened = w.inquiries.asked.Load()-asked, w.inquiries.opened.Load()-opened
+	rate := float64(asked) / time.Since(began).Seconds()
+	if rate < askedRate/2 {
+		return fmt.Errorf("the provider was asked %.1f times a second, not %.0f: nothing was measured", rate, askedRate)
+	}
+	ask := (all - w.ends).Seconds()
+	w.bench.results.add(
+		row{What: "asking the provider for each every 5 minutes, besides: coordinator CPU", Value: 100 * ask, Unit: "% of a core",
+			Note: fmt.Sprintf("%d questions over %d new connections", asked, opened)},
+		row{What: "one of these questions", Value: 1000 * ask / rate, Unit: "ms"},
+		row{What: fmt.Sprintf("%d sessions with rolling ends, each of which the provider is asked for every 5 minutes: coordinator CPU", w.people()), Value: 100 * all.Seconds(), Unit: "% of a core"},
+	)
+	return nil
+}
+
+// reopen starts the coordinator again, in which those who come stay for a while only, and
+// waits until it has settled.
+func (w *day) reopen(ctx context.Context, g *group, settled time.Duration) error {
+	w.coordinator.end()
 	w.flags = w.provided(w.stay())
 	if err := w.serve(ctx, g); err != nil {
 		return err
@@ -105,7 +147,7 @@ func (w *day) reopen(ctx context.Context, g *group) error {
 	if err := inParallel(len(w.agents), func(i int) error { return w.agents[i].again(ctx, g) }); err != nil {
 		return err
 	}
-	return pauseUntil(ctx, time.Now().Add(w.every+settle)) // everybody has been asked for once, by then
+	return pauseUntil(ctx, time.Now().Add(settled))
 }
 
 // checks is how often each is asked for: fewer are the more often.
@@ -113,36 +155,14 @@ func (w *day) checks() time.Duration {
 	return time.Duration(float64(checkSpan) * float64(w.people()) / 10000)
 }
 
-// watched measures what it takes besides to ask for all.
-func (w *day) watched(ctx context.Context, _ *group) error {
-	span := pick(w.bench, 3*time.Minute, 20*time.Second)
-	asked, opened := w.inquiries.asked.Load(), w.inquiries.opened.Load()
-	spent, err := w.share(ctx, span)
-	if err != nil {
-		return err
-	}
-	asked, opened = w.inquiries.asked.Load()-asked, w.inquiries.opened.Load()-opened
-	if want := askedRate * span.Seconds(); float64(asked) < want/2 {
-		return fmt.Errorf("the provider was asked %d times, not %.0f: nothing was measured", asked, want)
-	}
-	w.ask = spent - w.rest
-	w.bench.results.add(
-		row{What: "asking the provider for each every 5 minutes, besides: coordinator CPU", Value: 100 * w.ask.Seconds(), Unit: "% of a core",
-			Note: fmt.Sprintf("%d questions over %d new connections", asked, opened)},
-		row{What: "one of these questions", Value: w.ask.Seconds() * span.Seconds() / float64(asked) * 1000, Unit: "ms"},
-	)
-	return nil
-}
-
-// comeAndGo measures all of it, while people come, and those leave who came a while
-// ago, as often as of 10,000 every twelve hours.
-func (w *day) comeAndGo(ctx context.Context, _ *group) error {
+// comeAndGo gives what of a second the coordinator takes while people come, and those
+// leave who came a while ago, as often as of 10,000 every twelve hours.
+func (w *day) comeAndGo(ctx context.Context) (share time.Duration, came int, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var mu sync.Mutex
 	var failed error
 	var under group
-	came := 0
 	under.start(func() {
 		rate := float64(time.Second) / dayRate
 		tick := time.NewTicker(time.Duration(rate))
@@ -162,19 +182,11 @@ func (w *day) comeAndGo(ctx context.Context, _ *group) error {
 			}
 		}
 	})
-	err := pauseUntil(ctx, time.Now().Add(w.stay()+settle)) // those who came first leave, by then
-	all := time.Duration(0)
+	err = pauseUntil(ctx, time.Now().Add(w.stay()+settle)) // those who came first leave, by then
 	if err == nil {
-		all, err = w.share(ctx, w.span())
+		share, err = w.share(ctx, w.span())
 	}
 	stop()
 	under.wait()
-	if err = errors.Join(err, failed); err != nil {
-		return err
-	}
-	w.bench.results.add(
-		row{What: "as many who come as leave, of 10,000 every 12 hours, besides: coordinator CPU", Value: 100 * (all - w.rest - w.ask).Seconds(), Unit: "% of a core", Note: fmt.Sprintf("%d came", came)},
-		row{What: fmt.Sprintf("%d sessions with rolling ends, each of which the provider is asked for every 5 minutes: coordinator CPU", w.people()), Value: 100 * all.Seconds(), Unit: "% of a core", Gate: atMost(5)},
-	)
-	return nil
+	return share, came, errors.Join(err, failed)
 }
