@@ -19,7 +19,7 @@ type Config struct {
 	Version  string
 
 	// Userspace makes the node rootless: no TUN, no routes, no privileges. Only
-	// what SOCKS5, Forwards and Exposes name goes in or out.
+	// what SOCKS5, HTTPProxy, Forwards and Exposes name goes in or out.
 	Userspace bool
 	Interface string // name of the TUN; empty: "cordon0"
 	MTU       int    // of the tunnel; 0: 1280
@@ -49,9 +49,10 @@ type Config struct {
 	// answers nothing and changes nothing.
 	Names Names
 
-	SOCKS5   string    // listen address on this machine; empty: none
-	Forwards []Forward // local port to mesh address
-	Exposes  []Expose  // mesh port to a service of this machine
+	SOCKS5    string    // listen address on this machine; empty: none
+	HTTPProxy string    // the same, for programs that know HTTP's CONNECT alone
+	Forwards  []Forward // local port to mesh address
+	Exposes   []Expose  // mesh port to a service of this machine
 
 	Log *slog.Logger
 }
@@ -88,8 +89,8 @@ func (c *Config) Validate() error {
 			return bad("advertise", p.String(), "a prefix without host bits, neither IPv4 written as IPv6, loopback, link-local, multicast nor everything")
 		}
 	}
-	if !c.Userspace && (c.SOCKS5 != "" || len(c.Forwards) > 0 || len(c.Exposes) > 0) {
-		return errors.New("socks5, forward and expose are for rootless nodes: add --userspace, or leave them out")
+	if !c.Userspace && (c.SOCKS5 != "" || c.HTTPProxy != "" || len(c.Forwards) > 0 || len(c.Exposes) > 0) {
+		return errors.New("socks5, http-proxy, forward and expose are for rootless nodes: add --userspace, or leave them out")
 	}
 	if c.Userspace && len(c.Advertise) > 0 {
 		return errors.New("advertise needs a TUN: a rootless node cannot forward for others; leave out --userspace")
@@ -129,8 +130,11 @@ func (c *Config) validateEndpoints() error {
 }
 
 func (c *Config) validateDoors() error {
-	if c.SOCKS5 != "" {
-		if err := localAddress("socks5", c.SOCKS5); err != nil {
+	for _, door := range []struct{ flag, at string }{{"socks5", c.SOCKS5}, {"http-proxy", c.HTTPProxy}} {
+		if door.at == "" {
+			continue
+		}
+		if err := localAddress(door.flag, door.at); err != nil {
 			return err
 		}
 	}

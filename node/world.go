@@ -217,13 +217,19 @@ func (w *stackWorld) close(bool) error { return w.stack.Close() }
 func (w *stackWorld) run(ctx context.Context, changed, _ func()) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return osnet.WatchUnderlay(ctx, nil, changed) })
-	if w.cfg.SOCKS5 != "" {
-		l, err := net.Listen("tcp", w.cfg.SOCKS5)
-		if err != nil {
-			return fmt.Errorf("socks5: %w", err)
+	p := &netstack.Proxy{Stack: w.stack, Permit: func(_ string, dst netip.AddrPort) bool { return w.permit(dst.Addr()) }}
+	for _, door := range []struct {
+		flag, at string
+		serve    func(context.Context, net.Listener) error
+	}{{"socks5", w.cfg.SOCKS5, p.ServeSOCKS}, {"http-proxy", w.cfg.HTTPProxy, p.ServeCONNECT}} {
+		if door.at == "" {
+			continue
 		}
-		p := &netstack.Proxy{Stack: w.stack, Permit: func(_ string, dst netip.AddrPort) bool { return w.permit(dst.Addr()) }}
-		g.Go(func() error { return p.ServeSOCKS(ctx, l) })
+		l, err := net.Listen("tcp", door.at)
+		if err != nil {
+			return fmt.Errorf("%s: %w", door.flag, err)
+		}
+		g.Go(func() error { return door.serve(ctx, l) })
 	}
 	for _, f := range w.cfg.Forwards {
 		l, err := net.Listen("tcp", f.Listen)

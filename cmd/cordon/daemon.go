@@ -17,7 +17,7 @@ import (
 func daemonCommand() *cli.Command {
 	return &cli.Command{Name: "daemon", Usage: "run the node", Action: runDaemon, Flags: []cli.Flag{
 		&cli.StringFlag{Name: "state", Usage: "state `DIRECTORY`", Value: node.DefaultStateDir(), EnvVars: []string{"CORDON_STATE"}},
-		&cli.BoolFlag{Name: "userspace", Usage: "rootless: no interface; only what --socks5, --forward and --expose name goes in or out"},
+		&cli.BoolFlag{Name: "userspace", Usage: "rootless: no interface; only what --socks5, --http-proxy, --forward and --expose name goes in or out"},
 		&cli.StringFlag{Name: "interface", Usage: "`NAME` of the interface", Value: node.DefaultInterface},
 		&cli.IntFlag{Name: "mtu", Usage: "`BYTES` of the largest packet in the tunnel", Value: 1280},
 		&cli.UintFlag{Name: "port", Usage: "UDP `PORT` (default any)"},
@@ -32,6 +32,7 @@ func daemonCommand() *cli.Command {
 			"file (a line put first in /etc/resolv.conf, for machines without it), serve (answer, and change nothing; `cordon status` tells where)"},
 		&cli.StringSliceFlag{Name: "dns-route", Usage: "with --dns: `DOMAIN=SERVER[,SERVER]`, resolvers for the names of another domain, such as hospital.example=10.0.0.53; may be repeated"},
 		&cli.StringFlag{Name: "socks5", Usage: "with --userspace: local `ADDRESS` of a SOCKS5 door into the mesh"},
+		&cli.StringFlag{Name: "http-proxy", Usage: "with --userspace: local `ADDRESS` of the same as an HTTP proxy (CONNECT), for programs that know no SOCKS"},
 		&cli.StringSliceFlag{Name: "forward", Usage: "with --userspace: `[LISTEN:]PORT=TARGET`, a local port that leads to a mesh address or peer, such as 8443=ehr:443; may be repeated"},
 		&cli.StringSliceFlag{Name: "expose", Usage: "with --userspace: `PORT=TARGET`, a port of this node in the mesh that leads to a local service, such as 443=127.0.0.1:8443; may be repeated"},
 		&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
@@ -65,7 +66,7 @@ func daemonConfig(c *cli.Context) (config node.Config, err error) {
 	}
 	config = node.Config{
 		StateDir: c.String("state"), Socket: c.String("socket"), Version: version, Userspace: c.Bool("userspace"),
-		Interface: c.String("interface"), MTU: c.Int("mtu"), Port: uint16(c.Uint("port")), Only443: c.Bool("only-443"), NoPortMapping: c.Bool("no-port-mapping"), SOCKS5: c.String("socks5"),
+		Interface: c.String("interface"), MTU: c.Int("mtu"), Port: uint16(c.Uint("port")), Only443: c.Bool("only-443"), NoPortMapping: c.Bool("no-port-mapping"), SOCKS5: c.String("socks5"), HTTPProxy: c.String("http-proxy"),
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	}
 	if config.Endpoints, err = each(c, "endpoint", "an address and port such as 203.0.113.7:51820", netip.ParseAddrPort); err != nil {
