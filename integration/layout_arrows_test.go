@@ -58,7 +58,7 @@ func arrows() map[string]row {
 		store:                              {may: may(registry, audit), why: "stores keep events and records, and decide nothing"},
 		store + "/...":                     {may: may(registry, audit, store+"/..."), why: "stores keep events and records, and decide nothing"},
 		store + "/storetest":               {may: may(registry, audit, ipam, wire, key), why: "one suite for every store: it must know none of them"},
-		"coordinator/internal/auth":        {may: may(registry, wire, key), tests: may(ipam, audit), why: "keys and secrets stay apart from who may do what; it never sees the store"},
+		"coordinator/internal/auth":        {may: may(wire, key), tests: may(audit), why: "keys and secrets stay apart from who may do what; it never sees the store"},
 		"coordinator/internal/auth/...":    {may: may(registry, wire, key, admin, "coordinator/internal/auth"), why: "a login proves who somebody is, and decides nothing"},
 		"coordinator/internal/warn":        {why: "it tells of what has an end, whatever that is: it knows no mesh"},
 		"coordinator/internal/rosters":     {may: may("acl/calendar", "acl/policy"), why: "it reads files for whoever weighs evidence: it knows no node and no mesh"},

@@ -1,7 +1,6 @@
 // Package auth holds what a coordinator proves itself with, and judges what
-// others prove themselves with: the mesh root, the mesh CA, the map key, the
-// certificates of coordinator and nodes, the secrets of tokens, and the sealing
-// of backups.
+// nodes prove themselves with: the mesh root, the mesh CA, the map key, the
+// certificates of coordinator and nodes, and the sealing of backups.
 //
 // Its promises:
 //
@@ -12,11 +11,10 @@
 //   - Map key and CA have ends, and get successors from Renew well before these.
 //   - A backup is sealed to a recovery key of which only the public half is kept
 //     here: who steals backup and coordinator's disk image needs the paper too.
-//   - A secret of a token exists here only while it is made or checked.
 //
 // What it leaves to others: which node may have a certificate (the registry
 // knows keys; a certificate's end is no end of trust), and which token may do
-// what beyond its scopes (the edges).
+// what (the registry and the edges).
 package auth
 
 import (
