@@ -22,16 +22,6 @@ type Proxy func(*url.URL) (*url.URL, error)
 // they are now.
 func ProxyFromEnvironment() Proxy { return httpproxy.FromEnvironment().ProxyFunc() }
 
-// ProxyThrough gives a Proxy that is used for everything: http:// or https://,
-// with user and password if it asks for them. Errors never repeat the text.
-func ProxyThrough(text string) (Proxy, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%w: the address is not allowed: want http://[USER:PASSWORD@]HOST[:PORT], or https://", ErrProxy)
-	}
-	return func(*url.URL) (*url.URL, error) { return u, nil }, nil
-}
-
 // maxProxyAnswer is how much a proxy may say before the tunnel stands.
 const maxProxyAnswer = 16 << 10
 

@@ -20,7 +20,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"time"
 )
 
@@ -32,20 +31,6 @@ type Hash [Size]byte
 
 // String gives 64 hexadecimal digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
-
-// MarshalText is String, as encoding.TextMarshaler.
-func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
-
-// UnmarshalText reads what MarshalText wrote.
-func (h *Hash) UnmarshalText(text []byte) error {
-	if len(text) != hex.EncodedLen(Size) {
-		return fmt.Errorf("audit hash of %d characters, want %d hexadecimal digits", len(text), hex.EncodedLen(Size))
-	}
-	if _, err := hex.Decode(h[:], text); err != nil {
-		return fmt.Errorf("audit hash: %w", err)
-	}
-	return nil
-}
 
 // Draft is what a decision says of itself, before it has a place in the chain.
 // Nothing in it is secret: it is exported as it stands.

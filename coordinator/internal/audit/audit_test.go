@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -153,35 +152,4 @@ func TestHashIsAPromise(t *testing.T) {
 	if got := all[1].Hash.String(); got != want {
 		t.Errorf("the hash of a known record is %s, want %s", got, want)
 	}
-}
-
-func TestExportAndBack(t *testing.T) {
-	all, head := build(20)
-	var out bytes.Buffer
-	if err := audit.Export(&out, records(all)); err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(out.String(), "\n"); n != 20 {
-		t.Errorf("20 records are %d lines", n)
-	}
-	if got, err := audit.VerifyTo(head, audit.Lines(&out)); err != nil || got != head {
-		t.Errorf("the export verifies to %v, %v", got, err)
-	}
-}
-
-func FuzzLines(f *testing.F) {
-	all, _ := build(3)
-	var out bytes.Buffer
-	if err := audit.Export(&out, records(all)); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(out.Bytes())
-	f.Add([]byte(`{"sequence":1,"hash":"00"}`))
-	f.Add([]byte("\n\n{}"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		head, err := audit.Verify(audit.Head{}, audit.Lines(bytes.NewReader(b)))
-		if err == nil && head.Sequence > uint64(len(b)) {
-			t.Errorf("%d bytes verify as %d records", len(b), head.Sequence)
-		}
-	})
 }

@@ -29,7 +29,6 @@ type Host struct {
 	Address string         // host:port
 	Pin     relay.Pin      // of its key
 	Roots   *x509.CertPool // with its certificate
-	stop    func()
 }
 
 // Serve has h answer over TLS 1.3 until the test ends.
@@ -41,13 +40,9 @@ func Serve(t testing.TB, h http.Handler) *Host {
 	s := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(tls.NewListener(listener, config)) }()
-	host.stop = sync.OnceFunc(func() { s.Close(); <-done })
-	t.Cleanup(host.stop)
+	t.Cleanup(func() { s.Close(); <-done })
 	return host
 }
-
-// Stop ends the server and its listener. Connections that were taken over live on.
-func (h *Host) Stop() { h.stop() }
 
 // Dialer reaches the host by its pin.
 func (h *Host) Dialer() *relay.Dialer {
@@ -61,7 +56,7 @@ func Inspect(t testing.TB, to *Host) *Host {
 	box, config := newHost(t)
 	listener := listen(t)
 	box.Address = listener.Addr().String()
-	box.stop = accept(t, tls.NewListener(listener, config), func(conn net.Conn) {
+	accept(t, tls.NewListener(listener, config), func(conn net.Conn) {
 		out, err := tls.Dial("tcp", to.Address, &tls.Config{RootCAs: to.Roots, ServerName: Name})
 		if err != nil {
 			return
@@ -181,7 +176,7 @@ func listen(t testing.TB) net.Listener {
 }
 
 // accept has f serve each connection until the test ends.
-func accept(t testing.TB, l net.Listener, f func(net.Conn)) (stop func()) {
+func accept(t testing.TB, l net.Listener, f func(net.Conn)) {
 	var running sync.WaitGroup
 	var mu sync.Mutex
 	open := map[net.Conn]bool{}
@@ -197,7 +192,7 @@ func accept(t testing.TB, l net.Listener, f func(net.Conn)) (stop func()) {
 			running.Go(func() { defer conn.Close(); f(conn) })
 		}
 	})
-	stop = sync.OnceFunc(func() {
+	t.Cleanup(func() {
 		l.Close()
 		mu.Lock()
 		for conn := range open {
@@ -206,8 +201,6 @@ func accept(t testing.TB, l net.Listener, f func(net.Conn)) (stop func()) {
 		mu.Unlock()
 		running.Wait()
 	})
-	t.Cleanup(stop)
-	return stop
 }
 
 // splice passes bytes on in both directions until either end closes.
