@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,7 +24,7 @@ func DiffPeerSeats(a, b PeerRecord) *SeatDelta {
 func DiffSelfSeats(a, b SelfRecord) *SeatDelta {
 	d := diffSeats(b.ID, a.Seats, b.Seats)
 	for _, s := range b.Sessions {
-		if old, held := find(a.Sessions, s.ID, sessionID); !held || !bytes.Equal(canonical(old.Proto()), canonical(s.Proto())) {
+		if old, held := find(a.Sessions, s.ID, sessionID); !held || !old.same(s) {
 			d.Sessions = append(d.Sessions, s.Proto())
 		}
 	}
@@ -63,6 +62,11 @@ func (s Seat) same(o Seat) bool {
 	}
 	return s.Session == o.Session && slices.Equal(s.Addresses, o.Addresses) && slices.Equal(s.Prefixes, o.Prefixes) &&
 		slices.EqualFunc(s.Facts, o.Facts, sameFact)
+}
+
+func (s Session) same(o Session) bool {
+	return s.ID == o.ID && s.User == o.User && secondsDown(s.At) == secondsDown(o.At) && secondsDown(s.Until) == secondsDown(o.Until) &&
+		slices.Equal(s.AMR, o.AMR) && s.ACR == o.ACR && s.Seat == o.Seat
 }
 
 // applySeats changes the seats of those whose whole record d does not bring. It adds the

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -166,6 +167,42 @@ func TestChangeOfSeatsNamesWhatChanged(t *testing.T) {
 	self.Seats, self.Sessions = a.Self.Seats, a.Self.Sessions[1:]
 	if d := wire.DiffSelfSeats(a.Self, self); d != nil {
 		t.Errorf("ends a seat that lasts: %v", d)
+	}
+}
+
+// Every field of a seat and of a session counts: one that was forgotten would be told
+// of to nobody.
+func TestEachFieldOfASeatIsAChange(t *testing.T) {
+	alter := func(t *testing.T, v reflect.Value) {
+		switch v.Interface().(type) {
+		case string:
+			v.SetString(v.String() + "x")
+		case time.Time:
+			v.Set(reflect.ValueOf(now().Add(5 * time.Hour)))
+		default:
+			if v.Kind() != reflect.Slice || v.Len() == 0 {
+				t.Fatal("this test has to be taught of", v.Type())
+			}
+			v.Set(v.Slice(0, 0))
+		}
+	}
+	whole := session(11)
+	whole.AMR, whole.ACR = []string{"otp"}, "urn:example:loa2"
+	for i := range reflect.TypeFor[wire.Seat]().NumField() {
+		was, is := peer(1, 1), peer(1, 1)
+		was.Seats, is.Seats = []wire.Seat{seat(1)}, []wire.Seat{seat(1)}
+		alter(t, reflect.ValueOf(&is.Seats[0]).Elem().Field(i))
+		if wire.DiffPeerSeats(was, is) == nil {
+			t.Error("of a seat: no change of", reflect.TypeFor[wire.Seat]().Field(i).Name)
+		}
+	}
+	for i := range reflect.TypeFor[wire.Session]().NumField() {
+		was, is := self(), self()
+		was.Sessions, is.Sessions = []wire.Session{whole}, []wire.Session{whole}
+		alter(t, reflect.ValueOf(&is.Sessions[0]).Elem().Field(i))
+		if wire.DiffSelfSeats(was, is) == nil {
+			t.Error("of a session: no change of", reflect.TypeFor[wire.Session]().Field(i).Name)
+		}
 	}
 }
 
