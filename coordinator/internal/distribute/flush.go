@@ -229,7 +229,7 @@ func (h *Hub) selfFor(m *message, s *stream) {
 	if s.has(self); s.told == told {
 		return
 	}
-	if had != nil && s.join.SeatDeltas {
+	if had != nil {
 		if d := wire.DiffSelfSeats(*had, self); d != nil {
 			m.seats = append(m.seats, serialised(d))
 			return

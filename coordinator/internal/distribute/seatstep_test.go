@@ -3,6 +3,7 @@ package distribute_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +90,94 @@ func TestSlowReadersOfSeats(t *testing.T) {
 			if got := n.whoSits(kiosk); !slices.Equal(got, []string{"s0", "s2", "s3", "s4", "s5", "s6"}) {
 				t.Errorf("%s is told of %v", n.id, got)
 			}
+		}
+	})
+}
+
+// A change of seats says nothing to who has no record of the machine, whatever else
+// that one owes.
+func TestWhoSeesAMachineAnewIsToldAllOfIt(t *testing.T) {
+	play(t, kiosks, func(t *testing.T, w *world) {
+		all := join(w, "tag:ehr", "tag:scanner", "tag:kiosk")
+		ehr, scanner, kiosk := all[0], all[1], all[2]
+		defer leaveAll(all)
+		late()
+		w.sit(kiosk, "s1", "1001", "ana@clinic.example")
+		rest()
+		scanner.stall()
+		w.do(registry.RequireSignIn{Required: true}) // on its way to the scanner while it reads nothing
+		rest()
+		w.policy(strings.Replace(kiosks, `"src": ["tag:kiosk"], "dst": ["tag:ehr"]`, `"src": ["tag:kiosk"], "dst": ["tag:ehr", "tag:scanner"]`, 1))
+		rest()
+		anew(all...)
+		w.sit(kiosk, "s2", "1002", "ben@clinic.example")
+		rest()
+		scanner.resume()
+		rest()
+		if ehr.got("seats") != 1 || scanner.got("seats") != 0 {
+			t.Errorf("the server was told %v, the scanner %v", ehr.counts, scanner.counts)
+		}
+		if got := scanner.whoSits(kiosk); !slices.Equal(got, []string{"s1", "s2"}) {
+			t.Errorf("the scanner is told of %v", got)
+		}
+	})
+}
+
+// Who comes back with the right map, and who was told of nothing since nothing came of it,
+// stands where a change of seats leads on from.
+func TestChangesOfSeatsGoOn(t *testing.T) {
+	play(t, kiosks, func(t *testing.T, w *world) {
+		all := join(w, "tag:ehr", "tag:kiosk")
+		ehr, kiosk := all[0], all[1]
+		defer leaveAll(all)
+		late()
+		w.sit(kiosk, "s1", "1001", "ana@clinic.example")
+		rest()
+		next := 2
+		goesOn := func(after string) {
+			t.Helper()
+			anew(all...)
+			w.sit(kiosk, fmt.Sprint("s", next), fmt.Sprint(1000+next), fmt.Sprintf("p%d@clinic.example", next))
+			next++
+			rest()
+			for _, n := range all {
+				if n.got("seats") != 1 || n.got("delta") != 1 {
+					t.Errorf("after %s %s is told %v", after, n.id, n.counts)
+				}
+			}
+		}
+		for _, n := range all {
+			n.disconnect()
+			n.connect()
+		}
+		rest()
+		if ehr.got("current") != 1 || kiosk.got("current") != 1 {
+			t.Fatalf("back again: %v, %v", ehr.counts, kiosk.counts)
+		}
+		goesOn("a pause")
+		w.sit(kiosk, "short", "999", "cem@clinic.example")
+		w.do(registry.EndSessions{ID: "short"})
+		rest()
+		goesOn("who came and went in one moment")
+	})
+}
+
+// Where most have gone it is less to say who stays.
+func TestManyWhoGoAtOnce(t *testing.T) {
+	play(t, kiosks, func(t *testing.T, w *world) {
+		all := join(w, "tag:ehr", "tag:kiosk")
+		ehr, kiosk := all[0], all[1]
+		defer leaveAll(all)
+		late()
+		for i := range 20 {
+			w.sit(kiosk, fmt.Sprint("session-with-the-length-that-an-id-has-", 10+i), fmt.Sprint(1000+i), fmt.Sprintf("p%d@clinic.example", i))
+		}
+		rest()
+		anew(all...)
+		w.do(registry.EndSessions{Node: kiosk.id})
+		rest()
+		if ehr.got("seats") != 0 || ehr.got("delta") != 1 || ehr.bytes > 500 || len(ehr.whoSits(kiosk)) != 0 {
+			t.Errorf("%v in %d bytes, and there sit %v", ehr.counts, ehr.bytes, ehr.whoSits(kiosk))
 		}
 	})
 }

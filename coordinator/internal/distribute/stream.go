@@ -45,7 +45,7 @@ type stream struct {
 	narrow  bool             // what it owes may take a right away
 	watched bool             // what it owes comes of an edit: an operator waits for it
 	told    wire.Digest      // of the Self that the node has
-	seated  *wire.SelfRecord // that Self, if it has seats
+	seated  *wire.SelfRecord // that Self, if it has seats and the node takes changes of them
 	held    bitset           // peers that the node holds
 	peers   owed             // peers whose records it owes, or their removal
 	hints   owed             // peers whose endpoints it owes

@@ -100,7 +100,6 @@ func (s *subject) renew(p wire.PeerRecord) {
 		s.record.seated = &p
 	}
 	if s.was != nil {
-		s.was.step = step{} // of the past
 		s.record.step = stepTo(p, s.was, len(s.record.bytes))
 	}
 }
