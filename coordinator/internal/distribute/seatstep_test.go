@@ -156,6 +156,7 @@ func TestChangesOfSeatsGoOn(t *testing.T) {
 		}
 		goesOn("a pause")
 		w.sit(kiosk, "short", "999", "cem@clinic.example")
+		synctest.Wait() // the hub knows of it, and told nobody
 		w.do(registry.EndSessions{ID: "short"})
 		rest()
 		goesOn("who came and went in one moment")
