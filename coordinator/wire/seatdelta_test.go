@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -333,5 +334,37 @@ func TestExpansionOfSeatsIsBounded(t *testing.T) {
 		if _, err := wire.Open(m.trust, wire.Sign(&m.mapK, payload), now()); !errors.Is(err, wire.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// BenchmarkApplySeats is what a node does when one of 64 people at a peer signs out: told
+// as a change of seats, and as the peer's whole record.
+func BenchmarkApplySeats(b *testing.B) {
+	was := peer(1, 1)
+	for n := range byte(64) {
+		was.Seats = append(was.Seats, seat(100+n))
+	}
+	is := was
+	is.Seats = was.Seats[1:]
+	m := standing(at(1, 1, 5), was)
+	for name, d := range map[string]*wire.Delta{
+		"change": {Seats: []*wire.SeatDelta{wire.DiffPeerSeats(was, is)}},
+		"whole":  {Put: []*wire.Peer{is.Proto()}},
+	} {
+		payload, err := proto.Marshal(d)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				got := new(wire.Delta)
+				if err := proto.Unmarshal(payload, got); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := wire.Apply(m, got, at(1, 1, 6)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
