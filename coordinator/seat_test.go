@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -72,5 +73,53 @@ func TestPersonSitsDown_A19(t *testing.T) {
 	}
 	if e, err := r.explain("ana@clinic.example", m); connect.CodeOf(err) != connect.CodeNotFound || !strings.Contains(err.Error(), "sits at none") {
 		t.Errorf("who sits nowhere: %v, %v", e, err)
+	}
+}
+
+// A node hears of a sign-out by a change of its seats if it names that feature when it
+// follows; one that does not hears of all that it has left.
+func TestSeatsAreToldAsTheNodeAsks(t *testing.T) {
+	at := &clock{now: time.Now()}
+	r := begin(t, ownPeople(at))
+	_, secret := r.token(enrolToken())
+	m, b := r.enrol(secret), r.browser(at)
+	b.setUp(r.addAna().Link)
+	for _, features := range [][]string{wire.Features(), nil, {"seat-deltas"}} {
+		at.forward(time.Minute)
+		out := b.sit(m, "1000", b.code())
+		if out.GetState() != wire.AwaitLoginResponse_DONE {
+			t.Fatalf("signed in: %v\n%s", out, b.page)
+		}
+		stream, err := m.Follow(t.Context(), connect.NewRequest(&wire.FollowRequest{Level: wire.Level, Instance: []byte("run"), Features: features}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := func() *wire.Envelope {
+			e := new(wire.Envelope)
+			for e.GetFull() == nil && e.GetDelta() == nil {
+				if !stream.Receive() {
+					t.Fatal(stream.Err())
+				}
+				if err := proto.Unmarshal(stream.Msg().GetSigned().GetPayload(), e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return e
+		}
+		if self := next().GetFull().GetSelf(); len(self.GetSeats()) != 1 {
+			t.Fatalf("with the features %v it is told %v", features, self)
+		}
+		if _, err := m.Logout(t.Context(), connect.NewRequest(&wire.LogoutRequest{Session: out.Session.Id})); err != nil {
+			t.Fatal(err)
+		}
+		d := next().GetDelta()
+		if slices.Contains(features, wire.FeatureSeatDelta) {
+			if len(d.Seats) != 1 || d.Self != nil || !slices.Equal(d.Seats[0].End, []string{out.Session.Id}) {
+				t.Errorf("with the features %v it is told %v", features, d)
+			}
+		} else if len(d.Seats) != 0 || d.Self == nil || len(d.Self.Seats) != 0 {
+			t.Errorf("with the features %v it is told %v", features, d)
+		}
+		stream.Close()
 	}
 }

@@ -35,13 +35,13 @@ func Diff(a, b Map) *Delta {
 
 // IsEmpty tells whether d changes nothing.
 func (d *Delta) IsEmpty() bool {
-	return d.GetSelf() == nil && d.GetRules() == nil && len(d.GetPut()) == 0 && len(d.GetRemove()) == 0
+	return d.GetSelf() == nil && d.GetRules() == nil && len(d.GetPut()) == 0 && len(d.GetRemove()) == 0 && len(d.GetSeats()) == 0
 }
 
 // Apply gives m changed by d and standing at `to`; m stays as it is. A Delta
 // that does not fit m (removes whom m lacks, names somebody twice, gives a
-// prefix two owners, takes a statement back) is refused whole, with
-// [ErrMalformed], [ErrTwoOwners] or [key.ErrSignature]. Whether `to` may follow
+// prefix two owners, takes a statement back, changes seats of whom m lacks or ends
+// one that is not there) is refused whole, with [ErrMalformed], [ErrTwoOwners] or [key.ErrSignature]. Whether `to` may follow
 // m is [State.Fold]'s to judge.
 func Apply(m Map, d *Delta, to Position) (Map, error) { return apply(m, d, to, nil) }
 
@@ -82,7 +82,11 @@ func apply(m Map, d *Delta, to Position, revoked map[string]RevokedKey) (Map, er
 		}
 		next.Peers[r.ID] = r
 	}
-	return next.whole(d.GetSelf() != nil, changed)
+	reseated, err := next.applySeats(d, changed, revoked)
+	if err != nil {
+		return Map{}, err
+	}
+	return next.whole(reseated || d.GetSelf() != nil, changed)
 }
 
 func (m *Map) applySelf(d *Delta) error {

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,53 @@ func FuzzFold(f *testing.F) {
 		}
 		if held.Map.Digest() != digest {
 			t.Fatal("the held map changed")
+		}
+	})
+}
+
+// FuzzSeatDelta applies whatever change of seats comes to a map with seats. What is
+// taken is what the whole records would have said; what is refused changes nothing.
+func FuzzSeatDelta(f *testing.F) {
+	a := ward()
+	one, own := a.Peers[nodeID(1)], a.Self
+	for _, d := range []*wire.Delta{
+		{Seats: []*wire.SeatDelta{{Node: one.ID, Put: []*wire.SeatRecord{seat(2).Proto(), seat(9).Proto()}, End: []string{"s1"}}}},
+		{Seats: []*wire.SeatDelta{{Node: own.ID, End: []string{"s11"}, Sessions: []*wire.SessionRecord{session(12).Proto(), session(9).Proto()}}}},
+		{Remove: []string{one.ID}, Seats: []*wire.SeatDelta{{Node: nodeID(2), Put: []*wire.SeatRecord{seat(1).Proto()}}}},
+	} {
+		b, err := proto.Marshal(d)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	digest := a.Digest()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		d := new(wire.Delta)
+		if proto.Unmarshal(b, d) != nil {
+			return
+		}
+		next, err := wire.Apply(a, d, at(1, 1, 6))
+		if a.Digest() != digest {
+			t.Fatal("the map that was given changed")
+		}
+		if err != nil {
+			return
+		}
+		if err := next.Validate(); err != nil {
+			t.Fatalf("taken, and not valid: %v", err)
+		}
+		for _, change := range d.Seats {
+			p, own := next.Peers[change.Node], next.Self
+			for _, id := range change.End {
+				gone := func(s wire.Seat) bool { return s.Session == id }
+				if slices.ContainsFunc(p.Seats, gone) || change.Node == own.ID && slices.ContainsFunc(own.Seats, gone) {
+					t.Fatalf("%q ended, and still sits there", id)
+				}
+			}
+		}
+		if again, err := wire.Apply(a, wire.Diff(a, next), at(1, 1, 6)); err != nil || !same(again, next) {
+			t.Fatalf("whole records say something else: %v", err)
 		}
 	})
 }

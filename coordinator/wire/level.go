@@ -15,6 +15,13 @@ const (
 // the rule as absent; one that forbids it takes to hold.
 const FeatureUnknown = "unknown-field"
 
+// FeatureSeatDelta is the feature of a node that takes a change of seats by itself. To
+// one that does not name it when it follows, the whole record goes.
+const FeatureSeatDelta = "seat-delta"
+
+// Features gives those that a node of this build names when it follows.
+func Features() []string { return []string{FeatureSeatDelta} }
+
 // CommonLevel gives the level to speak with a side that stated theirs. It fails
 // with [ErrLevel] if that side is too old to be served.
 func CommonLevel(theirs uint32) (uint32, error) {

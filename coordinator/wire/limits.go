@@ -17,7 +17,7 @@ const (
 	maxRules    = 20_000  // each of In and Out
 	maxClasses  = 100_000 // of one rule
 	maxServices = 4_096   // of one rule
-	maxPrefixes = 4_096   // of one record; as many addresses, routes and facts
+	maxPrefixes = 4_096   // of one record; as many addresses, routes, facts, sessions and seats
 	maxElements = 2 << 20 // repeated things in one message, all together
 
 	// Signed around a payload: proof, key and signature.
@@ -34,7 +34,7 @@ func most(f protoreflect.FieldDescriptor) int {
 		return 1 // protobuf would merge the second into the first
 	}
 	switch f.FullName() {
-	case "cordon.wire.v1.Full.peers", "cordon.wire.v1.Delta.put", "cordon.wire.v1.Delta.remove":
+	case "cordon.wire.v1.Full.peers", "cordon.wire.v1.Delta.put", "cordon.wire.v1.Delta.remove", "cordon.wire.v1.Delta.seats":
 		return MaxPeers
 	case "cordon.wire.v1.RuleSet.in", "cordon.wire.v1.RuleSet.out":
 		return maxRules
@@ -70,7 +70,7 @@ func decode(b []byte, m proto.Message, limit int) error {
 type scan struct{ elements int }
 
 func (s *scan) message(b []byte, d protoreflect.MessageDescriptor) error {
-	var counts [32]int // by field number; our messages have fewer
+	var counts [32]int // by the field's place in its message, of which ours have fewer; numbers go higher
 	for len(b) > 0 {
 		number, kind, n := protowire.ConsumeTag(b)
 		if n < 0 || kind == protowire.StartGroupType {
@@ -84,12 +84,12 @@ func (s *scan) message(b []byte, d protoreflect.MessageDescriptor) error {
 		b = b[n+size:]
 		field := d.Fields().ByNumber(number)
 		// An unknown field is kept as bytes: it costs what it weighs.
-		if field == nil || int(number) >= len(counts) {
+		if field == nil {
 			continue
 		}
-		counts[number] += occurrences(field, kind, value)
+		counts[field.Index()] += occurrences(field, kind, value)
 		s.elements += occurrences(field, kind, value)
-		if counts[number] > most(field) || s.elements > maxElements {
+		if counts[field.Index()] > most(field) || s.elements > maxElements {
 			return malformed("too many %s", field.FullName())
 		}
 		if err := s.inner(field, kind, value); err != nil {

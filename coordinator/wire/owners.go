@@ -74,8 +74,9 @@ func (o *owners) peer(p PeerRecord, claim bool) error {
 
 // prefixesOf takes every prefix by which a record can be looked up.
 func (o *owners) prefixesOf(id string, addresses []netip.Addr, seats []Seat, routes []netip.Prefix, classes []acl.PrefixClass, claim bool) error {
+	addresses = slices.Clip(addresses) // whose room is not ours
 	for _, s := range seats {
-		addresses = append(slices.Clip(addresses), s.Addresses...)
+		addresses = append(addresses, s.Addresses...)
 	}
 	for _, a := range addresses {
 		if err := own(o.prefixes, netip.PrefixFrom(a, a.BitLen()), id, claim); err != nil {

@@ -46,10 +46,16 @@ func ParseSeat(s *SeatRecord) (Seat, error) {
 	return r, d.of("seat")
 }
 
-// seats refuses an address that two of them have, or that the record has itself: a
-// packet from it would be two people's.
 func (d *decoder) seats(own []netip.Addr, in []*SeatRecord) []Seat {
 	seats := decodeList(d, "seats", in, compareSeat, ParseSeat)
+	d.apart(own, seats)
+	return seats
+}
+
+// apart refuses an address that two seats have, or that the record has itself: a
+// packet from it would be two people's.
+func (d *decoder) apart(own []netip.Addr, seats []Seat) {
+	d.check(len(seats) <= maxPrefixes, "%d seats at one node, at most %d", len(seats), maxPrefixes)
 	taken := make(map[netip.Addr]bool, len(own)+len(seats))
 	for _, a := range own {
 		taken[a] = true
@@ -60,5 +66,4 @@ func (d *decoder) seats(own []netip.Addr, in []*SeatRecord) []Seat {
 			taken[a] = true
 		}
 	}
-	return seats
 }

@@ -73,7 +73,7 @@ func (x AwaitLoginResponse_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AwaitLoginResponse_State.Descriptor instead.
 func (AwaitLoginResponse_State) EnumDescriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45, 0}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46, 0}
 }
 
 type EnrolRequest struct {
@@ -1656,6 +1656,7 @@ type Delta struct {
 	Put           []*Peer                `protobuf:"bytes,2,rep,name=put,proto3" json:"put,omitempty"`       // added, or replaced whole
 	Remove        []string               `protobuf:"bytes,3,rep,name=remove,proto3" json:"remove,omitempty"` // node ids
 	Rules         *RuleSet               `protobuf:"bytes,4,opt,name=rules,proto3" json:"rules,omitempty"`   // set: replaces the rule set
+	Seats         []*SeatDelta           `protobuf:"bytes,190,rep,name=seats,proto3" json:"seats,omitempty"` // to those alone that name the feature "seat-delta"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1718,6 +1719,82 @@ func (x *Delta) GetRules() *RuleSet {
 	return nil
 }
 
+func (x *Delta) GetSeats() []*SeatDelta {
+	if x != nil {
+		return x.Seats
+	}
+	return nil
+}
+
+// A SeatDelta is a change among the seats at one node. What it does not name stays.
+type SeatDelta struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`         // id: of a peer, or of the node itself
+	Put           []*SeatRecord          `protobuf:"bytes,2,rep,name=put,proto3" json:"put,omitempty"`           // added, or replaced; sessions ascend
+	End           []string               `protobuf:"bytes,3,rep,name=end,proto3" json:"end,omitempty"`           // ids of sessions that are no more; they ascend
+	Sessions      []*SessionRecord       `protobuf:"bytes,4,rep,name=sessions,proto3" json:"sessions,omitempty"` // of the node itself alone: added, or replaced; ids ascend
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatDelta) Reset() {
+	*x = SeatDelta{}
+	mi := &file_coordinator_wire_wire_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatDelta) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatDelta) ProtoMessage() {}
+
+func (x *SeatDelta) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_wire_wire_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatDelta.ProtoReflect.Descriptor instead.
+func (*SeatDelta) Descriptor() ([]byte, []int) {
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *SeatDelta) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *SeatDelta) GetPut() []*SeatRecord {
+	if x != nil {
+		return x.Put
+	}
+	return nil
+}
+
+func (x *SeatDelta) GetEnd() []string {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
+func (x *SeatDelta) GetSessions() []*SessionRecord {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
 type Self struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -1744,7 +1821,7 @@ type Self struct {
 
 func (x *Self) Reset() {
 	*x = Self{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[23]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1833,7 @@ func (x *Self) String() string {
 func (*Self) ProtoMessage() {}
 
 func (x *Self) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[23]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1846,7 @@ func (x *Self) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Self.ProtoReflect.Descriptor instead.
 func (*Self) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{23}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Self) GetId() string {
@@ -1914,7 +1991,7 @@ type SessionRecord struct {
 
 func (x *SessionRecord) Reset() {
 	*x = SessionRecord{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1926,7 +2003,7 @@ func (x *SessionRecord) String() string {
 func (*SessionRecord) ProtoMessage() {}
 
 func (x *SessionRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[24]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1939,7 +2016,7 @@ func (x *SessionRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRecord.ProtoReflect.Descriptor instead.
 func (*SessionRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{24}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SessionRecord) GetId() string {
@@ -2005,7 +2082,7 @@ type SeatRecord struct {
 
 func (x *SeatRecord) Reset() {
 	*x = SeatRecord{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2017,7 +2094,7 @@ func (x *SeatRecord) String() string {
 func (*SeatRecord) ProtoMessage() {}
 
 func (x *SeatRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[25]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2030,7 +2107,7 @@ func (x *SeatRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeatRecord.ProtoReflect.Descriptor instead.
 func (*SeatRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{25}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SeatRecord) GetSession() string {
@@ -2080,7 +2157,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2169,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[26]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2182,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{26}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Peer) GetId() string {
@@ -2195,7 +2272,7 @@ type PrefixClass struct {
 
 func (x *PrefixClass) Reset() {
 	*x = PrefixClass{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2207,7 +2284,7 @@ func (x *PrefixClass) String() string {
 func (*PrefixClass) ProtoMessage() {}
 
 func (x *PrefixClass) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[27]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2220,7 +2297,7 @@ func (x *PrefixClass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrefixClass.ProtoReflect.Descriptor instead.
 func (*PrefixClass) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{27}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PrefixClass) GetPrefix() string {
@@ -2247,7 +2324,7 @@ type FactEnd struct {
 
 func (x *FactEnd) Reset() {
 	*x = FactEnd{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2259,7 +2336,7 @@ func (x *FactEnd) String() string {
 func (*FactEnd) ProtoMessage() {}
 
 func (x *FactEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[28]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2272,7 +2349,7 @@ func (x *FactEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FactEnd.ProtoReflect.Descriptor instead.
 func (*FactEnd) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{28}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *FactEnd) GetFact() string {
@@ -2301,7 +2378,7 @@ type RuleSet struct {
 
 func (x *RuleSet) Reset() {
 	*x = RuleSet{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2313,7 +2390,7 @@ func (x *RuleSet) String() string {
 func (*RuleSet) ProtoMessage() {}
 
 func (x *RuleSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[29]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2326,7 +2403,7 @@ func (x *RuleSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleSet.ProtoReflect.Descriptor instead.
 func (*RuleSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{29}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RuleSet) GetIn() []*Rule {
@@ -2379,7 +2456,7 @@ type Rule struct {
 
 func (x *Rule) Reset() {
 	*x = Rule{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2468,7 @@ func (x *Rule) String() string {
 func (*Rule) ProtoMessage() {}
 
 func (x *Rule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[30]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2481,7 @@ func (x *Rule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rule.ProtoReflect.Descriptor instead.
 func (*Rule) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Rule) GetId() string {
@@ -2518,7 +2595,7 @@ type Limit struct {
 
 func (x *Limit) Reset() {
 	*x = Limit{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2530,7 +2607,7 @@ func (x *Limit) String() string {
 func (*Limit) ProtoMessage() {}
 
 func (x *Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[31]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2543,7 +2620,7 @@ func (x *Limit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limit.ProtoReflect.Descriptor instead.
 func (*Limit) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Limit) GetBytes() uint64 {
@@ -2585,7 +2662,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2597,7 +2674,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[32]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2610,7 +2687,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Service) GetProtocol() uint32 {
@@ -2644,7 +2721,7 @@ type AcknowledgeRequest struct {
 
 func (x *AcknowledgeRequest) Reset() {
 	*x = AcknowledgeRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2656,7 +2733,7 @@ func (x *AcknowledgeRequest) String() string {
 func (*AcknowledgeRequest) ProtoMessage() {}
 
 func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[33]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2669,7 +2746,7 @@ func (x *AcknowledgeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeRequest.ProtoReflect.Descriptor instead.
 func (*AcknowledgeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AcknowledgeRequest) GetIncarnation() uint64 {
@@ -2694,7 +2771,7 @@ type AcknowledgeResponse struct {
 
 func (x *AcknowledgeResponse) Reset() {
 	*x = AcknowledgeResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2706,7 +2783,7 @@ func (x *AcknowledgeResponse) String() string {
 func (*AcknowledgeResponse) ProtoMessage() {}
 
 func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[34]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2719,7 +2796,7 @@ func (x *AcknowledgeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcknowledgeResponse.ProtoReflect.Descriptor instead.
 func (*AcknowledgeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
 }
 
 type ReportRequest struct {
@@ -2737,7 +2814,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2749,7 +2826,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[35]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2762,7 +2839,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReportRequest) GetStatement() *Statement {
@@ -2823,7 +2900,7 @@ type ReportResponse struct {
 
 func (x *ReportResponse) Reset() {
 	*x = ReportResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +2912,7 @@ func (x *ReportResponse) String() string {
 func (*ReportResponse) ProtoMessage() {}
 
 func (x *ReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[36]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +2925,7 @@ func (x *ReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportResponse.ProtoReflect.Descriptor instead.
 func (*ReportResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ReportResponse) GetSeen() string {
@@ -2868,7 +2945,7 @@ type SurrenderRequest struct {
 
 func (x *SurrenderRequest) Reset() {
 	*x = SurrenderRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +2957,7 @@ func (x *SurrenderRequest) String() string {
 func (*SurrenderRequest) ProtoMessage() {}
 
 func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[37]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +2970,7 @@ func (x *SurrenderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderRequest.ProtoReflect.Descriptor instead.
 func (*SurrenderRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SurrenderRequest) GetRevocations() []*Signed {
@@ -2918,7 +2995,7 @@ type SurrenderResponse struct {
 
 func (x *SurrenderResponse) Reset() {
 	*x = SurrenderResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2930,7 +3007,7 @@ func (x *SurrenderResponse) String() string {
 func (*SurrenderResponse) ProtoMessage() {}
 
 func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[38]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2943,7 +3020,7 @@ func (x *SurrenderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SurrenderResponse.ProtoReflect.Descriptor instead.
 func (*SurrenderResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
 }
 
 type LookupRulesRequest struct {
@@ -2956,7 +3033,7 @@ type LookupRulesRequest struct {
 
 func (x *LookupRulesRequest) Reset() {
 	*x = LookupRulesRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3045,7 @@ func (x *LookupRulesRequest) String() string {
 func (*LookupRulesRequest) ProtoMessage() {}
 
 func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[39]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3058,7 @@ func (x *LookupRulesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesRequest.ProtoReflect.Descriptor instead.
 func (*LookupRulesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *LookupRulesRequest) GetIds() []string {
@@ -3007,7 +3084,7 @@ type LookupRulesResponse struct {
 
 func (x *LookupRulesResponse) Reset() {
 	*x = LookupRulesResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3096,7 @@ func (x *LookupRulesResponse) String() string {
 func (*LookupRulesResponse) ProtoMessage() {}
 
 func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[40]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3109,7 @@ func (x *LookupRulesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRulesResponse.ProtoReflect.Descriptor instead.
 func (*LookupRulesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LookupRulesResponse) GetRules() []*RulePosition {
@@ -3054,7 +3131,7 @@ type RulePosition struct {
 
 func (x *RulePosition) Reset() {
 	*x = RulePosition{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3066,7 +3143,7 @@ func (x *RulePosition) String() string {
 func (*RulePosition) ProtoMessage() {}
 
 func (x *RulePosition) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[41]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3079,7 +3156,7 @@ func (x *RulePosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RulePosition.ProtoReflect.Descriptor instead.
 func (*RulePosition) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RulePosition) GetId() string {
@@ -3122,7 +3199,7 @@ type BeginLoginRequest struct {
 
 func (x *BeginLoginRequest) Reset() {
 	*x = BeginLoginRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3134,7 +3211,7 @@ func (x *BeginLoginRequest) String() string {
 func (*BeginLoginRequest) ProtoMessage() {}
 
 func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[42]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3147,7 +3224,7 @@ func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginRequest.ProtoReflect.Descriptor instead.
 func (*BeginLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *BeginLoginRequest) GetDeviceCode() bool {
@@ -3190,7 +3267,7 @@ type BeginLoginResponse struct {
 
 func (x *BeginLoginResponse) Reset() {
 	*x = BeginLoginResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3202,7 +3279,7 @@ func (x *BeginLoginResponse) String() string {
 func (*BeginLoginResponse) ProtoMessage() {}
 
 func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[43]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3215,7 +3292,7 @@ func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginResponse.ProtoReflect.Descriptor instead.
 func (*BeginLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *BeginLoginResponse) GetLogin() string {
@@ -3255,7 +3332,7 @@ type AwaitLoginRequest struct {
 
 func (x *AwaitLoginRequest) Reset() {
 	*x = AwaitLoginRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3267,7 +3344,7 @@ func (x *AwaitLoginRequest) String() string {
 func (*AwaitLoginRequest) ProtoMessage() {}
 
 func (x *AwaitLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[44]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3280,7 +3357,7 @@ func (x *AwaitLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitLoginRequest.ProtoReflect.Descriptor instead.
 func (*AwaitLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AwaitLoginRequest) GetLogin() string {
@@ -3302,7 +3379,7 @@ type AwaitLoginResponse struct {
 
 func (x *AwaitLoginResponse) Reset() {
 	*x = AwaitLoginResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3314,7 +3391,7 @@ func (x *AwaitLoginResponse) String() string {
 func (*AwaitLoginResponse) ProtoMessage() {}
 
 func (x *AwaitLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[45]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3327,7 +3404,7 @@ func (x *AwaitLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitLoginResponse.ProtoReflect.Descriptor instead.
 func (*AwaitLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AwaitLoginResponse) GetState() AwaitLoginResponse_State {
@@ -3373,7 +3450,7 @@ type BeginJoinRequest struct {
 
 func (x *BeginJoinRequest) Reset() {
 	*x = BeginJoinRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3462,7 @@ func (x *BeginJoinRequest) String() string {
 func (*BeginJoinRequest) ProtoMessage() {}
 
 func (x *BeginJoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[46]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3475,7 @@ func (x *BeginJoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginJoinRequest.ProtoReflect.Descriptor instead.
 func (*BeginJoinRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *BeginJoinRequest) GetName() string {
@@ -3453,7 +3530,7 @@ type BeginJoinResponse struct {
 
 func (x *BeginJoinResponse) Reset() {
 	*x = BeginJoinResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3465,7 +3542,7 @@ func (x *BeginJoinResponse) String() string {
 func (*BeginJoinResponse) ProtoMessage() {}
 
 func (x *BeginJoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[47]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3478,7 +3555,7 @@ func (x *BeginJoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginJoinResponse.ProtoReflect.Descriptor instead.
 func (*BeginJoinResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *BeginJoinResponse) GetLogin() *BeginLoginResponse {
@@ -3504,7 +3581,7 @@ type AwaitJoinRequest struct {
 
 func (x *AwaitJoinRequest) Reset() {
 	*x = AwaitJoinRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3516,7 +3593,7 @@ func (x *AwaitJoinRequest) String() string {
 func (*AwaitJoinRequest) ProtoMessage() {}
 
 func (x *AwaitJoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[48]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3529,7 +3606,7 @@ func (x *AwaitJoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitJoinRequest.ProtoReflect.Descriptor instead.
 func (*AwaitJoinRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *AwaitJoinRequest) GetLogin() string {
@@ -3550,7 +3627,7 @@ type AwaitJoinResponse struct {
 
 func (x *AwaitJoinResponse) Reset() {
 	*x = AwaitJoinResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3639,7 @@ func (x *AwaitJoinResponse) String() string {
 func (*AwaitJoinResponse) ProtoMessage() {}
 
 func (x *AwaitJoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[49]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3652,7 @@ func (x *AwaitJoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitJoinResponse.ProtoReflect.Descriptor instead.
 func (*AwaitJoinResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *AwaitJoinResponse) GetState() AwaitLoginResponse_State {
@@ -3608,7 +3685,7 @@ type LogoutRequest struct {
 
 func (x *LogoutRequest) Reset() {
 	*x = LogoutRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3620,7 +3697,7 @@ func (x *LogoutRequest) String() string {
 func (*LogoutRequest) ProtoMessage() {}
 
 func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[50]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3633,7 +3710,7 @@ func (x *LogoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutRequest.ProtoReflect.Descriptor instead.
 func (*LogoutRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *LogoutRequest) GetSession() string {
@@ -3652,7 +3729,7 @@ type LogoutResponse struct {
 
 func (x *LogoutResponse) Reset() {
 	*x = LogoutResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3664,7 +3741,7 @@ func (x *LogoutResponse) String() string {
 func (*LogoutResponse) ProtoMessage() {}
 
 func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[51]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3677,7 +3754,7 @@ func (x *LogoutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoutResponse.ProtoReflect.Descriptor instead.
 func (*LogoutResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{51}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *LogoutResponse) GetEnded() uint32 {
@@ -3699,7 +3776,7 @@ type ActiveRequest struct {
 
 func (x *ActiveRequest) Reset() {
 	*x = ActiveRequest{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3711,7 +3788,7 @@ func (x *ActiveRequest) String() string {
 func (*ActiveRequest) ProtoMessage() {}
 
 func (x *ActiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[52]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3724,7 +3801,7 @@ func (x *ActiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActiveRequest.ProtoReflect.Descriptor instead.
 func (*ActiveRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{52}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ActiveRequest) GetAgo() uint32 {
@@ -3756,7 +3833,7 @@ type ActiveResponse struct {
 
 func (x *ActiveResponse) Reset() {
 	*x = ActiveResponse{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3768,7 +3845,7 @@ func (x *ActiveResponse) String() string {
 func (*ActiveResponse) ProtoMessage() {}
 
 func (x *ActiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[53]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3781,7 +3858,7 @@ func (x *ActiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActiveResponse.ProtoReflect.Descriptor instead.
 func (*ActiveResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{53}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{54}
 }
 
 // A RelayTicket lets one node use relays. A relay verifies it knowing nothing
@@ -3801,7 +3878,7 @@ type RelayTicket struct {
 
 func (x *RelayTicket) Reset() {
 	*x = RelayTicket{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3813,7 +3890,7 @@ func (x *RelayTicket) String() string {
 func (*RelayTicket) ProtoMessage() {}
 
 func (x *RelayTicket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[54]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3826,7 +3903,7 @@ func (x *RelayTicket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayTicket.ProtoReflect.Descriptor instead.
 func (*RelayTicket) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{54}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RelayTicket) GetPayload() []byte {
@@ -3870,7 +3947,7 @@ type RelayClaim struct {
 
 func (x *RelayClaim) Reset() {
 	*x = RelayClaim{}
-	mi := &file_coordinator_wire_wire_proto_msgTypes[55]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3882,7 +3959,7 @@ func (x *RelayClaim) String() string {
 func (*RelayClaim) ProtoMessage() {}
 
 func (x *RelayClaim) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_wire_wire_proto_msgTypes[55]
+	mi := &file_coordinator_wire_wire_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3895,7 +3972,7 @@ func (x *RelayClaim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayClaim.ProtoReflect.Descriptor instead.
 func (*RelayClaim) Descriptor() ([]byte, []int) {
-	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{55}
+	return file_coordinator_wire_wire_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RelayClaim) GetMesh() []byte {
@@ -4049,12 +4126,18 @@ const file_coordinator_wire_wire_proto_rawDesc = "" +
 	"\x04Full\x12(\n" +
 	"\x04self\x18\x01 \x01(\v2\x14.cordon.wire.v1.SelfR\x04self\x12*\n" +
 	"\x05peers\x18\x02 \x03(\v2\x14.cordon.wire.v1.PeerR\x05peers\x12-\n" +
-	"\x05rules\x18\x03 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xa0\x01\n" +
+	"\x05rules\x18\x03 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xd2\x01\n" +
 	"\x05Delta\x12(\n" +
 	"\x04self\x18\x01 \x01(\v2\x14.cordon.wire.v1.SelfR\x04self\x12&\n" +
 	"\x03put\x18\x02 \x03(\v2\x14.cordon.wire.v1.PeerR\x03put\x12\x16\n" +
 	"\x06remove\x18\x03 \x03(\tR\x06remove\x12-\n" +
-	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\"\xad\x04\n" +
+	"\x05rules\x18\x04 \x01(\v2\x17.cordon.wire.v1.RuleSetR\x05rules\x120\n" +
+	"\x05seats\x18\xbe\x01 \x03(\v2\x19.cordon.wire.v1.SeatDeltaR\x05seats\"\x9a\x01\n" +
+	"\tSeatDelta\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12,\n" +
+	"\x03put\x18\x02 \x03(\v2\x1a.cordon.wire.v1.SeatRecordR\x03put\x12\x10\n" +
+	"\x03end\x18\x03 \x03(\tR\x03end\x129\n" +
+	"\bsessions\x18\x04 \x03(\v2\x1d.cordon.wire.v1.SessionRecordR\bsessions\"\xad\x04\n" +
 	"\x04Self\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -4261,7 +4344,7 @@ func file_coordinator_wire_wire_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_wire_wire_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_coordinator_wire_wire_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_coordinator_wire_wire_proto_goTypes = []any{
 	(AwaitLoginResponse_State)(0), // 0: cordon.wire.v1.AwaitLoginResponse.State
 	(*EnrolRequest)(nil),          // 1: cordon.wire.v1.EnrolRequest
@@ -4287,39 +4370,40 @@ var file_coordinator_wire_wire_proto_goTypes = []any{
 	(*Revocation)(nil),            // 21: cordon.wire.v1.Revocation
 	(*Full)(nil),                  // 22: cordon.wire.v1.Full
 	(*Delta)(nil),                 // 23: cordon.wire.v1.Delta
-	(*Self)(nil),                  // 24: cordon.wire.v1.Self
-	(*SessionRecord)(nil),         // 25: cordon.wire.v1.SessionRecord
-	(*SeatRecord)(nil),            // 26: cordon.wire.v1.SeatRecord
-	(*Peer)(nil),                  // 27: cordon.wire.v1.Peer
-	(*PrefixClass)(nil),           // 28: cordon.wire.v1.PrefixClass
-	(*FactEnd)(nil),               // 29: cordon.wire.v1.FactEnd
-	(*RuleSet)(nil),               // 30: cordon.wire.v1.RuleSet
-	(*Rule)(nil),                  // 31: cordon.wire.v1.Rule
-	(*Limit)(nil),                 // 32: cordon.wire.v1.Limit
-	(*Service)(nil),               // 33: cordon.wire.v1.Service
-	(*AcknowledgeRequest)(nil),    // 34: cordon.wire.v1.AcknowledgeRequest
-	(*AcknowledgeResponse)(nil),   // 35: cordon.wire.v1.AcknowledgeResponse
-	(*ReportRequest)(nil),         // 36: cordon.wire.v1.ReportRequest
-	(*ReportResponse)(nil),        // 37: cordon.wire.v1.ReportResponse
-	(*SurrenderRequest)(nil),      // 38: cordon.wire.v1.SurrenderRequest
-	(*SurrenderResponse)(nil),     // 39: cordon.wire.v1.SurrenderResponse
-	(*LookupRulesRequest)(nil),    // 40: cordon.wire.v1.LookupRulesRequest
-	(*LookupRulesResponse)(nil),   // 41: cordon.wire.v1.LookupRulesResponse
-	(*RulePosition)(nil),          // 42: cordon.wire.v1.RulePosition
-	(*BeginLoginRequest)(nil),     // 43: cordon.wire.v1.BeginLoginRequest
-	(*BeginLoginResponse)(nil),    // 44: cordon.wire.v1.BeginLoginResponse
-	(*AwaitLoginRequest)(nil),     // 45: cordon.wire.v1.AwaitLoginRequest
-	(*AwaitLoginResponse)(nil),    // 46: cordon.wire.v1.AwaitLoginResponse
-	(*BeginJoinRequest)(nil),      // 47: cordon.wire.v1.BeginJoinRequest
-	(*BeginJoinResponse)(nil),     // 48: cordon.wire.v1.BeginJoinResponse
-	(*AwaitJoinRequest)(nil),      // 49: cordon.wire.v1.AwaitJoinRequest
-	(*AwaitJoinResponse)(nil),     // 50: cordon.wire.v1.AwaitJoinResponse
-	(*LogoutRequest)(nil),         // 51: cordon.wire.v1.LogoutRequest
-	(*LogoutResponse)(nil),        // 52: cordon.wire.v1.LogoutResponse
-	(*ActiveRequest)(nil),         // 53: cordon.wire.v1.ActiveRequest
-	(*ActiveResponse)(nil),        // 54: cordon.wire.v1.ActiveResponse
-	(*RelayTicket)(nil),           // 55: cordon.wire.v1.RelayTicket
-	(*RelayClaim)(nil),            // 56: cordon.wire.v1.RelayClaim
+	(*SeatDelta)(nil),             // 24: cordon.wire.v1.SeatDelta
+	(*Self)(nil),                  // 25: cordon.wire.v1.Self
+	(*SessionRecord)(nil),         // 26: cordon.wire.v1.SessionRecord
+	(*SeatRecord)(nil),            // 27: cordon.wire.v1.SeatRecord
+	(*Peer)(nil),                  // 28: cordon.wire.v1.Peer
+	(*PrefixClass)(nil),           // 29: cordon.wire.v1.PrefixClass
+	(*FactEnd)(nil),               // 30: cordon.wire.v1.FactEnd
+	(*RuleSet)(nil),               // 31: cordon.wire.v1.RuleSet
+	(*Rule)(nil),                  // 32: cordon.wire.v1.Rule
+	(*Limit)(nil),                 // 33: cordon.wire.v1.Limit
+	(*Service)(nil),               // 34: cordon.wire.v1.Service
+	(*AcknowledgeRequest)(nil),    // 35: cordon.wire.v1.AcknowledgeRequest
+	(*AcknowledgeResponse)(nil),   // 36: cordon.wire.v1.AcknowledgeResponse
+	(*ReportRequest)(nil),         // 37: cordon.wire.v1.ReportRequest
+	(*ReportResponse)(nil),        // 38: cordon.wire.v1.ReportResponse
+	(*SurrenderRequest)(nil),      // 39: cordon.wire.v1.SurrenderRequest
+	(*SurrenderResponse)(nil),     // 40: cordon.wire.v1.SurrenderResponse
+	(*LookupRulesRequest)(nil),    // 41: cordon.wire.v1.LookupRulesRequest
+	(*LookupRulesResponse)(nil),   // 42: cordon.wire.v1.LookupRulesResponse
+	(*RulePosition)(nil),          // 43: cordon.wire.v1.RulePosition
+	(*BeginLoginRequest)(nil),     // 44: cordon.wire.v1.BeginLoginRequest
+	(*BeginLoginResponse)(nil),    // 45: cordon.wire.v1.BeginLoginResponse
+	(*AwaitLoginRequest)(nil),     // 46: cordon.wire.v1.AwaitLoginRequest
+	(*AwaitLoginResponse)(nil),    // 47: cordon.wire.v1.AwaitLoginResponse
+	(*BeginJoinRequest)(nil),      // 48: cordon.wire.v1.BeginJoinRequest
+	(*BeginJoinResponse)(nil),     // 49: cordon.wire.v1.BeginJoinResponse
+	(*AwaitJoinRequest)(nil),      // 50: cordon.wire.v1.AwaitJoinRequest
+	(*AwaitJoinResponse)(nil),     // 51: cordon.wire.v1.AwaitJoinResponse
+	(*LogoutRequest)(nil),         // 52: cordon.wire.v1.LogoutRequest
+	(*LogoutResponse)(nil),        // 53: cordon.wire.v1.LogoutResponse
+	(*ActiveRequest)(nil),         // 54: cordon.wire.v1.ActiveRequest
+	(*ActiveResponse)(nil),        // 55: cordon.wire.v1.ActiveResponse
+	(*RelayTicket)(nil),           // 56: cordon.wire.v1.RelayTicket
+	(*RelayClaim)(nil),            // 57: cordon.wire.v1.RelayClaim
 }
 var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	5,  // 0: cordon.wire.v1.EnrolRequest.statement:type_name -> cordon.wire.v1.Statement
@@ -4338,71 +4422,74 @@ var file_coordinator_wire_wire_proto_depIdxs = []int32{
 	23, // 13: cordon.wire.v1.Envelope.delta:type_name -> cordon.wire.v1.Delta
 	20, // 14: cordon.wire.v1.Envelope.lease:type_name -> cordon.wire.v1.Lease
 	21, // 15: cordon.wire.v1.Envelope.revocation:type_name -> cordon.wire.v1.Revocation
-	24, // 16: cordon.wire.v1.Full.self:type_name -> cordon.wire.v1.Self
-	27, // 17: cordon.wire.v1.Full.peers:type_name -> cordon.wire.v1.Peer
-	30, // 18: cordon.wire.v1.Full.rules:type_name -> cordon.wire.v1.RuleSet
-	24, // 19: cordon.wire.v1.Delta.self:type_name -> cordon.wire.v1.Self
-	27, // 20: cordon.wire.v1.Delta.put:type_name -> cordon.wire.v1.Peer
-	30, // 21: cordon.wire.v1.Delta.rules:type_name -> cordon.wire.v1.RuleSet
-	28, // 22: cordon.wire.v1.Self.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	29, // 23: cordon.wire.v1.Self.facts:type_name -> cordon.wire.v1.FactEnd
-	25, // 24: cordon.wire.v1.Self.sessions:type_name -> cordon.wire.v1.SessionRecord
-	26, // 25: cordon.wire.v1.Self.seats:type_name -> cordon.wire.v1.SeatRecord
-	28, // 26: cordon.wire.v1.SeatRecord.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	29, // 27: cordon.wire.v1.SeatRecord.facts:type_name -> cordon.wire.v1.FactEnd
-	5,  // 28: cordon.wire.v1.Peer.statement:type_name -> cordon.wire.v1.Statement
-	28, // 29: cordon.wire.v1.Peer.prefixes:type_name -> cordon.wire.v1.PrefixClass
-	29, // 30: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
-	26, // 31: cordon.wire.v1.Peer.seats:type_name -> cordon.wire.v1.SeatRecord
-	31, // 32: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
-	31, // 33: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
-	31, // 34: cordon.wire.v1.RuleSet.forbid_in:type_name -> cordon.wire.v1.Rule
-	31, // 35: cordon.wire.v1.RuleSet.forbid_out:type_name -> cordon.wire.v1.Rule
-	33, // 36: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
-	32, // 37: cordon.wire.v1.Rule.limit:type_name -> cordon.wire.v1.Limit
-	5,  // 38: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
-	18, // 39: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
-	7,  // 40: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
-	42, // 41: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
-	0,  // 42: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
-	25, // 43: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
-	5,  // 44: cordon.wire.v1.BeginJoinRequest.statement:type_name -> cordon.wire.v1.Statement
-	44, // 45: cordon.wire.v1.BeginJoinResponse.login:type_name -> cordon.wire.v1.BeginLoginResponse
-	2,  // 46: cordon.wire.v1.BeginJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
-	0,  // 47: cordon.wire.v1.AwaitJoinResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
-	2,  // 48: cordon.wire.v1.AwaitJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
-	7,  // 49: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
-	1,  // 50: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
-	3,  // 51: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
-	9,  // 52: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
-	34, // 53: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
-	36, // 54: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
-	38, // 55: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
-	40, // 56: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
-	43, // 57: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
-	45, // 58: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
-	47, // 59: cordon.wire.v1.NodeService.BeginJoin:input_type -> cordon.wire.v1.BeginJoinRequest
-	49, // 60: cordon.wire.v1.NodeService.AwaitJoin:input_type -> cordon.wire.v1.AwaitJoinRequest
-	51, // 61: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
-	53, // 62: cordon.wire.v1.NodeService.Active:input_type -> cordon.wire.v1.ActiveRequest
-	2,  // 63: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
-	4,  // 64: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
-	10, // 65: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
-	35, // 66: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
-	37, // 67: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
-	39, // 68: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
-	41, // 69: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
-	44, // 70: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
-	46, // 71: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
-	48, // 72: cordon.wire.v1.NodeService.BeginJoin:output_type -> cordon.wire.v1.BeginJoinResponse
-	50, // 73: cordon.wire.v1.NodeService.AwaitJoin:output_type -> cordon.wire.v1.AwaitJoinResponse
-	52, // 74: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
-	54, // 75: cordon.wire.v1.NodeService.Active:output_type -> cordon.wire.v1.ActiveResponse
-	63, // [63:76] is the sub-list for method output_type
-	50, // [50:63] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	25, // 16: cordon.wire.v1.Full.self:type_name -> cordon.wire.v1.Self
+	28, // 17: cordon.wire.v1.Full.peers:type_name -> cordon.wire.v1.Peer
+	31, // 18: cordon.wire.v1.Full.rules:type_name -> cordon.wire.v1.RuleSet
+	25, // 19: cordon.wire.v1.Delta.self:type_name -> cordon.wire.v1.Self
+	28, // 20: cordon.wire.v1.Delta.put:type_name -> cordon.wire.v1.Peer
+	31, // 21: cordon.wire.v1.Delta.rules:type_name -> cordon.wire.v1.RuleSet
+	24, // 22: cordon.wire.v1.Delta.seats:type_name -> cordon.wire.v1.SeatDelta
+	27, // 23: cordon.wire.v1.SeatDelta.put:type_name -> cordon.wire.v1.SeatRecord
+	26, // 24: cordon.wire.v1.SeatDelta.sessions:type_name -> cordon.wire.v1.SessionRecord
+	29, // 25: cordon.wire.v1.Self.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	30, // 26: cordon.wire.v1.Self.facts:type_name -> cordon.wire.v1.FactEnd
+	26, // 27: cordon.wire.v1.Self.sessions:type_name -> cordon.wire.v1.SessionRecord
+	27, // 28: cordon.wire.v1.Self.seats:type_name -> cordon.wire.v1.SeatRecord
+	29, // 29: cordon.wire.v1.SeatRecord.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	30, // 30: cordon.wire.v1.SeatRecord.facts:type_name -> cordon.wire.v1.FactEnd
+	5,  // 31: cordon.wire.v1.Peer.statement:type_name -> cordon.wire.v1.Statement
+	29, // 32: cordon.wire.v1.Peer.prefixes:type_name -> cordon.wire.v1.PrefixClass
+	30, // 33: cordon.wire.v1.Peer.facts:type_name -> cordon.wire.v1.FactEnd
+	27, // 34: cordon.wire.v1.Peer.seats:type_name -> cordon.wire.v1.SeatRecord
+	32, // 35: cordon.wire.v1.RuleSet.in:type_name -> cordon.wire.v1.Rule
+	32, // 36: cordon.wire.v1.RuleSet.out:type_name -> cordon.wire.v1.Rule
+	32, // 37: cordon.wire.v1.RuleSet.forbid_in:type_name -> cordon.wire.v1.Rule
+	32, // 38: cordon.wire.v1.RuleSet.forbid_out:type_name -> cordon.wire.v1.Rule
+	34, // 39: cordon.wire.v1.Rule.open:type_name -> cordon.wire.v1.Service
+	33, // 40: cordon.wire.v1.Rule.limit:type_name -> cordon.wire.v1.Limit
+	5,  // 41: cordon.wire.v1.ReportRequest.statement:type_name -> cordon.wire.v1.Statement
+	18, // 42: cordon.wire.v1.SurrenderRequest.revocations:type_name -> cordon.wire.v1.Signed
+	7,  // 43: cordon.wire.v1.SurrenderRequest.map_keys:type_name -> cordon.wire.v1.MapKeyCertificate
+	43, // 44: cordon.wire.v1.LookupRulesResponse.rules:type_name -> cordon.wire.v1.RulePosition
+	0,  // 45: cordon.wire.v1.AwaitLoginResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
+	26, // 46: cordon.wire.v1.AwaitLoginResponse.session:type_name -> cordon.wire.v1.SessionRecord
+	5,  // 47: cordon.wire.v1.BeginJoinRequest.statement:type_name -> cordon.wire.v1.Statement
+	45, // 48: cordon.wire.v1.BeginJoinResponse.login:type_name -> cordon.wire.v1.BeginLoginResponse
+	2,  // 49: cordon.wire.v1.BeginJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
+	0,  // 50: cordon.wire.v1.AwaitJoinResponse.state:type_name -> cordon.wire.v1.AwaitLoginResponse.State
+	2,  // 51: cordon.wire.v1.AwaitJoinResponse.enrolled:type_name -> cordon.wire.v1.EnrolResponse
+	7,  // 52: cordon.wire.v1.RelayTicket.map_key:type_name -> cordon.wire.v1.MapKeyCertificate
+	1,  // 53: cordon.wire.v1.NodeService.Enrol:input_type -> cordon.wire.v1.EnrolRequest
+	3,  // 54: cordon.wire.v1.NodeService.Renew:input_type -> cordon.wire.v1.RenewRequest
+	9,  // 55: cordon.wire.v1.NodeService.Follow:input_type -> cordon.wire.v1.FollowRequest
+	35, // 56: cordon.wire.v1.NodeService.Acknowledge:input_type -> cordon.wire.v1.AcknowledgeRequest
+	37, // 57: cordon.wire.v1.NodeService.Report:input_type -> cordon.wire.v1.ReportRequest
+	39, // 58: cordon.wire.v1.NodeService.Surrender:input_type -> cordon.wire.v1.SurrenderRequest
+	41, // 59: cordon.wire.v1.NodeService.LookupRules:input_type -> cordon.wire.v1.LookupRulesRequest
+	44, // 60: cordon.wire.v1.NodeService.BeginLogin:input_type -> cordon.wire.v1.BeginLoginRequest
+	46, // 61: cordon.wire.v1.NodeService.AwaitLogin:input_type -> cordon.wire.v1.AwaitLoginRequest
+	48, // 62: cordon.wire.v1.NodeService.BeginJoin:input_type -> cordon.wire.v1.BeginJoinRequest
+	50, // 63: cordon.wire.v1.NodeService.AwaitJoin:input_type -> cordon.wire.v1.AwaitJoinRequest
+	52, // 64: cordon.wire.v1.NodeService.Logout:input_type -> cordon.wire.v1.LogoutRequest
+	54, // 65: cordon.wire.v1.NodeService.Active:input_type -> cordon.wire.v1.ActiveRequest
+	2,  // 66: cordon.wire.v1.NodeService.Enrol:output_type -> cordon.wire.v1.EnrolResponse
+	4,  // 67: cordon.wire.v1.NodeService.Renew:output_type -> cordon.wire.v1.RenewResponse
+	10, // 68: cordon.wire.v1.NodeService.Follow:output_type -> cordon.wire.v1.FollowResponse
+	36, // 69: cordon.wire.v1.NodeService.Acknowledge:output_type -> cordon.wire.v1.AcknowledgeResponse
+	38, // 70: cordon.wire.v1.NodeService.Report:output_type -> cordon.wire.v1.ReportResponse
+	40, // 71: cordon.wire.v1.NodeService.Surrender:output_type -> cordon.wire.v1.SurrenderResponse
+	42, // 72: cordon.wire.v1.NodeService.LookupRules:output_type -> cordon.wire.v1.LookupRulesResponse
+	45, // 73: cordon.wire.v1.NodeService.BeginLogin:output_type -> cordon.wire.v1.BeginLoginResponse
+	47, // 74: cordon.wire.v1.NodeService.AwaitLogin:output_type -> cordon.wire.v1.AwaitLoginResponse
+	49, // 75: cordon.wire.v1.NodeService.BeginJoin:output_type -> cordon.wire.v1.BeginJoinResponse
+	51, // 76: cordon.wire.v1.NodeService.AwaitJoin:output_type -> cordon.wire.v1.AwaitJoinResponse
+	53, // 77: cordon.wire.v1.NodeService.Logout:output_type -> cordon.wire.v1.LogoutResponse
+	55, // 78: cordon.wire.v1.NodeService.Active:output_type -> cordon.wire.v1.ActiveResponse
+	66, // [66:79] is the sub-list for method output_type
+	53, // [53:66] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_wire_wire_proto_init() }
@@ -4430,7 +4517,7 @@ func file_coordinator_wire_wire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_wire_wire_proto_rawDesc), len(file_coordinator_wire_wire_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   56,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

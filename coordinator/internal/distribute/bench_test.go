@@ -259,41 +259,54 @@ func BenchmarkActivity(b *testing.B) {
 	b.ReportMetric(float64(written)/float64(b.N)/people, "journal-bytes/person")
 }
 
-// BenchmarkSeat is one person who signs in at a machine at which so many others sit:
-// the machine, and the server that may be reached from it, are told.
+// BenchmarkSeat is one person who signs in at a machine at which so many others sit, and
+// out: the machine, and the server that may be reached from it, are told. "whole" is of
+// nodes that take whole records alone.
 func BenchmarkSeat(b *testing.B) {
 	for _, others := range []int{0, 15, 63} {
-		b.Run(fmt.Sprint(others), func(b *testing.B) {
-			w := begin(b)
-			defer w.stop()
-			w.policy(kiosks)
-			w.do(registry.RequireSignIn{Required: true})
-			ehr, kiosk := w.enrol("tag:ehr"), w.enrol("tag:kiosk")
-			for _, n := range []*node{ehr, kiosk} {
-				n.connect()
-				defer n.disconnect()
-			}
-			told := func(seats int) {
-				for len(ehr.peer(kiosk).Seats) != seats || len(kiosk.self().Seats) != seats {
-					time.Sleep(100 * time.Microsecond)
-				}
-			}
-			for i := range others {
-				w.sit(kiosk, fmt.Sprint("s-", i), fmt.Sprint(1000+i), fmt.Sprintf("p%d@clinic.example", i))
-				told(i + 1)
-			}
-			bytes := 0
-			for b.Loop() {
-				anew(ehr)
-				w.sit(kiosk, "last", "999", "ana@clinic.example")
-				told(others + 1)
-				ehr.mu.Lock()
-				bytes += ehr.bytes
-				ehr.mu.Unlock()
-				w.do(registry.EndSessions{ID: "last"})
-				told(others)
-			}
-			b.ReportMetric(float64(bytes)/float64(b.N), "bytes/told")
-		})
+		b.Run(fmt.Sprint(others), func(b *testing.B) { benchmarkSeat(b, others, true) })
+		b.Run(fmt.Sprint(others, "-whole"), func(b *testing.B) { benchmarkSeat(b, others, false) })
 	}
+}
+
+func benchmarkSeat(b *testing.B, others int, deltas bool) {
+	w := begin(b)
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	defer func() { stop(); wg.Wait(); w.stop() }()
+	w.policy(kiosks)
+	w.do(registry.RequireSignIn{Required: true})
+	ehr, kiosk := w.enrol("tag:ehr"), w.enrol("tag:kiosk")
+	for i := range others {
+		w.sit(kiosk, fmt.Sprint("s-", i), fmt.Sprint(1000+i), fmt.Sprintf("p%d@clinic.example", i))
+	}
+	sizes := map[*node]chan int{ehr: make(chan int, 8), kiosk: make(chan int, 8)}
+	for n, told := range sizes {
+		wg.Go(func() {
+			w.hub.Follow(ctx, distribute.Join{Node: n.id, From: n.from, Instance: "i", SeatDeltas: deltas}, func(batch []*wire.FollowResponse) error {
+				for _, m := range batch {
+					if s := m.GetSigned(); s != nil && len(s.Payload) > 60 { // no lease
+						told <- len(s.Payload)
+					}
+				}
+				return nil
+			})
+		})
+		<-told
+	}
+	var came, here, went int
+	var spent time.Duration
+	for b.Loop() {
+		before := cpu(b)
+		w.sit(kiosk, "last", "999", "ana@clinic.example")
+		came, here = came+<-sizes[ehr], here+<-sizes[kiosk]
+		w.do(registry.EndSessions{ID: "last"})
+		went += <-sizes[ehr]
+		<-sizes[kiosk]
+		spent += cpu(b) - before
+	}
+	b.ReportMetric(float64(spent.Microseconds())/float64(b.N)/2, "cpu-us/change")
+	b.ReportMetric(float64(came)/float64(b.N), "bytes/sign-in")
+	b.ReportMetric(float64(went)/float64(b.N), "bytes/sign-out")
+	b.ReportMetric(float64(here)/float64(b.N), "bytes/machine")
 }

@@ -18,6 +18,7 @@ const (
 
 	fullSelf, fullPeers, fullRules               = 1, 2, 3
 	deltaSelf, deltaPut, deltaRemove, deltaRules = 1, 2, 3, 4
+	deltaSeats                                   = 190
 )
 
 // message is an envelope's content before it has bytes.
@@ -28,21 +29,25 @@ type message struct {
 	rules  []byte
 	put    []*record
 	remove []string
-	adds   bool // nothing but peers that the node did not have
+	seats  [][]byte // serialised
+	adds   bool     // nothing but peers that the node did not have
 }
 
 func (m *message) empty() bool {
-	return m.body == envelopeDelta && m.self == nil && m.rules == nil && len(m.put) == 0 && len(m.remove) == 0
+	return m.body == envelopeDelta && m.self == nil && m.rules == nil && len(m.put) == 0 && len(m.remove) == 0 && len(m.seats) == 0
 }
 
 // encode gives the bytes of the envelope that carries m to a node.
 func (m *message) encode(mesh wire.MeshID, node string, at wire.Position) []byte {
-	body := sized(m.self) + sized(m.rules)
+	body := sized(deltaSelf, m.self) + sized(deltaRules, m.rules)
 	for _, r := range m.put {
-		body += sized(r.bytes)
+		body += sized(deltaPut, r.bytes)
 	}
 	for _, id := range m.remove {
-		body += 1 + protowire.SizeBytes(len(id))
+		body += protowire.SizeTag(deltaRemove) + protowire.SizeBytes(len(id))
+	}
+	for _, change := range m.seats {
+		body += sized(deltaSeats, change)
 	}
 	b := make([]byte, 0, 64+len(mesh)+len(node)+body)
 	b = appendBytes(b, envelopeMesh, mesh[:])
@@ -69,15 +74,19 @@ func (m *message) append(b []byte) []byte {
 	for _, id := range m.remove {
 		b = appendText(b, deltaRemove, id)
 	}
-	return appendPart(b, rules, m.rules)
+	b = appendPart(b, rules, m.rules)
+	for _, change := range m.seats {
+		b = appendPart(b, deltaSeats, change)
+	}
+	return b
 }
 
-// sized gives the size of a part with its tag, which is one byte below field 16.
-func sized(part []byte) int {
+// sized gives the size of a part with its tag, which has as many bytes in a Full.
+func sized(field protowire.Number, part []byte) int {
 	if part == nil {
 		return 0
 	}
-	return 1 + protowire.SizeBytes(len(part))
+	return protowire.SizeTag(field) + protowire.SizeBytes(len(part))
 }
 
 func appendPart(b []byte, field protowire.Number, part []byte) []byte {

@@ -115,7 +115,7 @@ func (h *Hub) weigh() (due []*stream) {
 		if sameFacts(weighed.Facts, h.mesh.Facts(n.ID)) && sameSeats(weighed.Seats, h.mesh.Seats(n.ID)) {
 			continue
 		}
-		h.subject(n.ID).record = nil
+		h.subject(n.ID).outdate()
 		due = append(due, h.apply(h.mesh.Put(weighed))...)
 	}
 	return due

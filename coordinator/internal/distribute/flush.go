@@ -185,12 +185,10 @@ func (h *Hub) fullFor(s *stream) *message {
 	clear(s.held)
 	s.peers.take()
 	self := h.selfRecord(s.node)
-	s.told = wire.SelfDigest(self)
+	s.has(self)
 	m := &message{body: envelopeFull, self: serialised(self.Proto()), rules: h.rulesOf(s.node).bytes}
 	for id := range h.mesh.Peers(s.node) {
-		peer := h.subject(id)
-		m.put = append(m.put, h.recordOf(peer))
-		s.held.set(peer.bit)
+		m.put = append(m.put, h.holds(s, h.subject(id)))
 	}
 	return m
 }
@@ -198,27 +196,62 @@ func (h *Hub) fullFor(s *stream) *message {
 func (h *Hub) deltaFor(s *stream) *message {
 	m := &message{body: envelopeDelta, from: s.at}
 	if s.self {
-		self := h.selfRecord(s.node)
-		if digest := wire.SelfDigest(self); digest != s.told {
-			m.self, s.told = serialised(self.Proto()), digest
-		}
+		h.selfFor(m, s)
 	}
 	if s.rules {
 		m.rules = h.rulesOf(s.node).bytes
 	}
-	m.adds = m.self == nil && m.rules == nil
+	m.adds = m.self == nil && m.rules == nil && len(m.seats) == 0
 	for _, peer := range s.peers.take() {
-		if h.mesh.Sees(s.node, peer.id) {
-			m.adds = m.adds && !s.held.has(peer.bit)
-			m.put = append(m.put, h.recordOf(peer))
-			s.held.set(peer.bit)
-		} else if s.held.has(peer.bit) {
+		held := s.held.has(peer.bit)
+		switch {
+		case h.mesh.Sees(s.node, peer.id):
+			m.adds = m.adds && !held
+			if r := h.holds(s, peer.subject); held && s.join.SeatDeltas && r.step.from != 0 && r.step.from == peer.from {
+				m.seats = append(m.seats, r.step.bytes)
+			} else {
+				m.put = append(m.put, r)
+			}
+		case held:
 			m.adds = false
 			m.remove = append(m.remove, peer.id)
 			s.held.clear(peer.bit)
 		}
 	}
 	return m
+}
+
+// selfFor adds what a node is to be told of itself: its seats alone, if it had others
+// and nothing else changed.
+func (h *Hub) selfFor(m *message, s *stream) {
+	self := h.selfRecord(s.node)
+	had, told := s.seated, s.told
+	if s.has(self); s.told == told {
+		return
+	}
+	if had != nil {
+		if d := wire.DiffSelfSeats(*had, self); d != nil {
+			m.seats = append(m.seats, serialised(d))
+			return
+		}
+	}
+	m.self = serialised(self.Proto())
+}
+
+// has notes what the node knows of itself.
+func (s *stream) has(self wire.SelfRecord) {
+	s.told, s.seated = wire.SelfDigest(self), nil
+	if s.join.SeatDeltas && len(self.Seats) > 0 {
+		s.seated = &self
+	}
+}
+
+// holds notes that the node has a peer's record as it is now, and gives it.
+func (h *Hub) holds(s *stream, peer *subject) *record {
+	r := h.recordOf(peer)
+	r.held = true
+	s.held.set(peer.bit)
+	return r
 }
 
 // deliver signs the post and hands each stream its batch.

@@ -40,6 +40,13 @@ func (n *node) fold(s *wire.Signed) error {
 		n.count("full")
 	case *wire.Envelope_Delta:
 		n.count("delta")
+		if seats := len(o.Envelope().GetDelta().Seats); seats > 0 {
+			n.counts["seats"] += seats
+			n.w.reseated.Add(int64(seats))
+			if n.old {
+				n.w.t.Errorf("%s was told of seats in a way that it did not name", n.id)
+			}
+		}
 	}
 	n.bytes += len(s.Payload)
 	// The bytes put together by hand are those of the contract's own encoder.

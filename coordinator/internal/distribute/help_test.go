@@ -55,8 +55,9 @@ type world struct {
 
 	relays []wire.RelayRecord
 
-	listen    bool     // note in signedFor
-	signedFor []string // nodes whose maps were signed, in order
+	reseated  atomic.Int64 // changes of seats that were told by themselves
+	listen    bool         // note in signedFor
+	signedFor []string     // nodes whose maps were signed, in order
 }
 
 type wireKey struct {

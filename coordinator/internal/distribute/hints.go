@@ -12,7 +12,7 @@ func (h *Hub) hint(node string, p *Presence) {
 	subject := h.subject(node)
 	for id := range h.mesh.Peers(node) {
 		if s := h.streams[id]; s != nil {
-			s.hints.add(subject)
+			s.hints.add(subject, 0)
 			h.touch(s)
 		}
 	}

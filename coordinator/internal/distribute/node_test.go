@@ -22,6 +22,7 @@ type node struct {
 	sequence uint64
 	from     netip.Addr
 	instance string
+	old      bool // takes whole records alone
 
 	mu      sync.Mutex
 	state   wire.State
@@ -69,7 +70,7 @@ func (n *node) rekey() {
 func (n *node) standing() distribute.Join {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	j := distribute.Join{Node: n.id, From: n.from, Instance: n.instance, Position: n.state.Floor()}
+	j := distribute.Join{Node: n.id, From: n.from, Instance: n.instance, Position: n.state.Floor(), SeatDeltas: !n.old}
 	if !n.state.Map.IsZero() {
 		j.Digest = n.state.Map.Digest()
 	}

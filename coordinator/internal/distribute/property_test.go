@@ -245,6 +245,7 @@ func (d *drama) burst() {
 func (d *drama) connect() {
 	n := d.some()
 	n.disconnect()
+	n.old = rapid.IntRange(0, 3).Draw(d.T, "an older build") == 0
 	n.connect()
 }
 

@@ -75,7 +75,7 @@ func TestLoginAtASeatIsOneSmallRecord(t *testing.T) {
 			s := w.sit(kiosk, fmt.Sprint("s", i), fmt.Sprint(1000+i), login)
 			rest()
 			for _, n := range []*node{ehr, kiosk} {
-				if n.got("delta") != 1 || n.got("full") > 0 || n.bytes > 700+260*i {
+				if n.got("delta") != 1 || n.got("full")+n.got("unhurried") > 0 || n.bytes > 700 || i > 0 && (n.bytes > 450 || n.got("seats") != 1) {
 					t.Errorf("%s was sent %v, %d bytes", n.id, n.order, n.bytes)
 				}
 			}
@@ -96,10 +96,19 @@ func TestLoginAtASeatIsOneSmallRecord(t *testing.T) {
 		if own := kiosk.self().Sessions; len(own) != 3 || own[1].Seat != "1001" {
 			t.Errorf("the machine is told %+v", own)
 		}
+		anew(all...)
 		w.do(registry.EndSessions{ID: "s0"})
 		rest()
 		if seats = ehr.peer(kiosk).Seats; len(seats) != 2 || seats[0].Session != "s1" {
 			t.Errorf("signed out, and told of are %+v", seats)
+		}
+		if own := kiosk.self(); len(own.Seats) != 2 || len(own.Sessions) != 2 || own.Sessions[0].ID != "s1" {
+			t.Errorf("signed out, and the machine is told %+v", own)
+		}
+		for _, n := range []*node{ehr, kiosk} {
+			if n.bytes > 120 || n.got("seats") != 1 {
+				t.Errorf("of a sign-out %s was sent %v, %d bytes", n.id, n.order, n.bytes)
+			}
 		}
 	})
 }

@@ -27,12 +27,19 @@ func (b bitset) has(i int) bool { return i/64 < len(b) && b[i/64]&(1<<(i%64)) !=
 // what is twice in the list is dropped when the list doubled, so that a slow
 // reader's debt is bounded by the mesh, however often a node changes meanwhile.
 type owed struct {
-	list []*subject
+	list []debt
 	tidy int // length at which to look for what is twice
 }
 
-func (o *owed) add(s *subject) {
-	o.list = append(o.list, s)
+// debt is one node of such a set.
+type debt struct {
+	*subject
+	from uint64 // the version of its record that the stream had when it began to owe; 0: not known
+}
+
+// add has a debt begin, or go on since when it began.
+func (o *owed) add(s *subject, from uint64) {
+	o.list = append(o.list, debt{s, from})
 	if len(o.list) > max(o.tidy, 64) {
 		o.compact()
 		o.tidy = 2 * len(o.list)
@@ -41,18 +48,18 @@ func (o *owed) add(s *subject) {
 
 func (o *owed) compact() {
 	if len(o.list) > 1 {
-		slices.SortFunc(o.list, func(a, b *subject) int { return cmp.Compare(a.bit, b.bit) })
-		o.list = slices.Compact(o.list)
+		slices.SortFunc(o.list, func(a, b debt) int { return cmp.Or(cmp.Compare(a.bit, b.bit), cmp.Compare(a.from, b.from)) })
+		o.list = slices.CompactFunc(o.list, func(a, b debt) bool { return a.subject == b.subject }) // keeps the first
 	}
 }
 
 // take gives the set, in a fixed order, and empties it. What it gives is valid
 // until the next add.
-func (o *owed) take() []*subject {
+func (o *owed) take() []debt {
 	o.compact()
 	list := o.list
 	o.tidy = 0
-	if cap(list) > 256 { // the memory of a rare flood is not kept
+	if cap(list) > 128 { // the memory of a rare flood is not kept
 		o.list = nil
 	} else {
 		o.list = list[:0]
@@ -60,5 +67,8 @@ func (o *owed) take() []*subject {
 	return list
 }
 
-func (o *owed) some() bool          { return len(o.list) > 0 }
-func (o *owed) has(s *subject) bool { return slices.Contains(o.list, s) }
+func (o *owed) some() bool { return len(o.list) > 0 }
+
+func (o *owed) has(s *subject) bool {
+	return slices.ContainsFunc(o.list, func(d debt) bool { return d.subject == s })
+}

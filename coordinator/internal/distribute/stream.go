@@ -10,11 +10,12 @@ import (
 
 // Join is a node's wish to follow its map.
 type Join struct {
-	Node     string
-	From     netip.Addr // as the coordinator sees it
-	Instance string     // random, of this run of the daemon
-	Position wire.Position
-	Digest   wire.Digest // of the map that it holds
+	Node       string
+	From       netip.Addr // as the coordinator sees it
+	Instance   string     // random, of this run of the daemon
+	Position   wire.Position
+	Digest     wire.Digest // of the map that it holds
+	SeatDeltas bool        // it takes a change of seats by itself
 }
 
 // stream is what the hub knows of one connection. All but out is the hub
@@ -35,19 +36,20 @@ type stream struct {
 	keyRound int       // of the map keys that it was told
 	offer    offer     // of relays, as it was told
 
-	full    bool        // owes everything
-	current bool        // owes the word that its map is the right one
-	lease   bool        // owes the lease of this minute
-	beat    bool        // owes a sign of life
-	self    bool        // owes Self
-	rules   bool        // owes the rule set
-	narrow  bool        // what it owes may take a right away
-	watched bool        // what it owes comes of an edit: an operator waits for it
-	told    wire.Digest // of the Self that the node has
-	held    bitset      // peers that the node holds
-	peers   owed        // peers whose records it owes, or their removal
-	hints   owed        // peers whose endpoints it owes
-	notices []*notice   // revocations that it owes
+	full    bool             // owes everything
+	current bool             // owes the word that its map is the right one
+	lease   bool             // owes the lease of this minute
+	beat    bool             // owes a sign of life
+	self    bool             // owes Self
+	rules   bool             // owes the rule set
+	narrow  bool             // what it owes may take a right away
+	watched bool             // what it owes comes of an edit: an operator waits for it
+	told    wire.Digest      // of the Self that the node has
+	seated  *wire.SelfRecord // that Self, if it has seats and the node takes changes of them
+	held    bitset           // peers that the node holds
+	peers   owed             // peers whose records it owes, or their removal
+	hints   owed             // peers whose endpoints it owes
+	notices []*notice        // revocations that it owes
 }
 
 // notice is the payload of a revocation, the same for all who owe it.
@@ -127,7 +129,7 @@ func (h *Hub) Surrendered(ctx context.Context, node string) error {
 func (h *Hub) greet(s *stream) {
 	s.lease = true
 	for id := range h.mesh.Peers(s.node) {
-		s.hints.add(h.subject(id))
+		s.hints.add(h.subject(id), 0)
 	}
 	h.touch(s)
 	pos := s.join.Position
@@ -137,9 +139,10 @@ func (h *Hub) greet(s *stream) {
 		return
 	}
 	s.current = true
-	s.at, s.asked, s.told = pos.Revision, pos.Revision, wire.SelfDigest(h.selfRecord(s.node))
+	s.at, s.asked = pos.Revision, pos.Revision
+	s.has(h.selfRecord(s.node))
 	for id := range h.mesh.Peers(s.node) {
-		s.held.set(h.subject(id).bit)
+		h.holds(s, h.subject(id))
 	}
 }
 

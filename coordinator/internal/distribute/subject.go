@@ -15,12 +15,37 @@ type subject struct {
 	id     string
 	bit    int     // in streams' sets of peers
 	record *record // nil: to be made anew
+	was    *record // the one before, if it has seats: what those hold who owe but one step
+	latest uint64  // version of the last record
+	made   uint64  // versions
 }
 
 // record is what others are told of a node: made once, sent to many.
 type record struct {
-	bytes  []byte // a serialised wire.Peer
-	digest wire.Digest
+	bytes   []byte // a serialised wire.Peer
+	digest  wire.Digest
+	version uint64
+	held    bool             // some stream's node holds it, or is about to
+	seated  *wire.PeerRecord // itself, if it has seats
+	step    step
+}
+
+// step is the way to a record from the one before, if only seats changed. Who holds
+// that one needs no more.
+type step struct {
+	from  uint64 // version; 0: there is no such way
+	bytes []byte // a serialised wire.SeatDelta
+}
+
+// outdate has the record made anew. One that nobody holds is not worth a step from it:
+// changes of one moment are one step.
+func (s *subject) outdate() {
+	if s.record != nil && (s.record.held || s.was == nil) {
+		if s.was = nil; s.record.seated != nil {
+			s.was = s.record
+		}
+	}
+	s.record = nil
 }
 
 func (h *Hub) subject(id string) *subject {
@@ -57,8 +82,36 @@ func (h *Hub) recordOf(s *subject) *record {
 		Addresses: n.Addresses, Routes: n.Routes(), Prefixes: h.mesh.Prefixes(s.id), Owner: h.mesh.Owner(s.id),
 		Facts: h.mesh.Facts(s.id), Until: n.Expires, Seats: h.seatsOf(s.id),
 	}
-	s.record = &record{bytes: serialised(p.Proto()), digest: wire.PeerDigest(p)}
+	s.renew(p)
 	return s.record
+}
+
+// renew makes the record, unless the one before says the same.
+func (s *subject) renew(p wire.PeerRecord) {
+	digest := wire.PeerDigest(p)
+	if s.was != nil && s.was.digest == digest {
+		s.record, s.latest = s.was, s.was.version
+		return
+	}
+	s.made++
+	s.latest = s.made
+	s.record = &record{bytes: serialised(p.Proto()), digest: digest, version: s.latest}
+	if len(p.Seats) > 0 {
+		s.record.seated = &p
+	}
+	if s.was != nil {
+		s.record.step = stepTo(p, s.was, len(s.record.bytes))
+	}
+}
+
+// stepTo gives the step to p from the record before, if it is smaller than the whole.
+func stepTo(p wire.PeerRecord, was *record, whole int) step {
+	if d := wire.DiffPeerSeats(*was.seated, p); d != nil {
+		if b := serialised(d); len(b) < whole {
+			return step{was.version, b}
+		}
+	}
+	return step{}
 }
 
 func (h *Hub) selfRecord(id string) wire.SelfRecord {

@@ -30,7 +30,7 @@ func (h *Hub) rebuild(state *registry.State) {
 // the records of those that are.
 func (h *Hub) forgetMissing() {
 	for id, s := range h.subjects {
-		s.record = nil
+		s.outdate()
 		if _, ok := h.state.Node(id); !ok {
 			h.forget(id)
 		}
@@ -174,8 +174,8 @@ func (h *Hub) update(id string, fresh bool) {
 		return // removed since; its own event says so
 	}
 	subject := h.subject(id)
-	before := subject.record
-	subject.record = nil
+	before, had := subject.record, subject.latest
+	subject.outdate()
 	var due []*stream
 	if h.state.Admitted(n) {
 		due = h.apply(h.mesh.Put(h.weighed(n)))
@@ -188,7 +188,7 @@ func (h *Hub) update(id string, fresh bool) {
 	if before == nil || h.recordOf(subject).digest != before.digest {
 		for viewer := range h.mesh.Peers(id) {
 			if s := h.streams[viewer]; s != nil {
-				s.owePeer(subject)
+				s.owePeer(subject, had)
 				due = append(due, s)
 			}
 		}
@@ -228,7 +228,7 @@ func (h *Hub) revoke(r registry.Revocation, revision uint64) {
 func (h *Hub) apply(c compile.Change) (due []*stream) {
 	for _, v := range c.Views {
 		if v.Self {
-			h.subject(v.Node).record = nil
+			h.subject(v.Node).outdate()
 		}
 		if v.Rules {
 			clear(h.rules)
@@ -243,11 +243,13 @@ func (h *Hub) apply(c compile.Change) (due []*stream) {
 		s.rules = s.rules || v.Rules
 		s.narrow = s.narrow || v.Rules || v.Ended
 		for id := range v.Upserted() {
-			s.owePeer(h.subject(id))
+			peer := h.subject(id)
+			s.owePeer(peer, peer.latest)
 		}
 		for id := range v.Removed() {
 			s.narrow = true
-			s.peers.add(h.subject(id))
+			peer := h.subject(id)
+			s.peers.add(peer, peer.latest)
 		}
 		h.urgent = h.urgent || s.narrow
 		due = append(due, s)
@@ -255,8 +257,9 @@ func (h *Hub) apply(c compile.Change) (due []*stream) {
 	return due
 }
 
-// owePeer makes a peer's record due, and where it can be reached.
-func (s *stream) owePeer(peer *subject) {
-	s.peers.add(peer)
-	s.hints.add(peer)
+// owePeer makes a peer's record due, and where it can be reached. The node had the
+// version `from` until now, if it has any.
+func (s *stream) owePeer(peer *subject, from uint64) {
+	s.peers.add(peer, from)
+	s.hints.add(peer, 0)
 }

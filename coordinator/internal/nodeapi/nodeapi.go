@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"connectrpc.com/connect"
@@ -132,7 +133,8 @@ func (s *service) Follow(ctx context.Context, req *connect.Request[wire.FollowRe
 	send := func(batch []*wire.FollowResponse) error { return who.out.carry(batch, out.Send) }
 	join := distribute.Join{
 		Node: n.ID, From: who.address, Instance: string(m.Instance),
-		Position: wire.Position{Incarnation: m.Incarnation, Revision: m.Revision, Epoch: m.Epoch},
+		Position:   wire.Position{Incarnation: m.Incarnation, Revision: m.Revision, Epoch: m.Epoch},
+		SeatDeltas: slices.Contains(m.Features, wire.FeatureSeatDelta),
 	}
 	copy(join.Digest[:], m.Digest)
 	err = s.Hub.Follow(ctx, join, send)

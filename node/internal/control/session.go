@@ -88,7 +88,7 @@ func (f *Follower) takeRenewed() {
 // request says where this node stands. Without a map, or with one that does not
 // fit, it names its incarnation and epoch alone: the answer is a Full.
 func (f *Follower) request() *wire.FollowRequest {
-	r := &wire.FollowRequest{Level: wire.Level, Version: f.o.Version, Instance: f.instance}
+	r := &wire.FollowRequest{Level: wire.Level, Features: wire.Features(), Version: f.o.Version, Instance: f.instance}
 	at := f.state.Floor()
 	if at.Compare(f.floor) < 0 {
 		at = f.floor

@@ -56,8 +56,9 @@ func seat(s *wire.Seat) acl.Seat {
 
 // seated adds the addresses of seats to a machine's own.
 func seated(own []netip.Addr, all []wire.Seat) []netip.Addr {
+	own = slices.Clip(own) // whose room is not ours
 	for i := range all {
-		own = append(slices.Clip(own), all[i].Addresses...)
+		own = append(own, all[i].Addresses...)
 	}
 	return own
 }
