@@ -67,6 +67,7 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, policyLapses(state)...)
 	all = append(all, refusedToday(state)...)
 	all = append(all, ownerLapses(state)...)
+	all = append(all, leaverLapses(state, now)...)
 	all = append(all, a.unreadLapses()...)
 	all = append(all, a.lockedLapses()...)
 	return append(all, machineLapses(state)...)
@@ -149,4 +150,28 @@ func ownerLapses(state *registry.State) []warn.Lapse {
 	}
 	return []warn.Lapse{{Kind: "owner", Name: "none",
 		Advice: "every owner is shut out, by the directory or here: at the coordinator, as root, `cordonctl role grant LOGIN owner` makes another, or `cordonctl user enable LOGIN` lets one in again"}}
+}
+
+// lookBack is for how long it is told what somebody made who is out: long enough that
+// who comes back from a holiday hears of it, and short enough that it is read.
+const lookBack = 30 * 24 * time.Hour
+
+// leaverLapses tell what stands that people made lately who are shut out or forgotten: who
+// was about to be dismissed may have made a way back in.
+func leaverLapses(state *registry.State, now time.Time) (all []warn.Lapse) {
+	for id, made := range state.Leavings(now.Add(-lookBack)) {
+		who, last := "somebody who was forgotten ("+id+")", time.Time{}
+		if u, known := state.User(id); known {
+			who = u.Login
+		}
+		for _, m := range made {
+			if m.At.After(last) {
+				last = m.At
+			}
+		}
+		// Not what they made is in the name: that grows shorter by the day, and would be another thing each time.
+		all = append(all, warn.Lapse{Kind: "leaver", Name: fmt.Sprintf("%s (who is out, and last made something at %s)", who, last.UTC().Format("2006-01-02 15:04 UTC")),
+			Advice: fmt.Sprintf("what they made stands: %s; look whether each should be there, and end what should not (`cordonctl user disable`, `node remove`); who tags or approves a machine again stands by it", registry.MadeText(made))})
+	}
+	return all
 }
