@@ -119,6 +119,9 @@ func keep(ops []any, group bool) ([]any, error) {
 		}
 		if hasPath && path != "" {
 			if !isKept(path, group) {
+				if means(path, group) {
+					return nil, fmt.Errorf("the path %.64q is none that is known, though it ends in one", path)
+				}
 				continue
 			}
 			if err := checkFilter(path); err != nil {
@@ -126,6 +129,9 @@ func keep(ops []any, group bool) ([]any, error) {
 			}
 			op["path"] = trimSchema(path)
 		} else if value, ok := op["value"].(map[string]any); ok {
+			if name, hides := hidden(value, group); hides {
+				return nil, fmt.Errorf("the name %.64q is none that is known, though there is one in it", name)
+			}
 			op["value"] = keepNames(value, group)
 		}
 		kept = append(kept, op)
@@ -134,6 +140,46 @@ func keep(ops []any, group bool) ([]any, error) {
 		kept = append(kept, map[string]any{"op": "add", "value": map[string]any{}})
 	}
 	return kept, nil
+}
+
+// decisive is what decides about people. Where a directory spells it in a way of its own, it
+// is told so: to leave it out, as other things that are not kept, would keep a leaver in.
+func decisive(group bool) string {
+	if group {
+		return "members"
+	}
+	return "active"
+}
+
+// means tells whether a path that is not known may mean what decides.
+func means(path string, group bool) bool {
+	parts := strings.FieldsFunc(strings.ToLower(path), func(r rune) bool { return r < 'a' || r > 'z' })
+	return slices.Contains(parts, decisive(group))
+}
+
+// hidden gives a name that is not known and in which something stands that decides.
+func hidden(value map[string]any, group bool) (string, bool) {
+	for name, v := range value {
+		inside, isObject := v.(map[string]any)
+		if isKept(name, group) && !strings.ContainsAny(name, "[(") {
+			continue
+		}
+		if means(name, group) || isObject && holds(inside, group) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// holds tells whether a name in an object, or in one inside of it, means what decides.
+func holds(value map[string]any, group bool) bool {
+	for name, v := range value {
+		inside, isObject := v.(map[string]any)
+		if means(name, group) || isObject && holds(inside, group) {
+			return true
+		}
+	}
+	return false
 }
 
 func keepNames(value map[string]any, group bool) map[string]any {

@@ -5,6 +5,7 @@ import (
 
 	standard "github.com/elimity-com/scim"
 	scimerrors "github.com/elimity-com/scim/errors"
+	filter "github.com/scim2/filter-parser/v2"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
@@ -15,6 +16,9 @@ func patchUser(c *registry.ProvisionUser, op standard.PatchOperation) error {
 		name, sub := strings.ToLower(op.Path.AttributePath.AttributeName), op.Path.AttributePath.SubAttributeName()
 		if sub == "" {
 			sub = op.Path.SubAttributeName()
+		}
+		if kept, err := ofKept(op.Path.ValueExpression); !kept {
+			return err
 		}
 		return setUser(c, op.Op, name, strings.ToLower(sub), op.Value)
 	}
@@ -29,6 +33,23 @@ func patchUser(c *registry.ProvisionUser, op standard.PatchOperation) error {
 		}
 	}
 	return nil
+}
+
+// ofKept tells whether a path is about the one address that is kept: that of work, or the
+// primary one. Another one changes nothing: a login may be the address.
+func ofKept(e filter.Expression) (bool, error) {
+	if e == nil {
+		return true, nil
+	}
+	a, ok := e.(*filter.AttributeExpression)
+	if ok && a.Operator == filter.EQ && strings.EqualFold(a.AttributePath.AttributeName, "primary") {
+		return a.CompareValue == true, nil
+	}
+	one, err := equalityOf(e)
+	if err != nil || !strings.EqualFold(one.name, "type") {
+		return false, scimerrors.ScimErrorInvalidPath
+	}
+	return isWork(one), nil
 }
 
 func setUser(c *registry.ProvisionUser, op, name, sub string, v any) error {

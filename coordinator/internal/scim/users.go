@@ -58,13 +58,13 @@ func (u *users) Get(_ *http.Request, id string) (standard.Resource, error) {
 }
 
 func (u *users) GetAll(_ *http.Request, p standard.ListRequestParams) (standard.Page, error) {
-	f, err := filterOf(p, "id", "userName", "externalId")
+	holds, err := filterOf(p, true)
 	if err != nil {
 		return standard.Page{}, err
 	}
 	var all []*registry.User
 	for _, user := range u.Registry.Snapshot().ProvisionedUsers() {
-		if v := user.Provision; f.hold(v.ID, v.External, equality{"userName", v.UserName}) {
+		if holds(userSubject(user)) {
 			all = append(all, user)
 		}
 	}
@@ -73,6 +73,11 @@ func (u *users) GetAll(_ *http.Request, p standard.ListRequestParams) (standard.
 		out.Resources = append(out.Resources, userResource(user))
 	}
 	return out, nil
+}
+
+func userSubject(u *registry.User) *subject {
+	p := u.Provision
+	return &subject{id: p.ID, external: p.External, login: p.UserName, email: p.Email, name: u.Name, active: p.Active, changed: p.Changed}
 }
 
 func (u *users) provision(r *http.Request, c registry.ProvisionUser) (standard.Resource, error) {
