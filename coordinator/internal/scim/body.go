@@ -27,17 +27,42 @@ func standardise(body []byte, group bool) ([]byte, error) {
 	if err := d.Decode(&m); err != nil || m == nil {
 		return nil, errors.New("the body is no JSON object")
 	}
+	ops, at := operations(m)
 	spellBooleans(m)
+	if at == "" {
+		if name, hides := hidden(m, group, false); hides {
+			return nil, errHidden(name)
+		}
+		return json.Marshal(m)
+	}
+	kept, err := keep(ops, group)
+	if err != nil {
+		return nil, err
+	}
+	m[at] = kept
+	return json.Marshal(m)
+}
+
+// operations gives those of a patch, with the names in them as the standard has them, and
+// where they are: readers take these names in whatever case, and we look at them before.
+func operations(m map[string]any) (ops []any, at string) {
 	for name, v := range m {
-		if ops, ok := v.([]any); ok && strings.EqualFold(name, "operations") {
-			kept, err := keep(ops, group)
-			if err != nil {
-				return nil, err
-			}
-			m[name] = kept
+		if list, ok := v.([]any); ok && strings.EqualFold(name, "operations") {
+			ops, at = list, name
 		}
 	}
-	return json.Marshal(m)
+	for i, o := range ops {
+		op, isObject := o.(map[string]any)
+		if !isObject {
+			continue
+		}
+		spelled := map[string]any{}
+		for name, v := range op {
+			spelled[strings.ToLower(name)] = v
+		}
+		ops[i] = spelled
+	}
+	return ops, at
 }
 
 // bounded refuses what is deep, wide, or has a name twice in one object, in whatever
@@ -113,6 +138,10 @@ func keep(ops []any, group bool) ([]any, error) {
 		if !ok {
 			return nil, errors.New("an operation is no object")
 		}
+		verb, _ := op["op"].(string)
+		if !slices.Contains([]string{"add", "remove", "replace"}, strings.ToLower(verb)) {
+			return nil, fmt.Errorf("the operation %.64q is none of add, remove and replace", verb)
+		}
 		path, hasPath := op["path"].(string)
 		if hasPath && len(path) > maxFilter {
 			return nil, fmt.Errorf("a path of %d bytes: want at most %d", len(path), maxFilter)
@@ -129,8 +158,8 @@ func keep(ops []any, group bool) ([]any, error) {
 			}
 			op["path"] = trimSchema(path)
 		} else if value, ok := op["value"].(map[string]any); ok {
-			if name, hides := hidden(value, group); hides {
-				return nil, fmt.Errorf("the name %.64q is none that is known, though there is one in it", name)
+			if name, hides := hidden(value, group, true); hides {
+				return nil, errHidden(name)
 			}
 			op["value"] = keepNames(value, group)
 		}
@@ -140,46 +169,6 @@ func keep(ops []any, group bool) ([]any, error) {
 		kept = append(kept, map[string]any{"op": "add", "value": map[string]any{}})
 	}
 	return kept, nil
-}
-
-// decisive is what decides about people. Where a directory spells it in a way of its own, it
-// is told so: to leave it out, as other things that are not kept, would keep a leaver in.
-func decisive(group bool) string {
-	if group {
-		return "members"
-	}
-	return "active"
-}
-
-// means tells whether a path that is not known may mean what decides.
-func means(path string, group bool) bool {
-	parts := strings.FieldsFunc(strings.ToLower(path), func(r rune) bool { return r < 'a' || r > 'z' })
-	return slices.Contains(parts, decisive(group))
-}
-
-// hidden gives a name that is not known and in which something stands that decides.
-func hidden(value map[string]any, group bool) (string, bool) {
-	for name, v := range value {
-		inside, isObject := v.(map[string]any)
-		if isKept(name, group) && !strings.ContainsAny(name, "[(") {
-			continue
-		}
-		if means(name, group) || isObject && holds(inside, group) {
-			return name, true
-		}
-	}
-	return "", false
-}
-
-// holds tells whether a name in an object, or in one inside of it, means what decides.
-func holds(value map[string]any, group bool) bool {
-	for name, v := range value {
-		inside, isObject := v.(map[string]any)
-		if means(name, group) || isObject && holds(inside, group) {
-			return true
-		}
-	}
-	return false
 }
 
 func keepNames(value map[string]any, group bool) map[string]any {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -97,6 +98,21 @@ func TestOddPathsAreNotTakenForDone_A18(t *testing.T) {
 			t.Fatalf("%s is refused, and done", ops)
 		}
 	}
+	for _, ops := range []string{`{"op":"test","path":"title","value":"x"}`, `{"op":"move","path":"title","value":"x"}`, `{"path":"title","value":"x"}`, `{"op":"replace","Path":"/active","value":false}`,
+		`{"op":"replace","PATH":"User.active","value":false}`, `{"op":"replace","Path":"title` + strings.Repeat("(", 1000) + `","value":"x"}`} {
+		d.patch(400, "/Users/"+ana, ops)
+	}
+	for _, record := range []string{`"urn:ietf:params:scim:schemas:core:2.0:User:active":false`, `"urn:ietf:params:scim:schemas:core:2.0:User":{"active":false}`, `"user":{"active":"False"}`} {
+		d.wants(400, "PUT", "/Users/"+ana, `{"schemas":[`+userURN+`],"userName":"ana@clinic.example","externalId":"sub-ana",`+record+`}`)
+	}
+	for _, ops := range []string{ // in another letter case it is understood
+		`{"Op":"Replace","Path":"phoneNumbers[type eq \"work\"].value","Value":"1"}`, `{"Op":"Replace","Path":"ACTIVE","Value":"False"}`,
+	} {
+		d.patch(200, "/Users/"+ana, ops)
+	}
+	if !d.person("ana").ShutOut() {
+		t.Error("a leaver is let in")
+	}
 	for _, ops := range []string{
 		`{"op":"add","path":"/members","value":[{"value":"` + ana + `"}]}`, `{"op":"add","path":"Group.members","value":[{"value":"` + ana + `"}]}`,
 		`{"op":"add","value":{"urn:ietf:params:scim:schemas:core:2.0:Group":{"members":[{"value":"` + ana + `"}]}}}`,
@@ -121,6 +137,10 @@ func TestAnotherAddressIsNotTakenForThatOfWork_A15(t *testing.T) {
 		if u := d.person("doe"); u.Provision.Email != "doe@clinic.example" {
 			t.Errorf("%s gives the login %s", filter, u.Login)
 		}
+	}
+	d.patch(200, path, `{"op":"Add","path":"emails","value":[{"value":"ben@clinic.example","type":"home"}]}`)
+	if u := d.person("doe"); u.Provision.Email != "doe@clinic.example" {
+		t.Errorf("an address beside that of work gives the login %s", u.Login)
 	}
 	d.patch(200, path, `{"op":"Replace","path":"emails[primary eq true].value","value":"doe2@clinic.example"}`)
 	d.person("doe2")

@@ -65,9 +65,7 @@ func setUser(c *registry.ProvisionUser, op, name, sub string, v any) error {
 		}
 		c.Active = &active
 	case name == "emails" && text == nil:
-		if c.Email = emailOf(v); c.Email == nil {
-			c.Email = emailOf([]any{v})
-		}
+		setEmail(c, op, v)
 	case name == "emails":
 		if sub == "value" {
 			c.Email = text
@@ -90,6 +88,20 @@ func setUser(c *registry.ProvisionUser, op, name, sub string, v any) error {
 		c.Name = text
 	}
 	return nil
+}
+
+// setEmail takes over a list of addresses, or one. Where some are added to others, one that
+// is neither the primary nor of work is beside that which is kept.
+func setEmail(c *registry.ProvisionUser, op string, v any) {
+	list, isList := v.([]any)
+	if !isList {
+		list = []any{v}
+	}
+	best, rank := bestEmail(list)
+	if isList && op == standard.PatchOperationAdd && rank < ofWorkRank {
+		return
+	}
+	c.Email = best
 }
 
 // removeOfUser takes away what a person need not have. That a person is active or

@@ -137,10 +137,17 @@ func fullName(name map[string]any) *string {
 	return nil
 }
 
-// emailOf gives the address that is the primary one, else that of work, else the first.
-func emailOf(v any) (best *string) {
+func emailOf(v any) *string {
 	list, _ := v.([]any)
-	rank := 0
+	best, _ := bestEmail(list)
+	return best
+}
+
+// ofWorkRank is that of an address of work: the primary one is above it, others below.
+const ofWorkRank = 2
+
+// bestEmail gives the address that is the primary one, else that of work, else the first.
+func bestEmail(list []any) (best *string, rank int) {
 	for _, one := range list {
 		m, _ := one.(map[string]any)
 		value := textOf(m["value"])
@@ -149,14 +156,14 @@ func emailOf(v any) (best *string) {
 		}
 		mine := 1
 		if kind, _ := m["type"].(string); kind == "work" {
-			mine = 2
+			mine = ofWorkRank
 		}
 		if primary, _ := m["primary"].(bool); primary {
-			mine = 3
+			mine = ofWorkRank + 1
 		}
 		if mine > rank {
 			best, rank = value, mine
 		}
 	}
-	return best
+	return best, rank
 }
