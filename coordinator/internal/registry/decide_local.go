@@ -189,11 +189,11 @@ func (c GroupLocal) decide(d *decision) error {
 	if err := who.check(); err != nil {
 		return err
 	}
-	next := *u
-	if next.Groups, err = localGroups(c.Groups); err != nil {
+	groups, err := localGroups(c.Groups)
+	if err != nil {
 		return err
 	}
-	if !next.equal(u) {
+	if next := d.state.grouped(*u, groups); !next.equal(u) {
 		d.emit(UserPut{User: next})
 		if d.granter() != "" {
 			given := *l
