@@ -60,7 +60,7 @@ func (d *decision) described(who Identity) *User {
 	u := &User{ID: userID(who.Issuer, who.Subject), Issuer: who.Issuer, Subject: who.Subject, Login: who.Login, Name: who.Name, Created: d.now,
 		External: who.External, Groups: policyGroups(who.Groups)}
 	if known, ok := d.state.User(u.ID); ok {
-		u.Created, u.Disabled = known.Created, known.Disabled
+		u.Created, u.Disabled, u.Enabled = known.Created, known.Disabled, known.Enabled
 		u.Former = slices.DeleteFunc(known.logins(), func(l string) bool { return l == u.Login })
 		u.External = cmp.Or(u.External, known.External)
 		if known.Provision != nil {
@@ -197,7 +197,7 @@ func (c EnableUser) decide(d *decision) error {
 		return err
 	}
 	next := *u
-	next.Disabled = false
+	next.Disabled, next.Enabled = false, &Vouch{By: d.actor, At: d.now}
 	if u.Provision != nil {
 		p := *u.Provision
 		p.Active, next.Provision = true, &p

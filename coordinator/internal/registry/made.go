@@ -27,13 +27,13 @@ type MadeKind string
 const (
 	MadeToken   MadeKind = "token"
 	MadeLink    MadeKind = "link"    // to set up; Name is whose
-	MadePerson  MadeKind = "person"  // of the coordinator's own, who was added, given a link that was spent, or groups
+	MadePerson  MadeKind = "person"  // whom they enabled; or of the coordinator's own, who was added, given a link that was spent, or groups
 	MadeMachine MadeKind = "machine" // that came by their token, or that they approved, tagged or renewed last
 	MadeRoute   MadeKind = "route"
 	MadePolicy  MadeKind = "policy" // in force
 )
 
-// Vouch is who last said that a machine is what it is.
+// Vouch is who last said that a machine is what it is, or that somebody may come again.
 type Vouch struct {
 	By Actor     `json:"by"`
 	At time.Time `json:"at"`
@@ -114,6 +114,14 @@ func (s *State) standing() iter.Seq2[string, Made] {
 }
 
 func (s *State) madePeople(yield func(string, Made) bool) bool {
+	for u := range s.Users() {
+		if u.Enabled == nil || u.ShutOut() {
+			continue
+		}
+		if by := s.inNameOf(u.Enabled.By); by != "" && !yield(by, Made{Kind: MadePerson, Name: u.Login, At: u.Enabled.At}) {
+			return false
+		}
+	}
 	for l := range s.locals.Values() {
 		u, known := s.User(l.User)
 		for _, g := range l.Given {

@@ -67,7 +67,12 @@ func fates() map[string]fate {
 		"Authorised": {reason: "it carries another"}, "Renew": {reason: itself}, "SignOut": {reason: takes},
 		"RevokeToken": {reason: takes}, "RejectNode": {reason: takes}, "ExpireNode": {reason: takes}, "RemoveNode": {reason: takes},
 		"EndSessions": {reason: takes}, "EndAdmin": {reason: takes}, "DisableUser": {reason: takes}, "ForgetUser": {reason: takes}, "RevokeRole": {reason: takes},
-		"EnableUser": {reason: inAudit}, "RequireSignIn": {reason: inAudit}, "ConfirmPolicy": {reason: inAudit}, "RollBackPolicy": {reason: inAudit},
+		"EnableUser": {by: func(m *mesh) {
+			m.do(registry.DisableUser{User: "ana@clinic.example"})
+			m.may(dan, registry.EnableUser{User: "ana@clinic.example"})
+			m.signIn("back", m.node("ward"), person("ana@clinic.example", "Nurses")) // it is not forgotten as they come again
+		}, kind: registry.MadePerson},
+		"RequireSignIn": {reason: inAudit}, "ConfirmPolicy": {reason: inAudit}, "RollBackPolicy": {reason: inAudit},
 		"ProvisionUser": {reason: byRecord}, "ProvisionGroup": {reason: byRecord}, "DeprovisionUser": {reason: takes}, "DeprovisionGroup": {reason: takes},
 	}
 }
