@@ -128,3 +128,41 @@ func TestWhatADismissedAdminMadeIsTold_A04_A14_A18(t *testing.T) {
 	}
 	hook.hears("leaver ana@clinic.example", "person eve@clinic.example")
 }
+
+// A directory whose token ended is told of: nobody hears from it any more who left.
+func TestDirectoryWithoutATokenIsTold_A18(t *testing.T) {
+	warned := func(r *running) (all []string) {
+		t.Helper()
+		resp, err := r.root.ListWarnings(t.Context(), connect.NewRequest(&admin.ListWarningsRequest{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range resp.Msg.Warnings {
+			if w.Kind == "directory" {
+				all = append(all, w.Text)
+			}
+		}
+		return all
+	}
+	r := begin(t, provisioned)
+	if got := warned(r); len(got) > 0 {
+		t.Errorf("before there was one: %q", got)
+	}
+	r.token(adminToken("read"))
+	first, _ := r.token(adminToken("scim"))
+	second, _ := r.token(adminToken("scim"))
+	for _, id := range []string{first, second} {
+		if got := warned(r); len(got) > 0 {
+			t.Errorf("while it has one: %q", got)
+		}
+		if _, err := r.root.RevokeToken(t.Context(), connect.NewRequest(&admin.RevokeTokenRequest{Id: id})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := warned(r); len(got) != 1 || !strings.Contains(got[0], "--scope scim") {
+		t.Errorf("warned of %q", got)
+	}
+	if got := warned(r.restarted(func(c *coordinator.Config) { c.SCIM.On = false })); len(got) > 0 {
+		t.Errorf("where no directory provisions: %q", got)
+	}
+}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 )
@@ -68,6 +70,7 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, refusedToday(state)...)
 	all = append(all, ownerLapses(state)...)
 	all = append(all, leaverLapses(state, now)...)
+	all = append(all, a.directoryLapses(state, now)...)
 	all = append(all, a.unreadLapses()...)
 	all = append(all, a.lockedLapses()...)
 	return append(all, machineLapses(state)...)
@@ -174,4 +177,23 @@ func leaverLapses(state *registry.State, now time.Time) (all []warn.Lapse) {
 			Advice: fmt.Sprintf("what they made stands: %s; look whether each should be there, and end what should not (`cordonctl user disable`, `node remove`); who tags or approves a machine again stands by it", registry.MadeText(made))})
 	}
 	return all
+}
+
+// directoryLapses tell that the directory had a token and has none that works: it may have
+// ended with whoever made it, and from then on nobody hears who left.
+func (a *assembly) directoryLapses(state *registry.State, now time.Time) []warn.Lapse {
+	had := false
+	for _, t := range state.Tokens() {
+		if !a.SCIM.On || t.Holder != "" || !slices.Contains(state.TokenScopes(t, admin.RoleScopes), string(admin.ScopeSCIM)) {
+			continue
+		}
+		if had = true; state.TokenLive(t, now) == nil {
+			return nil
+		}
+	}
+	if !had {
+		return nil
+	}
+	return []warn.Lapse{{Kind: "directory", Name: "shut out",
+		Advice: "it has no token of the scope scim that works, so nobody hears from it who left: `cordonctl token create --admin --scope scim`, at the coordinator, and give it to the directory"}}
 }
