@@ -69,6 +69,7 @@ const (
 	fileStore     = "cordon.db"
 	fileLocalKey  = "local.key"
 	fileRefresh   = "refresh.db" // in no backup
+	fileMarks     = "marks.key"  // likewise
 	folderKeys    = "keys"
 	folderRosters = "rosters"
 	fileSocket    = "admin.sock"

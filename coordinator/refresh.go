@@ -5,7 +5,6 @@ import (
 
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
-	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/internal/store/refresh"
 )
 
@@ -46,21 +45,33 @@ func (a *assembly) kept() int {
 	return a.refresh.Kept()
 }
 
+// askable gives the sessions that go on, at which nodes, and those in which people operate,
+// at none.
+func (a *assembly) askable() map[string]string {
+	live, state := map[string]string{}, a.registry.Snapshot()
+	for s := range state.Sessions() {
+		if s.Live(a.Now()) {
+			live[s.ID] = s.Node
+		}
+	}
+	for _, t := range state.Tokens() {
+		if t.Holder != "" && !t.Over(a.Now()) {
+			live[adminWatched+t.ID] = ""
+		}
+	}
+	return live
+}
+
 // resume has the provider asked for those for whom an earlier process asked and who are
 // still signed in. Of others nothing is to stay.
 func (a *assembly) resume(rows []refresh.Row) {
-	live := map[string]*registry.Session{}
-	for s := range a.registry.Snapshot().Sessions() {
-		if s.Live(a.Now()) {
-			live[s.ID] = s
-		}
-	}
+	live := a.askable()
 	var taken []standing.Watched
 	closed := 0
 	for _, r := range rows {
-		if s := live[r.Session]; s != nil {
+		if node, goesOn := live[r.Session]; goesOn {
 			if subject, name, ok := a.provider.TakeUp(r.Session, r.Asked, r.Sealed); ok {
-				taken = append(taken, standing.Watched{Node: s.Node, Session: s.ID, Subject: subject, Standing: name})
+				taken = append(taken, standing.Watched{Node: node, Session: r.Session, Subject: subject, Standing: name})
 				continue
 			}
 			closed++

@@ -204,6 +204,40 @@ func TestLeaverIsFoundOutAfterARestart_A18(t *testing.T) {
 	}
 }
 
+// So is who operates, and signed in nowhere else.
+func TestLeaverWhoOperatesIsFoundOutAfterARestart_A04_A18(t *testing.T) {
+	h := newHouse(t, time.Hour)
+	h.signIn()
+	if err := second(h.root.GrantRole(t.Context(), connect.NewRequest(&admin.GrantRoleRequest{User: "ana@clinic.example", Role: "auditor"}))); err != nil {
+		t.Fatal(err)
+	}
+	opened := h.beginsLogin()
+	page, err := h.browser().SignIn(opened.Url, h.issuer(), "ana")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, page)
+	}
+	if err := second(h.root.EndSession(t.Context(), connect.NewRequest(&admin.EndSessionRequest{Id: h.sessions()[0].Id}))); err != nil {
+		t.Fatal(err)
+	}
+	h.finishesLogin(opened, page)
+	h.eventually("what to ask with is kept", func() bool { return h.measured("cordon_provider_sessions_kept 2") })
+	operates := func() bool {
+		req := connect.NewRequest(new(admin.WhoAmIRequest))
+		req.Header().Set("Authorization", "Bearer "+loginSecret)
+		return second(admin.NewAdminServiceClient(h.operator(admin.ServerName), "https://"+h.address).WhoAmI(t.Context(), req)) == nil
+	}
+	h.again(h.asks(time.Second))
+	h.question()
+	if !operates() {
+		t.Fatal("a restart signed somebody out who operates")
+	}
+	h.mu.Lock()
+	h.left = true
+	h.mu.Unlock()
+	h.again(nil)
+	h.eventually("they operate no more", func() bool { return !operates() })
+}
+
 // A coordinator that is killed between the provider's answer and its own write has only
 // a token that was spent: the provider refuses it, and nobody is signed out for that.
 func TestCrashInAQuestionSignsNobodyOut(t *testing.T) {

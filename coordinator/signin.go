@@ -2,10 +2,13 @@ package coordinator
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -102,7 +105,7 @@ func (s *SignIn) adminIdle() time.Duration {
 // openDesk opens the desk at which people sign in, if there is a provider or the
 // coordinator knows people by itself.
 func (a *assembly) openDesk() error {
-	c := signin.Config{URL: a.settings.URL, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession}
+	c := signin.Config{URL: a.settings.URL, Now: a.Now, Log: a.Log, Node: a.signInAt, Begin: a.beginSession, MarkKey: a.markKey()}
 	if a.SignIn.Issuer == "" {
 		a.openRefresh(false)
 	} else if err := a.openProvider(&c); err != nil {
@@ -123,6 +126,21 @@ func (a *assembly) openDesk() error {
 		a.api.Desk = a.desk
 	}
 	return err
+}
+
+// markKey gives the key by which browsers are known in which somebody signed in, or makes
+// one. Without that the coordinator serves as well: known browsers are strangers again.
+func (a *assembly) markKey() []byte {
+	path := filepath.Join(a.StateDir, fileMarks)
+	if key, err := os.ReadFile(path); err == nil && len(key) == sha256.Size {
+		return key
+	}
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails: crypto/rand
+	if err := os.WriteFile(path, key, 0o600); err != nil {
+		a.Log.Warn("the key by which browsers are known cannot be kept: after a restart these are strangers among others", "path", path, "error", err)
+	}
+	return key
 }
 
 // openProvider lets people prove who they are at the provider.
@@ -241,9 +259,7 @@ func (a *assembly) stand(who registry.Identity, r registry.Result, err error) {
 		a.provider.Release(who.Standing)
 		return
 	}
-	if r.Session != nil { // of who operates nothing is asked after a restart
-		a.provider.Bind(who.Standing, r.Session.ID)
-	}
+	a.provider.Bind(who.Standing, one.Session)
 	a.watching.Add(one)
 }
 

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 )
@@ -67,6 +69,8 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, policyLapses(state)...)
 	all = append(all, refusedToday(state)...)
 	all = append(all, ownerLapses(state)...)
+	all = append(all, leaverLapses(state, now)...)
+	all = append(all, a.directoryLapses(state, now)...)
 	all = append(all, a.unreadLapses()...)
 	all = append(all, a.lockedLapses()...)
 	return append(all, machineLapses(state)...)
@@ -149,4 +153,47 @@ func ownerLapses(state *registry.State) []warn.Lapse {
 	}
 	return []warn.Lapse{{Kind: "owner", Name: "none",
 		Advice: "every owner is shut out, by the directory or here: at the coordinator, as root, `cordonctl role grant LOGIN owner` makes another, or `cordonctl user enable LOGIN` lets one in again"}}
+}
+
+// lookBack is for how long it is told what somebody made who is out: long enough that
+// who comes back from a holiday hears of it, and short enough that it is read.
+const lookBack = 30 * 24 * time.Hour
+
+// leaverLapses tell what stands that people made lately who are shut out or forgotten: who
+// was about to be dismissed may have made a way back in.
+func leaverLapses(state *registry.State, now time.Time) (all []warn.Lapse) {
+	for id, made := range state.Leavings(now.Add(-lookBack)) {
+		who, last := "somebody who was forgotten ("+id+")", time.Time{}
+		if u, known := state.User(id); known {
+			who = u.Login
+		}
+		for _, m := range made {
+			if m.At.After(last) {
+				last = m.At
+			}
+		}
+		// Not what they made is in the name: that grows shorter by the day, and would be another thing each time.
+		all = append(all, warn.Lapse{Kind: "leaver", Name: fmt.Sprintf("%s (who is out, and last made something at %s)", who, last.UTC().Format("2006-01-02 15:04 UTC")),
+			Advice: fmt.Sprintf("what they made stands: %s; look whether each should be there, and end what should not (`cordonctl user disable`, `node remove`); who tags or approves a machine again stands by it", registry.MadeText(made))})
+	}
+	return all
+}
+
+// directoryLapses tell that the directory had a token and has none that works: it may have
+// ended with whoever made it, and from then on nobody hears who left.
+func (a *assembly) directoryLapses(state *registry.State, now time.Time) []warn.Lapse {
+	had := false
+	for _, t := range state.Tokens() {
+		if !a.SCIM.On || t.Holder != "" || !slices.Contains(state.TokenScopes(t, admin.RoleScopes), string(admin.ScopeSCIM)) {
+			continue
+		}
+		if had = true; state.TokenLive(t, now) == nil {
+			return nil
+		}
+	}
+	if !had {
+		return nil
+	}
+	return []warn.Lapse{{Kind: "directory", Name: "shut out",
+		Advice: "it has no token of the scope scim that works, so nobody hears from it who left: `cordonctl token create --admin --scope scim`, at the coordinator, and give it to the directory"}}
 }

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -18,16 +19,19 @@ const (
 	renewEvery = time.Hour
 )
 
-// watch does what time brings, until ctx ends. At another policy it looks at once.
+// watch does what time brings, until ctx ends. At another policy it looks at once, and has
+// the warner look when somebody who operates is shut out.
 func (a *assembly) watch(ctx context.Context) error {
 	seen := rosters.New(filepath.Join(a.StateDir, folderRosters), a.Log)
 	looking, renewing := time.NewTicker(lookEvery), time.NewTicker(renewEvery)
 	defer looking.Stop()
 	defer renewing.Stop()
 	a.keepDevices(ctx)
-	var of uint64 // revision of the policy that was looked at
+	var of uint64                             // revision of the policy that was looked at
+	out := a.registry.Snapshot().HoldersOut() // of whom the warner knows, as it looks at a start
 	for {
 		changed := a.registry.Changed()
+		out = a.adminsOut(out)
 		if v := a.registry.Snapshot().Policy(); v != nil && v.Revision != of {
 			of = v.Revision
 			a.look(ctx, seen)
@@ -44,6 +48,17 @@ func (a *assembly) watch(ctx context.Context) error {
 			a.renewKeys()
 		}
 	}
+}
+
+// adminsOut gives who has a role and is shut out, and has the warner look if that is
+// another than before: whoever does it, here or at the directory, they may have been the
+// last owner, or have made a way back in.
+func (a *assembly) adminsOut(before []string) []string {
+	now := a.registry.Snapshot().HoldersOut()
+	if !slices.Equal(now, before) {
+		a.warner.Look()
+	}
+	return now
 }
 
 // look tells the registry what is seen outside of the mesh. That it cannot be

@@ -8,7 +8,7 @@ import (
 )
 
 func (m *mesh) newStepUps() *stepup.Opener {
-	return stepup.New(stepup.Options{Begin: m.beginStepUp, Await: m.awaitStepUp, Log: m.log})
+	return stepup.New(stepup.Options{Begin: m.beginStepUp, Await: m.awaitStepUp, Now: m.node.clock.Now, Log: m.log})
 }
 
 // stepUp opens a sign-in if one gives what a flow was refused for, and tells whether

@@ -55,6 +55,7 @@ type opened struct {
 	by     []key.NodePublic
 	afresh []bool
 	levels []string
+	below  bool // the proof is not of the level that was asked for
 	done   chan struct{}
 }
 
@@ -80,7 +81,7 @@ func countSignIns(c *controltest.Coordinator) *opened {
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
-			return &wire.AwaitLoginResponse{State: wire.AwaitLoginResponse_REFUSED, Reason: "not you"}, nil
+			return &wire.AwaitLoginResponse{State: wire.AwaitLoginResponse_REFUSED, Reason: "not you", Below: o.below}, nil
 		},
 	})
 	return o
@@ -156,6 +157,44 @@ func TestAStepUpAsksForTheLevelThatIsMissing(t *testing.T) {
 		t.Fatalf("%+v, asked for %q", s.Login, seen.levels)
 	}
 	close(seen.done)
+}
+
+// A link that was to no avail is shown again after a minute, by the time that the
+// coordinator tells; one for a level that the provider does not give, after an hour.
+func TestALevelThatTheProviderDoesNotGiveIsNotAskedForAgain(t *testing.T) {
+	const gold = "mfa:acr=urn:clinic:gold"
+	for name, below := range map[string]bool{"refused": false, "not of that level": true} {
+		t.Run(name, func(t *testing.T) {
+			a, _, sa, _ := pairNeeding(t, gold)
+			seen := countSignIns(a.c)
+			seen.below = below
+			close(seen.done)
+			later := func(by time.Duration) {
+				m := controltest.At(1, 1, 6)
+				a.send(sa, wire.NewLease(a.c.Mesh.ID(), m, time.Now().Add(by)))
+				a.eventually("that time", func() bool { return time.Until(a.status().Map.PolicyTime) > by-time.Minute })
+			}
+			offered := func() int {
+				ask(t, a, "ehr:443")
+				a.look()
+				return seen.count()
+			}
+			a.eventually("the first is offered", func() bool { return offered() == 1 })
+			a.eventually("it has ended", func() bool { return a.status().Login == nil })
+			later(2 * time.Minute)
+			if !below {
+				a.eventually("the next is offered", func() bool { return offered() == 2 })
+				return
+			}
+			for range 10 {
+				if offered() > 1 {
+					t.Fatal("a link that leads nowhere, again")
+				}
+			}
+			later(2 * time.Hour)
+			a.eventually("the next is offered", func() bool { return offered() == 2 })
+		})
+	}
 }
 
 // However much a local program has refused, and however many look, there is one

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -71,6 +72,7 @@ func disableUser(c *cli.Context, api *admin.Client) error {
 		return printJSON(resp.Msg)
 	}
 	fmt.Printf("%s is disabled: %d sessions ended, and the machines that are theirs have no peers\n", resp.Msg.User.Login, resp.Msg.Ended)
+	tellMade(os.Stdout, resp.Msg.User.Login, resp.Msg.Made)
 	tellGrants(resp.Msg.User.Login, resp.Msg.Withdrawn, resp.Msg.Granted)
 	return nil
 }
@@ -104,6 +106,7 @@ func forgetUser(c *cli.Context, api *admin.Client) error {
 		return printJSON(resp.Msg)
 	}
 	fmt.Printf("%s is forgotten, with %d sessions: whoever signs in by that login next is them\n", resp.Msg.User.Login, resp.Msg.Ended)
+	tellMade(os.Stdout, resp.Msg.User.Login, resp.Msg.Made)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -74,6 +75,7 @@ func revokeRole(c *cli.Context, api *admin.Client) error {
 		left = "the roles " + strings.Join(roles, ", ")
 	}
 	fmt.Printf("%s has %s; %d tokens of their making are revoked\n", resp.Msg.User.Login, left, resp.Msg.Revoked)
+	tellMade(os.Stdout, resp.Msg.User.Login, resp.Msg.Made)
 	tellGrants(resp.Msg.User.Login, resp.Msg.Withdrawn, resp.Msg.Granted)
 	return nil
 }

@@ -2435,6 +2435,7 @@ type DisableUserResponse struct {
 	Ended         uint32                 `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`          // sessions
 	Granted       []*RoleGrant           `protobuf:"bytes,200,rep,name=granted,proto3" json:"granted,omitempty"`     // roles that they granted, and that stand
 	Withdrawn     []*RoleGrant           `protobuf:"bytes,201,rep,name=withdrawn,proto3" json:"withdrawn,omitempty"` // by with_grants
+	Made          []*Made                `protobuf:"bytes,220,rep,name=made,proto3" json:"made,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2497,6 +2498,82 @@ func (x *DisableUserResponse) GetWithdrawn() []*RoleGrant {
 	return nil
 }
 
+func (x *DisableUserResponse) GetMade() []*Made {
+	if x != nil {
+		return x.Made
+	}
+	return nil
+}
+
+// Made is something that a person made by the rights that they lost.
+type Made struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "token", "link" (to set up; name is whose), "person", "machine", "route", "policy"
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`     // Unix seconds; 0: not known
+	Void          bool                   `protobuf:"varint,4,opt,name=void,proto3" json:"void,omitempty"` // it ended with their rights; else it stands
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Made) Reset() {
+	*x = Made{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Made) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Made) ProtoMessage() {}
+
+func (x *Made) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Made.ProtoReflect.Descriptor instead.
+func (*Made) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *Made) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Made) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Made) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Made) GetVoid() bool {
+	if x != nil {
+		return x.Void
+	}
+	return false
+}
+
 type EnableUserRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	User          string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
@@ -2506,7 +2583,7 @@ type EnableUserRequest struct {
 
 func (x *EnableUserRequest) Reset() {
 	*x = EnableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2518,7 +2595,7 @@ func (x *EnableUserRequest) String() string {
 func (*EnableUserRequest) ProtoMessage() {}
 
 func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2531,7 +2608,7 @@ func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserRequest.ProtoReflect.Descriptor instead.
 func (*EnableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *EnableUserRequest) GetUser() string {
@@ -2550,7 +2627,7 @@ type EnableUserResponse struct {
 
 func (x *EnableUserResponse) Reset() {
 	*x = EnableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2562,7 +2639,7 @@ func (x *EnableUserResponse) String() string {
 func (*EnableUserResponse) ProtoMessage() {}
 
 func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2575,7 +2652,7 @@ func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserResponse.ProtoReflect.Descriptor instead.
 func (*EnableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *EnableUserResponse) GetUser() *User {
@@ -2595,7 +2672,7 @@ type ForgetUserRequest struct {
 
 func (x *ForgetUserRequest) Reset() {
 	*x = ForgetUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2607,7 +2684,7 @@ func (x *ForgetUserRequest) String() string {
 func (*ForgetUserRequest) ProtoMessage() {}
 
 func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2620,7 +2697,7 @@ func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserRequest.ProtoReflect.Descriptor instead.
 func (*ForgetUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ForgetUserRequest) GetUser() string {
@@ -2641,13 +2718,14 @@ type ForgetUserResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	Ended         uint32                 `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`
+	Made          []*Made                `protobuf:"bytes,220,rep,name=made,proto3" json:"made,omitempty"` // as in DisableUserResponse
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ForgetUserResponse) Reset() {
 	*x = ForgetUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +2737,7 @@ func (x *ForgetUserResponse) String() string {
 func (*ForgetUserResponse) ProtoMessage() {}
 
 func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2672,7 +2750,7 @@ func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserResponse.ProtoReflect.Descriptor instead.
 func (*ForgetUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ForgetUserResponse) GetUser() *User {
@@ -2689,6 +2767,13 @@ func (x *ForgetUserResponse) GetEnded() uint32 {
 	return 0
 }
 
+func (x *ForgetUserResponse) GetMade() []*Made {
+	if x != nil {
+		return x.Made
+	}
+	return nil
+}
+
 type AddUserRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Login         string                 `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
@@ -2701,7 +2786,7 @@ type AddUserRequest struct {
 
 func (x *AddUserRequest) Reset() {
 	*x = AddUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2713,7 +2798,7 @@ func (x *AddUserRequest) String() string {
 func (*AddUserRequest) ProtoMessage() {}
 
 func (x *AddUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2726,7 +2811,7 @@ func (x *AddUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddUserRequest.ProtoReflect.Descriptor instead.
 func (*AddUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AddUserRequest) GetLogin() string {
@@ -2768,7 +2853,7 @@ type AddUserResponse struct {
 
 func (x *AddUserResponse) Reset() {
 	*x = AddUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2780,7 +2865,7 @@ func (x *AddUserResponse) String() string {
 func (*AddUserResponse) ProtoMessage() {}
 
 func (x *AddUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2793,7 +2878,7 @@ func (x *AddUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddUserResponse.ProtoReflect.Descriptor instead.
 func (*AddUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AddUserResponse) GetUser() *User {
@@ -2828,7 +2913,7 @@ type ResetUserRequest struct {
 
 func (x *ResetUserRequest) Reset() {
 	*x = ResetUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2840,7 +2925,7 @@ func (x *ResetUserRequest) String() string {
 func (*ResetUserRequest) ProtoMessage() {}
 
 func (x *ResetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2853,7 +2938,7 @@ func (x *ResetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetUserRequest.ProtoReflect.Descriptor instead.
 func (*ResetUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ResetUserRequest) GetUser() string {
@@ -2889,7 +2974,7 @@ type ResetUserResponse struct {
 
 func (x *ResetUserResponse) Reset() {
 	*x = ResetUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2901,7 +2986,7 @@ func (x *ResetUserResponse) String() string {
 func (*ResetUserResponse) ProtoMessage() {}
 
 func (x *ResetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2914,7 +2999,7 @@ func (x *ResetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetUserResponse.ProtoReflect.Descriptor instead.
 func (*ResetUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ResetUserResponse) GetUser() *User {
@@ -2955,7 +3040,7 @@ type GroupUserRequest struct {
 
 func (x *GroupUserRequest) Reset() {
 	*x = GroupUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2967,7 +3052,7 @@ func (x *GroupUserRequest) String() string {
 func (*GroupUserRequest) ProtoMessage() {}
 
 func (x *GroupUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2980,7 +3065,7 @@ func (x *GroupUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUserRequest.ProtoReflect.Descriptor instead.
 func (*GroupUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GroupUserRequest) GetUser() string {
@@ -3006,7 +3091,7 @@ type GroupUserResponse struct {
 
 func (x *GroupUserResponse) Reset() {
 	*x = GroupUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3018,7 +3103,7 @@ func (x *GroupUserResponse) String() string {
 func (*GroupUserResponse) ProtoMessage() {}
 
 func (x *GroupUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3031,7 +3116,7 @@ func (x *GroupUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUserResponse.ProtoReflect.Descriptor instead.
 func (*GroupUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GroupUserResponse) GetUser() *User {
@@ -3062,7 +3147,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3074,7 +3159,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3087,7 +3172,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Session) GetId() string {
@@ -3184,7 +3269,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3196,7 +3281,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3209,7 +3294,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListSessionsRequest) GetUser() string {
@@ -3235,7 +3320,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3247,7 +3332,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3260,7 +3345,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -3279,7 +3364,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3291,7 +3376,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3304,7 +3389,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *EndSessionRequest) GetId() string {
@@ -3322,7 +3407,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3334,7 +3419,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3347,7 +3432,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
 }
 
 type RequireSignInRequest struct {
@@ -3359,7 +3444,7 @@ type RequireSignInRequest struct {
 
 func (x *RequireSignInRequest) Reset() {
 	*x = RequireSignInRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3371,7 +3456,7 @@ func (x *RequireSignInRequest) String() string {
 func (*RequireSignInRequest) ProtoMessage() {}
 
 func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3384,7 +3469,7 @@ func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInRequest.ProtoReflect.Descriptor instead.
 func (*RequireSignInRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RequireSignInRequest) GetRequired() bool {
@@ -3403,7 +3488,7 @@ type RequireSignInResponse struct {
 
 func (x *RequireSignInResponse) Reset() {
 	*x = RequireSignInResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3415,7 +3500,7 @@ func (x *RequireSignInResponse) String() string {
 func (*RequireSignInResponse) ProtoMessage() {}
 
 func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3428,7 +3513,7 @@ func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInResponse.ProtoReflect.Descriptor instead.
 func (*RequireSignInResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RequireSignInResponse) GetChanged() bool {
@@ -3452,7 +3537,7 @@ type RoleDescription struct {
 
 func (x *RoleDescription) Reset() {
 	*x = RoleDescription{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3464,7 +3549,7 @@ func (x *RoleDescription) String() string {
 func (*RoleDescription) ProtoMessage() {}
 
 func (x *RoleDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3477,7 +3562,7 @@ func (x *RoleDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleDescription.ProtoReflect.Descriptor instead.
 func (*RoleDescription) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RoleDescription) GetName() string {
@@ -3528,7 +3613,7 @@ type RoleGrant struct {
 
 func (x *RoleGrant) Reset() {
 	*x = RoleGrant{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3540,7 +3625,7 @@ func (x *RoleGrant) String() string {
 func (*RoleGrant) ProtoMessage() {}
 
 func (x *RoleGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3553,7 +3638,7 @@ func (x *RoleGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleGrant.ProtoReflect.Descriptor instead.
 func (*RoleGrant) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RoleGrant) GetUser() string {
@@ -3599,7 +3684,7 @@ type ListRolesRequest struct {
 
 func (x *ListRolesRequest) Reset() {
 	*x = ListRolesRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3611,7 +3696,7 @@ func (x *ListRolesRequest) String() string {
 func (*ListRolesRequest) ProtoMessage() {}
 
 func (x *ListRolesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3624,7 +3709,7 @@ func (x *ListRolesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolesRequest.ProtoReflect.Descriptor instead.
 func (*ListRolesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
 }
 
 type ListRolesResponse struct {
@@ -3636,7 +3721,7 @@ type ListRolesResponse struct {
 
 func (x *ListRolesResponse) Reset() {
 	*x = ListRolesResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3648,7 +3733,7 @@ func (x *ListRolesResponse) String() string {
 func (*ListRolesResponse) ProtoMessage() {}
 
 func (x *ListRolesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3661,7 +3746,7 @@ func (x *ListRolesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolesResponse.ProtoReflect.Descriptor instead.
 func (*ListRolesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListRolesResponse) GetRoles() []*RoleDescription {
@@ -3681,7 +3766,7 @@ type GrantRoleRequest struct {
 
 func (x *GrantRoleRequest) Reset() {
 	*x = GrantRoleRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3693,7 +3778,7 @@ func (x *GrantRoleRequest) String() string {
 func (*GrantRoleRequest) ProtoMessage() {}
 
 func (x *GrantRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3706,7 +3791,7 @@ func (x *GrantRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRoleRequest.ProtoReflect.Descriptor instead.
 func (*GrantRoleRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *GrantRoleRequest) GetUser() string {
@@ -3734,7 +3819,7 @@ type GrantRoleResponse struct {
 
 func (x *GrantRoleResponse) Reset() {
 	*x = GrantRoleResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3746,7 +3831,7 @@ func (x *GrantRoleResponse) String() string {
 func (*GrantRoleResponse) ProtoMessage() {}
 
 func (x *GrantRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3759,7 +3844,7 @@ func (x *GrantRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRoleResponse.ProtoReflect.Descriptor instead.
 func (*GrantRoleResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *GrantRoleResponse) GetUser() *User {
@@ -3795,7 +3880,7 @@ type RevokeRoleRequest struct {
 
 func (x *RevokeRoleRequest) Reset() {
 	*x = RevokeRoleRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3807,7 +3892,7 @@ func (x *RevokeRoleRequest) String() string {
 func (*RevokeRoleRequest) ProtoMessage() {}
 
 func (x *RevokeRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3820,7 +3905,7 @@ func (x *RevokeRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRoleRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRoleRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *RevokeRoleRequest) GetUser() string {
@@ -3858,13 +3943,14 @@ type RevokeRoleResponse struct {
 	Revoked       uint32                 `protobuf:"varint,3,opt,name=revoked,proto3" json:"revoked,omitempty"`  // tokens
 	Granted       []*RoleGrant           `protobuf:"bytes,200,rep,name=granted,proto3" json:"granted,omitempty"` // as in DisableUserResponse
 	Withdrawn     []*RoleGrant           `protobuf:"bytes,201,rep,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	Made          []*Made                `protobuf:"bytes,220,rep,name=made,proto3" json:"made,omitempty"` // likewise; what ended
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RevokeRoleResponse) Reset() {
 	*x = RevokeRoleResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3876,7 +3962,7 @@ func (x *RevokeRoleResponse) String() string {
 func (*RevokeRoleResponse) ProtoMessage() {}
 
 func (x *RevokeRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3889,7 +3975,7 @@ func (x *RevokeRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRoleResponse.ProtoReflect.Descriptor instead.
 func (*RevokeRoleResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *RevokeRoleResponse) GetUser() *User {
@@ -3927,6 +4013,13 @@ func (x *RevokeRoleResponse) GetWithdrawn() []*RoleGrant {
 	return nil
 }
 
+func (x *RevokeRoleResponse) GetMade() []*Made {
+	if x != nil {
+		return x.Made
+	}
+	return nil
+}
+
 // challenge: SHA-256 of a secret, 26 to 128 letters and digits, that whoever asks
 // drew and keeps: the session is theirs who show it.
 type BeginLoginRequest struct {
@@ -3938,7 +4031,7 @@ type BeginLoginRequest struct {
 
 func (x *BeginLoginRequest) Reset() {
 	*x = BeginLoginRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3950,7 +4043,7 @@ func (x *BeginLoginRequest) String() string {
 func (*BeginLoginRequest) ProtoMessage() {}
 
 func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3963,7 +4056,7 @@ func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginRequest.ProtoReflect.Descriptor instead.
 func (*BeginLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *BeginLoginRequest) GetChallenge() []byte {
@@ -3985,7 +4078,7 @@ type BeginLoginResponse struct {
 
 func (x *BeginLoginResponse) Reset() {
 	*x = BeginLoginResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3997,7 +4090,7 @@ func (x *BeginLoginResponse) String() string {
 func (*BeginLoginResponse) ProtoMessage() {}
 
 func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4010,7 +4103,7 @@ func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginResponse.ProtoReflect.Descriptor instead.
 func (*BeginLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *BeginLoginResponse) GetLogin() string {
@@ -4052,7 +4145,7 @@ type FinishLoginRequest struct {
 
 func (x *FinishLoginRequest) Reset() {
 	*x = FinishLoginRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4064,7 +4157,7 @@ func (x *FinishLoginRequest) String() string {
 func (*FinishLoginRequest) ProtoMessage() {}
 
 func (x *FinishLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4077,7 +4170,7 @@ func (x *FinishLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishLoginRequest.ProtoReflect.Descriptor instead.
 func (*FinishLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *FinishLoginRequest) GetLogin() string {
@@ -4111,7 +4204,7 @@ type FinishLoginResponse struct {
 
 func (x *FinishLoginResponse) Reset() {
 	*x = FinishLoginResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4123,7 +4216,7 @@ func (x *FinishLoginResponse) String() string {
 func (*FinishLoginResponse) ProtoMessage() {}
 
 func (x *FinishLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4136,7 +4229,7 @@ func (x *FinishLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishLoginResponse.ProtoReflect.Descriptor instead.
 func (*FinishLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *FinishLoginResponse) GetToken() *Token {
@@ -4161,7 +4254,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4173,7 +4266,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4186,7 +4279,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
 }
 
 type WhoAmIResponse struct {
@@ -4202,7 +4295,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4214,7 +4307,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4227,7 +4320,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *WhoAmIResponse) GetActor() string {
@@ -4273,7 +4366,7 @@ type EndLoginRequest struct {
 
 func (x *EndLoginRequest) Reset() {
 	*x = EndLoginRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4285,7 +4378,7 @@ func (x *EndLoginRequest) String() string {
 func (*EndLoginRequest) ProtoMessage() {}
 
 func (x *EndLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4298,7 +4391,7 @@ func (x *EndLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndLoginRequest.ProtoReflect.Descriptor instead.
 func (*EndLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
 }
 
 type EndLoginResponse struct {
@@ -4309,7 +4402,7 @@ type EndLoginResponse struct {
 
 func (x *EndLoginResponse) Reset() {
 	*x = EndLoginResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4321,7 +4414,7 @@ func (x *EndLoginResponse) String() string {
 func (*EndLoginResponse) ProtoMessage() {}
 
 func (x *EndLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4334,7 +4427,7 @@ func (x *EndLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndLoginResponse.ProtoReflect.Descriptor instead.
 func (*EndLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
 }
 
 type Problem struct {
@@ -4352,7 +4445,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4364,7 +4457,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4377,7 +4470,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Problem) GetFile() string {
@@ -4438,7 +4531,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4450,7 +4543,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4463,7 +4556,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GetPolicyRequest) GetRevision() uint64 {
@@ -4488,7 +4581,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4500,7 +4593,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4513,7 +4606,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *GetPolicyResponse) GetText() string {
@@ -4578,7 +4671,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4590,7 +4683,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4603,7 +4696,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *SetPolicyRequest) GetText() string {
@@ -4654,7 +4747,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4666,7 +4759,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4679,7 +4772,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{77}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *SetPolicyResponse) GetRevision() uint64 {
@@ -4726,7 +4819,7 @@ type ConfirmPolicyRequest struct {
 
 func (x *ConfirmPolicyRequest) Reset() {
 	*x = ConfirmPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4738,7 +4831,7 @@ func (x *ConfirmPolicyRequest) String() string {
 func (*ConfirmPolicyRequest) ProtoMessage() {}
 
 func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4751,7 +4844,7 @@ func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{78}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ConfirmPolicyRequest) GetRevision() uint64 {
@@ -4770,7 +4863,7 @@ type ConfirmPolicyResponse struct {
 
 func (x *ConfirmPolicyResponse) Reset() {
 	*x = ConfirmPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4782,7 +4875,7 @@ func (x *ConfirmPolicyResponse) String() string {
 func (*ConfirmPolicyResponse) ProtoMessage() {}
 
 func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4795,7 +4888,7 @@ func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{79}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ConfirmPolicyResponse) GetRevision() uint64 {
@@ -4813,7 +4906,7 @@ type RollBackPolicyRequest struct {
 
 func (x *RollBackPolicyRequest) Reset() {
 	*x = RollBackPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4825,7 +4918,7 @@ func (x *RollBackPolicyRequest) String() string {
 func (*RollBackPolicyRequest) ProtoMessage() {}
 
 func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4838,7 +4931,7 @@ func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyRequest.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{80}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{81}
 }
 
 type RollBackPolicyResponse struct {
@@ -4850,7 +4943,7 @@ type RollBackPolicyResponse struct {
 
 func (x *RollBackPolicyResponse) Reset() {
 	*x = RollBackPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4862,7 +4955,7 @@ func (x *RollBackPolicyResponse) String() string {
 func (*RollBackPolicyResponse) ProtoMessage() {}
 
 func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4875,7 +4968,7 @@ func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyResponse.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{81}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *RollBackPolicyResponse) GetRevision() uint64 {
@@ -4895,7 +4988,7 @@ type CheckPolicyRequest struct {
 
 func (x *CheckPolicyRequest) Reset() {
 	*x = CheckPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4907,7 +5000,7 @@ func (x *CheckPolicyRequest) String() string {
 func (*CheckPolicyRequest) ProtoMessage() {}
 
 func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4920,7 +5013,7 @@ func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyRequest.ProtoReflect.Descriptor instead.
 func (*CheckPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{82}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *CheckPolicyRequest) GetText() string {
@@ -4947,7 +5040,7 @@ type CheckPolicyResponse struct {
 
 func (x *CheckPolicyResponse) Reset() {
 	*x = CheckPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4959,7 +5052,7 @@ func (x *CheckPolicyResponse) String() string {
 func (*CheckPolicyResponse) ProtoMessage() {}
 
 func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4972,7 +5065,7 @@ func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyResponse.ProtoReflect.Descriptor instead.
 func (*CheckPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{83}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *CheckPolicyResponse) GetProblems() []*Problem {
@@ -4999,7 +5092,7 @@ type TestPolicyRequest struct {
 
 func (x *TestPolicyRequest) Reset() {
 	*x = TestPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5011,7 +5104,7 @@ func (x *TestPolicyRequest) String() string {
 func (*TestPolicyRequest) ProtoMessage() {}
 
 func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5024,7 +5117,7 @@ func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyRequest.ProtoReflect.Descriptor instead.
 func (*TestPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{84}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *TestPolicyRequest) GetText() string {
@@ -5057,7 +5150,7 @@ type TestResult struct {
 
 func (x *TestResult) Reset() {
 	*x = TestResult{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5069,7 +5162,7 @@ func (x *TestResult) String() string {
 func (*TestResult) ProtoMessage() {}
 
 func (x *TestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5082,7 +5175,7 @@ func (x *TestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResult.ProtoReflect.Descriptor instead.
 func (*TestResult) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{85}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *TestResult) GetName() string {
@@ -5151,7 +5244,7 @@ type TestPolicyResponse struct {
 
 func (x *TestPolicyResponse) Reset() {
 	*x = TestPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5163,7 +5256,7 @@ func (x *TestPolicyResponse) String() string {
 func (*TestPolicyResponse) ProtoMessage() {}
 
 func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5176,7 +5269,7 @@ func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyResponse.ProtoReflect.Descriptor instead.
 func (*TestPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{86}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *TestPolicyResponse) GetResults() []*TestResult {
@@ -5208,7 +5301,7 @@ type ExplainPolicyRequest struct {
 
 func (x *ExplainPolicyRequest) Reset() {
 	*x = ExplainPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[87]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5220,7 +5313,7 @@ func (x *ExplainPolicyRequest) String() string {
 func (*ExplainPolicyRequest) ProtoMessage() {}
 
 func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[87]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5233,7 +5326,7 @@ func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{87}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ExplainPolicyRequest) GetSrc() string {
@@ -5304,7 +5397,7 @@ type ExplainPolicyResponse struct {
 
 func (x *ExplainPolicyResponse) Reset() {
 	*x = ExplainPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[88]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5316,7 +5409,7 @@ func (x *ExplainPolicyResponse) String() string {
 func (*ExplainPolicyResponse) ProtoMessage() {}
 
 func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[88]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5329,7 +5422,7 @@ func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{88}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ExplainPolicyResponse) GetAllow() bool {
@@ -5423,7 +5516,7 @@ type ConsideredRule struct {
 
 func (x *ConsideredRule) Reset() {
 	*x = ConsideredRule{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[89]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5435,7 +5528,7 @@ func (x *ConsideredRule) String() string {
 func (*ConsideredRule) ProtoMessage() {}
 
 func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[89]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5448,7 +5541,7 @@ func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsideredRule.ProtoReflect.Descriptor instead.
 func (*ConsideredRule) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{89}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ConsideredRule) GetRule() string {
@@ -5500,7 +5593,7 @@ type ReachPolicyRequest struct {
 
 func (x *ReachPolicyRequest) Reset() {
 	*x = ReachPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[90]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5512,7 +5605,7 @@ func (x *ReachPolicyRequest) String() string {
 func (*ReachPolicyRequest) ProtoMessage() {}
 
 func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[90]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5525,7 +5618,7 @@ func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ReachPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{90}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ReachPolicyRequest) GetFrom() string {
@@ -5571,7 +5664,7 @@ type ReachEntry struct {
 
 func (x *ReachEntry) Reset() {
 	*x = ReachEntry{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[91]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5583,7 +5676,7 @@ func (x *ReachEntry) String() string {
 func (*ReachEntry) ProtoMessage() {}
 
 func (x *ReachEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[91]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5596,7 +5689,7 @@ func (x *ReachEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachEntry.ProtoReflect.Descriptor instead.
 func (*ReachEntry) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{91}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ReachEntry) GetSrc() string {
@@ -5660,7 +5753,7 @@ type ReachWay struct {
 
 func (x *ReachWay) Reset() {
 	*x = ReachWay{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[92]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5672,7 +5765,7 @@ func (x *ReachWay) String() string {
 func (*ReachWay) ProtoMessage() {}
 
 func (x *ReachWay) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[92]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5685,7 +5778,7 @@ func (x *ReachWay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachWay.ProtoReflect.Descriptor instead.
 func (*ReachWay) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{92}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ReachWay) GetRule() string {
@@ -5720,7 +5813,7 @@ type ReachPolicyResponse struct {
 
 func (x *ReachPolicyResponse) Reset() {
 	*x = ReachPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[93]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5732,7 +5825,7 @@ func (x *ReachPolicyResponse) String() string {
 func (*ReachPolicyResponse) ProtoMessage() {}
 
 func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[93]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5745,7 +5838,7 @@ func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ReachPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{93}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ReachPolicyResponse) GetNodes() []string {
@@ -5781,7 +5874,7 @@ type PolicyVersion struct {
 
 func (x *PolicyVersion) Reset() {
 	*x = PolicyVersion{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[94]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5793,7 +5886,7 @@ func (x *PolicyVersion) String() string {
 func (*PolicyVersion) ProtoMessage() {}
 
 func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[94]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5806,7 +5899,7 @@ func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyVersion.ProtoReflect.Descriptor instead.
 func (*PolicyVersion) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{94}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *PolicyVersion) GetText() string {
@@ -5840,7 +5933,7 @@ type DiffPolicyRequest struct {
 
 func (x *DiffPolicyRequest) Reset() {
 	*x = DiffPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[95]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5852,7 +5945,7 @@ func (x *DiffPolicyRequest) String() string {
 func (*DiffPolicyRequest) ProtoMessage() {}
 
 func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[95]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5865,7 +5958,7 @@ func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyRequest.ProtoReflect.Descriptor instead.
 func (*DiffPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{95}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *DiffPolicyRequest) GetBefore() *PolicyVersion {
@@ -5895,7 +5988,7 @@ type ReachSet struct {
 
 func (x *ReachSet) Reset() {
 	*x = ReachSet{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[96]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5907,7 +6000,7 @@ func (x *ReachSet) String() string {
 func (*ReachSet) ProtoMessage() {}
 
 func (x *ReachSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[96]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5920,7 +6013,7 @@ func (x *ReachSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachSet.ProtoReflect.Descriptor instead.
 func (*ReachSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{96}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *ReachSet) GetText() string {
@@ -5973,7 +6066,7 @@ type ReachChange struct {
 
 func (x *ReachChange) Reset() {
 	*x = ReachChange{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[97]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5985,7 +6078,7 @@ func (x *ReachChange) String() string {
 func (*ReachChange) ProtoMessage() {}
 
 func (x *ReachChange) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[97]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5998,7 +6091,7 @@ func (x *ReachChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachChange.ProtoReflect.Descriptor instead.
 func (*ReachChange) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{97}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *ReachChange) GetWho() *ReachSet {
@@ -6064,7 +6157,7 @@ type DiffPolicyResponse struct {
 
 func (x *DiffPolicyResponse) Reset() {
 	*x = DiffPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[98]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6076,7 +6169,7 @@ func (x *DiffPolicyResponse) String() string {
 func (*DiffPolicyResponse) ProtoMessage() {}
 
 func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[98]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6089,7 +6182,7 @@ func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyResponse.ProtoReflect.Descriptor instead.
 func (*DiffPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{98}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *DiffPolicyResponse) GetGained() []*ReachChange {
@@ -6143,7 +6236,7 @@ type LogPolicyRequest struct {
 
 func (x *LogPolicyRequest) Reset() {
 	*x = LogPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[99]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6155,7 +6248,7 @@ func (x *LogPolicyRequest) String() string {
 func (*LogPolicyRequest) ProtoMessage() {}
 
 func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[99]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6168,7 +6261,7 @@ func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyRequest.ProtoReflect.Descriptor instead.
 func (*LogPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{99}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *LogPolicyRequest) GetLimit() uint32 {
@@ -6200,7 +6293,7 @@ type PolicyEdit struct {
 
 func (x *PolicyEdit) Reset() {
 	*x = PolicyEdit{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[100]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6212,7 +6305,7 @@ func (x *PolicyEdit) String() string {
 func (*PolicyEdit) ProtoMessage() {}
 
 func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[100]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6225,7 +6318,7 @@ func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyEdit.ProtoReflect.Descriptor instead.
 func (*PolicyEdit) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{100}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *PolicyEdit) GetRevision() uint64 {
@@ -6335,7 +6428,7 @@ type LogPolicyResponse struct {
 
 func (x *LogPolicyResponse) Reset() {
 	*x = LogPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[101]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6347,7 +6440,7 @@ func (x *LogPolicyResponse) String() string {
 func (*LogPolicyResponse) ProtoMessage() {}
 
 func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[101]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6360,7 +6453,7 @@ func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyResponse.ProtoReflect.Descriptor instead.
 func (*LogPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{101}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *LogPolicyResponse) GetEdits() []*PolicyEdit {
@@ -6387,7 +6480,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[102]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6399,7 +6492,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[102]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6412,7 +6505,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{102}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *AuditRecord) GetSequence() uint64 {
@@ -6488,7 +6581,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[103]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6500,7 +6593,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[103]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6513,7 +6606,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{103}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *ListAuditRequest) GetAfter() uint64 {
@@ -6539,7 +6632,7 @@ type ListAuditResponse struct {
 
 func (x *ListAuditResponse) Reset() {
 	*x = ListAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[104]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6551,7 +6644,7 @@ func (x *ListAuditResponse) String() string {
 func (*ListAuditResponse) ProtoMessage() {}
 
 func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[104]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6564,7 +6657,7 @@ func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{104}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ListAuditResponse) GetRecords() []*AuditRecord {
@@ -6582,7 +6675,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[105]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6594,7 +6687,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[105]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6607,7 +6700,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{105}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{106}
 }
 
 type VerifyAuditResponse struct {
@@ -6623,7 +6716,7 @@ type VerifyAuditResponse struct {
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[106]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6635,7 +6728,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[106]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6648,7 +6741,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{106}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *VerifyAuditResponse) GetOk() bool {
@@ -6695,7 +6788,7 @@ type ExportAuditRequest struct {
 
 func (x *ExportAuditRequest) Reset() {
 	*x = ExportAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[107]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6707,7 +6800,7 @@ func (x *ExportAuditRequest) String() string {
 func (*ExportAuditRequest) ProtoMessage() {}
 
 func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[107]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6720,7 +6813,7 @@ func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
 func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{107}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *ExportAuditRequest) GetAfter() uint64 {
@@ -6738,7 +6831,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[108]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6750,7 +6843,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[108]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6763,7 +6856,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{108}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{109}
 }
 
 type BackupChunk struct {
@@ -6775,7 +6868,7 @@ type BackupChunk struct {
 
 func (x *BackupChunk) Reset() {
 	*x = BackupChunk{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[109]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6787,7 +6880,7 @@ func (x *BackupChunk) String() string {
 func (*BackupChunk) ProtoMessage() {}
 
 func (x *BackupChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[109]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6800,7 +6893,7 @@ func (x *BackupChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupChunk.ProtoReflect.Descriptor instead.
 func (*BackupChunk) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{109}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *BackupChunk) GetData() []byte {
@@ -6983,12 +7076,18 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\n" +
 	"last_owner\x18x \x01(\bR\tlastOwner\x12 \n" +
 	"\vwith_grants\x18\xc8\x01 \x01(\bR\n" +
-	"withGrants\"\xc8\x01\n" +
+	"withGrants\"\xf4\x01\n" +
 	"\x13DisableUserResponse\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.cordon.admin.v1.UserR\x04user\x12\x14\n" +
 	"\x05ended\x18\x02 \x01(\rR\x05ended\x125\n" +
 	"\agranted\x18\xc8\x01 \x03(\v2\x1a.cordon.admin.v1.RoleGrantR\agranted\x129\n" +
-	"\twithdrawn\x18\xc9\x01 \x03(\v2\x1a.cordon.admin.v1.RoleGrantR\twithdrawn\"'\n" +
+	"\twithdrawn\x18\xc9\x01 \x03(\v2\x1a.cordon.admin.v1.RoleGrantR\twithdrawn\x12*\n" +
+	"\x04made\x18\xdc\x01 \x03(\v2\x15.cordon.admin.v1.MadeR\x04made\"R\n" +
+	"\x04Made\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\x12\x12\n" +
+	"\x04void\x18\x04 \x01(\bR\x04void\"'\n" +
 	"\x11EnableUserRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\"?\n" +
 	"\x12EnableUserResponse\x12)\n" +
@@ -6996,10 +7095,11 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x11ForgetUserRequest\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x1d\n" +
 	"\n" +
-	"last_owner\x18x \x01(\bR\tlastOwner\"U\n" +
+	"last_owner\x18x \x01(\bR\tlastOwner\"\x81\x01\n" +
 	"\x12ForgetUserResponse\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.cordon.admin.v1.UserR\x04user\x12\x14\n" +
-	"\x05ended\x18\x02 \x01(\rR\x05ended\"o\n" +
+	"\x05ended\x18\x02 \x01(\rR\x05ended\x12*\n" +
+	"\x04made\x18\xdc\x01 \x03(\v2\x15.cordon.admin.v1.MadeR\x04made\"o\n" +
 	"\x0eAddUserRequest\x12\x14\n" +
 	"\x05login\x18\x01 \x01(\tR\x05login\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -7077,13 +7177,14 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\n" +
 	"last_owner\x18x \x01(\bR\tlastOwner\x12 \n" +
 	"\vwith_grants\x18\xc8\x01 \x01(\bR\n" +
-	"withGrants\"\xe5\x01\n" +
+	"withGrants\"\x91\x02\n" +
 	"\x12RevokeRoleResponse\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.cordon.admin.v1.UserR\x04user\x12\x18\n" +
 	"\achanged\x18\x02 \x01(\bR\achanged\x12\x18\n" +
 	"\arevoked\x18\x03 \x01(\rR\arevoked\x125\n" +
 	"\agranted\x18\xc8\x01 \x03(\v2\x1a.cordon.admin.v1.RoleGrantR\agranted\x129\n" +
-	"\twithdrawn\x18\xc9\x01 \x03(\v2\x1a.cordon.admin.v1.RoleGrantR\twithdrawn\"1\n" +
+	"\twithdrawn\x18\xc9\x01 \x03(\v2\x1a.cordon.admin.v1.RoleGrantR\twithdrawn\x12*\n" +
+	"\x04made\x18\xdc\x01 \x03(\v2\x15.cordon.admin.v1.MadeR\x04made\"1\n" +
 	"\x11BeginLoginRequest\x12\x1c\n" +
 	"\tchallenge\x18\x01 \x01(\fR\tchallenge\"f\n" +
 	"\x12BeginLoginResponse\x12\x14\n" +
@@ -7374,7 +7475,7 @@ func file_coordinator_admin_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_admin_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 110)
+var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 111)
 var file_coordinator_admin_admin_proto_goTypes = []any{
 	(TokenKind)(0),                 // 0: cordon.admin.v1.TokenKind
 	(*StatusRequest)(nil),          // 1: cordon.admin.v1.StatusRequest
@@ -7417,76 +7518,77 @@ var file_coordinator_admin_admin_proto_goTypes = []any{
 	(*ListUsersResponse)(nil),      // 38: cordon.admin.v1.ListUsersResponse
 	(*DisableUserRequest)(nil),     // 39: cordon.admin.v1.DisableUserRequest
 	(*DisableUserResponse)(nil),    // 40: cordon.admin.v1.DisableUserResponse
-	(*EnableUserRequest)(nil),      // 41: cordon.admin.v1.EnableUserRequest
-	(*EnableUserResponse)(nil),     // 42: cordon.admin.v1.EnableUserResponse
-	(*ForgetUserRequest)(nil),      // 43: cordon.admin.v1.ForgetUserRequest
-	(*ForgetUserResponse)(nil),     // 44: cordon.admin.v1.ForgetUserResponse
-	(*AddUserRequest)(nil),         // 45: cordon.admin.v1.AddUserRequest
-	(*AddUserResponse)(nil),        // 46: cordon.admin.v1.AddUserResponse
-	(*ResetUserRequest)(nil),       // 47: cordon.admin.v1.ResetUserRequest
-	(*ResetUserResponse)(nil),      // 48: cordon.admin.v1.ResetUserResponse
-	(*GroupUserRequest)(nil),       // 49: cordon.admin.v1.GroupUserRequest
-	(*GroupUserResponse)(nil),      // 50: cordon.admin.v1.GroupUserResponse
-	(*Session)(nil),                // 51: cordon.admin.v1.Session
-	(*ListSessionsRequest)(nil),    // 52: cordon.admin.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),   // 53: cordon.admin.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),      // 54: cordon.admin.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),     // 55: cordon.admin.v1.EndSessionResponse
-	(*RequireSignInRequest)(nil),   // 56: cordon.admin.v1.RequireSignInRequest
-	(*RequireSignInResponse)(nil),  // 57: cordon.admin.v1.RequireSignInResponse
-	(*RoleDescription)(nil),        // 58: cordon.admin.v1.RoleDescription
-	(*RoleGrant)(nil),              // 59: cordon.admin.v1.RoleGrant
-	(*ListRolesRequest)(nil),       // 60: cordon.admin.v1.ListRolesRequest
-	(*ListRolesResponse)(nil),      // 61: cordon.admin.v1.ListRolesResponse
-	(*GrantRoleRequest)(nil),       // 62: cordon.admin.v1.GrantRoleRequest
-	(*GrantRoleResponse)(nil),      // 63: cordon.admin.v1.GrantRoleResponse
-	(*RevokeRoleRequest)(nil),      // 64: cordon.admin.v1.RevokeRoleRequest
-	(*RevokeRoleResponse)(nil),     // 65: cordon.admin.v1.RevokeRoleResponse
-	(*BeginLoginRequest)(nil),      // 66: cordon.admin.v1.BeginLoginRequest
-	(*BeginLoginResponse)(nil),     // 67: cordon.admin.v1.BeginLoginResponse
-	(*FinishLoginRequest)(nil),     // 68: cordon.admin.v1.FinishLoginRequest
-	(*FinishLoginResponse)(nil),    // 69: cordon.admin.v1.FinishLoginResponse
-	(*WhoAmIRequest)(nil),          // 70: cordon.admin.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),         // 71: cordon.admin.v1.WhoAmIResponse
-	(*EndLoginRequest)(nil),        // 72: cordon.admin.v1.EndLoginRequest
-	(*EndLoginResponse)(nil),       // 73: cordon.admin.v1.EndLoginResponse
-	(*Problem)(nil),                // 74: cordon.admin.v1.Problem
-	(*GetPolicyRequest)(nil),       // 75: cordon.admin.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),      // 76: cordon.admin.v1.GetPolicyResponse
-	(*SetPolicyRequest)(nil),       // 77: cordon.admin.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),      // 78: cordon.admin.v1.SetPolicyResponse
-	(*ConfirmPolicyRequest)(nil),   // 79: cordon.admin.v1.ConfirmPolicyRequest
-	(*ConfirmPolicyResponse)(nil),  // 80: cordon.admin.v1.ConfirmPolicyResponse
-	(*RollBackPolicyRequest)(nil),  // 81: cordon.admin.v1.RollBackPolicyRequest
-	(*RollBackPolicyResponse)(nil), // 82: cordon.admin.v1.RollBackPolicyResponse
-	(*CheckPolicyRequest)(nil),     // 83: cordon.admin.v1.CheckPolicyRequest
-	(*CheckPolicyResponse)(nil),    // 84: cordon.admin.v1.CheckPolicyResponse
-	(*TestPolicyRequest)(nil),      // 85: cordon.admin.v1.TestPolicyRequest
-	(*TestResult)(nil),             // 86: cordon.admin.v1.TestResult
-	(*TestPolicyResponse)(nil),     // 87: cordon.admin.v1.TestPolicyResponse
-	(*ExplainPolicyRequest)(nil),   // 88: cordon.admin.v1.ExplainPolicyRequest
-	(*ExplainPolicyResponse)(nil),  // 89: cordon.admin.v1.ExplainPolicyResponse
-	(*ConsideredRule)(nil),         // 90: cordon.admin.v1.ConsideredRule
-	(*ReachPolicyRequest)(nil),     // 91: cordon.admin.v1.ReachPolicyRequest
-	(*ReachEntry)(nil),             // 92: cordon.admin.v1.ReachEntry
-	(*ReachWay)(nil),               // 93: cordon.admin.v1.ReachWay
-	(*ReachPolicyResponse)(nil),    // 94: cordon.admin.v1.ReachPolicyResponse
-	(*PolicyVersion)(nil),          // 95: cordon.admin.v1.PolicyVersion
-	(*DiffPolicyRequest)(nil),      // 96: cordon.admin.v1.DiffPolicyRequest
-	(*ReachSet)(nil),               // 97: cordon.admin.v1.ReachSet
-	(*ReachChange)(nil),            // 98: cordon.admin.v1.ReachChange
-	(*DiffPolicyResponse)(nil),     // 99: cordon.admin.v1.DiffPolicyResponse
-	(*LogPolicyRequest)(nil),       // 100: cordon.admin.v1.LogPolicyRequest
-	(*PolicyEdit)(nil),             // 101: cordon.admin.v1.PolicyEdit
-	(*LogPolicyResponse)(nil),      // 102: cordon.admin.v1.LogPolicyResponse
-	(*AuditRecord)(nil),            // 103: cordon.admin.v1.AuditRecord
-	(*ListAuditRequest)(nil),       // 104: cordon.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),      // 105: cordon.admin.v1.ListAuditResponse
-	(*VerifyAuditRequest)(nil),     // 106: cordon.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),    // 107: cordon.admin.v1.VerifyAuditResponse
-	(*ExportAuditRequest)(nil),     // 108: cordon.admin.v1.ExportAuditRequest
-	(*BackupRequest)(nil),          // 109: cordon.admin.v1.BackupRequest
-	(*BackupChunk)(nil),            // 110: cordon.admin.v1.BackupChunk
+	(*Made)(nil),                   // 41: cordon.admin.v1.Made
+	(*EnableUserRequest)(nil),      // 42: cordon.admin.v1.EnableUserRequest
+	(*EnableUserResponse)(nil),     // 43: cordon.admin.v1.EnableUserResponse
+	(*ForgetUserRequest)(nil),      // 44: cordon.admin.v1.ForgetUserRequest
+	(*ForgetUserResponse)(nil),     // 45: cordon.admin.v1.ForgetUserResponse
+	(*AddUserRequest)(nil),         // 46: cordon.admin.v1.AddUserRequest
+	(*AddUserResponse)(nil),        // 47: cordon.admin.v1.AddUserResponse
+	(*ResetUserRequest)(nil),       // 48: cordon.admin.v1.ResetUserRequest
+	(*ResetUserResponse)(nil),      // 49: cordon.admin.v1.ResetUserResponse
+	(*GroupUserRequest)(nil),       // 50: cordon.admin.v1.GroupUserRequest
+	(*GroupUserResponse)(nil),      // 51: cordon.admin.v1.GroupUserResponse
+	(*Session)(nil),                // 52: cordon.admin.v1.Session
+	(*ListSessionsRequest)(nil),    // 53: cordon.admin.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),   // 54: cordon.admin.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),      // 55: cordon.admin.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),     // 56: cordon.admin.v1.EndSessionResponse
+	(*RequireSignInRequest)(nil),   // 57: cordon.admin.v1.RequireSignInRequest
+	(*RequireSignInResponse)(nil),  // 58: cordon.admin.v1.RequireSignInResponse
+	(*RoleDescription)(nil),        // 59: cordon.admin.v1.RoleDescription
+	(*RoleGrant)(nil),              // 60: cordon.admin.v1.RoleGrant
+	(*ListRolesRequest)(nil),       // 61: cordon.admin.v1.ListRolesRequest
+	(*ListRolesResponse)(nil),      // 62: cordon.admin.v1.ListRolesResponse
+	(*GrantRoleRequest)(nil),       // 63: cordon.admin.v1.GrantRoleRequest
+	(*GrantRoleResponse)(nil),      // 64: cordon.admin.v1.GrantRoleResponse
+	(*RevokeRoleRequest)(nil),      // 65: cordon.admin.v1.RevokeRoleRequest
+	(*RevokeRoleResponse)(nil),     // 66: cordon.admin.v1.RevokeRoleResponse
+	(*BeginLoginRequest)(nil),      // 67: cordon.admin.v1.BeginLoginRequest
+	(*BeginLoginResponse)(nil),     // 68: cordon.admin.v1.BeginLoginResponse
+	(*FinishLoginRequest)(nil),     // 69: cordon.admin.v1.FinishLoginRequest
+	(*FinishLoginResponse)(nil),    // 70: cordon.admin.v1.FinishLoginResponse
+	(*WhoAmIRequest)(nil),          // 71: cordon.admin.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),         // 72: cordon.admin.v1.WhoAmIResponse
+	(*EndLoginRequest)(nil),        // 73: cordon.admin.v1.EndLoginRequest
+	(*EndLoginResponse)(nil),       // 74: cordon.admin.v1.EndLoginResponse
+	(*Problem)(nil),                // 75: cordon.admin.v1.Problem
+	(*GetPolicyRequest)(nil),       // 76: cordon.admin.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),      // 77: cordon.admin.v1.GetPolicyResponse
+	(*SetPolicyRequest)(nil),       // 78: cordon.admin.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),      // 79: cordon.admin.v1.SetPolicyResponse
+	(*ConfirmPolicyRequest)(nil),   // 80: cordon.admin.v1.ConfirmPolicyRequest
+	(*ConfirmPolicyResponse)(nil),  // 81: cordon.admin.v1.ConfirmPolicyResponse
+	(*RollBackPolicyRequest)(nil),  // 82: cordon.admin.v1.RollBackPolicyRequest
+	(*RollBackPolicyResponse)(nil), // 83: cordon.admin.v1.RollBackPolicyResponse
+	(*CheckPolicyRequest)(nil),     // 84: cordon.admin.v1.CheckPolicyRequest
+	(*CheckPolicyResponse)(nil),    // 85: cordon.admin.v1.CheckPolicyResponse
+	(*TestPolicyRequest)(nil),      // 86: cordon.admin.v1.TestPolicyRequest
+	(*TestResult)(nil),             // 87: cordon.admin.v1.TestResult
+	(*TestPolicyResponse)(nil),     // 88: cordon.admin.v1.TestPolicyResponse
+	(*ExplainPolicyRequest)(nil),   // 89: cordon.admin.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),  // 90: cordon.admin.v1.ExplainPolicyResponse
+	(*ConsideredRule)(nil),         // 91: cordon.admin.v1.ConsideredRule
+	(*ReachPolicyRequest)(nil),     // 92: cordon.admin.v1.ReachPolicyRequest
+	(*ReachEntry)(nil),             // 93: cordon.admin.v1.ReachEntry
+	(*ReachWay)(nil),               // 94: cordon.admin.v1.ReachWay
+	(*ReachPolicyResponse)(nil),    // 95: cordon.admin.v1.ReachPolicyResponse
+	(*PolicyVersion)(nil),          // 96: cordon.admin.v1.PolicyVersion
+	(*DiffPolicyRequest)(nil),      // 97: cordon.admin.v1.DiffPolicyRequest
+	(*ReachSet)(nil),               // 98: cordon.admin.v1.ReachSet
+	(*ReachChange)(nil),            // 99: cordon.admin.v1.ReachChange
+	(*DiffPolicyResponse)(nil),     // 100: cordon.admin.v1.DiffPolicyResponse
+	(*LogPolicyRequest)(nil),       // 101: cordon.admin.v1.LogPolicyRequest
+	(*PolicyEdit)(nil),             // 102: cordon.admin.v1.PolicyEdit
+	(*LogPolicyResponse)(nil),      // 103: cordon.admin.v1.LogPolicyResponse
+	(*AuditRecord)(nil),            // 104: cordon.admin.v1.AuditRecord
+	(*ListAuditRequest)(nil),       // 105: cordon.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),      // 106: cordon.admin.v1.ListAuditResponse
+	(*VerifyAuditRequest)(nil),     // 107: cordon.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),    // 108: cordon.admin.v1.VerifyAuditResponse
+	(*ExportAuditRequest)(nil),     // 109: cordon.admin.v1.ExportAuditRequest
+	(*BackupRequest)(nil),          // 110: cordon.admin.v1.BackupRequest
+	(*BackupChunk)(nil),            // 111: cordon.admin.v1.BackupChunk
 }
 var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	5,   // 0: cordon.admin.v1.ListWarningsResponse.warnings:type_name -> cordon.admin.v1.Warning
@@ -7505,136 +7607,139 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	31,  // 13: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
 	36,  // 14: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
 	36,  // 15: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
-	59,  // 16: cordon.admin.v1.DisableUserResponse.granted:type_name -> cordon.admin.v1.RoleGrant
-	59,  // 17: cordon.admin.v1.DisableUserResponse.withdrawn:type_name -> cordon.admin.v1.RoleGrant
-	36,  // 18: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 19: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 20: cordon.admin.v1.AddUserResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 21: cordon.admin.v1.ResetUserResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 22: cordon.admin.v1.GroupUserResponse.user:type_name -> cordon.admin.v1.User
-	51,  // 23: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
-	59,  // 24: cordon.admin.v1.RoleDescription.grants:type_name -> cordon.admin.v1.RoleGrant
-	58,  // 25: cordon.admin.v1.ListRolesResponse.roles:type_name -> cordon.admin.v1.RoleDescription
-	36,  // 26: cordon.admin.v1.GrantRoleResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 27: cordon.admin.v1.RevokeRoleResponse.user:type_name -> cordon.admin.v1.User
-	59,  // 28: cordon.admin.v1.RevokeRoleResponse.granted:type_name -> cordon.admin.v1.RoleGrant
-	59,  // 29: cordon.admin.v1.RevokeRoleResponse.withdrawn:type_name -> cordon.admin.v1.RoleGrant
-	6,   // 30: cordon.admin.v1.FinishLoginResponse.token:type_name -> cordon.admin.v1.Token
-	74,  // 31: cordon.admin.v1.GetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	74,  // 32: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	99,  // 33: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
-	74,  // 34: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	86,  // 35: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
-	90,  // 36: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
-	93,  // 37: cordon.admin.v1.ReachEntry.ways:type_name -> cordon.admin.v1.ReachWay
-	92,  // 38: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
-	95,  // 39: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
-	95,  // 40: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
-	97,  // 41: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
-	97,  // 42: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
-	98,  // 43: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
-	98,  // 44: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
-	74,  // 45: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	98,  // 46: cordon.admin.v1.DiffPolicyResponse.changed:type_name -> cordon.admin.v1.ReachChange
-	101, // 47: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
-	103, // 48: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
-	1,   // 49: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
-	3,   // 50: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
-	7,   // 51: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
-	9,   // 52: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
-	11,  // 53: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
-	15,  // 54: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
-	17,  // 55: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
-	19,  // 56: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	25,  // 57: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
-	21,  // 58: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
-	23,  // 59: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
-	27,  // 60: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	29,  // 61: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	32,  // 62: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	34,  // 63: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	37,  // 64: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
-	39,  // 65: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
-	41,  // 66: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
-	43,  // 67: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
-	45,  // 68: cordon.admin.v1.AdminService.AddUser:input_type -> cordon.admin.v1.AddUserRequest
-	47,  // 69: cordon.admin.v1.AdminService.ResetUser:input_type -> cordon.admin.v1.ResetUserRequest
-	49,  // 70: cordon.admin.v1.AdminService.GroupUser:input_type -> cordon.admin.v1.GroupUserRequest
-	52,  // 71: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
-	54,  // 72: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
-	56,  // 73: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
-	60,  // 74: cordon.admin.v1.AdminService.ListRoles:input_type -> cordon.admin.v1.ListRolesRequest
-	62,  // 75: cordon.admin.v1.AdminService.GrantRole:input_type -> cordon.admin.v1.GrantRoleRequest
-	64,  // 76: cordon.admin.v1.AdminService.RevokeRole:input_type -> cordon.admin.v1.RevokeRoleRequest
-	66,  // 77: cordon.admin.v1.AdminService.BeginLogin:input_type -> cordon.admin.v1.BeginLoginRequest
-	68,  // 78: cordon.admin.v1.AdminService.FinishLogin:input_type -> cordon.admin.v1.FinishLoginRequest
-	70,  // 79: cordon.admin.v1.AdminService.WhoAmI:input_type -> cordon.admin.v1.WhoAmIRequest
-	72,  // 80: cordon.admin.v1.AdminService.EndLogin:input_type -> cordon.admin.v1.EndLoginRequest
-	75,  // 81: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	77,  // 82: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	79,  // 83: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
-	81,  // 84: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
-	83,  // 85: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	85,  // 86: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	88,  // 87: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	91,  // 88: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	96,  // 89: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
-	100, // 90: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
-	104, // 91: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	106, // 92: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	108, // 93: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	109, // 94: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,   // 95: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	4,   // 96: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
-	8,   // 97: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	10,  // 98: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	12,  // 99: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	16,  // 100: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	18,  // 101: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	20,  // 102: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	26,  // 103: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
-	22,  // 104: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
-	24,  // 105: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
-	28,  // 106: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	30,  // 107: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	33,  // 108: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	35,  // 109: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	38,  // 110: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
-	40,  // 111: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
-	42,  // 112: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
-	44,  // 113: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
-	46,  // 114: cordon.admin.v1.AdminService.AddUser:output_type -> cordon.admin.v1.AddUserResponse
-	48,  // 115: cordon.admin.v1.AdminService.ResetUser:output_type -> cordon.admin.v1.ResetUserResponse
-	50,  // 116: cordon.admin.v1.AdminService.GroupUser:output_type -> cordon.admin.v1.GroupUserResponse
-	53,  // 117: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
-	55,  // 118: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
-	57,  // 119: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
-	61,  // 120: cordon.admin.v1.AdminService.ListRoles:output_type -> cordon.admin.v1.ListRolesResponse
-	63,  // 121: cordon.admin.v1.AdminService.GrantRole:output_type -> cordon.admin.v1.GrantRoleResponse
-	65,  // 122: cordon.admin.v1.AdminService.RevokeRole:output_type -> cordon.admin.v1.RevokeRoleResponse
-	67,  // 123: cordon.admin.v1.AdminService.BeginLogin:output_type -> cordon.admin.v1.BeginLoginResponse
-	69,  // 124: cordon.admin.v1.AdminService.FinishLogin:output_type -> cordon.admin.v1.FinishLoginResponse
-	71,  // 125: cordon.admin.v1.AdminService.WhoAmI:output_type -> cordon.admin.v1.WhoAmIResponse
-	73,  // 126: cordon.admin.v1.AdminService.EndLogin:output_type -> cordon.admin.v1.EndLoginResponse
-	76,  // 127: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	78,  // 128: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	80,  // 129: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
-	82,  // 130: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
-	84,  // 131: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	87,  // 132: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	89,  // 133: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	94,  // 134: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	99,  // 135: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
-	102, // 136: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
-	105, // 137: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	107, // 138: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	103, // 139: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	110, // 140: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	95,  // [95:141] is the sub-list for method output_type
-	49,  // [49:95] is the sub-list for method input_type
-	49,  // [49:49] is the sub-list for extension type_name
-	49,  // [49:49] is the sub-list for extension extendee
-	0,   // [0:49] is the sub-list for field type_name
+	60,  // 16: cordon.admin.v1.DisableUserResponse.granted:type_name -> cordon.admin.v1.RoleGrant
+	60,  // 17: cordon.admin.v1.DisableUserResponse.withdrawn:type_name -> cordon.admin.v1.RoleGrant
+	41,  // 18: cordon.admin.v1.DisableUserResponse.made:type_name -> cordon.admin.v1.Made
+	36,  // 19: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
+	36,  // 20: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
+	41,  // 21: cordon.admin.v1.ForgetUserResponse.made:type_name -> cordon.admin.v1.Made
+	36,  // 22: cordon.admin.v1.AddUserResponse.user:type_name -> cordon.admin.v1.User
+	36,  // 23: cordon.admin.v1.ResetUserResponse.user:type_name -> cordon.admin.v1.User
+	36,  // 24: cordon.admin.v1.GroupUserResponse.user:type_name -> cordon.admin.v1.User
+	52,  // 25: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
+	60,  // 26: cordon.admin.v1.RoleDescription.grants:type_name -> cordon.admin.v1.RoleGrant
+	59,  // 27: cordon.admin.v1.ListRolesResponse.roles:type_name -> cordon.admin.v1.RoleDescription
+	36,  // 28: cordon.admin.v1.GrantRoleResponse.user:type_name -> cordon.admin.v1.User
+	36,  // 29: cordon.admin.v1.RevokeRoleResponse.user:type_name -> cordon.admin.v1.User
+	60,  // 30: cordon.admin.v1.RevokeRoleResponse.granted:type_name -> cordon.admin.v1.RoleGrant
+	60,  // 31: cordon.admin.v1.RevokeRoleResponse.withdrawn:type_name -> cordon.admin.v1.RoleGrant
+	41,  // 32: cordon.admin.v1.RevokeRoleResponse.made:type_name -> cordon.admin.v1.Made
+	6,   // 33: cordon.admin.v1.FinishLoginResponse.token:type_name -> cordon.admin.v1.Token
+	75,  // 34: cordon.admin.v1.GetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	75,  // 35: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	100, // 36: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
+	75,  // 37: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	87,  // 38: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
+	91,  // 39: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
+	94,  // 40: cordon.admin.v1.ReachEntry.ways:type_name -> cordon.admin.v1.ReachWay
+	93,  // 41: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
+	96,  // 42: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
+	96,  // 43: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
+	98,  // 44: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
+	98,  // 45: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
+	99,  // 46: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
+	99,  // 47: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
+	75,  // 48: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	99,  // 49: cordon.admin.v1.DiffPolicyResponse.changed:type_name -> cordon.admin.v1.ReachChange
+	102, // 50: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	104, // 51: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	1,   // 52: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
+	3,   // 53: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
+	7,   // 54: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
+	9,   // 55: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
+	11,  // 56: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
+	15,  // 57: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
+	17,  // 58: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
+	19,  // 59: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
+	25,  // 60: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
+	21,  // 61: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
+	23,  // 62: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
+	27,  // 63: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	29,  // 64: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	32,  // 65: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	34,  // 66: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	37,  // 67: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
+	39,  // 68: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
+	42,  // 69: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
+	44,  // 70: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
+	46,  // 71: cordon.admin.v1.AdminService.AddUser:input_type -> cordon.admin.v1.AddUserRequest
+	48,  // 72: cordon.admin.v1.AdminService.ResetUser:input_type -> cordon.admin.v1.ResetUserRequest
+	50,  // 73: cordon.admin.v1.AdminService.GroupUser:input_type -> cordon.admin.v1.GroupUserRequest
+	53,  // 74: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
+	55,  // 75: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
+	57,  // 76: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
+	61,  // 77: cordon.admin.v1.AdminService.ListRoles:input_type -> cordon.admin.v1.ListRolesRequest
+	63,  // 78: cordon.admin.v1.AdminService.GrantRole:input_type -> cordon.admin.v1.GrantRoleRequest
+	65,  // 79: cordon.admin.v1.AdminService.RevokeRole:input_type -> cordon.admin.v1.RevokeRoleRequest
+	67,  // 80: cordon.admin.v1.AdminService.BeginLogin:input_type -> cordon.admin.v1.BeginLoginRequest
+	69,  // 81: cordon.admin.v1.AdminService.FinishLogin:input_type -> cordon.admin.v1.FinishLoginRequest
+	71,  // 82: cordon.admin.v1.AdminService.WhoAmI:input_type -> cordon.admin.v1.WhoAmIRequest
+	73,  // 83: cordon.admin.v1.AdminService.EndLogin:input_type -> cordon.admin.v1.EndLoginRequest
+	76,  // 84: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	78,  // 85: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	80,  // 86: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	82,  // 87: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	84,  // 88: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	86,  // 89: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	89,  // 90: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	92,  // 91: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	97,  // 92: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	101, // 93: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	105, // 94: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	107, // 95: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	109, // 96: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	110, // 97: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,   // 98: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	4,   // 99: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
+	8,   // 100: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	10,  // 101: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	12,  // 102: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	16,  // 103: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	18,  // 104: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	20,  // 105: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	26,  // 106: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
+	22,  // 107: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
+	24,  // 108: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
+	28,  // 109: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	30,  // 110: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	33,  // 111: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	35,  // 112: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	38,  // 113: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
+	40,  // 114: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
+	43,  // 115: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
+	45,  // 116: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
+	47,  // 117: cordon.admin.v1.AdminService.AddUser:output_type -> cordon.admin.v1.AddUserResponse
+	49,  // 118: cordon.admin.v1.AdminService.ResetUser:output_type -> cordon.admin.v1.ResetUserResponse
+	51,  // 119: cordon.admin.v1.AdminService.GroupUser:output_type -> cordon.admin.v1.GroupUserResponse
+	54,  // 120: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
+	56,  // 121: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
+	58,  // 122: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
+	62,  // 123: cordon.admin.v1.AdminService.ListRoles:output_type -> cordon.admin.v1.ListRolesResponse
+	64,  // 124: cordon.admin.v1.AdminService.GrantRole:output_type -> cordon.admin.v1.GrantRoleResponse
+	66,  // 125: cordon.admin.v1.AdminService.RevokeRole:output_type -> cordon.admin.v1.RevokeRoleResponse
+	68,  // 126: cordon.admin.v1.AdminService.BeginLogin:output_type -> cordon.admin.v1.BeginLoginResponse
+	70,  // 127: cordon.admin.v1.AdminService.FinishLogin:output_type -> cordon.admin.v1.FinishLoginResponse
+	72,  // 128: cordon.admin.v1.AdminService.WhoAmI:output_type -> cordon.admin.v1.WhoAmIResponse
+	74,  // 129: cordon.admin.v1.AdminService.EndLogin:output_type -> cordon.admin.v1.EndLoginResponse
+	77,  // 130: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	79,  // 131: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	81,  // 132: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	83,  // 133: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	85,  // 134: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	88,  // 135: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	90,  // 136: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	95,  // 137: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	100, // 138: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	103, // 139: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	106, // 140: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	108, // 141: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	104, // 142: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	111, // 143: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	98,  // [98:144] is the sub-list for method output_type
+	52,  // [52:98] is the sub-list for method input_type
+	52,  // [52:52] is the sub-list for extension type_name
+	52,  // [52:52] is the sub-list for extension extendee
+	0,   // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_admin_admin_proto_init() }
@@ -7648,7 +7753,7 @@ func file_coordinator_admin_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_admin_admin_proto_rawDesc), len(file_coordinator_admin_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   110,
+			NumMessages:   111,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,18 @@ func grantMessages(state *registry.State, grants []registry.Grant) (all []*admin
 	return all
 }
 
+// madeMessages tells what somebody made by rights that they lost.
+func madeMessages(made []registry.Made) (all []*admin.Made) {
+	for _, m := range made {
+		one := &admin.Made{Kind: string(m.Kind), Name: m.Name, Void: m.Void}
+		if !m.At.IsZero() {
+			one.At = seconds(m.At)
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
 // notices are warnings of what has no end, and wants somebody to look at it: roles of
 // people who may come, by whoever could grant them no more, and groups that the
 // coordinator's own people have from before these had a prefix.

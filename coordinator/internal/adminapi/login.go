@@ -32,8 +32,8 @@ type Desk interface {
 func MayOperate(state *registry.State, who registry.Identity) error {
 	u, ok := state.UserBySubject(who.Issuer, who.Subject)
 	switch {
-	case ok && u.Disabled:
-		return fmt.Errorf("an admin disabled %s", u.Login)
+	case ok && u.ShutOut():
+		return fmt.Errorf("%s is disabled", u.Login)
 	case !ok || len(state.RolesOf(u.ID)) == 0:
 		return fmt.Errorf("%s has no role by which to operate this mesh; an owner gives one by `cordonctl role grant`", who.Login)
 	}

@@ -140,6 +140,17 @@ func TestWhoHasNoRoleDoesNotOperate(t *testing.T) {
 	if err := adminapi.MayOperate(r.Snapshot(), d.who); err == nil || !strings.Contains(err.Error(), "disabled") {
 		t.Errorf("disabled: %v", err)
 	}
+	for _, c := range []registry.Command{
+		registry.EnableUser{User: "ana@clinic.example"},
+		registry.ProvisionUser{ID: "r-1", New: true, By: registry.Matching{Login: true}, UserName: &d.who.Login, Active: new(bool)},
+	} {
+		if _, err := r.Do(t.Context(), registry.Operator("root"), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := adminapi.MayOperate(r.Snapshot(), d.who); err == nil || !strings.Contains(err.Error(), "disabled") {
+		t.Errorf("disabled by the directory: %v", err)
+	}
 	none, _ := door(t)
 	if _, answer := begin(none); answer["code"] != "failed_precondition" {
 		t.Errorf("without a provider: %v", answer)

@@ -36,7 +36,7 @@ func (a *API) DisableUser(ctx context.Context, req *connect.Request[admin.Disabl
 	}
 	state := a.Registry.Snapshot()
 	return connect.NewResponse(&admin.DisableUserResponse{User: userMessage(r.User), Ended: uint32(r.Ended),
-		Granted: grantMessages(state, r.Granted), Withdrawn: grantMessages(state, r.Withdrawn)}), nil
+		Granted: grantMessages(state, r.Granted), Withdrawn: grantMessages(state, r.Withdrawn), Made: madeMessages(r.Made)}), nil
 }
 
 // EnableUser takes that back.
@@ -54,7 +54,7 @@ func (a *API) ForgetUser(ctx context.Context, req *connect.Request[admin.ForgetU
 	if err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(&admin.ForgetUserResponse{User: userMessage(r.User), Ended: uint32(r.Ended)}), nil
+	return connect.NewResponse(&admin.ForgetUserResponse{User: userMessage(r.User), Ended: uint32(r.Ended), Made: madeMessages(r.Made)}), nil
 }
 
 // ListSessions lists who is signed in where.

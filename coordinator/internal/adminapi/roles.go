@@ -58,7 +58,7 @@ func (a *API) RevokeRole(ctx context.Context, req *connect.Request[admin.RevokeR
 	}
 	state := a.Registry.Snapshot()
 	return connect.NewResponse(&admin.RevokeRoleResponse{User: a.withRoles(r.User), Changed: r.Changed, Revoked: uint32(r.Revoked),
-		Granted: grantMessages(state, r.Granted), Withdrawn: grantMessages(state, r.Withdrawn)}), nil
+		Granted: grantMessages(state, r.Granted), Withdrawn: grantMessages(state, r.Withdrawn), Made: madeMessages(r.Made)}), nil
 }
 
 func (a *API) withRoles(u *registry.User) *admin.User {

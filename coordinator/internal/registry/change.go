@@ -25,6 +25,7 @@ func difference(a, b *Node) string {
 			out = append(out, fmt.Sprintf(format, args...))
 		}
 	}
+	say(a.Vouched != b.Vouched, "vouched for anew")
 	say(a.Approved != b.Approved, "approved %t -> %t", a.Approved, b.Approved)
 	say(!a.Expires.Equal(b.Expires), "expires %s -> %s", endText(a.Expires), endText(b.Expires))
 	say(a.Expired != b.Expired, "expired %t -> %t", a.Expired, b.Expired)

@@ -258,6 +258,7 @@ type Result struct {
 	Taken     int      // revocations that were new
 	Granted   []Grant  // roles that somebody granted who could grant them no more, and that stand
 	Withdrawn []Grant  // such roles that were taken
+	Made      []Made   // what somebody made who lost the right to: what ended, and what stands
 	Warnings  []string // what an operator should look at
 	Problems  []policy.Warning
 }

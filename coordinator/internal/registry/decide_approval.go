@@ -16,6 +16,7 @@ func (c ApproveNode) decide(d *decision) error {
 	}
 	next := n.copy()
 	next.Approved = true
+	d.vouch(n, next)
 	d.change(n, next, "node.approve")
 	return nil
 }

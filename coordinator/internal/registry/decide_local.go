@@ -89,7 +89,9 @@ func (c AddLocal) decide(d *decision) error {
 		return fmt.Errorf("person %s: %w: the subject is another's", who.Login, ErrExists)
 	}
 	d.emit(UserPut{User: *u})
-	d.emit(LocalPut{Local: Local{User: u.ID, Link: link}})
+	l := Local{User: u.ID, Link: link}
+	l.give(d.granter(), d.now)
+	d.emit(LocalPut{Local: l})
 	d.record("local.add", u.ID, "login %s, name %q, groups %v; a link to set up is open until %s", u.Login, u.Name, u.Groups, link.Until.Format(time.RFC3339))
 	d.result.User, _ = d.state.User(u.ID)
 	return nil
@@ -102,7 +104,7 @@ func (d *decision) link(secret SecretHash, life time.Duration) (*SetupLink, erro
 	if _, taken := d.state.byLink.Get(secret); taken || secret == (SecretHash{}) {
 		return nil, fmt.Errorf("link to set up: %w: its secret is none, or another's", ErrInvalid)
 	}
-	return &SetupLink{Secret: secret, Until: d.now.Add(life).Truncate(time.Second), Maker: d.granter()}, nil
+	return &SetupLink{Secret: secret, Until: d.now.Add(life).Truncate(time.Second), Maker: d.granter(), By: d.actor}, nil
 }
 
 // unlink closes a link that is open.
@@ -114,6 +116,19 @@ func (d *decision) unlink(l *Local, why string) {
 	next.Link = nil
 	d.emit(LocalPut{Local: next})
 	d.record("local.unlink", l.User, "the link to set up is void: %s", why)
+}
+
+// unlinkAll closes the links that are open of which a function says so.
+func (d *decision) unlinkAll(why string, which func(*SetupLink) bool) {
+	for _, l := range d.state.SortedLocals() {
+		if l.Link == nil || !d.now.Before(l.Link.Until) || !which(l.Link) {
+			continue
+		}
+		d.unlink(l, why)
+		if u, known := d.state.User(l.User); known {
+			d.voided(MadeLink, u.Login, time.Time{})
+		}
+	}
 }
 
 // local finds a person of the coordinator's own.
@@ -134,8 +149,8 @@ func (c ResetLocal) decide(d *decision) error {
 	if err != nil {
 		return err
 	}
-	if u.Disabled {
-		return fmt.Errorf("%s: %w: an admin disabled them; enable them first", u.Login, ErrUser)
+	if u.ShutOut() {
+		return fmt.Errorf("%s: %w: enable them first", u.whoShut(), ErrUser)
 	}
 	if err := d.mustOutrank(u, "local.reset"); err != nil {
 		return err
@@ -162,7 +177,7 @@ func (c ResetLocal) decide(d *decision) error {
 }
 
 func (c GroupLocal) decide(d *decision) error {
-	u, _, err := d.local(c.User)
+	u, l, err := d.local(c.User)
 	if err != nil {
 		return err
 	}
@@ -174,12 +189,17 @@ func (c GroupLocal) decide(d *decision) error {
 	if err := who.check(); err != nil {
 		return err
 	}
-	next := *u
-	if next.Groups, err = localGroups(c.Groups); err != nil {
+	groups, err := localGroups(c.Groups)
+	if err != nil {
 		return err
 	}
-	if !next.equal(u) {
+	if next := d.state.grouped(*u, groups); !next.equal(u) {
 		d.emit(UserPut{User: next})
+		if d.granter() != "" {
+			given := *l
+			given.give(d.granter(), d.now)
+			d.emit(LocalPut{Local: given})
+		}
 		d.record("local.groups", u.ID, "login %s: %v -> %v", u.Login, u.Groups, next.Groups)
 	}
 	d.result.User, _ = d.state.User(u.ID)
@@ -195,6 +215,7 @@ func (c SetUpLocal) decide(d *decision) error {
 		return err
 	}
 	next, what := *l, "a password with codes"
+	next.give(l.Link.Maker, d.now)
 	if next.Link = nil; c.Passkey != nil {
 		key := *c.Passkey
 		key.Added = d.now

@@ -198,6 +198,7 @@ func (c TagNode) decide(d *decision) error {
 	if len(tags) > 0 {
 		next.Expires, next.Expired = time.Time{}, false
 	}
+	d.vouch(n, next)
 	d.settle(next)
 	d.change(n, next, "node.tag")
 	return nil

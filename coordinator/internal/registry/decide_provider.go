@@ -70,10 +70,11 @@ func (d *decision) disown(u *User) {
 	d.record("user.disown", u.ID, "login %s: the provider no longer stands by them; %d tokens of their making rest until they sign in again", u.Login, rests)
 }
 
-// disowned tells whether a person made something by whom the provider no longer stands.
+// disowned tells whether a person made something by whom the provider no longer stands, or
+// who is shut out: what ends with that may come from a program that ended less.
 func (s *State) disowned(maker string) bool {
 	u, known := s.User(maker)
-	return known && !u.Disowned.IsZero()
+	return known && (u.ShutOut() || !u.Disowned.IsZero())
 }
 
 func (c Renew) decide(d *decision) error {
@@ -102,6 +103,7 @@ func (c Renew) decide(d *decision) error {
 	}
 	if u.ShutOut() {
 		d.evict(u)
+		d.mourn(u)
 	}
 	d.result.User = u
 	return nil

@@ -119,7 +119,7 @@ func (d *decision) bereave(u *User, why string) {
 }
 
 // withdraw revokes the tokens that a person made, or that were made with those,
-// that can do more than held.
+// that can do more than held, and closes the links that they could give no more.
 func (d *decision) withdraw(u *User, held []string, why string) {
 	for _, t := range d.state.Tokens() {
 		needs := d.state.TokenScopes(t, d.roleScopes)
@@ -130,6 +130,10 @@ func (d *decision) withdraw(u *User, held []string, why string) {
 			d.emit(TokenRevoked{ID: t.ID})
 			d.record("token.revoke", t.ID, "%s", why)
 			d.result.Revoked++
+			d.voided(MadeToken, t.ID+" ("+string(t.Kind)+")", t.Created)
 		}
+	}
+	if lacks(held, []string{peopleScope}) != "" {
+		d.unlinkAll(why, func(l *SetupLink) bool { return l.Maker == u.ID })
 	}
 }

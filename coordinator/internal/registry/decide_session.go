@@ -62,8 +62,8 @@ func (d *decision) person(who Identity) (*User, error) {
 	}
 	u, _ := d.state.User(l.User)
 	switch {
-	case u.Disabled:
-		return nil, fmt.Errorf("%w: an admin disabled %s", ErrUser, u.Login)
+	case u.ShutOut():
+		return nil, fmt.Errorf("%w: %s", ErrUser, u.whoShut())
 	case l.Generation != who.Generation:
 		return nil, fmt.Errorf("%w: by what %s proves who they are was changed meanwhile: sign in again", ErrUser, u.Login)
 	}

@@ -127,6 +127,7 @@ func (c RevokeToken) decide(d *decision) error {
 // had stolen it would keep the mesh by a copy of their own. What a person made in
 // an admin session stays when that ends, and goes with the person's rights.
 func (d *decision) revokeMadeBy(id string) {
+	d.unlinkAll("it was made with "+id, func(l *SetupLink) bool { return l.By == TokenActor(id) })
 	for _, t := range d.state.Tokens() {
 		if t.By != TokenActor(id) || t.Revoked {
 			continue

@@ -60,7 +60,7 @@ func (d *decision) described(who Identity) *User {
 	u := &User{ID: userID(who.Issuer, who.Subject), Issuer: who.Issuer, Subject: who.Subject, Login: who.Login, Name: who.Name, Created: d.now,
 		External: who.External, Groups: policyGroups(who.Groups)}
 	if known, ok := d.state.User(u.ID); ok {
-		u.Created, u.Disabled = known.Created, known.Disabled
+		u.Created, u.Disabled, u.Enabled = known.Created, known.Disabled, known.Enabled
 		u.Former = slices.DeleteFunc(known.logins(), func(l string) bool { return l == u.Login })
 		u.External = cmp.Or(u.External, known.External)
 		if known.Provision != nil {
@@ -120,7 +120,9 @@ func (c DisableUser) decide(d *decision) error {
 	if err := d.mustOutrank(u, "user.disable"); err != nil {
 		return err
 	}
-	if !u.Disabled {
+	if u.Disabled {
+		d.result.Made = d.state.MadeBy(u.ID)
+	} else {
 		if err := d.spareOwner(u, c.LastOwner, "user.disable"); err != nil {
 			return err
 		}
@@ -135,8 +137,8 @@ func (c DisableUser) decide(d *decision) error {
 }
 
 // evict ends what a person who was shut out has, and could yet have: sessions, and
-// tokens in their name, and the link by which they could set up. Their machines have no
-// peers from now on.
+// tokens in their name, the link by which they could set up, and what they made for
+// others. Their machines have no peers from now on.
 func (d *decision) evict(u *User) {
 	if l, ok := d.state.Local(u.ID); ok {
 		d.unlink(l, "the person was disabled")
@@ -149,6 +151,7 @@ func (d *decision) evict(u *User) {
 		}
 	}
 	d.bereave(u, "the person was disabled")
+	d.survey(u)
 }
 
 // made tells whether a person made a token by themselves.
@@ -173,6 +176,7 @@ func (c ForgetUser) decide(d *decision) error {
 	}
 	roles := d.state.RolesOf(u.ID)
 	d.bereave(u, "the person was forgotten")
+	d.survey(u)
 	d.endAll("the person was forgotten", func(s *Session) bool { return s.User == u.ID })
 	d.emit(UserForgotten{ID: u.ID})
 	d.record("user.forget", u.ID, "logins %v, issuer %s, subject %s, roles %v", u.logins(), u.Issuer, u.Subject, roles)
@@ -193,7 +197,7 @@ func (c EnableUser) decide(d *decision) error {
 		return err
 	}
 	next := *u
-	next.Disabled = false
+	next.Disabled, next.Enabled = false, &Vouch{By: d.actor, At: d.now}
 	if u.Provision != nil {
 		p := *u.Provision
 		p.Active, next.Provision = true, &p

@@ -114,6 +114,7 @@ func (c RenewNode) decide(d *decision) error {
 	if c.Life > 0 {
 		next.Expires = d.now.Add(c.Life).Truncate(time.Second)
 	}
+	d.vouch(n, next)
 	d.change(n, next, "node.renew")
 	return nil
 }

@@ -86,12 +86,7 @@ func (s *State) restoreGrants(all []Grant) error {
 }
 
 // granter gives the id of the person in whose name the actor is; empty: none.
-func (d *decision) granter() string {
-	if t, _ := d.actorToken(); t != nil {
-		return cmp.Or(t.Holder, t.Maker)
-	}
-	return ""
-}
+func (d *decision) granter() string { return d.state.inNameOf(d.actor) }
 
 // grantsOf gives what a person granted that they could grant no more.
 func (d *decision) grantsOf(u *User) (all []Grant) {

@@ -144,6 +144,21 @@ func TestProviderLocksNoMeshOut_A04(t *testing.T) {
 	m.do(m.again("olga@clinic.example", m.now))
 }
 
+// So does the directory whose record of them was not known to be theirs, as soon as the
+// provider says so.
+func TestLastOwnerIsFoundToBeShutOut_A04_A18(t *testing.T) {
+	m := staff(t, map[string]string{"olga": "owner"})
+	r := record("r-olga", "ext-olga", "o.of@clinic.example")
+	r.By, r.Active = registry.Matching{Claim: true}, new(bool)
+	m.do(r)
+	who := person("olga@clinic.example")
+	who.External = "ext-olga"
+	if r := m.do(registry.Renew{Who: who}); len(r.Warnings) != 1 || !m.state.Ownerless() {
+		t.Errorf("warnings %q", r.Warnings)
+	}
+	m.revoked(map[string]bool{"of-olga": true})
+}
+
 // A directory shuts out also the last owner, and that is told: root at the coordinator
 // makes another.
 func TestDirectoryShutsOutTheLastOwner_A04_A18(t *testing.T) {

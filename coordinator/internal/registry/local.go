@@ -36,6 +36,7 @@ type Local struct {
 	Generation uint64 `json:"generation,omitempty"`
 
 	Places []Place `json:"places,omitempty"` // where they proved themselves, latest last
+	Given  []Given `json:"given,omitempty"`  // by whom they are who they are, latest last
 }
 
 // Place is a node, or a seat there, at which a person proved who they are, and when they last did.
@@ -51,6 +52,7 @@ type SetupLink struct {
 	Secret SecretHash `json:"secret"`
 	Until  time.Time  `json:"until"`           // exclusive
 	Maker  string     `json:"maker,omitempty"` // id of the person in whose name it was made, as of a Token
+	By     Actor      `json:"by,omitempty"`    // who made it
 }
 
 // Passkey is the public half of a passkey (WebAuthn Level 3).
@@ -101,7 +103,7 @@ func LocalID(subject string) string { return userID(LocalIssuer, subject) }
 func (s *State) Local(user string) (*Local, bool) { return s.locals.Get(user) }
 
 // LocalByLink gives whose a link is that is open at a time. A person who was shut out has none,
-// and one by whose maker the provider no longer stands is not open.
+// and one whose maker was shut out, or by whom the provider no longer stands, is not open.
 func (s *State) LocalByLink(secret SecretHash, now time.Time) (*Local, bool) {
 	id, ok := s.byLink.Get(secret)
 	if !ok {
@@ -109,7 +111,7 @@ func (s *State) LocalByLink(secret SecretHash, now time.Time) (*Local, bool) {
 	}
 	l, ok := s.locals.Get(id)
 	u, known := s.users.Get(id)
-	if !ok || !known || u.Disabled || l.Link == nil || l.Link.Secret != secret || s.disowned(l.Link.Maker) || !now.Before(l.Link.Until) {
+	if !ok || !known || u.ShutOut() || l.Link == nil || l.Link.Secret != secret || s.disowned(l.Link.Maker) || !now.Before(l.Link.Until) {
 		return nil, false
 	}
 	return l, true

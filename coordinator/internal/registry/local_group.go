@@ -30,11 +30,23 @@ func localGroups(groups []string) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
+// grouped gives a person of the coordinator's own with groups of ours. Those that a
+// directory gives are its alone, and what it says next brings none of ours back.
+func (s *State) grouped(u User, groups []string) User {
+	if u.Provision == nil {
+		u.Groups = groups
+		return u
+	}
+	p := *u.Provision
+	p.Claimed, u.Provision = groups, &p
+	return s.with(u, p)
+}
+
 // OldGroups gives the logins of people of the coordinator's own who have a group from
 // before these had a prefix of their own, by login.
 func (s *State) OldGroups() (logins []string) {
 	for u := range s.Users() {
-		if u.Issuer == LocalIssuer && slices.ContainsFunc(u.Groups, func(g string) bool { return strings.HasPrefix(g, groupPrefix) }) {
+		if u.Issuer == LocalIssuer && slices.ContainsFunc(u.claimed(), func(g string) bool { return strings.HasPrefix(g, groupPrefix) }) {
 			logins = append(logins, u.Login)
 		}
 	}

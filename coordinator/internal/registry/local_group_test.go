@@ -58,3 +58,29 @@ func TestGroupsOfAnOldJournalGoOn(t *testing.T) {
 		t.Errorf("said anew they are %v, and of before those of %v", u.Groups, m.state.OldGroups())
 	}
 }
+
+// A18: a group that was taken from one of the coordinator's own does not come back with the
+// directory's next word about them.
+func TestTakenGroupStaysTaken_A18(t *testing.T) {
+	m := begin(t)
+	m.add("ana@clinic.example", "Doctors", "Nurses")
+	r := record("r1", "x", "ana@clinic.example")
+	r.By = byLogin()
+	m.do(r)
+	id, name := "g1", "Ward"
+	m.do(registry.ProvisionGroup{ID: id, New: true, Name: &name, Add: []string{"r1"}})
+	m.do(registry.GroupLocal{User: "ana@clinic.example", Groups: []string{"Nurses"}})
+	want := []string{"idp:Ward", "local:Nurses"}
+	if got := m.user("ana@clinic.example").Groups; !slices.Equal(got, want) {
+		t.Errorf("groups are %q, want %q", got, want)
+	}
+	mail := "ana@mail.example"
+	m.do(registry.ProvisionUser{ID: "r1", By: byLogin(), Email: &mail})
+	if got := m.user("ana@clinic.example").Groups; !slices.Equal(got, want) {
+		t.Errorf("after the directory's next word groups are %q, want %q", got, want)
+	}
+	if old := m.state.OldGroups(); len(old) > 0 {
+		t.Errorf("a directory's group is taken for one of before: %q", old)
+	}
+	m.restored()
+}

@@ -38,6 +38,7 @@ type Node struct {
 	Approved bool      `json:"approved"` // false: waits for approval, and has no peers
 	Token    string    `json:"token"`    // id of the token that it enrolled with; empty: see Proof
 	Created  time.Time `json:"created"`
+	Vouched  *Vouch    `json:"vouched,omitempty"` // who approved, tagged or renewed it last; nil: nobody since it came
 	OS       string    `json:"os,omitempty"`
 	Version  string    `json:"version,omitempty"`
 

@@ -11,6 +11,8 @@ import (
 const (
 	OwnerRole  = "owner"  // of which one holder is kept
 	tokenScope = "tokens" // without which nobody hands out enrolment
+
+	peopleScope = "people" // without which nobody gives links to set up
 )
 
 // RolesOf gives the roles of the person with an id, sorted, whether or not
@@ -29,6 +31,17 @@ func (s *State) Holders(role string) (all []*User) {
 	}
 	slices.SortFunc(all, func(a, b *User) int { return cmp.Or(strings.Compare(a.Login, b.Login), strings.Compare(a.ID, b.ID)) })
 	return all
+}
+
+// HoldersOut gives the ids of those who have a role and are shut out, sorted.
+func (s *State) HoldersOut() (ids []string) {
+	for id := range s.roles.All() {
+		if s.out(id) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 // lastOwner tells whether nobody else who may come is an owner.

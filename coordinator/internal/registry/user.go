@@ -29,6 +29,7 @@ type User struct {
 	Groups   []string  `json:"groups,omitempty"`   // as the policy writes them ("idp:Nurses", "local:Nurses"), sorted
 	Disabled bool      `json:"disabled,omitempty"` // by an admin
 	Created  time.Time `json:"created"`
+	Enabled  *Vouch    `json:"enabled,omitempty"` // who let them in again last; nil: nobody
 
 	// Disowned is when the issuer last said clearly that it stands by them no longer;
 	// zero: it has proved them since. What they made rests meanwhile.
@@ -47,7 +48,7 @@ func userID(issuer, subject string) string {
 // equal tells whether two say the same.
 func (u *User) equal(o *User) bool {
 	return u.ID == o.ID && u.Issuer == o.Issuer && u.Subject == o.Subject && u.Login == o.Login && u.Name == o.Name &&
-		slices.Equal(u.Groups, o.Groups) && slices.Equal(u.Former, o.Former) && u.Disabled == o.Disabled && u.Disowned.Equal(o.Disowned) &&
+		slices.Equal(u.Groups, o.Groups) && slices.Equal(u.Former, o.Former) && u.Disabled == o.Disabled && u.Enabled == o.Enabled && u.Disowned.Equal(o.Disowned) &&
 		u.External == o.External && u.Provision.equal(o.Provision)
 }
 

@@ -27,17 +27,42 @@ func standardise(body []byte, group bool) ([]byte, error) {
 	if err := d.Decode(&m); err != nil || m == nil {
 		return nil, errors.New("the body is no JSON object")
 	}
+	ops, at := operations(m)
 	spellBooleans(m)
+	if at == "" {
+		if name, hides := hidden(m, group, false); hides {
+			return nil, errHidden(name)
+		}
+		return json.Marshal(m)
+	}
+	kept, err := keep(ops, group)
+	if err != nil {
+		return nil, err
+	}
+	m[at] = kept
+	return json.Marshal(m)
+}
+
+// operations gives those of a patch, with the names in them as the standard has them, and
+// where they are: readers take these names in whatever case, and we look at them before.
+func operations(m map[string]any) (ops []any, at string) {
 	for name, v := range m {
-		if ops, ok := v.([]any); ok && strings.EqualFold(name, "operations") {
-			kept, err := keep(ops, group)
-			if err != nil {
-				return nil, err
-			}
-			m[name] = kept
+		if list, ok := v.([]any); ok && strings.EqualFold(name, "operations") {
+			ops, at = list, name
 		}
 	}
-	return json.Marshal(m)
+	for i, o := range ops {
+		op, isObject := o.(map[string]any)
+		if !isObject {
+			continue
+		}
+		spelled := map[string]any{}
+		for name, v := range op {
+			spelled[strings.ToLower(name)] = v
+		}
+		ops[i] = spelled
+	}
+	return ops, at
 }
 
 // bounded refuses what is deep, wide, or has a name twice in one object, in whatever
@@ -113,12 +138,19 @@ func keep(ops []any, group bool) ([]any, error) {
 		if !ok {
 			return nil, errors.New("an operation is no object")
 		}
+		verb, _ := op["op"].(string)
+		if !slices.Contains([]string{"add", "remove", "replace"}, strings.ToLower(verb)) {
+			return nil, fmt.Errorf("the operation %.64q is none of add, remove and replace", verb)
+		}
 		path, hasPath := op["path"].(string)
 		if hasPath && len(path) > maxFilter {
 			return nil, fmt.Errorf("a path of %d bytes: want at most %d", len(path), maxFilter)
 		}
 		if hasPath && path != "" {
 			if !isKept(path, group) {
+				if means(path, group) {
+					return nil, fmt.Errorf("the path %.64q is none that is known, though it ends in one", path)
+				}
 				continue
 			}
 			if err := checkFilter(path); err != nil {
@@ -126,6 +158,9 @@ func keep(ops []any, group bool) ([]any, error) {
 			}
 			op["path"] = trimSchema(path)
 		} else if value, ok := op["value"].(map[string]any); ok {
+			if name, hides := hidden(value, group, true); hides {
+				return nil, errHidden(name)
+			}
 			op["value"] = keepNames(value, group)
 		}
 		kept = append(kept, op)

@@ -98,7 +98,7 @@ func (d *door) caller(r *http.Request) (*registry.Token, bool) {
 
 func (d *door) serve(w http.ResponseWriter, r *http.Request, token *registry.Token) {
 	if err := checkQuery(r.URL.Query()); err != nil {
-		refuse(w, http.StatusBadRequest, err.Error())
+		answer(w, scimerrors.ScimError{Status: http.StatusBadRequest, ScimType: scimerrors.ScimTypeInvalidFilter, Detail: err.Error()})
 		return
 	}
 	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
@@ -111,6 +111,7 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, token *registry.Tok
 		r.Body = http.NoBody
 	}
 	at := *r.URL
+	at.RawQuery = standardFilter(r.URL.Query()).Encode()
 	at.Path, at.RawPath = "/v2/"+strings.TrimPrefix(r.URL.Path, Prefix), ""
 	r = r.WithContext(context.WithValue(r.Context(), actorKey{}, registry.TokenActor(token.ID)))
 	r.URL = &at
@@ -136,11 +137,15 @@ func (d *door) admit(w http.ResponseWriter, r *http.Request) (status int, err er
 }
 
 func refuse(w http.ResponseWriter, status int, detail string) {
-	b, err := json.Marshal(scimerrors.ScimError{Status: status, Detail: detail})
+	answer(w, scimerrors.ScimError{Status: status, Detail: detail})
+}
+
+func answer(w http.ResponseWriter, e scimerrors.ScimError) {
+	b, err := json.Marshal(e)
 	if err != nil {
-		status = http.StatusInternalServerError
+		e.Status = http.StatusInternalServerError
 	}
 	w.Header().Set("Content-Type", "application/scim+json")
-	w.WriteHeader(status)
+	w.WriteHeader(e.Status)
 	w.Write(b)
 }

@@ -1,10 +1,13 @@
 package scim
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	standard "github.com/elimity-com/scim"
 	scimerrors "github.com/elimity-com/scim/errors"
@@ -19,6 +22,9 @@ const (
 )
 
 func checkQuery(q url.Values) error {
+	if len(q["filter"]) > 1 {
+		return errors.New("two filters: readers differ in which of them counts")
+	}
 	for _, name := range []string{"filter", "attributes", "excludedAttributes", "sortBy"} {
 		if len(q.Get(name)) > maxFilter {
 			return fmt.Errorf("%s of %d bytes: want at most %d", name, len(q.Get(name)), maxFilter)
@@ -49,46 +55,6 @@ func checkFilter(text string) error {
 // equality is a condition: a name that equals a value.
 type equality struct{ name, value string }
 
-// conditions is a filter: equalities that must all hold. None: everything is found.
-type conditions []equality
-
-// filterOf reads a filter on some names. Directories send one equality, or several that
-// are joined by "and"; what else could be said finds many at once, and nobody needs it.
-func filterOf(p standard.ListRequestParams, names ...string) (conditions, error) {
-	if p.FilterValidator == nil {
-		return nil, nil
-	}
-	all, err := conditionsOf(p.FilterValidator.GetFilter())
-	if err != nil {
-		return nil, err
-	}
-	for i, e := range all {
-		at := slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, e.name) })
-		if at < 0 {
-			return nil, scimerrors.ScimErrorInvalidFilter
-		}
-		all[i].name = names[at]
-	}
-	return all, nil
-}
-
-func conditionsOf(e filter.Expression) (conditions, error) {
-	both, ok := e.(*filter.LogicalExpression)
-	if !ok {
-		one, err := equalityOf(e)
-		return conditions{one}, err
-	}
-	if both.Operator != filter.AND {
-		return nil, scimerrors.ScimErrorInvalidFilter
-	}
-	left, err := conditionsOf(both.Left)
-	if err != nil {
-		return nil, err
-	}
-	right, err := conditionsOf(both.Right)
-	return append(left, right...), err
-}
-
 func equalityOf(e filter.Expression) (equality, error) {
 	a, ok := e.(*filter.AttributeExpression)
 	if !ok || a.Operator != filter.EQ || a.AttributePath.SubAttribute != nil {
@@ -101,24 +67,147 @@ func equalityOf(e filter.Expression) (equality, error) {
 	return equality{a.AttributePath.AttributeName, value}, nil
 }
 
-// hold tells whether all conditions hold of something, given what it is called by.
-// Names that people gave have no letter case (RFC 7643 section 4.1.1), ids do.
-func (all conditions) hold(id, external string, given equality) bool {
-	for _, e := range all {
-		ok := false
-		switch e.name {
-		case "id":
-			ok = e.value == id
-		case "externalId":
-			ok = e.value == external
-		case given.name:
-			ok = strings.EqualFold(e.value, given.value)
+// subject is what a filter can ask of a person or a group. What is empty is not there, and
+// equals nothing.
+type subject struct {
+	id, external string
+	login, email string
+	name         string
+	members      []string // ids
+	active       bool
+	changed      time.Time
+}
+
+// equals compares an attribute, of people or groups, with a text. Names that people gave
+// have no letter case (RFC 7643 section 4.1.1), ids do. nil: there is no such attribute.
+func equals(attribute, value string, people bool) condition {
+	name := func(of func(s *subject) string) condition {
+		return func(s *subject) bool { return value != "" && strings.EqualFold(of(s), value) }
+	}
+	switch {
+	case attribute == "id":
+		return func(s *subject) bool { return s.id == value }
+	case attribute == "externalid":
+		return func(s *subject) bool { return value != "" && s.external == value }
+	case attribute == "displayname":
+		return name(func(s *subject) string { return s.name })
+	case attribute == "username" && people:
+		return name(func(s *subject) string { return s.login })
+	case attribute == "emails" && people:
+		return name(func(s *subject) string { return s.email })
+	case attribute == "members" && !people:
+		return func(s *subject) bool { return slices.Contains(s.members, value) }
+	}
+	return nil
+}
+
+// condition tells whether a filter holds of something.
+type condition func(s *subject) bool
+
+// filterOf reads a filter on people, or else on groups. What directories send is
+// understood: names and ids that equal something, who is active, what has changed since,
+// joined by "and" and "or". Anything else is refused. It never finds nothing instead: a
+// directory would take that for nobody, and make a second record.
+func filterOf(p standard.ListRequestParams, people bool) (condition, error) {
+	if p.FilterValidator == nil {
+		return func(*subject) bool { return true }, nil
+	}
+	return conditionOf(p.FilterValidator.GetFilter(), people)
+}
+
+func conditionOf(e filter.Expression, people bool) (condition, error) {
+	switch e := e.(type) {
+	case *filter.AttributeExpression:
+		return comparison(e, people)
+	case *filter.ValuePath:
+		return inside(e, people)
+	case *filter.LogicalExpression:
+		left, err := conditionOf(e.Left, people)
+		if err != nil {
+			return nil, err
 		}
-		if !ok {
-			return false
+		right, err := conditionOf(e.Right, people)
+		if e.Operator == filter.OR {
+			return func(s *subject) bool { return left(s) || right(s) }, err
+		}
+		return func(s *subject) bool { return left(s) && right(s) }, err
+	}
+	return nil, scimerrors.ScimErrorInvalidFilter
+}
+
+// comparison is of one attribute.
+func comparison(e *filter.AttributeExpression, people bool) (condition, error) {
+	name, sub := strings.ToLower(e.AttributePath.AttributeName), strings.ToLower(e.AttributePath.SubAttributeName())
+	if name == "meta" && sub == "lastmodified" {
+		return since(e)
+	}
+	many := name == "emails" || name == "members"
+	if e.Operator != filter.EQ || sub != "" && !(many && sub == "value") {
+		return nil, scimerrors.ScimErrorInvalidFilter
+	}
+	if name == "active" && people {
+		return isActive(e.CompareValue)
+	}
+	value, isText := e.CompareValue.(string)
+	if holds := equals(name, value, people); isText && holds != nil {
+		return holds, nil
+	}
+	return nil, scimerrors.ScimErrorInvalidFilter
+}
+
+// isActive takes also a text, as Entra ID has it everywhere.
+func isActive(value any) (condition, error) {
+	switch text := strings.ToLower(fmt.Sprint(value)); text {
+	case "true", "false":
+		return func(s *subject) bool { return s.active == (text == "true") }, nil
+	}
+	return nil, scimerrors.ScimErrorInvalidFilter
+}
+
+// since compares when something was changed last.
+func since(e *filter.AttributeExpression) (condition, error) {
+	text, _ := e.CompareValue.(string)
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return nil, scimerrors.ScimErrorInvalidFilter
+	}
+	wanted := map[filter.CompareOperator][]int{filter.EQ: {0}, filter.GT: {1}, filter.GE: {0, 1}, filter.LT: {-1}, filter.LE: {-1, 0}}[e.Operator]
+	if wanted == nil {
+		return nil, scimerrors.ScimErrorInvalidFilter
+	}
+	return func(s *subject) bool { return slices.Contains(wanted, s.changed.Compare(at)) }, nil
+}
+
+// inside is a condition on the values of one attribute: members[value eq "x"], and
+// emails[type eq "work" and value eq "x"], of which we keep one, that of work.
+func inside(e *filter.ValuePath, people bool) (condition, error) {
+	name := strings.ToLower(e.AttributePath.AttributeName)
+	if both, ok := e.ValueFilter.(*filter.LogicalExpression); ok && name == "emails" && both.Operator == filter.AND {
+		if one, err := equalityOf(both.Left); err == nil && isWork(one) {
+			return inside(&filter.ValuePath{AttributePath: e.AttributePath, ValueFilter: both.Right}, people)
 		}
 	}
-	return true
+	one, err := equalityOf(e.ValueFilter)
+	if err != nil || !strings.EqualFold(one.name, "value") || name != "emails" && name != "members" {
+		return nil, scimerrors.ScimErrorInvalidFilter
+	}
+	return comparison(&filter.AttributeExpression{AttributePath: e.AttributePath, Operator: filter.EQ, CompareValue: one.value}, people)
+}
+
+func isWork(e equality) bool {
+	return strings.EqualFold(e.name, "type") && strings.EqualFold(e.value, "work")
+}
+
+// ofWork is how Entra ID asks for somebody's address; the standard has no such filter. It
+// is in no text that is compared with: there, a quotation mark has a backslash.
+var ofWork = regexp.MustCompile(`(?i)\bemails\[\s*type\s+eq\s+"work"\s*\]\.value\b`)
+
+// standardFilter gives a query whose filter is one of the standard.
+func standardFilter(q url.Values) url.Values {
+	if text := q.Get("filter"); text != "" {
+		q.Set("filter", ofWork.ReplaceAllString(text, "emails.value"))
+	}
+	return q
 }
 
 // page gives the part of a list that was asked for.

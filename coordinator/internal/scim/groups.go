@@ -55,14 +55,18 @@ func (g *groups) Get(r *http.Request, id string) (standard.Resource, error) {
 }
 
 func (g *groups) GetAll(r *http.Request, p standard.ListRequestParams) (standard.Page, error) {
-	f, err := filterOf(p, "id", "displayName", "externalId")
+	holds, err := filterOf(p, false)
 	if err != nil {
 		return standard.Page{}, err
 	}
 	state := g.Registry.Snapshot()
+	var of map[string][]string
+	if strings.Contains(strings.ToLower(r.URL.Query().Get("filter")), "members") { // else nobody looks at all people for it
+		of = memberIDs(state)
+	}
 	var all []*registry.Group
 	for _, one := range state.SortedGroups() {
-		if f.hold(one.ID, one.External, equality{"displayName", one.Name}) {
+		if holds(&subject{id: one.ID, external: one.External, name: one.Name, members: of[one.ID], changed: one.Changed}) {
 			all = append(all, one)
 		}
 	}
@@ -72,6 +76,17 @@ func (g *groups) GetAll(r *http.Request, p standard.ListRequestParams) (standard
 		out.Resources = append(out.Resources, groupResource(one, members))
 	}
 	return out, nil
+}
+
+// memberIDs gives who is in which group, by their records.
+func memberIDs(state *registry.State) map[string][]string {
+	out := map[string][]string{}
+	for _, u := range state.ProvisionedUsers() {
+		for _, id := range u.Provision.Groups {
+			out[id] = append(out[id], u.Provision.ID)
+		}
+	}
+	return out
 }
 
 func (g *groups) provision(r *http.Request, c registry.ProvisionGroup) (standard.Resource, error) {

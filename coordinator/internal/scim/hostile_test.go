@@ -61,26 +61,29 @@ func TestHostileBodies_A43(t *testing.T) {
 	}
 }
 
-// A filter finds one by names of its own. It is never more than that, whatever stands
-// in it.
+// A filter that is not understood is refused, and finds neither all nor nobody, whatever
+// stands in it.
 func TestHostileFilters(t *testing.T) {
 	d := begin(t)
 	d.user("ana")
 	for _, f := range []string{
-		`userName sw "a"`, `userName pr`, `userName eq "x" or userName pr`, `userName eq "x" or id eq "y"`, `not (userName eq "x")`, `active eq true`, `userName eq "x" and active eq true`, `userName eq "x" and (userName pr or id eq "x")`, `userName pr and userName eq "x"`, `emails.value eq "x"`, `password eq "x"`,
-		`(((userName eq "ana@clinic.example")))`, `emails[value eq "x"]`, `displayName eq "ana"`, `userName eq "x`, `userName eq`, strings.Repeat("(", 5000), `userName eq "` + strings.Repeat("x", 5000) + `"`,
+		`userName sw "a"`, `userName pr`, `userName eq "x" or userName pr`, `not (userName eq "x")`, `userName eq "x" and (userName pr or id eq "x")`, `userName pr and userName eq "x"`, `password eq "x"`,
+		`(((userName eq "ana@clinic.example")))`, `userName eq "x`, `userName ne "x"`, `userName eq true`, `userName gt "a"`, `active eq "perhaps"`, `active eq null`, `active ne true`, `name.familyName eq "x"`, `title eq "x"`, `members eq "x"`,
+		`emails[type eq "home"].value eq "x"`, `emails[type eq "home" and value eq "x"]`, `emails[type eq "work" or value eq "x"]`, `emails.type eq "work"`, `emails[type eq "work"]`, `emails[value sw "x"]`, `emails[primary eq true].value eq "x"`,
+		`meta.lastModified gt "yesterday"`, `meta.lastModified pr`, `meta.lastModified ne "2026-01-01T00:00:00Z"`, `meta.location eq "x"`, `id eq "x" and manager eq "y"`, `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager eq "x"`, `userName eq`, strings.Repeat("(", 5000), `userName eq "` + strings.Repeat("x", 5000) + `"`,
 		strings.Repeat(`id eq "x" and `, 38) + "id pr",
 		strings.Repeat("userName pr or ", 38) + "userName pr", strings.Repeat("not ", 140) + "(userName pr)", "\x00", `urn:x:userName eq "ana@clinic.example"`,
 	} {
 		began := time.Now()
-		if status, m := d.send("GET", "/Users?filter="+url.QueryEscape(f), ""); status != 400 {
+		if status, m := d.send("GET", "/Users?filter="+url.QueryEscape(f), ""); status != 400 || m["scimType"] != "invalidFilter" {
 			t.Errorf("%.40q: %d %v", f, status, m)
 		}
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("%.40q takes %v", f, took)
 		}
 	}
-	for _, f := range []string{`userName eq "\" or userName pr or userName eq \""`, `userName eq "*"`, `userName eq ""`, `externalId eq "' or 1=1 --"`} {
+	d.wants(201, "POST", "/Users", `{"schemas":[`+userURN+`],"userName":"ben@clinic.example"}`) // has neither address nor externalId
+	for _, f := range []string{`userName eq "\" or userName pr or userName eq \""`, `userName eq "*"`, `userName eq ""`, `externalId eq ""`, `emails.value eq ""`, `emails.value eq "emails[type eq \"work\"].value"`, `externalId eq "' or 1=1 --"`} {
 		if got := d.found("/Users", f); len(got) != 0 {
 			t.Errorf("%q finds %v", f, got)
 		}

@@ -11,8 +11,9 @@
 //     it twice: what is decided is what every reader of the body would read.
 //   - What we do not keep hinders nothing: a directory that speaks of a department in
 //     the same breath as of a leaver is obeyed as to the leaver.
-//   - A filter is one comparison of a name that has an index. More is refused, as RFC
-//     7644 section 3.4.2.2 lets it be: a directory asks for one person at a time.
+//   - A filter that is not understood is refused, as RFC 7644 section 3.4.2.2 lets it be,
+//     and finds neither all nor nobody: a directory that hears of nobody makes a second
+//     record. So is a way to say that somebody left which is not understood.
 //
 // The schemas, paths, filters and messages of the standard are those of
 // elimity-com/scim; the odd spellings of directories are made standard before it.

@@ -5,6 +5,7 @@ import (
 
 	standard "github.com/elimity-com/scim"
 	scimerrors "github.com/elimity-com/scim/errors"
+	filter "github.com/scim2/filter-parser/v2"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
@@ -15,6 +16,9 @@ func patchUser(c *registry.ProvisionUser, op standard.PatchOperation) error {
 		name, sub := strings.ToLower(op.Path.AttributePath.AttributeName), op.Path.AttributePath.SubAttributeName()
 		if sub == "" {
 			sub = op.Path.SubAttributeName()
+		}
+		if kept, err := ofKept(op.Path.ValueExpression); !kept {
+			return err
 		}
 		return setUser(c, op.Op, name, strings.ToLower(sub), op.Value)
 	}
@@ -31,6 +35,23 @@ func patchUser(c *registry.ProvisionUser, op standard.PatchOperation) error {
 	return nil
 }
 
+// ofKept tells whether a path is about the one address that is kept: that of work, or the
+// primary one. Another one changes nothing: a login may be the address.
+func ofKept(e filter.Expression) (bool, error) {
+	if e == nil {
+		return true, nil
+	}
+	a, ok := e.(*filter.AttributeExpression)
+	if ok && a.Operator == filter.EQ && strings.EqualFold(a.AttributePath.AttributeName, "primary") {
+		return a.CompareValue == true, nil
+	}
+	one, err := equalityOf(e)
+	if err != nil || !strings.EqualFold(one.name, "type") {
+		return false, scimerrors.ScimErrorInvalidPath
+	}
+	return isWork(one), nil
+}
+
 func setUser(c *registry.ProvisionUser, op, name, sub string, v any) error {
 	if op == standard.PatchOperationRemove {
 		return removeOfUser(c, name)
@@ -44,9 +65,7 @@ func setUser(c *registry.ProvisionUser, op, name, sub string, v any) error {
 		}
 		c.Active = &active
 	case name == "emails" && text == nil:
-		if c.Email = emailOf(v); c.Email == nil {
-			c.Email = emailOf([]any{v})
-		}
+		setEmail(c, op, v)
 	case name == "emails":
 		if sub == "value" {
 			c.Email = text
@@ -69,6 +88,20 @@ func setUser(c *registry.ProvisionUser, op, name, sub string, v any) error {
 		c.Name = text
 	}
 	return nil
+}
+
+// setEmail takes over a list of addresses, or one. Where some are added to others, one that
+// is neither the primary nor of work is beside that which is kept.
+func setEmail(c *registry.ProvisionUser, op string, v any) {
+	list, isList := v.([]any)
+	if !isList {
+		list = []any{v}
+	}
+	best, rank := bestEmail(list)
+	if isList && op == standard.PatchOperationAdd && rank < ofWorkRank {
+		return
+	}
+	c.Email = best
 }
 
 // removeOfUser takes away what a person need not have. That a person is active or

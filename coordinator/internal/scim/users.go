@@ -58,13 +58,13 @@ func (u *users) Get(_ *http.Request, id string) (standard.Resource, error) {
 }
 
 func (u *users) GetAll(_ *http.Request, p standard.ListRequestParams) (standard.Page, error) {
-	f, err := filterOf(p, "id", "userName", "externalId")
+	holds, err := filterOf(p, true)
 	if err != nil {
 		return standard.Page{}, err
 	}
 	var all []*registry.User
 	for _, user := range u.Registry.Snapshot().ProvisionedUsers() {
-		if v := user.Provision; f.hold(v.ID, v.External, equality{"userName", v.UserName}) {
+		if holds(userSubject(user)) {
 			all = append(all, user)
 		}
 	}
@@ -73,6 +73,11 @@ func (u *users) GetAll(_ *http.Request, p standard.ListRequestParams) (standard.
 		out.Resources = append(out.Resources, userResource(user))
 	}
 	return out, nil
+}
+
+func userSubject(u *registry.User) *subject {
+	p := u.Provision
+	return &subject{id: p.ID, external: p.External, login: p.UserName, email: p.Email, name: u.Name, active: p.Active, changed: p.Changed}
 }
 
 func (u *users) provision(r *http.Request, c registry.ProvisionUser) (standard.Resource, error) {
@@ -132,10 +137,17 @@ func fullName(name map[string]any) *string {
 	return nil
 }
 
-// emailOf gives the address that is the primary one, else that of work, else the first.
-func emailOf(v any) (best *string) {
+func emailOf(v any) *string {
 	list, _ := v.([]any)
-	rank := 0
+	best, _ := bestEmail(list)
+	return best
+}
+
+// ofWorkRank is that of an address of work: the primary one is above it, others below.
+const ofWorkRank = 2
+
+// bestEmail gives the address that is the primary one, else that of work, else the first.
+func bestEmail(list []any) (best *string, rank int) {
 	for _, one := range list {
 		m, _ := one.(map[string]any)
 		value := textOf(m["value"])
@@ -144,14 +156,14 @@ func emailOf(v any) (best *string) {
 		}
 		mine := 1
 		if kind, _ := m["type"].(string); kind == "work" {
-			mine = 2
+			mine = ofWorkRank
 		}
 		if primary, _ := m["primary"].(bool); primary {
-			mine = 3
+			mine = ofWorkRank + 1
 		}
 		if mine > rank {
 			best, rank = value, mine
 		}
 	}
-	return best
+	return best, rank
 }

@@ -33,7 +33,9 @@ type Options struct {
 	// Await returns when that one has ended, or when that cannot be known. It was in vain
 	// if the provider does not give the proof's level.
 	Await func(ctx context.Context, id string) (vain bool)
-	Log   *slog.Logger
+	// Now is the time by which one follows another. It never goes back.
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Opener opens sign-ins: for each account one at a time, and each a minute after the
@@ -77,11 +79,11 @@ func (o *Opener) Run(ctx context.Context) error {
 		case e := <-o.ended:
 			delete(open, e.seat)
 			if e.vain {
-				rested[e.place] = time.Now().Add(restVain)
+				rested[e.place] = o.o.Now().Add(restVain)
 			}
-			rested[place{seat: e.seat}] = time.Now().Add(rest)
+			rested[place{seat: e.seat}] = o.o.Now().Add(rest)
 		case a := <-o.asks:
-			now := time.Now()
+			now := o.o.Now()
 			maps.DeleteFunc(rested, func(_ place, t time.Time) bool { return !now.Before(t) })
 			_, rests := rested[place{seat: a.seat}]
 			if _, vain := rested[a.place]; rests || vain || open[a.seat] {

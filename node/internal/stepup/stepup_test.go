@@ -52,6 +52,7 @@ func in(t *testing.T, d *desk, f func(o *stepup.Opener)) {
 				}
 				return d.vain
 			},
+			Now: time.Now,
 			Log: slog.New(slog.DiscardHandler),
 		})
 		ctx, cancel := context.WithCancel(t.Context())

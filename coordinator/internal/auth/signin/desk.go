@@ -55,7 +55,7 @@ func New(cfg Config) (*Desk, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), marks: newMarks(), opens: newMeter(nodeOpensAtOnce, nodeOpensPerSecond), seats: newMeter(opensAtOnce, opensPerSecond),
+	d := &Desk{cfg: cfg, url: strings.TrimSuffix(cfg.URL, "/"), pages: newPages(), marks: newMarks(cfg.MarkKey), opens: newMeter(nodeOpensAtOnce, nodeOpensPerSecond), seats: newMeter(opensAtOnce, opensPerSecond),
 		links:  newMeter(visitsAtOnce, visitsPerSecond),
 		strays: newMeter(strayAtOnce, strayPerSecond), grants: make(chan job), closed: make(chan struct{})}
 	d.book = newBook(d.forget)

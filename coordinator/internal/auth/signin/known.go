@@ -23,10 +23,13 @@ const markCookie = "__Host-cordon-mark"
 // nothing to others, when it ends, and an HMAC of both.
 type marks struct{ key []byte }
 
-// newMarks draws a key: a coordinator that starts again knows no mark from before.
-func newMarks() *marks {
-	key := make([]byte, sha256.Size)
-	_, _ = rand.Read(key) // never fails: crypto/rand
+// newMarks takes a key, or draws one: then a coordinator that starts again knows no mark
+// from before, and whoever operates it is a stranger among those who crowd it.
+func newMarks(key []byte) *marks {
+	if len(key) == 0 {
+		key = make([]byte, sha256.Size)
+		_, _ = rand.Read(key) // never fails: crypto/rand
+	}
 	return &marks{key}
 }
 

@@ -127,17 +127,28 @@ func TestWhoTypesACodeKeepsThePlace_A10(t *testing.T) {
 	})
 }
 
-// A mark counts at the desk that gave it.
+// A mark counts at the desk that gave it, and at the next that has its key.
 func TestMarkOfAnotherDesk_A10(t *testing.T) {
-	crowd(t, func(t *testing.T, h *hall) {
-		b := h.familiar()
-		desk, err := signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Operator: h.operator})
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.desk = desk
-		if h.exhaust(); b.admitted() {
-			t.Error("anybody makes marks")
-		}
-	})
+	for name, c := range map[string]struct {
+		first, next []byte
+		known       bool
+	}{
+		"no keys": {nil, nil, false}, "another key": {[]byte("a key"), []byte("another key"), false}, "the same key": {[]byte("a key"), []byte("a key"), true},
+	} {
+		crowd(t, func(t *testing.T, h *hall) {
+			desk := func(key []byte) {
+				var err error
+				h.desk, err = signin.New(signin.Config{URL: self, Provider: h.provider, Node: h.node, Begin: h.begin, Operator: h.operator, MarkKey: key})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			desk(c.first)
+			b := h.familiar()
+			desk(c.next)
+			if h.exhaust(); b.admitted() != c.known {
+				t.Errorf("%s: known is %t", name, !c.known)
+			}
+		})
+	}
 }

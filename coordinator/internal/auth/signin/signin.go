@@ -46,7 +46,7 @@
 // (RFC 8628) lead to the provider's page alone, so their person never sees ours:
 // offer them only where a browser can't reach the coordinator.
 //
-// All is in memory: a coordinator that restarts has forgotten the sign-ins under
+// All but marks is in memory: a coordinator that restarts has forgotten the sign-ins under
 // way, and their nodes begin again.
 package signin
 
@@ -160,6 +160,9 @@ type Config struct {
 	// Release lets go of an Identity.Standing that came with a proof of which nothing
 	// became. nil: proofs have none. It is called under the desk's lock, and returns at once.
 	Release func(standing string)
+	// MarkKey is what browsers are marked with in which somebody has signed in, so that
+	// they are known at the next desk that has it; nil: at this desk alone.
+	MarkKey []byte
 	Now     func() time.Time
 	Log     *slog.Logger
 }
