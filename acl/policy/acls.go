@@ -77,6 +77,9 @@ func (n *names) destination(text string, protocols []acl.Protocol) (s Selector, 
 	if s, bad = n.selector(host); bad == nil {
 		bad = checkDestination(s)
 	}
+	if bad != nil && strings.HasPrefix(bad.why, "tag not found") { // of the tag alone: its ports may be right
+		bad.why, bad.whole = fmt.Sprintf("dst=%q: %s", shorten(host), bad.why), true
+	}
 	if bad != nil {
 		wrong = append(wrong, bad)
 	}

@@ -77,6 +77,8 @@ func TestSelectorsOfTheDialect(t *testing.T) {
 		{"a login of nothing", grant(`"@h.example"`, `"ct"`), "is no login"},
 		{"an unknown tag as source", grant(`"tag:x"`, `"ct"`), `src=tag not found: "tag:x"`},
 		{"an unknown tag as destination", grant(`"*"`, `"tag:x"`), `dst="tag:x": tag not found: "tag:x"`},
+		{"an unknown tag as destination of an acl", accept(`"*"`, `"tag:x:22"`), `dst="tag:x": tag not found: "tag:x"`},
+		{"an unknown tag and an unknown port", accept(`"*"`, `"tag:x:ssh"`), `dst="tag:x": tag not found: "tag:x"`},
 		{"an unknown tag as owner", `"autoApprovers": {"exitNode": ["tag:x"]}`, `tag not found: "tag:x"`},
 		{"a grant to every address", grant(`"*"`, `"0.0.0.0/0"`), `dst "0.0.0.0/0": to allow all IP addresses, use "*" or "autogroup:internet"`},
 		{"a grant to every IPv6 address", grant(`"*"`, `"::/0"`), `dst "::/0": to allow all IP addresses, use "*" or "autogroup:internet"`},

@@ -14,6 +14,7 @@ import (
 
 // firsts are meshes in which whoever has no device has a first one: a test is about
 // identities, which have rights, and are open to others, before their device has joined.
+// Of a group all have: what one of them may, the others need not.
 type firsts struct {
 	*question
 	mesh  *compile.Mesh
@@ -51,10 +52,8 @@ func (f *firsts) of(all ...policy.Selector) *compile.Mesh {
 	var joining []compile.Node
 	key := ""
 	for _, s := range all {
-		if n, ok := f.identity(f.mesh.Policy(), s); ok && !f.mesh.HasDevices(s) {
-			n.ID = fmt.Sprint("first ", len(joining))
-			n.Addrs = f.unclaimed(joining)
-			joining, key = append(joining, n), key+s.Key()+"\n"
+		if !f.mesh.HasDevices(s) {
+			joining, key = append(joining, f.identities(f.mesh.Policy(), s)...), key+s.Key()+"\n"
 		}
 	}
 	if len(joining) == 0 {
@@ -63,7 +62,9 @@ func (f *firsts) of(all ...policy.Selector) *compile.Mesh {
 	with := f.known[key]
 	if with == nil {
 		with = f.mesh.With(f.mesh.Policy())
-		for _, n := range joining {
+		free := f.unclaimed()
+		for i, n := range joining {
+			n.ID, n.Addrs = fmt.Sprint("first ", i), free.next()
 			with.Put(n)
 		}
 		f.known[key] = with
@@ -71,27 +72,28 @@ func (f *firsts) of(all ...policy.Selector) *compile.Mesh {
 	return with
 }
 
-// identity gives a node of somebody whom a test names by a login, a group or a tag.
-// Nobody is in an empty group.
-func (q *question) identity(pol *policy.Policy, s policy.Selector) (n compile.Node, ok bool) {
-	n = compile.Node{Name: s.Name}
-	login := s.Name
+// identities gives a node of each whom a test names by a login, a group or a tag: none
+// for an empty group.
+func (q *question) identities(pol *policy.Policy, s policy.Selector) (all []compile.Node) {
 	switch s.Kind {
 	case policy.Tag:
-		n.Tags = []string{s.Name}
-		return n, true
+		return []compile.Node{{Name: s.Name, Tags: []string{s.Name}}}
+	case policy.User:
+		return []compile.Node{q.person(s.Name)}
 	case policy.Group:
 		members, _ := pol.Group(s.Name)
-		at := slices.IndexFunc(members, func(member string) bool { return strings.Contains(member, "@") })
-		if at < 0 {
-			return n, false
+		for _, login := range members {
+			if strings.Contains(login, "@") { // else it is a group elsewhere, whose people nobody knows
+				all = append(all, q.person(login))
+			}
 		}
-		login = members[at]
-	case policy.User:
-	default:
-		return n, false
 	}
-	n.User = login
+	return all
+}
+
+// person gives a node of somebody, whom the question may know more of.
+func (q *question) person(login string) compile.Node {
+	n := compile.Node{Name: login, User: login}
 	if name, short := strings.CutSuffix(login, "@"); short {
 		n.UserName = name
 	}
@@ -100,39 +102,50 @@ func (q *question) identity(pol *policy.Policy, s policy.Selector) (n compile.No
 			n.User, n.UserName, n.Roles = u.Login, u.Name, []string{u.Role}
 		}
 	}
-	return n, true
+	return n
 }
 
-// unclaimed gives the last addresses of the mesh's ranges that no node has, one of
-// each family.
-func (q *question) unclaimed(joining []compile.Node) []netip.Addr {
-	ranges, err := q.ranges()
-	if err != nil {
-		return nil // the mesh has them already, so they are some
+// unclaimed are the addresses of the mesh's ranges that no node has, from the last of
+// each range on.
+type unclaimed struct {
+	ranges  []netip.Prefix
+	last    []netip.Addr // of each range; what is behind it is given away
+	claimed map[netip.Addr]bool
+}
+
+func (q *question) unclaimed() *unclaimed {
+	free := &unclaimed{claimed: make(map[netip.Addr]bool)}
+	free.ranges, _ = q.ranges() // the mesh has them already, so they are some
+	for _, r := range free.ranges {
+		free.last = append(free.last, netipx.PrefixLastIP(r))
 	}
+	for _, n := range q.Nodes {
+		free.claimed[n.IPv4], free.claimed[n.IPv6] = true, true
+	}
+	return free
+}
+
+// next gives one more address of each family that has some left.
+func (u *unclaimed) next() []netip.Addr {
 	var all []netip.Addr
 	for _, is := range []func(netip.Addr) bool{netip.Addr.Is4, netip.Addr.Is6} {
-		for _, r := range slices.Backward(ranges) {
-			if a := q.last(r, joining); is(a) {
-				all = append(all, a)
-				break
-			}
+		if a := u.take(is); a.IsValid() {
+			all = append(all, a)
 		}
 	}
 	return all
 }
 
-// last gives the last address of a range that no node has; the zero one if there is
-// none.
-func (q *question) last(r netip.Prefix, joining []compile.Node) netip.Addr {
-	a := netipx.PrefixLastIP(r)
-	claims := func(n node) bool { return n.IPv4 == a || n.IPv6 == a }
-	has := func(n compile.Node) bool { return slices.Contains(n.Addrs, a) }
-	for r.Contains(a) && (slices.ContainsFunc(q.Nodes, claims) || slices.ContainsFunc(joining, has)) {
-		a = a.Prev()
+// take gives one more address of a family; the zero one if there is none.
+func (u *unclaimed) take(is func(netip.Addr) bool) netip.Addr {
+	for i, r := range slices.Backward(u.ranges) {
+		for is(u.last[i]) && r.Contains(u.last[i]) {
+			a := u.last[i]
+			u.last[i] = a.Prev()
+			if !u.claimed[a] {
+				return a
+			}
+		}
 	}
-	if !r.Contains(a) {
-		return netip.Addr{}
-	}
-	return a
+	return netip.Addr{}
 }

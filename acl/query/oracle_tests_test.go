@@ -168,20 +168,27 @@ func (w *world) opened(test policyTest, text string, protos []int, every bool) (
 	return count > 0, true
 }
 
-// joined is the world with one more device, of somebody or with a tag.
+// joined is the world with one more device of somebody or with a tag, and of a group
+// with one of each of its people.
 func (w *world) joined(alias string) *world {
-	d := device{Name: "joined", IPv4: fmt.Sprint("100.127.255.", len(w.Nodes)), IPv6: fmt.Sprint("fd7a:115c:a1e0:ffff::1", len(w.Nodes))}
+	if strings.HasPrefix(alias, "group:") {
+		for _, member := range w.policy.Groups[alias] {
+			w = w.joined(strings.TrimSpace(member))
+		}
+		return w
+	}
+	d := device{Name: fmt.Sprint("joined ", len(w.Nodes)), IPv4: fmt.Sprint("100.127.255.", len(w.Nodes)), IPv6: fmt.Sprint("fd7a:115c:a1e0:ffff::1", len(w.Nodes))}
 	for own, ranges := range map[*string]oneOrMany{&d.IPv4: w.ranges4(), &d.IPv6: w.ranges6()} {
 		if len(ranges) > 0 {
-			last := spaceOf(ranges[len(ranges)-1])[0].hi
+			all := spaceOf(ranges[len(ranges)-1])[0]
+			last := all.hi
 			for w.claims[last] > 0 {
 				last = last.Prev()
 			}
-			*own = last.String()
+			if *own = last.String(); last.Less(all.lo) {
+				*own = ""
+			}
 		}
-	}
-	if strings.HasPrefix(alias, "group:") && len(w.policy.Groups[alias]) > 0 {
-		alias = strings.TrimSpace(w.policy.Groups[alias][0])
 	}
 	if d.User = alias; strings.HasPrefix(alias, "tag:") {
 		d.User, d.Tags = "", []string{alias}
