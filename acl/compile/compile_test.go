@@ -290,8 +290,10 @@ func TestApprovedRoutes(t *testing.T) {
 	}
 	for _, n := range clinicNodes() {
 		if w, ok := want[n.Name]; ok {
-			if got := fmt.Sprint(m.ApprovedRoutes(n, routes)); got != w {
-				t.Errorf("%s: %s, want %s", n.Name, got, w)
+			for _, approved := range [][]netip.Prefix{m.ApprovedRoutes(n, routes), compile.RoutesApproved(m.Policy(), n, routes)} {
+				if got := fmt.Sprint(approved); got != w {
+					t.Errorf("%s: %s, want %s", n.Name, got, w)
+				}
 			}
 		}
 	}

@@ -127,3 +127,48 @@ func TestALargeHospitalFits(t *testing.T) {
 		}
 	}
 }
+
+// A route is approved by the approvers alone: that costs nothing of what the rules of the
+// policy would, however often it is asked, nor what a name costs that stands there twice.
+func TestApprovingCompilesNothing(t *testing.T) {
+	text, nodes := hospitalOf(10_000, 600, 1_200, 5_000)
+	text = strings.TrimSuffix(text, "}") + `, "autoApprovers": {"routes": {"10.0.0.0/8": [` + repeated(20_000, always(`"group:g1"`)) + `"tag:t1"]}}}`
+	pol, _, err := policy.Options{NoWarnings: true}.Parse("p", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("192.168.0.0/16")}
+	used := allocated(func() {
+		for _, n := range nodes[:1_000] {
+			approved := compile.RoutesApproved(pol, n, routes)
+			if tagged := len(n.Tags) > 0 && n.Tags[0] == "tag:t1"; tagged && len(approved) != 1 {
+				t.Fatalf("%v: %v", n.Tags, approved)
+			}
+		}
+	})
+	if used > 10 {
+		t.Errorf("%d MB were allocated", used)
+	}
+	if who := pol.AutoApprovers().Routes[0].Who; len(who) != 2 {
+		t.Errorf("%d approvers", len(who))
+	}
+}
+
+// Attributes that every entry gives to every node cost no more than those of the nodes.
+func TestAttributesOfAll(t *testing.T) {
+	text := `{"grants": [], "nodeAttrs": [` + repeated(2_000, func(i int) string { return fmt.Sprintf(`{"target": ["*"], "attr": ["a", "b%d"]}`, i) }) + `]}`
+	pol, _, err := policy.Parse("p", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := compile.New(pol, ranges())
+	m.Load(people(2_000))
+	var carried map[string][]string
+	used := allocated(func() { carried = m.Attributes([]string{"a", "b7", "c"}) })
+	if len(carried["a"]) != 2_000 || len(carried["b7"]) != 2_000 || len(carried) != 2 || carried["a"][7] != "n00007" {
+		t.Errorf("%d, %d and %d carry them", len(carried["a"]), len(carried["b7"]), len(carried["c"]))
+	}
+	if used > 10 {
+		t.Errorf("%d MB were allocated", used)
+	}
+}

@@ -97,7 +97,12 @@ func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 // people reads a list of those who may own or approve: everything but addresses.
 func (r *reader) people(m member, n *names) []Selector {
 	all := []Selector{}
+	seen := make(map[string]bool)
 	for _, it := range r.texts(m.value, m.key) {
+		if seen[it.text] {
+			continue // whoever is asked for a hundred thousand times is asked for once
+		}
+		seen[it.text] = true
 		s, bad := n.selector(it.text)
 		if bad == nil && !s.isWho() {
 			bad = complain("cannot own or approve", "name a user, a group or a tag")
