@@ -155,6 +155,10 @@ func (r *reader) tree() (root value, ok bool) {
 		return root, false
 	}
 	if bad := firstInvalid(r.src); bad >= 0 {
+		if at, why := r.noText(); why != nil && at < bad {
+			r.fail(at, "", why)
+			return root, false
+		}
 		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
 		return root, false
 	}

@@ -122,6 +122,9 @@ func differ(c *cli.Context, sources [2]source) (differences, error) {
 		fmt.Fprintln(os.Stderr, "no coordinator answers: judged over made-up nodes, for each tag, person, group elsewhere and address")
 		return imagined(sources)
 	}
+	if connect.CodeOf(err) == connect.CodeUnavailable && sources[0] == (source{}) {
+		return d, fmt.Errorf("%w; two files, OLD and NEW, are compared without one", plain(err))
+	}
 	return d, err
 }
 
