@@ -144,8 +144,10 @@ func checkName(name, prefix string) *complaint {
 		return complain("is no name for this", fmt.Sprintf("write it as %sNAME", prefix))
 	case len(name) > maxName:
 		return complain(fmt.Sprintf("is longer than %d bytes", maxName), "shorten it")
-	case rest == "" || !asciiLetter(rest[0]) && (prefix == "tag:" || rest[0] < '0' || rest[0] > '9'):
+	case prefix == "tag:" && (rest == "" || !asciiLetter(rest[0])):
 		return complain("must begin with a letter after "+prefix, "rename it")
+	case rest == "" || !asciiLetter(rest[0]) && !strings.Contains(digits, rest[:1]):
+		return complain("must begin with a letter or digit after "+prefix, "rename it")
 	case strings.ContainsAny(rest, ":,*\"/ ") || !printable(rest):
 		return complain("holds a character that names cannot have", "use letters, digits, - and _")
 	case prefix == "tag:" && strings.Trim(rest, letters+digits+"-") != "":
