@@ -103,6 +103,21 @@ func spans(n int) string {
 	return b.String()
 }
 
+// overlapping is n segments: each address of a thousand is in another set of them.
+func overlapping(n int) string {
+	var b strings.Builder
+	for bit := range n {
+		fmt.Fprintf(&b, `"seg:o%d": {"owner":"a@b","members":[`, bit)
+		for i := range 1 << n {
+			if i>>bit&1 == 1 {
+				fmt.Fprintf(&b, `"100.64.%d.%d",`, i>>8, i&255)
+			}
+		}
+		b.WriteString("]},")
+	}
+	return b.String()
+}
+
 // crowds are policies that would be bombs where they are compiled: few words name many
 // addresses, and many rules hold them all; or each rule is many to a node.
 func crowds() []bomb {
@@ -123,6 +138,7 @@ func crowds() []bomb {
 		{"an ipset in many rules", `{` + scattered + `, ` + rules(9_000, `{"src":["a@b"],"dst":["ipset:a"],"ip":["1"]},`) + `}`, "fall"},
 		{"ipsets around addresses", `{"ipsets": {` + many(12_000, `"ipset:s%d":["100.64.0.0/10"],`) + `}, "grants": [{"src":[` + many(12_000, `"ipset:s%d",`) + addresses(60_000) + `],"dst":["*"],"ip":["1"]}]}`, "fall"},
 		{"segments around addresses", `{` + segments(900, "100.64.0.0/10") + `, "grants": [{"src":[` + addresses(60_000) + `],"dst":["*"],"ip":["1"]}]}`, "fall"},
+		{"sets of segments", `{"segments": {` + many(100, `"seg:s%d": {"owner":"a@b","members":["100.64.0.0/10"]},`) + overlapping(10) + `}, "grants": []}`, "fall"},
 		{"segments under rules to a network", `{` + segments(200, "100.64.0.%[1]d") + `, ` + rules(8_000, `{"src":["*"],"dst":["100.64.0.0/10"],"ip":["1"]},`) + `}`, "this one comes to 201"},
 		{"segments under rules to *", `{` + segments(200, "100.64.0.%[1]d") + `, ` + rules(8_000, `{"src":["a@b"],"dst":["*"],"ip":["1"]},`) + `}`, "this one comes to 201"},
 		{"a schedule of many spans", `{` + schedule(600) + `, "grants": []}`, "opens 600 times a week"},

@@ -2,8 +2,9 @@ package policy
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"net/netip"
 	"slices"
 )
@@ -35,7 +36,7 @@ type use struct {
 	at       Position // where it is used first
 	sides    int      // of rules
 	segments int      // that have it as a member
-	zone     uint64   // tells those from others
+	zone     uint64   // a sum that tells those from others
 
 	cases  int // of the addresses inside
 	inside int // members of segments there
@@ -53,11 +54,10 @@ type spot struct {
 func (p *Policy) crowd(n *names) *crowd {
 	c := &crowd{names: n, uses: make(map[Selector]*use)}
 	for _, s := range p.segments {
-		h := fnv.New64a()
-		h.Write([]byte(s.Name))
+		sum := sha256.Sum256([]byte(s.Name)) // of plainer hashes, sums of several are often the same
 		for _, m := range s.Members {
 			u := c.use(m, s.Pos)
-			u.segments, u.zone = u.segments+1, u.zone+h.Sum64()
+			u.segments, u.zone = u.segments+1, u.zone+binary.BigEndian.Uint64(sum[:8])
 		}
 	}
 	for i := range p.rules {
