@@ -49,7 +49,7 @@ func (r *reader) noText() (at int, why *complaint) {
 	case len(bytes.Trim(r.src[at:], "\x00")) == 0:
 		return at, complain(fmt.Sprintf("the file ends in %d NUL bytes, as it may after a loss of power", len(r.src)-at), "take them out, and look whether the end of the policy is missing")
 	}
-	return at, complain("holds a NUL byte, which no text does", "look whether this is the right file")
+	return at, complain("not HuJSON: holds a NUL byte, which no text does", "look whether this is the right file")
 }
 
 // instead says what to do where the parser stopped.

@@ -44,9 +44,9 @@ func TestNoText(t *testing.T) {
 		"{\x00}\x00":                  "p:1:1: the file is UTF-16 without its mark; save it as UTF-8",
 		"\x00{\x00}":                  "p:1:1: the file is UTF-16 without its mark; save it as UTF-8",
 		"{\n}\n\x00\x00\x00":          "p:3:1: the file ends in 3 NUL bytes, as it may after a loss of power; take them out",
-		"{\"groups\": \x00 {}}":       "p:1:12: holds a NUL byte, which no text does; look whether this is the right file",
-		"\x7fELF\x02\x01\x00\x00\x01": "p:1:7: holds a NUL byte",
-		"\x7fELF\x02\x01\x00\xff":     "p:1:7: holds a NUL byte",
+		"{\"groups\": \x00 {}}":       "p:1:12: not HuJSON: holds a NUL byte, which no text does; look whether this is the right file",
+		"\x7fELF\x02\x01\x00\x00\x01": "p:1:7: not HuJSON: holds a NUL byte",
+		"\x7fELF\x02\x01\x00\xff":     "p:1:7: not HuJSON: holds a NUL byte",
 		"{\x00}\x00\xe4\x00":          "p:1:1: the file is UTF-16 without its mark; save it as UTF-8",
 		"PK\x03\x04\xff":              "p:1:5: the file is not UTF-8 here",
 	} {
