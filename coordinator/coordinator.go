@@ -157,7 +157,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 
 // autoApprove is the policy's word on a route that a node advertises.
 func autoApprove(p *policy.Policy, n registry.Node, prefix netip.Prefix) bool {
-	return slices.Contains(compile.New(p, nil).ApprovedRoutes(distribute.CompileNode(&n), []netip.Prefix{prefix}), prefix)
+	return slices.Contains(compile.RoutesApproved(p, distribute.CompileNode(&n), []netip.Prefix{prefix}), prefix)
 }
 
 type listeners struct {

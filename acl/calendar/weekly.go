@@ -78,6 +78,9 @@ func (w Weekly) At(t time.Time) (open bool, next time.Time) {
 	return true, windows[0].Until
 }
 
+// Times gives how often it opens in a week.
+func (w Weekly) Times() int { return len(w.spans) }
+
 // Equal tells whether both are open at the same times of the week, by the same
 // zone's clock.
 func (w Weekly) Equal(o Weekly) bool {

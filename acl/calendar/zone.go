@@ -1,6 +1,7 @@
 package calendar
 
 import (
+	_ "embed"
 	"math"
 	"slices"
 	"strings"
@@ -86,6 +87,14 @@ func (z *zone) end(wall int64) int64 {
 	}
 }
 
+//go:embed zones.txt
+var zoneNames string
+
+// Zones gives the names of the IANA database that say where they are, for telling what a
+// mistyped one is meant for. Names such as CET and Etc/GMT+5 are not among them: the
+// next name that one letter makes of such a one is of another time.
+func Zones() []string { return strings.Fields(zoneNames) }
+
 // loadZone finds a zone of the IANA database by its name. Names that mean what
 // one machine is set to are refused: two coordinators would disagree.
 func loadZone(name string) (*zone, error) {
@@ -95,6 +104,8 @@ func loadZone(name string) (*zone, error) {
 		return nil, &ZoneError{name, "no time zone is named", fix}
 	case name == "Local" || name == "localtime" || strings.HasPrefix(name, "posix"):
 		return nil, &ZoneError{name, "is whatever one machine is set to", fix}
+	case strings.HasSuffix(name, " Time"):
+		return nil, &ZoneError{name, "is a name of Windows, and no time zone here", fix}
 	case strings.HasPrefix(name, "right/"):
 		return nil, &ZoneError{name, "counts leap seconds, which no clock here does", fix}
 	}

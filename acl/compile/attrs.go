@@ -5,18 +5,33 @@ import (
 	"slices"
 )
 
-// Attributes gives, by attribute, the ids of the nodes that carry it, sorted.
-func (m *Mesh) Attributes() map[string][]string {
-	all := make(map[string][]string)
+// Attributes gives, for each of some attributes that any node carries, the ids of the
+// nodes that do, sorted. All attributes of all nodes would be too many to list.
+func (m *Mesh) Attributes(wanted []string) map[string][]string {
+	all := make(map[string][]string, len(wanted))
+	asked := make(map[string]bool, len(wanted))
+	for _, attribute := range wanted {
+		asked[attribute] = true
+	}
 	nodes := m.sortedNodes()
 	for _, a := range m.pol.NodeAttrs() {
+		attributes := slices.DeleteFunc(slices.Clone(a.Attrs), func(attribute string) bool { return !asked[attribute] })
+		if len(attributes) == 0 {
+			continue
+		}
 		picks := m.anyPicker(a.Target)
 		for _, n := range nodes {
 			if !picks(&n.Node) {
 				continue
 			}
-			for _, attribute := range a.Attrs {
+			for _, attribute := range attributes {
 				all[attribute] = append(all[attribute], n.ID)
+			}
+		}
+		for _, attribute := range attributes {
+			if ids := all[attribute]; len(ids) > 2*len(nodes) { // a hundred entries may give it to all
+				slices.Sort(ids)
+				all[attribute] = slices.Compact(ids)
 			}
 		}
 	}

@@ -159,8 +159,8 @@ func (b *book) index(s policy.Selector, id selector, pol *policy.Policy) {
 			if strings.Contains(member, ":") {
 				by = b.byGroup
 			}
-			if !slices.Contains(by[member], id) {
-				by[member] = append(by[member], id)
+			if ids := by[member]; len(ids) == 0 || ids[len(ids)-1] != id { // who stands in it twice does so now
+				by[member] = append(ids, id)
 			}
 		}
 	case policy.Domain:

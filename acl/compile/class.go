@@ -47,13 +47,41 @@ func (m *Mesh) newClass(key string, sign []selector) *class {
 	c := &class{key: key, sign: slices.Clone(sign)}
 	for i, id := range sign {
 		texts[i] = m.book.texts[id]
-		c.asSrc = append(c.asSrc, m.book.asSrc[id]...)
-		c.asDst = append(c.asDst, m.book.asDst[id]...)
+	}
+	if m.room.spend(howMany(sign, m.book.asSrc) + howMany(sign, m.book.asDst)); !m.room.over() {
+		c.asSrc, c.asDst = partsOf(sign, m.book.asSrc), partsOf(sign, m.book.asDst)
 	}
 	c.human, c.zone = has(sign, m.book.member), m.book.zoneOf(sign)
 	c.num = acl.Class(hash64(strings.Join(texts, "\n")))
-	c.asSrc, c.asDst = sortedSet(c.asSrc), sortedSet(c.asDst)
 	return c
+}
+
+func howMany(sign []selector, by [][]int32) (n int) {
+	for _, id := range sign {
+		n += len(by[id])
+	}
+	return n
+}
+
+// partsOf joins the parts that selectors open. Those of one selector are the book's own
+// list: a hundred thousand addresses under thousands of rules from * share it.
+func partsOf(sign []selector, by [][]int32) []int32 {
+	var one []int32
+	lists := 0
+	for _, id := range sign {
+		if len(by[id]) > 0 {
+			one = by[id]
+			lists++
+		}
+	}
+	if lists < 2 {
+		return one
+	}
+	all := make([]int32, 0, howMany(sign, by))
+	for _, id := range sign {
+		all = append(all, by[id]...)
+	}
+	return sortedSet(all)
 }
 
 // signKey gives a set of selectors as a map's key.

@@ -58,6 +58,14 @@ func (m *Mesh) listsOf(classes []*class) (lists []*classList) {
 
 // add puts in what is noted.
 func (l *classList) add() {
+	if len(l.all) == 0 { // as at a start
+		nums := make([]acl.Class, len(l.noted))
+		for i, c := range l.noted {
+			nums[i] = c.num
+		}
+		l.become(slices.Clip(l.noted), nums)
+		return
+	}
 	size, from := len(l.all)+len(l.noted), 0
 	all, nums := make([]*class, 0, size), make([]acl.Class, 0, size)
 	for _, c := range l.noted {

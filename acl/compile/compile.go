@@ -86,6 +86,7 @@ type Mesh struct {
 	risk      bool             // a device's risk is supposed
 	supposing bool             // what nodes cannot do is taken for done
 	supposed  []acl.FactEnd    // of whoever asks, besides what is known; sorted
+	room      *room            // nil, but while nodes are loaded within bounds
 	round     uint64           // stamps marks
 	pad       pad
 }
@@ -120,11 +121,22 @@ func newMesh(pol *policy.Policy, ranges []netip.Prefix, signIn bool) *Mesh {
 func (m *Mesh) Load(nodes []Node) {
 	t := m.begin(bulk)
 	for _, n := range nodes {
-		t.put(m.book.read(n))
+		said := m.book.read(n)
+		if m.room.spend(len(said.Addrs) * len(said.selectors)); m.room.over() {
+			return
+		}
+		t.put(said)
 	}
 	t.signAll()
+	if m.room.over() {
+		return
+	}
 	for _, n := range m.nodes {
-		n.settle(m, m.recordOf(n), m.standingOf(n))
+		r := m.recordOf(n)
+		if m.room.spend(routedCases * len(r.prefixes)); m.room.over() {
+			return
+		}
+		n.settle(m, r, m.standingOf(n))
 	}
 	t.link()
 }

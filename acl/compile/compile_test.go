@@ -290,15 +290,17 @@ func TestApprovedRoutes(t *testing.T) {
 	}
 	for _, n := range clinicNodes() {
 		if w, ok := want[n.Name]; ok {
-			if got := fmt.Sprint(m.ApprovedRoutes(n, routes)); got != w {
-				t.Errorf("%s: %s, want %s", n.Name, got, w)
+			for _, approved := range [][]netip.Prefix{m.ApprovedRoutes(n, routes), compile.RoutesApproved(m.Policy(), n, routes)} {
+				if got := fmt.Sprint(approved); got != w {
+					t.Errorf("%s: %s, want %s", n.Name, got, w)
+				}
 			}
 		}
 	}
 }
 
 func TestOwnsTag(t *testing.T) {
-	m := compile.New(parse(t, `{"groups": {"group:it": ["zoe@h"]}, "tagOwners": {"tag:a": ["group:it", "ada@h"], "tag:b": ["tag:a"], "tag:c": [], "tag:d": ["autogroup:admin"]}}`), ranges())
+	m := compile.New(parse(t, `{"groups": {"group:it": ["zoe@h", "scim:IT", "pat@"]}, "tagOwners": {"tag:a": ["group:it", "ada@h"], "tag:b": ["tag:a"], "tag:c": [], "tag:d": ["autogroup:admin"]}}`), ranges())
 	person := func(login string, tags ...string) compile.Node { return compile.Node{User: login, Tags: tags} }
 	tests := []struct {
 		by   compile.Node
@@ -307,6 +309,8 @@ func TestOwnsTag(t *testing.T) {
 	}{
 		{person("zoe@h"), "tag:a", true}, {person("ada@h"), "tag:a", true}, {person("ben@h"), "tag:a", false}, {person(""), "tag:a", false},
 		{person("", "tag:a"), "tag:b", true}, {person("zoe@h"), "tag:b", false}, {person("zoe@h"), "tag:c", false}, {person("zoe@h"), "tag:d", false},
+		{compile.Node{User: "kim@h", Groups: []string{"scim:IT"}}, "tag:a", true}, {compile.Node{User: "kim@h", Groups: []string{"scim:HR"}}, "tag:a", false},
+		{compile.Node{User: "kim@h", Groups: []string{"group:it"}}, "tag:a", true}, {compile.Node{User: "kim@h", UserName: "pat"}, "tag:a", true},
 		{person("zoe@h"), "tag:unknown", false}, {person("zoe@h", "tag:c"), "tag:a", false}, // a tagged node is not zoe
 	}
 	for _, tt := range tests {

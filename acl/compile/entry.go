@@ -167,5 +167,16 @@ func union(a, b []selector) []selector {
 	if len(b) == 0 {
 		return a
 	}
-	return sortedSet(slices.Concat(a, b))
+	all := make([]selector, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		next := min(a[0], b[0])
+		if a[0] == next {
+			a = a[1:]
+		}
+		if b[0] == next {
+			b = b[1:]
+		}
+		all = append(all, next)
+	}
+	return append(append(all, a...), b...)
 }

@@ -22,13 +22,13 @@ func (f *failing) add(one TestFailure) {
 	if f.told[one] {
 		return
 	}
+	f.told[one] = true // of those that are left out too, which are counted
 	count, first := &f.failed, &f.firstFailed
 	if one.NoDevice {
 		count, first = &f.unjudged, &f.firstOpen
 	}
 	switch *count++; {
 	case *count <= maxFailures:
-		f.told[one] = true
 		f.all = append(f.all, one)
 	case *count == maxFailures+1:
 		*first = one

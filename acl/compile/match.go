@@ -97,7 +97,27 @@ func (n *Node) isCalled(by func(login string) bool) bool {
 // (a Node with a User alone), or a tagged node. Nobody owns an unknown tag.
 func (m *Mesh) OwnsTag(by Node, tag string) bool {
 	owners, _ := m.pol.TagOwners(tag)
-	return slices.ContainsFunc(owners, func(s policy.Selector) bool { return m.picker(s)(&by) })
+	return slices.ContainsFunc(owners, func(s policy.Selector) bool { return m.picks(s, &by) })
+}
+
+// picks tells whether a selector picks one node. Of a group it makes no index: that pays
+// for many nodes alone.
+func (m *Mesh) picks(s policy.Selector, n *Node) bool {
+	if s.Kind != policy.Group {
+		return m.picker(s)(n)
+	}
+	if len(n.Tags) > 0 || n.User == "" {
+		return false
+	}
+	members, _ := m.pol.Group(s.Name)
+	in := func(member string) bool { return is(n, member) || slices.Contains(n.Groups, member) }
+	return slices.Contains(n.Groups, s.Name) || slices.ContainsFunc(members, in)
+}
+
+// RoutesApproved is [Mesh.ApprovedRoutes] by a policy that is compiled for nobody: it costs
+// nothing that other rules do.
+func RoutesApproved(pol *policy.Policy, n Node, advertised []netip.Prefix) []netip.Prefix {
+	return (&Mesh{pol: pol}).ApprovedRoutes(n, advertised)
 }
 
 // ApprovedRoutes gives those of the routes that a node advertises which the
@@ -122,7 +142,7 @@ func (m *Mesh) ApprovedRoutes(n Node, advertised []netip.Prefix) []netip.Prefix 
 }
 
 func (m *Mesh) approves(approvers policy.AutoApprovers, n *Node, route netip.Prefix) bool {
-	one := func(s policy.Selector) bool { return m.picker(s)(n) }
+	one := func(s policy.Selector) bool { return m.picks(s, n) }
 	if route.Bits() == 0 {
 		return slices.ContainsFunc(approvers.ExitNode, one)
 	}

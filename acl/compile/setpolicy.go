@@ -46,16 +46,27 @@ func (m *Mesh) turnInto(next *Mesh) Change {
 func (m *Mesh) With(pol *policy.Policy) *Mesh { return m.with(pol, m.book.signIn) }
 
 func (m *Mesh) with(pol *policy.Policy, signIn bool) *Mesh {
+	next := m.emptied(pol, signIn)
+	next.Load(m.given())
+	return next
+}
+
+// emptied gives a mesh under another policy without its nodes.
+func (m *Mesh) emptied(pol *policy.Policy, signIn bool) *Mesh {
 	next := newMesh(pol, m.ranges, signIn)
 	next.day, next.now, next.declared = m.day, m.now, m.declared
+	return next
+}
+
+// given gives the nodes as they were put.
+func (m *Mesh) given() []Node {
 	nodes := make([]Node, 0, len(m.nodes))
 	for _, n := range m.nodes {
 		given := n.Node
 		given.Routes = slices.Concat(n.Routes, n.defaults)
 		nodes = append(nodes, given)
 	}
-	next.Load(nodes)
-	return next
+	return nodes
 }
 
 // diff compares two meshes with the same nodes.

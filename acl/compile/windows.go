@@ -47,16 +47,19 @@ func (m *Mesh) layOut(g *ground) []calendar.Window {
 	return all
 }
 
-// meetWindows gives what two sorted lists have in common. The zero time is
-// without bound.
+// meetWindows gives what two lists have in common, each sorted and its windows apart.
+// The zero time is without bound.
 func meetWindows(a, b []calendar.Window) []calendar.Window {
 	var all []calendar.Window
-	for _, x := range a {
-		for _, y := range b {
-			w := calendar.Window{From: later(x.From, y.From), Until: earlier(x.Until, y.Until)}
-			if w.Until.IsZero() || w.From.Before(w.Until) {
-				all = append(all, w)
-			}
+	for len(a) > 0 && len(b) > 0 {
+		w := calendar.Window{From: later(a[0].From, b[0].From), Until: earlier(a[0].Until, b[0].Until)}
+		if w.Until.IsZero() || w.From.Before(w.Until) {
+			all = append(all, w)
+		}
+		if w.Until.Equal(a[0].Until) { // it ends first
+			a = a[1:]
+		} else {
+			b = b[1:]
 		}
 	}
 	return all

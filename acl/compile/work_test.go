@@ -119,12 +119,15 @@ func TestTooManyTestsAreRefused(t *testing.T) {
 	}
 }
 
-// Of a thousand failures the first hundred are told of, and how many more there are.
+// Of a thousand failures the first hundred are told of, and how many more there are: each
+// thing once, though two expectations lack the same source.
 func TestFailuresAreCounted(t *testing.T) {
 	m := crowd(t, `"tests": [`+repeated(1000, func(i int) string {
 		return fmt.Sprintf(`{"src": "tag:t%d", "accept": ["tag:t%d:22"]}`, i%25*4+1, i%25*4+2)
 	})+
-		repeated(500, func(i int) string { return fmt.Sprintf(`{"src": "nobody%d@h", "accept": ["tag:t1:22"]}`, i) })+`]`)
+		repeated(500, func(i int) string {
+			return fmt.Sprintf(`{"src": "nobody%d@h", "accept": ["tag:t1:22", "tag:t2:22"]}`, i)
+		})+`]`)
 	failures := tested(t, m)
 	if len(failures) != 202 {
 		t.Fatalf("%d failures", len(failures))

@@ -56,7 +56,7 @@ func (m *migration) reason(e *policy.Error) note {
 		n = note{why: "a person is named by an id at the identity provider, and here by their login", do: "write the login"}
 	case ok && e.Unsupported:
 		n = service
-	case e.Unsupported || e.Fix == "remove it":
+	case e.Unsupported, e.Fix == "remove it", strings.HasPrefix(e.Fix, "if it is to narrow something"):
 		n.do = "see what it did there, and write by hand what may hold without"
 	case e.Why == "unknown group" && !strings.HasPrefix(e.Fix, "did you mean"):
 		n.do = `define it under "groups": of logins, or as {"` + e.Text + `": ["idp:NAME"]} of a group at the identity provider`

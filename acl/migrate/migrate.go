@@ -113,6 +113,9 @@ const maxRounds = 1000
 // the error of acl/policy.
 func (o Options) File(name string, src []byte) (Carried, error) {
 	src = bytes.TrimPrefix(bytes.Clone(src), []byte("\ufeff"))
+	if !bytes.HasSuffix(src, []byte("\n")) {
+		src = append(src, '\n') // or a comment in the last line would have no end
+	}
 	m := &migration{Options: o, name: name, src: src, text: src}
 	if err := m.rewrite(); err != nil {
 		if isYAML(src) {

@@ -234,7 +234,16 @@ func FuzzFile(f *testing.F) {
 			if _, _, err := policy.Parse("p", []byte(got.Policy)); err != nil {
 				t.Fatalf("%q is carried as what is refused: %v\n%s", src, err, got.Policy)
 			}
-			tellsOfEachSection(t, bytes.TrimPrefix(src, []byte("\ufeff")), got)
+			tellsOfEachSection(t, append(bytes.TrimPrefix(src, []byte("\ufeff")), '\n'), got) // to hujson, a comment ends with its line alone
 		}
 	})
+}
+
+// A file may end in a comment, without a line's end.
+func TestACommentEndsTheFile(t *testing.T) {
+	const src = "{\n\t\"grants\": [{\"src\": [\"*\"], \"dst\": [\"*\"], \"ip\": [\"*\"]}], \"magicDNS\": true,\n} // the end"
+	got, err := migrate.Options{}.File("p", []byte(src))
+	if err != nil || !strings.HasSuffix(got.Policy, "\n} // the end\n") || !got.Faithful() {
+		t.Errorf("%q: %v", got.Policy, err)
+	}
 }

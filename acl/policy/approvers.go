@@ -2,8 +2,10 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // AutoApprovers says whose advertised routes are approved at once.
@@ -19,6 +21,31 @@ type RouteApprover struct {
 	Who    []Selector
 }
 
+// noRoute says of a key that is no network what it is, and how the network is written.
+func noRoute(text string, n *names) *complaint {
+	name := strings.TrimPrefix(text, "host:")
+	if prefix, ok := n.hosts[name]; ok {
+		return complain("is a host: a route is written as its network, not by a name", fmt.Sprintf("write %q", prefix))
+	}
+	if set, ok := n.ipsets[text]; ok {
+		fix := "write each of its networks"
+		if len(set) == 1 {
+			fix = fmt.Sprintf("write %q", set[0])
+		}
+		return complain("is an ipset: a route is written as its network, not by a name", fix)
+	}
+	if n.isWho(text) {
+		return complain("is no network: that stands first, and behind it who may route it", fmt.Sprintf(`write such as "10.20.0.0/16": [%q]`, text))
+	}
+	return complain("is no CIDR", "write it as 10.20.0.0/16 or fd00::/48")
+}
+
+// isWho tells whether a text names nodes by who they are.
+func (n *names) isWho(text string) bool {
+	s, bad := n.selector(text)
+	return bad == nil && s.isWho()
+}
+
 // autoApprovers reads {"routes": {cidr: [who]}, "exitNode": [who]}.
 func (r *reader) autoApprovers(section member, n *names) AutoApprovers {
 	var a AutoApprovers
@@ -28,11 +55,14 @@ func (r *reader) autoApprovers(section member, n *names) AutoApprovers {
 	fields := r.keyed(section.value, `"autoApprovers"`, approverKeys)
 	for _, m := range r.optional(fields.member("routes"), "routes") {
 		prefix, ok, bad := n.network(m.key)
-		if !ok {
-			if bad == nil {
-				bad = complain("is no CIDR", "write it as 10.20.0.0/16 or fd00::/48")
-			}
+		if !ok && bad == nil {
+			bad = noRoute(m.key, n)
+		}
+		if bad != nil {
 			r.fail(m.at, m.key, bad)
+		}
+		if !ok && n.isWho(m.key) {
+			continue // the two are turned round
 		}
 		a.Routes = append(a.Routes, RouteApprover{prefix, r.people(m, n)})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +30,7 @@ func (r *ruleReader) asset(v *value) Asset {
 	bad := checkName(tag.text, "tag:")
 	switch {
 	case !ok:
-		r.fail(v.at, "", complain("an asset has no tag", `add "tag": "tag:pump", the name that rules use`))
+		r.lacks(fields, "tag", v.at, "", complain("an asset has no tag", `add "tag": "tag:pump", the name that rules use`))
 	case bad != nil:
 		r.failAt(tag.at, "tag", tag.text, bad)
 	}
@@ -37,7 +38,7 @@ func (r *ruleReader) asset(v *value) Asset {
 	behind, ok := r.word(fields, "behind")
 	switch _, owned := r.names.tagOwners[behind.text]; {
 	case !ok:
-		r.fail(v.at, "", complain("an asset stands behind no gateway", `add "behind": "tag:gw", the tag of those that may vouch for it`))
+		r.lacks(fields, "behind", v.at, "", complain("an asset stands behind no gateway", `add "behind": "tag:gw", the tag of those that may vouch for it`))
 	case !owned:
 		r.failAt(behind.at, "behind", behind.text, complainOf("no gateway has this tag", behind.text, r.names.tagOwners, `define it under "tagOwners"`))
 	}
@@ -55,7 +56,7 @@ func (r *ruleReader) match(asset *value, fields object) Match {
 	var m Match
 	inner, ok := r.within(fields, "match", matchKeys)
 	if !ok || len(inner) == 0 {
-		r.fail(asset.at, "", complain("an asset matches every device", `add "match": {"vlan": 220}, or an ipset, oui or dhcp`))
+		r.lacks(fields, "match", asset.at, "", complain("an asset matches every device", `add "match": {"vlan": 220}, or an ipset, oui or dhcp`))
 		return m
 	}
 	m.Set = lookup(r.reader, inner, "ipset", "ipsets", r.names.ipsets)
@@ -79,7 +80,7 @@ func (r *ruleReader) match(asset *value, fields object) Match {
 		}
 		m.Vendor = pattern
 	}
-	if m.Set == "" && m.VLAN == 0 && len(m.OUI) == 0 && m.Vendor == "" {
+	if !slices.ContainsFunc(inner, func(m member) bool { return !m.value.isEmpty() }) {
 		r.fail(fields.member("match").at, "match", complain("matches every device", "name an ipset, a vlan, an oui or a dhcp pattern"))
 	}
 	return m

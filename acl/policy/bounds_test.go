@@ -34,7 +34,7 @@ func bombs() []bomb {
 		return `{"ssh": [{"action": "accept", "src": ["a@b"], "dst": ["a@b"], "users": [` + users + `]}]}`
 	}
 	twenty := many(20, `"a@b",`)
-	return []bomb{
+	return append(crowds(), []bomb{
 		{"groups", `{"groups": {` + many(100_000, `"group:g%d":[],`) + `}}`, "more than 250000"},
 		{"groups that just fit", `{"groups": {` + many(80_000, `"group:g%d":[],`) + `}}`, ""},
 		{"tags that own themselves", `{"tagOwners": {` + many(20_000, `"tag:g%[1]d":["tag:g%[1]d"],`) + `}}`, ""},
@@ -81,6 +81,71 @@ func bombs() []bomb {
 		{"a long duration", `{"breakGlass": [{"maxDuration": "` + many(1_000_000, "1h") + `"}]}`, "is no duration"},
 		{"attributes of a test", `{"tests": [{"src": "a@b", "srcPostureAttrs": {` + many(1_001, `"a:b%d": 1,`) + `}}]}`, "defines more than 1000"},
 		{"nesting", `{"grants": [{"app": {"a/b": ` + strings.Repeat("[", 1_000_000) + `}}]}`, "nested deeper"},
+	}...)
+}
+
+// addresses is n entries of a list: addresses of the mesh's own range.
+func addresses(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"100.%d.%d.%d",`, 64+i>>16, i>>8&255, i&255)
+	}
+	return b.String()
+}
+
+// spans is n entries of a list: five minutes of the week each, that do not touch.
+func spans(n int) string {
+	var b strings.Builder
+	for i := range n {
+		day, quarter := i%7, i/7
+		fmt.Fprintf(&b, `"%s %02d:%02d-%02d:%02d",`, []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}[day], quarter/4, quarter%4*15, quarter/4, quarter%4*15+5)
+	}
+	return b.String()
+}
+
+// overlapping is n segments: each address of a thousand is in another set of them.
+func overlapping(n int) string {
+	var b strings.Builder
+	for bit := range n {
+		fmt.Fprintf(&b, `"seg:o%d": {"owner":"a@b","members":[`, bit)
+		for i := range 1 << n {
+			if i>>bit&1 == 1 {
+				fmt.Fprintf(&b, `"100.64.%d.%d",`, i>>8, i&255)
+			}
+		}
+		b.WriteString("]},")
+	}
+	return b.String()
+}
+
+// crowds are policies that would be bombs where they are compiled: few words name many
+// addresses, and many rules hold them all; or each rule is many to a node.
+func crowds() []bomb {
+	rules := func(n int, rule string) string { return `"grants": [` + many(n, rule) + `]` }
+	anybody := rules(8_000, `{"src":["*"],"dst":["a@b"],"ip":["1"]},`)
+	forbid := func(src string) string { return `"forbid": [{"src": [` + src + `], "dst": ["*"]}]` }
+	segments := func(n int, member string) string {
+		return `"segments": {` + many(n, `"seg:s%[1]d": {"owner":"a@b","members":["`+member+`"]},`) + `}`
+	}
+	schedule := func(n int) string { return `"schedules": {"s": {"tz": "UTC", "weekly": [` + spans(n) + `]}}` }
+	postures := `"postures": {` + many(16, `"posture:p%d": ["a:b == 1"],`) + `}`
+	asking := `{"src":["a@b"],"dst":["*"],"ip":["1"],"srcPosture":[` + many(16, `"posture:p%d",`) + `],"when":{"schedule":"s"}},`
+	scattered := `"ipsets": {"ipset:a": [` + many(250, `"100.64.%d.1-100.64.%[1]d.254",`) + many(250, `"100.65.%d.1-100.65.%[1]d.254",`) + `]}`
+	return []bomb{
+		{"addresses under rules from *", `{` + anybody + `, ` + forbid(addresses(60_000)) + `}`, "fall"},
+		{"addresses under rules from a network", `{` + rules(8_000, `{"src":["100.64.0.0/10"],"dst":["a@b"],"ip":["1"]},`) + `, ` + forbid(addresses(60_000)) + `}`, "fall"},
+		{"an ipset under rules from *", `{` + anybody + `, ` + scattered + `, ` + forbid(`"ipset:a"`) + `}`, "fall"},
+		{"an ipset in many rules", `{` + scattered + `, ` + rules(9_000, `{"src":["a@b"],"dst":["ipset:a"],"ip":["1"]},`) + `}`, "fall"},
+		{"ipsets around addresses", `{"ipsets": {` + many(12_000, `"ipset:s%d":["100.64.0.0/10"],`) + `}, "grants": [{"src":[` + many(12_000, `"ipset:s%d",`) + addresses(60_000) + `],"dst":["*"],"ip":["1"]}]}`, "fall"},
+		{"segments around addresses", `{` + segments(900, "100.64.0.0/10") + `, "grants": [{"src":[` + addresses(60_000) + `],"dst":["*"],"ip":["1"]}]}`, "fall"},
+		{"sets of segments", `{"segments": {` + many(100, `"seg:s%d": {"owner":"a@b","members":["100.64.0.0/10"]},`) + overlapping(10) + `}, "grants": []}`, "fall"},
+		{"segments under rules to a network", `{` + segments(200, "100.64.0.%[1]d") + `, ` + rules(8_000, `{"src":["*"],"dst":["100.64.0.0/10"],"ip":["1"]},`) + `}`, "this one comes to 201"},
+		{"segments under rules to *", `{` + segments(200, "100.64.0.%[1]d") + `, ` + rules(8_000, `{"src":["a@b"],"dst":["*"],"ip":["1"]},`) + `}`, "this one comes to 201"},
+		{"a schedule of many spans", `{` + schedule(600) + `, "grants": []}`, "opens 600 times a week"},
+		{"a schedule in many rules", `{` + schedule(300) + `, ` + rules(8_000, `{"src":["*"],"dst":["*"],"ip":["1"],"when":{"schedule":"s"}},`) + `}`, "this one comes to 300"},
+		{"postures and spans", `{` + schedule(100) + `, ` + postures + `, ` + rules(1_000, asking) + `}`, "this one comes to 1600"},
+		{"postures and spans that fit", `{` + schedule(14) + `, ` + postures + `, ` + rules(2_000, asking) + `}`, ""},
+		{"hosts of a large hospital", `{"grants": [` + many(200, `{"src":["*"],"dst":["a@b"],"ip":["1"]},`) + `{"src":["a@b"],"dst":[` + addresses(15_000) + `],"ip":["443"]}]}`, ""},
 	}
 }
 

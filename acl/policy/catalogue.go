@@ -62,7 +62,7 @@ func (r *reader) services(section member) map[string]Service {
 
 func (r *reader) serviceEntries(m member) []acl.Service {
 	items := r.texts(m.value, m.key)
-	if len(items) == 0 {
+	if len(items) == 0 && (m.value.isEmpty() || m.value.isList()) {
 		r.fail(m.at, m.key, complain("opens nothing", `write such as ["tcp:443"]`))
 	}
 	var all []acl.Service

@@ -97,7 +97,12 @@ func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 // people reads a list of those who may own or approve: everything but addresses.
 func (r *reader) people(m member, n *names) []Selector {
 	all := []Selector{}
+	seen := make(map[string]bool)
 	for _, it := range r.texts(m.value, m.key) {
+		if seen[it.text] {
+			continue // whoever is asked for a hundred thousand times is asked for once
+		}
+		seen[it.text] = true
 		s, bad := n.selector(it.text)
 		if bad == nil && !s.isWho() {
 			bad = complain("cannot own or approve", "name a user, a group or a tag")
@@ -139,8 +144,10 @@ func checkName(name, prefix string) *complaint {
 		return complain("is no name for this", fmt.Sprintf("write it as %sNAME", prefix))
 	case len(name) > maxName:
 		return complain(fmt.Sprintf("is longer than %d bytes", maxName), "shorten it")
-	case rest == "" || !asciiLetter(rest[0]) && (prefix == "tag:" || rest[0] < '0' || rest[0] > '9'):
+	case prefix == "tag:" && (rest == "" || !asciiLetter(rest[0])):
 		return complain("must begin with a letter after "+prefix, "rename it")
+	case rest == "" || !asciiLetter(rest[0]) && !strings.Contains(digits, rest[:1]):
+		return complain("must begin with a letter or digit after "+prefix, "rename it")
 	case strings.ContainsAny(rest, ":,*\"/ ") || !printable(rest):
 		return complain("holds a character that names cannot have", "use letters, digits, - and _")
 	case prefix == "tag:" && strings.Trim(rest, letters+digits+"-") != "":

@@ -31,6 +31,8 @@ func (e *Error) Error() string {
 	return e.Pos.String() + ": " + line(e.Key, e.Text, e.Why, e.Fix)
 }
 
+func (e *Error) same(o *Error) bool { return *e == *o }
+
 // Errors is everything that is wrong with a policy file, in the file's order.
 // [Parse] returns it as its error; get it back with [errors.As].
 type Errors []*Error
@@ -120,12 +122,21 @@ func complainOf[V any](why, text string, known map[string]V, fix string) *compla
 // complainWithin is complainOf about a name that stands behind a prefix.
 func complainWithin[V any](why, prefix, text string, known map[string]V, fix string) *complaint {
 	guess := func() string {
-		if near := cmp.Or(behindPrefix(text, known), nearest(text, known)); near != "" {
-			return fmt.Sprintf("did you mean %q?", prefix+near)
+		near := cmp.Or(behindPrefix(text, known), nearest(text, known))
+		if near == "" {
+			return ""
 		}
-		return ""
+		return didYouMean(prefix + near)
 	}
 	return &complaint{why: why, fix: fix, guess: guess}
+}
+
+// didYouMean asks whether a name is meant; "" is no name.
+func didYouMean(name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %q?", name)
 }
 
 // advice gives what to do about it.

@@ -43,6 +43,14 @@ func (r *reader) word(fields object, key string) (it item, ok bool) {
 	return it, ok
 }
 
+// lacks complains of what an object does not say. What it says in a wrong way is told
+// already.
+func (r *reader) lacks(fields object, key string, at int, text string, c *complaint) {
+	if !has(fields, key) {
+		r.fail(at, text, c)
+	}
+}
+
 // choice reads a text that is one of a few.
 func (r *reader) choice(fields object, key string, of ...string) string {
 	it, ok := r.word(fields, key)
@@ -159,6 +167,10 @@ func plainValue(v *value) (any, bool) {
 
 // lookup reads the name of something that a section of the file defines.
 func lookup[V any](r *reader, fields object, key, section string, known map[string]V) string {
+	if m, ok := fields.get(key); ok && m.value.isObject() {
+		r.fail(m.value.at, "", complainWhole(`"`+key+`" must be a string`, `define it under "`+section+`", and write its name here`))
+		return ""
+	}
 	it, ok := r.word(fields, key)
 	if !ok {
 		return ""

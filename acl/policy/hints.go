@@ -7,58 +7,10 @@ import (
 	"strings"
 )
 
-// otherwise is what to make of a key that the language does not have and that people
-// write all the same.
-type otherwise struct {
-	key string // the key that it is meant for; empty: there is none
-	fix string
-}
-
-// writtenOtherwise gives the keys that come from other files, from other products and
-// from what one would guess, by the kind of object and in lower case.
-func writtenOtherwise(what, key string) (o otherwise, ok bool) {
-	key = strings.ToLower(key)
-	o, ok = map[string]otherwise{
-		"a grant: ports": {key: "ip"}, "a grant: port": {key: "ip"}, "a grant: services": {key: "ip"}, "a grant: service": {key: "ip"},
-		"a grant: proto":       {fix: `write it before the ports: "ip": ["tcp:443"]`},
-		"a grant: action":      {fix: `remove it: a grant always permits, and "forbid" holds what is never to pass`},
-		"an acl: ip":           {fix: `write the ports behind the names: "dst": ["tag:ehr:443"]`},
-		"a test: dst":          {key: "accept"},
-		"a test: action":       {fix: `write the destinations under "accept" or "deny"`},
-		`"when": time`:         {key: "schedule"},
-		`"when": hours`:        {key: "schedule"},
-		`"given": mfa`:         {key: "mfaAge"},
-		"a schedule: timezone": {key: "tz"},
-		"a schedule: zone":     {key: "tz"},
-		"a schedule: days":     {key: "weekly"},
-		"a schedule: hours":    {key: "weekly"},
-		"a schedule: times":    {key: "weekly"},
-	}[what+": "+key]
-	if ok {
-		return o, true
-	}
-	switch key {
-	case "comment", "comments", "description", "desc", "note", "notes", "name", "title":
-		return otherwise{fix: "write it as a comment, // ..."}, true
-	case "enabled", "disabled", "enable", "disable", "active":
-		return otherwise{fix: "remove it; what is off stands in a comment, /* ... */"}, true
-	}
-	return otherwise{}, false
-}
-
-// advice says what to do about such a key.
-func (o otherwise) advice() string {
-	if o.key != "" {
-		return fmt.Sprintf("did you mean %q?", o.key)
-	}
-	return o.fix
-}
-
 // insteadOf says how to write a value that is not of the kind that it must be.
 func insteadOf(v *value, kind string) string {
-	scalar := !v.isList() && !v.isObject()
 	switch {
-	case kind == "a list" && scalar:
+	case kind == "a list" && (v.isText() || v.isNumber()):
 		return "write [" + shorten(v.text) + "]"
 	case kind == "a list":
 		return "write it in brackets, [ ]"
@@ -68,6 +20,8 @@ func insteadOf(v *value, kind string) string {
 		return `write "` + shorten(v.text) + `", in quotes`
 	case v.isList() && len(v.inner) == 1 && v.inner[0].isText():
 		return "write " + shorten(v.inner[0].text) + ", without brackets"
+	case v.isList() && len(v.inner) > 1:
+		return "write one of them, without brackets"
 	}
 	return "write a text in quotes"
 }
@@ -105,10 +59,18 @@ func (n *names) unknownHost(name string) *complaint {
 	c := complainOf("unknown host", name, n.hosts, `define it under "hosts", or write a login with its @`)
 	near := c.guess
 	c.guess = func() string {
+		var meant []string
 		for _, prefix := range []string{"group:", "tag:", "seg:", "ipset:"} {
-			if n.defines(prefix + name) {
-				return fmt.Sprintf("did you mean %q?", prefix+name)
+			bare := name
+			if kind, rest, found := strings.Cut(name, ":"); found && strings.HasPrefix(kind+"s", prefix[:len(prefix)-1]) {
+				bare = rest // segment:ehr, groups:it
 			}
+			if n.defines(prefix + bare) {
+				meant = append(meant, fmt.Sprintf("%q", prefix+bare))
+			}
+		}
+		if len(meant) > 0 {
+			return "did you mean " + strings.Join(meant, " or ") + "?"
 		}
 		return near()
 	}
@@ -139,8 +101,8 @@ func serviceInstead(text string, services map[string]Service) string {
 	if text == "any" || text == "all" {
 		return "write *"
 	}
-	if _, ok := services[text[strings.IndexByte(text, ':')+1:]]; ok {
-		return fmt.Sprintf("write %q", "service:"+text[strings.IndexByte(text, ':')+1:])
+	if last := text[strings.LastIndexByte(text, ':')+1:]; services[last].Name != "" {
+		return fmt.Sprintf("write %q", "service:"+last)
 	}
 	left, right, _ := strings.Cut(strings.ReplaceAll(text, "/", " "), " ")
 	for _, turned := range []string{left + ":" + right, right + ":" + left} {

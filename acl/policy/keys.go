@@ -173,7 +173,11 @@ func (r *reader) keyed(v *value, what string, known func() keys) object {
 // file which is refused anyway is not told besides that the key is missing, and what
 // stands under it is checked too.
 func (r *reader) unknown(key, what string, table *keyTable) (meant string, bad *complaint) {
-	bad = complainOf("unknown key in "+what, key, table.status, "remove it")
+	fix := "remove it"
+	if narrows(what) {
+		fix = "if it is to narrow something, find another way before you take it out"
+	}
+	bad = complainOf("unknown key in "+what, key, table.status, fix)
 	if len(r.errs) >= maxErrors {
 		return "", bad // the search is slow, and nobody would read what comes of it
 	}

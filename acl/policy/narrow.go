@@ -125,7 +125,9 @@ func (l *Limit) rate(text string, units map[string]uint64) (uint64, *complaint) 
 		return 0, complainOf(fmt.Sprintf("has an unknown unit %q", shorten(unit)), unit, units, "write bytes in KiB, MiB, GiB or TiB, and flows without one")
 	}
 	var bad *complaint
-	l.Window, bad = duration(strings.TrimSpace(window))
+	if l.Window, bad = duration(strings.TrimSpace(window)); bad != nil {
+		bad = complain("has a window of time that is no duration", "write such as 4GiB/1h or 100/1m")
+	}
 	return uint64(n) * each, bad
 }
 

@@ -106,6 +106,9 @@ func (r *reader) policy(p *Policy, root *value, n *names) {
 	if sections.member("acls").value == nil && sections.member("grants").value == nil {
 		r.warn(root.at, "", `neither "grants" nor "acls" in the file: everything is denied`)
 	}
+	if len(r.errs) == 0 {
+		rules.weigh(p)
+	}
 	if len(r.errs) == 0 && !r.noWarnings {
 		r.warnOfCapitals(root)
 		rules.warnOfDeadRules(p)

@@ -100,8 +100,9 @@ func comments(gap string) (beside, below []string) {
 		size := 1
 		switch {
 		case strings.HasPrefix(gap, "//"):
-			size = strings.IndexByte(gap, '\n') // the parser saw to it that there is one
-			*into = append(*into, strings.TrimRight(gap[:size], " \t\r"))
+			line, _, _ := strings.Cut(gap, "\n") // the last one need not end
+			size = len(line)
+			*into = append(*into, strings.TrimRight(line, " \t\r"))
 		case strings.HasPrefix(gap, "/*"):
 			size = 2 + strings.Index(gap[2:], "*/") + 2
 			*into = append(*into, strings.ReplaceAll(gap[:size], "\r\n", "\n"))

@@ -3,17 +3,12 @@ package policy
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/tailscale/hujson"
 )
 
 // reader walks one file's syntax tree and gathers everything wrong with it.
@@ -81,14 +76,25 @@ func (r *reader) fail(offset int, text string, c *complaint) { r.failAt(offset, 
 
 // failAt is fail for a text that stands under a key.
 func (r *reader) failAt(offset int, key, text string, c *complaint) {
+	r.note(func() Position { return r.pos(offset) }, key, text, c)
+}
+
+// failIn is fail for what was read before.
+func (r *reader) failIn(at Position, text string, c *complaint) {
+	r.note(func() Position { return at }, "", text, c)
+}
+
+func (r *reader) note(at func() Position, key, text string, c *complaint) {
 	e := func() *Error {
-		return &Error{Pos: r.pos(offset), Key: key, Text: text, Why: c.why, Fix: c.advice(), Unsupported: c.unsupported, whole: c.whole}
+		return &Error{Pos: at(), Key: key, Text: text, Why: c.why, Fix: c.advice(), Unsupported: c.unsupported, whole: c.whole}
 	}
 	switch {
 	case r.inForce && c.judgement:
 		r.let(e)
 	case len(r.errs) < maxErrors:
-		r.errs = append(r.errs, e())
+		if one := e(); !slices.ContainsFunc(r.errs, one.same) { // some lists are read twice
+			r.errs = append(r.errs, one)
+		}
 	}
 }
 
@@ -145,10 +151,14 @@ func (r *reader) tree() (root value, ok bool) {
 		return root, false
 	}
 	if bytes.HasPrefix(r.src, []byte{0xff, 0xfe}) || bytes.HasPrefix(r.src, []byte{0xfe, 0xff}) {
-		r.fail(0, "", complain("the file is UTF-16, as PowerShell's > writes it", "save it as UTF-8"))
+		r.fail(0, "", complain("the file is UTF-16, as PowerShell's > writes it, and Notepad by the name of Unicode", "save it as UTF-8"))
 		return root, false
 	}
 	if bad := firstInvalid(r.src); bad >= 0 {
+		if at, why := r.noText(); why != nil && at < bad {
+			r.fail(at, "", why)
+			return root, false
+		}
 		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
 		return root, false
 	}
@@ -156,8 +166,9 @@ func (r *reader) tree() (root value, ok bool) {
 		r.fail(at, "", why)
 		return root, false
 	}
-	if root, ok = parse(r.source); !ok {
-		r.syntax()
+	p := parser{text: r.source}
+	if root, ok = p.parse(); !ok {
+		r.syntax(&p)
 	}
 	return root, ok
 }
@@ -225,26 +236,6 @@ func tooMuch(src []byte) (offset int, why *complaint) {
 		}
 	}
 	return 0, nil
-}
-
-// syntax says why the file is no HuJSON, in the words of a parser that has some. They
-// begin with the place.
-func (r *reader) syntax() {
-	_, err := hujson.Parse(r.src)
-	if err == nil {
-		err = errors.New("cannot be read") // the two should never disagree
-	}
-	place := regexp.MustCompile(`^hujson: line (\d+), column (\d+): `)
-	text, offset := err.Error(), 0
-	if m := place.FindStringSubmatch(text); m != nil {
-		line, _ := strconv.Atoi(m[1])
-		column, _ := strconv.Atoi(m[2])
-		text = text[len(m[0]):]
-		if line >= 1 && line <= len(r.lines) {
-			offset = r.lines[line-1] + column - 1
-		}
-	}
-	r.fail(offset, "", complain("not HuJSON: "+text, "look for a missing comma, quote or bracket just before"))
 }
 
 // elements gives the elements of a list; of null, none. A string in its place is no

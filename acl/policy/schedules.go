@@ -9,6 +9,10 @@ import (
 	"github.com/cordonmesh/cordon/acl/calendar"
 )
 
+// maxTimes is how often a schedule may open in a week: every half hour. Nodes are told
+// each rule that keeps it once for each.
+const maxTimes = 7 * 48
+
 // schedules reads {"NAME": {"tz": "America/Chicago", "weekly": ["Mon-Fri 07:00-19:00"]}}.
 func (r *reader) schedules(section member) map[string]Schedule {
 	all := make(map[string]Schedule)
@@ -23,18 +27,21 @@ func (r *reader) schedules(section member) map[string]Schedule {
 		spans := r.list(fields, "weekly")
 		tz, ok := r.word(fields, "tz")
 		if !ok {
-			r.fail(m.at, m.key, complain("has no time zone", `add "tz": "America/Chicago"`))
+			r.lacks(fields, "tz", m.at, m.key, complain("has no time zone", `add "tz": "America/Chicago"`))
 			tz = item{anyZone, m.at}
 		}
 		switch {
 		case len(spans) == 0:
-			r.fail(m.at, m.key, complain("never holds", `add "weekly": ["Mon-Fri 07:00-19:00"]`))
+			r.lacks(fields, "weekly", m.at, m.key, complain("never holds", `add "weekly": ["Mon-Fri 07:00-19:00"]`))
 			spans = []item{{anySpan, m.at}}
 		case len(spans) > maxPorts:
 			r.fail(m.at, m.key, complain("has too many spans of the week", "join those that touch"))
 			spans = spans[:maxPorts]
 		}
 		s.Weekly = r.weekly(tz, spans)
+		if n := s.Weekly.Times(); n > maxTimes {
+			r.fail(m.at, m.key, judge(fmt.Sprintf("opens %d times a week, and the limit is %d", n, maxTimes), "join spans that lie close together"))
+		}
 		if sound {
 			all[m.key] = s
 		}
@@ -54,7 +61,9 @@ func (r *reader) weekly(tz item, spans []item) calendar.Weekly {
 	}
 	var zone *calendar.ZoneError
 	if errors.As(err, &zone) {
-		r.failAt(tz.at, "tz", tz.text, complain(zone.Reason, zone.Fix))
+		bad := complain(zone.Reason, zone.Fix)
+		bad.guess = func() string { return didYouMean(nearestZone(tz.text)) }
+		r.failAt(tz.at, "tz", tz.text, bad)
 	}
 	for _, it := range spans {
 		var span *calendar.SpanError
@@ -63,6 +72,26 @@ func (r *reader) weekly(tz item, spans []item) calendar.Weekly {
 		}
 	}
 	return w
+}
+
+// nearestZone gives the name of the zone that a text is likely meant for: the city's
+// alone will do.
+func nearestZone(text string) string {
+	zones := calendar.Zones()
+	if strings.Contains(text, "/") {
+		return Nearest(text, zones)
+	}
+	city := "/" + strings.ToLower(strings.ReplaceAll(text, " ", "_"))
+	var found []string
+	for _, zone := range zones {
+		if strings.HasSuffix(strings.ToLower(zone), city) {
+			found = append(found, zone)
+		}
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0]
 }
 
 // reasonOf says what is wrong with a span, and with what of it.
@@ -84,7 +113,7 @@ func (r *reader) rosters(section member) map[string]OnCall {
 		it, ok := r.word(fields, "ics")
 		switch {
 		case !ok:
-			r.fail(m.at, m.key, complain("has no roster", `add "ics": "oncall/icu.ics"`))
+			r.lacks(fields, "ics", m.at, m.key, complain("has no roster", `add "ics": "oncall/icu.ics"`))
 		case !fs.ValidPath(it.text) || it.text == "." || strings.ContainsAny(it.text, `\:`) || strings.ContainsFunc(it.text, func(c rune) bool { return c < ' ' }):
 			r.failAt(it.at, "ics", it.text, complain("is no path below the policy's folder", `write it with slashes, without ".." and not from the root, as oncall/icu.ics`))
 		}

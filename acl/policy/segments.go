@@ -23,6 +23,9 @@ func (r *ruleReader) segments(section member) map[string]Segment {
 
 func (r *ruleReader) segment(m member) Segment {
 	fields := r.keyed(m.value, "a segment", segmentKeys)
+	if fields == nil && !m.value.isNull() { // it is no object, which is told
+		return Segment{Name: m.key, Pos: r.pos(m.at)}
+	}
 	s := Segment{
 		Name: m.key, Pos: r.pos(m.at), Members: r.segmentMembers(m, fields), Owner: r.segmentOwner(m, fields),
 		Class: r.token(fields, "class"), Impact: r.choice(fields, "impact", "life", "clinical", "business", "none"),
@@ -47,7 +50,7 @@ func (r *ruleReader) segmentMembers(m member, fields object) []Selector {
 	var all []Selector
 	items := r.list(fields, "members")
 	if len(items) == 0 {
-		r.fail(m.at, m.key, complain("has no members", `add "members": ["tag:ehr"]`))
+		r.lacks(fields, "members", m.at, m.key, complain("has no members", `add "members": ["tag:ehr"]`))
 	}
 	for _, it := range items {
 		s, bad := Selector{}, complain("a segment cannot hold another", "list its members")
@@ -73,7 +76,7 @@ func (r *ruleReader) segmentMembers(m member, fields object) []Selector {
 func (r *ruleReader) segmentOwner(m member, fields object) Selector {
 	it, ok := r.word(fields, "owner")
 	if !ok {
-		r.fail(m.at, m.key, judge("has no owner", `add "owner": "group:...": who answers for it`))
+		r.lacks(fields, "owner", m.at, m.key, judge("has no owner", `add "owner": "group:...": who answers for it`))
 		return Selector{}
 	}
 	return r.somebody(it, "owner")

@@ -101,6 +101,8 @@ func (r *reader) testProtocols(m member) []acl.Protocol {
 		return r.testProtocols(member{})
 	case bad == nil && !hasPorts(protocols[0]):
 		bad = complain("a test asks for a port, and this protocol has none", "use tcp, udp or sctp")
+	case bad != nil:
+		bad.fix = "use tcp, udp or sctp"
 	}
 	if bad != nil {
 		r.failAt(it.at, "proto", it.text, bad)

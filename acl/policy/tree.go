@@ -3,21 +3,25 @@ package policy
 import "strings"
 
 // parser reads JSON with comments and trailing commas into a tree. It takes what
-// hujson takes, which says what is wrong with other files; but a tree of its own is
-// small, and a policy is read far more often than it is refused.
+// hujson takes, which says what is wrong with other files, and a comment in a last line
+// without an end besides, as editors leave it. A tree of its own is small, and a policy
+// is read far more often than it is refused.
 // It recurses as deep as its input: see tooMuch.
 type parser struct {
-	text  string
-	at    int
-	open  []value // of the lists and objects around, what they have so far
-	spare []value // for what lists and objects hold
+	text   string
+	at     int
+	ended  int     // where the last value ended
+	want   byte    // what is missing where it stopped: a comma, a colon, the quote of a key; else a value
+	around []int   // offsets of the brackets around
+	open   []value // of the lists and objects around, what they have so far
+	spare  []value // for what lists and objects hold
 }
 
-// parse gives the tree of a text; ok is false if the text is not JSON.
-func parse(text string) (root value, ok bool) {
-	p := parser{text: text}
+// parse gives the tree of a text. If that is not JSON, ok is false, and p stands where it
+// stopped.
+func (p *parser) parse() (root value, ok bool) {
 	ok = p.blanks() && p.value(&root) && p.blanks()
-	return root, ok && p.at == len(text)
+	return root, ok && p.at == len(p.text)
 }
 
 // value reads one value.
@@ -35,30 +39,36 @@ func (p *parser) value(v *value) bool {
 	default:
 		ok = p.word()
 	}
-	v.text = p.text[v.at:p.at]
+	if v.text = p.text[v.at:p.at]; ok {
+		p.ended = p.at
+	}
 	return ok
 }
 
 // inside reads the elements of a list, or the keys and values of an object.
 func (p *parser) inside(end byte) (all []value, ok bool) {
 	base := len(p.open)
+	p.around = append(p.around, p.at)
 	for p.at++; ; p.at++ { // over the bracket, then over each comma
 		if !p.blanks() {
 			return nil, false
 		}
 		if p.next(end) {
-			return p.keep(base), true
+			break
 		}
 		if end == '}' && !p.key() || !p.element() {
 			return nil, false
 		}
 		if p.next(end) {
-			return p.keep(base), true
+			break
 		}
 		if p.at == len(p.text) || p.text[p.at] != ',' {
+			p.want = ','
 			return nil, false
 		}
 	}
+	p.around = p.around[:len(p.around)-1]
+	return p.keep(base), true
 }
 
 // next takes a byte if it is the next.
@@ -72,7 +82,16 @@ func (p *parser) next(c byte) bool {
 
 // key reads a key and its colon.
 func (p *parser) key() bool {
-	return p.at < len(p.text) && p.text[p.at] == '"' && p.element() && p.next(':') && p.blanks()
+	p.want = '"'
+	if p.at == len(p.text) || p.text[p.at] != '"' || !p.element() {
+		return false
+	}
+	p.want = ':'
+	if !p.next(':') {
+		return false
+	}
+	p.want = 0
+	return p.blanks()
 }
 
 // element reads one of those inside, and the blanks behind it.
@@ -106,11 +125,11 @@ func (p *parser) blanks() bool {
 		case c != '/':
 			return true
 		case strings.HasPrefix(p.text[p.at:], "//"):
-			line, _, ends := strings.Cut(p.text[p.at:], "\n")
-			if !ends || strings.Contains(line, "\u2028") || strings.Contains(line, "\u2029") { // lines end there too, to some
+			line, _, _ := strings.Cut(p.text[p.at:], "\n")                            // the last line need not end
+			if strings.Contains(line, "\u2028") || strings.Contains(line, "\u2029") { // lines end there too, to some
 				return false
 			}
-			p.at += len(line) + 1
+			p.at = min(p.at+len(line)+1, len(p.text))
 		case strings.HasPrefix(p.text[p.at:], "/*"):
 			comment, _, ends := strings.Cut(p.text[p.at+2:], "*/")
 			if !ends {
@@ -164,7 +183,11 @@ func (p *parser) word() bool {
 	case "null", "true", "false":
 		return true
 	default:
-		return isNumber(word)
+		if !isNumber(word) {
+			p.at = from
+			return false
+		}
+		return true
 	}
 }
 

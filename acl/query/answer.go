@@ -142,7 +142,7 @@ func (m *mesh) ssh(nodes, logins []string) string {
 }
 
 func (m *mesh) attrs(wanted []string) map[string][]string {
-	carried := m.Attributes()
+	carried := m.Attributes(wanted)
 	return each(wanted, func(attribute string) []string {
 		carriers := []string{}
 		for _, id := range carried[attribute] {

@@ -140,8 +140,10 @@ func (a *answer) fill(q *question, p *parsed) error {
 	}
 	if len(q.Nodes) > 0 {
 		tested := m.Mesh
-		if pol.Conditional() {
-			tested = tested.With(pol) // its tests may say what a device is like
+		if pol.Conditional() { // its tests may say what a device is like
+			if tested, err = tested.Try(pol); err != nil {
+				return err
+			}
 		}
 		if err := q.embedded(tested); err != nil {
 			return err
@@ -204,8 +206,7 @@ func (q *question) mesh(pol *policy.Policy) (*mesh, error) {
 		nodes = append(nodes, n.compiled(id, users))
 	}
 	m.Advance(time.Now()) // before there is anybody whose rules it would change
-	m.Load(nodes)
-	return m, nil
+	return m, m.LoadWithin(nodes)
 }
 
 func (n *node) compiled(id string, users map[string]user) compile.Node {

@@ -19,6 +19,9 @@ func excerpt(source string, line, column int, text string) string {
 		return ""
 	}
 	whole := strings.TrimSuffix(lines[line-1], "\r")
+	if strings.Contains(whole, "\x00") || !utf8.ValidString(whole) {
+		return "" // it is no text, which is what is wrong with it
+	}
 	around, at := window(whole, column-1)
 	shown := []rune(visible(strings.ReplaceAll(around, "\t", " ")))
 	if at >= len(shown) {

@@ -80,18 +80,25 @@ func orDash(text string) string {
 // printProblems prints what is wrong with a policy as compilers do: a line each,
 // and below it the place in the source, which may be unknown.
 func printProblems(problems []*admin.Problem, source string) {
+	fmt.Fprint(os.Stderr, problemsText(problems, source))
+}
+
+func problemsText(problems []*admin.Problem, source string) string {
+	var out strings.Builder
 	for _, p := range problems {
 		kind := "error"
 		if p.Warning {
 			kind = "warning"
 		}
-		fmt.Fprintf(os.Stderr, "%s:%d:%d: %s: %s", visible(p.File), p.Line, p.Column, kind, visible(p.Message))
+		fmt.Fprintf(&out, "%s:%d:%d: %s: %s", visible(p.File), p.Line, p.Column, kind, visible(p.Message))
 		if p.Text != "" {
-			fmt.Fprintf(os.Stderr, " (%q)", p.Text)
+			around, _ := window(p.Text, 0) // somebody may have pasted a whole file there
+			fmt.Fprintf(&out, " (%q)", around)
 		}
 		if p.Hint != "" {
-			fmt.Fprintf(os.Stderr, "; %s", visible(p.Hint))
+			fmt.Fprintf(&out, "; %s", visible(p.Hint))
 		}
-		fmt.Fprint(os.Stderr, "\n", excerpt(source, int(p.Line), int(p.Column), p.Text))
+		fmt.Fprint(&out, "\n", excerpt(source, int(p.Line), int(p.Column), p.Text))
 	}
+	return out.String()
 }

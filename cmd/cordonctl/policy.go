@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"connectrpc.com/connect"
@@ -96,6 +97,9 @@ func readPolicy(path string) (text, name string, err error) {
 		in, name = f, filepath.Base(path)
 	}
 	b, err := io.ReadAll(io.LimitReader(in, maxPolicy+1))
+	if errors.Is(err, syscall.EISDIR) {
+		err = fmt.Errorf("%s is a directory: name the policy file in it", path)
+	}
 	if err == nil && len(b) > maxPolicy {
 		err = fmt.Errorf("%s is larger than %d bytes", name, maxPolicy)
 	}

@@ -122,6 +122,9 @@ func differ(c *cli.Context, sources [2]source) (differences, error) {
 		fmt.Fprintln(os.Stderr, "no coordinator answers: judged over made-up nodes, for each tag, person, group elsewhere and address")
 		return imagined(sources)
 	}
+	if connect.CodeOf(err) == connect.CodeUnavailable && sources[0] == (source{}) {
+		return d, fmt.Errorf("%w; two files, OLD and NEW, are compared without one", plain(err))
+	}
 	return d, err
 }
 
@@ -162,12 +165,14 @@ func imagined(sources [2]source) (differences, error) {
 		return differences{}, err
 	}
 	nodes, ranges := diff.Imagine(pols[0], pols[1])
-	now := time.Now()
-	was, is := meshOf(pols[0], nodes, ranges, now), meshOf(pols[1], nodes, ranges, now)
-	if err := blind(sources, was, is); err != nil {
+	meshes, err := meshesOf(pols, nodes, ranges)
+	if err != nil {
 		return differences{}, err
 	}
-	d := diff.Options{Imagined: true}.Meshes(was, is)
+	if err := blind(sources, meshes[:]...); err != nil {
+		return differences{}, err
+	}
+	d := diff.Options{Imagined: true}.Meshes(meshes[0], meshes[1])
 	return found(d, "made-up nodes", len(nodes)), nil
 }
 
@@ -201,8 +206,11 @@ func described(path string, sources [2]source) (differences, error) {
 	if err != nil {
 		return differences{}, fmt.Errorf("%s: %w", path, err)
 	}
-	now := time.Now()
-	return found(diff.Meshes(meshOf(pols[0], nodes, ranges, now), meshOf(pols[1], nodes, ranges, now)), path, len(nodes)), nil
+	meshes, err := meshesOf(pols, nodes, ranges)
+	if err != nil {
+		return differences{}, err
+	}
+	return found(diff.Meshes(meshes[0], meshes[1]), path, len(nodes)), nil
 }
 
 func parseBoth(sources [2]source) (pols [2]*policy.Policy, err error) {
@@ -214,12 +222,17 @@ func parseBoth(sources [2]source) (pols [2]*policy.Policy, err error) {
 	return pols, nil
 }
 
-// meshOf compiles a mesh, with its schedules from now on.
-func meshOf(pol *policy.Policy, nodes []compile.Node, ranges []netip.Prefix, now time.Time) *compile.Mesh {
-	m := compile.New(pol, ranges)
-	m.Advance(now)
-	m.Load(nodes)
-	return m
+// meshesOf compiles two policies for the same nodes, with their schedules from now on.
+func meshesOf(pols [2]*policy.Policy, nodes []compile.Node, ranges []netip.Prefix) (meshes [2]*compile.Mesh, err error) {
+	now := time.Now()
+	for i, pol := range pols {
+		meshes[i] = compile.New(pol, ranges)
+		meshes[i].Advance(now)
+		if err := meshes[i].LoadWithin(nodes); err != nil {
+			return meshes, err
+		}
+	}
+	return meshes, nil
 }
 
 // maxLines is how many changes of each kind are printed for people.

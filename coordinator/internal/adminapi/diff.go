@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"connectrpc.com/connect"
@@ -56,9 +57,12 @@ func (a *API) tryPolicy(c registry.SetPolicy, pol *policy.Policy) (*admin.SetPol
 	if err != nil {
 		return nil, err
 	}
+	after, err := compiledWithin(next, pol)
+	if err != nil {
+		return nil, err
+	}
 	return &admin.SetPolicyResponse{
-		Revision: revisionOf(state.Policy()), Changed: next.Revision != state.Revision,
-		Diff: difference(state, before, distribute.Compiled(next, pol), nil),
+		Revision: revisionOf(state.Policy()), Changed: next.Revision != state.Revision, Diff: difference(state, before, after, nil),
 	}, nil
 }
 
@@ -82,7 +86,19 @@ func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mes
 	if pol == nil {
 		return nil, nil, refused(problems)
 	}
-	return distribute.Compiled(a.Registry.Under(state, fileName(file), text), pol), problems, nil
+	mesh, err := compiledWithin(a.Registry.Under(state, fileName(file), text), pol)
+	return mesh, problems, err
+}
+
+// compiledWithin compiles a policy that is new. One that would take too much is refused.
+func compiledWithin(state *registry.State, pol *policy.Policy) (*compile.Mesh, error) {
+	mesh, err := distribute.CompiledWithin(state, pol)
+	var large *compile.TooLarge
+	if errors.As(err, &large) {
+		at := large.Pos
+		return nil, refused([]*admin.Problem{{File: at.File, Line: uint32(at.Line), Column: uint32(at.Column), Message: large.Why, Hint: large.Fix}})
+	}
+	return mesh, err
 }
 
 func changes(all []diff.Change) []*admin.ReachChange {

@@ -16,7 +16,6 @@ import (
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/admin"
-	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
@@ -109,7 +108,10 @@ func (a *API) TestPolicy(ctx context.Context, req *connect.Request[admin.TestPol
 	if len(pol.Tests())+len(pol.SSHTests()) == 0 {
 		return connect.NewResponse(out), nil
 	}
-	mesh := distribute.Compiled(a.Registry.Snapshot(), pol)
+	mesh, err := compiledWithin(a.Registry.Snapshot(), pol)
+	if err != nil {
+		return nil, err
+	}
 	mesh.At(a.Now())
 	results, err := mesh.TestResults(ctx)
 	if err != nil {
@@ -195,12 +197,13 @@ func (a *API) test(ctx context.Context, pol *policy.Policy) ([]*admin.Problem, e
 	return out, err
 }
 
-// failures judges a policy's tests on the nodes that there are now.
+// failures judges a policy's tests on the nodes that there are now. A policy without any
+// is compiled all the same: it may be too large for these nodes.
 func (a *API) failures(ctx context.Context, pol *policy.Policy) ([]compile.TestFailure, error) {
-	if len(pol.Tests())+len(pol.SSHTests()) == 0 {
-		return nil, nil
+	mesh, err := compiledWithin(a.Registry.Snapshot(), pol)
+	if err != nil {
+		return nil, err
 	}
-	mesh := distribute.Compiled(a.Registry.Snapshot(), pol)
 	mesh.At(a.Now())
 	failures, err := mesh.Test(ctx)
 	if err != nil {

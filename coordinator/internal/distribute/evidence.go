@@ -146,16 +146,32 @@ func Compiled(state *registry.State, pol *policy.Policy) *compile.Mesh {
 	return compiled(state, pol, false)
 }
 
+// CompiledWithin is Compiled for a policy that is new: one that would take too much is an
+// error, a [compile.TooLarge].
+func CompiledWithin(state *registry.State, pol *policy.Policy) (*compile.Mesh, error) {
+	mesh := emptyMesh(state, pol, false)
+	return mesh, mesh.LoadWithin(admitted(mesh, state))
+}
+
 func compiled(state *registry.State, pol *policy.Policy, signIn bool) *compile.Mesh {
+	mesh := emptyMesh(state, pol, signIn)
+	mesh.Load(admitted(mesh, state))
+	return mesh
+}
+
+func emptyMesh(state *registry.State, pol *policy.Policy, signIn bool) *compile.Mesh {
 	mesh := compile.New(pol, state.Ranges())
 	mesh.RequireSignIn(signIn)
 	mesh.Advance(state.Observed().Time)
-	var nodes []compile.Node
+	return mesh
+}
+
+// admitted gives the nodes of a state as a mesh of its policy needs to know them.
+func admitted(mesh *compile.Mesh, state *registry.State) (nodes []compile.Node) {
 	for n := range state.Nodes() {
 		if state.Admitted(n) {
 			nodes = append(nodes, compiledNode(mesh, state, n))
 		}
 	}
-	mesh.Load(nodes)
-	return mesh
+	return nodes
 }
