@@ -6,6 +6,8 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+
+	"go4.org/netipx"
 )
 
 // NextHops gives the routes that a node is given, by the router that it reaches
@@ -13,8 +15,8 @@ import (
 // no addresses of nodes.
 //
 // Of several routers with one prefix, the elected one carries it. Where a rule with
-// a via leads there, and none without one to all of it, the first router that it
-// names does, by its id.
+// a via leads to anything there that none without one opens, the first router that
+// it names does, by its id.
 // A default route stands for itself: whoever has one is one's own choice.
 func (m *Mesh) NextHops(id string) map[string][]netip.Prefix {
 	hops := make(map[string][]netip.Prefix)
@@ -50,8 +52,8 @@ func (m *Mesh) routes() []netip.Prefix {
 }
 
 // hop gives the router through which a node reaches a prefix, or nil. A via leads
-// past the election, unless a rule without one opens all of the prefix: what such
-// a rule opens of a part of it, each router lets in.
+// past the election, unless rules without one open all that it leads to: what such
+// rules open of a part of it, each router lets in.
 func (m *Mesh) hop(viewer *node, prefix netip.Prefix) *node {
 	e, ok := m.table.Get(prefix)
 	if !ok {
@@ -59,8 +61,8 @@ func (m *Mesh) hop(viewer *node, prefix netip.Prefix) *node {
 	}
 	routers := slices.SortedFunc(slices.Values(e.routers), func(a, b *node) int { return cmp.Compare(a.ID, b.ID) })
 	inside := m.classesIn(nil, prefix)
-	if !slices.Contains(inside, e.class) || !m.sends(viewer, []*class{e.class}) {
-		leads := m.leads(viewer, inside)
+	if len(m.leads(viewer, inside)) > 0 {
+		leads := m.leads(viewer, m.unsent(viewer, prefix))
 		for _, router := range routers {
 			if slices.ContainsFunc(leads, router.profile.lands) {
 				return router
@@ -74,6 +76,31 @@ func (m *Mesh) hop(viewer *node, prefix netip.Prefix) *node {
 		return routers[i]
 	}
 	return routers[0]
+}
+
+// unsent gives the classes inside a prefix into which no part without a via lets a
+// node send.
+func (m *Mesh) unsent(viewer *node, prefix netip.Prefix) (all []*class) {
+	for inner, e := range m.table.Subnets(prefix) {
+		if e.class != nil && len(e.hosts) == 0 && !m.sends(viewer, []*class{e.class}) && !m.tiled(inner) {
+			all = append(all, e.class)
+		}
+	}
+	return all
+}
+
+// tiled tells whether every address of an entry is in a narrower one: then it has a
+// class and nothing in it.
+func (m *Mesh) tiled(prefix netip.Prefix) bool {
+	var rest netipx.IPSetBuilder
+	rest.AddPrefix(prefix)
+	for inner := range m.table.Subnets(prefix) {
+		if inner != prefix {
+			rest.RemovePrefix(inner)
+		}
+	}
+	set, err := rest.IPSet()
+	return err == nil && len(set.Ranges()) == 0
 }
 
 // sends tells whether a part without a via lets a node send into classes.

@@ -48,13 +48,18 @@ func (w *world) approvedSubnets() []netip.Prefix {
 }
 
 // hop is by whom a viewer reaches a prefix: by the first on which a rule with via
-// lands, unless a plain rule opens all of the prefix; else by the elected router if
-// a plain rule opens any of it, or if the viewer may be reached from there; nil if
-// it is not given the prefix.
+// lands, unless plain rules open all of the prefix that it opens; else by the elected
+// router if a plain rule opens any of it, or if the viewer may be reached from there;
+// nil if it is not given the prefix.
 func (w *world) hop(viewer *device, p netip.Prefix) *device {
 	prefix := spaceOfPrefixes([]netip.Prefix{p})
-	var via *device
-	reason, whole := false, false
+	type lead struct {
+		by   *device
+		into space
+	}
+	var leads []lead
+	var plain space
+	reason := false
 	for _, q := range w.parts() {
 		reason = reason || !q.self() && w.lands(q, viewer) && w.admits(q, viewer).overlaps(prefix)
 	}
@@ -70,14 +75,16 @@ func (w *world) hop(viewer *device, p netip.Prefix) *device {
 			switch {
 			case len(q.via) == 0 && q.opens():
 				reason = true
-				whole = whole || w.reaches(q, at).holds(prefix[0])
-			case len(q.via) > 0 && via == nil:
-				via = at
+				plain = append(plain, w.reaches(q, at)...)
+			case len(q.via) > 0:
+				leads = append(leads, lead{at, w.reaches(q, at)})
 			}
 		}
 	}
-	if via != nil && !whole {
-		return via
+	for _, l := range leads {
+		if l.into.minus(plain).overlaps(prefix) {
+			return l.by
+		}
 	}
 	if reason {
 		return w.elected(p)

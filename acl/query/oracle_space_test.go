@@ -61,16 +61,6 @@ func (s space) has(a netip.Addr) bool {
 	return false
 }
 
-// holds says whether one of the spans has all of another.
-func (s space) holds(part span) bool {
-	for _, one := range s {
-		if one.lo.Is4() == part.lo.Is4() && one.lo.Compare(part.lo) <= 0 && part.hi.Compare(one.hi) <= 0 {
-			return true
-		}
-	}
-	return false
-}
-
 func (s space) overlaps(other space) bool {
 	for _, a := range s {
 		for _, b := range other {
