@@ -30,6 +30,7 @@ func (r *reader) syntax(p *parser) {
 		line, _ := strconv.Atoi(m[1])
 		column, _ := strconv.Atoi(m[2])
 		text = text[len(m[0]):]
+		offset = len(r.src) // in the line that was added
 		if line >= 1 && line <= len(r.lines) {
 			offset = r.lines[line-1] + column - 1
 		}

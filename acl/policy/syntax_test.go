@@ -25,7 +25,7 @@ func TestACommentEndsTheFile(t *testing.T) {
 	}
 	for src, want := range map[string]string{
 		`{"grnts": []} // the end`: `p:1:2: "grnts": unknown key`,
-		`{"grants": [] // the end`: "p:1:1: not HuJSON: ",
+		`{"grants": [] // the end`: "p:1:25: not HuJSON: ",
 		`// the end`:               "not HuJSON: ",
 		`{} // a` + "\u2028" + `b`: "not HuJSON: ", // a line ends there too, to some
 		`{} /* the end`:            "not HuJSON: ",
