@@ -42,10 +42,8 @@ test: ## everything that must hold: vet, staticcheck, layout, unit tests with -r
 lab: ## the built programs in network namespaces (root)
 	@scripts/test lab
 
-browser: build ## the sign-in pages in Chromium, by the keyboard, with a played passkey (needs chromium)
-	go vet -tags browser ./integration/browser
-	go tool staticcheck -tags browser ./integration/browser
-	@CORDON_BIN=$(CURDIR)/bin go test -tags browser -count=1 -timeout 5m ./integration/browser
+browser: build ## of the lab, the sign-in pages in Chromium (CORDON_PICTURES=DIR keeps pictures)
+	@CORDON_BIN=$(CURDIR)/bin go test -count=1 -timeout 5m ./integration/browser
 
 lab-nat: build ## every pair of kinds of networks, through real NATs, with a table (root, 5 minutes)
 	@go run ./integration/natmatrix -bin bin

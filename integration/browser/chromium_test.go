@@ -1,5 +1,3 @@
-//go:build browser
-
 package browser
 
 import (
@@ -50,7 +48,7 @@ func sit(c *clinic) *person {
 	c.t.Cleanup(leave)
 	p := &person{t: c.t, ctx: ctx}
 	if err := chromedp.Listen(ctx, p.hear); err != nil {
-		c.t.Fatalf("no Chromium starts; on Debian the package chromium brings it: %v", err)
+		c.t.Fatalf("no Chromium starts (make deps brings it): %v", err)
 	}
 	p.do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
 		_, err1 := cdp.Call(ctx, t, network.Enable, network.EnableParams{})

@@ -2,7 +2,6 @@
 // alone, with a passkey that its DevTools play (CDP's WebAuthn domain), at a built
 // coordinator on loopback.
 //
-// Its tests have the build tag "browser", for they need Chromium: `make browser` runs
-// them, and no other door does. CORDON_PICTURES names a directory that they fill with
-// pictures of the pages, for docs/SIGN-IN.md.
+// CORDON_PICTURES names a directory that the tests fill with pictures of the pages, for
+// docs/SIGN-IN.md.
 package browser
