@@ -55,7 +55,7 @@ func askBoth(t *rapid.T, c *filter.Config, table *filter.Table) {
 		t.Fatal(err)
 	}
 	f.Load(table)
-	got, want := j.Between(0, 1).Judge(p.Proto, p.DstPort, filter.At(noon())), judge(f, noon(), filter.In, &p)
+	got, want := j.Between(0, 1, p.Src.IP().Is6()).Judge(p.Proto, p.DstPort, filter.At(noon())), judge(f, noon(), filter.In, &p)
 	if got != want {
 		t.Fatalf("%+v: %+v, but the filter says %+v", p.Flow, got, want)
 	}
@@ -69,9 +69,9 @@ func first(p *packet.Packet) bool {
 		return false
 	case p.Proto == acl.TCP:
 		return p.Flags&(packet.SYN|packet.ACK) == packet.SYN
-	case p.Proto == acl.ICMP:
+	case p.Proto == acl.ICMP && p.Src.IP().Is4():
 		return p.Shape == packet.Query && p.Type == 8
-	case p.Proto == acl.ICMPv6:
+	case p.Proto == acl.ICMPv6 && p.Src.IP().Is6():
 		return p.Shape == packet.Query && p.Type == 128
 	}
 	return p.Shape == packet.Ports || p.Shape == packet.Opaque
