@@ -76,3 +76,20 @@ func first(p *packet.Packet) bool {
 	}
 	return p.Shape == packet.Ports || p.Shape == packet.Opaque
 }
+
+// A ping is of the ICMP of its own family: the other one needs a rule of its own, as
+// any protocol without ports.
+func TestJudgeKnowsTheFamilyOfAPing(t *testing.T) {
+	rules := acl.RuleSet{In: []acl.Rule{{ID: "ssh", Src: []acl.Class{1}, Dst: []acl.Class{2}, Open: []acl.Service{{Protocol: acl.TCP, First: 22, Last: 22}}}}}
+	j, err := filter.NewJudge(rules, []filter.Place{{Class: 1}, {Class: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, six := range []bool{false, true} {
+		for proto, want := range map[acl.Protocol]bool{acl.ICMP: !six, acl.ICMPv6: six} {
+			if v := j.Between(0, 1, six).Judge(proto, 0, filter.At(noon())); v.Allow != want {
+				t.Errorf("protocol %d over IPv6 (%v): %+v, want %v", proto, six, v, want)
+			}
+		}
+	}
+}
