@@ -86,6 +86,23 @@ func TestWhatWasDoneIsThereAfterARestart(t *testing.T) {
 	}
 }
 
+// Who asks about a ping asks about that of either family: one is forbidden, the other passes.
+func TestPingOfTheFamilyIsExplained(t *testing.T) {
+	r := begin(t, nil)
+	_, secret := r.token(enrolToken())
+	one, other := r.enrol(secret), r.enrol(secret)
+	for forbidden, want := range map[string]bool{`"icmp:*"`: true, `"icmpv6:*"`: true, `"icmp:*", "icmpv6:*"`: false} {
+		text := `{"tagOwners": {"tag:test": []}, "grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"]}], "forbid": [{"src": ["*"], "dst": ["tag:test"], "ip": [` + forbidden + `]}]}`
+		if _, err := r.root.SetPolicy(t.Context(), connect.NewRequest(&admin.SetPolicyRequest{Text: text})); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := r.root.ExplainPolicy(t.Context(), connect.NewRequest(&admin.ExplainPolicyRequest{Src: one.id, Dst: other.id, Protocol: "icmp"}))
+		if err != nil || resp.Msg.Allow != want {
+			t.Errorf("with %s forbidden: %v, %v, want %v", forbidden, resp, err, want)
+		}
+	}
+}
+
 // A mesh denies all until somebody says otherwise.
 func TestStarterPolicyDeniesAll(t *testing.T) {
 	r := begin(t, nil)

@@ -55,22 +55,28 @@ func NewJudge(rules acl.RuleSet, places []Place) (*Judge, error) {
 type Pair struct {
 	table *Table
 	ends  ends
+	icmp  acl.Protocol // that of their family: the other one is nothing that a stack would answer
 }
 
-// Between gives the pair of two places by their indexes in NewJudge's list.
-func (j *Judge) Between(src, dst int) Pair {
-	return Pair{j.table, ends{&j.table.homes[src], &j.table.homes[dst]}}
+// Between gives the pair of two places by their indexes in NewJudge's list, where they
+// speak IPv4, or six.
+func (j *Judge) Between(src, dst int, six bool) Pair {
+	p := Pair{j.table, ends{&j.table.homes[src], &j.table.homes[dst]}, acl.ICMP}
+	if six {
+		p.icmp = acl.ICMPv6
+	}
+	return p
 }
 
 // Judge gives the verdict that a [Filter] gives about the first packet of a flow
 // between the two. Port is that of the destination, without meaning for protocols
-// that have none; ICMP and ICMPv6 stand for the echo request.
+// that have none; the ICMP of their family stands for the echo request.
 func (p Pair) Judge(proto acl.Protocol, port uint16, now Moment) acl.Verdict {
 	w := wish{proto: proto}
 	switch {
 	case proto == acl.TCP || proto == acl.UDP || proto == acl.SCTP:
 		w.port = port
-	case proto == acl.ICMP || proto == acl.ICMPv6:
+	case proto == p.icmp:
 		w.kind = wishAny
 	default:
 		w.kind = wishWhole

@@ -55,7 +55,7 @@ func askBoth(t *rapid.T, c *filter.Config, table *filter.Table) {
 		t.Fatal(err)
 	}
 	f.Load(table)
-	got, want := j.Between(0, 1).Judge(p.Proto, p.DstPort, filter.At(noon())), judge(f, noon(), filter.In, &p)
+	got, want := j.Between(0, 1, p.Src.IP().Is6()).Judge(p.Proto, p.DstPort, filter.At(noon())), judge(f, noon(), filter.In, &p)
 	if got != want {
 		t.Fatalf("%+v: %+v, but the filter says %+v", p.Flow, got, want)
 	}
@@ -69,10 +69,27 @@ func first(p *packet.Packet) bool {
 		return false
 	case p.Proto == acl.TCP:
 		return p.Flags&(packet.SYN|packet.ACK) == packet.SYN
-	case p.Proto == acl.ICMP:
+	case p.Proto == acl.ICMP && p.Src.IP().Is4():
 		return p.Shape == packet.Query && p.Type == 8
-	case p.Proto == acl.ICMPv6:
+	case p.Proto == acl.ICMPv6 && p.Src.IP().Is6():
 		return p.Shape == packet.Query && p.Type == 128
 	}
 	return p.Shape == packet.Ports || p.Shape == packet.Opaque
+}
+
+// A ping is of the ICMP of its own family: the other one needs a rule of its own, as
+// any protocol without ports.
+func TestJudgeKnowsTheFamilyOfAPing(t *testing.T) {
+	rules := acl.RuleSet{In: []acl.Rule{{ID: "ssh", Src: []acl.Class{1}, Dst: []acl.Class{2}, Open: []acl.Service{{Protocol: acl.TCP, First: 22, Last: 22}}}}}
+	j, err := filter.NewJudge(rules, []filter.Place{{Class: 1}, {Class: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, six := range []bool{false, true} {
+		for proto, want := range map[acl.Protocol]bool{acl.ICMP: !six, acl.ICMPv6: six} {
+			if v := j.Between(0, 1, six).Judge(proto, 0, filter.At(noon())); v.Allow != want {
+				t.Errorf("protocol %d over IPv6 (%v): %+v, want %v", proto, six, v, want)
+			}
+		}
+	}
 }

@@ -44,6 +44,7 @@ func TestDialect(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	for _, c := range []struct{ line, id string }{
 		{"", ""}, {"{", ""}, {"[]", ""}, {"7", ""}, {`{"v":1,"id":"one","policy":7}`, "one"}, {`{"v":1,"id":"two","policy":"{"}`, "two"},
+		{`{"v":1,"id":"three","policy":"{}","ask":{"reach":{"src":[],"dst":[],"probes":[[262,22]]}}}`, "three"},
 	} {
 		var have struct{ ID, Compile, Message string }
 		text := answer([]byte(c.line))

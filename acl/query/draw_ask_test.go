@@ -31,7 +31,7 @@ func (d *drawer) ask() {
 }
 
 func (d *drawer) askReach() *askReach {
-	a := &askReach{Probes: [][2]int{{protoTCP, 443}, {protoTCP, 22}, {protoUDP, 443}, {protoICMP, 0}, {protoGRE, 0}, {protoSCTP, 80}}}
+	a := &askReach{Probes: [][2]int{{protoTCP, 443}, {protoTCP, 22}, {protoUDP, 443}, {protoICMP, 0}, {protoICMPv6, 0}, {protoGRE, 0}, {protoSCTP, 80}}}
 	for range 10 {
 		a.Src = append(a.Src, d.point(false))
 		a.Dst = append(a.Dst, d.point(true))

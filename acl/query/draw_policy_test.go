@@ -97,7 +97,7 @@ func (d *drawer) wards() {
 		all := slices.Concat(machines, literals(), selectors(), []string{"*", "*", "*", "seg:s", "seg:s"})
 		d.p.Forbid = []forbid{{Src: some(d, "forbidden src", 2, all...), Dst: some(d, "forbidden dst", 2, all...)}}
 		if d.chance("forbidden ip", 50) {
-			d.p.Forbid[0].IP = some(d, "forbidden ip", 2, "*", "443", "tcp:22", "icmp:*", "udp:*", "gre:*")
+			d.p.Forbid[0].IP = some(d, "forbidden ip", 2, "*", "443", "tcp:22", "icmp:*", "udp:*", "gre:*", "icmpv6:*")
 		}
 	}
 }
@@ -162,7 +162,7 @@ func (d *drawer) grant() grant {
 	internet := slices.Contains(g.Dst, "autogroup:internet")
 	kind := one(d, "grant kind", "ip", "ip", "ip", "app", "both")
 	if internet || kind != "app" {
-		g.IP = some(d, "ip", 2, "*", "443", "tcp:443", "tcp:22", "80-443", "udp:*", "icmp:*", "sctp:80", "gre:*", "47", "47:*", "tcp:80-443")
+		g.IP = some(d, "ip", 2, "*", "443", "tcp:443", "tcp:22", "80-443", "udp:*", "icmp:*", "icmpv6:*", "sctp:80", "gre:*", "47", "47:*", "tcp:80-443")
 	}
 	if !internet && kind != "ip" {
 		g.App = map[string][]any{}

@@ -94,12 +94,8 @@ func hasPorts(proto int) bool {
 	return proto == protoTCP || proto == protoUDP || proto == protoSCTP
 }
 
-// passes says whether the first packet of a flow is of the service. A ping
-// asks for no service of its own.
+// passes says whether the first packet of a flow that is no ping is of the service.
 func (s service) passes(proto, port int) bool {
-	if proto == protoICMP || proto == protoICMPv6 {
-		return true
-	}
 	for _, p := range s.protos {
 		if p == proto && hasPorts(proto) && s.lo <= port && port <= s.hi {
 			return true
@@ -112,7 +108,7 @@ func (s service) passes(proto, port int) bool {
 }
 
 func protoNames() map[string]int {
-	return map[string]int{"tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP, "icmp": protoICMP, "icmpv4": protoICMP, "dccp": 33, "gre": protoGRE,
+	return map[string]int{"tcp": protoTCP, "udp": protoUDP, "sctp": protoSCTP, "icmp": protoICMP, "icmpv4": protoICMP, "icmpv6": protoICMPv6, "dccp": 33, "gre": protoGRE,
 		"igmp": 2, "ipv4": 4, "ip-in-ip": 4, "egp": 8, "igp": 9, "esp": 50, "ah": 51}
 }
 

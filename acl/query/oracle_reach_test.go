@@ -8,6 +8,9 @@ import (
 // accepts says whether a node accepts the first packet of a flow. A source that
 // two nodes claim has no rights at all: whose would they be?
 func (w *world) accepts(src, dst netip.Addr, at *device, proto, port int) bool {
+	if dst.Is6() && proto == protoICMP {
+		proto = protoICMPv6
+	}
 	if at == nil || w.claims[src] > 1 || !w.answersFor(at, dst) || w.refuses(src, dst, proto, port) {
 		return false
 	}
@@ -16,12 +19,18 @@ func (w *world) accepts(src, dst netip.Addr, at *device, proto, port int) bool {
 			continue
 		}
 		for _, s := range q.services {
-			if s.passes(proto, port) {
+			if isPing(proto, dst) || s.passes(proto, port) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// isPing says whether a protocol is the ICMP of a family, of which the first packet is
+// an echo request. It asks for no service of its own.
+func isPing(proto int, dst netip.Addr) bool {
+	return proto == protoICMP && dst.Is4() || proto == protoICMPv6 && dst.Is6()
 }
 
 func (w *world) reach(a *askReach) string {

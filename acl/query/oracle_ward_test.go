@@ -89,17 +89,17 @@ func (w *world) refuses(src, dst netip.Addr, proto, port int) bool {
 	return slices.ContainsFunc(w.policy.Forbid, func(f forbid) bool {
 		from := slices.ContainsFunc(w.spelled(trim(f.Src)), func(alias string) bool { return w.concerns(alias, src, true) })
 		to := slices.ContainsFunc(w.spelled(trim(f.Dst)), func(alias string) bool { return w.concerns(alias, dst, false) })
-		return from && to && f.shuts(proto, port)
+		return from && to && f.shuts(proto, port, isPing(proto, dst))
 	})
 }
 
-func (f *forbid) shuts(proto, port int) bool {
+func (f *forbid) shuts(proto, port int, ping bool) bool {
 	if len(f.IP) == 0 || slices.Contains(f.IP, "*") {
 		return true
 	}
 	return slices.ContainsFunc(f.IP, func(text string) bool {
-		if proto == protoICMP {
-			return strings.HasPrefix(text, "icmp:")
+		if ping {
+			return strings.HasPrefix(text, map[int]string{protoICMP: "icmp:", protoICMPv6: "icmpv6:"}[proto])
 		}
 		all, _ := parseIP(text)
 		return slices.ContainsFunc(all, func(s service) bool { return s.passes(proto, port) })

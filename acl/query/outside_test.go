@@ -57,7 +57,7 @@ func TestWhomStarForbids(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v := judge.Between(0, 1).Judge(tcp, 443, filter.At(time.Now())); v.Allow == forbidden {
+			if v := judge.Between(0, 1, from.Is6()).Judge(tcp, 443, filter.At(time.Now())); v.Allow == forbidden {
 				t.Errorf("%s forbidden, from %s: the filter says %+v", forbid, src, v)
 			}
 			want := `"accept"`

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
 )
 
@@ -76,9 +77,28 @@ type ask struct {
 }
 
 type reach struct {
-	Src    []point     `json:"src"`
-	Dst    []point     `json:"dst"`
-	Probes [][2]uint16 `json:"probes"` // protocol, port
+	Src    []point `json:"src"`
+	Dst    []point `json:"dst"`
+	Probes []probe `json:"probes"`
+}
+
+// probe is what is asked of two addresses, written as [protocol, port].
+type probe struct {
+	Protocol acl.Protocol
+	Port     uint16
+}
+
+func (p *probe) UnmarshalJSON(text []byte) error {
+	return json.Unmarshal(text, &[]any{&p.Protocol, &p.Port})
+}
+
+// protocol gives a probe's protocol between addresses of one family: 1 stands for the
+// echo request of either.
+func (p *probe) protocol(to netip.Addr) acl.Protocol {
+	if p.Protocol == acl.ICMP && to.Is6() {
+		return acl.ICMPv6
+	}
+	return p.Protocol
 }
 
 // point is an address; of a destination, with the node at which a packet for it

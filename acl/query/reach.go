@@ -26,7 +26,7 @@ func (m *mesh) reach(q *reach) (string, error) {
 			}
 			for _, probe := range q.Probes {
 				mark := byte('0')
-				if judge != nil && judge.Between(src[k], dst[i]).Judge(acl.Protocol(probe[0]), probe[1], now).Allow {
+				if judge != nil && judge.Between(src[k], dst[i], to.IP.Is6()).Judge(probe.protocol(to.IP), probe.Port, now).Allow {
 					mark = '1'
 				}
 				answers = append(answers, mark)

@@ -102,12 +102,16 @@ func (a *API) supposed(state *registry.State, m *admin.ExplainPolicyRequest) (*c
 }
 
 // derivation explains the flow between the addresses of two nodes: of two families
-// the one that is allowed.
+// the one that is allowed. ICMP is that of the family.
 func derivation(m *compile.Mesh, src, dst []netip.Addr, protocol acl.Protocol, port uint16) (out *admin.ExplainPolicyResponse) {
 	for _, s := range src {
 		for _, d := range dst {
 			if s.Is4() == d.Is4() && (out == nil || !out.Allow) {
-				out = explanation(m, m.Derive(s, d, protocol, port))
+				spoken := protocol
+				if protocol == acl.ICMP && d.Is6() {
+					spoken = acl.ICMPv6
+				}
+				out = explanation(m, m.Derive(s, d, spoken, port))
 			}
 		}
 	}
