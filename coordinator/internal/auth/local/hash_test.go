@@ -48,7 +48,7 @@ func TestPasswordIsHashedAsTheReferenceDoes(t *testing.T) {
 		reference: true,
 		strings.Replace(reference, "argon2id", "argon2i", 1):   false,
 		strings.Replace(reference, "v=19", "v=16", 1):          false,
-		strings.Replace(reference, "t=3", "t=+3", 1):           false,
+		strings.Replace(reference, "t=3", "t=03", 1):           false,
 		strings.Replace(reference, "t=3", "t=3000", 1):         false,
 		strings.Replace(reference, "m=65536", "m=16777216", 1): false,
 	} {
