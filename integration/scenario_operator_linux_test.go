@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"io"
 	"path/filepath"
 	"regexp"
@@ -64,8 +65,8 @@ func (s *scene) operates(t *testing.T, mine *browser, name string) {
 	if out, err := ctl("policy", "get"); err == nil {
 		t.Errorf("without the role: %s", out)
 	}
-	if out, err := ctl("logout"); err != nil {
-		t.Errorf("logout: %v\n%s", err, out)
+	if out, err := ctl("--json", "logout"); err != nil || !json.Valid([]byte(out)) {
+		t.Errorf("logout, in JSON: %v\n%s", err, out)
 	}
 	if out, err := ctl("whoami"); err == nil {
 		t.Errorf("signed out: %s", out)

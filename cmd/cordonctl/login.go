@@ -115,13 +115,17 @@ func keepSecret(path, text string) error {
 }
 
 func logout(c *cli.Context, api *admin.Client) error {
-	if _, err := api.EndLogin(c.Context, connect.NewRequest(new(admin.EndLoginRequest))); err != nil {
+	resp, err := api.EndLogin(c.Context, connect.NewRequest(new(admin.EndLoginRequest)))
+	if err != nil {
 		return err
 	}
 	if c.String("credential-file") == "" {
 		if path, err := sessionFile(); err == nil {
 			_ = os.Remove(path) // what is left of it is worth nothing
 		}
+	}
+	if usage.WantsJSON(c) {
+		return printJSON(resp.Msg)
 	}
 	fmt.Println("signed out")
 	return nil

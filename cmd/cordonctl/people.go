@@ -71,10 +71,20 @@ func disableUser(c *cli.Context, api *admin.Client) error {
 	if usage.WantsJSON(c) {
 		return printJSON(resp.Msg)
 	}
-	fmt.Printf("%s is disabled: %d sessions ended, and the machines that are theirs have no peers\n", resp.Msg.User.Login, resp.Msg.Ended)
+	fmt.Print(shutOut(resp.Msg))
 	tellMade(os.Stdout, resp.Msg.User.Login, resp.Msg.Made)
 	tellGrants(resp.Msg.User.Login, resp.Msg.Withdrawn, resp.Msg.Granted)
 	return nil
+}
+
+// shutOut tells what became of a person. A login that nobody has can be shut out before
+// anybody comes by it, so that a leaver whose name was mistyped would seem to be.
+func shutOut(r *admin.DisableUserResponse) string {
+	text := fmt.Sprintf("%s is disabled: %d sessions ended, and the machines that are theirs have no peers\n", r.User.Login, r.Ended)
+	if r.User.Issuer == "" && r.User.Record == "" {
+		text += "nobody has signed in by that login, and nobody will now: is it typed right? `cordonctl user list` has everybody; `cordonctl user enable " + r.User.Login + "` takes it back\n"
+	}
+	return text
 }
 
 func enableUser(c *cli.Context, api *admin.Client) error {

@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"context"
+	"fmt"
 
 	"connectrpc.com/connect"
 
@@ -64,7 +65,7 @@ func (a *API) ListSessions(_ context.Context, req *connect.Request[admin.ListSes
 	if req.Msg.User != "" {
 		u, ok := state.FindUser(req.Msg.User)
 		if !ok {
-			return nil, connect.NewError(connect.CodeNotFound, registry.ErrNotFound)
+			return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("user %.255q: %w; list the users for their logins", req.Msg.User, registry.ErrNotFound))
 		}
 		of = u.ID
 	}

@@ -193,6 +193,23 @@ func TestEnrolRefuses_A14_A19(t *testing.T) {
 	}
 }
 
+// Whoever has somebody's machine, and an enrolment token of their own, does not make it
+// theirs, nor a server: its key keeps owner and end.
+func TestKnownKeyKeepsItsOwner_A19(t *testing.T) {
+	m := begin(t)
+	m.token("anas", registry.CreateToken{User: "ana@clinic.example"})
+	m.token("bens", registry.CreateToken{User: "ben@clinic.example"})
+	m.token("lab", registry.CreateToken{Tags: []string{"tag:lab"}})
+	box := newMachine()
+	before := m.do(box.enrol("anas", "laptop")).Node
+	for _, token := range []string{"bens", "lab"} {
+		m.refused(box.enrol(token, "laptop"), registry.ErrKnownKey)
+	}
+	if now := m.node("laptop"); now.User != "ana@clinic.example" || len(now.Tags) > 0 || !now.Expires.Equal(before.Expires) {
+		t.Errorf("the machine is %+v, and was %+v", now, before)
+	}
+}
+
 func TestRemovedKeyNeverReturns_A24(t *testing.T) {
 	m := begin(t)
 	box, n := m.join("a", registry.CreateToken{})

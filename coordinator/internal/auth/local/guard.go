@@ -30,6 +30,16 @@ func (g *guard) stats() (s Stats) {
 	return s
 }
 
+// forgive forgets what was wrong of a login whose password is another now: who guessed has
+// learned nothing of that one, and whom an operator helps is not to wait for them.
+func (g *guard) forgive(login string) {
+	g.locked(func() {
+		for _, t := range []*throttle{g.throttle, g.outside} {
+			delete(t.logins, login)
+		}
+	})
+}
+
 // attempt is one proof that the throttle let through.
 type attempt struct {
 	p     *People

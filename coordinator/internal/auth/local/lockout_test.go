@@ -268,3 +268,45 @@ func TestLockOutTellsNothing_A22(t *testing.T) {
 		}
 	}
 }
+
+// Whom strangers locked out is helped by an operator: with a new password they come in at
+// once, at a place where they never were too, and outside of the mesh. A link for one
+// thing more leaves the old password, and so what was guessed at it.
+func TestOperatorEndsALockOut_A22(t *testing.T) {
+	c := open(t)
+	c.member(ana)
+	storm := func() {
+		for i := range 100 {
+			_, _ = c.sign(botnet(i), ana, "a wrong one that is long")
+			_, _ = c.signAt(local.Place{From: botnet(i), Outside: botnet(i).String()}, ana, "a wrong one that is long")
+		}
+	}
+	var wait *local.WaitError
+	storm()
+	k, more := newAuthenticator(t), c.another(ana, "MORE")
+	if err := c.EnrolPasskey(t.Context(), ward(), more, k.create(c, more)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.sign(cellar(), ana, phrase); !errors.As(err, &wait) {
+		t.Errorf("a passkey more ends a lock-out of the password: %v", err)
+	}
+	c.do(registry.ResetLocal{User: ana, Link: registry.HashSecret("ANEW"), Life: time.Hour})
+	c.setPassword("ANEW", "four other words entirely")
+	if out := c.LockedOut(); len(out) != 0 {
+		t.Errorf("with a new password: locked out %v", out)
+	}
+	for name, at := range map[string]local.Place{"a new place": kiosk(cellar()), "outside": {From: cellar(), Outside: "a new address"}} {
+		c.pass(time.Minute)
+		if _, err := c.signAt(at, ana, "four other words entirely"); err != nil {
+			t.Errorf("with a new password, at %s: %v", name, err)
+		}
+	}
+	c.do(registry.ResetLocal{User: ana, Link: registry.HashSecret("ONCE MORE"), Life: time.Hour})
+	storm()
+	c.setPassword("ONCE MORE", phrase)
+	c.pass(time.Minute)
+	storm()
+	if _, err := c.sign(cellar(), ana, phrase); !errors.As(err, &wait) {
+		t.Errorf("guesses at a new password are not counted: %v", err)
+	}
+}

@@ -246,10 +246,14 @@ func (p *People) SetPassword(ctx context.Context, from netip.Addr, link, browser
 	if err != nil {
 		return err
 	}
-	return p.spend(ctx, u, registry.SetUpLocal{
+	err = p.spend(ctx, u, registry.SetUpLocal{
 		Link: registry.HashSecret(link), From: from.String(), Step: step,
 		Password: p.cfg.Key.close(u.ID, sealedPassword, phc), TOTP: p.cfg.Key.close(u.ID, sealedTOTP, codes),
 	})
+	if err == nil {
+		p.guard.forgive(u.Login)
+	}
+	return err
 }
 
 func (p *People) spend(ctx context.Context, u *registry.User, c registry.SetUpLocal) error {

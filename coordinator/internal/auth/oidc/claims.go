@@ -46,7 +46,8 @@ func (c claims) words(name string) ([]string, error) {
 
 // oneOrMore gives a claim that is a string or a list of them.
 func (c claims) oneOrMore(name string) ([]string, error) {
-	if s := c.text(name); s != "" {
+	var s string
+	if c.has(name) && json.Unmarshal(c[name], &s) == nil {
 		return []string{s}, nil
 	}
 	list, err := c.words(name)

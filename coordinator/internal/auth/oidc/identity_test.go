@@ -78,6 +78,36 @@ func TestGroupsAreBounded(t *testing.T) {
 	}
 }
 
+// One group may be a text. An empty one, as some providers send for nobody's groups, is
+// none, and shuts nobody out.
+func TestGroupsOfAnyForm(t *testing.T) {
+	for name, c := range map[string]struct {
+		claim any
+		want  []string
+		told  bool
+	}{
+		"a text":        {"Ward 3", []string{"Ward 3"}, false},
+		"a list":        {[]string{"nurses", "Ward 3", "nurses"}, []string{"Ward 3", "nurses"}, false},
+		"no list":       {[]string{}, nil, false},
+		"null":          {nil, nil, false},
+		"an empty text": {"", nil, true},
+	} {
+		h := newHostile(t)
+		var log bytes.Buffer
+		h.config.Log = slog.New(slog.NewTextHandler(&log, nil))
+		h.claims["groups"] = c.claim
+		who, err := h.redeem()
+		if err != nil || !slices.Equal(who.Groups, c.want) || strings.Contains(log.String(), "do not count") != c.told {
+			t.Errorf("%s: groups %q, %v; the log says %s", name, who.Groups, err, log.String())
+		}
+	}
+	h := newHostile(t)
+	delete(h.claims, "groups")
+	if who, err := h.redeem(); err != nil || len(who.Groups) > 0 {
+		t.Errorf("without the claim: groups %q, %v", who.Groups, err)
+	}
+}
+
 // Whoever may name groups at the provider locks nobody out by that, and makes no
 // group that looks like another.
 func TestOddGroupsDoNotCount_A43(t *testing.T) {

@@ -49,8 +49,18 @@ func TestRedirectsAreFewAndKeepTLS_A09(t *testing.T) {
 	if _, err := h.redeem(); err != nil {
 		t.Errorf("three redirects: %v", err)
 	}
-	if n := len(h.seen["/other"]); n != 0 {
-		t.Errorf("an access token was sent on %d times", n)
+	h = newHostile(t)
+	h.paths["/keys"] = redirect(base + "/1")
+	h.paths["/1"], h.paths["/2"], h.paths["/3"] = redirect(base+"/2"), redirect(base+"/3"), redirect(base+"/4")
+	h.paths["/4"] = func(w http.ResponseWriter, _ *http.Request) { answer(w, object{"keys": h.keys}) }
+	if _, err := h.redeem(); !errors.Is(err, oidc.ErrUnavailable) {
+		t.Errorf("four redirects: %v", err)
+	}
+	h = newHostile(t)
+	bare(h)
+	h.paths["/userinfo"] = redirect(base + "/other")
+	if _, err := h.redeem(); err == nil || len(h.seen["/userinfo"]) != 1 || len(h.seen["/other"]) != 0 {
+		t.Errorf("an access token was sent on %d times (%v)", len(h.seen["/other"]), err)
 	}
 }
 
