@@ -20,6 +20,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -37,6 +38,16 @@ type RuleID string
 // login or a posture. A peer's record says until when, a rule says which facts
 // it needs, and a flow ends at the earliest end.
 type Fact string
+
+// SignedIn is the fact that whoever asks is signed in at their device, and PersonPrefix
+// begins each fact that whoever sits at a device is one of some people.
+const (
+	SignedIn     Fact = "signed-in"
+	PersonPrefix      = "person:"
+)
+
+// Presence tells whether a fact is that somebody is there, whatever they have proved.
+func (f Fact) Presence() bool { return f == SignedIn || strings.HasPrefix(string(f), PersonPrefix) }
 
 // FactEnd is a fact of one peer with the moment at which it ends.
 type FactEnd struct {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/internal/warn"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
@@ -104,5 +106,37 @@ func TestWarnedOfPeople(t *testing.T) {
 	}
 	if want := []string{"owner none", "person ana@clinic.example"}; !slices.Equal(told[max(0, len(told)-2):], want) {
 		t.Errorf("warned of %q", told)
+	}
+}
+
+// The provider stands by the last owner no longer. It says so also of whoever went home;
+// after a week somebody should look.
+func TestWarnedOfAnOwnerByWhomNobodyStands_A04_A18(t *testing.T) {
+	for away, want := range map[time.Duration]bool{6 * 24 * time.Hour: false, 7*24*time.Hour + time.Minute: true} {
+		var later time.Duration
+		now := func() time.Time { return time.Now().Add(later) }
+		c := coordinator.Config{StateDir: filepath.Join(t.TempDir(), "state"), Now: now, Log: slog.New(slog.DiscardHandler), SignIn: coordinator.SignIn{Issuer: "https://id.clinic.example"}}
+		if _, err := coordinator.Init(t.Context(), coordinator.Setup{StateDir: c.StateDir, URL: "https://127.0.0.1:8443"}); err != nil {
+			t.Fatal(err)
+		}
+		node, tunnel, path := key.NewNode(), key.NewTunnel(), key.NewPath()
+		who := registry.Identity{Issuer: c.SignIn.Issuer, Subject: "ana", Login: "ana@clinic.example", At: now()}
+		if _, err := coordinator.Lapses(t.Context(), c, "ana", oidc.ErrUnproven,
+			registry.CreateToken{ID: "t", Secret: registry.HashSecret("t"), Kind: registry.EnrolToken, User: who.Login},
+			registry.Enrol{Secret: registry.HashSecret("t"), Key: node.Public(), Name: "laptop", Statement: wire.SignStatement(&node, tunnel.Public(), path.Public(), 1)},
+			registry.BeginSession{ID: "s", Node: wire.NodeID(node.Public()), Who: who, Life: time.Hour},
+			registry.GrantRole{User: who.Login, Role: "owner"},
+			registry.SignOut{Issuer: who.Issuer, Subject: who.Subject}); err != nil {
+			t.Fatal(err)
+		}
+		later = away
+		all, err := coordinator.Lapses(t.Context(), c, "ana", oidc.ErrUnproven)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := slices.ContainsFunc(all, func(l warn.Lapse) bool { return l.Kind == "owner" && strings.HasPrefix(l.Name, "none by whom") })
+		if told != want {
+			t.Errorf("after %v, told is %t: %v", away, told, all)
+		}
 	}
 }

@@ -68,7 +68,7 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, tokenLapses(state, now)...)
 	all = append(all, policyLapses(state)...)
 	all = append(all, refusedToday(state)...)
-	all = append(all, ownerLapses(state)...)
+	all = append(all, ownerLapses(state, now)...)
 	all = append(all, leaverLapses(state, now)...)
 	all = append(all, a.directoryLapses(state, now)...)
 	all = append(all, a.unreadLapses()...)
@@ -146,13 +146,22 @@ func machineLapses(state *registry.State) (all []warn.Lapse) {
 	return all
 }
 
-// ownerLapses tell that nobody who may come is an owner, though somebody was.
-func ownerLapses(state *registry.State) []warn.Lapse {
-	if !state.Ownerless() {
-		return nil
+// ownersAway is for how long the provider may stand by no owner before it is told: it also
+// says so of whoever went home, or on a holiday of some days.
+const ownersAway = 7 * 24 * time.Hour
+
+// ownerLapses tell that nobody who may come is an owner, though somebody was; or that the
+// provider stands by none: whoever left is still one, and comes back if it lets them.
+func ownerLapses(state *registry.State, now time.Time) []warn.Lapse {
+	if state.Ownerless() {
+		return []warn.Lapse{{Kind: "owner", Name: "none",
+			Advice: "every owner is shut out, by the directory or here: at the coordinator, as root, `cordonctl role grant LOGIN owner` makes another, or `cordonctl user enable LOGIN` lets one in again"}}
 	}
-	return []warn.Lapse{{Kind: "owner", Name: "none",
-		Advice: "every owner is shut out, by the directory or here: at the coordinator, as root, `cordonctl role grant LOGIN owner` makes another, or `cordonctl user enable LOGIN` lets one in again"}}
+	if since := state.Adrift(); !since.IsZero() && now.Sub(since) >= ownersAway {
+		return []warn.Lapse{{Kind: "owner", Name: "none by whom the provider stands, since " + since.UTC().Format("2006-01-02 15:04 UTC"),
+			Advice: "if they have left, at the coordinator, as root, `cordonctl role grant LOGIN owner` makes another, and `cordonctl user disable --last-owner LOGIN` takes who left; else one of them should sign in"}}
+	}
+	return nil
 }
 
 // lookBack is for how long it is told what somebody made who is out: long enough that

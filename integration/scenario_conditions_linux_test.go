@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -18,24 +19,25 @@ import (
 )
 
 // Each condition has a port of the record system's. The lives are as short as a slow
-// machine lets them be.
+// machine lets them be, and far enough apart that each ends while what comes after it runs.
 const (
 	conditionsIdle  = 4 * time.Second
-	conditionsProof = 12 * time.Second
-	conditionsLife  = 13 * time.Second
+	conditionsProof = 14 * time.Second
+	conditionsLife  = 18 * time.Second
+	conditionsAgain = 8 * time.Second // after the first sign-in, nina signs in once more, by less
 )
 
 func conditions(zone string) string {
 	return fmt.Sprintf(`{"tagOwners": {"tag:ehr": [], "tag:cart": [], "tag:store": []}, "groups": {"group:nurses": ["idp:Nurses"]},
  "schedules": {"until": {"tz": %[1]q, "weekly": ["daily 00:00-12:00"]}, "from": {"tz": %[1]q, "weekly": ["daily 12:00-24:00"]}}, "grants": [
   {"id": "mfa", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1001"], "when": {"mfa": {"within": %[2]q}}},
-  {"id": "amr", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1002"], "when": {"mfa": {"amr": ["pwd"]}}},
+  {"id": "amr", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1002"], "when": {"mfa": {"amr": ["hwk"]}}},
   {"id": "session", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1003"], "when": {"session": "login"}},
   {"id": "idle", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1004"], "when": {"idle": %[3]q}},
   {"id": "person-and-device", "src": ["group:nurses"], "srcDevice": ["tag:cart"], "dst": ["tag:ehr"], "ip": ["tcp:1005"]},
   {"id": "schedule", "src": ["tag:cart"], "dst": ["tag:ehr"], "ip": ["tcp:1006"], "when": {"schedule": "until"}},
   {"id": "later", "src": ["tag:cart"], "dst": ["tag:ehr"], "ip": ["tcp:1007"], "when": {"schedule": "from"}},
-  {"id": "stronger", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1008"], "when": {"mfa": {"amr": ["hwk"]}}},
+  {"id": "stronger", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:1008"], "when": {"mfa": {"amr": ["sc"]}}},
 ]}`, zone, conditionsProof, conditionsIdle)
 }
 
@@ -62,15 +64,17 @@ type condition struct {
 	name, from string
 	port       uint16
 	end        time.Time
-	flow       *stream
+	flow       *streams
+	screen     *stream // what of it comes to nina
 }
 
-// conditional is a mesh in which every condition opens one flow.
+// conditional is a mesh in which every condition opens one flow. They end in this order.
 type conditional struct {
 	*scene
-	zones string
-	all   []*condition
-	rests atomic.Bool // whoever is at the bed does nothing
+	zones                                       string
+	schedule, device, idle, amr, proof, session *condition
+	all                                         []*condition
+	rests                                       atomic.Bool // whoever is at the bed does nothing
 }
 
 func raiseConditional(t *testing.T) *conditional {
@@ -88,8 +92,10 @@ func raiseConditional(t *testing.T) *conditional {
 	noonAt(t, c.zones, "Ahead", time.Now().Add(time.Hour))
 	c.found(conditions("Past"), member{name: "ward", owner: "nina@hospital.example"}, member{name: "bed", owner: "nina@hospital.example"},
 		member{name: "cart", owner: "tag:cart"}, member{name: "ehr", owner: "tag:ehr"})
-	c.all = []*condition{{name: "idle", from: "bed", port: 1004}, {name: "mfa", from: "ward", port: 1001}, {name: "amr", from: "ward", port: 1002},
-		{name: "session", from: "ward", port: 1003}, {name: "person and device", from: "cart", port: 1005}, {name: "schedule", from: "cart", port: 1006}}
+	c.schedule, c.device = &condition{name: "schedule", from: "cart", port: 1006}, &condition{name: "person and device", from: "cart", port: 1005}
+	c.idle, c.amr = &condition{name: "idle", from: "bed", port: 1004}, &condition{name: "amr", from: "ward", port: 1002}
+	c.proof, c.session = &condition{name: "mfa", from: "ward", port: 1001}, &condition{name: "session", from: "ward", port: 1003}
+	c.all = []*condition{c.schedule, c.device, c.idle, c.amr, c.proof, c.session}
 	return c
 }
 
@@ -100,36 +106,47 @@ func (c *conditional) shut(which ...*condition) {
 	}
 }
 
-// begin signs nina in at her machines, and has a flow run by each condition.
-func (c *conditional) begin(zone string) *streams {
+// begin signs nina in at her machines, at the first by a key, and has a flow run by each
+// condition. Later she signs in there again by her password alone.
+func (c *conditional) begin(zone string) {
 	c.t.Helper()
 	c.rests.Store(false)
 	c.setPolicy(conditions(zone))
-	told := map[string]local.LoginOutcome{}
-	for _, machine := range []string{"ward", "cart", "bed"} {
-		if _, told[machine] = c.login(machine, "nina"); told[machine].State != local.LoginDone {
-			c.t.Fatalf("signed in at %s: %+v", machine, told[machine])
-		}
+	told := map[string]local.LoginOutcome{"ward": c.signedIn("ward", "gold")}
+	began := time.Now()
+	for _, machine := range []string{"cart", "bed"} {
+		told[machine] = c.signedIn(machine, "")
 	}
 	c.settle() // who is told of a session is told before the machines obey it
-	ctx, cancel := context.WithCancel(c.t.Context())
-	f := &streams{cancel: cancel}
-	c.t.Cleanup(f.stop)
 	for _, one := range c.all {
-		c.run(ctx, f, one)
-		one.end = told[one.from].Session.Until
-		if one.name == "mfa" {
-			one.end = told[one.from].Session.At.Add(conditionsProof)
-		}
+		c.run(one)
 	}
-	f.carry(c.t)
 	c.shut(&condition{from: "ward", port: 1008}, &condition{from: "cart", port: 1007}, &condition{from: "ward", port: 1005}, &condition{from: "cart", port: 1001})
-	return f
+	time.Sleep(time.Until(began.Add(conditionsAgain))) // longer than the one at the bed may be idle
+	again := c.signedIn("ward", "")
+	c.device.end, c.amr.end = told["cart"].Session.Until, told["ward"].Session.Until
+	c.proof.end, c.session.end = again.Session.At.Add(conditionsProof), again.Session.Until
+	c.settle()
+	c.carry(c.all)
+}
+
+// signedIn signs nina in, by a proof of a level.
+func (c *conditional) signedIn(machine, level string) local.LoginOutcome {
+	c.t.Helper()
+	_, told := c.loginAt(newBrowser(c.t, c.Host("hub")), machine, "nina", local.LoginRequest{ACR: level})
+	if told.State != local.LoginDone {
+		c.t.Fatalf("signed in at %s: %+v", machine, told)
+	}
+	return told
 }
 
 // run runs a condition's flow: one TCP connection.
-func (c *conditional) run(ctx context.Context, f *streams, one *condition) {
+func (c *conditional) run(one *condition) {
 	c.t.Helper()
+	ctx, cancel := context.WithCancel(c.t.Context())
+	f := &streams{cancel: cancel}
+	one.flow = f
+	c.t.Cleanup(f.stop)
 	at := c.at("ehr", one.port)[0]
 	l := c.Host("ehr").Listen(at)
 	defer l.Close()
@@ -141,35 +158,38 @@ func (c *conditional) run(ctx context.Context, f *streams, one *condition) {
 	if err != nil {
 		c.t.Fatalf("%s: %v", one.name, err)
 	}
-	one.flow = f.add("%s, down", one.name)
 	f.duplex(ctx, accepted, f.add("%s, up", one.name))
-	f.duplexWhile(ctx, dialled, one.flow, func() bool { return one.name != "idle" || !c.rests.Load() })
+	one.screen = f.add("%s, down", one.name)
+	f.duplexWhile(ctx, dialled, one.screen, func() bool { return one != c.idle || !c.rests.Load() })
 }
 
-// flows are those from one machine, or from all others.
-func (c *conditional) flows(at bool, machine string) *streams {
-	f := new(streams)
-	for _, one := range c.all {
-		if (one.from == machine) == at {
-			f.all = append(f.all, one.flow)
-		}
-	}
-	return f
-}
-
-// works keeps somebody busy at the bed for longer than they may be idle. Then they go
-// away; the screen before them is fed on. It gives when.
-func (c *conditional) works(f *streams) time.Time {
+func (c *conditional) carry(which []*condition) {
 	c.t.Helper()
-	time.Sleep(conditionsIdle + conditionsIdle/4)
-	f.carry(c.t)
+	for _, one := range which {
+		one.flow.carries(c.t, one.screen)
+	}
+}
+
+// cuts fails the test unless what runs by a condition ends at a moment, and what runs by
+// those after it goes on.
+func (c *conditional) cuts(one *condition, since time.Time) {
+	c.t.Helper()
+	one.flow.ended(c.t, since)
+	one.flow.stop()
+	c.carry(c.all[slices.Index(c.all, one)+1:])
+	c.shut(one)
+}
+
+// leaves has whoever is at the bed go away; the screen before them is fed on. It gives
+// when.
+func (c *conditional) leaves() time.Time {
 	c.rests.Store(true)
 	return time.Now()
 }
 
 // Whatever a right hangs on, it opens when that is so, and what runs by it is cut
-// when it is so no more, at once; and at its time on the nodes themselves, whose
-// coordinator is dead.
+// when it is so no more, at once, and nothing else is; and at its time on the nodes
+// themselves, whose coordinator is dead.
 func TestEveryConditionEndsWhatRunsByIt_A18(t *testing.T) {
 	t.Parallel()
 	c := raiseConditional(t)
@@ -177,52 +197,48 @@ func TestEveryConditionEndsWhatRunsByIt_A18(t *testing.T) {
 		return
 	}
 	c.shut(c.all...)
-	f := c.begin("Ahead")
-	var list struct{ Sessions []struct{ ID string } }
-	if err := json.Unmarshal([]byte(c.coordinator.Ctl("session", "list", "--json")), &list); err != nil || len(list.Sessions) != 3 {
-		t.Fatalf("sessions: %+v, %v", list, err)
-	}
+	c.begin("Ahead")
+	left := c.leaves()
+	c.cuts(c.schedule, c.setPolicy(conditions("Past")))
 	c.coordinator.Ctl("node", "tag", "cart", "tag:store") // it is no cart any more; who sits at it is the same
-	taken := c.settle()
-	c.flows(true, "cart").ended(t, taken)
-	c.flows(false, "cart").carry(t)
-	c.shut(&condition{from: "cart", port: 1005})
+	c.cuts(c.device, c.settle())
+	c.cuts(c.idle, left.Add(conditionsIdle))
+	c.cuts(c.amr, c.amr.end)
+	c.cuts(c.proof, c.proof.end)
+	c.endSessions()
+	c.cuts(c.session, c.settle())
 	c.coordinator.Ctl("node", "tag", "cart", "tag:cart")
-	for _, s := range list.Sessions {
-		c.coordinator.Ctl("session", "end", s.ID)
-	}
-	f.ended(t, c.setPolicy(conditions("Past")))
-	f.stop()
-	c.shut(c.all...)
 
 	noon := time.Now().Truncate(time.Second).Add(conditionsLife)
 	noonAt(t, c.zones, "Soon", noon)
-	f = c.begin("Soon")
-	rests := c.works(f)
+	c.begin("Soon")
+	c.schedule.end, c.idle.end = noon, c.leaves().Add(conditionsIdle)
 	time.Sleep(conditionsIdle * 2 / 5) // in which the machine tells of the last that was done
 	c.coordinator.Process.Kill()
-	last := noon
-	for _, one := range c.all {
-		switch one.name {
-		case "idle":
-			one.end = rests.Add(conditionsIdle)
-		case "schedule":
-			one.end = noon
-		}
-		if one.end.After(last) {
-			last = one.end
-		}
-	}
 	c.serve("ehr", 1007)
-	f.ended(t, last)
+	time.Sleep(time.Until(c.session.end.Add(time.Second + quiet)))
 	for _, one := range c.all {
-		cut := time.Unix(0, one.flow.last.Load())
-		t.Logf("%s: cut %s after its end", one.name, cut.Sub(one.end))
-		if late := cut.Sub(one.end); late > time.Second || late < -2*time.Second {
-			t.Errorf("%s: cut %s after its end", one.name, late)
+		for _, s := range one.flow.all {
+			late := time.Unix(0, s.last.Load()).Sub(one.end)
+			t.Logf("%s: cut %s after its end", s.name, late)
+			if late > time.Second || s == one.screen && late < -2*time.Second {
+				t.Errorf("%s: cut %s after its end", s.name, late)
+			}
 		}
+		one.flow.stop()
 	}
-	f.stop()
 	c.shut(c.all...)
 	c.served("cart", "tcp", c.at("ehr", 1007)[0]) // the window that begins
+}
+
+// endSessions has an admin end every session.
+func (c *conditional) endSessions() {
+	c.t.Helper()
+	var list struct{ Sessions []struct{ ID string } }
+	if err := json.Unmarshal([]byte(c.coordinator.Ctl("session", "list", "--json")), &list); err != nil || len(list.Sessions) == 0 {
+		c.t.Fatalf("sessions: %+v, %v", list, err)
+	}
+	for _, s := range list.Sessions {
+		c.coordinator.Ctl("session", "end", s.ID)
+	}
 }

@@ -83,6 +83,12 @@ func TestMachineJoinsByItsPersonsSignIn_A17_A18(t *testing.T) {
 			t.Errorf("an admin is not shown %q:\n%s", want, list)
 		}
 	}
+	look, err := s.coordinator.TryCtl("", "node", "approve", "laptop") // on no terminal it asks nobody, and changes nothing
+	for _, want := range []string{fingerprint, "nina@hospital.example", "sign-in of nina@hospital.example (pwd)", s.Host("laptop").Addr4().String(), " on linux"} {
+		if err == nil || !strings.Contains(look+err.Error(), want) {
+			t.Errorf("who approves is not shown %q: %v\n%s", want, err, look)
+		}
+	}
 	ehr := s.at("ehr", 443)
 	s.refused("laptop", "tcp", ehr[0], syscall.ECONNREFUSED, syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EACCES)
 	if _, err := s.coordinator.TryCtl("", "node", "approve", "laptop", "--fingerprint", s.nodes["ehr"].Wait("it runs", func(*local.Status) bool { return true }).Node); err == nil {

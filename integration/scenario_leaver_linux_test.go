@@ -57,6 +57,9 @@ func (d *directory) send(method, path, body string) string {
 		d.t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNoContent {
+		return ""
+	}
 	var m struct{ ID, Detail string }
 	if err := json.NewDecoder(resp.Body).Decode(&m); err != nil || resp.StatusCode >= 300 {
 		d.t.Fatalf("%s %s: %s %s, %v", method, path, resp.Status, m.Detail, err)

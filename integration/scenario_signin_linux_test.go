@@ -65,11 +65,17 @@ func (s *scene) login(machine, name string) (page string, outcome local.LoginOut
 // loginWith likewise, in a browser that the provider may remember.
 func (s *scene) loginWith(b *browser, machine, name string) (page string, outcome local.LoginOutcome) {
 	s.t.Helper()
+	return s.loginAt(b, machine, name, local.LoginRequest{})
+}
+
+// loginAt likewise, by a proof as it is asked for.
+func (s *scene) loginAt(b *browser, machine, name string, asked local.LoginRequest) (page string, outcome local.LoginOutcome) {
+	s.t.Helper()
 	client := local.NewClient(s.nodes[machine].Socket())
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	opened, err := client.Login(ctx, local.LoginRequest{})
+	opened, err := client.Login(ctx, asked)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -21,6 +21,9 @@ type stream struct {
 }
 
 func (s *stream) arrived(n int) {
+	if n <= 0 {
+		return // the end of a connection is told when somebody finds it out, and carries nothing
+	}
 	s.bytes.Add(int64(n))
 	s.last.Store(time.Now().UnixNano())
 }

@@ -1,12 +1,17 @@
 package filter
 
-import "github.com/cordonmesh/cordon/acl"
+import (
+	"slices"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl"
+)
 
 // drain lets a flow go on for a while that would lose its right, if what has ended
 // is a fact or the time of the rule that permitted it. It denies if nothing lets it.
 //
 // A rule that is not in the table any more ends its flows at once, and so does one
-// that came to be about somebody else. When the right ended is for the table to say,
+// that came to be about somebody else, or whose person was signed out. When the right ended is for the table to say,
 // be it that nobody noticed; where it does not, as of a fact that is gone, it is now.
 // The end of a flow that drains already is only ever brought forward.
 func (f *Filter) drain(fl *flow, dec decision) decision {
@@ -57,6 +62,9 @@ func (t *Table) drain(fl *flow, dec decision, known *past, m *Moment) (on decisi
 // does not, and at which the rule's hold ends.
 func (t *Table) drains(r *rule, fl *flow, from facts, lease int64, m *Moment) (until, hold int64) {
 	human := r.needs != 0
+	if human && t.left(r, fl, from, m) {
+		return 0, 0
+	}
 	now := m.clock(human)
 	held := int64(forever)
 	if r.hold > 0 {
@@ -70,6 +78,20 @@ func (t *Table) drains(r *rule, fl *flow, from facts, lease int64, m *Moment) (u
 		until = min(until, fl.end)
 	}
 	return until, m.boot(held, human)
+}
+
+// early is how long before its end somebody's presence must be gone to have been taken
+// from them: until when it was, a clock of ours may see that much later than who told of it.
+const early = int64(time.Minute)
+
+// left tells whether whoever began a flow is there no more, and was to be there for
+// longer: they were signed out or shut out. Their time is not over, which drains, but
+// their right. A flow that drains already has been given its time.
+func (t *Table) left(r *rule, fl *flow, from facts, m *Moment) bool {
+	if fl.fast&draining != 0 || m.Boot >= fl.end-early {
+		return false
+	}
+	return slices.ContainsFunc(t.needs.sets[r.needs], func(f uint32) bool { return t.presence[f] && from.until(f) == never })
 }
 
 // drainsUntil counts from the end that the table knows, be it in the past. What it

@@ -15,6 +15,7 @@ func (b *compiler) fact(f acl.Fact) uint32 {
 	if !ok {
 		n = uint32(len(b.facts))
 		b.facts[f] = n
+		b.table.presence = append(b.table.presence, f.Presence())
 	}
 	return n
 }

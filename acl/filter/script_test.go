@@ -286,7 +286,8 @@ func party(p *filter.Party, words []string) {
 			n, _ := strconv.Atoi(v)
 			p.Owner = acl.Owner(n)
 		case "fact":
-			name, until, _ := strings.Cut(v, ":")
+			at := strings.LastIndexByte(v, ':') // a fact's name may hold one
+			name, until := v[:at], v[at+1:]
 			p.Facts = append(slices.DeleteFunc(p.Facts, func(f acl.FactEnd) bool { return string(f.Fact) == name }),
 				acl.FactEnd{Fact: acl.Fact(name), Until: when(until)})
 		default:

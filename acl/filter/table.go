@@ -61,6 +61,7 @@ type Table struct {
 	rules    []rule  // of all sides: a flow names its rule by one index
 	services services
 	needs    needs
+	presence []bool   // by number of a fact: it is that somebody is there
 	fronts   bool     // a holder is fronted
 	opened   []uint64 // the rules inwards that open anything of this node's, as a set of sides[In]
 	lease    int64

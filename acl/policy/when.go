@@ -66,7 +66,7 @@ func (s *Session) Fact() acl.Fact {
 }
 
 // SignedInFact is the fact that whoever asks is signed in at their device.
-const SignedInFact acl.Fact = "signed-in"
+const SignedInFact = acl.SignedIn
 
 // RiskFact is the fact that a device's risk is below a bound.
 func RiskFact(below int) acl.Fact { return word("risk:<" + strconv.Itoa(below)) }
@@ -87,7 +87,7 @@ func PersonFact(src []Selector) acl.Fact {
 		keys[i] = s.Key()
 	}
 	slices.Sort(keys)
-	return word("person:" + strings.Join(slices.Compact(keys), "|"))
+	return word(acl.PersonPrefix + strings.Join(slices.Compact(keys), "|"))
 }
 
 // word gives a text that fits a map (docs/PROTOCOL.md: at most 255 bytes, no blanks), by

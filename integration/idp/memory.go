@@ -141,6 +141,14 @@ type answer struct {
 func (a *answer) GetAuthTime() time.Time { return a.at }
 func (a *answer) GetACR() string         { return a.level }
 
+// GetAMR: a level is proved by a key beside the password.
+func (a *answer) GetAMR() []string {
+	if a.level != "" {
+		return []string{"pwd", "hwk"}
+	}
+	return []string{"pwd"}
+}
+
 func (m *memory) AuthRequestByID(ctx context.Context, id string) (op.AuthRequest, error) {
 	return m.proved(m.Storage.AuthRequestByID(ctx, id))
 }

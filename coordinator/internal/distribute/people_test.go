@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
+	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
 // byRole has a rule for each name that the language has for a role.
@@ -89,5 +90,54 @@ func TestRoleAtASharedMachine(t *testing.T) {
 				t.Errorf("after %T the console knows of the kiosk %v", c.Command, got)
 			}
 		}
+	})
+}
+
+// ward opens the record system to ana by all that is asked of a person, and nothing else
+// to her.
+const ward = `{"tagOwners": {"tag:ehr": [], "tag:scanner": []}, "grants": [
+  {"id": "ehr", "src": ["ana@clinic.example"], "dst": ["tag:ehr"], "ip": ["443"]},
+  {"id": "fresh", "src": ["ana@clinic.example"], "dst": ["tag:ehr"], "ip": ["444"], "when": {"mfa": {"within": "15m", "amr": ["otp"]}}},
+  {"id": "idle", "src": ["ana@clinic.example"], "dst": ["tag:ehr"], "ip": ["445"], "when": {"idle": "10m"}},
+  {"id": "scan", "src": ["tag:scanner"], "dst": ["tag:ehr"], "ip": ["22"]}]}`
+
+// Who signs in at a machine of their own is told of to those who may be reached, and to
+// the machine, as one small record, at each sign-in; so is it that they signed out. No
+// rule changes, and nobody else hears anything.
+func TestLoginIsOneSmallRecord(t *testing.T) {
+	play(t, ward, func(t *testing.T, w *world) {
+		w.do(registry.RequireSignIn{Required: true})
+		all := join(w, "tag:ehr", "tag:scanner")
+		ehr, scanner, laptop := all[0], all[1], w.enrol()
+		laptop.connect()
+		all = append(all, laptop)
+		defer leaveAll(all)
+		late()
+		rules := wire.RulesDigest(ehr.rules())
+		told := func(what string, facts int) {
+			t.Helper()
+			rest()
+			for _, n := range []*node{ehr, laptop} {
+				if n.got("delta") != 1 || n.got("full")+n.got("unhurried") > 0 || n.bytes > 500 {
+					t.Errorf("%s: %s was sent %v, %d bytes", what, n.id, n.order, n.bytes)
+				}
+			}
+			scanner.nothing(t, "may not be reached from there")
+			if got := ehr.peer(laptop).Facts; len(got) != facts {
+				t.Errorf("%s: told of the facts %v", what, got)
+			}
+			if wire.RulesDigest(ehr.rules()) != rules {
+				t.Errorf("%s: rules changed", what)
+			}
+		}
+		for _, what := range []string{"signed in", "signed in again"} {
+			time.Sleep(time.Minute)
+			anew(all...)
+			w.sit(laptop, "s", "", "ana@clinic.example")
+			told(what, 3)
+		}
+		anew(all...)
+		w.do(registry.EndSessions{ID: "s"})
+		told("signed out", 0)
 	})
 }

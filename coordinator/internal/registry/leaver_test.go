@@ -144,6 +144,29 @@ func TestProviderLocksNoMeshOut_A04(t *testing.T) {
 	m.do(m.again("olga@clinic.example", m.now))
 }
 
+// But that it stands by no owner is known, since when, and until one comes back.
+func TestProviderStandsByNoOwner_A04_A18(t *testing.T) {
+	m := staff(t, map[string]string{"olga": "owner", "oren": "owner", "omar": "owner"})
+	adrift := func(want time.Time) {
+		t.Helper()
+		if got := m.state.Adrift(); !got.Equal(want) {
+			t.Errorf("adrift since %v, want %v", got, want)
+		}
+	}
+	m.do(registry.DisableUser{User: "omar@clinic.example"})
+	m.do(provider("olga@clinic.example"))
+	adrift(time.Time{})
+	m.now = m.now.Add(time.Minute)
+	last := m.now
+	m.do(provider("oren@clinic.example"))
+	adrift(last)
+	m.restored()
+	adrift(last)
+	m.now = m.now.Add(time.Minute)
+	m.do(m.again("olga@clinic.example", m.now))
+	adrift(time.Time{})
+}
+
 // So does the directory whose record of them was not known to be theirs, as soon as the
 // provider says so.
 func TestLastOwnerIsFoundToBeShutOut_A04_A18(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // The words of roles and scopes that mean something here; all others are names
@@ -57,6 +58,21 @@ func (s *State) lastOwner(u *User) bool {
 func (s *State) Ownerless() bool {
 	all := s.Holders(OwnerRole)
 	return len(all) > 0 && !slices.ContainsFunc(all, func(u *User) bool { return !u.ShutOut() })
+}
+
+// Adrift gives since when the provider stands by no owner who may come; zero: it stands
+// by one, or there is none.
+func (s *State) Adrift() (since time.Time) {
+	for _, u := range s.Holders(OwnerRole) {
+		switch {
+		case u.ShutOut():
+		case u.Disowned.IsZero():
+			return time.Time{}
+		case u.Disowned.After(since):
+			since = u.Disowned
+		}
+	}
+	return since
 }
 
 // TokenScopes gives what whoever holds a token may do at the admin API in this

@@ -106,7 +106,8 @@ func (c *courier) start(ctx context.Context, ch *channel, chain [][]byte) <-chan
 // run carries what there is, and tries again what could not be delivered. A kept
 // acknowledgement waits for others, on each node for another while.
 func (c *courier) run(ctx context.Context, ch *channel, chain [][]byte) {
-	c.renew(ctx, ch, chain)
+	chain = c.renew(ctx, ch, chain)
+	renewal := renewIn(chain)
 	wait := minRetry
 	var again, kept <-chan time.Time
 	for {
@@ -117,6 +118,10 @@ func (c *courier) run(ctx context.Context, ch *channel, chain [][]byte) {
 		case <-c.wake:
 		case <-stir:
 			c.tellActive(ctx, ch)
+			continue
+		case <-renewal:
+			chain = c.renew(ctx, ch, chain)
+			renewal = renewIn(chain)
 			continue
 		case <-again:
 		case <-kept:
@@ -190,26 +195,43 @@ func (c *courier) tell(ctx context.Context, ch *channel) error {
 	return err
 }
 
-// renew asks for a new certificate once half of the old one's life is over. An
-// expired one still renews: the coordinator goes by the key.
-func (c *courier) renew(ctx context.Context, ch *channel, chain [][]byte) {
-	if len(chain) > 0 {
-		leaf, err := x509.ParseCertificate(chain[0])
-		if err == nil && time.Until(leaf.NotAfter) > leaf.NotAfter.Sub(leaf.NotBefore)/2 {
-			return
-		}
+// renew asks for a new certificate once half of the old one's life is over, and gives
+// the one that stands then. An expired one still renews: the coordinator goes by the key.
+func (c *courier) renew(ctx context.Context, ch *channel, chain [][]byte) [][]byte {
+	if halfOf(chain) > 0 {
+		return chain
 	}
 	resp, err := ch.Renew(ctx, connect.NewRequest(&wire.RenewRequest{}))
 	if err == nil {
 		err = checkChain(resp.Msg.Chain, &c.o.Keys.Node)
 	}
 	if err != nil {
-		c.complain(ctx, "renewing the node certificate failed; the next session tries again", fmt.Errorf("renew: %w", plain(err)))
-		return
+		c.complain(ctx, "renewing the node certificate failed; it is tried again within an hour", fmt.Errorf("renew: %w", plain(err)))
+		return chain
 	}
 	c.mu.Lock()
 	c.fresh = resp.Msg.Chain
 	c.mu.Unlock()
+	return resp.Msg.Chain
+}
+
+// renewAgain is the least between two tries to renew.
+const renewAgain = time.Hour
+
+// renewIn says when to renew next: a server may stay connected for longer than its
+// certificate lives.
+func renewIn(chain [][]byte) <-chan time.Time { return time.After(max(renewAgain, halfOf(chain))) }
+
+// halfOf tells how long it is until half of a certificate's life is over.
+func halfOf(chain [][]byte) time.Duration {
+	if len(chain) == 0 {
+		return 0
+	}
+	leaf, err := x509.ParseCertificate(chain[0])
+	if err != nil {
+		return 0
+	}
+	return time.Until(leaf.NotAfter) - leaf.NotAfter.Sub(leaf.NotBefore)/2
 }
 
 // renewed gives a certificate chain that came since, once.

@@ -329,6 +329,38 @@ func TestCertificateIsRenewedAtHalfItsLife(t *testing.T) {
 	})
 }
 
+// A server stays connected for longer than its certificate lives, also where the
+// coordinator could not renew when it was due.
+func TestCertificateIsRenewedInALongSession(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		r := newRig(t)
+		id := r.identity()
+		id.Chain = r.c.Mesh.NodeChainFrom(r.keys.Node.Public(), time.Now().Add(2*time.Hour-controltest.Life/2))
+		if err := r.dir.SaveIdentity(id); err != nil {
+			t.Fatal(err)
+		}
+		old := string(id.Chain[0])
+		s := r.begin().c.Next()
+		r.send(s, controltest.Current())
+		r.c.Certify(func(key.NodePublic) [][]byte { return nil })
+		after := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Minute) {
+				r.send(s, controltest.Heartbeat())
+			}
+		}
+		after(2 * time.Hour)
+		r.c.Certify(r.c.Mesh.NodeChain)
+		after(2 * time.Hour)
+		s.End(nil)
+		r.c.Next()
+		synctest.Wait()
+		if kept, err := r.dir.Identity(); err != nil || string(kept.Chain[0]) == old {
+			t.Fatalf("not renewed in a session that went on for four hours: %v", err)
+		}
+		r.stop()
+	})
+}
+
 // A chain that TLS cannot show would lock the node out for good.
 func TestBadCertificateIsNotTaken(t *testing.T) {
 	stranger := key.NewNode()

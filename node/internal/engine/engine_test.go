@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,6 +37,7 @@ type parts struct {
 	lease     time.Time
 	slow      time.Duration // what the plane takes
 	fail      map[string]error
+	slept     atomic.Int64 // nanoseconds, in which policy time went on and no timer did
 }
 
 func (p *parts) called(what string) error {
@@ -92,7 +94,8 @@ func drive(t *testing.T, prepare, body func(t *testing.T, e *engine.Engine, p *p
 				p.before = slices.Clone(p.calls)
 				p.mu.Unlock()
 			},
-			Ready: func() { p.ready++ }})
+			Ready: func() { p.ready++ },
+			Now:   func() time.Time { return time.Now().Add(time.Duration(p.slept.Load())) }})
 		if err != nil {
 			t.Fatal(err)
 		}

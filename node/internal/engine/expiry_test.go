@@ -61,3 +61,17 @@ func TestTimeThatWasOverAtTheStart(t *testing.T) {
 		}
 	})
 }
+
+// A laptop that slept past the end of a peer's time finds that out when it wakes, though
+// its timers stood still meanwhile.
+func TestTimeThatWasOverWhileTheMachineSlept(t *testing.T) {
+	drive(t, endingAt(time.Hour, 0), func(t *testing.T, _ *engine.Engine, p *parts) {
+		synctest.Wait()
+		p.slept.Store(int64(2 * time.Hour))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n, paths := len(p.config.Peers), len(p.paths); n != 1 || paths != 1 {
+			t.Errorf("%d peers and %d paths, want 1", n, paths)
+		}
+	})
+}
