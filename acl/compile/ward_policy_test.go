@@ -18,6 +18,8 @@ type ward struct {
 	grants   []wardRule
 	forbids  []wardRule // without a level, then by level
 	site     *wardSite
+
+	forgiven bool // it is read as one in force: nothing is refused for asking too little
 }
 
 type wardSegment struct {
