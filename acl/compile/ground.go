@@ -40,7 +40,7 @@ func (g *ground) obeying() []string {
 
 // DefaultHold is how long a rule lives on without a word from the coordinator
 // where no segment says, and the longest that one does.
-const DefaultHold = 30 * 24 * time.Hour
+const DefaultHold = policy.LongestHold
 
 // groundKey is what a part's grounds depend on besides its rule.
 type groundKey struct {

@@ -31,7 +31,7 @@ func (r *ruleReader) glass(v *value) BreakGlass {
 	if _, ok := fields.get("maxDuration"); !ok {
 		r.fail(v.at, "", complain("a break-glass has no maxDuration", `add "maxDuration": "60m"`))
 	}
-	if len(g.Alert) == 0 {
+	if people, known := r.names.headcount(g.Alert); known && people == 0 {
 		r.warn(v.at, "", `nobody is told when this glass breaks; add "alert"`)
 	}
 	rule := Rule{Section: "breakGlass", Pos: g.Pos}
