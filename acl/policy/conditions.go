@@ -20,7 +20,7 @@ func (r *ruleReader) when(fields object, key string) When {
 		OnCall:   lookup(r.reader, inner, "oncall", "oncall", r.names.oncall),
 		Risk:     r.risk(inner),
 	}
-	kind, idle := r.token(inner, "session"), r.period(inner, "idle")
+	kind, idle := r.sign(inner), r.period(inner, "idle")
 	if kind != "" || idle > 0 {
 		w.Session = &Session{Kind: kind, Idle: idle}
 	}
@@ -85,6 +85,21 @@ func (r *reader) methods(fields object) []string {
 		all = append(all, it.text)
 	}
 	return all
+}
+
+// sign reads by what a person shows that they are at the device. One that nobody gives is
+// mistyped, or another system's: then nobody comes in.
+func (r *reader) sign(fields object) string {
+	kind := r.token(fields, "session")
+	known := map[string]bool{"login": true, "tap": true}
+	if it, ok := r.word(fields, "session"); ok && !known[kind] && len(r.warns) < maxErrors {
+		why := "is no sign that this version knows, which are login and tap; it holds only if a device tells of it"
+		if near := nearest(kind, known); near != "" {
+			why += fmt.Sprintf("; did you mean %q?", near)
+		}
+		r.warn(it.at, it.text, why)
+	}
+	return kind
 }
 
 // token reads a word that comes from another system.
