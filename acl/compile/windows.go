@@ -90,9 +90,10 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Keeps gives when all of some schedules are open at once, as nodes are told it.
-func (m *Mesh) Keeps(schedules []string) []calendar.Window {
-	return m.layOut(&ground{schedules: schedules})
+// Keeps gives when all of some schedules are open at once, as nodes are told it of a rule
+// that permits, or that forbids.
+func (m *Mesh) Keeps(schedules []string, forbids bool) []calendar.Window {
+	return m.layOut(&ground{schedules: schedules, forbids: forbids})
 }
 
 // timely tells whether a ground may hold now.
