@@ -158,7 +158,7 @@ func TestDocumentedCatalogue(t *testing.T) {
 }
 
 func TestGroupsOfProviders(t *testing.T) {
-	p := parseWard(t, `"groups": {"group:nurses": ["scim:Physical Security", "idp:vendors/ct-maker", "local:Ward 3", "ada@h.example"], "group:biomed": []}`)
+	p := parseWard(t, `"groups": {"group:nurses": ["scim:Physical Security", "idp:vendors/ct-maker", "local:Ward 3", "ada@h.example"], "group:biomed": ["bo@h.example"]}`)
 	if got, _ := p.Group("group:nurses"); !slices.Equal(got, []string{"scim:Physical Security", "idp:vendors/ct-maker", "local:Ward 3", "ada@h.example"}) {
 		t.Error(got)
 	}
