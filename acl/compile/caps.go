@@ -84,6 +84,13 @@ func (m *Mesh) mayUse(part *part, from, to *node) bool {
 	if part.self && (from.record.owner == 0 || from.record.owner != to.record.owner) {
 		return false
 	}
-	asSrc := func(c *class) bool { return has(c.asSrc, part.at) }
-	return to.profile.lands(part) && slices.ContainsFunc(from.profile.addrs, asSrc)
+	return to.profile.lands(part) && slices.ContainsFunc(from.profile.addrs, func(c *class) bool {
+		return has(c.asSrc, part.at) && slices.ContainsFunc(to.profile.addrs, func(d *class) bool { return m.asksNothing(part, c, d) })
+	})
+}
+
+// asksNothing tells whether a part leads from one class to another and asks for nothing
+// there: no program is told of facts, so that a segment's floor closes it to people.
+func (m *Mesh) asksNothing(part *part, from, to *class) bool {
+	return has(to.asDst, part.at) && slices.ContainsFunc(m.groundsOf(part, groundKey{part.human(from), to.zone}), bare)
 }

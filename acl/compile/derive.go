@@ -35,7 +35,7 @@ const maxNear = 5
 // Derive explains like [Mesh.Explain], with the whole way to the verdict.
 func (m *Mesh) Derive(src, dst netip.Addr, proto acl.Protocol, port uint16) Derivation {
 	from, to := m.find(src), m.find(dst)
-	d := Derivation{Explanation: m.Explain(src, dst, proto, port), Who: m.identity(from), Whom: m.identity(to)}
+	d := Derivation{Explanation: m.Explain(src, dst, proto, port), Who: append(m.identity(from), m.suppositions()...), Whom: m.identity(to)}
 	var matching, near []weighed
 	rules := make(map[*policy.Rule]bool)
 	for at, p := range m.book.parts {
@@ -120,6 +120,21 @@ func (m *Mesh) standing(p *part, from, to place) *ground {
 	return m.stands(p, from, to, true)
 }
 
+// segmentText names a segment with what is written of its data and of a failure.
+func segmentText(s *policy.Segment) string {
+	var all []string
+	if s.Class != "" {
+		all = append(all, s.Class)
+	}
+	if s.Impact != "" {
+		all = append(all, "impact "+s.Impact)
+	}
+	if len(all) == 0 {
+		return s.Name
+	}
+	return fmt.Sprintf("%s (%s)", s.Name, strings.Join(all, ", "))
+}
+
 // identity says what the policy knows of one end.
 func (m *Mesh) identity(p place) []string {
 	var all []string
@@ -149,7 +164,7 @@ func (m *Mesh) identity(p place) []string {
 	}
 	say("rules know it as %s", strings.Join(slices.Compact(names), ", "))
 	for _, s := range p.class.zone.list() {
-		say("in %s (%s, impact %s)", s.Name, s.Class, s.Impact)
+		say("in %s", segmentText(&s))
 	}
 	if p.host != nil {
 		facts := p.host.record.facts
@@ -166,6 +181,13 @@ func (m *Mesh) identity(p place) []string {
 			}
 		}
 	}
+	return all
+}
+
+// suppositions says what is supposed of the source.
+func (m *Mesh) suppositions() []string {
+	var all []string
+	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	for _, f := range m.supposed {
 		if m.unreported(f.Fact) {
 			say("taken for granted: %s, for nothing says otherwise", m.factText(f.Fact))

@@ -1,6 +1,7 @@
 package compile_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -47,5 +48,52 @@ func TestExplainTellsFirstOfWhatIsOrdinary(t *testing.T) {
 	}
 	if e := m.Explain(two("100.64.0.3", "fd7a::3")[0], ehr[0], acl.TCP, 443); e.Nearest != "code" || strings.Contains(e.Text, "in an emergency") {
 		t.Errorf("who has nothing but the glass: %+v", e)
+	}
+}
+
+// An answer says all that is missing at once, what a rule waits for that is not in force,
+// and of whom something is supposed: else whoever has made up for the first learns of the
+// next.
+func TestExplainTellsAllThatIsMissing(t *testing.T) {
+	gateway := bedNode(4, "tag:gw", "10.9.0.0/24")
+	m := bed(t, `"segments": {
+	"seg:ehr": {"members": ["tag:ehr"], "class": "phi", "owner": "group:nurses", "requires": {"mfa": {"within": "8h"}, "schedule": "always"}},
+	"seg:net": {"members": ["10.9.0.0/24"], "owner": "group:nurses", "mode": "monitor", "until": "2027-01-01"},
+	"seg:one": {"members": ["10.9.0.5"], "impact": "life", "owner": "group:nurses"}},
+"grants": [{"id": "ward", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:443"], "when": {"schedule": "never"}},
+	{"id": "cart", "src": ["group:nurses"], "srcDevice": ["tag:cart"], "dst": ["tag:ehr"], "ip": ["tcp:22"]}],
+"lockdown": {"red": {"by": "group:nurses", "forbid": [{"id": "stop", "src": ["*"], "dst": ["tag:ehr"]}]}}`,
+		wardStart(), bedNode(1, "ada@h"), bedNode(2, "tag:ehr"), bedNode(3, "tag:cart"), gateway)
+	derive := func(given, src, dst string) (text string) {
+		g, err := m.Policy().ParseGiven("given", []byte(given))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.Suppose(g, compile.Node{User: "ada@h"}, wardStart())
+		defer m.Suppose(nil, compile.Node{}, wardStart())
+		d := m.Derive(netip.MustParseAddr(src), netip.MustParseAddr(dst), acl.TCP, 443)
+		lines := append([]string{d.Text}, d.Who...)
+		for _, who := range d.Whom {
+			lines = append(lines, "whom: "+who)
+		}
+		for _, c := range d.Considered {
+			lines = append(lines, string(c.Rule)+": "+c.Why)
+		}
+		return strings.Join(lines, "\n") + "\n"
+	}
+	for _, c := range []struct{ given, src, dst, with, without string }{
+		{`{}`, "100.64.0.1", "100.64.0.2", "ward: it asks for a login within the last 8h and a time within the schedule never (UTC: Sun 00:00-01:00), which opens at 2026-11-29 00:00 UTC\n", "schedule always"},
+		{`{}`, "100.64.0.1", "100.64.0.2", `stop: does not forbid it: the lockdown "red" is not declared` + "\n", "not in force"},
+		{`{}`, "100.64.0.1", "10.9.0.5", "seg:net: seg:one, in which this is too, is not only monitored\n", "not in force"},
+		{`{}`, "100.64.0.1", "10.9.0.5", "whom: in seg:one (impact life)\n", "(,"},
+		{`{}`, "100.64.0.1", "10.9.0.5", "whom: in seg:net\n", "impact )"},
+		{`{"mfaAge": "1h"}`, "100.64.0.1", "100.64.0.2", "whom: in seg:ehr (phi)\n", "whom: supposed"},
+		{`{"mfaAge": "1h"}`, "100.64.0.1", "100.64.0.2", "supposed: a login within the last 8h\n", "whom: supposed"},
+		{`{"device": "tag:cart", "session": "login"}`, "100.64.0.3", "100.64.0.2", "ward: it opens this to group:nurses, and n3 (100.64.0.3) is not among them: for whoever sits there it takes a rule with srcDevice\n", "ward: it asks"},
+		{`{}`, "100.64.0.1", "100.64.0.2", "cart: it opens tcp 22 to group:nurses\n", "takes a rule with srcDevice"},
+	} {
+		if got := derive(c.given, c.src, c.dst); !strings.Contains(got, c.with) || strings.Contains(got, c.without) {
+			t.Errorf("%s, %s > %s:\n%s\nwants %q and not %q", c.given, c.src, c.dst, got, c.with, c.without)
+		}
 	}
 }

@@ -73,14 +73,21 @@ func (d *drafts) all() {
 func (d *drafts) sitting(r *policy.Rule, shared []policy.Selector) {
 	var people []policy.Selector
 	for _, s := range d.members(r.Src) {
-		switch s.Kind {
-		case policy.User, policy.Domain, policy.Group, policy.Role, policy.Member:
+		if isPeople(s) {
 			people = append(people, s)
 		}
 	}
 	if len(people) > 0 && len(shared) > 0 {
 		d.rule(r, shared, people, true)
 	}
+}
+
+func isPeople(s policy.Selector) bool {
+	switch s.Kind {
+	case policy.User, policy.Domain, policy.Group, policy.Role, policy.Member:
+		return true
+	}
+	return false
 }
 
 // rule drafts a rule's parts. One without sources or destinations opens nothing

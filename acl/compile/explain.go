@@ -233,7 +233,7 @@ func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port
 	case src && dst:
 		n.why, n.miss = fmt.Sprintf("it leads through routers with %s only", strings.Join(p.rule.Via, " or ")), 1
 	case dst && fits:
-		n.why, n.miss = fmt.Sprintf("it opens this to %s, and %s is not among them", sourceText(p), from.label), between+1
+		n.why, n.miss = p.notFor(from), between+1
 	case src && fits:
 		n.why, n.miss = fmt.Sprintf("it opens this at %s, and %s is not among them", targetText(p), to.label), between+2
 	case dst:
@@ -242,6 +242,16 @@ func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port
 		n.miss = farthest
 	}
 	return n
+}
+
+// notFor says that a source is not one of a part's. People who sit at a shared device are
+// none of a rule for devices of their own.
+func (p *part) notFor(from place) string {
+	why := fmt.Sprintf("it opens this to %s, and %s is not among them", sourceText(p), from.label)
+	if from.host != nil && len(from.host.Tags) > 0 && p.person == "" && slices.ContainsFunc(p.rule.Src, isPeople) {
+		why += ": for whoever sits there it takes a rule with srcDevice"
+	}
+	return why
 }
 
 func opensProtocol(open []acl.Service, proto acl.Protocol) bool {

@@ -21,6 +21,7 @@ type ground struct {
 	log       acl.LogLevel
 	limit     acl.Limit
 	monitor   bool
+	forbids   bool
 	features  []string
 	beside    []string // features, and to obey what is forbidden; nil until somebody asks
 	lift      string   // id of a declared break-glass that lifts some of what the rule asks for
@@ -39,7 +40,7 @@ func (g *ground) obeying() []string {
 
 // DefaultHold is how long a rule lives on without a word from the coordinator
 // where no segment says, and the longest that one does.
-const DefaultHold = 30 * 24 * time.Hour
+const DefaultHold = policy.LongestHold
 
 // groundKey is what a part's grounds depend on besides its rule.
 type groundKey struct {
@@ -83,7 +84,7 @@ func (m *Mesh) forbidding(p *part) []ground {
 	var a asked
 	a.when(&p.rule.When, false, nil)
 	a.fact(p.person)
-	return a.grounds(p.rule.Postures, ground{log: p.rule.Log})
+	return a.grounds(p.rule.Postures, ground{log: p.rule.Log, forbids: true})
 }
 
 func aboutPeople(w *policy.When) bool { return w.MFA != nil || w.OnCall != "" || w.Session != nil }

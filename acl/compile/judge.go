@@ -141,7 +141,7 @@ func (m *Mesh) missing(p *part, from, to place) string {
 				lacks = append(lacks, m.factText(f))
 			}
 		}
-		if len(lacks) == 0 && !m.timely(&grounds[i]) {
+		if !m.timely(&grounds[i]) {
 			lacks = append(lacks, m.shut(&grounds[i]))
 		}
 		if len(grounds[i].features) > 0 && !m.supposing {
@@ -150,9 +150,22 @@ func (m *Mesh) missing(p *part, from, to place) string {
 		ways = append(ways, strings.Join(lacks, " and "))
 	}
 	if len(ways) == 0 {
-		return "it is not in force"
+		return p.dormant(to)
 	}
 	return "it asks for " + strings.Join(ways, ", or ")
+}
+
+// dormant says what a part waits for that stands on no ground.
+func (p *part) dormant(to place) string {
+	if p.rule.Level != "" {
+		return fmt.Sprintf("the lockdown %q is not declared", p.rule.Level)
+	}
+	for _, s := range to.class.zone.list() {
+		if s.Monitor.IsZero() {
+			return fmt.Sprintf("%s, in which this is too, is not only monitored", s.Name)
+		}
+	}
+	return "it is not in force"
 }
 
 // shut says when a ground that is not open now will be.
@@ -163,8 +176,12 @@ func (m *Mesh) shut(g *ground) string {
 	var all []string
 	for _, name := range g.schedules {
 		s, _ := m.pol.Schedule(name)
+		open, next := s.Weekly.At(m.now)
+		if open {
+			continue
+		}
 		text := fmt.Sprintf("a time within the schedule %s (%s)", name, s.Weekly)
-		if open, next := s.Weekly.At(m.now); !open && !next.IsZero() {
+		if !next.IsZero() {
 			text += next.UTC().Format(", which opens at 2006-01-02 15:04 MST")
 		}
 		all = append(all, text)

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -256,11 +257,11 @@ func (m *Mesh) unexpected(e *policy.Expect, j judgement) string {
 	if e == nil {
 		return ""
 	}
-	glass := m.book.glasses[j.part.rule.Glass]
+	glass := m.book.glasses[cmp.Or(j.ground.lift, j.part.rule.Glass)]
 	approval, _ := m.pol.Approval(j.part.rule.Approval)
-	longest := glass.MaxDuration
-	if longest == 0 {
-		longest = approval.MaxDuration
+	longest := cmp.Or(glass.MaxDuration, approval.MaxDuration)
+	if approval.MaxDuration > 0 && !slices.Contains(glass.Waives, "approval") {
+		longest = min(longest, approval.MaxDuration)
 	}
 	told := func(s policy.Selector) bool { return s.String() == e.Alert }
 	switch {

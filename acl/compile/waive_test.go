@@ -126,3 +126,22 @@ func TestLiftsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// What is in two segments is protected by both: who may lift the conditions of one lifts
+// nothing there, be the floor of the other met or of another kind.
+func TestLiftOfOneSegmentIsNoneInTwo(t *testing.T) {
+	for segments, lifted := range map[string]bool{`"seg:ehr"`: false, `"seg:all"`: false, `"seg:ehr", "seg:all"`: true, `"seg:all", "seg:far", "seg:ehr"`: true} {
+		m := bed(t, `"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:nurses", "requires": {"mfa": {"within": "8h"}}},
+	"seg:all": {"members": ["100.64.0.0/29"], "owner": "group:nurses", "requires": {"risk": "<70"}}, "seg:far": {"members": ["10.0.0.0/8"], "owner": "group:nurses"}},
+"grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"]}],
+"breakGlass": [{"id": "down", "segments": [`+segments+`], "waives": ["mfa", "risk"], "declare": {"by": "group:nurses"}, "maxDuration": "72h", "alert": ["group:nurses"]}]`,
+			wardStart(), bedNode(1, "ada@h"), bedNode(2, "tag:ehr"))
+		m.Declare(compile.Declared{Glass: map[string]time.Time{"down": compile.Forever()}})
+		if got := opensTCP(m, "100.64.0.1", "100.64.0.2"); got != lifted {
+			t.Errorf("a glass for %s: it is open: %v", segments, got)
+		}
+		if got := slices.ContainsFunc(m.Rules("n2").In, func(r acl.Rule) bool { return len(r.Needs) == 0 }); got != lifted {
+			t.Errorf("a glass for %s: the node lets anybody in: %v", segments, got)
+		}
+	}
+}

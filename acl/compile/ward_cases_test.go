@@ -141,6 +141,37 @@ func TestSchedulesAreShutUntilTheTimeIsKnown(t *testing.T) {
 	}
 }
 
+// What a schedule forbids is forbidden without a break where nobody can tell the hours: on
+// a node that has been without a coordinator for longer than it was told them ahead, and
+// at a mesh that was never told the time. What it opens ends there.
+func TestScheduleForbidsWhereItsHoursAreUnknown(t *testing.T) {
+	for schedule, until := range map[string]int{"office": 6, "always": 0, "never": 1} {
+		sections := `"grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"]}, {"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "when": {"schedule": "` + schedule + `"}}],
+"forbid": [{"src": ["ada@h"], "dst": ["tag:ehr"], "when": {"schedule": "` + schedule + `"}}]`
+		m := bed(t, sections, wardStart(), bedNode(1, "ada@h"), bedNode(2, "tag:ehr"))
+		horizon := wardStart().Truncate(24 * time.Hour).Add(8 * 24 * time.Hour)
+		in, out := m.Rules("n2").ForbidIn, m.Rules("n1").ForbidOut
+		for way, rules := range map[string][]acl.Rule{"in": in, "out": out} {
+			if len(rules) != until+1 {
+				t.Fatalf("%s, %s: %d windows", schedule, way, len(rules))
+			}
+			last := rules[until]
+			if !last.NotAfter.IsZero() || last.NotBefore.After(horizon) || until > 0 && !last.NotBefore.Equal(horizon) {
+				t.Errorf("%s, %s: it is forbidden from %s to %s after the hours that are told until %s", schedule, way, last.NotBefore, last.NotAfter, horizon)
+			}
+		}
+		for _, r := range m.Rules("n2").In[1:] {
+			if r.NotAfter.IsZero() || r.NotAfter.After(horizon) {
+				t.Errorf("%s: it is open until %s", schedule, r.NotAfter)
+			}
+		}
+		m = bed(t, sections, time.Time{}, bedNode(1, "ada@h"), bedNode(2, "tag:ehr"))
+		if rules := m.Rules("n2").ForbidIn; len(rules) != 1 || !rules[0].NotBefore.IsZero() || !rules[0].NotAfter.IsZero() || opensTCP(m, "100.64.0.1", "100.64.0.2") {
+			t.Errorf("%s: a mesh that was never told the time forbids %+v", schedule, rules)
+		}
+	}
+}
+
 func TestFactsAreNoneUntilTheTimeIsKnown(t *testing.T) {
 	n := bedNode(1, "ada@h")
 	n.Facts = []acl.FactEnd{{Fact: "posture:managed", Until: compile.Forever()}}

@@ -42,7 +42,13 @@ func drawWard(t *rapid.T) *ward {
 		return 1
 	})
 	for i := range rapid.IntRange(0, 1).Draw(t, "glasses") {
-		r := w.drawRule(t, fmt.Sprintf("b%d", i), w.people(), w.places(), 1)
+		places := w.places()
+		var devices []string
+		if oneIn(t, 3, "devices") {
+			devices, places = some(t, "srcDevice", tagPool(), 1, 2), places[:len(places)-1] // no autogroup:self
+		}
+		r := w.drawRule(t, fmt.Sprintf("b%d", i), w.people(), places, 1)
+		r.devices = devices
 		r.glass, r.waives = true, drawWaives(t, 0)
 		w.glasses = append(w.glasses, r)
 	}

@@ -217,7 +217,7 @@ func (w *ward) forbidden(r *wardRule, from wardPlace, holder string) bool {
 
 // atShared tells whether a place is a device at which some rule lets people sit.
 func (w *ward) atShared(at wardPlace) bool {
-	return slices.ContainsFunc(w.grants, func(r wardRule) bool {
+	return slices.ContainsFunc(slices.Concat(w.glasses, w.grants), func(r wardRule) bool {
 		return slices.ContainsFunc(r.devices, func(tag string) bool { return w.matches(tag, at, true) })
 	})
 }

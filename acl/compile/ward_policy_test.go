@@ -18,6 +18,8 @@ type ward struct {
 	grants   []wardRule
 	forbids  []wardRule // without a level, then by level
 	site     *wardSite
+
+	forgiven bool // it is read as one in force: nothing is refused for asking too little
 }
 
 type wardSegment struct {
@@ -82,7 +84,7 @@ func (w *ward) text() string {
 	}
 	b.WriteString("},\n\"breakGlass\": [")
 	for _, r := range w.glasses {
-		fmt.Fprintf(&b, "\n{%s, \"waives\": [%s], \"maxDuration\": \"1h\", \"alert\": [\"group:x\"]},", r.words(), quoted(r.waives))
+		fmt.Fprintf(&b, "\n{%s%s, \"waives\": [%s], \"maxDuration\": \"1h\", \"alert\": [\"group:x\"]},", r.words(), r.seated(), quoted(r.waives))
 	}
 	for _, l := range w.lifts {
 		fmt.Fprintf(&b, "\n{\"id\": %q, \"segments\": [%s], \"waives\": [%s], \"declare\": {\"by\": \"group:x\", \"count\": 1}, \"maxDuration\": \"72h\", \"alert\": [\"group:x\"]},", l.id, quoted(l.segments), quoted(l.waives))
@@ -123,9 +125,7 @@ func (r *wardRule) narrowed() string {
 	if len(r.postures) > 0 {
 		text += fmt.Sprintf(`, "srcPosture": [%s]`, quoted(r.postures))
 	}
-	if len(r.devices) > 0 {
-		text += fmt.Sprintf(`, "srcDevice": [%s]`, quoted(r.devices))
-	}
+	text += r.seated()
 	if r.approved {
 		text += `, "approval": "approve:two"`
 	}
@@ -136,6 +136,13 @@ func (r *wardRule) narrowed() string {
 		text += fmt.Sprintf(`, "monitor": true, "until": %q`, r.monitor.Format(time.RFC3339))
 	}
 	return text
+}
+
+func (r *wardRule) seated() string {
+	if len(r.devices) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(`, "srcDevice": [%s]`, quoted(r.devices))
 }
 
 func (c *wardWhen) text(key string) string {

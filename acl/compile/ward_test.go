@@ -31,7 +31,7 @@ func TestAgreesWithTheWords(t *testing.T) {
 
 // parse reads a ward's policy.
 func (w *ward) parse(t *rapid.T) *policy.Policy {
-	pol, _, err := policy.Options{Now: wardStart()}.Parse("ward.hujson", []byte(w.text()))
+	pol, _, err := w.options().Parse("ward.hujson", []byte(w.text()))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, w.text())
 	}

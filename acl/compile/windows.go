@@ -12,7 +12,9 @@ const ahead = 8 * 24 * time.Hour
 
 // windows gives when a ground may hold, as nodes are told it: nothing of a
 // schedule before the day of now, nor later than ahead after that. A ground
-// without schedules and without an end has one window without bounds.
+// without schedules and without an end has one window without bounds. Where nobody can
+// tell the hours, what permits is shut, and what forbids holds: a node that is alone for
+// longer than ahead must not come to permit what it refused.
 func (m *Mesh) windows(g *ground) []calendar.Window {
 	if !g.laid {
 		g.windows, g.laid = m.layOut(g), true
@@ -37,14 +39,30 @@ func (m *Mesh) bears(p *part, key groundKey) bool {
 
 func (m *Mesh) layOut(g *ground) []calendar.Window {
 	all := []calendar.Window{{Until: g.until}}
-	if m.now.IsZero() && len(g.schedules) > 0 {
+	switch {
+	case len(g.schedules) == 0, m.now.IsZero() && g.forbids:
+		return all
+	case m.now.IsZero():
 		return nil
 	}
+	told := m.day.Add(ahead)
 	for _, name := range g.schedules {
 		s, _ := m.pol.Schedule(name)
-		all = meetWindows(all, s.Weekly.Windows(m.day, m.day.Add(ahead)))
+		all = meetWindows(all, s.Weekly.Windows(m.day, told))
+	}
+	if g.forbids {
+		all = onward(all, told)
 	}
 	return all
+}
+
+// onward adds to sorted windows all that comes after a moment, at which the last may end.
+func onward(all []calendar.Window, from time.Time) []calendar.Window {
+	if last := len(all) - 1; last >= 0 && all[last].Until.Equal(from) {
+		all[last].Until = time.Time{}
+		return all
+	}
+	return append(all, calendar.Window{From: from})
 }
 
 // meetWindows gives what two lists have in common, each sorted and its windows apart.
@@ -72,15 +90,19 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Keeps gives when all of some schedules are open at once, as nodes are told it.
-func (m *Mesh) Keeps(schedules []string) []calendar.Window {
-	return m.layOut(&ground{schedules: schedules})
+// Keeps gives when all of some schedules are open at once, as nodes are told it of a rule
+// that permits, or that forbids.
+func (m *Mesh) Keeps(schedules []string, forbids bool) []calendar.Window {
+	return m.layOut(&ground{schedules: schedules, forbids: forbids})
 }
 
 // timely tells whether a ground may hold now.
 func (m *Mesh) timely(g *ground) bool {
-	if !g.until.IsZero() && !m.now.Before(g.until) || m.now.IsZero() && len(g.schedules) > 0 {
+	if !g.until.IsZero() && !m.now.Before(g.until) {
 		return false
+	}
+	if m.now.IsZero() && len(g.schedules) > 0 {
+		return g.forbids
 	}
 	for _, name := range g.schedules {
 		s, _ := m.pol.Schedule(name)

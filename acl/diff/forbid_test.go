@@ -21,6 +21,8 @@ func TestForbiddenAndConditionalReach(t *testing.T) {
 		{"a forbid of what is not open", `}]`, `}], "forbid": [{"src": ["group:it"], "dst": ["tag:pacs"]}]`, ""},
 		{"a conditional forbid", `}]`, `}], "forbid": [{"src": ["*"], "dst": ["tag:pacs"], "when": {"posture": ["posture:managed"]}}]`,
 			"- 3 people in group:radiology lose tcp/104 and tcp/443 with posture:managed at archive (tag:pacs)\n"},
+		{"a forbid by the hour", `}]`, `}], "forbid": [{"id": "f", "src": ["*"], "dst": ["tag:pacs"], "when": {"schedule": "night"}}]`,
+			"- 3 people in group:radiology lose tcp/104 and tcp/443 with schedule:night (UTC: Mon-Sun 00:00-08:00; Mon-Sun 20:00-24:00) at archive (tag:pacs)\n"},
 		{"a schedule that is edited", `, "when": {"schedule": "day"}}]`, `, "when": {"schedule": "night"}}]`,
 			"~ tcp/104 and tcp/443 at archive (tag:pacs): for 3 people in group:radiology it changes from " +
 				"schedule:day (UTC: Mon-Sun 08:00-20:00) to schedule:night (UTC: Mon-Sun 00:00-08:00; Mon-Sun 20:00-24:00)\n"},

@@ -142,10 +142,12 @@ type keeper struct {
 	own   map[acl.RuleID]string // of rules that keep one by themselves
 	floor []string              // those of segments, sorted
 	known map[string][]window
+
+	forbids map[acl.RuleID]bool // which of them forbid
 }
 
 func newKeeper(m *compile.Mesh) *keeper {
-	k := &keeper{mesh: m, own: make(map[acl.RuleID]string), known: make(map[string][]window)}
+	k := &keeper{mesh: m, own: make(map[acl.RuleID]string), known: make(map[string][]window), forbids: make(map[acl.RuleID]bool)}
 	pol := m.Policy()
 	note := func(r *policy.Rule) {
 		if r.When.Schedule != "" {
@@ -157,6 +159,7 @@ func newKeeper(m *compile.Mesh) *keeper {
 	}
 	for r := range pol.Forbids() {
 		note(r)
+		k.forbids[r.ID] = true
 	}
 	for _, name := range pol.Segments() {
 		if s, _ := pol.Segment(name); s.Requires.Schedule != "" {
@@ -187,18 +190,18 @@ func (k *keeper) named(id acl.RuleID, windows []window) (names []string, hours s
 		tries = append(tries, []string{f})
 	}
 	for _, names := range tries {
-		if slices.EqualFunc(k.windows(names), windows, sameWindow) {
+		if slices.EqualFunc(k.windows(names, k.forbids[id]), windows, sameWindow) {
 			return names, k.hours(names)
 		}
 	}
 	return nil, ""
 }
 
-func (k *keeper) windows(names []string) []window {
-	key := strings.Join(names, "+")
+func (k *keeper) windows(names []string, forbids bool) []window {
+	key := fmt.Sprint(strings.Join(names, "+"), " ", forbids)
 	all, ok := k.known[key]
 	if !ok {
-		for _, w := range k.mesh.Keeps(names) {
+		for _, w := range k.mesh.Keeps(names, forbids) {
 			all = append(all, window{w.From, w.Until})
 		}
 		k.known[key] = all

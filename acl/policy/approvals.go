@@ -1,6 +1,9 @@
 package policy
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // most is how many people one thing may ask for together.
 const mostPeople = 20
@@ -48,11 +51,36 @@ func (r *ruleReader) quorum(at int, name string, fields object) (by []Selector, 
 		}
 		by = append(by, s)
 	}
-	if _, written := fields.get("count"); !written {
-		return by, 1
+	count = 1
+	if _, written := fields.get("count"); written {
+		count, _ = r.integer(fields, "count", 1, mostPeople)
 	}
-	count, _ = r.integer(fields, "count", 1, mostPeople)
+	if people, known := r.names.headcount(by); known && len(by) > 0 && people < count {
+		r.warn(at, name, fmt.Sprintf("can never come: %d must agree, and those who may are %d; name more, or ask for fewer", count, people))
+	}
 	return by, count
+}
+
+// headcount gives how many people some names stand for; known is false where that is
+// not in the file.
+func (n *names) headcount(all []Selector) (people int, known bool) {
+	logins := make(map[string]bool)
+	for _, s := range all {
+		switch s.Kind {
+		case User:
+			logins[s.Name] = true
+		case Group:
+			for _, login := range n.groups[s.Name] {
+				if strings.Contains(login, ":") {
+					return 0, false // of a provider
+				}
+				logins[login] = true
+			}
+		default:
+			return 0, false
+		}
+	}
+	return len(logins), true
 }
 
 // told reads who is told of something: people, or tags of machines that listen.

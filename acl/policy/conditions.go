@@ -12,6 +12,7 @@ func (r *ruleReader) when(fields object, key string) When {
 	if !ok {
 		return When{}
 	}
+	r.hollow(inner, "posture", "schedule", "oncall", "risk", "session", "idle")
 	w := When{
 		MFA:      r.mfa(inner),
 		Postures: r.knownPostures(inner.member("posture"), r.oneOrMore(inner, "posture")),
@@ -19,11 +20,21 @@ func (r *ruleReader) when(fields object, key string) When {
 		OnCall:   lookup(r.reader, inner, "oncall", "oncall", r.names.oncall),
 		Risk:     r.risk(inner),
 	}
-	kind, idle := r.token(inner, "session"), r.period(inner, "idle")
+	kind, idle := r.sign(inner), r.period(inner, "idle")
 	if kind != "" || idle > 0 {
 		w.Session = &Session{Kind: kind, Idle: idle}
 	}
 	return w
+}
+
+// hollow refuses keys that are to narrow something and are written without a value, as
+// when a template had none: nobody said what is asked for, and it would be nothing.
+func (r *ruleReader) hollow(fields object, keys ...string) {
+	for _, key := range keys {
+		if m, ok := fields.get(key); ok && m.value.isEmpty() && !m.value.isNull() {
+			r.fail(m.value.at, key, judge("is empty, and so would narrow nothing", "say what is asked for, or take the key out"))
+		}
+	}
 }
 
 // mfa reads {"within", "amr", "acr"}.
@@ -32,6 +43,7 @@ func (r *ruleReader) mfa(fields object) *MFA {
 	if !ok {
 		return nil
 	}
+	r.hollow(inner, "within", "amr", "acr")
 	m := &MFA{Within: r.period(inner, "within"), AMR: r.methods(inner), ACR: r.token(inner, "acr")}
 	if len(inner) == 0 {
 		r.fail(fields.member("mfa").at, "mfa", complain("asks for nothing", `write such as {"within": "12h"}`))
@@ -73,6 +85,21 @@ func (r *reader) methods(fields object) []string {
 		all = append(all, it.text)
 	}
 	return all
+}
+
+// sign reads by what a person shows that they are at the device. One that nobody gives is
+// mistyped, or another system's: then nobody comes in.
+func (r *reader) sign(fields object) string {
+	kind := r.token(fields, "session")
+	known := map[string]bool{"login": true, "tap": true}
+	if it, ok := r.word(fields, "session"); ok && !known[kind] && len(r.warns) < maxErrors {
+		why := "is no sign that this version knows, which are login and tap; it holds only if a device tells of it"
+		if near := nearest(kind, known); near != "" {
+			why += fmt.Sprintf("; did you mean %q?", near)
+		}
+		r.warn(it.at, it.text, why)
+	}
+	return kind
 }
 
 // token reads a word that comes from another system.

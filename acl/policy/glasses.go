@@ -5,7 +5,7 @@ import (
 )
 
 // breakGlass reads a list of {"id", "waives", "reason", "maxDuration", "cooldown",
-// "alert", "review", "offline"} with "src", "dst", "ip" and "log" for a rule of its
+// "alert", "review", "offline"} with "src", "srcDevice", "dst", "ip" and "log" for a rule of its
 // own, or with "segments" and "declare" for what is lifted.
 func (r *ruleReader) breakGlass(section member) []BreakGlass {
 	var all []BreakGlass
@@ -31,7 +31,7 @@ func (r *ruleReader) glass(v *value) BreakGlass {
 	if _, ok := fields.get("maxDuration"); !ok {
 		r.fail(v.at, "", complain("a break-glass has no maxDuration", `add "maxDuration": "60m"`))
 	}
-	if len(g.Alert) == 0 {
+	if people, known := r.names.headcount(g.Alert); known && people == 0 {
 		r.warn(v.at, "", `nobody is told when this glass breaks; add "alert"`)
 	}
 	rule := Rule{Section: "breakGlass", Pos: g.Pos}
@@ -47,6 +47,7 @@ func (r *ruleReader) glass(v *value) BreakGlass {
 	}
 	r.identify(&rule, fields, &canonical{
 		Action: "breakGlass", Src: r.list(fields, "src"), Dst: r.list(fields, "dst"), IP: r.list(fields, "ip"), SrcPosture: rule.Postures,
+		SrcDevice: rule.Devices,
 	})
 	if !rule.Written {
 		r.fail(v.at, "", complain("a break-glass has no id", `add "id": "patient", by which people call it`))
@@ -89,8 +90,12 @@ func (r *ruleReader) glassRule(v *value, fields object, g *BreakGlass, rule *Rul
 			r.failAt(src[i].at, "src", src[i].text, complain("is nobody who could break a glass", "name users, groups or roles"))
 		}
 	}
+	devices := r.list(fields, "srcDevice")
+	r.expand(v.at, len(src), len(devices), 1)
+	rule.Devices = r.onlyTags(devices, "srcDevice")
 	rule.Parts = r.grantParts(dst, r.grantServices(ip), nil)
 	r.selfSources(rule, src, false)
+	r.deviceSources(rule, src)
 	rule.Log, rule.LogSet = r.logLevel(fields)
 	r.checkFloors(rule, v.at, fields)
 	if !slices.Contains(g.Waives, "posture") {
@@ -104,8 +109,10 @@ func (r *ruleReader) lifting(v *value, fields object, g *BreakGlass) {
 	if len(g.Waives) == 0 && !has(fields, "waives") {
 		r.fail(v.at, "", complain("a break-glass with segments waives nothing", `add "waives": ["mfa"]`))
 	}
-	if has(fields, "log") {
-		r.fail(fields.member("log").at, "log", complain("belongs to a rule, and this lifts conditions of others", "take it out"))
+	for _, key := range []string{"log", "srcDevice"} {
+		if has(fields, key) {
+			r.fail(fields.member(key).at, key, complain("belongs to a rule, and this lifts conditions of others", "take it out"))
+		}
 	}
 	inner, ok := r.within(fields, "declare", declareKeys)
 	if !ok {

@@ -99,7 +99,7 @@ func forbidKeys() keys { return allRead("id src dst ip when srcPosture") }
 func lockdownKeys() keys { return allRead("by count forbid") }
 
 func glassKeys() keys {
-	return allRead("id src dst ip log segments declare waives reason maxDuration cooldown alert review offline")
+	return allRead("id src srcDevice dst ip log segments declare waives reason maxDuration cooldown alert review offline")
 }
 
 func declareKeys() keys { return allRead("by count") }

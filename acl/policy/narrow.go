@@ -11,6 +11,7 @@ import (
 
 // narrow reads what a grant says beside who may open what where.
 func (r *ruleReader) narrow(rule *Rule, at int, fields object, src []item) {
+	r.hollow(fields, "approval")
 	devices := r.list(fields, "srcDevice")
 	r.expand(at, len(src), len(devices), 1)
 	rule.Devices = r.onlyTags(devices, "srcDevice")

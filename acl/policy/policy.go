@@ -141,14 +141,15 @@ func (p *Policy) Rules() []Rule {
 
 // Unconditional gives the policy as it is where nobody meets any condition: its
 // rules without those that ask for something of a device, a person or the time, and
-// without a level of lockdown. A rule that is only monitored stays.
+// without a level of lockdown. A rule that is only monitored stays, and so does what a
+// schedule forbids: where nobody knows the time, it may be the hour.
 func (p *Policy) Unconditional() *Policy {
 	if !p.Conditional() {
 		return p
 	}
 	bare := *p
 	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Monitor.IsZero() && r.Conditional() })
-	bare.forbids = slices.DeleteFunc(slices.Clone(p.forbids), func(r Rule) bool { return r.Conditional() })
+	bare.forbids = slices.DeleteFunc(slices.Clone(p.forbids), func(r Rule) bool { return r.Postures != nil || r.When.Postures != nil })
 	bare.lockdowns = nil
 	return &bare
 }

@@ -79,7 +79,11 @@ func (r *ruleReader) segmentOwner(m member, fields object) Selector {
 		r.lacks(fields, "owner", m.at, m.key, judge("has no owner", `add "owner": "group:...": who answers for it`))
 		return Selector{}
 	}
-	return r.somebody(it, "owner")
+	owner := r.somebody(it, "owner")
+	if people, known := r.names.headcount([]Selector{owner}); known && people == 0 {
+		r.warn(it.at, it.text, "has nobody in it, who could answer for what it owns")
+	}
+	return owner
 }
 
 // somebody reads a group, a user or a role: people who can be called.
@@ -95,6 +99,10 @@ func (r *ruleReader) somebody(it item, key string) Selector {
 	return s
 }
 
+// LongestHold is for how long a rule lives on without a word from the coordinator where no
+// segment says less.
+const LongestHold = 30 * 24 * time.Hour
+
 // offline reads {"hold": "30d"} or {"lapse": "1h"}.
 func (r *ruleReader) offline(fields object) (lasts time.Duration, lapses bool) {
 	inner, ok := r.within(fields, "offline", offlineKeys)
@@ -106,7 +114,11 @@ func (r *ruleReader) offline(fields object) (lasts time.Duration, lapses bool) {
 		return 0, false
 	}
 	_, lapses = inner.get("lapse")
-	return r.period(inner, "hold") + r.period(inner, "lapse"), lapses
+	lasts = r.period(inner, "hold") + r.period(inner, "lapse")
+	if lasts > LongestHold {
+		r.fail(fields.member("offline").at, "offline", judge("is longer than nodes keep any rule without the coordinator", `write "30d" or less`))
+	}
+	return lasts, lapses
 }
 
 // monitoredSegments gives the rules by which segments in monitor mode are open.

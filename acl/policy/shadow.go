@@ -96,7 +96,7 @@ func (n *names) isEmptyName(s Selector) bool {
 // other.
 func (s *shadows) covers(other, rule *Rule) bool {
 	by := s.sidesOf(other)
-	if len(rule.Src) == 0 || len(rule.Parts) == 0 || !s.picksAll(by.src, rule.Src) {
+	if len(rule.Src) == 0 || len(rule.Parts) == 0 || !s.picksAll(by.src, rule.Src) && !s.picksDevices(by.src, rule) {
 		return false
 	}
 	for _, part := range rule.Parts {
@@ -119,6 +119,13 @@ func (s *shadows) coversPart(other *Part, to *side, part *Part) bool {
 		return other.Self == part.Self && other.Internet == part.Internet
 	}
 	return s.picksAll(to, part.Dst)
+}
+
+// picksDevices tells whether a side surely picks all shared devices that a rule is for: who
+// sits there is what they are, too.
+func (s *shadows) picksDevices(by *side, rule *Rule) bool {
+	left := func(tag string) bool { return !by.picks(Selector{Kind: Tag, Name: tag}, &s.steps) }
+	return len(rule.Devices) > 0 && !slices.ContainsFunc(rule.Devices, left)
 }
 
 func (s *shadows) picksAll(by *side, all []Selector) bool {

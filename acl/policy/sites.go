@@ -108,3 +108,44 @@ func (n *names) elsewhere(s Site, left string, inner netip.Prefix) *complaint {
 	}
 	return bad
 }
+
+// warnOfPlaceless warns of addresses that several sites have and that are written without
+// one. Those are of neither: a rule that forbids one would forbid nothing.
+func (r *ruleReader) warnOfPlaceless(v *value, key string) {
+	if key == "sites" || len(r.names.sites) < 2 {
+		return
+	}
+	for i := range v.inner {
+		isKey := v.isObject() && i%2 == 0
+		switch {
+		case isKey && key != "routes":
+		case v.isObject() && !isKey:
+			r.warnOfPlaceless(&v.inner[i], v.inner[i-1].unquoted())
+		default:
+			r.warnOfPlaceless(&v.inner[i], key)
+		}
+	}
+	if v.isText() && len(r.warns) < maxErrors {
+		r.warnOfPlace(item{v.name(), v.at})
+	}
+}
+
+func (r *ruleReader) warnOfPlace(it item) {
+	text := strings.TrimPrefix(strings.TrimPrefix(it.text, "remove "), "add ")
+	if host, _, bad := splitPorts(text); bad == nil {
+		text = host
+	}
+	prefix, ok, bad := address(text)
+	if !ok || bad != nil {
+		return
+	}
+	var at []string
+	for _, name := range slices.Sorted(maps.Keys(r.names.sites)) {
+		if r.names.sites[name].has(prefix) {
+			at = append(at, name)
+		}
+	}
+	if len(at) > 1 {
+		r.warn(it.at, text, fmt.Sprintf("is in the nets of the sites %s, and without one it is the address of neither; write %q", strings.Join(at[:min(len(at), 5)], ", "), text+"@"+at[0]))
+	}
+}

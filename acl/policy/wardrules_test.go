@@ -158,7 +158,7 @@ func TestDocumentedCatalogue(t *testing.T) {
 }
 
 func TestGroupsOfProviders(t *testing.T) {
-	p := parseWard(t, `"groups": {"group:nurses": ["scim:Physical Security", "idp:vendors/ct-maker", "local:Ward 3", "ada@h.example"], "group:biomed": []}`)
+	p := parseWard(t, `"groups": {"group:nurses": ["scim:Physical Security", "idp:vendors/ct-maker", "local:Ward 3", "ada@h.example"], "group:biomed": ["bo@h.example"]}`)
 	if got, _ := p.Group("group:nurses"); !slices.Equal(got, []string{"scim:Physical Security", "idp:vendors/ct-maker", "local:Ward 3", "ada@h.example"}) {
 		t.Error(got)
 	}
@@ -172,7 +172,8 @@ func TestUnconditional(t *testing.T) {
 	} {
 		fmt.Fprintf(&grants, `{"id": "%d", "src": ["group:nurses"], "dst": ["ct"], "ip": ["tcp:%d"], %s},`, i, 1+i, more)
 	}
-	p := parseWard(t, `"grants": [`+grants.String()+`], "forbid": [{"id": "f", "src": ["tag:gw"], "dst": ["ct"]}, {"id": "g", "src": ["*"], "dst": ["ct"], "when": {"posture": "posture:sick"}}],
+	p := parseWard(t, `"grants": [`+grants.String()+`], "forbid": [{"id": "f", "src": ["tag:gw"], "dst": ["ct"]}, {"id": "g", "src": ["*"], "dst": ["ct"], "when": {"posture": "posture:sick"}},
+	{"id": "h", "src": ["tag:pump"], "dst": ["ct"], "when": {"schedule": "office"}}, {"id": "i", "src": ["tag:pump"], "dst": ["ct"], "when": {"schedule": "office", "posture": "posture:sick"}}],
 "lockdown": {"red": {"by": "group:biomed", "forbid": [{"src": ["*"], "dst": ["ct"]}]}}, "breakGlass": [{"id": "b", "src": ["group:nurses"], "dst": ["ct"], "ip": ["*"], "maxDuration": "1h", "alert": "group:biomed"}]`).Unconditional()
 	var ids []acl.RuleID
 	for _, r := range p.Rules() {
@@ -181,7 +182,7 @@ func TestUnconditional(t *testing.T) {
 	for r := range p.Forbids() {
 		ids = append(ids, r.ID)
 	}
-	if got := fmt.Sprint(ids); got != "[0 8 9 f]" {
+	if got := fmt.Sprint(ids); got != "[0 8 9 f h]" {
 		t.Error(got)
 	}
 }

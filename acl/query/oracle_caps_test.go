@@ -71,10 +71,26 @@ func (w *world) capsOf(from, to *device) map[string][]any {
 // grantCovers says whether an address of one node is a source, and one of the
 // other a destination, of a grant.
 func (w *world) grantCovers(g grant, from, to *device) bool {
+	if from != nil && to != nil && w.closedTo(from, to) {
+		return false
+	}
 	for _, dst := range w.spelled(trim(g.Dst)) {
 		q := part{src: w.spelled(trim(g.Src)), dst: dst, app: g.App}
 		if from != nil && to != nil && w.lands(q, to) && w.admits(q, to).overlaps(w.addrs(from)) {
 			return true
+		}
+	}
+	return false
+}
+
+// closedTo says whether somebody's own node leads into a segment that asks people for proof.
+func (w *world) closedTo(from, to *device) bool {
+	for _, s := range w.policy.Segments {
+		holds := func(member string) bool {
+			return w.destination(member).overlaps(w.addrs(to)) || slices.ContainsFunc(to.written(), w.literalOf(member).has)
+		}
+		if len(s.Requires) > 0 && slices.ContainsFunc(trim(s.Members), holds) {
+			return !from.tagged() && from.User != ""
 		}
 	}
 	return false
