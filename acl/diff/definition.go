@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cordonmesh/cordon/acl/calendar"
+	"github.com/cordonmesh/cordon/acl/policy"
 )
 
 // definition is something in a policy besides the rules that open or forbid: what
@@ -30,7 +30,7 @@ type field struct {
 	values []string // sorted, without duplicates; of a number one
 	rank   int64    // of a number
 	number bool
-	weekly *calendar.Weekly // of a schedule
+	hours  *policy.Schedule // of a schedule
 	sense  int              // 1: more opens more; -1: more opens less; 0: nobody can tell
 }
 
@@ -167,8 +167,8 @@ func (c *comparison) direction(f, was *field) int {
 	if f.number {
 		return f.sense * cmp.Compare(f.rank, was.rank)
 	}
-	if f.weekly != nil && was.weekly != nil {
-		return f.sense * c.hours(f.weekly, was.weekly)
+	if f.hours != nil && was.hours != nil {
+		return f.sense * c.hours(f.hours, was.hours)
 	}
 	come, _, gone := versus(f.values, was.values)
 	switch {
@@ -182,23 +182,30 @@ func (c *comparison) direction(f, was *field) int {
 
 // hours tells whether a schedule is open longer (1) or shorter (-1) than another, in the
 // course of a year: all that its clock does.
-func (c *comparison) hours(is, was *calendar.Weekly) int {
-	if c.times -= 53 * (is.Times() + was.Times()); c.times < 0 {
+func (c *comparison) hours(is, was *policy.Schedule) int {
+	if c.times -= 53 * (is.Weekly.Times() + was.Weekly.Times()); c.times < 0 {
 		return 0
 	}
-	from := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-	until := from.AddDate(1, 0, 0)
-	now, before := is.Windows(from, until), was.Windows(from, until)
+	now, before := yearOf(is), yearOf(was)
 	return within(before, now) - within(now, before)
 }
 
+func yearOf(s *policy.Schedule) []window {
+	from := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	var all []window
+	for _, w := range s.Weekly.Windows(from, from.AddDate(1, 0, 0)) {
+		all = append(all, window{w.From, w.Until})
+	}
+	return all
+}
+
 // within is 1 if all of some windows are inside others, or else 0. Both are sorted.
-func within(all, others []calendar.Window) int {
+func within(all, others []window) int {
 	for _, w := range all {
-		for len(others) > 0 && others[0].Until.Before(w.Until) {
+		for len(others) > 0 && others[0].until.Before(w.until) {
 			others = others[1:]
 		}
-		if len(others) == 0 || others[0].From.After(w.From) {
+		if len(others) == 0 || !encloses(others[0], w) {
 			return 0
 		}
 	}

@@ -106,7 +106,7 @@ func (d *definer) conditions(user string, w *policy.When, forbid bool) {
 	if s, ok := d.pol.Schedule(w.Schedule); ok {
 		if one, first := d.use("schedule "+s.Name, user, forbid); first {
 			one.words("is open at %s", 1, s.Weekly.String())
-			one.fields[0].weekly = &s.Weekly
+			one.fields[0].hours = &s
 		}
 	}
 	if o, ok := d.pol.OnCall(w.OnCall); ok {
