@@ -196,6 +196,7 @@ func TestOneStrictReading_A48(t *testing.T) {
 		"IPv4 in IPv6":            `{"grants": [{"src": ["::ffff:10.0.0.1"], "dst": ["*"], "ip": ["*"]}]}`,
 		"a reversed range":        `{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["tcp:90-80"]}]}`,
 		"a port beyond all":       `{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["tcp:65536"]}]}`,
+		"port 0":                  `{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["tcp:0"]}]}`,
 		"a letter that looks odd": `{"groups": {"group:nurſes": []}, "grants": [{"src": ["group:nurses"], "dst": ["*"], "ip": ["*"]}]}`,
 		"something behind it":     `{} {"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}`,
 	} {

@@ -76,8 +76,8 @@ type Mesh struct {
 	classes   map[string]*class // by signature
 	byNum     map[acl.Class]*class
 	profiles  map[string]*profile
-	ssh       []sshRule // nil until somebody asks
-	exits     []*node   // that have an approved default route
+	ssh       *sshBook // nil until somebody asks
+	exits     []*node  // that have an approved default route
 	declared  Declared
 	lifted    map[*zone][]lift // by what is declared; nil until somebody asks
 	day       time.Time        // from which on nodes know schedules

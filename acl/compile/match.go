@@ -57,14 +57,10 @@ func (m *Mesh) personPicker(s policy.Selector) func(*Node) bool {
 			return n.isCalled(func(login string) bool { return strings.HasSuffix(login, "@"+domain) })
 		}
 	case policy.Group:
-		members := make(map[string]bool)
-		logins, _ := m.pol.Group(s.Name)
-		for _, login := range logins {
-			members[login] = true
-		}
-		group := func(g string) bool { return g == s.Name || members[g] }
+		in := func(who string) bool { return m.pol.InGroup(s.Name, who) }
+		group := func(g string) bool { return g == s.Name || in(g) }
 		return func(n *Node) bool {
-			return n.isCalled(func(login string) bool { return members[login] }) || members[n.UserName+"@"] || slices.ContainsFunc(n.Groups, group)
+			return n.isCalled(in) || in(n.UserName+"@") || slices.ContainsFunc(n.Groups, group)
 		}
 	}
 	return func(*Node) bool { return false }
@@ -97,21 +93,7 @@ func (n *Node) isCalled(by func(login string) bool) bool {
 // (a Node with a User alone), or a tagged node. Nobody owns an unknown tag.
 func (m *Mesh) OwnsTag(by Node, tag string) bool {
 	owners, _ := m.pol.TagOwners(tag)
-	return slices.ContainsFunc(owners, func(s policy.Selector) bool { return m.picks(s, &by) })
-}
-
-// picks tells whether a selector picks one node. Of a group it makes no index: that pays
-// for many nodes alone.
-func (m *Mesh) picks(s policy.Selector, n *Node) bool {
-	if s.Kind != policy.Group {
-		return m.picker(s)(n)
-	}
-	if len(n.Tags) > 0 || n.User == "" {
-		return false
-	}
-	members, _ := m.pol.Group(s.Name)
-	in := func(member string) bool { return is(n, member) || slices.Contains(n.Groups, member) }
-	return slices.Contains(n.Groups, s.Name) || slices.ContainsFunc(members, in)
+	return slices.ContainsFunc(owners, func(s policy.Selector) bool { return m.picker(s)(&by) })
 }
 
 // RoutesApproved is [Mesh.ApprovedRoutes] by a policy that is compiled for nobody: it costs
@@ -142,7 +124,7 @@ func (m *Mesh) ApprovedRoutes(n Node, advertised []netip.Prefix) []netip.Prefix 
 }
 
 func (m *Mesh) approves(approvers policy.AutoApprovers, n *Node, route netip.Prefix) bool {
-	one := func(s policy.Selector) bool { return m.picks(s, n) }
+	one := func(s policy.Selector) bool { return m.picker(s)(n) }
 	if route.Bits() == 0 {
 		return slices.ContainsFunc(approvers.ExitNode, one)
 	}

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/cordonmesh/cordon/acl/policy"
 )
@@ -23,8 +24,9 @@ func (m *Mesh) SSH(from, to, login string) (SSHVerdict, policy.Position) {
 	if !okSrc || !okDst {
 		return SSHRefused, policy.Position{}
 	}
-	for _, rule := range m.sshRules() {
-		if rule.from(&src.Node) && rule.maps(&src.Node, &dst.Node, login) {
+	rules := m.sshRules().rules
+	for i := range rules {
+		if rule := &rules[i]; m.from(rule, &src.Node) && rule.maps(&src.Node, &dst.Node, login) {
 			if rule.Check {
 				return SSHChecked, rule.Pos
 			}
@@ -34,33 +36,77 @@ func (m *Mesh) SSH(from, to, login string) (SSHVerdict, policy.Position) {
 	return SSHRefused, policy.Position{}
 }
 
-// sshRule is a rule made ready for asking.
-type sshRule struct {
-	policy.SSHRule
-	from func(*Node) bool
-	dsts []func(src, dst *Node) bool
+// sshBook is a policy's ssh rules made ready for asking. Thousands of rules may have one
+// list of sources, and a node is asked about a list once.
+type sshBook struct {
+	rules []sshRule
+	from  []*sshEnd
+	to    []*sshEnd
 }
 
-// sshRules makes the policy's ssh rules ready, once. One that asks for a posture
-// lets nobody in but in a test that says what the source's device is like: of no
-// other is anything known here.
-func (m *Mesh) sshRules() []sshRule {
+// sshEnd is a list of sources or of destinations that rules have.
+type sshEnd struct {
+	names    []policy.Selector
+	leads    func(src, dst *Node) bool
+	personal bool // a rule that has it asks whose a node is
+}
+
+// sshRule is a rule with its ends.
+type sshRule struct {
+	policy.SSHRule
+	src, dst *sshEnd
+}
+
+// from tells whether a rule is for a node. One that asks for a posture lets nobody in but
+// in a test that says what the source's device is like: of no other is anything known here.
+func (m *Mesh) from(r *sshRule, n *Node) bool {
+	return (len(r.Postures) == 0 || m.tried.has(r.Postures)) && r.src.leads(n, nil)
+}
+
+// sshRules makes the policy's ssh rules ready, once.
+func (m *Mesh) sshRules() *sshBook {
 	if m.ssh != nil {
 		return m.ssh
 	}
-	m.ssh = make([]sshRule, 0, len(m.pol.SSH()))
+	m.ssh = new(sshBook)
+	from, to := make(map[string]*sshEnd), make(map[string]*sshEnd)
 	for _, r := range m.pol.SSH() {
-		one := sshRule{SSHRule: r, from: m.anyPicker(r.Src)}
-		if len(r.Postures) > 0 {
-			picks := one.from
-			one.from = func(n *Node) bool { return m.tried.has(r.Postures) && picks(n) }
+		one := sshRule{SSHRule: r}
+		one.src = endOf(from, &m.ssh.from, r.Src, m.sshSource)
+		one.dst = endOf(to, &m.ssh.to, r.Dst, m.sshTarget)
+		if one.personal() {
+			one.src.personal, one.dst.personal = true, true
 		}
-		for _, s := range r.Dst {
-			one.dsts = append(one.dsts, m.sshTarget(s))
-		}
-		m.ssh = append(m.ssh, one)
+		m.ssh.rules = append(m.ssh.rules, one)
 	}
 	return m.ssh
+}
+
+// endOf gives the end of a list of names, which other rules may have too.
+func endOf(known map[string]*sshEnd, all *[]*sshEnd, names []policy.Selector, leads func([]policy.Selector) func(src, dst *Node) bool) *sshEnd {
+	var key strings.Builder
+	for _, s := range names {
+		key.WriteString(s.Key())
+		key.WriteByte(0)
+	}
+	end := known[key.String()]
+	if end == nil {
+		end = &sshEnd{names: names, leads: leads(names)}
+		known[key.String()] = end
+		*all = append(*all, end)
+	}
+	return end
+}
+
+func (m *Mesh) sshSource(names []policy.Selector) func(src, dst *Node) bool {
+	picks := m.anyPicker(names)
+	return func(src, _ *Node) bool { return picks(src) }
+}
+
+func (m *Mesh) sshTarget(names []policy.Selector) func(src, dst *Node) bool {
+	self := slices.ContainsFunc(names, func(s policy.Selector) bool { return s.Kind == policy.Self })
+	picks := m.anyPicker(names)
+	return func(src, dst *Node) bool { return self && samePerson(src, dst) || picks(dst) }
 }
 
 // anyPicker tells of nodes whether one of several selectors picks them.
@@ -74,14 +120,6 @@ func (m *Mesh) anyPicker(all []policy.Selector) func(*Node) bool {
 	}
 }
 
-func (m *Mesh) sshTarget(s policy.Selector) func(src, dst *Node) bool {
-	if s.Kind == policy.Self {
-		return samePerson
-	}
-	pick := m.picker(s)
-	return func(_, dst *Node) bool { return pick(dst) }
-}
-
 func samePerson(a, b *Node) bool {
 	return len(a.Tags)+len(b.Tags) == 0 && a.User != "" && a.User == b.User
 }
@@ -91,14 +129,14 @@ func samePerson(a, b *Node) bool {
 // wherever else it leads: so the dialect has it. It never gives root, which a rule
 // must name: whoever gets a login root@DOMAIN would else be root everywhere.
 func (r *sshRule) maps(src, dst *Node, login string) bool {
-	leads := slices.ContainsFunc(r.dsts, func(target func(src, dst *Node) bool) bool { return target(src, dst) })
+	leads := r.dst.leads(src, dst)
 	return slices.ContainsFunc(r.Users, func(u policy.SSHUser) bool {
 		switch u.Kind {
 		case policy.NonRoot:
 			return leads && login != "root"
 		case policy.LocalPart:
 			own := len(src.Tags) == 0 && login != "" && login != "root" && src.User == login+"@"+u.Domain
-			return own && (leads || len(r.dsts) > 0 && samePerson(src, dst))
+			return own && (leads || len(r.Dst) > 0 && samePerson(src, dst))
 		}
 		return leads && u.Login == login
 	})

@@ -13,12 +13,12 @@ import (
 // are. A source or destination without nodes fails nothing. It ends as [Mesh.Test]
 // does.
 func (m *Mesh) TestSSH(ctx context.Context) ([]TestFailure, error) {
-	w, all := newWork(ctx), newFailing()
+	j, all := m.sshJudging(newWork(ctx)), newFailing()
 	for _, t := range m.pol.SSHTests() {
-		for _, f := range m.failuresOf(t, w) {
+		for _, f := range j.failuresOf(t) {
 			all.add(f)
 		}
-		if err := w.done(t.Pos); err != nil {
+		if err := j.done(t.Pos); err != nil {
 			return nil, err
 		}
 	}
@@ -27,19 +27,33 @@ func (m *Mesh) TestSSH(ctx context.Context) ([]TestFailure, error) {
 
 // FailuresOf gives what fails of one of these tests, of the first two nodes between
 // which anything does, whatever it costs.
-func (m *Mesh) FailuresOf(t policy.SSHTest) []TestFailure { return m.failuresOf(t, nil) }
+func (m *Mesh) FailuresOf(t policy.SSHTest) []TestFailure { return m.sshJudging(nil).failuresOf(t) }
 
-func (m *Mesh) failuresOf(t policy.SSHTest, w *work) []TestFailure {
-	m.tried = m.attempt(trial(t.Attributes))
-	defer func() { m.tried = nil }()
-	to := m.sshEnds(m.anyPicker(t.Dst), w, m.sshTo)
-	for _, src := range m.sshEnds(m.picker(t.Src), w, m.sshFrom) {
+// sshJudging judges tests of ssh rules.
+type sshJudging struct {
+	*Mesh
+	*work
+	nodes        []*node
+	lists, rules int // steps of asking all of one node
+}
+
+func (m *Mesh) sshJudging(w *work) *sshJudging {
+	j := &sshJudging{Mesh: m, work: w, nodes: m.sortedNodes()}
+	j.lists, j.rules = m.sshRules().steps()
+	return j
+}
+
+func (j *sshJudging) failuresOf(t policy.SSHTest) []TestFailure {
+	j.tried = j.attempt(trial(t.Attributes))
+	defer func() { j.tried = nil }()
+	to := j.ends(t.Dst, j.sshTo)
+	for _, src := range j.ends([]policy.Selector{t.Src}, j.sshFrom) {
 		for _, dst := range to {
-			w.spend((len(t.Accept) + len(t.Check) + len(t.Deny)) * (1 + len(m.sshRules())))
-			if w.over() {
+			j.spend((len(t.Accept) + len(t.Check) + len(t.Deny)) * (1 + j.rules))
+			if j.over() {
 				return nil
 			}
-			if failures := m.expectSSH(t, src, dst); len(failures) > 0 {
+			if failures := j.expectSSH(t, src, dst); len(failures) > 0 {
 				return failures
 			}
 		}
@@ -47,18 +61,19 @@ func (m *Mesh) failuresOf(t policy.SSHTest, w *work) []TestFailure {
 	return nil
 }
 
-// sshEnds gives the first of those nodes that are picked and that no rule tells apart.
-func (m *Mesh) sshEnds(picked func(*Node) bool, w *work, likeness func(*node) []byte) []*node {
+// ends gives the first of those nodes that are named and that no rule tells apart.
+func (j *sshJudging) ends(named []policy.Selector, likeness func(*node) []byte) []*node {
 	var all []*node
+	picked, steps := j.anyPicker(named), 1+pickSteps(named)
 	seen := make(map[string]bool)
-	for _, n := range m.sortedNodes() {
-		if w.spend(1); w.over() {
+	for _, n := range j.nodes {
+		if j.spend(steps); j.over() {
 			return all
 		}
 		if !picked(&n.Node) {
 			continue
 		}
-		w.spend(2 * m.sshSteps())
+		j.spend(j.lists)
 		if key := string(likeness(n)); !seen[key] {
 			seen[key] = true
 			all = append(all, n)
@@ -67,42 +82,66 @@ func (m *Mesh) sshEnds(picked func(*Node) bool, w *work, likeness func(*node) []
 	return all
 }
 
-func (m *Mesh) sshSteps() (steps int) {
-	for _, r := range m.sshRules() {
-		steps += len(r.Src) + len(r.Dst)
+// steps is what it costs to ask of one node about all lists, and about all rules.
+func (b *sshBook) steps() (lists, rules int) {
+	for _, end := range slices.Concat(b.from, b.to) {
+		lists += pickSteps(end.names)
+	}
+	for i := range b.rules {
+		rules += 1 + pickSteps(b.rules[i].Src) + pickSteps(b.rules[i].Dst)
+	}
+	return lists, rules
+}
+
+// pickSteps is what it costs to ask of one node whether it is picked: to look somebody up
+// in a large group takes as long as to compare many names.
+func pickSteps(all []policy.Selector) (steps int) {
+	for _, s := range all {
+		if steps += 2; s.Kind == policy.Group {
+			steps += groupSteps
+		}
 	}
 	return steps
 }
 
 // sshFrom is all that ssh rules ask of the source of a login.
-func (m *Mesh) sshFrom(n *node) (key []byte) {
-	personal := false
-	for i, r := range m.sshRules() {
-		if r.from(&n.Node) {
-			key = binary.BigEndian.AppendUint32(key, uint32(i))
-			personal = personal || r.personal()
-		}
+func (m *Mesh) sshFrom(n *node) []byte {
+	var l likeness
+	for i, end := range m.sshRules().from {
+		leads := end.leads(&n.Node, nil)
+		l.add(i, leads, leads && end.personal)
 	}
-	if personal && len(n.Tags) == 0 {
-		key = append(key, n.User...)
-	}
-	return key
+	return l.of(n)
 }
 
-// sshTo is all that ssh rules ask of its destination.
-func (m *Mesh) sshTo(n *node) (key []byte) {
-	personal := false
-	for i, r := range m.sshRules() {
-		leads := slices.ContainsFunc(r.dsts, func(target func(src, dst *Node) bool) bool { return target(&Node{}, &n.Node) })
-		if leads {
-			key = binary.BigEndian.AppendUint32(key, uint32(i))
-		}
-		personal = personal || r.personal()
+// sshTo is all that they ask of its destination, whose own login from elsewhere they may
+// mean.
+func (m *Mesh) sshTo(n *node) []byte {
+	var l likeness
+	for i, end := range m.sshRules().to {
+		l.add(i, end.leads(&Node{}, &n.Node), end.personal)
 	}
-	if personal && len(n.Tags) == 0 {
-		key = append(key, n.User...)
+	return l.of(n)
+}
+
+// likeness is what rules ask of a node, for telling those alike.
+type likeness struct {
+	ends     []byte // that lead
+	personal bool
+}
+
+func (l *likeness) add(end int, leads, personal bool) {
+	if leads {
+		l.ends = binary.BigEndian.AppendUint32(l.ends, uint32(end))
 	}
-	return key
+	l.personal = l.personal || personal
+}
+
+func (l *likeness) of(n *node) []byte {
+	if l.personal && len(n.Tags) == 0 {
+		return append(l.ends, n.User...)
+	}
+	return l.ends
 }
 
 // personal tells whether a rule asks whose a node is.

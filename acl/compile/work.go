@@ -20,6 +20,7 @@ const (
 	putSteps    = 2_000 // what a person costs who is made up
 	gateSteps   = 100   // what a device costs at each made-up gateway
 	deviceSteps = 20    // what each of its tags costs
+	groupSteps  = 40    // what it costs to look somebody up in a group
 )
 
 // TooMuchWork is the error of tests that take more to judge than those of one policy may.

@@ -6,6 +6,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/cordonmesh/cordon/acl/policy"
 )
 
 // definition is something in a policy besides the rules that open or forbid: what
@@ -27,8 +30,8 @@ type field struct {
 	values []string // sorted, without duplicates; of a number one
 	rank   int64    // of a number
 	number bool
-	times  []window // of a schedule
-	sense  int      // 1: more opens more; -1: more opens less; 0: nobody can tell
+	hours  *policy.Schedule // of a schedule
+	sense  int              // 1: more opens more; -1: more opens less; 0: nobody can tell
 }
 
 // definitions are those of one policy, by name.
@@ -69,22 +72,42 @@ func (d *definition) flag(say string, sense int, set bool) {
 	d.number(say, sense, rank, text)
 }
 
+// comparison tells what becomes of what two policies define.
+type comparison struct {
+	tell  func(how, Change)
+	told  map[how]int
+	times int // openings of schedules that may yet be compared
+}
+
 // compareDefinitions tells what becomes of what two policies define. What is used
 // in one of them alone is told by the rules that use it, and what is used in neither
 // has no effect.
 func compareDefinitions(was, is definitions, tell func(how, Change)) {
+	c := comparison{tell, make(map[how]int), maxTimes}
 	all := maps.Clone(was)
 	maps.Copy(all, is)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		old, fresh := was[name], is[name]
 		switch {
 		case old == nil && fresh.alone:
-			tell(fresh.appears(), Change{Definition: name, Text: fresh.title() + " (new)"})
+			c.say(fresh.appears(), name, func() string { return fresh.title() + " (new)" })
 		case fresh == nil && old.alone:
-			tell(old.appears().back(), Change{Definition: name, Text: old.title() + " (gone)"})
+			c.say(old.appears().back(), name, func() string { return old.title() + " (gone)" })
 		case old != nil && fresh != nil && (old.inUse() && fresh.inUse()):
-			fresh.compare(old, tell)
+			c.fields(fresh, old)
 		}
+	}
+	for how, n := range c.told {
+		if n > maxTold {
+			tell(how, Change{Definition: "others", Text: fmt.Sprintf("%d more of the policy's words", n-maxTold)})
+		}
+	}
+}
+
+// say tells of one change, unless too many of its kind were told.
+func (c *comparison) say(how how, name string, text func() string) {
+	if c.told[how]++; c.told[how] <= maxTold {
+		c.tell(how, Change{Definition: name, Text: text()})
 	}
 }
 
@@ -111,22 +134,24 @@ func (d *definition) appears() how {
 	return other
 }
 
-// compare tells of each field that says something else.
-func (d *definition) compare(was *definition, tell func(how, Change)) {
+// fields tells of each field of a definition that says something else.
+func (c *comparison) fields(d, was *definition) {
 	for i := range max(len(d.fields), len(was.fields)) {
 		f, old := d.field(i), was.field(i)
 		if slices.Equal(f.values, old.values) {
 			continue
 		}
-		sense := f.direction(&old)
+		sense := c.direction(&f, &old)
 		if (d.forbids || was.forbids) && !d.alone {
 			sense = -sense
 			if d.opens || was.opens {
 				sense = 0
 			}
 		}
-		text := fmt.Sprintf("%s %s", d.title(), fmt.Sprintf(cmp.Or(f.say, old.say), f.instead(&old)))
-		tell(map[int]how{1: wider, 0: other, -1: narrower}[sense], Change{Definition: d.name, Text: text})
+		how := map[int]how{1: wider, 0: other, -1: narrower}[sense]
+		c.say(how, d.name, func() string {
+			return fmt.Sprintf("%s %s", d.title(), fmt.Sprintf(cmp.Or(f.say, old.say), f.instead(&old)))
+		})
 	}
 }
 
@@ -138,36 +163,51 @@ func (d *definition) field(i int) field {
 }
 
 // direction tells whether a field opens more (1) or less (-1) than it did.
-func (f *field) direction(was *field) int {
+func (c *comparison) direction(f, was *field) int {
 	if f.number {
 		return f.sense * cmp.Compare(f.rank, was.rank)
 	}
-	if f.times != nil && was.times != nil {
-		return f.sense * (within(was.times, f.times) - within(f.times, was.times))
+	if f.hours != nil && was.hours != nil {
+		return f.sense * c.hours(f.hours, was.hours)
 	}
-	more := !slices.ContainsFunc(was.values, func(v string) bool { return !slices.Contains(f.values, v) })
-	fewer := !slices.ContainsFunc(f.values, func(v string) bool { return !slices.Contains(was.values, v) })
+	come, _, gone := versus(f.values, was.values)
 	switch {
-	case more && !fewer:
+	case len(come) > 0 && len(gone) == 0:
 		return f.sense
-	case fewer && !more:
+	case len(gone) > 0 && len(come) == 0:
 		return -f.sense
 	}
 	return 0
 }
 
-// within is 1 if all of some windows are inside others, or else 0.
+// hours tells whether a schedule is open longer (1) or shorter (-1) than another, in the
+// course of a year: all that its clock does.
+func (c *comparison) hours(is, was *policy.Schedule) int {
+	if c.times -= 53 * (is.Weekly.Times() + was.Weekly.Times()); c.times < 0 {
+		return 0
+	}
+	now, before := yearOf(is), yearOf(was)
+	return within(before, now) - within(now, before)
+}
+
+func yearOf(s *policy.Schedule) []window {
+	from := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+	var all []window
+	for _, w := range s.Weekly.Windows(from, from.AddDate(1, 0, 0)) {
+		all = append(all, window{w.From, w.Until})
+	}
+	return all
+}
+
+// within is 1 if all of some windows are inside others, or else 0. Both are sorted.
 func within(all, others []window) int {
 	for _, w := range all {
-		if !slices.ContainsFunc(others, func(o window) bool { return encloses(o, w) }) {
+		for len(others) > 0 && others[0].until.Before(w.until) {
+			others = others[1:]
+		}
+		if len(others) == 0 || !encloses(others[0], w) {
 			return 0
 		}
 	}
 	return 1
-}
-
-// instead gives "2 instead of 1".
-func (f *field) instead(was *field) string {
-	text := func(f *field) string { return cmp.Or(series(f.values), "nothing") }
-	return text(f) + " instead of " + text(was)
 }

@@ -48,8 +48,9 @@ func definitionsOf(pol *policy.Policy, absent func(login string) bool, whole boo
 		d.ssh(&pol.SSH()[i])
 	}
 	for _, a := range pol.NodeAttrs() {
+		whose := short(series(d.who("nodeAttrs", a.Target)))
 		for _, attr := range a.Attrs {
-			d.bare("attribute "+attr+" of "+series(d.who("nodeAttrs", a.Target)), "")
+			d.bare("attribute "+short(attr)+" of "+whose, "")
 		}
 	}
 	for _, tag := range pol.Tags() {
@@ -105,7 +106,7 @@ func (d *definer) conditions(user string, w *policy.When, forbid bool) {
 	if s, ok := d.pol.Schedule(w.Schedule); ok {
 		if one, first := d.use("schedule "+s.Name, user, forbid); first {
 			one.words("is open at %s", 1, s.Weekly.String())
-			one.fields[0].times = yearOf(s)
+			one.fields[0].hours = &s
 		}
 	}
 	if o, ok := d.pol.OnCall(w.OnCall); ok {
@@ -113,16 +114,6 @@ func (d *definer) conditions(user string, w *policy.When, forbid bool) {
 			one.words("is the roster %s", 0, o.File)
 		}
 	}
-}
-
-// yearOf gives when a schedule is open in the course of a year: all that its clock does.
-func yearOf(s policy.Schedule) []window {
-	from := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
-	var all []window
-	for _, w := range s.Weekly.Windows(from, from.AddDate(1, 0, 0)) {
-		all = append(all, window{w.From, w.Until})
-	}
-	return all
 }
 
 func (d *definer) posture(name, user string, forbid bool) {
@@ -276,7 +267,7 @@ func (d *definer) ssh(r *policy.SSHRule) {
 	for _, name := range r.Postures {
 		d.posture(name, "ssh", false)
 	}
-	d.bare(text, "").opens = true
+	d.bare(short(text), "").opens = true
 }
 
 // lasting makes no end the longest.

@@ -96,8 +96,12 @@ func (d *definer) beyond(r *policy.Rule, user string, forbid bool) {
 			one.words("asks for %s", sense, asks(r)...)
 			d.who(one.name, r.Src)
 		}
+		ends := ""
+		if len(p.App) > 0 {
+			ends = short(keys(r.Src)) + " at " + short(keys(p.Dst))
+		}
 		for _, c := range p.App {
-			one := d.bare(fmt.Sprintf("capability %s of %s at %s, %s", c.Name, keys(r.Src), keys(p.Dst), strings.Join(c.Values, ", ")), "")
+			one := d.bare(fmt.Sprintf("capability %s of %s, %s", short(c.Name), ends, short(strings.Join(c.Values, ", "))), "")
 			one.opens = true
 		}
 	}

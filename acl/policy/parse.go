@@ -121,6 +121,7 @@ func (r *ruleReader) definitions(p *Policy, sections object) {
 	n := r.names
 	n.sites = r.sites(sections.member("sites"))
 	n.groups = r.groups(sections.member("groups"))
+	n.roll = rollOf(n.groups)
 	n.hosts = r.hosts(sections.member("hosts"), n)
 	n.ipsets = r.ipsets(sections.member("ipsets"), n)
 	n.tagOwners = r.tagOwners(sections.member("tagOwners"), n)
@@ -132,7 +133,7 @@ func (r *ruleReader) definitions(p *Policy, sections object) {
 	n.approvals = r.approvals(sections.member("approvals"))
 	n.segments = r.segments(sections.member("segments"))
 	r.floors = floorsOf(n, p.assets)
-	p.sites, p.groups, p.hosts, p.ipsets, p.tagOwners, p.postures = n.sites, n.groups, n.hosts, n.ipsets, n.tagOwners, n.postures
+	p.sites, p.groups, p.roll, p.hosts, p.ipsets, p.tagOwners, p.postures = n.sites, n.groups, n.roll, n.hosts, n.ipsets, n.tagOwners, n.postures
 	p.public = n.public
 	p.services, p.schedules, p.oncall, p.approvals, p.segments = n.services, n.schedules, n.oncall, n.approvals, n.segments
 }

@@ -36,6 +36,7 @@ import (
 type Policy struct {
 	name      string
 	groups    map[string][]string
+	roll      roll // of the groups
 	tagOwners map[string][]Selector
 	hosts     map[string]netip.Prefix
 	ipsets    map[string][]netip.Prefix

@@ -68,6 +68,7 @@ func (s Selector) isWho() bool {
 // names is what the file's definitions say, for looking up what rules use.
 type names struct {
 	groups    map[string][]string
+	roll      roll // of the groups
 	tagOwners map[string][]Selector
 	tags      map[string]bool // those of tagOwners, and those that assets earn
 	earned    map[string]bool // those that assets earn
@@ -83,8 +84,6 @@ type names struct {
 	approvals map[string]Approval
 	glasses   map[string]bool
 	lockdowns map[string]Lockdown
-
-	membership map[string]map[string]bool // of groups that somebody asked for
 
 	autogroups map[string]Kind
 	owned      map[string]bool // domains, as Options says; nil if nobody said

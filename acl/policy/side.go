@@ -104,27 +104,12 @@ func (s *side) login(name string, steps *int) bool {
 	}
 	for _, group := range s.groups {
 		*steps++
-		if s.names.holdsMember(group, name) {
+		if s.names.roll.has(group, name) {
 			return true
 		}
 	}
 	provided := strings.Contains(name, ":")
 	return !provided && slices.ContainsFunc(s.domains, func(domain string) bool { return strings.HasSuffix(name, domain) })
-}
-
-func (n *names) holdsMember(group, login string) bool {
-	if n.membership == nil {
-		n.membership = make(map[string]map[string]bool)
-	}
-	logins, known := n.membership[group]
-	if !known {
-		logins = make(map[string]bool, len(n.groups[group]))
-		for _, login := range n.groups[group] {
-			logins[login] = true
-		}
-		n.membership[group] = logins
-	}
-	return logins[login]
 }
 
 // covers tells whether all of some addresses are the side's. As a source * is the

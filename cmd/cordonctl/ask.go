@@ -23,6 +23,14 @@ func noTerminal(instead string) error {
 
 func onTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
+// awaiting tells whoever sits at a terminal that standard input is read: else the program
+// seems to hang.
+func awaiting(what string) {
+	if onTerminal() {
+		fmt.Fprintf(os.Stderr, "reading %s from standard input, to its end (Ctrl-D on a line of its own)\n", what)
+	}
+}
+
 // agreed asks a question on the terminal. Whatever is no yes is a no. From here on
 // an interrupt ends the program at once: nothing has happened yet.
 func agreed(question string) bool {

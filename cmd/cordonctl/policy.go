@@ -88,7 +88,9 @@ func getPolicy(c *cli.Context, api *admin.Client) error {
 // some editors put before UTF-8 is no part of the text.
 func readPolicy(path string) (text, name string, err error) {
 	in, name := io.Reader(os.Stdin), "standard-input"
-	if path != "-" {
+	if path == "-" {
+		awaiting("a policy")
+	} else {
 		f, err := os.Open(path)
 		if err != nil {
 			return "", "", err
@@ -124,6 +126,7 @@ func queryPolicy(c *cli.Context) error {
 	if _, err := usage.Args(c); err != nil {
 		return err
 	}
+	awaiting("questions, a JSON object a line,")
 	memory.Collect(queryGarbage)
 	return query.Serve(os.Stdin, c.App.Writer)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -45,11 +46,13 @@ type differences struct {
 	Changed bool   `json:"changed"`
 	Over    string `json:"over"` // "real nodes", "made-up nodes", or the file that describes them
 	Nodes   int    `json:"nodes"`
+	From    string `json:"from,omitempty"` // which policy is OLD, in words, and which one NEW
+	To      string `json:"to,omitempty"`
 	diff.Diff
 }
 
 // source is a policy to compare; the zero one is the policy in force.
-type source struct{ text, name string }
+type source struct{ text, name, title string }
 
 func (s source) version() *admin.PolicyVersion {
 	if s == (source{}) {
@@ -67,6 +70,7 @@ func diffPolicy(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	d.From, d.To = cmp.Or(d.From, sources[0].title), sources[1].title
 	if usage.WantsJSON(c) {
 		err = usage.PrintJSON(d)
 	} else {
@@ -95,13 +99,23 @@ func diffSources(c *cli.Context) (sources [2]source, err error) {
 			return sources, err
 		}
 		at := i + 2 - len(paths)
-		sources[at] = source{text, name}
+		sources[at] = source{text, name, titled(path, name)}
 		if _, problems, err := parsePolicy(name, text); err != nil {
 			printProblems(problems, text)
 			return sources, err
 		}
 	}
 	return sources, nil
+}
+
+// titled names a file and its time: nothing else tells OLD from NEW where somebody has
+// swapped them, and each gain reads as a loss.
+func titled(path, name string) string {
+	info, err := os.Stat(path)
+	if path == "-" || err != nil {
+		return name
+	}
+	return path + " of " + moment(info.ModTime().Unix())
 }
 
 // differ compares where the flags say.
@@ -135,7 +149,19 @@ func liveDiff(c *cli.Context, api *admin.Client, sources [2]source) (differences
 		printProblems(admin.Problems(err), sources[1].text)
 		return differences{}, err
 	}
-	return receivedDiff(resp.Msg), nil
+	d := receivedDiff(resp.Msg)
+	if sources[0] == (source{}) {
+		d.From, err = inForce(c, api)
+	}
+	return d, err
+}
+
+func inForce(c *cli.Context, api *admin.Client) (title string, err error) {
+	resp, err := api.GetPolicy(c.Context, connect.NewRequest(&admin.GetPolicyRequest{}))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("the policy in force, revision %d of %s,", resp.Msg.Revision, moment(resp.Msg.Time)), nil
 }
 
 func receivedDiff(m *admin.DiffPolicyResponse) differences {
@@ -143,7 +169,7 @@ func receivedDiff(m *admin.DiffPolicyResponse) differences {
 }
 
 func found(d diff.Diff, over string, nodes int) differences {
-	return differences{!d.Empty(), over, nodes, d}
+	return differences{Changed: !d.Empty(), Over: over, Nodes: nodes, Diff: d}
 }
 
 func received(all []*admin.ReachChange) []diff.Change {
@@ -239,6 +265,9 @@ func meshesOf(pols [2]*policy.Policy, nodes []compile.Node, ranges []netip.Prefi
 const maxLines = 40
 
 func printDiff(w io.Writer, d differences) {
+	if d.From != "" {
+		fmt.Fprintf(w, "from %s to %s:\n", visible(d.From), visible(d.To))
+	}
 	if !d.Changed {
 		fmt.Fprintf(w, "no one gains or loses anything (%s, %s)\n", d.Over, count(d.Nodes, "node"))
 		return

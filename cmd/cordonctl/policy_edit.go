@@ -43,7 +43,16 @@ func editPolicy(c *cli.Context, api *admin.Client) error {
 	if err := e.checkWithin(c); err != nil {
 		return errors.Join(err, draft.Remove())
 	}
-	return leave(draft, began.Msg.Text, e.interactively(c, draft, began.Msg.Text))
+	return leave(draft, began.Msg.Text, e.onward(e.interactively(c, draft, began.Msg.Text)))
+}
+
+// onward adds how to go on with a draft when the coordinator could not be asked: what it
+// was based on is known here alone.
+func (e *edit) onward(err error) error {
+	if connect.CodeOf(err) != connect.CodeUnavailable {
+		return err
+	}
+	return fmt.Errorf("%w; when it answers again, `cordonctl policy set --from %d %s` goes on", plain(err), e.from, e.path)
 }
 
 // leave keeps a draft that holds something which is not in force, and says where. One

@@ -23,7 +23,7 @@ func replaceFile(path string, content []byte) error {
 	}
 	defer os.Remove(fresh.Name()) // in vain once it has its name
 	_, err = fresh.Write(content)
-	if err = errors.Join(err, fresh.Chmod(was.Mode().Perm()), fresh.Sync(), fresh.Close()); err != nil {
+	if err = errors.Join(err, keepOwner(fresh, was), fresh.Chmod(was.Mode().Perm()), fresh.Sync(), fresh.Close()); err != nil {
 		return err
 	}
 	return os.Rename(fresh.Name(), path)

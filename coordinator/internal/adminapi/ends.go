@@ -49,8 +49,10 @@ func endsOf(state *registry.State, mesh *compile.Mesh, text string) ([]end, erro
 		}
 	}
 	switch {
+	case len(all) == 0 && s.Kind == policy.User:
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("%w; no machine of this login has joined%s", registry.NoNode(text), meant(text, reachable(state, mesh))))
 	case len(all) == 0:
-		return nil, err
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("%w%s", registry.NoNode(text), meant(text, reachable(state, mesh))))
 	case len(all) > maxEnds:
 		return nil, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s stands for %d machines, and one question takes %d: name one of them, or see `cordonctl policy reach`", text, len(all), maxEnds))
 	}

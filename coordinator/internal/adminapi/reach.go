@@ -16,9 +16,13 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
 )
 
+// maxReach bounds one answer: of a mesh of ten thousand machines, of which all reach all,
+// the whole matrix is more than a coordinator's memory.
+const maxReach = 100_000
+
 // ReachPolicy gives the matrix of who can reach what, or the part of it that was
 // asked for.
-func (a *API) ReachPolicy(_ context.Context, req *connect.Request[admin.ReachPolicyRequest]) (*connect.Response[admin.ReachPolicyResponse], error) {
+func (a *API) ReachPolicy(ctx context.Context, req *connect.Request[admin.ReachPolicyRequest]) (*connect.Response[admin.ReachPolicyResponse], error) {
 	state := a.Registry.Snapshot()
 	pol, err := state.Policy().Parsed()
 	if err != nil {
@@ -40,6 +44,12 @@ func (a *API) ReachPolicy(_ context.Context, req *connect.Request[admin.ReachPol
 		out.Nodes = append(out.Nodes, n.Name)
 	}
 	for access := range mesh.ReachBetween(from, to) {
+		if len(out.Entries) == maxReach {
+			return nil, connect.NewError(connect.CodeResourceExhausted, fmt.Errorf("the matrix has more than %d lines: narrow it by --from, --to, --segment or --class", maxReach))
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		out.Entries = append(out.Entries, entryOf(state, access))
 	}
 	out.Table = mesh.ReachTableBetween(from, to)

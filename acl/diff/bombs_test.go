@@ -1,0 +1,105 @@
+// A diff is one goroutine, and the race detector costs ten times the memory.
+//go:build !race
+
+package diff_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/cordonmesh/cordon/acl/diff"
+)
+
+// many is n entries of a list.
+func many(n int, entry string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, strings.ReplaceAll(entry, "#", "%[1]d")+",", i)
+	}
+	return b.String()
+}
+
+// A few megabytes may ask for gigabytes of words: each of thousands of attributes at a
+// list of thousands, each of thousands of capabilities of somebody with a name of a
+// megabyte. A coordinator that tells what an edit does takes a bounded amount of memory.
+func TestWordsAreBounded_A47(t *testing.T) {
+	long := strings.Repeat("a", 900)
+	for name, c := range map[string]struct {
+		sections string
+		lines    int
+	}{
+		"attributes of many": {`"nodeAttrs": [{"target": [` + many(2_000, `"`+long+`#@h"`) + `], "attr": [` + many(2_000, `"x#"`) + `]}]`, 2_000},
+		"long attributes":    {`"nodeAttrs": [` + many(4_000, `{"target": ["p@h"], "attr": ["`+long+`#"]}`) + `]`, 4_000},
+		"attributes":         {`"nodeAttrs": [{"target": ["p@h"], "attr": [` + many(60_000, `"x#"`) + `]}]`, 10_001},
+		"capabilities":       {`"grants": [{"src": ["` + strings.Repeat(long, 2_000) + `@h"], "dst": ["*"], "app": {` + many(9_000, `"a/b#": []`) + `}}]`, 9_000},
+		"values":             {`"grants": [{"src": ["p@h"], "dst": ["*"], "app": {` + many(30, `"a/b#": ["`+long+long+`"]`) + `}}]`, 30},
+		"ssh":                {`"ssh": [{"action": "accept", "src": [` + many(3_000, `"`+long+`#@h"`) + `], "dst": ["autogroup:self"], "users": ["u"]}]`, 1},
+	} {
+		was, is := mesh(parse(t, `{"groups": {}}`), nil), mesh(parse(t, `{`+c.sections+`}`), nil)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		d := diff.Meshes(was, is)
+		runtime.ReadMemStats(&after)
+		if n := len(d.Gained) + len(d.Changed); n != c.lines || len(d.Lost) > 0 {
+			t.Errorf("%s: %d lines", name, n)
+		}
+		for _, change := range append(d.Gained, d.Changed...) {
+			if len(change.Text) > 2_000 {
+				t.Fatalf("%s: a line of %d bytes", name, len(change.Text))
+			}
+		}
+		if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 100 {
+			t.Errorf("%s: %d MB", name, took)
+		}
+	}
+}
+
+// What is cut off a long line still counts.
+func TestWhatIsCutOffCounts(t *testing.T) {
+	text := `{"nodeAttrs": [{"target": [` + many(200, `"p#@h"`) + `], "attr": ["x"]}]}`
+	other := strings.Replace(text, "p199@h", "q199@h", 1)
+	d := diff.Meshes(mesh(parse(t, text), nil), mesh(parse(t, other), nil))
+	if len(d.Changed) != 2 || d.Changed[0].Text == d.Changed[1].Text {
+		t.Error(told(d))
+	}
+}
+
+// Of a long list is told what differs, and how much does not.
+func TestOfLongListsDiffersWhatIsTold(t *testing.T) {
+	owners := func(list string) string { return `{"tagOwners": {"tag:ct": [` + list + `]}}` }
+	common := many(30, `"p#@h"`)
+	for _, c := range []struct{ was, is, want string }{
+		{common, common + `"zed@h"`, "+ tag:ct may be put on nodes by zed@h besides 30 as before\n"},
+		{common + `"zed@h"`, common, "- tag:ct may be put on nodes by 30 as before without zed@h\n"},
+		{common + `"yan@h"`, common + `"abe@h"`, "~ tag:ct may be put on nodes by 30 as before and abe@h instead of yan@h\n"},
+		{common, common + many(300, `"q#@h"`), "others besides 30 as before\n"},
+		{`"a@h", "b@h", "c@h"`, `"a@h", "b@h", "c@h", "d@h"`, "+ tag:ct may be put on nodes by a@h, b@h, c@h and d@h instead of a@h, b@h and c@h\n"},
+		{``, many(30, `"p#@h"`), "and 10 others instead of nothing\n"},
+	} {
+		d := diff.Meshes(mesh(parse(t, owners(c.was)), nil), mesh(parse(t, owners(c.is)), nil))
+		if got := told(d); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s, want %s", got, c.want)
+		}
+	}
+}
+
+// Which of two schedules is wider is looked up in the course of a year. Where thousands of
+// hours change at once nobody can tell, and that is said of the rest.
+func TestManySchedulesAreNotCompared_A47(t *testing.T) {
+	file := func(last string) string {
+		spans := ""
+		for hour := range 24 {
+			for _, day := range []string{"Mon", "Tue", "Wed", "Thu", "Fri"} {
+				spans += fmt.Sprintf(`"%s %02d:00-%02d:30",`, day, hour, hour)
+			}
+		}
+		return `{"schedules": {` + many(100, `"s#": {"tz": "UTC", "weekly": [`+spans+`"Sat 07:00-`+last+`"]}`) + `}, "grants": [` +
+			many(100, `{"id": "r#", "src": ["p@h"], "dst": ["p@h"], "ip": ["1"], "when": {"schedule": "s#"}}`) + `]}`
+	}
+	d := diff.Meshes(mesh(parse(t, file("08:00")), nil), mesh(parse(t, file("09:00")), nil))
+	if len(d.Gained) != 31 || len(d.Changed) != 69 || len(d.Lost) != 0 {
+		t.Errorf("%d wider, %d of which nobody can tell, %d narrower", len(d.Gained), len(d.Changed), len(d.Lost))
+	}
+}
