@@ -7,11 +7,26 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
-// classList is the classes that match one side of some parts, by number. The
-// numbers that rule sets share are never written over.
-type classList struct {
+// side is classes at one side of a part, by number, and their numbers: those stand in
+// rules, which share them, and are never written over.
+type side struct {
 	all  []*class
 	nums []acl.Class
+}
+
+func sideOf(classes []*class) side {
+	nums := make([]acl.Class, len(classes))
+	for i, c := range classes {
+		nums[i] = c.num
+	}
+	return side{classes, nums}
+}
+
+func (s *side) add(c *class) { s.all, s.nums = append(s.all, c), append(s.nums, c.num) }
+
+// classList is the classes that match one side of some parts.
+type classList struct {
+	side
 
 	noted         []*class // that are to come or to go, by number
 	mark, stained uint64
@@ -59,11 +74,7 @@ func (m *Mesh) listsOf(classes []*class) (lists []*classList) {
 // add puts in what is noted.
 func (l *classList) add() {
 	if len(l.all) == 0 { // as at a start
-		nums := make([]acl.Class, len(l.noted))
-		for i, c := range l.noted {
-			nums[i] = c.num
-		}
-		l.become(slices.Clip(l.noted), nums)
+		l.become(sideOf(slices.Clip(l.noted)))
 		return
 	}
 	size, from := len(l.all)+len(l.noted), 0
@@ -73,7 +84,7 @@ func (l *classList) add() {
 		all, nums = append(append(all, l.all[from:to]...), c), append(append(nums, l.nums[from:to]...), c.num)
 		from = to
 	}
-	l.become(append(all, l.all[from:]...), append(nums, l.nums[from:]...))
+	l.become(side{append(all, l.all[from:]...), append(nums, l.nums[from:]...)})
 }
 
 // remove takes out what is noted.
@@ -85,7 +96,7 @@ func (l *classList) remove() {
 		all, nums = append(all, l.all[from:to]...), append(nums, l.nums[from:to]...)
 		from = to + 1
 	}
-	l.become(append(all, l.all[from:]...), append(nums, l.nums[from:]...))
+	l.become(side{append(all, l.all[from:]...), append(nums, l.nums[from:]...)})
 }
 
 // place is where a class stands in the list, or would.
@@ -94,6 +105,4 @@ func (l *classList) place(c *class) int {
 	return at
 }
 
-func (l *classList) become(all []*class, nums []acl.Class) {
-	l.all, l.nums, l.cells, l.noted = all, nums, nil, nil
-}
+func (l *classList) become(s side) { l.side, l.cells, l.noted = s, nil, nil }

@@ -46,37 +46,83 @@ func (m *Mesh) direction(p *profile, w way) *direction {
 		switch w {
 		case inward:
 			for _, l := range m.landings(p) {
-				pad.own = m.destinations(pad.own[:0], l.part, l.nums)
-				m.write(l.part, m.allSources(l.part), pad.own)
+				pad.own = m.destinations(pad.own[:0], l.part, l.side)
+				m.note(l.part, m.allSources(l.part), pad.own)
 			}
 		case outbound:
 			for _, l := range m.matching(p.classes, func(c *class) []int32 { return c.asSrc }) {
-				pad.own = m.sources(pad.own[:0], l.part, l.nums)
-				m.write(l.part, pad.own, m.allDestinations(l.part))
+				pad.own = m.sources(pad.own[:0], l.part, l.side)
+				m.note(l.part, pad.own, m.allDestinations(l.part))
 			}
 		}
-		p.rules[w] = pad.copied()
+		p.rules[w] = pad.written()
 	}
 	return p.rules[w]
 }
 
-// pad is where rules are written before they are copied in their order: one for all
-// profiles, or lists that grow would be most of the cost.
+// pad is where rules are noted before they are written: a rule is large, so each is
+// written once, to where it stays. There is one for all profiles, or lists that grow
+// would be most of the cost.
 type pad struct {
-	permits, monitors, forbids []acl.Rule
+	permits, monitors, forbids []line
 	own                        []cell // of the profile's side of a part
 	matching                   []landing
 }
 
-// copied gives what was written. What permits is in the order in which it is asked: what
-// is only monitored comes last.
-func (w *pad) copied() *direction {
-	return &direction{permits: slices.Concat(w.permits, w.monitors), forbids: slices.Clone(w.forbids)}
+// line is what a part says on one ground: a rule for each window in which that may hold.
+type line struct {
+	part     *part
+	ground   *ground
+	src, dst []acl.Class
 }
 
-// write adds the rules that a part makes between two sides: one for each ground,
-// and for each window in which that may hold. Parts that forbid come before others.
-func (m *Mesh) write(p *part, src, dst []cell) {
+// written gives the rules that were noted. What permits is in the order in which it is
+// asked: what is only monitored comes last. Beside what is forbidden, all that permits
+// asks for a filter that obeys.
+func (w *pad) written() *direction {
+	d := &direction{permits: withRoom(w.permits, w.monitors), forbids: withRoom(w.forbids)}
+	for i := range w.forbids {
+		d.forbids = w.forbids[i].write(d.forbids, w.forbids[i].ground.features)
+	}
+	for _, lines := range [][]line{w.permits, w.monitors} {
+		for i := range lines {
+			features := lines[i].ground.features
+			if len(d.forbids) > 0 {
+				features = lines[i].ground.obeying()
+			}
+			d.permits = lines[i].write(d.permits, features)
+		}
+	}
+	return d
+}
+
+// withRoom gives an empty list that has room for the rules of some lines, nil if there
+// are none.
+func withRoom(all ...[]line) []acl.Rule {
+	rules := 0
+	for _, lines := range all {
+		for i := range lines {
+			rules += len(lines[i].ground.windows)
+		}
+	}
+	return slices.Grow([]acl.Rule(nil), rules)
+}
+
+// write adds the line's rules to others.
+func (l *line) write(all []acl.Rule, features []string) []acl.Rule {
+	p, g := l.part, l.ground
+	for _, w := range g.windows {
+		all = append(all, acl.Rule{
+			ID: p.rule.ID, Src: slices.Clip(l.src), Dst: slices.Clip(l.dst), SameOwner: p.self, Needs: g.needs, Open: p.open, NotBefore: w.From, NotAfter: w.Until,
+			Hold: g.hold, Drain: g.drain, Monitor: g.monitor, Log: g.log, Limit: g.limit, Features: features,
+		})
+	}
+	return all
+}
+
+// note notes the rules that a part makes between two sides: one for each ground, and
+// for each window in which that may hold.
+func (m *Mesh) note(p *part, src, dst []cell) {
 	if len(p.open) == 0 {
 		return
 	}
@@ -87,41 +133,33 @@ func (m *Mesh) write(p *part, src, dst []cell) {
 			}
 			grounds := m.groundsOf(p, groundKey{s.human, d.into})
 			for i := range grounds {
-				m.writeOne(p, &grounds[i], s.nums, d.nums)
+				if len(m.windows(&grounds[i])) > 0 {
+					m.pad.note(line{p, &grounds[i], s.nums, d.nums})
+				}
 			}
 		}
 	}
 }
 
-// writeOne adds the rules of one ground. Beside what is forbidden, all that permits asks
-// for a filter that obeys.
-func (m *Mesh) writeOne(p *part, g *ground, src, dst []acl.Class) {
-	list, features := &m.pad.permits, g.features
+func (w *pad) note(l line) {
+	list := &w.permits
 	switch {
-	case p.forbid:
-		list = &m.pad.forbids
-	case len(m.pad.forbids) > 0:
-		features = g.obeying()
+	case l.part.forbid:
+		list = &w.forbids
+	case l.ground.monitor:
+		list = &w.monitors
 	}
-	if g.monitor && !p.forbid {
-		list = &m.pad.monitors
-	}
-	for _, w := range m.windows(g) {
-		*list = append(*list, acl.Rule{
-			ID: p.rule.ID, Src: slices.Clip(src), Dst: slices.Clip(dst), SameOwner: p.self, Needs: g.needs, Open: p.open, NotBefore: w.From, NotAfter: w.Until,
-			Hold: g.hold, Drain: g.drain, Monitor: g.monitor, Log: g.log, Limit: g.limit, Features: features,
-		})
-	}
+	*list = append(*list, l)
 }
 
 // hit is a part that one of a profile's classes matches.
 type hit struct {
-	part int32
-	num  acl.Class
+	part  int32
+	class *class
 }
 
 func compareHits(a, b hit) int {
-	return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.num, b.num))
+	return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.class.num, b.class.num))
 }
 
 // equalRules tells whether two rule sets are the same to a filter.
