@@ -90,8 +90,12 @@ func (t *turn) touchNodes(nodes []*node) {
 // finish takes a turn from claims to views.
 func (t *turn) finish() Change {
 	slices.SortFunc(t.dirty, comparePrefix)
+	var signed netip.Prefix
 	for _, prefix := range slices.Compact(t.dirty) {
-		t.sign(prefix)
+		if !signed.IsValid() || !covers(signed, prefix) { // with all that is inside it
+			t.sign(prefix)
+			signed = prefix
+		}
 		if e, ok := t.m.table.Get(prefix); ok {
 			t.touch(prefix, e)
 		}
@@ -152,8 +156,7 @@ func (t *turn) link() {
 		}
 	}
 	if t.bulk {
-		t.m.fill(born)
-		t.m.thin(dead)
+		t.m.relist(slices.Concat(born, dead))
 		for _, p := range t.m.profiles {
 			p.rules = [2]*direction{}
 		}
@@ -164,7 +167,6 @@ func (t *turn) link() {
 	}
 	// At an exit node both sides of a rule may come or go at once, and it has neither.
 	t.stainExits(dead)
-	t.m.fill(born)
-	t.m.thin(dead)
+	t.m.relist(slices.Concat(born, dead))
 	t.stainExits(born)
 }
