@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
-	"github.com/cordonmesh/cordon/acl/calendar"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -25,8 +24,8 @@ type ground struct {
 	beside    []string // features, and to obey what is forbidden; nil until somebody asks
 	lift      string   // id of a declared break-glass that lifts some of what the rule asks for
 
-	windows []calendar.Window // as nodes are told them; nil until somebody asks
-	laid    bool
+	told []acl.Rule // to nodes, but for classes; nil until somebody asks
+	laid bool
 }
 
 // obeying gives what a rule of the ground asks of filters beside rules that forbid.

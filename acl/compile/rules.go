@@ -69,59 +69,13 @@ type pad struct {
 	matching                   []landing
 }
 
-// line is what a part says on one ground: a rule for each window in which that may hold.
+// line is what a part says on one ground, between classes.
 type line struct {
-	part     *part
 	ground   *ground
 	src, dst []acl.Class
 }
 
-// written gives the rules that were noted. What permits is in the order in which it is
-// asked: what is only monitored comes last. Beside what is forbidden, all that permits
-// asks for a filter that obeys.
-func (w *pad) written() *direction {
-	d := &direction{permits: withRoom(w.permits, w.monitors), forbids: withRoom(w.forbids)}
-	for i := range w.forbids {
-		d.forbids = w.forbids[i].write(d.forbids, w.forbids[i].ground.features)
-	}
-	for _, lines := range [][]line{w.permits, w.monitors} {
-		for i := range lines {
-			features := lines[i].ground.features
-			if len(d.forbids) > 0 {
-				features = lines[i].ground.obeying()
-			}
-			d.permits = lines[i].write(d.permits, features)
-		}
-	}
-	return d
-}
-
-// withRoom gives an empty list that has room for the rules of some lines, nil if there
-// are none.
-func withRoom(all ...[]line) []acl.Rule {
-	rules := 0
-	for _, lines := range all {
-		for i := range lines {
-			rules += len(lines[i].ground.windows)
-		}
-	}
-	return slices.Grow([]acl.Rule(nil), rules)
-}
-
-// write adds the line's rules to others.
-func (l *line) write(all []acl.Rule, features []string) []acl.Rule {
-	p, g := l.part, l.ground
-	for _, w := range g.windows {
-		all = append(all, acl.Rule{
-			ID: p.rule.ID, Src: slices.Clip(l.src), Dst: slices.Clip(l.dst), SameOwner: p.self, Needs: g.needs, Open: p.open, NotBefore: w.From, NotAfter: w.Until,
-			Hold: g.hold, Drain: g.drain, Monitor: g.monitor, Log: g.log, Limit: g.limit, Features: features,
-		})
-	}
-	return all
-}
-
-// note notes the rules that a part makes between two sides: one for each ground, and
-// for each window in which that may hold.
+// note notes what a part says between two sides, on each ground on which it says anything.
 func (m *Mesh) note(p *part, src, dst []cell) {
 	if len(p.open) == 0 {
 		return
@@ -133,23 +87,61 @@ func (m *Mesh) note(p *part, src, dst []cell) {
 			}
 			grounds := m.groundsOf(p, groundKey{s.human, d.into})
 			for i := range grounds {
-				if len(m.windows(&grounds[i])) > 0 {
-					m.pad.note(line{p, &grounds[i], s.nums, d.nums})
+				if g := &grounds[i]; len(m.rulesOn(g, p)) > 0 {
+					m.pad.note(p, line{g, slices.Clip(s.nums), slices.Clip(d.nums)})
 				}
 			}
 		}
 	}
 }
 
-func (w *pad) note(l line) {
-	list := &w.permits
+func (w *pad) note(p *part, l line) {
 	switch {
-	case l.part.forbid:
-		list = &w.forbids
+	case p.forbid:
+		w.forbids = append(w.forbids, l)
 	case l.ground.monitor:
-		list = &w.monitors
+		w.monitors = append(w.monitors, l)
+	default:
+		w.permits = append(w.permits, l)
 	}
-	*list = append(*list, l)
+}
+
+// written gives the rules that were noted. What permits is in the order in which it is
+// asked: what is only monitored comes last. Beside what is forbidden, all that permits
+// asks for a filter that obeys.
+func (w *pad) written() *direction {
+	beside := len(w.forbids) > 0
+	return &direction{permits: rulesIn(beside, w.permits, w.monitors), forbids: rulesIn(false, w.forbids)}
+}
+
+// rulesIn gives the rules of some lines, nil if there are none.
+func rulesIn(obeying bool, all ...[]line) []acl.Rule {
+	size := 0
+	for _, lines := range all {
+		for i := range lines {
+			size += len(lines[i].ground.told)
+		}
+	}
+	rules := slices.Grow([]acl.Rule(nil), size)
+	for _, lines := range all {
+		for i := range lines {
+			rules = lines[i].write(rules, obeying)
+		}
+	}
+	return rules
+}
+
+// write adds the line's rules to others.
+func (l *line) write(rules []acl.Rule, obeying bool) []acl.Rule {
+	from := len(rules)
+	rules = append(rules, l.ground.told...)
+	for i := from; i < len(rules); i++ {
+		r := &rules[i]
+		if r.Src, r.Dst = l.src, l.dst; obeying {
+			r.Features = l.ground.obeying()
+		}
+	}
+	return rules
 }
 
 // hit is a part that one of a profile's classes matches.
