@@ -93,3 +93,22 @@ func TestExitThatEndsIsLostOnBothSides(t *testing.T) {
 		t.Errorf("told are %+v", got)
 	}
 }
+
+// Where one rule leads into a segment and elsewhere too, whoever sends is asked for the
+// segment's floor there, and for nothing elsewhere.
+func TestRuleIntoASegmentAndElsewhereIsTwo(t *testing.T) {
+	m := compile.New(parse(t, inSegments(`"100.64.0.2"`)), ranges())
+	m.Load([]compile.Node{{ID: "ada", User: "ada@h", Addrs: two("100.64.0.1", "fd7a::1")}, {ID: "ehr", Tags: []string{"tag:ehr"}, Addrs: two("100.64.0.2", "fd7a::2")},
+		{ID: "other", Tags: []string{"tag:ehr"}, Addrs: two("100.64.0.4", "fd7a::4")}})
+	asked := make(map[string]int)
+	for _, r := range m.Rules("ada").Out {
+		for _, id := range []string{"ehr", "other"} {
+			if r.ID == "tag" && slices.Contains(r.Dst, m.Prefixes(id)[0].Class) {
+				asked[id] += 1 + len(r.Needs)
+			}
+		}
+	}
+	if fmt.Sprint(asked) != "map[ehr:2 other:1]" {
+		t.Errorf("rules, and what they need: %v\n%+v", asked, m.Rules("ada").Out)
+	}
+}
