@@ -14,7 +14,7 @@ const (
 	after
 )
 
-// sight is the rounds in which a node that moved was last told of and seen, at each end.
+// sight is the round in which somebody last stood in an audience, for each end.
 type sight [2]uint64
 
 func (m *Mesh) audienceOf(n *node) audience {

@@ -39,7 +39,7 @@ type move struct {
 	ended  bool // it may be good for less than was told
 	id     []string
 
-	// What was, before it moved, and who sees it now.
+	// What was, and who saw it and sees it.
 	from          *profile
 	rules         acl.RuleSet
 	before, after audience
