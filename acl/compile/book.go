@@ -65,6 +65,7 @@ type part struct {
 	person   acl.Fact          // who sits at the source, a shared device; empty: a source like any other
 	splits   bool              // it may ask machines for less than people
 	grounds  map[groundKey][]ground
+	latest   keyed                  // of those, what was asked for last: most parts are asked for one
 	whens    map[groundKey][]string // the same in words
 	src, dst []selector
 

@@ -66,10 +66,6 @@ func (t *turn) reclaim(n *node, was, is []claim) {
 			t.claim(n, c)
 		}
 	}
-	t.m.exits = slices.DeleteFunc(t.m.exits, func(o *node) bool { return o == n })
-	if slices.ContainsFunc(is, func(c claim) bool { return c.as == exitOf }) {
-		t.m.exits = append(t.m.exits, n)
-	}
 }
 
 func (t *turn) leave(n *node, c claim) {

@@ -3,7 +3,6 @@ package compile
 import (
 	"encoding/binary"
 	"slices"
-	"strings"
 
 	"github.com/cordonmesh/cordon/acl"
 )
@@ -43,17 +42,26 @@ func (m *Mesh) classFor(sign []selector) *class {
 
 // newClass makes the class of a signature, of which the mesh knows nothing yet.
 func (m *Mesh) newClass(key string, sign []selector) *class {
-	texts := make([]string, len(sign))
-	c := &class{key: key, sign: slices.Clone(sign)}
-	for i, id := range sign {
-		texts[i] = m.book.texts[id]
-	}
+	c := &class{key: key, sign: slices.Clone(sign), num: m.book.numberOf(sign)}
 	if m.room.spend(howMany(sign, m.book.asSrc) + howMany(sign, m.book.asDst)); !m.room.over() {
 		c.asSrc, c.asDst = partsOf(sign, m.book.asSrc), partsOf(sign, m.book.asDst)
 	}
 	c.human, c.zone = has(sign, m.book.member), m.book.zoneOf(sign)
-	c.num = acl.Class(hash64(strings.Join(texts, "\n")))
 	return c
+}
+
+// numberOf gives the number of the class of a signature: that of its selectors' texts, and
+// so the same in every book.
+func (b *book) numberOf(sign []selector) acl.Class {
+	var short [256]byte
+	text := short[:0]
+	for i, id := range sign {
+		if i > 0 {
+			text = append(text, '\n')
+		}
+		text = append(text, b.texts[id]...)
+	}
+	return acl.Class(hash64(text))
 }
 
 func howMany(sign []selector, by [][]int32) (n int) {

@@ -7,34 +7,37 @@ import (
 	"github.com/cordonmesh/cordon/acl"
 )
 
-// classList is the classes that match one side of some parts, by number. The
-// numbers that rule sets share are never written over.
-type classList struct {
+// side is classes at one side of a part, by number, and their numbers: those stand in
+// rules, which share them, and are never written over.
+type side struct {
 	all  []*class
 	nums []acl.Class
+}
+
+func sideOf(classes []*class) side {
+	nums := make([]acl.Class, len(classes))
+	for i, c := range classes {
+		nums[i] = c.num
+	}
+	return side{classes, nums}
+}
+
+func (s *side) add(c *class) { s.all, s.nums = append(s.all, c), append(s.nums, c.num) }
+
+// classList is the classes that match one side of some parts.
+type classList struct {
+	side
 
 	noted         []*class // that are to come or to go, by number
 	mark, stained uint64
 	cells         []cell // all of them, by what grounds depend on; nil until somebody asks
 }
 
-// fill and thin put classes into the lists of the parts that they match, and
-// take them out.
-func (m *Mesh) fill(born []*class) {
-	for _, l := range m.listsOf(born) {
-		l.add()
-	}
-}
-
-func (m *Mesh) thin(dead []*class) {
-	for _, l := range m.listsOf(dead) {
-		l.remove()
-	}
-}
-
-// listsOf notes classes in every list in which they stand or should, and gives those
-// lists: each is copied once, however many come or go.
-func (m *Mesh) listsOf(classes []*class) (lists []*classList) {
+// relist puts classes that are linked now into the lists of the parts that they match, and
+// takes others out: each list is copied once, however many come or go.
+func (m *Mesh) relist(classes []*class) {
+	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
+	var lists []*classList
 	note := func(l *classList, c *class) {
 		switch n := len(l.noted); {
 		case n == 0:
@@ -44,7 +47,6 @@ func (m *Mesh) listsOf(classes []*class) (lists []*classList) {
 		}
 		l.noted = append(l.noted, c)
 	}
-	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
 	for _, c := range classes {
 		for _, at := range c.asSrc {
 			note(m.book.parts[at].srcClasses, c)
@@ -53,47 +55,38 @@ func (m *Mesh) listsOf(classes []*class) (lists []*classList) {
 			note(m.book.parts[at].dstClasses, c)
 		}
 	}
-	return lists
+	for _, l := range lists {
+		l.renew()
+	}
 }
 
-// add puts in what is noted.
-func (l *classList) add() {
-	if len(l.all) == 0 { // as at a start
-		nums := make([]acl.Class, len(l.noted))
-		for i, c := range l.noted {
-			nums[i] = c.num
+// renew takes over what is noted.
+func (l *classList) renew() {
+	if len(l.all) == 0 { // as at a start: they all come
+		l.side = sideOf(slices.Clip(l.noted))
+	} else {
+		l.side = l.merged()
+	}
+	l.cells, l.noted = nil, nil
+}
+
+// merged gives what is in the list with what is noted, the old one left as it is.
+func (l *classList) merged() side {
+	size, from := len(l.all), 0
+	for _, c := range l.noted {
+		if size--; c.linked {
+			size += 2
 		}
-		l.become(slices.Clip(l.noted), nums)
-		return
 	}
-	size, from := len(l.all)+len(l.noted), 0
-	all, nums := make([]*class, 0, size), make([]acl.Class, 0, size)
+	s := side{make([]*class, 0, size), make([]acl.Class, 0, size)}
 	for _, c := range l.noted {
-		to := l.place(c)
-		all, nums = append(append(all, l.all[from:to]...), c), append(append(nums, l.nums[from:to]...), c.num)
-		from = to
+		to, _ := slices.BinarySearch(l.nums, c.num)
+		s.all, s.nums = append(s.all, l.all[from:to]...), append(s.nums, l.nums[from:to]...)
+		if from = to; c.linked {
+			s.add(c)
+		} else {
+			from++
+		}
 	}
-	l.become(append(all, l.all[from:]...), append(nums, l.nums[from:]...))
-}
-
-// remove takes out what is noted.
-func (l *classList) remove() {
-	size, from := len(l.all)-len(l.noted), 0
-	all, nums := make([]*class, 0, size), make([]acl.Class, 0, size)
-	for _, c := range l.noted {
-		to := l.place(c)
-		all, nums = append(all, l.all[from:to]...), append(nums, l.nums[from:to]...)
-		from = to + 1
-	}
-	l.become(append(all, l.all[from:]...), append(nums, l.nums[from:]...))
-}
-
-// place is where a class stands in the list, or would.
-func (l *classList) place(c *class) int {
-	at, _ := slices.BinarySearch(l.nums, c.num)
-	return at
-}
-
-func (l *classList) become(all []*class, nums []acl.Class) {
-	l.all, l.nums, l.cells, l.noted = all, nums, nil, nil
+	return side{append(s.all, l.all[from:]...), append(s.nums, l.nums[from:]...)}
 }

@@ -192,9 +192,9 @@ func (m *Mesh) Classes() iter.Seq[acl.PrefixClass] {
 }
 
 // hash64 is the first 64 bits of SHA-256, and never zero: zero means none.
-func hash64(text string) uint64 {
-	sum := sha256.Sum256([]byte(text))
+func hash64(text []byte) uint64 {
+	sum := sha256.Sum256(text)
 	return max(1, binary.BigEndian.Uint64(sum[:8]))
 }
 
-func ownerOf(login string) acl.Owner { return acl.Owner(hash64("owner:" + login)) }
+func ownerOf(login string) acl.Owner { return acl.Owner(hash64([]byte("owner:" + login))) }

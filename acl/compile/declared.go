@@ -54,13 +54,14 @@ func (m *Mesh) turnTo(change func()) Change {
 	change()
 	m.forget()
 	var views []View
+	news := &News{Rules: true}
 	for p, was := range before {
 		p.rules = [2]*direction{}
 		if equalRules(was, m.rulesOf(p)) {
 			continue
 		}
-		for _, n := range p.nodes {
-			views = append(views, View{Node: n.ID, Rules: true})
+		for _, id := range p.ids {
+			views = append(views, View{id, news})
 		}
 	}
 	return Change{Views: views}
@@ -70,6 +71,6 @@ func (m *Mesh) turnTo(change func()) Change {
 func (m *Mesh) forget() {
 	m.lifted = nil
 	for _, part := range m.book.parts {
-		part.grounds, part.whens = nil, nil
+		part.grounds, part.latest, part.whens = nil, keyed{}, nil
 	}
 }

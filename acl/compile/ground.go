@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
-	"github.com/cordonmesh/cordon/acl/calendar"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -26,8 +25,8 @@ type ground struct {
 	beside    []string // features, and to obey what is forbidden; nil until somebody asks
 	lift      string   // id of a declared break-glass that lifts some of what the rule asks for
 
-	windows []calendar.Window // as nodes are told them; nil until somebody asks
-	laid    bool
+	told []acl.Rule // to nodes, but for classes; nil until somebody asks
+	laid bool
 }
 
 // obeying gives what a rule of the ground asks of filters beside rules that forbid.
@@ -51,10 +50,28 @@ type groundKey struct {
 // groundsOf gives the grounds of a part for one kind of source and the segments
 // of its destination.
 func (m *Mesh) groundsOf(p *part, key groundKey) []ground {
-	if all, ok := p.grounds[key]; ok {
-		return all
+	if p.latest.all != nil && p.latest.key == key {
+		return p.latest.all
 	}
-	var all []ground
+	all, known := p.grounds[key]
+	if !known {
+		all = m.findGrounds(p, key)
+		if p.grounds == nil {
+			p.grounds = make(map[groundKey][]ground)
+		}
+		p.grounds[key] = all
+	}
+	p.latest = keyed{key, all}
+	return all
+}
+
+// keyed is a part's grounds for a key.
+type keyed struct {
+	key groundKey
+	all []ground
+}
+
+func (m *Mesh) findGrounds(p *part, key groundKey) (all []ground) {
 	switch {
 	case p.forbid:
 		all = m.forbidding(p)
@@ -68,10 +85,6 @@ func (m *Mesh) groundsOf(p *part, key groundKey) []ground {
 			all[i].needs = set(append(slices.Clone(all[i].needs), policy.SignedInFact))
 		}
 	}
-	if p.grounds == nil {
-		p.grounds = make(map[groundKey][]ground)
-	}
-	p.grounds[key] = all
 	return all
 }
 

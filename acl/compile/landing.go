@@ -47,7 +47,7 @@ func has(sorted []int32, at int32) bool {
 // opens.
 type landing struct {
 	part *part
-	nums []acl.Class
+	side
 }
 
 // landings gives the parts that land on a profile in the policy's order.
@@ -56,14 +56,14 @@ func (m *Mesh) landings(p *profile) []landing {
 		return l.part.outward() && p.exit || !l.part.plain() && !p.lands(l.part)
 	})
 	for i := range all {
-		all[i].nums = p.opened(all[i].part, all[i].nums)
+		all[i].side = p.opened(all[i].part, all[i].side)
 	}
 	if !p.exit {
 		return all
 	}
 	for _, at := range m.book.outward {
 		if part := m.book.parts[at]; p.lands(part) {
-			all = append(all, landing{part, part.dstClasses.nums})
+			all = append(all, landing{part, part.dstClasses.side})
 		}
 	}
 	slices.SortFunc(all, func(a, b landing) int { return int(a.part.at) - int(b.part.at) })
@@ -72,22 +72,22 @@ func (m *Mesh) landings(p *profile) []landing {
 
 // opened narrows or widens the profile's classes that match a part to those that
 // it opens there. What is beyond an exit node may be in any class.
-func (p *profile) opened(part *part, nums []acl.Class) []acl.Class {
+func (p *profile) opened(part *part, matching side) side {
 	if !p.exit && part.via == anyWay {
-		return nums
+		return matching
 	}
 	among := p.here
 	if p.exit {
 		among = part.dstClasses.all
 	}
 	landed := p.landed(part)
-	nums = nums[:0:0]
+	var opened side
 	for _, c := range among {
 		if meets(c.sign, landed) {
-			nums = append(nums, c.num)
+			opened.add(c)
 		}
 	}
-	return nums
+	return opened
 }
 
 // landed gives a part's destinations that land on a profile, each by itself, as
@@ -118,29 +118,29 @@ func (m *Mesh) matching(classes []*class, parts func(*class) []int32) []landing 
 	all := m.pad.matching[:0]
 	defer func() { m.pad.matching = all[:0] }()
 	if len(classes) == 1 { // as most nodes have
-		nums := []acl.Class{classes[0].num}
+		one := sideOf(classes)
 		for _, at := range parts(classes[0]) {
-			all = append(all, landing{m.book.parts[at], nums})
+			all = append(all, landing{m.book.parts[at], one})
 		}
 		return all
 	}
 	var hits []hit
 	for _, c := range classes {
 		for _, at := range parts(c) {
-			hits = append(hits, hit{at, c.num})
+			hits = append(hits, hit{at, c})
 		}
 	}
 	slices.SortFunc(hits, compareHits)
-	nums := make([]acl.Class, len(hits))
+	matched := side{make([]*class, 0, len(hits)), make([]acl.Class, 0, len(hits))}
 	for i := range hits {
-		nums[i] = hits[i].num
+		matched.add(hits[i].class)
 	}
 	for i := 0; i < len(hits); {
 		j := i
 		for j < len(hits) && hits[j].part == hits[i].part {
 			j++
 		}
-		all = append(all, landing{m.book.parts[hits[i].part], nums[i:j:j]})
+		all = append(all, landing{m.book.parts[hits[i].part], side{matched.all[i:j:j], matched.nums[i:j:j]}})
 		i = j
 	}
 	return all

@@ -12,13 +12,10 @@ import (
 
 // node is a node of the directory, with what was last told of it.
 type node struct {
-	// Marks of a turn. Whoever is told of it reads them and the id, which is why they
-	// stand together.
 	touched uint64 // the turn in which it was touched last
-	changed uint64 // the turn in which its record changed last
-	viewed  uint64 // the turn in which it got a view
-	stamped uint64 // for telling two sets apart
-	view    int    // index of that view
+	apart   uint64 // the turn in which it stood apart last
+	sight   sight
+	pair    int // index of its pair, while two meshes are compared
 	leaving bool
 
 	said
@@ -59,9 +56,15 @@ type profile struct {
 	here    []*class // without those of seats alone: to where rules lead
 	standing
 	nodes []*node
+	ids   []string      // theirs, in their order
 	rules [2]*direction // by way; nil until somebody asks
-	stale uint64        // the turn in which its rules changed last
 	mark  uint64
+
+	stale  uint64 // the turn in which its rules changed last
+	heard  uint64 // the turn in which it heard news last
+	crowd  int    // index of the crowd that did
+	parted uint64 // the turn in which one of its nodes stood apart last
+	sight  sight
 }
 
 // standing is where a node stands, for the parts that ask for more than a class.
@@ -225,8 +228,11 @@ func (n *node) settle(m *Mesh, r record, s standing) {
 	n.record = r
 	if p := m.profileFor(s); p != n.profile {
 		m.dismiss(n)
+		if p.exit {
+			m.exits = append(m.exits, n)
+		}
 		n.profile, n.slot = p, len(p.nodes)
-		p.nodes = append(p.nodes, n)
+		p.nodes, p.ids = append(p.nodes, n), append(p.ids, n.ID)
 	}
 }
 
@@ -249,10 +255,14 @@ func (m *Mesh) dismiss(n *node) {
 	if p == nil {
 		return
 	}
-	last := p.nodes[len(p.nodes)-1]
-	p.nodes[n.slot], last.slot = last, n.slot
-	p.nodes = p.nodes[:len(p.nodes)-1]
+	end := len(p.nodes) - 1
+	last := p.nodes[end]
+	p.nodes[n.slot], p.ids[n.slot], last.slot = last, last.ID, n.slot
+	p.nodes, p.ids = p.nodes[:end], p.ids[:end]
 	n.profile = nil
+	if p.exit {
+		m.exits = slices.DeleteFunc(m.exits, func(o *node) bool { return o == n })
+	}
 	if len(p.nodes) > 0 {
 		return
 	}

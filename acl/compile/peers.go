@@ -100,34 +100,20 @@ func (s *shared) next() (at int32, ok bool) {
 
 // peersOf gives a node's peers.
 func (m *Mesh) peersOf(n *node) []*node {
-	profiles := m.adjacent(n.profile)
-	size := 0
-	for _, p := range profiles {
+	all := m.audienceOf(n)
+	size := len(all.own)
+	for _, p := range all.profiles {
 		size += len(p.nodes)
 	}
 	peers := make([]*node, 0, size)
-	for _, p := range profiles {
+	for _, p := range all.profiles {
 		for _, peer := range p.nodes {
 			if peer != n {
 				peers = append(peers, peer)
 			}
 		}
 	}
-	return m.appendOwn(peers, n, m.round)
-}
-
-// appendOwn adds the nodes that a node sees because they are of one owner. The
-// profiles marked with round are in already.
-func (m *Mesh) appendOwn(peers []*node, n *node, round uint64) []*node {
-	if !m.book.hasSelf || n.record.owner == 0 {
-		return peers
-	}
-	for _, other := range m.byOwner[n.record.owner] {
-		if other != n && other.profile.mark != round && (m.reaches(n, other) || m.reaches(other, n)) {
-			peers = append(peers, other)
-		}
-	}
-	return peers
+	return append(peers, all.own...)
 }
 
 // adjacent gives the profiles whose nodes a profile's nodes see whoever owns
@@ -168,7 +154,7 @@ func (v *visit) destinations(part *part) {
 	case part.self || part.forbid:
 	case part.internet:
 		for _, n := range v.m.exits {
-			if n.profile != nil && n.profile.lands(part) {
+			if n.profile.lands(part) {
 				v.one(n.profile)
 			}
 		}

@@ -179,7 +179,7 @@ func (m *Mesh) leadsOut(viewer, exit *node, route netip.Prefix) bool {
 		}
 		for at := range common(c.asSrc, e.class.asDst) {
 			p := m.book.parts[at]
-			if len(p.open) > 0 && !p.self && !p.forbid && exit.profile.lands(p) && slices.Contains(exit.profile.opened(p, nil), e.class.num) {
+			if len(p.open) > 0 && !p.self && !p.forbid && exit.profile.lands(p) && slices.Contains(exit.profile.opened(p, side{}).all, e.class) {
 				return true
 			}
 		}

@@ -46,37 +46,37 @@ func (m *Mesh) direction(p *profile, w way) *direction {
 		switch w {
 		case inward:
 			for _, l := range m.landings(p) {
-				pad.own = m.destinations(pad.own[:0], l.part, l.nums)
-				m.write(l.part, m.allSources(l.part), pad.own)
+				pad.own = m.destinations(pad.own[:0], l.part, l.side)
+				m.note(l.part, m.allSources(l.part), pad.own)
 			}
 		case outbound:
 			for _, l := range m.matching(p.classes, func(c *class) []int32 { return c.asSrc }) {
-				pad.own = m.sources(pad.own[:0], l.part, l.nums)
-				m.write(l.part, pad.own, m.allDestinations(l.part))
+				pad.own = m.sources(pad.own[:0], l.part, l.side)
+				m.note(l.part, pad.own, m.allDestinations(l.part))
 			}
 		}
-		p.rules[w] = pad.copied()
+		p.rules[w] = pad.written()
 	}
 	return p.rules[w]
 }
 
-// pad is where rules are written before they are copied in their order: one for all
-// profiles, or lists that grow would be most of the cost.
+// pad is where rules are noted before they are written: a rule is large, so each is
+// written once, to where it stays. There is one for all profiles, or lists that grow
+// would be most of the cost.
 type pad struct {
-	permits, monitors, forbids []acl.Rule
+	permits, monitors, forbids []line
 	own                        []cell // of the profile's side of a part
 	matching                   []landing
 }
 
-// copied gives what was written. What permits is in the order in which it is asked: what
-// is only monitored comes last.
-func (w *pad) copied() *direction {
-	return &direction{permits: slices.Concat(w.permits, w.monitors), forbids: slices.Clone(w.forbids)}
+// line is what a part says on one ground, between classes.
+type line struct {
+	ground   *ground
+	src, dst []acl.Class
 }
 
-// write adds the rules that a part makes between two sides: one for each ground,
-// and for each window in which that may hold. Parts that forbid come before others.
-func (m *Mesh) write(p *part, src, dst []cell) {
+// note notes what a part says between two sides, on each ground on which it says anything.
+func (m *Mesh) note(p *part, src, dst []cell) {
 	if len(p.open) == 0 {
 		return
 	}
@@ -87,41 +87,100 @@ func (m *Mesh) write(p *part, src, dst []cell) {
 			}
 			grounds := m.groundsOf(p, groundKey{s.human, d.into})
 			for i := range grounds {
-				m.writeOne(p, &grounds[i], s.nums, d.nums)
+				if g := &grounds[i]; len(m.rulesOn(g, p)) > 0 {
+					m.pad.note(p, line{g, slices.Clip(s.nums), slices.Clip(d.nums)})
+				}
 			}
 		}
 	}
 }
 
-// writeOne adds the rules of one ground. Beside what is forbidden, all that permits asks
-// for a filter that obeys.
-func (m *Mesh) writeOne(p *part, g *ground, src, dst []acl.Class) {
-	list, features := &m.pad.permits, g.features
+func (w *pad) note(p *part, l line) {
 	switch {
 	case p.forbid:
-		list = &m.pad.forbids
-	case len(m.pad.forbids) > 0:
-		features = g.obeying()
+		w.forbids = append(w.forbids, l)
+	case l.ground.monitor:
+		w.monitors = append(w.monitors, l)
+	default:
+		w.permits = append(w.permits, l)
 	}
-	if g.monitor && !p.forbid {
-		list = &m.pad.monitors
+}
+
+// written gives the rules that were noted. What permits is in the order in which it is
+// asked: what is only monitored comes last. Beside what is forbidden, all that permits
+// asks for a filter that obeys.
+func (w *pad) written() *direction {
+	beside := len(w.forbids) > 0
+	return &direction{permits: rulesIn(beside, w.permits, w.monitors), forbids: rulesIn(false, w.forbids)}
+}
+
+// rulesIn gives the rules of some lines, nil if there are none.
+func rulesIn(obeying bool, all ...[]line) []acl.Rule {
+	size := 0
+	for _, lines := range all {
+		for i := range lines {
+			size += len(lines[i].ground.told)
+		}
 	}
-	for _, w := range m.windows(g) {
-		*list = append(*list, acl.Rule{
-			ID: p.rule.ID, Src: slices.Clip(src), Dst: slices.Clip(dst), SameOwner: p.self, Needs: g.needs, Open: p.open, NotBefore: w.From, NotAfter: w.Until,
-			Hold: g.hold, Drain: g.drain, Monitor: g.monitor, Log: g.log, Limit: g.limit, Features: features,
-		})
+	rules := slices.Grow([]acl.Rule(nil), size)
+	for _, lines := range all {
+		for i := range lines {
+			rules = lines[i].write(rules, obeying)
+		}
 	}
+	return rules
+}
+
+// write adds the line's rules to others.
+func (l *line) write(rules []acl.Rule, obeying bool) []acl.Rule {
+	from := len(rules)
+	rules = append(rules, l.ground.told...)
+	for i := from; i < len(rules); i++ {
+		r := &rules[i]
+		if r.Src, r.Dst = l.src, l.dst; obeying {
+			r.Features = l.ground.obeying()
+		}
+	}
+	return rules
 }
 
 // hit is a part that one of a profile's classes matches.
 type hit struct {
-	part int32
-	num  acl.Class
+	part  int32
+	class *class
 }
 
 func compareHits(a, b hit) int {
-	return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.num, b.num))
+	return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.class.num, b.class.num))
+}
+
+// othersBegin tells whether rules surely let a node that moved begin flows from a class
+// from which they let it begin none before, or the other way round. It spares making the
+// rules of a profile of which nobody may ever ask.
+func (m *Mesh) othersBegin(mv *move) bool {
+	is := mv.node.profile
+	if mv.from == is {
+		return false
+	}
+	gained := func(c *class) bool { return !mv.from.has(c.num) && m.begins(c) }
+	lost := func(num acl.Class) bool { return !is.has(num) }
+	return slices.ContainsFunc(is.classes, gained) ||
+		slices.ContainsFunc(mv.rules.Out, func(r acl.Rule) bool { return slices.ContainsFunc(r.Src, lost) })
+}
+
+func (p *profile) has(num acl.Class) bool {
+	_, found := slices.BinarySearchFunc(p.classes, num, func(c *class, num acl.Class) int { return cmp.Compare(c.num, num) })
+	return found
+}
+
+// begins tells whether any rule lets flows begin from a class.
+func (m *Mesh) begins(c *class) bool {
+	return slices.ContainsFunc(c.asSrc, func(at int32) bool {
+		part := m.book.parts[at]
+		return slices.ContainsFunc(m.allDestinations(part), func(to cell) bool {
+			return len(to.nums) > 0 && m.bears(part, groundKey{part.human(c), to.into})
+		})
+	})
 }
 
 // equalRules tells whether two rule sets are the same to a filter.

@@ -102,7 +102,7 @@ func (d *diff) run() Change {
 	d.bySelf = d.old.book.hasSelf || d.new.book.hasSelf
 	for id, was := range d.old.nodes {
 		is := d.new.nodes[id]
-		was.view, is.view = len(d.pairs), len(d.pairs)
+		was.pair, is.pair = len(d.pairs), len(d.pairs)
 		g := group{was.profile, is.profile}
 		d.groups[g] = append(d.groups[g], len(d.pairs))
 		d.pairs = append(d.pairs, pairOf(was, is))
@@ -116,7 +116,7 @@ func (d *diff) run() Change {
 		rules := !equalRules(d.old.rulesOf(g.was), d.new.rulesOf(g.is))
 		for _, i := range members {
 			p := &d.pairs[i]
-			v := View{Node: p.is.ID, Self: p.changed, Rules: rules, Ended: ended || p.ended, upserted: upserted, removed: removed}
+			v := View{p.is.ID, &News{Self: p.changed, Rules: rules, Ended: ended || p.ended, upserted: upserted, removed: removed}}
 			if d.bySelf {
 				d.own(&v, p, stamp)
 			}
@@ -133,18 +133,18 @@ func (d *diff) run() Change {
 func (d *diff) peers(g group, stamp int) (upserted, removed []string, ended bool) {
 	was, is := d.old.adjacent(g.was), d.new.adjacent(g.is)
 	for n := range nodesOf(was) {
-		d.before[n.view] = stamp
+		d.before[n.pair] = stamp
 	}
 	for n := range nodesOf(is) {
-		d.after[n.view] = stamp
-		known, p := d.before[n.view] == stamp, &d.pairs[n.view]
+		d.after[n.pair] = stamp
+		known, p := d.before[n.pair] == stamp, &d.pairs[n.pair]
 		if !known || p.changed {
 			upserted = append(upserted, n.ID)
 		}
 		ended = ended || known && p.ended
 	}
 	for n := range nodesOf(was) {
-		if d.after[n.view] != stamp {
+		if d.after[n.pair] != stamp {
 			removed = append(removed, n.ID)
 		}
 	}
@@ -170,11 +170,11 @@ func (d *diff) own(v *View, p *pair, stamp int) {
 		return
 	}
 	for _, other := range d.new.byOwner[p.is.record.owner] {
-		q := &d.pairs[other.view]
+		q := &d.pairs[other.pair]
 		if q.is == p.is {
 			continue
 		}
-		before, after := d.before[other.view] == stamp, d.after[other.view] == stamp
+		before, after := d.before[other.pair] == stamp, d.after[other.pair] == stamp
 		was := before || d.old.reaches(p.was, q.was) || d.old.reaches(q.was, p.was)
 		is := after || d.new.reaches(p.is, q.is) || d.new.reaches(q.is, p.is)
 		v.upserted = put(v.upserted, other.ID, after && (!before || q.changed), is && (!was || q.changed))

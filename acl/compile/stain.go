@@ -1,10 +1,6 @@
 package compile
 
-import (
-	"slices"
-
-	"github.com/cordonmesh/cordon/acl"
-)
+import "slices"
 
 // way is one of the two directions of a profile's rules.
 type way int
@@ -57,7 +53,7 @@ func (t *turn) stainDestinations(part *part, from *class) {
 			whole = false
 			continue
 		}
-		t.stainClasses(cell.nums, inward)
+		t.stainClasses(cell.all, inward)
 	}
 	if whole {
 		list.stained = t.at
@@ -75,8 +71,8 @@ func (t *turn) stainSources(part *part, to *class) {
 			whole = false
 			continue
 		}
-		t.stainClasses(cell.nums, outbound)
-		t.stainSeats(cell.nums)
+		t.stainClasses(cell.all, outbound)
+		t.stainSeats(cell.all)
 	}
 	if whole {
 		list.stained = t.at
@@ -85,17 +81,16 @@ func (t *turn) stainSources(part *part, to *class) {
 
 // stainSeats marks the profiles that have one of the classes at seats alone: from
 // there flows begin as well.
-func (t *turn) stainSeats(nums []acl.Class) {
-	for _, num := range nums {
-		for _, p := range t.m.byNum[num].seated {
+func (t *turn) stainSeats(classes []*class) {
+	for _, c := range classes {
+		for _, p := range c.seated {
 			t.stainOne(p, outbound)
 		}
 	}
 }
 
-func (t *turn) stainClasses(nums []acl.Class, w way) {
-	for _, num := range nums {
-		c := t.m.byNum[num]
+func (t *turn) stainClasses(classes []*class, w way) {
+	for _, c := range classes {
 		if c.stained[w] == t.at {
 			continue
 		}
@@ -134,16 +129,16 @@ func (t *turn) opensBeyond(p *profile, c *class) bool {
 // bornInto tells whether a part makes any rule into a class.
 func (t *turn) bornInto(part *part, to *class) bool {
 	return slices.ContainsFunc(t.m.allSources(part), func(cell cell) bool {
-		return len(cell.nums) > 0 && t.m.bears(part, groundKey{cell.human, to.zone})
+		return len(cell.all) > 0 && t.m.bears(part, groundKey{cell.human, to.zone})
 	})
 }
 
 // bornFrom tells whether a part that lands on an exit node makes any rule from a
 // class there.
 func (t *turn) bornFrom(part *part, from *class, exit *profile) bool {
-	opened := func(num acl.Class) bool { return part.outward() || meets(t.m.byNum[num].sign, exit.landed(part)) }
+	opened := func(c *class) bool { return part.outward() || meets(c.sign, exit.landed(part)) }
 	return len(part.open) > 0 && slices.ContainsFunc(t.m.allDestinations(part), func(cell cell) bool {
-		return t.m.bears(part, groundKey{part.human(from), cell.into}) && slices.ContainsFunc(cell.nums, opened)
+		return t.m.bears(part, groundKey{part.human(from), cell.into}) && slices.ContainsFunc(cell.all, opened)
 	})
 }
 

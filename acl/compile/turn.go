@@ -25,7 +25,8 @@ type turn struct {
 	counts  []*class // classes that gained or lost a prefix
 	moved   []move
 	stale   []*profile
-	views   []View
+	loners  []loner
+	crowds  []crowd
 }
 
 // move is a node whose record changes.
@@ -34,10 +35,14 @@ type move struct {
 	record record
 	stands standing
 	fresh  bool
-	told   bool    // its record changes, not only what its rules are
-	ended  bool    // it may be good for less than was told
-	peers  []*node // before
-	rules  acl.RuleSet
+	told   bool // its record changes, not only what its rules are
+	ended  bool // it may be good for less than was told
+	id     []string
+
+	// What was, and who saw it and sees it.
+	from          *profile
+	rules         acl.RuleSet
+	before, after audience
 }
 
 const bulk = true
@@ -85,8 +90,12 @@ func (t *turn) touchNodes(nodes []*node) {
 // finish takes a turn from claims to views.
 func (t *turn) finish() Change {
 	slices.SortFunc(t.dirty, comparePrefix)
+	var signed netip.Prefix
 	for _, prefix := range slices.Compact(t.dirty) {
-		t.sign(prefix)
+		if !signed.IsValid() || !covers(signed, prefix) { // with all that is inside it
+			t.sign(prefix)
+			signed = prefix
+		}
 		if e, ok := t.m.table.Get(prefix); ok {
 			t.touch(prefix, e)
 		}
@@ -103,7 +112,7 @@ func (t *turn) finish() Change {
 
 // weigh keeps a touched node for moving if its record changes.
 func (t *turn) weigh(n *node) {
-	mv := move{node: n, fresh: n.profile == nil}
+	mv := move{node: n, id: []string{n.ID}, from: n.profile, fresh: n.profile == nil}
 	if !n.leaving {
 		mv.record, mv.stands = t.m.recordOf(n), t.m.standingOf(n)
 	}
@@ -111,10 +120,9 @@ func (t *turn) weigh(n *node) {
 	if !mv.told && n.profile.key == mv.stands.key() {
 		return
 	}
-	n.changed = t.at
 	mv.ended = !n.leaving && t.m.narrower(n.record, mv.record)
 	if !mv.fresh {
-		mv.peers, mv.rules = t.m.peersOf(n), t.m.rulesOf(n.profile)
+		mv.before, mv.rules = t.m.audienceOf(n), t.m.rulesOf(n.profile)
 	}
 	t.moved = append(t.moved, mv)
 }
@@ -132,20 +140,15 @@ func (t *turn) move(mv *move) {
 // link brings the parts' lists of classes up to date, and finds the profiles
 // whose rules that changes.
 func (t *turn) link() {
-	var born, dead, gone []*class
-	defer func() {
-		for _, c := range gone { // until here, lists that hold one find it by its number
-			delete(t.m.classes, c.key)
-			delete(t.m.byNum, c.num)
-		}
-	}()
+	var born, dead []*class
 	for _, c := range t.counts {
 		switch {
 		case c.entries > 0 && !c.linked:
 			c.linked = true
 			born = append(born, c)
 		case c.entries == 0 && t.m.classes[c.key] == c:
-			gone = append(gone, c)
+			delete(t.m.classes, c.key)
+			delete(t.m.byNum, c.num)
 			if c.linked {
 				c.linked = false
 				dead = append(dead, c)
@@ -153,8 +156,7 @@ func (t *turn) link() {
 		}
 	}
 	if t.bulk {
-		t.m.fill(born)
-		t.m.thin(dead)
+		t.m.relist(slices.Concat(born, dead))
 		for _, p := range t.m.profiles {
 			p.rules = [2]*direction{}
 		}
@@ -165,7 +167,6 @@ func (t *turn) link() {
 	}
 	// At an exit node both sides of a rule may come or go at once, and it has neither.
 	t.stainExits(dead)
-	t.m.fill(born)
-	t.m.thin(dead)
+	t.m.relist(slices.Concat(born, dead))
 	t.stainExits(born)
 }

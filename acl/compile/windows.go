@@ -3,6 +3,7 @@ package compile
 import (
 	"time"
 
+	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/calendar"
 )
 
@@ -10,16 +11,20 @@ import (
 // is kept without a coordinator.
 const ahead = 8 * 24 * time.Hour
 
-// windows gives when a ground may hold, as nodes are told it: nothing of a
-// schedule before the day of now, nor later than ahead after that. A ground
-// without schedules and without an end has one window without bounds. Where nobody can
-// tell the hours, what permits is shut, and what forbids holds: a node that is alone for
-// longer than ahead must not come to permit what it refused.
-func (m *Mesh) windows(g *ground) []calendar.Window {
-	if !g.laid {
-		g.windows, g.laid = m.layOut(g), true
+// rulesOn gives what nodes are told of a part on one of its grounds: a rule for each
+// window in which that may hold, without its classes.
+func (m *Mesh) rulesOn(g *ground, p *part) []acl.Rule {
+	if g.laid {
+		return g.told
 	}
-	return g.windows
+	for _, w := range m.windows(g) {
+		g.told = append(g.told, acl.Rule{
+			ID: p.rule.ID, SameOwner: p.self, Needs: g.needs, Open: p.open, NotBefore: w.From, NotAfter: w.Until,
+			Hold: g.hold, Drain: g.drain, Monitor: g.monitor, Log: g.log, Limit: g.limit, Features: g.features,
+		})
+	}
+	g.laid = true
+	return g.told
 }
 
 // bears tells whether a part makes any rule between sources and destinations of a
@@ -30,14 +35,19 @@ func (m *Mesh) bears(p *part, key groundKey) bool {
 	}
 	grounds := m.groundsOf(p, key)
 	for i := range grounds {
-		if len(m.windows(&grounds[i])) > 0 {
+		if len(m.rulesOn(&grounds[i], p)) > 0 {
 			return true
 		}
 	}
 	return false
 }
 
-func (m *Mesh) layOut(g *ground) []calendar.Window {
+// windows gives when a ground may hold, as nodes are told it: nothing of a
+// schedule before the day of now, nor later than ahead after that. A ground
+// without schedules and without an end has one window without bounds. Where nobody can
+// tell the hours, what permits is shut, and what forbids holds: a node that is alone for
+// longer than ahead must not come to permit what it refused.
+func (m *Mesh) windows(g *ground) []calendar.Window {
 	all := []calendar.Window{{Until: g.until}}
 	switch {
 	case len(g.schedules) == 0, m.now.IsZero() && g.forbids:
@@ -93,7 +103,7 @@ func later(a, b time.Time) time.Time {
 // Keeps gives when all of some schedules are open at once, as nodes are told it of a rule
 // that permits, or that forbids.
 func (m *Mesh) Keeps(schedules []string, forbids bool) []calendar.Window {
-	return m.layOut(&ground{schedules: schedules, forbids: forbids})
+	return m.windows(&ground{schedules: schedules, forbids: forbids})
 }
 
 // timely tells whether a ground may hold now.
