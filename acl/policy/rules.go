@@ -29,7 +29,7 @@ type ruleReader struct {
 }
 
 // section reads a list of rules with the reader of its kind.
-func (r *ruleReader) section(section member, name string, one func(*value) Rule) {
+func (r *ruleReader) section(section member, name string, one func(*value, *Rule)) {
 	elements := r.entries(section, name, "rules")
 	if len(r.rules)+len(elements) > maxRules {
 		r.fail(section.at, name, tooMany("rules"))
@@ -37,19 +37,21 @@ func (r *ruleReader) section(section member, name string, one func(*value) Rule)
 	}
 	r.rules = slices.Grow(r.rules, len(elements))
 	for i := range elements {
-		before := len(r.errs)
-		rule := one(&elements[i])
-		rule.Section, rule.Pos = name, r.pos(elements[i].at)
-		if len(r.errs) == before {
-			r.rules = append(r.rules, rule)
+		before, at := len(r.errs), len(r.rules)
+		r.rules = append(r.rules, Rule{Section: name})
+		one(&elements[i], &r.rules[at])
+		r.rules[at].Pos = r.pos(elements[i].at)
+		if len(r.errs) > before {
+			r.rules = r.rules[:at]
 		}
 	}
 }
 
 // identify gives a rule its canonical text and its id.
-func (r *ruleReader) identify(rule *Rule, fields object, text *canonical) {
-	rule.Text = text.String()
-	sum := sha256.Sum256([]byte(rule.Text))
+func (r *ruleReader) identify(rule *Rule, fields object, text canonical) {
+	written := text.text()
+	rule.Text = string(written)
+	sum := sha256.Sum256(written)
 	rule.ID = acl.RuleID(hex.AppendEncode(append(make([]byte, 0, 32), "sha256:"...), sum[:8]))
 	m, ok := fields.get("id")
 	if !ok || m.value.isNull() {
@@ -268,27 +270,31 @@ type canonical struct {
 	Until         json.RawMessage `json:"until,omitempty"`
 }
 
-// String gives the text. Most rules have nothing but lists of plain words, and there
+// text gives the text. Most rules have nothing but lists of plain words, and there
 // may be thousands: those need no encoder.
-func (c *canonical) String() string {
+func (c canonical) text() []byte {
 	if text, ok := c.plain(); ok {
 		return text
 	}
+	return c.encoded()
+}
+
+func (c canonical) encoded() []byte {
 	c.Src, c.Dst = slices.Concat([]item{}, c.Src), slices.Concat([]item{}, c.Dst) // [] where none is written
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(c); err != nil {
-		return "" // strings always encode, and so do values that were parsed
+		return nil // strings always encode, and so do values that were parsed
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// plain is String of a rule without values of a free form and without a character that
+// plain is text of a rule without values of a free form and without a character that
 // JSON writes in another way.
-func (c *canonical) plain() (string, bool) {
+func (c *canonical) plain() ([]byte, bool) {
 	if c.App != nil || len(c.When)+len(c.OnExpiry)+len(c.Limit)+len(c.Log)+len(c.RecordFailure)+len(c.Monitor)+len(c.Until) > 0 {
-		return "", false
+		return nil, false
 	}
 	b, ok := append(make([]byte, 0, 256), '{'), true
 	word := func(text string) {
@@ -348,7 +354,7 @@ func (c *canonical) plain() (string, bool) {
 	list("srcDevice", c.SrcDevice)
 	one("approval", c.Approval)
 	list("through", c.Through)
-	return string(append(b, '}')), ok
+	return append(b, '}'), ok
 }
 
 func texts(items []item) []string {
