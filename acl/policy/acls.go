@@ -26,7 +26,7 @@ func (r *ruleReader) acl(v *value, rule *Rule) {
 		r.failAt(proto.at, "proto", proto.text, bad)
 	}
 	rule.Src, rule.Postures = r.sources(src), r.srcPosture(fields)
-	var parts partList
+	parts := r.partsOf(dst)
 	for _, it := range dst {
 		s, open, wrong := r.names.destination(it.text, protocols)
 		for _, bad := range wrong {

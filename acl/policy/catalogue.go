@@ -88,7 +88,7 @@ func (r *reader) serviceEntries(m member) []acl.Service {
 
 // grantServices reads a grant's "ip" list.
 func (r *ruleReader) grantServices(items []item) []acl.Service {
-	all := make([]acl.Service, 0, len(items))
+	all := r.open.list(len(items))
 	for _, it := range items {
 		open, bad := r.opened(all, it)
 		if bad != nil {

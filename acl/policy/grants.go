@@ -34,7 +34,7 @@ func (r *ruleReader) grant(v *value, rule *Rule) {
 
 // grantParts reads a grant's destinations.
 func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability) []Part {
-	var parts partList
+	parts := r.partsOf(dst)
 	for _, it := range dst {
 		if strings.HasPrefix(it.text, "svc:") {
 			r.warn(it.at, it.text, "leads nowhere: there are no virtual services here")

@@ -26,6 +26,9 @@ type reader struct {
 
 	forgiven []Warning // what is refused elsewhere; at most maxErrors
 
+	inObjects chunks[member]
+	inLists   chunks[item]
+
 	now      time.Time
 	patterns int // steps of the regular expressions so far
 }
@@ -312,7 +315,7 @@ func (r *reader) texts(v *value, what string) []item {
 		r.fail(v.at, "", complain(fmt.Sprintf("%s has %d entries, the limit is %d", what, len(elements), maxItems), "use a group or a CIDR"))
 		return nil
 	}
-	all := make([]item, 0, len(elements))
+	all := r.inLists.list(len(elements))
 	for i := range elements {
 		v := &elements[i]
 		switch {

@@ -26,6 +26,11 @@ type ruleReader struct {
 	written   map[string]bool // ids; as ruleNames gives them
 
 	defaultPostures []string
+
+	ends    chunks[Selector]
+	parts   chunks[Part]
+	open    chunks[acl.Service]
+	wording []byte // canonical, of the last rule
 }
 
 // section reads a list of rules with the reader of its kind.
@@ -49,9 +54,9 @@ func (r *ruleReader) section(section member, name string, one func(*value, *Rule
 
 // identify gives a rule its canonical text and its id.
 func (r *ruleReader) identify(rule *Rule, fields object, text canonical) {
-	written := text.text()
-	rule.Text = string(written)
-	sum := sha256.Sum256(written)
+	r.wording = text.appendTo(r.wording[:0])
+	rule.Text = string(r.wording)
+	sum := sha256.Sum256(r.wording)
 	rule.ID = acl.RuleID(hex.AppendEncode(append(make([]byte, 0, 32), "sha256:"...), sum[:8]))
 	m, ok := fields.get("id")
 	if !ok || m.value.isNull() {
@@ -95,7 +100,7 @@ func checkID(id string) *complaint {
 // read, and reports, stands what it may be meant for: what else is wrong with the rule
 // is told too.
 func (r *ruleReader) sources(items []item) []Selector {
-	all := make([]Selector, 0, len(items))
+	all := r.ends.list(len(items))
 	for _, it := range items {
 		s, bad := r.names.selector(it.text)
 		switch {
@@ -200,16 +205,23 @@ func (r *ruleReader) weight(items []item) int {
 // partList gathers the parts of one rule. Destinations that open the same go
 // together, as the dialect merges them; self and the internet stay apart.
 type partList struct {
+	*ruleReader
 	all []Part
+	dst []Selector     // room for those of the first part
 	at  map[string]int // by where and what is opened
+}
+
+// partsOf gives a list for the parts of a rule that has some destinations.
+func (r *ruleReader) partsOf(dst []item) *partList {
+	return &partList{ruleReader: r, dst: r.ends.list(len(dst))}
 }
 
 func (l *partList) add(dst Selector, open []acl.Service, app []Capability) {
 	self, internet := dst.Kind == Self, dst.Kind == Internet
 	if len(l.all) == 0 {
-		l.all = append(make([]Part, 0, 1), Part{Self: self, Internet: internet, Open: open, App: app})
+		l.all = append(l.parts.list(1), Part{Self: self, Internet: internet, Open: open, App: app})
 		if !self && !internet {
-			l.all[0].Dst = append(l.all[0].Dst, dst)
+			l.all[0].Dst = append(l.dst, dst)
 		}
 		return
 	}
@@ -270,13 +282,13 @@ type canonical struct {
 	Until         json.RawMessage `json:"until,omitempty"`
 }
 
-// text gives the text. Most rules have nothing but lists of plain words, and there
+// appendTo adds the text. Most rules have nothing but lists of plain words, and there
 // may be thousands: those need no encoder.
-func (c canonical) text() []byte {
-	if text, ok := c.plain(); ok {
+func (c canonical) appendTo(b []byte) []byte {
+	if text, ok := c.plain(b); ok {
 		return text
 	}
-	return c.encoded()
+	return append(b, c.encoded()...)
 }
 
 func (c canonical) encoded() []byte {
@@ -290,13 +302,14 @@ func (c canonical) encoded() []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// plain is text of a rule without values of a free form and without a character that
+// plain is appendTo of a rule without values of a free form and without a character that
 // JSON writes in another way.
-func (c *canonical) plain() ([]byte, bool) {
+func (c *canonical) plain(b []byte) ([]byte, bool) {
 	if c.App != nil || len(c.When)+len(c.OnExpiry)+len(c.Limit)+len(c.Log)+len(c.RecordFailure)+len(c.Monitor)+len(c.Until) > 0 {
 		return nil, false
 	}
-	b, ok := append(make([]byte, 0, 256), '{'), true
+	begin, ok := len(b)+1, true
+	b = append(b, '{')
 	word := func(text string) {
 		b = append(append(append(b, '"'), text...), '"')
 		for i := range len(text) {
@@ -305,7 +318,7 @@ func (c *canonical) plain() ([]byte, bool) {
 		}
 	}
 	key := func(name string) {
-		if len(b) > 1 {
+		if len(b) > begin {
 			b = append(b, ',')
 		}
 		word(name)

@@ -14,7 +14,7 @@ type parser struct {
 	want   byte    // what is missing where it stopped: a comma, a colon, the quote of a key; else a value
 	around []int   // offsets of the brackets around
 	open   []value // of the lists and objects around, what they have so far
-	spare  []value // for what lists and objects hold
+	kept   chunks[value]
 }
 
 // parse gives the tree of a text. If that is not JSON, ok is false, and p stands where it
@@ -104,14 +104,7 @@ func (p *parser) element() bool {
 
 // keep moves what is open from base on into the tree.
 func (p *parser) keep(base int) []value {
-	const many = 256
-	n := len(p.open) - base
-	if n > len(p.spare) {
-		p.spare = make([]value, max(many, n))
-	}
-	kept := p.spare[:n:n]
-	p.spare = p.spare[n:]
-	copy(kept, p.open[base:])
+	kept := append(p.kept.list(len(p.open)-base), p.open[base:]...)
 	p.open = p.open[:base]
 	return kept
 }
