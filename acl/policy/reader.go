@@ -309,10 +309,15 @@ func (r *reader) text(v *value, what string) (it item, ok bool) {
 }
 
 // texts reads a list of strings. A number in it is none, and is looked at all the same.
-func (r *reader) texts(v *value, what string) []item {
-	elements := r.elements(v, what)
+// What errors call it is put together when there is one.
+func (r *reader) texts(v *value, quote, name string) []item {
+	what := func() string { return quote + name + quote }
+	elements := v.inner
+	if !v.isList() {
+		elements = r.elements(v, what())
+	}
 	if len(elements) > maxItems {
-		r.fail(v.at, "", complain(fmt.Sprintf("%s has %d entries, the limit is %d", what, len(elements), maxItems), "use a group or a CIDR"))
+		r.fail(v.at, "", complain(fmt.Sprintf("%s has %d entries, the limit is %d", what(), len(elements), maxItems), "use a group or a CIDR"))
 		return nil
 	}
 	all := r.inLists.list(len(elements))
@@ -325,7 +330,7 @@ func (r *reader) texts(v *value, what string) []item {
 			all = append(all, item{v.text, v.at})
 			fallthrough
 		default:
-			r.text(v, "an entry of "+what)
+			r.text(v, "an entry of "+what())
 		}
 	}
 	return all

@@ -165,7 +165,7 @@ func (r *ruleReader) postureNames(m member) []string {
 	if m.value == nil {
 		return nil
 	}
-	return r.knownPostures(m, r.texts(m.value, `"`+m.key+`"`))
+	return r.knownPostures(m, r.texts(m.value, `"`, m.key))
 }
 
 func (r *ruleReader) knownPostures(m member, items []item) []string {
