@@ -15,7 +15,7 @@ type rule struct {
 	notBefore, notAfter int64
 	hold, drain         int64
 	limit               limit
-	hash                uint64 // of the id and of what the limit counts, by which a meter knows it
+	hash                uint64 // of the id and of what the limit counts, by which a meter knows it; 0: there is no limit
 	tag                 uint32 // of the id, by which a flow knows its rule in any table
 	sameOwner           bool
 	monitor             bool
@@ -124,7 +124,9 @@ func (b *compiler) rule(r *acl.Rule, forbids bool) (rule, error) {
 		if !r.Limit.Valid() {
 			return out, fmt.Errorf("a limit of %d bytes and %d flows in %s that leads to %s is none", r.Limit.Bytes, r.Limit.Flows, r.Limit.Window, r.Limit.OnExceed)
 		}
-		out.limit, out.hash = limitOf(r.Limit), hashOf(fmt.Sprint(r.Limit.Flows > 0, " ", r.ID))
+		if r.Limit != (acl.Limit{}) {
+			out.limit, out.hash = limitOf(r.Limit), hashOf(fmt.Sprint(r.Limit.Flows > 0, " ", r.ID))
+		}
 	}
 	if !r.NotBefore.IsZero() {
 		out.notBefore = nanos(r.NotBefore)
