@@ -25,6 +25,7 @@ func NewJudge(rules acl.RuleSet, places []Place) (*Judge, error) {
 	t := newTable(0, forever)
 	t.holders = []holder{{}}
 	b := newCompiler(t)
+	t.homes = make([]home, 0, len(places))
 	holders := map[acl.Owner]int32{0: self}
 	for _, p := range places {
 		index, ok := b.classes[p.Class]

@@ -25,10 +25,11 @@ const (
 
 // number gives the number of a set of facts.
 func (b *compiler) number(facts []uint32) uint32 {
-	facts = slices.Compact(slices.Sorted(slices.Values(facts)))
 	if len(facts) == 0 {
 		return 0
 	}
+	slices.Sort(facts)
+	facts = slices.Compact(facts)
 	name := fmt.Sprint(facts)
 	n, ok := b.sets[name]
 	if !ok {

@@ -67,6 +67,7 @@ func (b *compiler) side(s *side, d Direction, rules []acl.Rule, features []strin
 	s.words = (len(rules) + 63) / 64
 	s.own, s.ports = newSets(len(b.classes), s.words), newPorts(s.words)
 	peers := make([][]word, len(b.classes))
+	t.rules = slices.Grow(t.rules, len(rules))
 	n := 0
 	for i := range rules {
 		r := &rules[i]
