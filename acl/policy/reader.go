@@ -165,15 +165,16 @@ func (r *reader) tree() (root value, ok bool) {
 		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
 		return root, false
 	}
+	p := parser{text: r.source}
+	if root, ok = p.parse(); ok {
+		return root, true
+	}
 	if at, why := tooMuch(r.src); why != nil {
 		r.fail(at, "", why)
-		return root, false
-	}
-	p := parser{text: r.source}
-	if root, ok = p.parse(); !ok {
+	} else {
 		r.syntax(&p)
 	}
-	return root, ok
+	return root, false
 }
 
 // unique is tree of a file that has no key twice.
@@ -200,9 +201,9 @@ func firstInvalid(src []byte) int {
 }
 
 // tooMuch finds where brackets nest deeper than maxDepth or values are more than
-// maxValues. It runs before the parsers, which recurse as deep as their input and
-// would overflow the stack, for which Go knows no recovery; that of files that are no
-// JSON makes some 500 bytes of each two-byte value besides.
+// maxValues, where parse stopped. It runs before the parser that has words for what is no
+// JSON, which recurses as deep as its input and would overflow the stack, for which Go
+// knows no recovery; and makes some 500 bytes of each two-byte value besides.
 func tooMuch(src []byte) (offset int, why *complaint) {
 	depth, values := 0, 0
 	for i := 0; i < len(src); i++ {
