@@ -89,7 +89,7 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 	if signIn {
 		d.use(memberText, policy.Selector{Kind: policy.Member})
 	}
-	b.texts, b.asSrc, b.asDst = make([]string, len(d.used)), make([][]int32, len(d.used)), make([][]int32, len(d.used))
+	b.texts = make([]string, len(d.used))
 	ids, numbers := make(map[string]selector, len(d.used)), make([]selector, len(d.used))
 	for i, at := range d.sorted() {
 		b.texts[i], numbers[at] = d.texts[at], selector(i)
@@ -105,11 +105,12 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 	b.schedules = d.schedules
 	b.zone(pol, ids)
 	src, dst, ways := make(lists), make(lists), make(map[string]int32)
-	parts := make([]part, len(d.parts))
+	parts, ends := make([]part, len(d.parts)), make([]selector, 0, len(d.ends))
+	b.makeRoom(d.parts, numbers)
 	b.parts = make([]*part, 0, len(d.parts))
 	for i := range parts {
 		p := &parts[i]
-		b.add(p, &d.parts[i], numbers)
+		ends = b.add(p, &d.parts[i], numbers, ends)
 		p.via = b.way(p.rule.Via, ways)
 		p.srcClasses, p.dstClasses = src.of(p.src), dst.of(p.dst)
 	}
@@ -185,15 +186,45 @@ func (b *book) indexMachines(s policy.Selector, id selector, pol *policy.Policy)
 	}
 }
 
-// add adds a part, whose selectors are known by what numbers theirs became.
-func (b *book) add(p *part, r *draft, numbers []selector) {
+// makeRoom makes room for the numbers of the parts of each selector, all at once: there
+// are thousands.
+func (b *book) makeRoom(parts []draft, numbers []selector) {
+	src, dst := make([]int, len(b.texts)), make([]int, len(b.texts))
+	for i := range parts {
+		for _, at := range parts[i].src {
+			src[numbers[at]]++
+		}
+		for _, at := range parts[i].dst {
+			dst[numbers[at]]++
+		}
+	}
+	b.asSrc, b.asDst = rows(src), rows(dst)
+}
+
+// rows gives empty lists that each have room for so many, of one piece.
+func rows(sizes []int) [][]int32 {
+	all := 0
+	for _, n := range sizes {
+		all += n
+	}
+	room, lists := make([]int32, all), make([][]int32, len(sizes))
+	for i, n := range sizes {
+		lists[i], room = room[:0:n], room[n:]
+	}
+	return lists
+}
+
+// add adds a part, whose selectors are known by what numbers theirs became. Those it
+// puts into ends, which it gives back.
+func (b *book) add(p *part, r *draft, numbers, ends []selector) []selector {
 	*p = part{
 		rule: r.rule, words: r.part, at: int32(len(b.parts)), self: r.part.Self, internet: r.part.Internet || r.internet,
 		open: r.part.Open, app: r.part.App, forbid: r.forbid, people: r.people, person: r.person,
 	}
 	b.learn(p)
 	p.splits = p.person == "" && !p.forbid && (b.signIn || r.rule.Section != "segments" && (b.floors || aboutPeople(&r.rule.When)))
-	p.src, p.dst = numbered(r.src, numbers), numbered(r.dst, numbers)
+	p.src, ends = numbered(r.src, numbers, ends)
+	p.dst, ends = numbered(r.dst, numbers, ends)
 	for _, id := range p.src {
 		b.asSrc[id] = append(b.asSrc[id], p.at)
 	}
@@ -205,15 +236,17 @@ func (b *book) add(p *part, r *draft, numbers []selector) {
 	}
 	b.parts = append(b.parts, p)
 	b.hasSelf = b.hasSelf || p.self
+	return ends
 }
 
-// numbered gives the selectors that drafts' numbers became, sorted.
-func numbered(drafted []int32, numbers []selector) []selector {
-	ids := make([]selector, len(drafted))
-	for i, at := range drafted {
-		ids[i] = numbers[at]
+// numbered gives the selectors that drafts' numbers became, sorted, at the end of a list
+// of others.
+func numbered(drafted []int32, numbers, others []selector) (ids, all []selector) {
+	first := len(others)
+	for _, at := range drafted {
+		others = append(others, numbers[at])
 	}
-	return sortedSet(ids)
+	return slices.Clip(sortedSet(others[first:])), others
 }
 
 // lists are the lists of classes of one side of the parts, by selectors.

@@ -62,7 +62,7 @@ func (m *Mesh) allSources(p *part) []cell {
 
 func (m *Mesh) allDestinations(p *part) []cell {
 	list := p.dstClasses
-	if len(m.book.segments) == 0 || p.forbid {
+	if len(m.book.segments) > 0 && p.forbid { // unlike other parts with the same classes
 		return m.destinations(nil, p, list.side)
 	}
 	if list.cells == nil {

@@ -36,6 +36,7 @@ type drafts struct {
 	texts   []string          // of what is used, each once
 	used    []policy.Selector // for them
 	numbers map[string]int32  // text -> index in used
+	ends    []int32           // of all parts: what their src and dst are cut from
 	parts   []draft
 
 	schedules map[string]policy.Schedule
@@ -103,7 +104,7 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 			one.person = policy.PersonFact(people)
 		}
 		from, to := d.members(src), d.members(p.Dst)
-		ends := make([]int32, 0, len(from)+len(to)+2)
+		first := len(d.ends)
 		for _, s := range from {
 			text := s.Key()
 			switch {
@@ -112,29 +113,23 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 			case s.Kind == policy.Any:
 				text = anySrcText
 			}
-			ends = append(ends, d.use(text, s))
-			if forbid {
-				ends = d.machines(ends, s)
-			}
+			d.end(text, s, forbid)
 		}
-		one.src, ends = slices.Clip(ends), ends[len(ends):]
+		one.src, first = slices.Clip(d.ends[first:]), len(d.ends)
 		for _, s := range to {
 			text := s.Key()
 			if s.Kind == policy.Any {
 				text = anyDstText
 			}
-			ends = append(ends, d.use(text, s))
-			if forbid || r.Section == "segments" {
-				ends = d.machines(ends, s)
-			}
+			d.end(text, s, forbid || r.Section == "segments")
 		}
 		if p.Internet {
-			ends = append(ends, d.use(internetText, policy.Selector{Kind: policy.Internet}))
+			d.end(internetText, policy.Selector{Kind: policy.Internet}, false)
 		}
 		if p.Self {
-			ends = append(ends, d.use(memberText, policy.Selector{Kind: policy.Member}))
+			d.end(memberText, policy.Selector{Kind: policy.Member}, false)
 		}
-		one.dst = ends
+		one.dst = slices.Clip(d.ends[first:])
 		d.parts = append(d.parts, one)
 		d.throughExits(one)
 		d.condition(&r.When)
@@ -158,15 +153,21 @@ func (d *drafts) throughExits(one draft) {
 	}
 }
 
-// machines adds to one side of a rule the machines that have any of the addresses that
-// a selector names. Each has an address of both kinds: what is forbidden, or asked for,
-// at one and not at the other is so nowhere.
-func (d *drafts) machines(side []int32, s policy.Selector) []int32 {
-	if s.Kind != policy.Net && s.Kind != policy.Set {
-		return side
+// end adds a selector to the side of a part that is being drafted; with the machines
+// that have any of the addresses that it names, if it is about machines as a whole.
+func (d *drafts) end(text string, s policy.Selector, machines bool) {
+	d.ends = append(d.ends, d.use(text, s))
+	if machines && isAddresses(s) {
+		d.ends = append(d.ends, d.machines(s))
 	}
-	return append(side, d.use(machineText+s.Key(), s))
 }
+
+// machines gives the number of the machines that have any of the addresses that a
+// selector names. Each has an address of both kinds: what is forbidden, or asked for, at
+// one and not at the other is so nowhere.
+func (d *drafts) machines(s policy.Selector) int32 { return d.use(machineText+s.Key(), s) }
+
+func isAddresses(s policy.Selector) bool { return s.Kind == policy.Net || s.Kind == policy.Set }
 
 // use gives the number of a selector.
 func (d *drafts) use(text string, s policy.Selector) int32 {
@@ -226,7 +227,9 @@ func (d *drafts) segments() {
 		segment, _ := d.pol.Segment(name)
 		for _, s := range segment.Members {
 			d.use(s.Key(), s)
-			d.machines(nil, s)
+			if isAddresses(s) {
+				d.machines(s)
+			}
 		}
 		if asksAnything(segment.Requires) { // of people alone
 			d.use(memberText, policy.Selector{Kind: policy.Member})

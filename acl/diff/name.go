@@ -254,7 +254,15 @@ func allIn[T comparable](members []T, set map[T]bool) bool {
 // tagWords names tagged nodes by the largest tags all of whose nodes are among
 // them, and takes those out.
 func (n *namer) tagWords(left map[int]bool) []wording {
-	tags := slices.SortedFunc(maps.Keys(n.tagged), func(a, b string) int {
+	borne := make(map[string]bool) // of thousands of tags, few are theirs
+	for p := range left {
+		if party := n.parties[p]; !party.network.IsValid() {
+			for _, tag := range party.node.Tags {
+				borne[tag] = true
+			}
+		}
+	}
+	tags := slices.SortedFunc(maps.Keys(borne), func(a, b string) int {
 		return cmp.Or(cmp.Compare(len(n.tagged[b]), len(n.tagged[a])), cmp.Compare(a, b))
 	})
 	var words []wording

@@ -12,6 +12,37 @@ type Place struct {
 	Owner acl.Owner
 }
 
+// Places are what the judges of a mesh know of where flows may begin and end. They are
+// immutable, and nobody there has any fact.
+type Places struct {
+	classes map[acl.Class]uint32
+	holders []holder
+	homes   []home
+}
+
+// NewPlaces numbers places for judges.
+func NewPlaces(list []Place) *Places {
+	p := &Places{classes: make(map[acl.Class]uint32, len(list)+1), holders: []holder{{}}, homes: make([]home, len(list))}
+	p.classes[0] = 0
+	holders := map[acl.Owner]int32{0: self}
+	for i, place := range list {
+		index, ok := p.classes[place.Class]
+		if !ok {
+			index = uint32(len(p.classes))
+			p.classes[place.Class] = index
+		}
+		by, ok := holders[place.Owner]
+		if !ok {
+			by = int32(len(p.holders))
+			holders[place.Owner] = by
+			p.holders = append(p.holders, holder{owner: place.Owner})
+		}
+		p.homes[i] = home{class: place.Class, index: index, holder: by, bits: -1}
+		new(needs).some(p.homes[i].until[:], 1, nil)
+	}
+	return p
+}
+
 // Judge asks a node's rules about flows that nobody sends. It knows no addresses:
 // which place they have, and whether the node answers for them, is seen to
 // before. It is immutable.
@@ -19,27 +50,13 @@ type Judge struct {
 	table *Table
 }
 
-// NewJudge makes a Judge of the rules inwards, and of the places that flows may
-// begin and end at. It fails as [Compile] does.
-func NewJudge(rules acl.RuleSet, places []Place) (*Judge, error) {
+// Judge makes a Judge of a node's rules inwards. It fails as [Compile] does.
+func (p *Places) Judge(rules acl.RuleSet) (*Judge, error) {
 	t := newTable(0, forever)
-	t.holders = []holder{{}}
+	t.holders, t.homes = p.holders, p.homes
+	t.needs.until = nobodyAhead()
 	b := newCompiler(t)
-	holders := map[acl.Owner]int32{0: self}
-	for _, p := range places {
-		index, ok := b.classes[p.Class]
-		if !ok {
-			index = uint32(len(b.classes))
-			b.classes[p.Class] = index
-		}
-		by, ok := holders[p.Owner]
-		if !ok {
-			by = int32(len(t.holders))
-			holders[p.Owner] = by
-			t.holders = append(t.holders, holder{owner: p.Owner})
-		}
-		t.homes = append(t.homes, home{class: p.Class, index: index, holder: by, bits: -1})
-	}
+	b.classes = p.classes
 	err := b.side(&t.sides[In], In, rules.In, nil)
 	if err == nil {
 		err = b.side(&t.forbids[In], In, rules.ForbidIn, nil)
@@ -47,7 +64,6 @@ func NewJudge(rules acl.RuleSet, places []Place) (*Judge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile rules to ask them: %w", err)
 	}
-	b.ahead()
 	return &Judge{t}, nil
 }
 
@@ -58,7 +74,7 @@ type Pair struct {
 	icmp  acl.Protocol // that of their family: the other one is nothing that a stack would answer
 }
 
-// Between gives the pair of two places by their indexes in NewJudge's list, where they
+// Between gives the pair of two places by their indexes in [NewPlaces]'s list, where they
 // speak IPv4, or six.
 func (j *Judge) Between(src, dst int, six bool) Pair {
 	p := Pair{j.table, ends{&j.table.homes[src], &j.table.homes[dst]}, acl.ICMP}

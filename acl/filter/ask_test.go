@@ -46,7 +46,11 @@ func askBoth(t *rapid.T, c *filter.Config, table *filter.Table) {
 		return // not for the rules to say, or not the beginning of a flow
 	}
 	places := []filter.Place{{Class: fromClass, Owner: c.Peers[from].Owner}, {Class: toClass, Owner: c.Self.Owner}}
-	j, err := filter.NewJudge(c.Rules, places)
+	all := filter.NewPlaces(places)
+	if _, err := all.Judge(acl.RuleSet{In: c.Rules.Out, ForbidIn: c.Rules.ForbidOut}); err != nil { // judges share places, and nothing else
+		t.Fatal(err)
+	}
+	j, err := all.Judge(c.Rules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +85,7 @@ func first(p *packet.Packet) bool {
 // any protocol without ports.
 func TestJudgeKnowsTheFamilyOfAPing(t *testing.T) {
 	rules := acl.RuleSet{In: []acl.Rule{{ID: "ssh", Src: []acl.Class{1}, Dst: []acl.Class{2}, Open: []acl.Service{{Protocol: acl.TCP, First: 22, Last: 22}}}}}
-	j, err := filter.NewJudge(rules, []filter.Place{{Class: 1}, {Class: 2}})
+	j, err := filter.NewPlaces([]filter.Place{{Class: 1}, {Class: 2}}).Judge(rules)
 	if err != nil {
 		t.Fatal(err)
 	}

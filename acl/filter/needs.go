@@ -25,10 +25,11 @@ const (
 
 // number gives the number of a set of facts.
 func (b *compiler) number(facts []uint32) uint32 {
-	facts = slices.Compact(slices.Sorted(slices.Values(facts)))
 	if len(facts) == 0 {
 		return 0
 	}
+	slices.Sort(facts)
+	facts = slices.Compact(facts)
 	name := fmt.Sprint(facts)
 	n, ok := b.sets[name]
 	if !ok {
@@ -43,7 +44,7 @@ func (b *compiler) number(facts []uint32) uint32 {
 // such as a machine, shares row 0.
 func (b *compiler) ahead() {
 	t := b.table
-	t.needs.until = slices.Repeat([]int64{never}, aheadSets)
+	t.needs.until = nobodyAhead()
 	holders, seats := make([]uint32, len(t.holders)), make([]uint32, len(t.seats))
 	for i := range t.holders {
 		holders[i] = t.needs.row(t.holders[i].facts)
@@ -63,6 +64,9 @@ func (b *compiler) ahead() {
 		t.needs.some(h.until[:], 1, t.facts(h))
 	}
 }
+
+// nobodyAhead is the row of who has none of what is not near.
+func nobodyAhead() []int64 { return slices.Repeat([]int64{never}, aheadSets) }
 
 // row works out until when facts give what is not near, and says where that is.
 func (n *needs) row(of facts) uint32 {

@@ -15,7 +15,7 @@ type rule struct {
 	notBefore, notAfter int64
 	hold, drain         int64
 	limit               limit
-	hash                uint64 // of the id and of what the limit counts, by which a meter knows it
+	hash                uint64 // of the id and of what the limit counts, by which a meter knows it; 0: there is no limit
 	tag                 uint32 // of the id, by which a flow knows its rule in any table
 	sameOwner           bool
 	monitor             bool
@@ -67,6 +67,7 @@ func (b *compiler) side(s *side, d Direction, rules []acl.Rule, features []strin
 	s.words = (len(rules) + 63) / 64
 	s.own, s.ports = newSets(len(b.classes), s.words), newPorts(s.words)
 	peers := make([][]word, len(b.classes))
+	t.rules = slices.Grow(t.rules, len(rules))
 	n := 0
 	for i := range rules {
 		r := &rules[i]
@@ -124,7 +125,9 @@ func (b *compiler) rule(r *acl.Rule, forbids bool) (rule, error) {
 		if !r.Limit.Valid() {
 			return out, fmt.Errorf("a limit of %d bytes and %d flows in %s that leads to %s is none", r.Limit.Bytes, r.Limit.Flows, r.Limit.Window, r.Limit.OnExceed)
 		}
-		out.limit, out.hash = limitOf(r.Limit), hashOf(fmt.Sprint(r.Limit.Flows > 0, " ", r.ID))
+		if r.Limit != (acl.Limit{}) {
+			out.limit, out.hash = limitOf(r.Limit), hashOf(fmt.Sprint(r.Limit.Flows > 0, " ", r.ID))
+		}
 	}
 	if !r.NotBefore.IsZero() {
 		out.notBefore = nanos(r.NotBefore)

@@ -9,7 +9,7 @@ import (
 )
 
 // acl reads {"action", "src", "dst", "proto", "srcPosture"}: each destination with its ports.
-func (r *ruleReader) acl(v *value) Rule {
+func (r *ruleReader) acl(v *value, rule *Rule) {
 	fields := r.keyed(v, "an acl", aclKeys)
 	r.action(v, fields)
 	r.oldName(fields, "users", "src")
@@ -25,8 +25,8 @@ func (r *ruleReader) acl(v *value) Rule {
 	if bad != nil {
 		r.failAt(proto.at, "proto", proto.text, bad)
 	}
-	rule := Rule{Src: r.sources(src), Postures: r.srcPosture(fields)}
-	var parts partList
+	rule.Src, rule.Postures = r.sources(src), r.srcPosture(fields)
+	parts := r.partsOf(dst)
 	for _, it := range dst {
 		s, open, wrong := r.names.destination(it.text, protocols)
 		for _, bad := range wrong {
@@ -37,9 +37,8 @@ func (r *ruleReader) acl(v *value) Rule {
 		}
 	}
 	rule.Parts = parts.all
-	r.selfSources(&rule, src, true)
-	r.identify(&rule, fields, &canonical{Action: "accept", Proto: proto.text, Src: src, Dst: dst, SrcPosture: rule.Postures})
-	return rule
+	r.selfSources(rule, src, true)
+	r.identify(rule, fields, canonical{Action: "accept", Proto: proto.text, Src: src, Dst: dst, SrcPosture: rule.Postures})
 }
 
 // action checks that a rule accepts: the language has no rule that denies.

@@ -3,7 +3,9 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"strings"
+	"sync"
 
 	"github.com/cordonmesh/cordon/acl"
 )
@@ -41,27 +43,32 @@ func catalogue() map[string]string {
 
 const directoryPorts = "tcp:53 udp:53 tcp:88 udp:88 udp:123 tcp:135 tcp:389 udp:389 tcp:445 tcp:464 udp:464 tcp:636 tcp:3268-3269 tcp:49152-65535"
 
-// services reads {"NAME": ["tcp:104", "udp:6000-6099"]} over the catalogue.
-func (r *reader) services(section member) map[string]Service {
-	all := make(map[string]Service)
-	for name, text := range catalogue() {
-		var open []acl.Service
-		for one := range strings.FieldsSeq(text) {
-			open, _ = grantService(open, one)
-		}
-		all[name] = Service{Name: name, Open: acl.MergeServices(open)}
-	}
+// services reads {"NAME": ["tcp:104", "udp:6000-6099"]} over the catalogue, which is
+// read when somebody asks for a service: most files name none.
+func (r *reader) services(section member) func() map[string]Service {
+	own := make(map[string]Service)
 	for _, m := range r.named(section, "services") {
 		sound := r.sound(m, checkWord(m.key))
 		if open := r.serviceEntries(m); sound {
-			all[m.key] = Service{Name: m.key, Open: open}
+			own[m.key] = Service{Name: m.key, Open: open}
 		}
 	}
-	return all
+	return sync.OnceValue(func() map[string]Service {
+		all := make(map[string]Service)
+		for name, text := range catalogue() {
+			var open []acl.Service
+			for one := range strings.FieldsSeq(text) {
+				open, _ = grantService(open, one)
+			}
+			all[name] = Service{Name: name, Open: acl.MergeServices(open)}
+		}
+		maps.Copy(all, own)
+		return all
+	})
 }
 
 func (r *reader) serviceEntries(m member) []acl.Service {
-	items := r.texts(m.value, m.key)
+	items := r.texts(m.value, "", m.key)
 	if len(items) == 0 && (m.value.isEmpty() || m.value.isList()) {
 		r.fail(m.at, m.key, complain("opens nothing", `write such as ["tcp:443"]`))
 	}
@@ -88,7 +95,7 @@ func (r *reader) serviceEntries(m member) []acl.Service {
 
 // grantServices reads a grant's "ip" list.
 func (r *ruleReader) grantServices(items []item) []acl.Service {
-	all := make([]acl.Service, 0, len(items))
+	all := r.open.list(len(items))
 	for _, it := range items {
 		open, bad := r.opened(all, it)
 		if bad != nil {
@@ -108,13 +115,13 @@ func (r *ruleReader) opened(all []acl.Service, it item) ([]acl.Service, *complai
 	if !ok {
 		open, bad := grantService(all, it.text)
 		if bad != nil {
-			bad.fix = cmp.Or(serviceInstead(it.text, r.names.services), bad.fix)
+			bad.fix = cmp.Or(serviceInstead(it.text, r.names.services()), bad.fix)
 		}
 		return open, bad
 	}
-	service, known := r.names.services[name]
+	service, known := r.names.services()[name]
 	if !known {
-		return nil, complainWithin("unknown service", "service:", name, r.names.services, `define it under "services", or write its ports`)
+		return nil, complainWithin("unknown service", "service:", name, r.names.services(), `define it under "services", or write its ports`)
 	}
 	r.expand(it.at, 1, 1, len(service.Open))
 	if r.pairs > maxPairs {

@@ -104,7 +104,12 @@ func (c *crowd) rule(r *Rule) {
 	}
 }
 
+// side counts a name on sides of rules. One that picks nodes by who they are stands for
+// no addresses of the file.
 func (c *crowd) side(s Selector, sides int, at Position) {
+	if s.isWho() {
+		return
+	}
 	c.use(s, at).sides += sides
 	for _, m := range c.names.members(s) {
 		c.use(m, at).sides += sides
@@ -232,7 +237,7 @@ func (c *crowd) leadsInto(p *Part) int {
 		switch {
 		case s.Kind == Any || s.Kind == Tagged:
 			return 1 + c.zones
-		default:
+		case !s.isWho():
 			n += c.use(s, Position{}).inside
 		}
 		for _, m := range c.names.members(s) {

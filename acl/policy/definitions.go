@@ -13,7 +13,7 @@ func (r *reader) groups(section member) map[string][]string {
 	for _, m := range r.optional(section, "groups") {
 		sound := r.sound(m, checkName(m.key, "group:"))
 		logins := []string{}
-		for _, it := range r.texts(m.value, m.key) {
+		for _, it := range r.texts(m.value, "", m.key) {
 			if bad := groupMember(m.key, it.text); bad != nil {
 				r.fail(it.at, it.text, bad)
 				continue
@@ -98,7 +98,7 @@ func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 func (r *reader) people(m member, n *names) []Selector {
 	all := []Selector{}
 	seen := make(map[string]bool)
-	for _, it := range r.texts(m.value, m.key) {
+	for _, it := range r.texts(m.value, "", m.key) {
 		if seen[it.text] {
 			continue // whoever is asked for a hundred thousand times is asked for once
 		}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -48,15 +49,16 @@ func (v *value) repeats() bool {
 	if len(v.inner) > 2*few {
 		return true
 	}
+	var names [few]string
 	for i := 0; i < len(v.inner); i += 2 {
 		if strings.IndexByte(v.inner[i].text, '\\') >= 0 {
 			return true
 		}
-		for j := 0; j < i; j += 2 {
-			if v.inner[i].name() == v.inner[j].name() {
-				return true
-			}
+		name := v.inner[i].name()
+		if slices.Contains(names[:i/2], name) {
+			return true
 		}
+		names[i/2] = name
 	}
 	return false
 }

@@ -71,7 +71,7 @@ func (r *reader) choice(fields object, key string, of ...string) string {
 // list reads a list of texts.
 func (r *reader) list(fields object, name string) []item {
 	if m, ok := fields.get(name); ok {
-		return r.texts(m.value, `"`+name+`"`)
+		return r.texts(m.value, `"`, name)
 	}
 	return nil
 }

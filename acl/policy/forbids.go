@@ -43,7 +43,7 @@ func (r *ruleReader) forbid(v *value) Rule {
 	}
 	rule.Parts = r.grantParts(dst, r.forbiddenServices(ip), nil)
 	r.selfSources(&rule, src, true)
-	r.identify(&rule, fields, &canonical{
+	r.identify(&rule, fields, canonical{
 		Action: "forbid", Src: src, Dst: dst, IP: ip, SrcPosture: rule.Postures, When: raw(fields, "when"),
 	})
 	return rule

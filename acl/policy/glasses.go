@@ -45,7 +45,7 @@ func (r *ruleReader) glass(v *value) BreakGlass {
 	default:
 		r.glassRule(v, fields, &g, &rule)
 	}
-	r.identify(&rule, fields, &canonical{
+	r.identify(&rule, fields, canonical{
 		Action: "breakGlass", Src: r.list(fields, "src"), Dst: r.list(fields, "dst"), IP: r.list(fields, "ip"), SrcPosture: rule.Postures,
 		SrcDevice: rule.Devices,
 	})

@@ -11,7 +11,7 @@ import (
 // grant reads {"id", "src", "dst", "ip", "app", "via", "srcPosture"} and what
 // [ruleReader.narrow] does: every destination with every service and every
 // capability.
-func (r *ruleReader) grant(v *value) Rule {
+func (r *ruleReader) grant(v *value, rule *Rule) {
 	fields := r.keyed(v, "a grant", grantKeys)
 	src, dst, ip := r.list(fields, "src"), r.list(fields, "dst"), r.list(fields, "ip")
 	app := r.capabilities(fields.member("app"))
@@ -19,23 +19,22 @@ func (r *ruleReader) grant(v *value) Rule {
 	if m := fields.member("app"); len(ip) == 0 && (m.value == nil || m.value.isEmpty()) {
 		r.fail(v.at, "", complain("ip and app can not both be empty in a grant", `write "ip": ["tcp:443"], or ["*"] for everything`))
 	}
-	rule := Rule{Src: r.sources(src), Via: r.onlyTags(r.list(fields, "via"), "via"), Postures: r.srcPosture(fields)}
+	rule.Src, rule.Via, rule.Postures = r.sources(src), r.onlyTags(r.list(fields, "via"), "via"), r.srcPosture(fields)
 	rule.Parts = r.grantParts(dst, r.grantServices(ip), app)
-	r.selfSources(&rule, src, false)
-	r.narrow(&rule, v.at, fields, src)
-	r.checkFloors(&rule, v.at, fields)
-	r.identify(&rule, fields, &canonical{
+	r.selfSources(rule, src, false)
+	r.narrow(rule, v.at, fields, src)
+	r.checkFloors(rule, v.at, fields)
+	r.identify(rule, fields, canonical{
 		Src: src, Dst: dst, IP: ip, Via: rule.Via, App: rawValues(app), SrcPosture: rule.Postures,
 		SrcDevice: rule.Devices, When: raw(fields, "when"), Approval: rule.Approval, Through: rule.Through,
 		OnExpiry: raw(fields, "onExpiry"), Limit: raw(fields, "limit"), Log: raw(fields, "log"), RecordFailure: raw(fields, "recordFailure"),
 		Monitor: raw(fields, "monitor"), Until: raw(fields, "until"),
 	})
-	return rule
 }
 
 // grantParts reads a grant's destinations.
 func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability) []Part {
-	var parts partList
+	parts := r.partsOf(dst)
 	for _, it := range dst {
 		if strings.HasPrefix(it.text, "svc:") {
 			r.warn(it.at, it.text, "leads nowhere: there are no virtual services here")

@@ -19,12 +19,19 @@ func (p *Policy) Segments() []string {
 // Service gives a service ("dicom"): the file's own, or of the catalogue that every
 // file has.
 func (p *Policy) Service(name string) (Service, bool) {
-	return of(p, name, func(p *Policy) map[string]Service { return p.services })
+	return of(p, name, (*Policy).allServices)
 }
 
 // Services gives the names of all services, sorted.
 func (p *Policy) Services() []string {
-	return sortedKeys(p, func(p *Policy) map[string]Service { return p.services })
+	return sortedKeys(p, (*Policy).allServices)
+}
+
+func (p *Policy) allServices() map[string]Service {
+	if p.services == nil {
+		return nil
+	}
+	return p.services()
 }
 
 // Site gives a site ("main").

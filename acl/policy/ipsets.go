@@ -76,7 +76,7 @@ func (r *reader) ipsets(section member, n *names) map[string][]netip.Prefix {
 
 func (s *setReader) entriesOf(m member) []setEntry {
 	var all []setEntry
-	for _, it := range s.texts(m.value, m.key) {
+	for _, it := range s.texts(m.value, "", m.key) {
 		e := setEntry{item: it}
 		target := it.text
 		if verb, rest, ok := strings.Cut(it.text, " "); ok && (verb == "add" || verb == "remove") {

@@ -14,10 +14,10 @@ func (r *reader) members(v *value, what string) []member {
 		r.expect(v, what, "an object")
 		return nil
 	}
-	all := make([]member, len(v.inner)/2)
-	for i := range all {
-		key := &v.inner[2*i]
-		all[i] = member{key: key.name(), at: key.at, value: &v.inner[2*i+1]}
+	all := r.inObjects.list(len(v.inner) / 2)
+	for i := 0; i < len(v.inner); i += 2 {
+		key := &v.inner[i]
+		all = append(all, member{key: key.name(), at: key.at, value: &v.inner[i+1]})
 	}
 	return all
 }

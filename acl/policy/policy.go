@@ -50,7 +50,7 @@ type Policy struct {
 	sshTests  []SSHTest
 
 	segments  map[string]Segment
-	services  map[string]Service
+	services  func() map[string]Service // nil: none
 	sites     map[string]Site
 	assets    []Asset
 	schedules map[string]Schedule

@@ -199,6 +199,11 @@ func golden(t *testing.T, file string, run func(string) string) {
 	}
 }
 
+// nested is a file of so many levels, of which each is closed.
+func nested(levels int) string {
+	return `{"x": ` + strings.Repeat("[", levels-1) + strings.Repeat("]", levels-1) + "}"
+}
+
 func TestBounds_A47(t *testing.T) {
 	deep := strings.Repeat("[", 100_000)
 	long := make([]byte, 5<<20)
@@ -208,6 +213,7 @@ func TestBounds_A47(t *testing.T) {
 	tests := []struct{ name, src, want string }{
 		{"depth", deep, "nested deeper"},
 		{"depth behind a comment", `/* " */ {"a": "[[[", ` + `"b": ` + deep, "nested deeper"},
+		{"depth of what closes", nested(33), "nested deeper"},
 		{"depth behind closed brackets", `[` + strings.Repeat("[],", 1000) + deep, "nested deeper"},
 		{"size", string(long), "the limit is"},
 		{"BOM", "\ufeff{}", "byte order mark"},
@@ -228,6 +234,9 @@ func TestBounds_A47(t *testing.T) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
+	}
+	if _, _, err := policy.Parse("p", []byte(nested(32))); err == nil || strings.Contains(err.Error(), "nested deeper") {
+		t.Errorf("32 levels: %v", err)
 	}
 	_, _, err := policy.Parse("p", []byte(`{"groups": {"group:a": [`+strings.Repeat(`"x",`, 1000)+`]}}`))
 	var all policy.Errors

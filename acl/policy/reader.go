@@ -26,6 +26,9 @@ type reader struct {
 
 	forgiven []Warning // what is refused elsewhere; at most maxErrors
 
+	inObjects chunks[member]
+	inLists   chunks[item]
+
 	now      time.Time
 	patterns int // steps of the regular expressions so far
 }
@@ -162,15 +165,16 @@ func (r *reader) tree() (root value, ok bool) {
 		r.fail(bad, "", complain("the file is not UTF-8 here", "save it as UTF-8"))
 		return root, false
 	}
+	p := parser{text: r.source}
+	if root, ok = p.parse(); ok {
+		return root, true
+	}
 	if at, why := tooMuch(r.src); why != nil {
 		r.fail(at, "", why)
-		return root, false
-	}
-	p := parser{text: r.source}
-	if root, ok = p.parse(); !ok {
+	} else {
 		r.syntax(&p)
 	}
-	return root, ok
+	return root, false
 }
 
 // unique is tree of a file that has no key twice.
@@ -197,9 +201,9 @@ func firstInvalid(src []byte) int {
 }
 
 // tooMuch finds where brackets nest deeper than maxDepth or values are more than
-// maxValues. It runs before the parsers, which recurse as deep as their input and
-// would overflow the stack, for which Go knows no recovery; that of files that are no
-// JSON makes some 500 bytes of each two-byte value besides.
+// maxValues, where parse stopped. It runs before the parser that has words for what is no
+// JSON, which recurses as deep as its input and would overflow the stack, for which Go
+// knows no recovery; and makes some 500 bytes of each two-byte value besides.
 func tooMuch(src []byte) (offset int, why *complaint) {
 	depth, values := 0, 0
 	for i := 0; i < len(src); i++ {
@@ -306,13 +310,18 @@ func (r *reader) text(v *value, what string) (it item, ok bool) {
 }
 
 // texts reads a list of strings. A number in it is none, and is looked at all the same.
-func (r *reader) texts(v *value, what string) []item {
-	elements := r.elements(v, what)
+// What errors call it is put together when there is one.
+func (r *reader) texts(v *value, quote, name string) []item {
+	what := func() string { return quote + name + quote }
+	elements := v.inner
+	if !v.isList() {
+		elements = r.elements(v, what())
+	}
 	if len(elements) > maxItems {
-		r.fail(v.at, "", complain(fmt.Sprintf("%s has %d entries, the limit is %d", what, len(elements), maxItems), "use a group or a CIDR"))
+		r.fail(v.at, "", complain(fmt.Sprintf("%s has %d entries, the limit is %d", what(), len(elements), maxItems), "use a group or a CIDR"))
 		return nil
 	}
-	all := make([]item, 0, len(elements))
+	all := r.inLists.list(len(elements))
 	for i := range elements {
 		v := &elements[i]
 		switch {
@@ -322,7 +331,7 @@ func (r *reader) texts(v *value, what string) []item {
 			all = append(all, item{v.text, v.at})
 			fallthrough
 		default:
-			r.text(v, "an entry of "+what)
+			r.text(v, "an entry of "+what())
 		}
 	}
 	return all

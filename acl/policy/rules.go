@@ -26,10 +26,15 @@ type ruleReader struct {
 	written   map[string]bool // ids; as ruleNames gives them
 
 	defaultPostures []string
+
+	ends    chunks[Selector]
+	parts   chunks[Part]
+	open    chunks[acl.Service]
+	wording []byte // canonical, of the last rule
 }
 
 // section reads a list of rules with the reader of its kind.
-func (r *ruleReader) section(section member, name string, one func(*value) Rule) {
+func (r *ruleReader) section(section member, name string, one func(*value, *Rule)) {
 	elements := r.entries(section, name, "rules")
 	if len(r.rules)+len(elements) > maxRules {
 		r.fail(section.at, name, tooMany("rules"))
@@ -37,19 +42,21 @@ func (r *ruleReader) section(section member, name string, one func(*value) Rule)
 	}
 	r.rules = slices.Grow(r.rules, len(elements))
 	for i := range elements {
-		before := len(r.errs)
-		rule := one(&elements[i])
-		rule.Section, rule.Pos = name, r.pos(elements[i].at)
-		if len(r.errs) == before {
-			r.rules = append(r.rules, rule)
+		before, at := len(r.errs), len(r.rules)
+		r.rules = append(r.rules, Rule{Section: name})
+		one(&elements[i], &r.rules[at])
+		r.rules[at].Pos = r.pos(elements[i].at)
+		if len(r.errs) > before {
+			r.rules = r.rules[:at]
 		}
 	}
 }
 
 // identify gives a rule its canonical text and its id.
-func (r *ruleReader) identify(rule *Rule, fields object, text *canonical) {
-	rule.Text = text.String()
-	sum := sha256.Sum256([]byte(rule.Text))
+func (r *ruleReader) identify(rule *Rule, fields object, text canonical) {
+	r.wording = text.appendTo(r.wording[:0])
+	rule.Text = string(r.wording)
+	sum := sha256.Sum256(r.wording)
 	rule.ID = acl.RuleID(hex.AppendEncode(append(make([]byte, 0, 32), "sha256:"...), sum[:8]))
 	m, ok := fields.get("id")
 	if !ok || m.value.isNull() {
@@ -93,7 +100,7 @@ func checkID(id string) *complaint {
 // read, and reports, stands what it may be meant for: what else is wrong with the rule
 // is told too.
 func (r *ruleReader) sources(items []item) []Selector {
-	all := make([]Selector, 0, len(items))
+	all := r.ends.list(len(items))
 	for _, it := range items {
 		s, bad := r.names.selector(it.text)
 		switch {
@@ -158,7 +165,7 @@ func (r *ruleReader) postureNames(m member) []string {
 	if m.value == nil {
 		return nil
 	}
-	return r.knownPostures(m, r.texts(m.value, `"`+m.key+`"`))
+	return r.knownPostures(m, r.texts(m.value, `"`, m.key))
 }
 
 func (r *ruleReader) knownPostures(m member, items []item) []string {
@@ -198,16 +205,23 @@ func (r *ruleReader) weight(items []item) int {
 // partList gathers the parts of one rule. Destinations that open the same go
 // together, as the dialect merges them; self and the internet stay apart.
 type partList struct {
+	*ruleReader
 	all []Part
+	dst []Selector     // room for those of the first part
 	at  map[string]int // by where and what is opened
+}
+
+// partsOf gives a list for the parts of a rule that has some destinations.
+func (r *ruleReader) partsOf(dst []item) *partList {
+	return &partList{ruleReader: r, dst: r.ends.list(len(dst))}
 }
 
 func (l *partList) add(dst Selector, open []acl.Service, app []Capability) {
 	self, internet := dst.Kind == Self, dst.Kind == Internet
 	if len(l.all) == 0 {
-		l.all = append(make([]Part, 0, 1), Part{Self: self, Internet: internet, Open: open, App: app})
+		l.all = append(l.parts.list(1), Part{Self: self, Internet: internet, Open: open, App: app})
 		if !self && !internet {
-			l.all[0].Dst = append(l.all[0].Dst, dst)
+			l.all[0].Dst = append(l.dst, dst)
 		}
 		return
 	}
@@ -268,29 +282,34 @@ type canonical struct {
 	Until         json.RawMessage `json:"until,omitempty"`
 }
 
-// String gives the text. Most rules have nothing but lists of plain words, and there
+// appendTo adds the text. Most rules have nothing but lists of plain words, and there
 // may be thousands: those need no encoder.
-func (c *canonical) String() string {
-	if text, ok := c.plain(); ok {
+func (c canonical) appendTo(b []byte) []byte {
+	if text, ok := c.plain(b); ok {
 		return text
 	}
+	return append(b, c.encoded()...)
+}
+
+func (c canonical) encoded() []byte {
 	c.Src, c.Dst = slices.Concat([]item{}, c.Src), slices.Concat([]item{}, c.Dst) // [] where none is written
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(c); err != nil {
-		return "" // strings always encode, and so do values that were parsed
+		return nil // strings always encode, and so do values that were parsed
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// plain is String of a rule without values of a free form and without a character that
+// plain is appendTo of a rule without values of a free form and without a character that
 // JSON writes in another way.
-func (c *canonical) plain() (string, bool) {
+func (c *canonical) plain(b []byte) ([]byte, bool) {
 	if c.App != nil || len(c.When)+len(c.OnExpiry)+len(c.Limit)+len(c.Log)+len(c.RecordFailure)+len(c.Monitor)+len(c.Until) > 0 {
-		return "", false
+		return nil, false
 	}
-	b, ok := append(make([]byte, 0, 256), '{'), true
+	begin, ok := len(b)+1, true
+	b = append(b, '{')
 	word := func(text string) {
 		b = append(append(append(b, '"'), text...), '"')
 		for i := range len(text) {
@@ -299,7 +318,7 @@ func (c *canonical) plain() (string, bool) {
 		}
 	}
 	key := func(name string) {
-		if len(b) > 1 {
+		if len(b) > begin {
 			b = append(b, ',')
 		}
 		word(name)
@@ -348,7 +367,7 @@ func (c *canonical) plain() (string, bool) {
 	list("srcDevice", c.SrcDevice)
 	one("approval", c.Approval)
 	list("through", c.Through)
-	return string(append(b, '}')), ok
+	return append(b, '}'), ok
 }
 
 func texts(items []item) []string {

@@ -138,7 +138,7 @@ func (r *ruleReader) monitoredSegments(p *Policy) []Rule {
 		monitored := canonical{Action: "monitor", Src: []item{{text: "*"}}, Dst: members, IP: []item{{text: "*"}}}
 		all = append(all, Rule{
 			ID: acl.RuleID(name), Written: true, Section: "segments", Pos: s.Pos,
-			Text:  monitored.String(),
+			Text:  string(monitored.appendTo(nil)),
 			Src:   []Selector{{Kind: Any, Name: "*"}},
 			Parts: []Part{{Dst: s.Members, Open: everything}},
 			Log:   s.Log, LogSet: s.LogSet, Monitor: s.Monitor,

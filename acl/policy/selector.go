@@ -77,7 +77,7 @@ type names struct {
 	public    map[string]bool // ipsets that are built on autogroup:internet
 	postures  map[string]Posture
 	sites     map[string]Site
-	services  map[string]Service
+	services  func() map[string]Service // as [reader.services] gives them
 	segments  map[string]Segment
 	schedules map[string]Schedule
 	oncall    map[string]OnCall

@@ -116,7 +116,7 @@ func (r *reader) targets(m member, what string, n *names) []Target {
 		return nil
 	}
 	var all []Target
-	for _, it := range r.texts(m.value, `"`+what+`"`) {
+	for _, it := range r.texts(m.value, `"`, what) {
 		t := Target{Pos: r.pos(it.at), Text: it.text}
 		var wrong []*complaint
 		t.Dst, t.Port, wrong = n.target(it.text)

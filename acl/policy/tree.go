@@ -6,7 +6,7 @@ import "strings"
 // hujson takes, which says what is wrong with other files, and a comment in a last line
 // without an end besides, as editors leave it. A tree of its own is small, and a policy
 // is read far more often than it is refused.
-// It recurses as deep as its input: see tooMuch.
+// It recurses as deep as its input, and stops where that is too deep, or too long.
 type parser struct {
 	text   string
 	at     int
@@ -14,7 +14,8 @@ type parser struct {
 	want   byte    // what is missing where it stopped: a comma, a colon, the quote of a key; else a value
 	around []int   // offsets of the brackets around
 	open   []value // of the lists and objects around, what they have so far
-	spare  []value // for what lists and objects hold
+	values int     // so far, as tooMuch counts them
+	kept   chunks[value]
 }
 
 // parse gives the tree of a text. If that is not JSON, ok is false, and p stands where it
@@ -50,6 +51,9 @@ func (p *parser) inside(end byte) (all []value, ok bool) {
 	base := len(p.open)
 	p.around = append(p.around, p.at)
 	for p.at++; ; p.at++ { // over the bracket, then over each comma
+		if p.values++; p.values > maxValues || len(p.around) > maxDepth {
+			return nil, false
+		}
 		if !p.blanks() {
 			return nil, false
 		}
@@ -90,6 +94,7 @@ func (p *parser) key() bool {
 	if !p.next(':') {
 		return false
 	}
+	p.values++
 	p.want = 0
 	return p.blanks()
 }
@@ -104,14 +109,7 @@ func (p *parser) element() bool {
 
 // keep moves what is open from base on into the tree.
 func (p *parser) keep(base int) []value {
-	const many = 256
-	n := len(p.open) - base
-	if n > len(p.spare) {
-		p.spare = make([]value, max(many, n))
-	}
-	kept := p.spare[:n:n]
-	p.spare = p.spare[n:]
-	copy(kept, p.open[base:])
+	kept := append(p.kept.list(len(p.open)-base), p.open[base:]...)
 	p.open = p.open[:base]
 	return kept
 }

@@ -32,11 +32,17 @@ func (v *value) isEmpty() bool {
 
 // unquoted gives what a string says. One without escapes says what it holds: the
 // parser saw to its quotes, and the reader to its being UTF-8.
-func (v *value) unquoted() (text string) {
+func (v *value) unquoted() string {
 	if strings.IndexByte(v.text, '\\') < 0 {
 		return v.text[1 : len(v.text)-1]
 	}
-	_ = json.Unmarshal([]byte(v.text), &text) // the parser saw to its escapes
+	return unescaped(v.text)
+}
+
+// unescaped is apart from unquoted, of which nearly every call else made room for what
+// json writes to.
+func unescaped(quoted string) (text string) {
+	_ = json.Unmarshal([]byte(quoted), &text) // the parser saw to its escapes
 	return text
 }
 

@@ -53,7 +53,7 @@ func TestWhomStarForbids(t *testing.T) {
 			}
 			class, owner := m.ClassOf(from)
 			own, _ := m.ClassOf(to)
-			judge, err := filter.NewJudge(m.Inwards("ehr"), []filter.Place{{Class: class, Owner: owner}, {Class: own}})
+			judge, err := filter.NewPlaces([]filter.Place{{Class: class, Owner: owner}, {Class: own}}).Judge(m.Inwards("ehr"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -58,6 +58,28 @@ func TestServeAnswersEachLineByItself(t *testing.T) {
 	}
 }
 
+// So it does for many policies and meshes in a row, of which nothing stays behind: nor
+// where the next policy differs by a digit.
+func TestServeKeepsNothingOfOtherLines(t *testing.T) {
+	var batch, want, got bytes.Buffer
+	for seed := range uint64(20) {
+		q := newSuite(seed).question()
+		for _, port := range []string{":443", ":444", ":443"} {
+			q.Policy = strings.ReplaceAll(q.Policy, ":443", port)
+			line := mustJSON(q)
+			batch.Write(append(line, '\n'))
+			want.Write(append(query.Answer(line), '\n'))
+			q.Policy = strings.ReplaceAll(q.Policy, port, ":443")
+		}
+	}
+	if err := query.Serve(&batch, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want.String() || strings.Count(got.String(), `"compile":"ok"`) != 60 {
+		t.Error("a batch is not answered as its lines are, each by itself")
+	}
+}
+
 // TestUnsupported: what the language has and nothing obeys is not called wrong, unless
 // something else is. Of that is told first, wherever it stands.
 func TestUnsupported(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 // reach judges every combination of the points, those of a destination together,
 // and in them those of a source. Two families never meet.
 func (m *mesh) reach(q *reach) (string, error) {
-	a := asking{mesh: m, seats: make(map[filter.Place]int), judges: make(map[*acl.Rule]*filter.Judge)}
-	src, dst := a.seatsOf(q.Src), a.seatsOf(q.Dst)
+	a := asking{mesh: m, judges: make(map[*acl.Rule]*filter.Judge)}
+	src, dst := a.seat(q)
 	now := filter.At(time.Now())
 	answers := make([]byte, 0, len(q.Dst)*len(q.Src)*len(q.Probes))
 	for i, to := range q.Dst {
@@ -39,26 +39,32 @@ func (m *mesh) reach(q *reach) (string, error) {
 // asking is one matrix of questions on its way.
 type asking struct {
 	*mesh
-	seats  map[filter.Place]int // index in places
-	places []filter.Place
+	places *filter.Places
 	judges map[*acl.Rule]*filter.Judge // by the first rule: nodes share rule sets
 }
 
-// seatsOf gives where in places each point stands.
-func (a *asking) seatsOf(points []point) []int {
-	all := make([]int, len(points))
-	for i, p := range points {
-		class, owner := a.ClassOf(p.IP)
-		place := filter.Place{Class: class, Owner: owner}
-		seat, ok := a.seats[place]
-		if !ok {
-			seat = len(a.places)
-			a.seats[place] = seat
-			a.places = append(a.places, place)
+// seat gives where in places each point stands.
+func (a *asking) seat(q *reach) (src, dst []int) {
+	seats := make(map[filter.Place]int)
+	var places []filter.Place
+	of := func(points []point) []int {
+		all := make([]int, len(points))
+		for i, p := range points {
+			class, owner := a.ClassOf(p.IP)
+			place := filter.Place{Class: class, Owner: owner}
+			seat, ok := seats[place]
+			if !ok {
+				seat = len(places)
+				seats[place] = seat
+				places = append(places, place)
+			}
+			all[i] = seat
 		}
-		all[i] = seat
+		return all
 	}
-	return all
+	src, dst = of(q.Src), of(q.Dst)
+	a.places = filter.NewPlaces(places)
+	return src, dst
 }
 
 // judge gives who judges packets that arrive at a point: nobody where the node
@@ -75,7 +81,7 @@ func (a *asking) judge(to point) (*filter.Judge, error) {
 	if judge, ok := a.judges[&rules.In[0]]; ok {
 		return judge, nil
 	}
-	judge, err := filter.NewJudge(rules, a.places)
+	judge, err := a.places.Judge(rules)
 	if err != nil {
 		return nil, fmt.Errorf("node %q: %w", to.Node, err)
 	}
