@@ -39,12 +39,11 @@ type RuleID string
 // it needs, and a flow ends at the earliest end.
 type Fact string
 
-// SignedIn is the fact that whoever asks is signed in at their device, and PersonPrefix
-// begins each fact that whoever sits at a device is one of some people.
-const (
-	SignedIn     Fact = "signed-in"
-	PersonPrefix      = "person:"
-)
+// SignedIn is the fact that whoever asks is signed in at their device.
+const SignedIn Fact = "signed-in"
+
+// PersonPrefix begins each fact that whoever sits at a device is one of some people.
+const PersonPrefix = "person:"
 
 // Presence tells whether a fact is that somebody is there, whatever they have proved.
 func (f Fact) Presence() bool { return f == SignedIn || strings.HasPrefix(string(f), PersonPrefix) }
