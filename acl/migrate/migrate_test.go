@@ -247,3 +247,17 @@ func TestACommentEndsTheFile(t *testing.T) {
 		t.Errorf("%q: %v", got.Policy, err)
 	}
 }
+
+func TestFileOfMistakesIsGivenUp(t *testing.T) {
+	with := func(mistakes int) error {
+		rule := `{"action": "accept", "src": ["*"], "dst": ["*:ssh"]},`
+		_, err := migrate.Options{From: migrate.Tailscale}.File("policy.hujson", []byte(`{"acls": [`+strings.Repeat(rule, mistakes)+`]}`))
+		return err
+	}
+	if err := with(1500); err != nil {
+		t.Errorf("1,500 mistakes: %v", err)
+	}
+	if err := with(2500); err == nil || !strings.Contains(err.Error(), "mend it by hand first") {
+		t.Errorf("2,500 mistakes: %v", err)
+	}
+}
