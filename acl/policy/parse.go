@@ -112,6 +112,7 @@ func (r *reader) policy(p *Policy, root *value, n *names) {
 	if len(r.errs) == 0 && !r.noWarnings {
 		r.warnOfCapitals(root)
 		rules.warnOfPlaceless(root, "")
+		rules.warnOfFlatRules(p)
 		rules.warnOfDeadRules(p)
 	}
 }
