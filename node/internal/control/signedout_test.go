@@ -54,7 +54,15 @@ func TestSignedOutIsToldUntilItIsTaken(t *testing.T) {
 			r.send(s, controltest.Heartbeat())
 		}
 		mu.Lock()
+		due = append(due, "s4")
+		mu.Unlock()
+		r.follower.SignedOutChanged()
+		time.Sleep(time.Second)
+		mu.Lock()
 		defer mu.Unlock()
+		if asked["s4"] != 1 {
+			t.Error("who signs out while the stream stands is not told at once")
+		}
 		if len(due) > 0 || asked["s1"] != refusing+1 || asked["s2"] != 1 || asked["s3"] != 1 {
 			t.Errorf("asked %v, and %q are not told", asked, due)
 		}
