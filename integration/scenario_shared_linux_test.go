@@ -197,6 +197,7 @@ func TestPeopleAtOneMachineAreApart_A18(t *testing.T) {
 	d.reaches("ben, after a crash", ben, bens, machines)
 	d.reaches("nina, after a crash", nina, machines)
 	d.refusesRoot()
+	d.leavesWhileItIsDead()
 	if _, err := d.nodes["desk"].TryCLI("", "logout"); err != nil {
 		t.Fatal(err)
 	}

@@ -16,12 +16,18 @@ import (
 func (m *mesh) Map(next wire.Map) {
 	m.mu.Lock()
 	m.sessionsChanged(next.Self.Sessions)
-	m.state = next
+	m.state = withoutSignedOut(next, m.signedOut)
+	settled := m.settleSignedOut()
 	m.mu.Unlock()
+	if settled {
+		m.keepSignedOut()
+	}
 	m.guard(next.Self.Ranges)
 	m.world.forward(m.node.cfg.networks(next.Self.Routes))
 	m.exceptLocal()
-	m.engine.SetMap(next)
+	m.mu.Lock()
+	m.engine.SetMap(m.state) // whoever signed out since is out
+	m.mu.Unlock()
 	m.names.setMap(next)
 	m.siteChanged()
 }

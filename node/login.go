@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/local"
 )
 
@@ -43,6 +44,9 @@ func (m *mesh) openLogin(ctx context.Context, seat string, r local.LoginRequest)
 		if err := m.world.share(true); err != nil {
 			return nil, err
 		}
+	}
+	if err := m.tellBefore(ctx, seat); err != nil {
+		return nil, err
 	}
 	l, err := m.follower.BeginLogin(ctx, seat, r.DeviceCode, r.Afresh, r.ACR)
 	if err != nil {
@@ -83,50 +87,67 @@ func (d *daemon) AwaitLogin(ctx context.Context, r local.AwaitLoginRequest) (*lo
 	return &local.LoginOutcome{State: local.LoginDone, Session: &s}, nil
 }
 
-// Logout ends sessions here.
+// Logout ends sessions here, at once, and then at the coordinator. Whoever wants out is
+// out, whatever that answers.
 func (d *daemon) Logout(ctx context.Context, r local.LogoutRequest) (*local.LogoutResponse, error) {
-	m, err := (*Node)(d).signingIn(true)
-	if err != nil {
-		return nil, fmt.Errorf("nobody was signed out: %w", err)
+	_, m := (*Node)(d).current()
+	if m == nil {
+		return nil, fmt.Errorf("nobody was signed out: %w", errDown)
 	}
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	who := (*Node)(d).asks(ctx)
-	ended, err := m.logout(ctx, who, r.Session)
+	here := m.signOut(who, r.Session)
+	ended, err := m.logout(ctx, who, r.Session, here)
 	if err != nil {
-		return nil, err
+		return m.signedOutAlone(here, err)
 	}
+	m.toldSignedOut(here...)
 	m.log.Info("people signed out", "sessions", ended)
 	if ended > 0 {
 		m.untilMap(ctx, func(all []wire.Session) bool {
 			return !slices.ContainsFunc(all, func(s wire.Session) bool {
-				return who.has(s) && (r.Session == "" || s.ID == r.Session) && !m.ended(s)
+				return who.has(s) && (r.Session == "" || s.ID == r.Session) && !m.over(s)
 			})
 		})
 	}
 	return &local.LogoutResponse{Ended: ended}, nil
 }
 
-// logout ends the sessions that concern who asks, or one of them. Whom the map does
-// not name yet to somebody who may not end all of them, they cannot name either.
-func (m *mesh) logout(ctx context.Context, who asker, session string) (ended int, err error) {
+// logout has the coordinator end the sessions that ended here, or for somebody who may
+// end all of them, those of which the map does not tell yet.
+func (m *mesh) logout(ctx context.Context, who asker, session string, here []string) (ended int, err error) {
+	if _, err := m.node.signingIn(true); err != nil {
+		return 0, err
+	}
 	if who.all {
 		return m.follower.Logout(ctx, session)
 	}
-	m.mu.Lock()
-	all := m.state.Self.Sessions
-	m.mu.Unlock()
-	for _, s := range all {
-		if !who.has(s) || session != "" && s.ID != session || m.ended(s) {
-			continue
-		}
-		n, err := m.follower.Logout(ctx, s.ID)
+	for _, id := range here {
+		n, err := m.follower.Logout(ctx, id)
 		if err != nil {
 			return ended, err
 		}
 		ended += n
 	}
 	return ended, nil
+}
+
+// signedOutAlone answers of sessions that ended here and, for a reason, nowhere else.
+func (m *mesh) signedOutAlone(here []string, why error) (*local.LogoutResponse, error) {
+	away := errors.Is(why, control.ErrAway)
+	if len(here) == 0 && away {
+		return nil, fmt.Errorf("nobody was signed out: %w", why)
+	}
+	if len(here) == 0 {
+		return nil, why
+	}
+	m.owe(here)
+	m.log.Warn("people signed out here; the coordinator is to be told", "sessions", len(here), "error", why)
+	if away {
+		return &local.LogoutResponse{Ended: len(here), Away: true}, nil
+	}
+	return nil, fmt.Errorf("signed out here, and what this machine had open for it ends; but the coordinator did not take it, and is asked again: %w", why)
 }
 
 // Sessions tells who is signed in, by the map.
@@ -157,7 +178,7 @@ func (n *Node) signingIn(now bool) (*mesh, error) {
 		if m.contact != nil {
 			why = m.contact.Error()
 		}
-		return nil, fmt.Errorf("the coordinator is away (%s): try again when `cordon status` shows it connected", why)
+		return nil, fmt.Errorf("%w (%s): try again when `cordon status` shows it connected", control.ErrAway, why)
 	}
 	return m, nil
 }
@@ -220,11 +241,13 @@ func (m *mesh) describeSessions(s *local.Status, who asker) {
 
 // session tells of one, with what the map gives it. The caller holds m.mu.
 func (m *mesh) session(s wire.Session) local.Session {
-	out := local.Session{ID: s.ID, User: s.User, Account: s.Seat, At: s.At, Until: s.Until, AMR: s.AMR, ACR: s.ACR, Ended: m.ended(s)}
+	t, out := m.signedOut[s.ID]
+	l := local.Session{ID: s.ID, User: s.User, Account: s.Seat, At: s.At, Until: s.Until, AMR: s.AMR, ACR: s.ACR,
+		Ended: out || m.over(s), SignedOut: out && t != known}
 	if i := slices.IndexFunc(m.state.Self.Seats, func(seat wire.Seat) bool { return seat.Session == s.ID }); i >= 0 {
-		out.Addresses = m.state.Self.Seats[i].Addresses
+		l.Addresses = m.state.Self.Seats[i].Addresses
 	}
-	return out
+	return l
 }
 
-func (m *mesh) ended(s wire.Session) bool { return !s.Until.After(m.node.clock.Human()) }
+func (m *mesh) over(s wire.Session) bool { return !s.Until.After(m.node.clock.Human()) }

@@ -173,7 +173,8 @@ func TestStatusForgetsASignInThatIsOver(t *testing.T) {
 }
 
 // Sessions come from the map alone: they are there after a cold start without a
-// coordinator, and one that has ended meanwhile says so.
+// coordinator, and one that has ended meanwhile says so. Who is none of them can
+// neither begin one nor end one there.
 func TestSessionsWithoutACoordinator(t *testing.T) {
 	m, _ := upWith(t, func(self *wire.SelfRecord) {
 		self.SignIn = true
@@ -202,7 +203,7 @@ func TestSessionsWithoutACoordinator(t *testing.T) {
 	for what, err := range map[string]error{
 		"login":  second(m.Login(t.Context(), local.LoginRequest{})),
 		"await":  second(m.AwaitLogin(t.Context(), local.AwaitLoginRequest{ID: "l1"})),
-		"logout": second(m.Logout(t.Context(), local.LogoutRequest{})),
+		"logout": second(m.Logout(t.Context(), local.LogoutRequest{Session: "s3"})),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "the coordinator is away (") {
 			t.Errorf("%s: %v", what, err)

@@ -52,8 +52,10 @@ type mesh struct {
 	port      atomic.Uint32  // that the coordinator was told
 	guarded   []netip.Prefix // ranges as noted on disk; run's until the follower runs, then its
 
+	keeping sync.Mutex // held while who signed out is written; taken before mu
+
 	mu        sync.Mutex
-	state     wire.Map
+	state     wire.Map // without what those have who signed out here
 	lease     time.Time
 	confirmed bool
 	contact   error
@@ -66,11 +68,12 @@ type mesh struct {
 	network   portmap.Network         // as last told to mapper
 	beside    []string                // peers that offer a network of this machine
 	logins    map[string]*local.Login // by account, the last sign-in that was opened, until it is known to have ended
+	signedOut map[string]told         // sessions that ended here, by id, until no map holds them
 }
 
 func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 	m := &mesh{node: n, log: n.log, identity: id, ready: make(chan struct{}), opened: make(chan struct{}, 1), elsewhere: make(chan struct{}, 1), site: make(chan struct{}, 1), greetings: newGreetings(),
-		hints: control.Hints{}, warnings: map[string]string{}, logins: map[string]*local.Login{}}
+		hints: control.Hints{}, warnings: map[string]string{}, logins: map[string]*local.Login{}, signedOut: map[string]told{}}
 	m.stepUps = m.newStepUps()
 	var err error
 	if m.names, err = newNames(n.cfg, id); err != nil {
@@ -112,7 +115,7 @@ func (m *mesh) run(ctx context.Context) (err error) {
 	start := m.fromDisk()
 	m.follower, err = control.NewFollower(control.Options{
 		Dir: m.node.dir, Keys: m.node.keys, Identity: m.identity, Clock: m.node.clock, Listener: m,
-		Facts: m.facts, Active: m.active, Version: m.node.cfg.Version, Log: m.log, Control: m.world.beneath(),
+		Facts: m.facts, Active: m.active, SignedOut: m.owes, Version: m.node.cfg.Version, Log: m.log, Control: m.world.beneath(),
 		Resolver: m.resolver(), Line: &m.node.line,
 	}, start)
 	if err != nil {
@@ -154,6 +157,7 @@ func (m *mesh) fromDisk() wire.State {
 		m.warn("map", "the map on disk was refused: "+err.Error())
 		start.Map = wire.Map{}
 	}
+	m.loadSignedOut(start.Map)
 	maps.Copy(m.hints, m.node.dir.Hints())
 	m.Relays(m.node.dir.Relays())
 	if stamp, err := m.node.dir.Stamp(); err == nil && !stamp.Lease.IsZero() {

@@ -43,6 +43,8 @@ func logout(c *cli.Context) error {
 		return usage.PrintJSON(r)
 	}
 	switch {
+	case r.Away:
+		fmt.Printf("signed out here: %d; %s\n", r.Ended, toldLater)
 	case r.Ended > 0:
 		fmt.Printf("signed out: %d at this machine\n", r.Ended)
 	case c.NArg() > 0:
@@ -60,7 +62,8 @@ func whoami(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r.Sessions = live(r.Sessions)
+	all := r.Sessions
+	r.Sessions = live(all)
 	if usage.WantsJSON(c) {
 		if err := usage.PrintJSON(r); err != nil {
 			return err
@@ -69,11 +72,25 @@ func whoami(c *cli.Context) error {
 		for _, s := range r.Sessions {
 			fmt.Printf("%s, signed in since %s, until %s%s%s\n", visible(s.User), clock(s.At), clock(s.Until), how(s), where(s))
 		}
+		fmt.Print(signedOutHere(all))
 	}
 	if len(r.Sessions) == 0 {
 		return errors.New(nobody(r.Shared))
 	}
 	return nil
+}
+
+const toldLater = "the coordinator is told when it can be reached"
+
+// signedOutHere tells of whom the coordinator may still take to be signed in.
+func signedOutHere(all []local.Session) string {
+	var out strings.Builder
+	for _, s := range all {
+		if s.SignedOut {
+			fmt.Fprintf(&out, "%s signed out here; %s\n", visible(s.User), toldLater)
+		}
+	}
+	return out.String()
 }
 
 // nobody says what to do where no session is shown.
@@ -123,7 +140,10 @@ func sessions(c *cli.Context) error {
 	fmt.Fprintln(w, "SESSION\tUSER\tSINCE\tUNTIL\tHOW"+map[bool]string{true: "\tACCOUNT\tADDRESSES"}[r.Shared])
 	for _, s := range r.Sessions {
 		until := clock(s.Until)
-		if s.Ended {
+		switch {
+		case s.SignedOut:
+			until += ", signed out here; " + toldLater
+		case s.Ended:
 			until += ", ended"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s", visible(s.ID), visible(s.User), clock(s.At), until, strings.TrimPrefix(how(s), ", by "))
@@ -160,6 +180,7 @@ func people(s *local.Status) string {
 	for _, one := range live(s.Sessions) {
 		fmt.Fprintf(&out, "%s is signed in until %s%s%s\n", visible(one.User), clock(one.Until), how(one), where(one))
 	}
+	out.WriteString(signedOutHere(s.Sessions))
 	if s.Login != nil {
 		fmt.Fprintf(&out, "a sign-in waits for a browser until %s: %s\n", clock(s.Login.Until), visible(s.Login.URL))
 	}

@@ -240,6 +240,30 @@ func TestLogout(t *testing.T) {
 	}
 }
 
+// Who signed out while the coordinator was away is told so, wherever they look, and
+// that it will hear of it.
+func TestSignedOutHere(t *testing.T) {
+	d := newDesk(t)
+	one := ada("s1", 8*time.Hour)
+	one.Ended, one.SignedOut = true, true
+	d.answers[local.PathLogout] = local.LogoutResponse{Ended: 1, Away: true}
+	d.answers[local.PathSessions] = local.SessionsResponse{SignIn: true, SignedOut: true, Sessions: []local.Session{one}}
+	d.answers[local.PathStatus] = local.Status{State: local.StateRunning, Name: "ward", SignIn: true, SignedOut: true, Sessions: []local.Session{one}}
+	for command, want := range map[string]struct {
+		status int
+		text   string
+	}{
+		"logout":   {0, "signed out here: 1; the coordinator is told when it can be reached\n"},
+		"whoami":   {1, "ada@clinic.example signed out here; the coordinator is told when it can be reached\ncordon: nobody is signed in: `cordon login`\n"},
+		"sessions": {0, clock(one.Until) + ", signed out here; the coordinator is told when it can be reached  otp+pwd (loa2)\n"},
+		"status":   {0, "\nnobody is signed in: `cordon login`\nada@clinic.example signed out here; the coordinator is told when it can be reached\n"},
+	} {
+		if status, out, errs := d.run(t, command); status != want.status || !strings.Contains(out+errs, want.text) {
+			t.Errorf("%s: status %d, %s%s", command, status, out, errs)
+		}
+	}
+}
+
 // Up and status say that nobody is signed in, and how that is done; up does not
 // wait for it.
 func TestUpAndStatusTellOfPeople(t *testing.T) {

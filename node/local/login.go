@@ -52,7 +52,11 @@ type Session struct {
 	Until time.Time `json:"until"`           // exclusive, by policy time
 	AMR   []string  `json:"amr,omitempty"`   // how (RFC 8176)
 	ACR   string    `json:"acr,omitempty"`   // at which level, in the provider's words
-	Ended bool      `json:"ended,omitempty"` // its end has passed, by policy time
+	Ended bool      `json:"ended,omitempty"` // its end has passed, by policy time, or the person signed out
+
+	// SignedOut says that it ended here, on this machine's own word: the coordinator is
+	// told when it can be reached, and its map may hold the session until then.
+	SignedOut bool `json:"signedOut,omitempty"`
 
 	// At a machine of several people a session is that of one account, whose programs
 	// speak with addresses of their own.
@@ -141,6 +145,8 @@ type LogoutRequest struct {
 // LogoutResponse tells how many ended.
 type LogoutResponse struct {
 	Ended int `json:"ended"`
+	// Away says that they ended here alone: the coordinator is told when it can be reached.
+	Away bool `json:"away,omitempty"`
 }
 
 // Login opens a sign-in.

@@ -18,7 +18,7 @@ const (
 	maxRetry = 5 * time.Minute
 )
 
-// courier carries what goes up: acknowledgements, reports, renewals. It has a
+// courier carries what goes up: who signed out, acknowledgements, reports, renewals. It has a
 // goroutine of its own for each session, so that the stream is read while the
 // coordinator takes its time to answer.
 type courier struct {
@@ -149,7 +149,7 @@ func (c *courier) carry(ctx context.Context, ch *channel) bool {
 	tellAck := c.due()
 	c.mustTell = false
 	c.mu.Unlock()
-	delivered := true
+	delivered := c.tellSignedOut(ctx, ch)
 	if tell {
 		if err := c.tell(ctx, ch); err != nil {
 			delivered = false

@@ -64,7 +64,7 @@ type Listener interface {
 	Trouble(what string, err error)
 }
 
-// Options of a Follower. All but the last four are needed.
+// Options of a Follower. Active, SignedOut and the last four may be left out.
 type Options struct {
 	Dir      *Dir
 	Keys     *Keys
@@ -73,6 +73,9 @@ type Options struct {
 	Listener Listener
 	Facts    func() Facts
 	Active   func() []Activity // of each who did something here; nil: of nobody
+
+	SignedOut func() []SignedOut // of whom the coordinator is to be told; nil: of nobody
+
 	Version  string
 	Log      *slog.Logger
 	Dial     Dial

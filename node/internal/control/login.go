@@ -180,16 +180,28 @@ func outcomeFrom(m *wire.AwaitLoginResponse) (o Outcome, err error) {
 }
 
 // Logout ends sessions at this node, and tells how many: the one with that id, or
-// (empty) all. The coordinator alone can: peers go by what it tells them.
+// (empty) all. It fails with [ErrAway] if the coordinator did not answer.
 func (f *Follower) Logout(ctx context.Context, session string) (int, error) {
 	c, err := f.open()
 	if err != nil {
 		return 0, err
 	}
 	defer c.close()
+	n, err := c.end(ctx, session)
+	switch {
+	case err == nil:
+		return n, nil
+	case isFinal(err):
+		return 0, plain(err)
+	}
+	return 0, fmt.Errorf("%w: %w", ErrAway, plain(err))
+}
+
+// end asks for the end of sessions, and gives how many ended.
+func (c *channel) end(ctx context.Context, session string) (int, error) {
 	resp, err := c.Logout(ctx, connect.NewRequest(&wire.LogoutRequest{Session: session}))
 	if err != nil {
-		return 0, plain(err)
+		return 0, err
 	}
 	return int(resp.Msg.Ended), nil
 }

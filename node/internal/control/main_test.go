@@ -88,7 +88,8 @@ type rig struct {
 	wall  func() time.Time
 	dial  control.Dial
 
-	active func() []control.Activity // of the machine's people; nil: nobody is there
+	active    func() []control.Activity  // of the machine's people; nil: nobody is there
+	signedOut func() []control.SignedOut // likewise, who left
 
 	*recorder
 	follower *control.Follower
@@ -156,7 +157,7 @@ func (r *rig) begin() *rig {
 		Facts: func() control.Facts {
 			return control.Facts{Endpoints: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:51820")}, Port: 51820, Relay: "ward"}
 		},
-		Log: slog.New(slog.DiscardHandler), Active: r.active,
+		Log: slog.New(slog.DiscardHandler), Active: r.active, SignedOut: r.signedOut,
 	}, r.start)
 	if err != nil {
 		r.t.Fatal(err)
