@@ -4,7 +4,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"os"
 	"strings"
 
@@ -101,7 +103,17 @@ func plain(err error) error {
 	if answer.Code() == connect.CodeUnavailable && strings.Contains(answer.Message(), "dial") {
 		return fmt.Errorf("no coordinator answers: is it running here, and is --socket right? (%s)", answer.Message())
 	}
+	if broken(err) {
+		return fmt.Errorf("the coordinator went away before it answered (%s)", answer.Message())
+	}
 	return errors.New(answer.Message())
+}
+
+// broken tells whether a connection ended before the answer: nobody knows then whether
+// the coordinator did what it was asked.
+func broken(err error) bool {
+	var of *net.OpError
+	return errors.As(err, &of) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 func status(c *cli.Context, api *admin.Client) error {

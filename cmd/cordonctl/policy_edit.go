@@ -49,7 +49,7 @@ func editPolicy(c *cli.Context, api *admin.Client) error {
 // onward adds how to go on with a draft when the coordinator could not be asked: what it
 // was based on is known here alone.
 func (e *edit) onward(err error) error {
-	if connect.CodeOf(err) != connect.CodeUnavailable {
+	if connect.CodeOf(err) != connect.CodeUnavailable && !broken(err) {
 		return err
 	}
 	return fmt.Errorf("%w; when it answers again, `cordonctl policy set --from %d %s` goes on", plain(err), e.from, e.path)
