@@ -143,6 +143,7 @@ func (m *machine) send(s *controltest.Stream, e *wire.Envelope) {
 
 // whereabouts tells the node where another is.
 func (m *machine) whereabouts(s *controltest.Stream, other *machine) {
+	other.eventually("it has a port", func() bool { return other.status().Port != 0 })
 	at := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), other.status().Port)
 	s.Send(controltest.Hints(wire.NodeID(other.key), at.String()))
 }

@@ -51,7 +51,6 @@ func newLeaver(t *testing.T, drain time.Duration) *leaver {
 		},
 	})
 	answerAndWait(t, b, 443)
-	b.eventually("it has a port", func() bool { return b.status().Port != 0 })
 	a.whereabouts(sa, b)
 	b.give(sb, l.holding(b.full(6, []uint16{443}, a.record()), false))
 	l.take(6, "s1")
