@@ -199,7 +199,7 @@ func TestEveryConditionEndsWhatRunsByIt_A18(t *testing.T) {
 	c.shut(c.all...)
 	c.begin("Ahead")
 	c.cuts(c.schedule, c.setPolicy(conditions("Past")))
-	left := c.leaves() // after one cut and before the next: on a slow machine both take longer than one may be idle
+	left := c.leaves()                                    // after one cut and before the next: on a slow machine both take longer than one may be idle
 	c.coordinator.Ctl("node", "tag", "cart", "tag:store") // it is no cart any more; who sits at it is the same
 	c.cuts(c.device, c.settle())
 	c.cuts(c.idle, left.Add(conditionsIdle))
