@@ -23,7 +23,7 @@ func Imagine(pols ...*policy.Policy) (nodes []compile.Node, ranges []netip.Prefi
 	}
 	all := make([][]policy.Selector, len(pols))
 	for i, pol := range pols {
-		all[i] = selectors(pol)
+		all[i] = once(selectors(pol))
 		for _, s := range all[i] {
 			for _, p := range pol.Prefixes(s) {
 				w.named[p.Addr()] = true
@@ -71,6 +71,18 @@ func someone(pol *policy.Policy, all []policy.Selector) bool {
 			return len(pol.Prefixes(s)) > 0
 		}
 		return s.Kind != policy.Shared
+	})
+}
+
+// once leaves out selectors that pick what one before them does: a group of thousands may
+// stand in thousands of rules.
+func once(all []policy.Selector) []policy.Selector {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(all, func(s policy.Selector) bool {
+		key := s.Key()
+		again := seen[key]
+		seen[key] = true
+		return again
 	})
 }
 
