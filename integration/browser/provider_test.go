@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
 
@@ -19,6 +21,17 @@ import (
 type provider struct {
 	t    *testing.T
 	base string
+	busy atomic.Bool // whoever is led here is sent nothing, once, and stays where they were
+}
+
+func (o *provider) answer(page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/auth" && o.busy.CompareAndSwap(true, false) {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
 }
 
 // flags serve it, for a coordinator at a URL.
@@ -29,7 +42,7 @@ func (o *provider) flags(coordinator string) []string {
 		o.t.Fatal(err)
 	}
 	o.base = "http://" + l.Addr().String() + "/"
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: idp.Serve(o.base, coordinator, "ana@clinic.example")}}
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: o.answer(idp.Serve(o.base, coordinator, "ana@clinic.example"))}}
 	s.Start()
 	o.t.Cleanup(s.Close)
 	secret := filepath.Join(o.t.TempDir(), "client")
@@ -39,10 +52,11 @@ func (o *provider) flags(coordinator string) []string {
 	return []string{"--oidc-issuer", o.base, "--oidc-client-id", idp.ClientID, "--oidc-client-secret-file", secret}
 }
 
-// A person is led to their organisation's page and back. (The page between them shows
-// where it leads, and goes on by itself.)
+// A person is led to their organisation's page and back. The page between them shows
+// where it leads, and goes on by itself; where that fails, by its link.
 func TestOrganisationsPageInABrowser(t *testing.T) {
 	o := &provider{t: t}
+	o.busy.Store(true)
 	c := found(t, o.flags)
 	p := sit(c)
 	p.led = o.base
@@ -53,6 +67,17 @@ func TestOrganisationsPageInABrowser(t *testing.T) {
 	}
 	p.picture("confirm")
 	p.press(`button[value="continue"]`)
+	p.sees("On to your organisation’s sign-in page")
+	for deadline := time.Now().Add(patience); o.busy.Load(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the page does not go on by itself")
+		}
+	}
+	if at := strings.Trim(strings.TrimPrefix(o.base, "http:"), "/"); !strings.Contains(p.text(), "You are being led to "+at) {
+		t.Errorf("the page does not show that it leads to %s:\n%s", at, p.text())
+	}
+	p.picture("leave")
+	p.press("a.button")
 	p.finds("#username")
 	p.write("#username", "ana")
 	p.write("#password", idp.Password)
