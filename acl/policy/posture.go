@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Posture is what a rule may ask of a source's device: all of its conditions.
 type Posture struct {
@@ -80,8 +84,16 @@ func condition(text string) (c Condition, at int, bad *complaint) {
 		}
 		c.Values = []any{value}
 	}
+	if bad == nil && slices.ContainsFunc(c.Values, namesAddresses) {
+		return c, before, notYet("ipsets in a condition are") // as a text it is no address, and NOT IN would always hold
+	}
 	if bad == nil && !s.end() {
 		bad = complain("has more behind its end here", "write one condition a string; all of them must hold")
 	}
 	return c, s.at, bad
+}
+
+func namesAddresses(value any) bool {
+	text, ok := value.(string)
+	return ok && strings.HasPrefix(text, "ipset:")
 }

@@ -62,6 +62,8 @@ func TestConditionErrors(t *testing.T) {
 		`node:os IN ['a' 'b']`:                  "1:51: has a list that does not end",
 		`node:os IN ['a'`:                       "1:50: has a list that does not end",
 		`custom:mdm < true`:                     "1:48: true and false have no order",
+		`custom:at NOT IN ['ipset:home']`:       "1:52: ipsets in a condition are not supported yet",
+		`custom:at == 'ipset:home'`:             "1:48: ipsets in a condition are not supported yet",
 		`  node:\u006fs == \"é\ud83d\ude00\" x`: "1:71: has more behind its end",
 	} {
 		_, _, err := policy.Parse("p", []byte(`{"postures": {"posture:abcdef": ["`+text+`"]}}`))
