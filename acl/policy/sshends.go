@@ -54,5 +54,8 @@ func (r *ruleReader) checkSSHEnds(rule *SSHRule, src, dst []item) {
 		if d.Kind == User && slices.ContainsFunc(rule.Src, func(s Selector) bool { return !same(s) }) {
 			r.failAt(dst[i].at, "dst", dst[i].text, complain("users in dst are only allowed from the same user", "write autogroup:self, or name this user as the only source"))
 		}
+		if d.Kind == Member && len(rule.Src) > 0 {
+			r.warn(dst[i].at, dst[i].text, "lets whoever is in src into the devices of everybody; for each person's own write autogroup:self")
+		}
 	}
 }
