@@ -27,6 +27,7 @@ func (r *ruleReader) narrow(rule *Rule, at int, fields object, src []item) {
 	rule.Limit = r.limit(fields)
 	r.logging(rule, fields)
 	rule.Monitor = r.monitored(r.flag(fields, "monitor"), "monitor", fields)
+	r.watching(rule, fields)
 }
 
 // deviceSources checks the sources of a rule for people at shared devices.
