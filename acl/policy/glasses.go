@@ -28,6 +28,7 @@ func (r *ruleReader) glass(v *value) BreakGlass {
 		MaxDuration: r.period(fields, "maxDuration"), Cooldown: r.period(fields, "cooldown"),
 		Alert: r.told(fields, "alert"), Review: r.review(fields), Offline: r.flag(fields, "offline"),
 	}
+	r.said(fields, "srcDevice", "reason", "maxDuration", "cooldown")
 	if _, ok := fields.get("maxDuration"); !ok {
 		r.fail(v.at, "", complain("a break-glass has no maxDuration", `add "maxDuration": "60m"`))
 	}
