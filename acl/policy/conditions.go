@@ -20,6 +20,7 @@ func (r *ruleReader) when(fields object, key string) When {
 		OnCall:   lookup(r.reader, inner, "oncall", "oncall", r.names.oncall),
 		Risk:     r.risk(inner),
 	}
+	r.together(inner.member("posture"), w.Postures)
 	kind, idle := r.sign(inner), r.period(inner, "idle")
 	if kind != "" || idle > 0 {
 		w.Session = &Session{Kind: kind, Idle: idle}

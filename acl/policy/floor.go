@@ -35,7 +35,7 @@ type observed struct {
 func floorsOf(n *names, assets []Asset) *floors {
 	f := &floors{byKey: make(map[string][]*Segment), inside: make(map[string][]*Segment), meet: make(map[[2]string]bool)}
 	for _, s := range n.segments {
-		if w := s.Requires; w.MFA != nil || w.Risk != nil || w.Session != nil || w.Schedule != "" || s.Impact == "life" {
+		if w := s.Requires; w.MFA != nil || w.Risk != nil || w.Session != nil || w.Schedule != "" || len(w.Postures) > 0 || s.Impact == "life" {
 			f.all = append(f.all, &s)
 		}
 	}

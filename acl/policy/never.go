@@ -12,14 +12,15 @@ func (r *ruleReader) neverOpens(rule *Rule, fields object) {
 	people := func(s Selector) bool {
 		return slices.Contains([]Kind{User, Group, Member, Domain, Role}, s.Kind)
 	}
-	if rule.When.Schedule == "" && rule.When.Session == nil || !slices.ContainsFunc(rule.Src, people) {
+	asks := rule.When.Schedule != "" || rule.When.Session != nil || len(rule.When.Postures) > 0
+	if !asks || !slices.ContainsFunc(rule.Src, people) {
 		return
 	}
 	told := make(map[string]bool)
 	for _, part := range rule.Parts {
 		for _, dst := range part.Dst {
 			for _, s := range r.floors.within(dst, r.names) {
-				if r.floors.steps++; r.floors.steps > maxFloorSteps {
+				if r.floors.steps += 1 + len(rule.When.Postures)*len(s.Requires.Postures); r.floors.steps > maxFloorSteps {
 					return
 				}
 				why := r.never(&rule.When, &s.Requires)
@@ -41,6 +42,9 @@ func (r *ruleReader) never(w, floor *When) string {
 		return fmt.Sprintf("the schedule %s (%s) has no time in common with %s (%s); write one that has, or leave it out: then the segment's own holds", a.Name, a.Weekly, b.Name, b.Weekly)
 	case w.Session != nil && floor.Session != nil && w.Session.Kind != "" && floor.Session.Kind != "" && w.Session.Kind != floor.Session.Kind:
 		return fmt.Sprintf("no session is both %s and %s; write %q here too, or leave it out: then the segment's own holds", w.Session.Kind, floor.Session.Kind, floor.Session.Kind)
+	}
+	if a, b, by := r.excludeAny(w.Postures, floor.Postures); by != "" {
+		return fmt.Sprintf("%s and %s exclude each other by %s; leave %s out here: then the segment's own holds", a, b, by, a)
 	}
 	return ""
 }
