@@ -16,7 +16,8 @@ func (r *ruleReader) approvals(section member) map[string]Approval {
 		sound := r.sound(m, checkName(m.key, "approve:"))
 		fields := r.keyed(m.value, "an approval", approvalKeys)
 		a := Approval{Name: m.key, Pos: r.pos(m.at), NotRequester: r.flag(fields, "notRequester"), MaxDuration: r.period(fields, "maxDuration")}
-		r.said(fields, "maxDuration", "ticket")
+		r.said(fields, "ticket")
+		r.filled(fields, "maxDuration", `write such as "4h"`)
 		a.By, a.Count = r.quorum(m.at, m.key, fields)
 		a.OnExpiry, a.OnExpirySet = r.onExpiry(fields)
 		if _, written := fields.get("maxDuration"); !written {

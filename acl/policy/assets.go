@@ -26,7 +26,8 @@ func (r *ruleReader) assets(section member) []Asset {
 func (r *ruleReader) asset(v *value) Asset {
 	fields := r.keyed(v, "an asset", assetKeys)
 	a := Asset{Pos: r.pos(v.at), Bind: r.choice(fields, "bind", "mac", "mac+port", "802.1x"), Isolate: r.choice(fields, "isolate", "slash32")}
-	r.said(fields, "bind", "isolate")
+	r.said(fields, "isolate")
+	r.filled(fields, "bind", `write "mac", "mac+port" or "802.1x"`)
 	tag, ok := r.word(fields, "tag")
 	bad := checkName(tag.text, "tag:")
 	switch {

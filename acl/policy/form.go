@@ -80,7 +80,7 @@ func (r *ruleReader) formed(fields object, forms map[string]form) (sound object)
 	for _, m := range fields {
 		switch f := forms[m.name]; {
 		case m.value.isBlank():
-			r.hollow(m)
+			r.hollow(m, orWithout)
 		case !f.is(m.value):
 			r.fail(m.value.at, m.value.shown(), complainWhole(`"`+m.name+`" must be `+f.kind, f.fix(m.value)))
 		default:
@@ -95,14 +95,21 @@ func (r *ruleReader) formed(fields object, forms map[string]form) (sound object)
 // nothing.
 func (r *ruleReader) said(fields object, keys ...string) {
 	for _, key := range keys {
-		if m, ok := fields.get(key); ok && m.value.isBlank() {
-			r.hollow(m)
-		}
+		r.filled(fields, key, orWithout)
 	}
 }
 
-func (r *ruleReader) hollow(m member) {
-	r.fail(m.value.at, m.key, judge("is empty, and so would narrow nothing", "say what is asked for, or take the key out"))
+const orWithout = "say what is asked for, or take the key out"
+
+// filled is said of one key, which must be there.
+func (r *ruleReader) filled(fields object, key, fix string) {
+	if m, ok := fields.get(key); ok && m.value.isBlank() {
+		r.hollow(m, fix)
+	}
+}
+
+func (r *ruleReader) hollow(m member, fix string) {
+	r.fail(m.value.at, m.key, judge("is empty, and so would narrow nothing", fix))
 }
 
 // isBlank is isEmpty, also of a string of blanks.
