@@ -79,19 +79,3 @@ func TestUnreachedNamesTheFirst(t *testing.T) {
 		}
 	}
 }
-
-// A group of a hospital's size in each of a thousand rules takes no step for each of its
-// people in each of them: the last rule is looked at, too.
-func TestUnreachedLooksIntoLargeGroupsOnce(t *testing.T) {
-	groups := `"group:all": [` + many(99_000, `"a%d@h.example",`) + `], "group:some": [` + many(90_000, `"a%d@h.example",`) + `]`
-	rule := func(src, port string) string {
-		return `{"src": [` + src + `], "dst": ["tag:ehr"], "ip": ["` + port + `"]},`
-	}
-	for _, last := range []string{`"group:none", "group:some"`, `"a98999@h.example"`} {
-		src := `"grants": [` + many(1000, rule(`"group:all"`, "tcp:1%d")) + many(40, rule(`"group:some"`, "tcp:1%d")) + "\n" + rule(last, "tcp:1999") + `]`
-		got := warnedOf(t, `{"groups": {"group:none": [], `+groups+`}, "tagOwners": {"tag:ehr": []}, `+src+`}`)
-		if want := "p:2:1: is never asked: the rule in line 1"; !strings.Contains(got, want) || strings.Count(got, "never") != 41 {
-			t.Errorf("from %s: %.300s", last, got)
-		}
-	}
-}
