@@ -78,6 +78,37 @@ func (w Weekly) At(t time.Time) (open bool, next time.Time) {
 	return true, windows[0].Until
 }
 
+// Meets tells whether it and another one are ever open at once in [from, until).
+func (w Weekly) Meets(o Weekly, from, until time.Time) bool {
+	const month = 4 * week * time.Second // most meet in the first week
+	for ; from.Before(until); from = from.Add(month) {
+		end := from.Add(month)
+		if end.After(until) {
+			end = until
+		}
+		if overlap(w.Windows(from, end), o.Windows(from, end)) {
+			return true
+		}
+	}
+	return false
+}
+
+// overlap tells whether two lists have an instant in common, each sorted and its windows
+// apart.
+func overlap(a, b []Window) bool {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case !a[0].From.Before(b[0].Until):
+			b = b[1:]
+		case !b[0].From.Before(a[0].Until):
+			a = a[1:]
+		default:
+			return true
+		}
+	}
+	return false
+}
+
 // Times gives how often it opens in a week.
 func (w Weekly) Times() int { return len(w.spans) }
 

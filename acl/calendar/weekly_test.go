@@ -196,6 +196,39 @@ func TestWeeklyAt(t *testing.T) {
 	}
 }
 
+// Two schedules meet where, and only where, a window of one overlaps one of the other's.
+func TestWeeklyMeets(t *testing.T) {
+	day, night := mustWeekly(t, "America/Chicago", "daily 07:00-19:00"), mustWeekly(t, "America/Chicago", "daily 19:00-07:00")
+	winter, year := instant(t, "2026-11-23T12:00:00Z"), instant(t, "2027-11-23T12:00:00Z")
+	if day.Meets(night, winter, year) || !day.Meets(day, winter, year) || day.Meets(calendar.Weekly{}, winter, year) || day.Meets(day, year, winter) {
+		t.Error("day and night meet, or day never meets day")
+	}
+	if kolkata := mustWeekly(t, "Asia/Kolkata", "daily 06:30-17:31"); !day.Meets(kolkata, winter, year) || day.Meets(kolkata, winter, instant(t, "2027-03-14T00:00:00Z")) {
+		t.Error("they meet in summer alone, when Chicago's clocks are put forward")
+	}
+	zones := []string{"America/Chicago", "Europe/Berlin", "Asia/Kolkata", "Etc/UTC"}
+	rapid.Check(t, func(t *rapid.T) {
+		weekly := func(name string) calendar.Weekly {
+			day, from := rapid.IntRange(0, 6).Draw(t, name), rapid.IntRange(0, 23).Draw(t, "hour")
+			span := fmt.Sprintf("%s %02d:00-%02d:00", time.Weekday(day), from, (from+rapid.IntRange(1, 23).Draw(t, "hours"))%24)
+			w, err := calendar.ParseWeekly(rapid.SampledFrom(zones).Draw(t, "tz"), []string{span})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w
+		}
+		a, b := weekly("a"), weekly("b")
+		from := winter.Add(time.Duration(rapid.IntRange(0, 24*365).Draw(t, "from")) * time.Hour)
+		until := from.Add(time.Duration(rapid.IntRange(0, 24*70).Draw(t, "long")) * time.Hour)
+		want := slices.ContainsFunc(a.Windows(from, until), func(x calendar.Window) bool {
+			return slices.ContainsFunc(b.Windows(from, until), func(y calendar.Window) bool { return x.From.Before(y.Until) && y.From.Before(x.Until) })
+		})
+		if a.Meets(b, from, until) != want || b.Meets(a, from, until) != want {
+			t.Fatalf("%s and %s from %s until %s: want %v", a, b, from, until, want)
+		}
+	})
+}
+
 // naiveOpen reads the wall clock, which is all that there is to it on days on
 // which nobody changes it.
 func naiveOpen(at time.Time, day time.Weekday, from, until int) bool {

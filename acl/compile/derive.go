@@ -36,10 +36,11 @@ const maxNear = 5
 func (m *Mesh) Derive(src, dst netip.Addr, proto acl.Protocol, port uint16) Derivation {
 	from, to := m.find(src), m.find(dst)
 	d := Derivation{Explanation: m.Explain(src, dst, proto, port), Who: append(m.identity(from), m.suppositions()...), Whom: m.identity(to)}
+	f := flowTo(dst, proto, port)
 	var matching, near []weighed
 	rules := make(map[*policy.Rule]bool)
 	for at, p := range m.book.parts {
-		w := m.consider(p, int32(at), from, to, proto, port)
+		w := m.consider(p, int32(at), from, to, f)
 		switch {
 		case rules[p.rule] && !w.Met:
 		case w.miss <= between:
@@ -77,12 +78,12 @@ func (w weighed) last() int {
 }
 
 // consider says what a part says of a flow.
-func (m *Mesh) consider(p *part, at int32, from, to place, proto acl.Protocol, port uint16) weighed {
+func (m *Mesh) consider(p *part, at int32, from, to place, f flow) weighed {
 	w := weighed{Considered: Considered{Rule: p.rule.ID, Pos: p.rule.Pos}, glass: p.rule.Glass != ""}
 	matches := from.class != nil && to.class != nil && has(from.class.asSrc, at) && has(to.class.asDst, at)
-	named := opens(p.open, proto, port)
+	named := f.openedBy(p.open)
 	if p.forbid {
-		named = forbids(p.open, proto, port)
+		named = f.namedBy(p.open)
 	}
 	if g := m.standing(p, from, to); matches && named && g != nil {
 		w.Met, w.Why = true, "allows it"
@@ -98,7 +99,7 @@ func (m *Mesh) consider(p *part, at int32, from, to place, proto acl.Protocol, p
 		}
 		return w
 	}
-	n := m.lacks(p, at, from, to, proto, port)
+	n := m.lacks(p, at, from, to, f)
 	w.Why, w.miss = n.why, n.miss
 	if p.forbid {
 		w.Why = "" // what does not forbid this is no news

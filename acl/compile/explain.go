@@ -23,7 +23,7 @@ type Explanation struct {
 
 // Explain judges the first packet of a flow from src to dst, as the node with
 // dst would. Port is the destination port, without meaning for protocols that
-// have none; ICMP and ICMPv6 stand for the echo request.
+// have none; ICMP stands for the echo request over IPv4, and ICMPv6 for that over IPv6.
 func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Explanation {
 	from, to := m.find(src), m.find(dst)
 	e := Explanation{Src: from.label, Dst: to.label}
@@ -35,26 +35,27 @@ func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Exp
 		e.Text = fmt.Sprintf("denied: no node has or routes %s", dst)
 		return e
 	}
-	j := m.judge(from, to, proto, port)
+	f := flowTo(dst, proto, port)
+	j := m.judge(from, to, f)
 	switch {
 	case j.allow && j.ground.monitor:
 		e.Allow, e.Rule, e.Pos = true, j.part.rule.ID, j.part.rule.Pos
-		e.Text = fmt.Sprintf("allowed for now: %s may reach %s on %s, since %s is only monitored", from.label, to.label, serviceText(proto, port), ruleText(j.part))
+		e.Text = fmt.Sprintf("allowed for now: %s may reach %s on %s, since %s is only monitored", from.label, to.label, f, ruleText(j.part))
 		return e
 	case j.allow:
 		e.Allow, e.Rule, e.Pos = true, j.part.rule.ID, j.part.rule.Pos
-		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s%s", from.label, to.label, serviceText(proto, port), ruleText(j.part), m.liftText(j.ground))
+		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s%s", from.label, to.label, f, ruleText(j.part), m.liftText(j.ground))
 		return e
 	case j.part != nil:
 		e.Rule, e.Pos = j.part.rule.ID, j.part.rule.Pos
-		e.Text = fmt.Sprintf("denied: rule %s forbids %s to reach %s on %s", ruleText(j.part), from.label, to.label, serviceText(proto, port))
+		e.Text = fmt.Sprintf("denied: rule %s forbids %s to reach %s on %s", ruleText(j.part), from.label, to.label, f)
 		return e
 	}
-	e.Text = fmt.Sprintf("denied: no rule lets %s reach %s on %s", from.label, to.label, serviceText(proto, port))
-	if near := m.nearest(from, to, proto, port); near.part != nil {
+	e.Text = fmt.Sprintf("denied: no rule lets %s reach %s on %s", from.label, to.label, f)
+	if near := m.nearest(from, to, f); near.part != nil {
 		e.Nearest = near.part.rule.ID
 		e.Text += fmt.Sprintf("; the nearest is rule %s: %s", ruleText(near.part), near.why)
-		if way := m.glassWay(from, to, proto, port); way != nil && way != near.part {
+		if way := m.glassWay(from, to, f); way != nil && way != near.part {
 			e.Text += fmt.Sprintf("; in an emergency, rule %s opens it: that takes breaking the glass %q", ruleText(way), way.rule.Glass)
 		}
 	}
@@ -70,9 +71,9 @@ func (m *Mesh) liftText(g *ground) string {
 }
 
 // glassWay gives the first rule for emergencies that would open this to the source.
-func (m *Mesh) glassWay(from, to place, proto acl.Protocol, port uint16) *part {
+func (m *Mesh) glassWay(from, to place, f flow) *part {
 	for at, p := range m.book.parts {
-		if p.rule.Glass != "" && !p.forbid && m.lacks(p, int32(at), from, to, proto, port).miss <= 1 {
+		if p.rule.Glass != "" && !p.forbid && m.lacks(p, int32(at), from, to, f).miss <= 1 {
 			return p
 		}
 	}
@@ -82,7 +83,7 @@ func (m *Mesh) glassWay(from, to place, proto acl.Protocol, port uint16) *part {
 // Allowed is the yes or no of [Mesh.Explain], without its words.
 func (m *Mesh) Allowed(src, dst netip.Addr, proto acl.Protocol, port uint16) bool {
 	from, to := m.locate(src), m.locate(dst)
-	return to.reachable && m.judge(from, to, proto, port).allow
+	return to.reachable && m.judge(from, to, flowTo(dst, proto, port)).allow
 }
 
 // place is an address as the policy sees it.
@@ -163,25 +164,6 @@ func (n *node) title() string {
 	return n.ID
 }
 
-// opens tells whether services let the first packet of a flow through. An echo
-// request passes wherever anything is open.
-func opens(open []acl.Service, proto acl.Protocol, port uint16) bool {
-	if proto == acl.ICMP || proto == acl.ICMPv6 {
-		return len(open) > 0
-	}
-	if !hasPorts(proto) {
-		port = 0
-	}
-	for _, s := range open {
-		if s.Protocol == proto && s.First <= port && port <= s.Last {
-			return true
-		}
-	}
-	return false
-}
-
-func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
-
 // What a part misses by: up to between it is for both ends, at farthest for neither.
 const (
 	between  = 3
@@ -198,13 +180,13 @@ type near struct {
 // nearest gives the part that misses a flow by least: by a condition first, then by
 // the port, the protocol, the source, the destination. Of two it is not the one for which
 // a glass must be broken: who can do with a login is not to be told of an alarm first.
-func (m *Mesh) nearest(from, to place, proto acl.Protocol, port uint16) near {
+func (m *Mesh) nearest(from, to place, f flow) near {
 	best := near{miss: farthest}
 	for at, p := range m.book.parts {
 		if p.forbid || p.rule.Section == "segments" {
 			continue
 		}
-		if n := m.lacks(p, int32(at), from, to, proto, port); n.nearer(best) {
+		if n := m.lacks(p, int32(at), from, to, f); n.nearer(best) {
 			best = n
 		}
 	}
@@ -216,16 +198,16 @@ func (n near) nearer(o near) bool {
 }
 
 // lacks says what a part lacks to allow a flow.
-func (m *Mesh) lacks(p *part, at int32, from, to place, proto acl.Protocol, port uint16) near {
+func (m *Mesh) lacks(p *part, at int32, from, to place, f flow) near {
 	src := from.class != nil && has(from.class.asSrc, at)
 	dst := to.class != nil && has(to.class.asDst, at)
-	fits := opens(p.open, proto, port)
+	fits := f.openedBy(p.open)
 	n := near{part: p}
 	switch {
-	case src && dst && !fits && opensProtocol(p.open, proto):
-		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), 2
+	case src && dst && !fits && opensProtocol(p.open, f.proto):
+		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), f), 2
 	case src && dst && !fits:
-		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), serviceText(proto, port)), between
+		n.why, n.miss = fmt.Sprintf("it opens %s there, not %s", openText(p.open), f), between
 	case src && dst && p.self:
 		n.why, n.miss = "it lets people reach their own nodes only, and these two are not of one person", 1
 	case src && dst && m.lands(p, to):
@@ -252,13 +234,4 @@ func (p *part) notFor(from place) string {
 		why += ": for whoever sits there it takes a rule with srcDevice"
 	}
 	return why
-}
-
-func opensProtocol(open []acl.Service, proto acl.Protocol) bool {
-	for _, s := range open {
-		if s.Protocol == proto {
-			return true
-		}
-	}
-	return false
 }

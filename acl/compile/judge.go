@@ -20,7 +20,7 @@ type judgement struct {
 
 // judge judges a flow in the order in which a filter does: what is forbidden,
 // what is permitted, what is only monitored.
-func (m *Mesh) judge(from, to place, proto acl.Protocol, port uint16) judgement {
+func (m *Mesh) judge(from, to place, f flow) judgement {
 	if from.class == nil || to.class == nil {
 		return judgement{}
 	}
@@ -29,12 +29,12 @@ func (m *Mesh) judge(from, to place, proto acl.Protocol, port uint16) judgement 
 	for at, ok := both.next(); ok; at, ok = both.next() {
 		switch p := m.book.parts[at]; {
 		case p.forbid:
-			if forbids(p.open, proto, port) && m.concerns(p, from, to) {
+			if f.namedBy(p.open) && m.concerns(p, from, to) {
 				if g := m.stands(p, from, to, false); g != nil {
 					return judgement{false, p, g}
 				}
 			}
-		case permitted.allow || !opens(p.open, proto, port) || !m.concerns(p, from, to):
+		case permitted.allow || !f.openedBy(p.open) || !m.concerns(p, from, to):
 		default:
 			if g := m.stands(p, from, to, false); g != nil {
 				permitted = judgement{true, p, g}
@@ -63,15 +63,6 @@ func (m *Mesh) stands(p *part, from, to place, monitored bool) *ground {
 		}
 	}
 	return nil
-}
-
-// forbids tells whether services that a rule forbids have the first packet of a
-// flow among them. An echo request is one only if its protocol is.
-func forbids(open []acl.Service, proto acl.Protocol, port uint16) bool {
-	if proto == acl.ICMP || proto == acl.ICMPv6 {
-		return opensProtocol(open, proto)
-	}
-	return opens(open, proto, port)
 }
 
 // lands tells whether a part whose classes match a place is for who answers there.

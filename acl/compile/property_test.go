@@ -41,6 +41,7 @@ func checkFlows(t *rapid.T, w world, m *compile.Mesh) {
 				continue
 			}
 			for _, probe := range probes {
+				probe = pingOf(probe, dst)
 				want := w.allows(src, dst, probe.Protocol, int(probe.First))
 				if got := m.Allowed(src, dst, probe.Protocol, probe.First); got != want {
 					t.Fatalf("Allowed(%s, %s, %v) = %v, want %v\n%s\n%+v", src, dst, probe, got, want, w.text(), w.nodes)
@@ -49,6 +50,15 @@ func checkFlows(t *rapid.T, w world, m *compile.Mesh) {
 			}
 		}
 	}
+}
+
+// pingOf gives the echo request of an address's family for that of IPv4, and any other
+// probe as it is.
+func pingOf(probe acl.Service, to netip.Addr) acl.Service {
+	if probe.Protocol == acl.ICMP && to.Is6() {
+		probe.Protocol = acl.ICMPv6
+	}
+	return probe
 }
 
 // seat is where an address stands in the map of somebody who sees all nodes.
@@ -118,7 +128,7 @@ func judge(rules []acl.Rule, from, to seat, probe acl.Service) bool {
 			continue
 		}
 		for _, s := range r.Open {
-			if probe.Protocol == acl.ICMP || s.Protocol == probe.Protocol && s.First <= probe.First && probe.First <= s.Last {
+			if probe.Protocol == acl.ICMP || probe.Protocol == acl.ICMPv6 || s.Protocol == probe.Protocol && s.First <= probe.First && probe.First <= s.Last {
 				return true
 			}
 		}

@@ -209,7 +209,7 @@ func (j *judging) open(t policy.Test, src device, to []device, port uint16) (jud
 		for x, y := range src.pairs(dst) {
 			for _, proto := range t.Protocols {
 				j.work.spend(judgeSteps(x, y))
-				got := j.judge(x, y, proto, port)
+				got := j.judge(x, y, flow{proto: proto, port: port})
 				if got.allow {
 					return got, dst.label
 				}
@@ -244,7 +244,7 @@ func (j *judging) hint(t policy.Test, src device, to []device, port uint16) stri
 				return ""
 			}
 			x.label, y.label = src.label, dst.label
-			if near := j.nearest(x, y, t.Protocols[0], port); near.part != nil {
+			if near := j.nearest(x, y, flow{proto: t.Protocols[0], port: port}); near.part != nil {
 				return fmt.Sprintf("; the nearest is %s: %s", ruleText(near.part), near.why)
 			}
 		}

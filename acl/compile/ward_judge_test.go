@@ -199,6 +199,8 @@ func (w *ward) shuts(r *wardRule, proto acl.Protocol, port uint16) bool {
 		return proto != 47 || slices.ContainsFunc(slices.Concat(w.glasses, w.grants), opens)
 	case proto == acl.ICMP:
 		return slices.Contains(r.ports, "icmp:*")
+	case proto == acl.ICMPv6:
+		return false // by "*" alone
 	}
 	return r.opens(proto, port)
 }

@@ -88,6 +88,7 @@ func (w *ward) checkFlows(t *rapid.T, m *compile.Mesh) {
 			}
 			dst := lookup(to.addr)
 			for _, probe := range probes {
+				probe = pingOf(probe, to.addr)
 				w.checkFlow(t, m, from, to, probe)
 				w.checkRules(t, m, from, to, src, dst, probe)
 			}
@@ -145,7 +146,7 @@ type asking struct {
 
 func (a *asking) verdict(forbids, rules []acl.Rule) wardVerdict {
 	for _, r := range forbids {
-		echo := a.probe.Protocol == acl.ICMP && !slices.ContainsFunc(r.Open, func(s acl.Service) bool { return s.Protocol == acl.ICMP })
+		echo := (a.probe.Protocol == acl.ICMP || a.probe.Protocol == acl.ICMPv6) && !slices.ContainsFunc(r.Open, func(s acl.Service) bool { return s.Protocol == a.probe.Protocol })
 		if !echo && a.fits(&r) {
 			return wardVerdict{rule: string(r.ID)}
 		}

@@ -30,16 +30,6 @@ func protocolText(p acl.Protocol) string {
 	return fmt.Sprintf("protocol %d", p)
 }
 
-func serviceText(p acl.Protocol, port uint16) string {
-	switch {
-	case p == acl.ICMP || p == acl.ICMPv6:
-		return "ping"
-	case !hasPorts(p):
-		return protocolText(p)
-	}
-	return fmt.Sprintf("%s %d", protocolText(p), port)
-}
-
 // openText writes services as a reader would: "tcp 22, 80-443; udp 53", and "*"
 // for what a rule without protocol and ports opens.
 func openText(open []acl.Service) string {

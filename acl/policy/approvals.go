@@ -16,6 +16,8 @@ func (r *ruleReader) approvals(section member) map[string]Approval {
 		sound := r.sound(m, checkName(m.key, "approve:"))
 		fields := r.keyed(m.value, "an approval", approvalKeys)
 		a := Approval{Name: m.key, Pos: r.pos(m.at), NotRequester: r.flag(fields, "notRequester"), MaxDuration: r.period(fields, "maxDuration")}
+		r.said(fields, "ticket")
+		r.filled(fields, "maxDuration", `write such as "4h"`)
 		a.By, a.Count = r.quorum(m.at, m.key, fields)
 		a.OnExpiry, a.OnExpirySet = r.onExpiry(fields)
 		if _, written := fields.get("maxDuration"); !written {
@@ -36,6 +38,7 @@ func (r *ruleReader) approvals(section member) map[string]Approval {
 
 // quorum reads "by", who may agree or declare, and "count", how many of them must.
 func (r *ruleReader) quorum(at int, name string, fields object) (by []Selector, count int) {
+	r.said(fields, "count")
 	items := r.oneOrMore(fields, "by")
 	if len(items) == 0 {
 		r.fail(at, name, complain("names nobody", `add "by": ["group:..."]`))

@@ -26,6 +26,8 @@ func (r *ruleReader) assets(section member) []Asset {
 func (r *ruleReader) asset(v *value) Asset {
 	fields := r.keyed(v, "an asset", assetKeys)
 	a := Asset{Pos: r.pos(v.at), Bind: r.choice(fields, "bind", "mac", "mac+port", "802.1x"), Isolate: r.choice(fields, "isolate", "slash32")}
+	r.said(fields, "isolate")
+	r.filled(fields, "bind", `write "mac", "mac+port" or "802.1x"`)
 	tag, ok := r.word(fields, "tag")
 	bad := checkName(tag.text, "tag:")
 	switch {
@@ -82,6 +84,8 @@ func (r *ruleReader) match(asset *value, fields object) Match {
 	}
 	if !slices.ContainsFunc(inner, func(m member) bool { return !m.value.isEmpty() }) {
 		r.fail(fields.member("match").at, "match", complain("matches every device", "name an ipset, a vlan, an oui or a dhcp pattern"))
+	} else {
+		r.said(inner, "ipset", "vlan", "oui", "dhcp")
 	}
 	return m
 }

@@ -16,18 +16,6 @@ import (
 // read, and else part of the refusal.
 type bomb struct{ name, src, want string }
 
-// many writes unit n times, each with its number if it has a place for it.
-func many(n int, unit string) string {
-	if !strings.Contains(unit, "%") {
-		return strings.Repeat(unit, n)
-	}
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, unit, i)
-	}
-	return b.String()
-}
-
 func bombs() []bomb {
 	grant := func(rest string) string { return `{"grants": [{` + rest + `}]}` }
 	ssh := func(users string) string {
@@ -168,5 +156,36 @@ func TestBombs_A47(t *testing.T) {
 		if grown := (after.TotalAlloc - before.TotalAlloc - uint64(len(b.src))) >> 20; grown > 210 {
 			t.Errorf("%s: %d MB were allocated for %d KB", b.name, grown, len(b.src)>>10)
 		}
+	}
+}
+
+// A group of a hospital's size in each of a thousand rules takes no step for each of its
+// people in each of them: the last rule is looked at, too.
+func TestUnreachedLooksIntoLargeGroupsOnce(t *testing.T) {
+	groups := `"group:all": [` + many(99_000, `"a%d@h.example",`) + `], "group:some": [` + many(90_000, `"a%d@h.example",`) + `]`
+	rule := func(src, port string) string {
+		return `{"src": [` + src + `], "dst": ["tag:ehr"], "ip": ["` + port + `"]},`
+	}
+	for _, last := range []string{`"group:none", "group:some"`, `"a98999@h.example"`} {
+		src := `"grants": [` + many(1000, rule(`"group:all"`, "tcp:1%d")) + many(40, rule(`"group:some"`, "tcp:1%d")) + "\n" + rule(last, "tcp:1999") + `]`
+		got := warnedOf(t, `{"groups": {"group:none": [], `+groups+`}, "tagOwners": {"tag:ehr": []}, `+src+`}`)
+		if want := "p:2:1: is never asked: the rule in line 1"; !strings.Contains(got, want) || strings.Count(got, "never") != 41 {
+			t.Errorf("from %s: %.300s", last, got)
+		}
+	}
+}
+
+// BenchmarkRulesFromALargeGroup reads rules from one group of a hospital's size.
+func BenchmarkRulesFromALargeGroup(b *testing.B) {
+	for _, rules := range []int{50, 1000} {
+		b.Run(fmt.Sprint(rules), func(b *testing.B) {
+			src := []byte(`{"groups": {"group:all": [` + many(99_000, `"a%d@h.example",`) + `]}, "tagOwners": {"tag:ehr": []}, "grants": [` +
+				many(rules, `{"src": ["group:all"], "dst": ["tag:ehr"], "ip": ["tcp:1%d"]},`) + `]}`)
+			for b.Loop() {
+				if _, _, err := policy.Parse("p", src); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -12,7 +12,7 @@ func (r *ruleReader) when(fields object, key string) When {
 	if !ok {
 		return When{}
 	}
-	r.hollow(inner, "posture", "schedule", "oncall", "risk", "session", "idle")
+	inner = r.formed(inner, whenForms())
 	w := When{
 		MFA:      r.mfa(inner),
 		Postures: r.knownPostures(inner.member("posture"), r.oneOrMore(inner, "posture")),
@@ -20,21 +20,12 @@ func (r *ruleReader) when(fields object, key string) When {
 		OnCall:   lookup(r.reader, inner, "oncall", "oncall", r.names.oncall),
 		Risk:     r.risk(inner),
 	}
+	r.together(inner.member("posture"), w.Postures)
 	kind, idle := r.sign(inner), r.period(inner, "idle")
 	if kind != "" || idle > 0 {
 		w.Session = &Session{Kind: kind, Idle: idle}
 	}
 	return w
-}
-
-// hollow refuses keys that are to narrow something and are written without a value, as
-// when a template had none: nobody said what is asked for, and it would be nothing.
-func (r *ruleReader) hollow(fields object, keys ...string) {
-	for _, key := range keys {
-		if m, ok := fields.get(key); ok && m.value.isEmpty() && !m.value.isNull() {
-			r.fail(m.value.at, key, judge("is empty, and so would narrow nothing", "say what is asked for, or take the key out"))
-		}
-	}
 }
 
 // mfa reads {"within", "amr", "acr"}.
@@ -43,12 +34,8 @@ func (r *ruleReader) mfa(fields object) *MFA {
 	if !ok {
 		return nil
 	}
-	r.hollow(inner, "within", "amr", "acr")
-	m := &MFA{Within: r.period(inner, "within"), AMR: r.methods(inner), ACR: r.token(inner, "acr")}
-	if len(inner) == 0 {
-		r.fail(fields.member("mfa").at, "mfa", complain("asks for nothing", `write such as {"within": "12h"}`))
-	}
-	return m
+	inner = r.formed(inner, mfaForms())
+	return &MFA{Within: r.period(inner, "within"), AMR: r.methods(inner), ACR: r.token(inner, "acr")}
 }
 
 // maxMethods is how many methods of a login one rule may list.

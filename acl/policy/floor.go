@@ -22,6 +22,7 @@ type floors struct {
 	found []observed
 
 	inside map[string][]*Segment // as within gave them
+	meet   map[[2]string]bool    // of two schedules: whether they are ever open at once
 	steps  int
 }
 
@@ -32,9 +33,9 @@ type observed struct {
 }
 
 func floorsOf(n *names, assets []Asset) *floors {
-	f := &floors{byKey: make(map[string][]*Segment), inside: make(map[string][]*Segment)}
+	f := &floors{byKey: make(map[string][]*Segment), inside: make(map[string][]*Segment), meet: make(map[[2]string]bool)}
 	for _, s := range n.segments {
-		if w := s.Requires; w.MFA != nil || w.Risk != nil || w.Session != nil || s.Impact == "life" {
+		if w := s.Requires; w.MFA != nil || w.Risk != nil || w.Session != nil || w.Schedule != "" || len(w.Postures) > 0 || s.Impact == "life" {
 			f.all = append(f.all, &s)
 		}
 	}

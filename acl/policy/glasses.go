@@ -28,6 +28,8 @@ func (r *ruleReader) glass(v *value) BreakGlass {
 		MaxDuration: r.period(fields, "maxDuration"), Cooldown: r.period(fields, "cooldown"),
 		Alert: r.told(fields, "alert"), Review: r.review(fields), Offline: r.flag(fields, "offline"),
 	}
+	r.said(fields, "srcDevice", "reason", "cooldown")
+	r.filled(fields, "maxDuration", `write such as "60m"`)
 	if _, ok := fields.get("maxDuration"); !ok {
 		r.fail(v.at, "", complain("a break-glass has no maxDuration", `add "maxDuration": "60m"`))
 	}

@@ -11,7 +11,7 @@ import (
 
 // narrow reads what a grant says beside who may open what where.
 func (r *ruleReader) narrow(rule *Rule, at int, fields object, src []item) {
-	r.hollow(fields, "approval")
+	r.said(fields, "approval", "srcDevice", "through", "recordFailure")
 	devices := r.list(fields, "srcDevice")
 	r.expand(at, len(src), len(devices), 1)
 	rule.Devices = r.onlyTags(devices, "srcDevice")
@@ -27,6 +27,7 @@ func (r *ruleReader) narrow(rule *Rule, at int, fields object, src []item) {
 	rule.Limit = r.limit(fields)
 	r.logging(rule, fields)
 	rule.Monitor = r.monitored(r.flag(fields, "monitor"), "monitor", fields)
+	r.watching(rule, fields)
 }
 
 // deviceSources checks the sources of a rule for people at shared devices.
@@ -84,6 +85,8 @@ func (r *ruleReader) limit(fields object) *Limit {
 	l.Flows = r.rate(l, inner, "flows", map[string]uint64{"": 1})
 	if has(inner, "bytes") == has(inner, "flows") {
 		r.fail(fields.member("limit").at, "limit", complain("needs bytes or flows, one of them", `write such as "bytes": "4GiB/1h"`))
+	} else {
+		r.said(inner, "bytes", "flows")
 	}
 	if !has(inner, "onExceed") && (has(inner, "bytes") || has(inner, "flows")) {
 		r.fail(fields.member("limit").at, "limit", complain("does not say what becomes of what exceeds it", `add "onExceed": "alert", "throttle" or "cut"`))

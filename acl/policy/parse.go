@@ -128,6 +128,7 @@ func (r *ruleReader) definitions(p *Policy, sections object) {
 	n.tagOwners = r.tagOwners(sections.member("tagOwners"), n)
 	p.assets = r.assets(sections.member("assets"))
 	n.postures = r.postures(sections.member("postures"))
+	r.impossible()
 	n.services = r.services(sections.member("services"))
 	n.schedules = r.schedules(sections.member("schedules"))
 	n.oncall = r.rosters(sections.member("oncall"))

@@ -21,6 +21,7 @@ type ruleReader struct {
 	pairs int
 
 	floors    *floors
+	excluded  excluded
 	opens     []acl.Protocol  // that any rule opens
 	forbidden int             // rules that forbid, so far
 	written   map[string]bool // ids; as ruleNames gives them

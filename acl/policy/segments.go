@@ -31,6 +31,7 @@ func (r *ruleReader) segment(m member) Segment {
 		Class: r.token(fields, "class"), Impact: r.choice(fields, "impact", "life", "clinical", "business", "none"),
 		Requires: r.when(fields, "requires"),
 	}
+	r.said(fields, "impact")
 	s.Offline, s.Lapses = r.offline(fields)
 	s.Log, s.LogSet = r.logLevel(fields)
 	if s.Impact == "life" && !s.Log.Flows() {
@@ -113,6 +114,8 @@ func (r *ruleReader) offline(fields object) (lasts time.Duration, lapses bool) {
 		r.fail(fields.member("offline").at, "offline", complain("takes one of hold and lapse", `write {"hold": "30d"}, or {"lapse": "1h"} to end all rules by then`))
 		return 0, false
 	}
+	r.filled(inner, "hold", `write such as "30d", or take offline out`)
+	r.filled(inner, "lapse", `write such as "1h", or take offline out`)
 	_, lapses = inner.get("lapse")
 	lasts = r.period(inner, "hold") + r.period(inner, "lapse")
 	if lasts > LongestHold {

@@ -16,6 +16,7 @@ type shadows struct {
 	steps int
 	dead  map[*Rule]bool // warned of already
 	sides map[*Rule]*sides
+	alike map[string]*side // by the names on it: a thousand rules may be from one group
 }
 
 // sides are those of a rule that covers others.
@@ -27,19 +28,35 @@ type sides struct {
 func (s *shadows) sidesOf(rule *Rule) *sides {
 	one, known := s.sides[rule]
 	if !known {
-		one = &sides{src: s.names.side(rule.Src, true)}
+		one = &sides{src: s.side(rule.Src, true)}
 		for _, part := range rule.Parts {
-			one.dst = append(one.dst, s.names.side(part.Dst, false))
-			s.steps += len(part.Dst)
+			one.dst = append(one.dst, s.side(part.Dst, false))
 		}
-		s.steps += len(rule.Src)
 		s.sides[rule] = one
 	}
 	return one
 }
 
+// side gives one side for all that name the same, which keeps what it found out.
+func (s *shadows) side(names []Selector, source bool) *side {
+	s.steps += len(names)
+	key := []byte("to")
+	if source {
+		key = []byte("from")
+	}
+	for _, x := range names {
+		key = append(append(key, ' '), x.Key()...)
+	}
+	one, known := s.alike[string(key)]
+	if !known {
+		one = s.names.side(names, source)
+		s.alike[string(key)] = one
+	}
+	return one
+}
+
 func (r *ruleReader) warnOfDeadRules(p *Policy) {
-	s := &shadows{ruleReader: r, dead: make(map[*Rule]bool), sides: make(map[*Rule]*sides)}
+	s := &shadows{ruleReader: r, dead: make(map[*Rule]bool), sides: make(map[*Rule]*sides), alike: make(map[string]*side)}
 	for i := range p.rules {
 		s.empty(&p.rules[i])
 	}
@@ -55,7 +72,7 @@ func (s *shadows) forbidden(p *Policy) {
 			continue
 		}
 		for j := range p.rules {
-			if s.steps > maxShadowSteps {
+			if s.spent() {
 				return
 			}
 			if rule := &p.rules[j]; !s.dead[rule] && s.covers(f, rule) {
@@ -65,6 +82,9 @@ func (s *shadows) forbidden(p *Policy) {
 		}
 	}
 }
+
+// spent tells whether looking on is of no use: it took long, or nobody would be told.
+func (s *shadows) spent() bool { return s.steps > maxShadowSteps || len(s.warns) >= maxErrors }
 
 // conditional tells whether anything is asked for.
 func (w When) conditional() bool {
@@ -93,10 +113,10 @@ func (n *names) isEmptyName(s Selector) bool {
 }
 
 // covers tells whether everything that a rule opens is surely forbidden, or open by the
-// other.
+// other. Who asks comes last: a group may be large, and ports differ soon.
 func (s *shadows) covers(other, rule *Rule) bool {
 	by := s.sidesOf(other)
-	if len(rule.Src) == 0 || len(rule.Parts) == 0 || !s.picksAll(by.src, rule.Src) && !s.picksDevices(by.src, rule) {
+	if len(rule.Src) == 0 || len(rule.Parts) == 0 {
 		return false
 	}
 	for _, part := range rule.Parts {
@@ -108,7 +128,7 @@ func (s *shadows) covers(other, rule *Rule) bool {
 			return false
 		}
 	}
-	return true
+	return s.picksAll(by.src, rule.Src) || s.picksDevices(by.src, rule)
 }
 
 func (s *shadows) coversPart(other *Part, to *side, part *Part) bool {

@@ -77,9 +77,14 @@ func entry(text string) string {
 
 func warned(t *testing.T, sections string) string {
 	t.Helper()
-	_, warnings, err := policy.Parse("p", []byte("{"+peopled+"\n"+sections+"}"))
+	return warnedOf(t, "{"+peopled+"\n"+sections+"}")
+}
+
+func warnedOf(t *testing.T, src string) string {
+	t.Helper()
+	_, warnings, err := policy.Parse("p", []byte(src))
 	if err != nil {
-		t.Fatalf("%s: %v", sections, err)
+		t.Fatalf("%.2000s: %v", src, err)
 	}
 	return fmt.Sprint(warnings)
 }

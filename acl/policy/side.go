@@ -21,11 +21,12 @@ type side struct {
 	groups         []string
 	domains        []string // "@h.example"
 	prefixes       []netip.Prefix
-	addrs          *netipx.IPSet // of the prefixes; nil until somebody asks
+	addrs          *netipx.IPSet   // of the prefixes; nil until somebody asks
+	whole          map[string]bool // of a group: whether all of its people are picked; empty until somebody asks
 }
 
 func (n *names) side(selectors []Selector, source bool) *side {
-	s := &side{names: n, source: source, keys: make(map[string]bool)}
+	s := &side{names: n, source: source, keys: make(map[string]bool), whole: make(map[string]bool)}
 	for _, x := range selectors {
 		s.add(x)
 		for _, m := range n.members(x) {
@@ -76,7 +77,7 @@ func (s *side) picks(x Selector, steps *int) bool {
 	case User:
 		return s.all || s.member || s.login(x.Name, steps)
 	case Group:
-		return s.all || s.member || !slices.ContainsFunc(s.names.groups[x.Name], func(login string) bool { return !s.login(login, steps) })
+		return s.all || s.member || s.people(x.Name, steps)
 	case Domain, Role, Member:
 		return s.all || s.member
 	case Tag:
@@ -95,6 +96,16 @@ func (s *side) picks(x Selector, steps *int) bool {
 func (n *names) isOfNodes(tag string) bool {
 	_, owned := n.tagOwners[tag]
 	return owned && !n.earned[tag]
+}
+
+// people tells whether the side picks all that are in a group.
+func (s *side) people(group string, steps *int) bool {
+	all, known := s.whole[group]
+	if !known {
+		all = !slices.ContainsFunc(s.names.groups[group], func(login string) bool { return !s.login(login, steps) })
+		s.whole[group] = all
+	}
+	return all
 }
 
 // login tells whether the side picks a person by a login, or by a group of a provider.

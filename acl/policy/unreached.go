@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // unreached warns of rules that are never asked, since one before opens all
@@ -11,100 +10,45 @@ import (
 // not happen, which whoever wrote it will not expect.
 func (s *shadows) unreached(rules []Rule) {
 	s.steps = 0
-	first := make(map[string][]*Rule) // by the key of a source: those that ask for nothing
+	open := &opened{names: s.names, at: make(map[string][]int), in: make(map[string][]string)}
 	for i := range rules {
 		rule := &rules[i]
 		if rule.Section != "grants" && rule.Section != "acls" || len(rule.Src) == 0 || s.dead[rule] {
 			continue
 		}
-		if s.steps > maxShadowSteps {
+		if s.spent() {
 			return
 		}
-		if before := s.opensBefore(first, rule); before != nil {
+		if before := s.opensBefore(open, rules, rule); before != nil {
 			s.warnAt(rule.Pos, rule.shown(), "is never asked: "+before.named("rule")+", which asks for nothing, opens all of it before")
 		} else if rule.open() {
-			for _, key := range s.picking(rule.Src) {
-				first[key] = append(first[key], rule)
-			}
+			open.add(i, rule.Src)
 		}
 	}
 }
 
-// opensBefore gives a rule that opens all that another one does. One of its sources
-// picks the first of the other's.
-func (s *shadows) opensBefore(first map[string][]*Rule, rule *Rule) *Rule {
-	if len(rule.Devices) > 0 || rule.Via != nil {
+// opensBefore gives the first rule that opens all that another one does. One of its
+// sources picks the first of the other's that picks anybody.
+func (s *shadows) opensBefore(open *opened, rules []Rule, rule *Rule) (before *Rule) {
+	picks := func(x Selector) bool { return !s.names.isEmptyName(x) }
+	first := slices.IndexFunc(rule.Src, picks)
+	if len(rule.Devices) > 0 || rule.Via != nil || first < 0 {
 		return nil
 	}
-	for _, key := range s.pickedBy(rule.Src[0]) {
-		for _, before := range first[key] {
-			if s.steps++; s.steps > maxShadowSteps {
-				return nil
+	earliest := len(rules)
+	for _, key := range open.pickedBy(rule.Src[first]) {
+		s.steps++
+		for _, i := range open.at[key] {
+			if s.steps++; i >= earliest || s.steps > maxShadowSteps {
+				break
 			}
-			if s.covers(before, rule) {
-				return before
-			}
-		}
-	}
-	return nil
-}
-
-// byAddress is the key of sources that pick by address.
-const byAddress = "net:"
-
-// picking gives the keys by which a rule is found that has some sources.
-func (s *shadows) picking(all []Selector) (keys []string) {
-	for _, x := range append(slices.Clone(all), s.membersOf(all)...) {
-		keys = append(keys, x.Key())
-		switch x.Kind {
-		case Net, Set:
-			keys = append(keys, byAddress)
-		case Group:
-			s.steps += len(s.names.groups[x.Name])
-			for _, login := range s.names.groups[x.Name] {
-				keys = append(keys, Selector{Kind: User, Name: login}.Key())
+			if s.covers(&rules[i], rule) {
+				earliest, before = i, &rules[i]
+				break
 			}
 		}
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
-}
-
-func (s *shadows) membersOf(all []Selector) (members []Selector) {
-	for _, x := range all {
-		members = append(members, s.names.members(x)...)
-	}
-	return members
-}
-
-// pickedBy gives keys under which are all rules of which a source picks all that
-// another does.
-func (s *shadows) pickedBy(x Selector) []string {
-	keys := []string{x.Key(), "*", "autogroup:danger-all"}
-	person := func(login string) {
-		_, domain, _ := strings.Cut(login, "@")
-		keys = append(keys, "autogroup:member", Selector{Kind: User, Name: login}.Key(), "user:*@"+domain)
-	}
-	switch x.Kind {
-	case User:
-		person(x.Name)
-	case Group:
-		for _, login := range s.names.groups[x.Name][:min(1, len(s.names.groups[x.Name]))] {
-			person(login)
-		}
-	case Domain, Role:
-		keys = append(keys, "autogroup:member")
-	case Tag:
-		keys = append(keys, "autogroup:tagged")
-	case Net, Set:
-		keys = append(keys, byAddress)
-	case InSegment:
-		for _, m := range s.names.members(x)[:min(1, len(s.names.members(x)))] {
-			keys = append(keys, s.pickedBy(m)...)
-		}
-	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	return before
 }
 
 // shown is the id of a rule if it stands in the file, where a reader can find it.

@@ -23,10 +23,9 @@ func firstGrant(t *testing.T, more string) policy.Rule {
 func TestGrantConditions(t *testing.T) {
 	seventy := 70
 	for more, want := range map[string]policy.When{
-		``:                       {},
-		`, "when": {}`:           {},
-		`, "when": null`:         {},
-		`, "when": {"mfa":null}`: {},
+		``:               {},
+		`, "when": {}`:   {},
+		`, "when": null`: {},
 		`, "when": {"mfa": {"within": "8h", "amr": ["hwk", "otp"], "acr": "phr"}}`: {MFA: &policy.MFA{Within: 8 * time.Hour, AMR: []string{"hwk", "otp"}, ACR: "phr"}},
 		`, "when": {"posture": "posture:managed"}`:                                 {Postures: []string{"posture:managed"}},
 		`, "when": {"posture": ["posture:managed", "posture:sick"]}`:               {Postures: []string{"posture:managed", "posture:sick"}},
@@ -62,11 +61,11 @@ func TestGrantKeys(t *testing.T) {
 		`, "limit": {"flows": "100/1m", "onExceed": "alert"}`:     "[] [] 0s {0 100 1m0s alert} 0 false false " + never,
 		`, "log": "record", "recordFailure": "deny"`:              "[] [] 0s - 4 true true " + never,
 		`, "log": "record", "recordFailure": "allow"`:             "[] [] 0s - 4 true false " + never,
-		`, "log": "flows"`:                                        "[] [] 0s - 0 true false " + never,
-		`, "log": "off"`:                                          "[] [] 0s - 2 true false " + never,
-		`, "monitor": true, "until": "2026-11-23"`:                "[] [] 0s - 0 false false 2026-11-24T00:00:00Z",
-		`, "monitor": true, "until": "2026-12-31T18:00:00+01:00"`: "[] [] 0s - 0 false false 2026-12-31T18:00:00+01:00",
-		`, "monitor": false, "limit": null, "through": [], "srcDevice": [], "log": ""`: "[] [] 0s - 0 false false " + never,
+		`, "log": "flows"`: "[] [] 0s - 0 true false " + never,
+		`, "log": "off"`:   "[] [] 0s - 2 true false " + never,
+		`, "when": {"risk": "<70"}, "monitor": true, "until": "2026-11-23"`:                "[] [] 0s - 0 false false 2026-11-24T00:00:00Z",
+		`, "when": {"risk": "<70"}, "monitor": true, "until": "2026-12-31T18:00:00+01:00"`: "[] [] 0s - 0 false false 2026-12-31T18:00:00+01:00",
+		`, "monitor": false, "limit": null, "log": ""`:                                     "[] [] 0s - 0 false false " + never,
 	} {
 		if got := strings.Join(strings.Fields(what(firstGrant(t, more))), " "); got != want {
 			t.Errorf("%s:\n%s, want\n%s", more, got, want)
@@ -86,14 +85,15 @@ func TestGrantHashes(t *testing.T) {
 	seen := map[acl.RuleID]string{plain: "nothing"}
 	for _, more := range []string{
 		`, "when": {"idle": "1h"}`, `, "when": {"idle": "2h"}`, `, "srcDevice": ["tag:cart"]`, `, "approval": "approve:biomed"`, `, "through": ["tag:gw"]`, `, "onExpiry": "drain 1h"`,
-		`, "limit": {"flows": "1/1m", "onExceed": "cut"}`, `, "log": "record"`, `, "log": "record", "recordFailure": "deny"`, `, "monitor": true, "until": "2027-01-01"`,
+		`, "limit": {"flows": "1/1m", "onExceed": "cut"}`, `, "log": "record"`, `, "log": "record", "recordFailure": "deny"`, `, "when": {"risk": "<70"}`, `, "when": {"risk": "<70"}, "monitor": true, "until": "2027-01-01"`,
+		`, "when": {"risk": "<70"}, "monitor": true, "until": "2027-01-02"`,
 	} {
 		if other, twice := seen[hash(more)]; twice {
 			t.Errorf("%s has the hash of %s", more, other)
 		}
 		seen[hash(more)] = more
 	}
-	for _, more := range []string{`, "when": {}`, `, "when": null`, `, "through": []`, `, "log": ""`} {
+	for _, more := range []string{`, "when": {}`, `, "when": null`, `, "limit": null`, `, "log": ""`} {
 		if hash(more) != plain {
 			t.Errorf("%s says nothing, and changes the hash", more)
 		}
