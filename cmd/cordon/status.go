@@ -216,7 +216,7 @@ func printRefusals(s *local.Status) error {
 			why += " (rule " + r.Rule + ")"
 		}
 		why += untilText(r.Until)
-		if what := wayOn(s, r); what != "" {
+		if what := nextStep(s, r); what != "" {
 			why += ": " + what
 		}
 		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%d\t%s\n", direction, ago(r.Time), r.Src, r.Dst, r.Protocol, r.Count, visible(why))
