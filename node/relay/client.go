@@ -143,7 +143,7 @@ func (c *Client) Send(to key.NodePublic, datagram []byte) bool {
 func (c *Client) Run(ctx context.Context) error {
 	var pause backoff
 	for ctx.Err() == nil {
-		ticket, fresh := c.waits()
+		ticket, fresh := c.pending()
 		if ticket == nil {
 			await(ctx, fresh, 0)
 			continue
@@ -164,7 +164,8 @@ func (c *Client) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (c *Client) waits() (ticket []byte, fresh chan struct{}) {
+// pending gives the ticket, and a channel that is closed at the next news.
+func (c *Client) pending() (ticket []byte, fresh chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ticket, c.fresh

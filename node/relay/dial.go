@@ -91,7 +91,7 @@ func (d *Dialer) secure(ctx context.Context, u *url.URL) (conn *tls.Conn, way Wa
 	conn = tls.Client(raw, d.tlsConfig(u.Hostname()))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		raw.Close()
-		return nil, way, fmt.Errorf("TLS with %s: %w", u.Host, named(err))
+		return nil, way, fmt.Errorf("TLS with %s: %w", u.Host, wrongRelay(err))
 	}
 	if proxy == nil {
 		d.names.answered(raw.RemoteAddr())
