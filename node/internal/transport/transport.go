@@ -87,7 +87,8 @@ type Config struct {
 	// keep it out of the mesh; 0: none.
 	Mark uint32
 	// OnPath is called when a path is found, moves, is lost or turns out to carry
-	// datagrams of another size, by the goroutine of Run. It must return soon; it may call every method but Ping.
+	// datagrams of another size, by the goroutine of Run. It must return soon; it may
+	// call every method but Ping.
 	OnPath func(peer string, info PathInfo)
 	// OnOpen is called when sockets were opened, at the first time and at every
 	// later one, likewise: the port may be another.
@@ -244,13 +245,14 @@ func (t *Transport) SetOwn(list []netip.AddrPort) {
 	t.mail.tell(func(now time.Time) { t.set.SetOwn(now, list) })
 }
 
-// RelayUp says that datagrams reach a relay, and RelayDown that they do not: paths
-// that may lead through it are probed at once.
+// RelayUp says that datagrams reach a relay: paths that may lead through it are
+// probed at once.
 func (t *Transport) RelayUp(relay path.Relay) {
 	t.mail.tell(func(now time.Time) { t.set.RelayUp(now, relay) })
 }
 
-// RelayDown says that datagrams do not reach a relay.
+// RelayDown says that datagrams do not reach a relay: paths that lead through it are
+// probed at once.
 func (t *Transport) RelayDown(relay path.Relay) {
 	t.mail.tell(func(now time.Time) { t.set.RelayDown(now, relay) })
 }
