@@ -56,8 +56,9 @@ import (
 // PathInfo says how a peer is reached, or why it is not.
 type PathInfo = path.Info
 
-// Scheme stands before a peer's ID in the text of its virtual endpoint.
-const Scheme = "cordon:"
+// scheme stands before a peer's ID in the text of its virtual endpoint, as a plane
+// writes it (plane.Peer.Endpoint).
+const scheme = "cordon:"
 
 // Errors that callers branch on.
 var (

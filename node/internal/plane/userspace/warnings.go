@@ -4,11 +4,11 @@ package userspace
 func (p *Plane) logDrains() {
 	began, more := p.filter.Drained()
 	for _, e := range began {
-		p.log.Warn("a right has ended (a login, an approval or a rule's time): what is open goes on for a while, nothing new begins",
+		p.log.Warn("a right has ended (a login, an approval or a rule's time): open connections go on for a while, new ones are refused",
 			"until", e.Cut, "to", e.Dst, "protocol", int(e.Protocol), "peer", e.Peer, "flows", e.Flows, "rule", e.Verdict.Rule, "why", e.Verdict.Reason)
 	}
 	if more > 0 {
-		p.log.Warn("more flows lost their right, and go on for a while", "flows", more)
+		p.log.Warn("more flows lost their right, and go on for a while as well", "flows", more)
 	}
 }
 
@@ -19,6 +19,6 @@ func (p *Plane) logExcesses() {
 		p.log.Warn("a rule's limit is exceeded", "rule", e.Rule, "onExceed", e.OnExceed, "until", e.Until, "src", e.Src, "dst", e.Dst, "peer", e.Peer)
 	}
 	if more > 0 {
-		p.log.Warn("more have exceeded a rule's limit", "sources", more)
+		p.log.Warn("more sources have exceeded a rule's limit", "sources", more)
 	}
 }
