@@ -85,9 +85,10 @@ func arrows() map[string]row {
 		relay + "/internal/fair":    {why: "a queue: it knows neither connections nor keys"},
 		relay + "/server":           {may: may(relay, relay+"/internal/...", wire, key, webcert), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
 
-		path:                    {may: may(key, path+"/probe"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
+		path:                    {may: may(key, path+"/pace", path+"/probe"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
 		path + "/probe":         {may: may(key), why: "messages of the path machine, without sockets"},
-		path + "/stun":          {tests: may(key, path+"/probe"), why: "questions to servers, without sockets: it knows no peers"},
+		path + "/pace":          {why: "arithmetic on how often, for whoever sends"},
+		path + "/stun":          {may: may(path + "/pace"), tests: may(key, path+"/probe"), why: "questions to servers, without sockets: it knows no peers"},
 		path + "/stun/stuntest": {why: "plays a server by the standard alone"},
 		path + "/pathtest":      {may: may(key, path, path+"/probe"), why: "a made-up internet around the machine"},
 		"node/internal/relays":  {may: may(relay, key), tests: may(relay + "/..."), why: "connections to relays: it chooses no path"},

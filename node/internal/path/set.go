@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
+	"github.com/cordonmesh/cordon/node/internal/path/pace"
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
 )
 
@@ -50,7 +51,7 @@ type Set struct {
 	gathering  time.Time        // when Gather was last asked for
 	lastNumber uint64           // of our last call to anybody
 
-	strangers bucket
+	strangers pace.Bucket
 	actions   []Action
 }
 
