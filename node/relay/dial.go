@@ -75,7 +75,7 @@ func (d *Dialer) secure(ctx context.Context, u *url.URL) (conn *tls.Conn, way Wa
 	var proxy *url.URL
 	if d.Proxy != nil {
 		if proxy, err = d.Proxy(u); err != nil {
-			return nil, way, fmt.Errorf("%w: the environment's address of one is not allowed", ErrProxy) // it may hold a password
+			return nil, way, fmt.Errorf("%w: the proxy's URL in the environment (HTTPS_PROXY) is not valid", ErrProxy) // it may hold a password
 		}
 	}
 	var raw net.Conn
