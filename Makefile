@@ -1,4 +1,4 @@
-# The doors to this tree. `make help` lists them; only `deps` installs anything.
+# What can be made from this tree. `make help` lists it; only `deps` installs anything.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,48 +21,48 @@ export CGO_ENABLED := 0
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
-deps: ## install the Debian packages that are missing, fetch the Go modules
+deps: ## installs the Debian packages that are missing, and fetches the Go modules
 	@scripts/deps
 
-build: ## the programs, into bin/
+build: ## builds the programs into bin/
 	@mkdir -p bin
 	@for p in $(PROGRAMS); do echo "go build $$p ($(VERSION))"; go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./$$p; done
 
-cross: ## compile the programs for every platform that we ship, keep nothing
+cross: ## compiles the programs for every platform that we ship, and keeps nothing
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
 	for t in $(PLATFORMS); do echo "go build for $$t"; \
 	  for p in $(PROGRAMS); do GOOS=$${t%/*} GOARCH=$${t#*/} go build -trimpath -o "$$out/" ./$$p; done; done
 
-demo: build ## a hospital's mesh on this machine, step by step, without root (KEEP=1: it stays up)
+demo: build ## a hospital's mesh on this machine, step by step, without root (KEEP=1 leaves it up)
 	@go run ./integration/demo
 
-test: ## everything that must hold: vet, staticcheck, layout, unit tests with -race, lab
+test: ## tests everything: vet, staticcheck, layout, unit tests with -race, lab
 	@scripts/test
 
-lab: ## the built programs in network namespaces (root)
+lab: ## runs the built programs in network namespaces (root)
 	@scripts/test lab
 
-browser: build ## of the lab, the sign-in pages in Chromium (CORDON_PICTURES=DIR keeps pictures)
+browser: build ## the part of the lab that sees the sign-in pages in Chromium (CORDON_PICTURES=DIR keeps pictures)
 	@CORDON_BIN=$(CURDIR)/bin go test -count=1 -timeout 5m ./integration/browser
 
-lab-nat: build ## every pair of kinds of networks, through real NATs, with a table (root, 5 minutes)
+lab-nat: build ## two nodes in each pair of kinds of networks, through real NATs, with a table (root, 5 minutes)
 	@go run ./integration/natmatrix -bin bin
 
-bench: build ## the numbers that we promise, side by side with others where installed
+bench: build ## measures what we promise, beside other programs where they are installed
 	@go run ./integration/bench -bin bin
 
-fuzz: ## each fuzz target for FUZZTIME (10s)
+fuzz: ## runs each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME)
 
-lint: ## gofmt, vet, staticcheck, generated code as its source says
+lint: ## gofmt, vet, staticcheck, and whether generated code is what its source says
 	@bad=$$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l); \
 	  if [ -n "$$bad" ]; then echo "not gofmt-ed:"; echo "$$bad"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
 	@scripts/proto --check $(PROTOS)
 
-proto: ## generate the Go code of the .proto files again (needs protoc)
+proto: ## generates the Go code of the .proto files again (needs protoc)
 	@scripts/proto $(PROTOS)
 
-clean: ## remove what build made
+clean: ## removes what build made
 	rm -rf bin

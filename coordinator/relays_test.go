@@ -151,7 +151,7 @@ func TestNodesMeetAtTheRelayInside(t *testing.T) {
 			}
 			// Its ticket is good for days yet, and it is refused again.
 			a.await(t, refusedWith(relay.Denied))
-			a.Wake()
+			a.Redial()
 			a.await(t, refusedWith(relay.Denied))
 			if b.Send(one.key.Public(), []byte("x")); len(b.states) != 0 {
 				t.Error("the other one's connection ended too")
@@ -161,7 +161,7 @@ func TestNodesMeetAtTheRelayInside(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.await(t, refusedWith(relay.Denied))
-			b.Wake()
+			b.Redial()
 			b.await(t, refusedWith(relay.Denied))
 		})
 	}

@@ -37,42 +37,40 @@ func arrows() map[string]row {
 		"acl/policy":            {may: may("acl", "acl/calendar"), why: "the language knows neither nodes nor networks"},
 		"acl/calendar":          {why: "a calendar answers for the moment that it is asked about: it knows no policy, no people and no clock"},
 		"acl/packet":            {may: may("acl"), why: "a packet is bytes, whoever judges it"},
-		"acl/packet/packettest": {may: may("acl", "acl/packet"), why: "makes packets for tests of packet and filter"},
+		"acl/packet/packettest": {why: "makes packets for tests of packet and filter"},
 		"acl/compile":           {may: may("acl", "acl/calendar", "acl/policy"), why: "people and nodes come in by its own Directory interface"},
 		"acl/filter":            {may: may("acl", "acl/packet"), why: "the filter obeys rules, and never sees a policy"},
 		"acl/diff":              {may: may("acl", "acl/policy", "acl/compile"), why: "what an edit does is read from compiled rules, not from texts"},
 		"acl/migrate":           {may: may("acl/policy"), why: "what another mesh's file means is acl/policy's to say: no second reading of the language"},
-		"acl/query": {may: may("acl", "acl/policy", "acl/compile", "acl/packet", "acl/filter"),
+		"acl/query": {may: may("acl", "acl/policy", "acl/compile", "acl/filter"),
 			why: "answers must come from what enforces, and from no third reading of the policy"},
 
 		key:  {why: "keys are the bottom: whoever holds one must not hang on anything else"},
 		wire: {may: may("acl", key), why: "the contract with nodes holds nouns and wire forms, and no behaviour of either side"},
-		admin: {may: may("acl", wire, key),
+		admin: {may: may(wire, key),
 			why: "the contract with operators must be usable from the CLI, a console and tests alone"},
 
-		audit:                          {why: "the chain of records is verified by itself, also far from a coordinator"},
-		ipam:                           {why: "pure allocation"},
-		"coordinator/internal/cluster": {why: "gossip speaks of revisions and addresses; it must never hold the truth"},
-		registry: {may: may("acl", "acl/policy", wire, key, ipam, audit),
+		audit: {why: "the chain of records is verified by itself, also far from a coordinator"},
+		ipam:  {why: "pure allocation"},
+		registry: {may: may("acl/policy", wire, key, ipam, audit),
 			why: "the one writer declares the journal that it needs; it knows no database and no HTTP"},
-		store:                              {may: may(registry, audit), why: "stores keep events and records, and decide nothing"},
+		store:                              {why: "what all stores say when they fail: it knows none of them"},
 		store + "/...":                     {may: may(registry, audit, store+"/..."), why: "stores keep events and records, and decide nothing"},
 		store + "/storetest":               {may: may(registry, audit, ipam, wire, key), why: "one suite for every store: it must know none of them"},
-		"coordinator/internal/auth":        {may: may(wire, key), tests: may(audit), why: "keys and secrets stay apart from who may do what; it never sees the store"},
-		"coordinator/internal/auth/...":    {may: may(registry, wire, key, admin, "coordinator/internal/auth"), why: "a login proves who somebody is, and decides nothing"},
+		"coordinator/internal/auth":        {may: may(wire, key), why: "keys and secrets stay apart from who may do what; it never sees the store"},
+		"coordinator/internal/auth/...":    {may: may(registry), tests: may(wire), why: "a login proves who somebody is, and decides nothing"},
 		"coordinator/internal/warn":        {why: "it tells of what has an end, whatever that is: it knows no mesh"},
 		"coordinator/internal/rosters":     {may: may("acl/calendar", "acl/policy"), why: "it reads files for whoever weighs evidence: it knows no node and no mesh"},
 		"coordinator/internal/activity":    {may: may(registry), why: "it gathers what nodes tell until it is written: it knows no node's channel, and weighs nothing"},
-		"coordinator/internal/auth/signin": {may: may(registry, wire, key, "coordinator/internal/auth/local"), why: "pages lead to a proof, by whoever judges it, and decide nothing"},
+		"coordinator/internal/auth/signin": {may: may(registry, wire, "coordinator/internal/auth/local"), tests: may(key), why: "pages lead to a proof, by whoever judges it, and decide nothing"},
 		"coordinator/internal/distribute": {may: may("acl/...", registry, wire, key),
 			why: "maps are made from snapshots; distribution cannot write"},
 		"coordinator/internal/nodeapi": {may: may(registry, wire, key, "coordinator/internal/activity", "coordinator/internal/auth", "coordinator/internal/auth/signin", "coordinator/internal/distribute"),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
-		"coordinator/internal/adminapi": {may: may("acl/...", registry, admin, wire, key, audit, "coordinator/internal/auth", "coordinator/internal/auth/signin", "coordinator/internal/distribute", "coordinator/internal/warn"),
+		"coordinator/internal/adminapi": {may: may("acl/...", registry, admin, wire, key, audit, "coordinator/internal/auth/signin", "coordinator/internal/distribute", "coordinator/internal/warn"),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
-		"coordinator/internal/scim": {may: may(registry, admin, wire, key),
+		"coordinator/internal/scim": {may: may(registry, admin), tests: may(wire),
 			why: "an edge decodes, authenticates, calls, encodes; never the store behind the registry's back"},
-		"coordinator/internal/console": {may: may(admin, registry, wire, key, "coordinator/internal/auth"), why: "pages show what the admin API says, and hold no rights of their own"},
 		"coordinator": {may: may("acl/...", "coordinator/...", webcert), tests: may(relay, relay+"/server", "integration/idp"),
 			why: "it assembles the coordinator; the insides of a node are not its business"},
 
@@ -80,65 +78,62 @@ func arrows() map[string]row {
 
 		"netstack": {why: "a TCP/IP stack that others use as a library"},
 
-		"node/local":                {may: may(key), why: "the contract with local tools: types and a client, nothing of the daemon"},
+		"node/local":                {why: "the contract with local tools: types and a client, nothing of the daemon"},
 		relay:                       {may: may(wire, key, relay+"/internal/..."), tests: may(relay + "/server"), why: "frames and a client, for nodes and for the relay alike"},
 		relay + "/relaytest":        {may: may(relay, relay+"/server", wire, key), why: "plays meshes, middleboxes and proxies around a relay"},
 		relay + "/internal/backlog": {why: "a socket option: it knows no frames"},
 		relay + "/internal/fair":    {why: "a queue: it knows neither connections nor keys"},
 		relay + "/server":           {may: may(relay, relay+"/internal/...", wire, key, webcert), why: "a relay is untrusted: it knows no maps, rules or tunnels"},
 
-		path:                    {may: may(key, path+"/probe", path+"/stun"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
-		path + "/...":           {may: may(key, path), why: "messages of the path machine, without sockets"},
-		path + "/stun":          {tests: may(key, path+"/probe"), why: "questions to servers, without sockets: it knows no peers"},
+		path:                    {may: may(key, path+"/pace", path+"/probe"), why: "a pure machine: (now, event) gives actions; sockets are outside"},
+		path + "/probe":         {may: may(key), why: "messages of the path machine, without sockets"},
+		path + "/pace":          {why: "arithmetic on how often, for whoever sends"},
+		path + "/stun":          {may: may(path + "/pace"), tests: may(key, path+"/probe"), why: "questions to servers, without sockets: it knows no peers"},
 		path + "/stun/stuntest": {why: "plays a server by the standard alone"},
-		path + "/pathtest":      {may: may(key, path, path+"/..."), why: "a made-up internet around the machine"},
-		"node/internal/relays":  {may: may(relay, key), tests: may(relay+"/...", wire), why: "connections to relays: it chooses no path"},
-		"node/internal/transport": {may: may(path, path+"/...", relay, key),
+		path + "/pathtest":      {may: may(key, path, path+"/probe"), why: "a made-up internet around the machine"},
+		"node/internal/relays":  {may: may(relay, key), tests: may(relay + "/..."), why: "connections to relays: it chooses no path"},
+		"node/internal/transport": {may: may(path, path+"/probe", path+"/stun", key), tests: may(relay),
 			why: "moves datagrams; whether one may pass is the plane's matter"},
 		plane:                               {may: may("acl", key), why: "the words that all planes share"},
-		plane + "/planetest":                {may: may(plane, "acl", "acl/packet", key), why: "one suite for every plane: it must know none of them"},
-		plane + "/kernel":                   {may: may(plane, "acl", key), why: "the kernel judges by the same rules: no second source of them"},
+		plane + "/planetest":                {may: may(plane, "acl", key), why: "one suite for every plane: it must know none of them"},
 		plane + "/userspace":                {may: may(plane, "acl", "acl/filter", "acl/packet", key), tests: may("node/internal/transport", path), why: "takes any tun.Device and conn.Bind: knows neither netstack nor transport"},
 		"node/internal/engine":              {may: may("acl", wire, key, plane, "node/internal/stock"), tests: may("acl/filter"), why: "desired state to plane configuration, by interfaces of its own"},
 		"node/internal/stepup":              {may: may(local), why: "decides by what a person may see of the node, and by nothing else"},
 		"node/internal/stock":               {may: may(key), why: "a file of this machine's admin: what it may mean in a mesh is not its matter"},
 		"node/internal/policytime":          {why: "arithmetic on clocks, which every plane can be tested with"},
-		"node/internal/control":             {may: may("acl", wire, key, local, "node/internal/policytime"), why: "follows the coordinator; cannot reach the tunnels or their keys' use"},
+		"node/internal/control":             {may: may(wire, key, "node/internal/policytime"), why: "follows the coordinator; cannot reach the tunnels or their keys' use"},
 		"node/internal/control/controltest": {may: may("acl", wire, key), why: "plays a coordinator by its contract with nodes: it knows neither side's insides"},
-		"node/internal/dns":                 {may: may(wire, key, local), why: "names from the map; no say in what passes"},
-		"node/internal/posture":             {may: may(wire, key, local), why: "facts about the machine; judged elsewhere"},
-		"node/internal/localapi":            {may: may(wire, key, local), why: "an edge: decodes, checks the caller, calls"},
+		"node/internal/dns":                 {may: may(wire, local), why: "names from the map; no say in what passes"},
+		"node/internal/localapi":            {may: may(local), why: "an edge: decodes, checks the caller, calls"},
 		"node/internal/gather":              {may: may("node/internal/path/stun"), why: "finds addresses: what they are used for is not its matter"},
 		"node/internal/netcheck":            {may: may(relay, local, "node/internal/path/stun", "node/internal/portmap"), why: "says what others have seen: it looks at nothing itself"},
 		"node/internal/portmap":             {why: "speaks with one gateway; no idea of a mesh, nor of where its sockets may go"},
 		"node/internal/osnet":               {why: "addresses and routes of this machine; no idea of a mesh"},
-		"node/internal/osnet/...":           {may: may("node/internal/osnet"), why: "addresses and routes of one operating system"},
 		"node":                              {may: may("acl/...", "node/...", wire, key, "netstack"), why: "it assembles the agent; the insides of a coordinator are not its business"},
 		usage:                               {why: "what command lines have in common knows no program's commands"},
 		desktop:                             {why: "shows what it is given, and knows nothing of what that means"},
 		memory:                              {why: "what keeps a program small knows nothing of what it does"},
 		editor:                              {why: "runs what a person's own environment names, on a path of its own choice: it knows nothing that others chose"},
-		"cmd/cordon":                        {may: may("node", local, key, usage, memory, desktop), why: "flags and wiring: public doors only"},
-		"cmd/cordon-coordinator":            {may: may("coordinator", admin, key, relay+"/server", usage), why: "flags and wiring: public doors only"},
+		"cmd/cordon":                        {may: may("node", local, usage, memory, desktop), why: "flags and wiring: public doors only"},
+		"cmd/cordon-coordinator":            {may: may("coordinator", admin, relay+"/server", usage), why: "flags and wiring: public doors only"},
 		"cmd/cordon-relay":                  {may: may(relay, relay+"/server", key, usage), why: "flags and wiring: public doors only"},
-		"cmd/cordonctl":                     {may: may(admin, key, "acl/policy", "acl/compile", "acl/query", "acl/diff", "acl/migrate", usage, editor, memory), why: "flags and wiring: public doors only"},
-		"integration":                       {may: may("integration/lab", "integration/idp", admin, local, wire, key), why: "sees what an operator sees"},
+		"cmd/cordonctl":                     {may: may(admin, "acl/policy", "acl/compile", "acl/query", "acl/diff", "acl/migrate", usage, editor, memory), why: "flags and wiring: public doors only"},
+		"integration":                       {tests: may("integration/lab", "integration/idp", admin, local, wire, key), why: "sees what an operator sees"},
 		"integration/lab":                   {may: may(admin, local), why: "sees what an operator sees"},
 		"integration/lab/resolvedtest":      {why: "plays systemd-resolved, for whoever speaks to it"},
 		"integration/lab/desktoptest":       {why: "plays a desktop, for whoever speaks to it"},
-		"integration/demo":                  {may: may("integration/lab", admin, local), why: "sees what an operator sees"},
-		"integration/browser":               {may: may("integration/idp", admin, wire, key), why: "sees what a person at a browser sees, and plays a machine by its contract, and a provider"},
+		"integration/demo":                  {may: may(local), why: "sees what an operator sees"},
+		"integration/browser":               {tests: may("integration/idp", admin, wire, key), why: "sees what a person at a browser sees, and plays a machine by its contract, and a provider"},
 		"integration/idp":                   {why: "plays a provider and a browser: strangers to us"},
 		"integration/bench":                 {may: may("integration/lab", "integration/idp", admin, local, wire, key, relay), tests: may(relay + "/server"), why: "sees what an operator sees; at a relay it stands as nodes do, by their own client"},
 		"integration/natmatrix":             {may: may("integration/lab"), why: "sees what an operator sees"},
-		"integration/swarm":                 {may: may("integration/lab", admin, wire, key), why: "plays nodes by their contract, without a node's insides"},
 	}
 }
 
 // outside says which packages alone may import something that is not ours.
 func outside() map[string]row {
 	return map[string]row{
-		"golang.zx2c4.com/wireguard/device": {may: may("node/internal/plane/userspace", "integration/bench"), tests: may("node/internal/transport", "node/internal/plane/planetest", "netstack", "integration"),
+		"golang.zx2c4.com/wireguard/device": {may: may("node/internal/plane/userspace", "integration/bench"), tests: may("node/internal/transport", "netstack", "integration"),
 			why: "another engine may take its place one day"},
 		"gvisor.dev/gvisor":              {may: may("netstack"), why: "one stack, behind one tun.Device"},
 		"github.com/miekg/dns":           {may: may("node/internal/dns", "integration/..."), why: "names from outside stay behind one reader of them"},
@@ -165,17 +160,22 @@ func outside() map[string]row {
 
 // find gives the row of a package: its own, or that of the nearest "x/...".
 func find(table map[string]row, pkg string) (row, bool) {
-	if r, ok := table[pkg]; ok {
-		return r, true
+	name, ok := rowOf(table, pkg)
+	return table[name], ok
+}
+
+func rowOf(table map[string]row, pkg string) (name string, ok bool) {
+	if _, ok := table[pkg]; ok {
+		return pkg, true
 	}
 	for dir := pkg; ; {
 		at := strings.LastIndexByte(dir, '/')
 		if at < 0 {
-			return row{}, false
+			return "", false
 		}
 		dir = dir[:at]
-		if r, ok := table[dir+"/..."]; ok {
-			return r, true
+		if _, ok := table[dir+"/..."]; ok {
+			return dir + "/...", true
 		}
 	}
 }

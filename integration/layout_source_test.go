@@ -105,6 +105,13 @@ func (s *source) check() []string {
 	return problems
 }
 
+func (s *source) imports() (paths []string) {
+	for _, spec := range s.file.Imports {
+		paths = append(paths, strings.Trim(spec.Path.Value, `"`))
+	}
+	return paths
+}
+
 func (s *source) checkImports() []string {
 	var problems []string
 	for _, spec := range s.file.Imports {

@@ -28,7 +28,7 @@ func loops() map[string]int {
 		"node/relay/server": 8,  // a connection's reader and writer, the end of all; a program's listeners, and its certificate's watch
 		"node/internal/dns": 4,  // per address: packets and connections; questions that wait for others
 		"integration/lab":   12, // servers, proxies, links, streams, captures and processes of a test
-		"netstack":          6,  // each door (SOCKS5, forward, expose) and each connection's two directions
+		"netstack":          5,  // each door (SOCKS5, forward, expose) and each connection's two directions
 	}
 }
 

@@ -50,7 +50,7 @@ func TestPortThatARouterOpenedIsAWayIn(t *testing.T) {
 	}
 }
 
-// opened waits until a site's router lets one port in, and gives where and whither. A
+// opened waits until a site's router lets one port in, and gives that port and where it leads. A
 // router that was too slow to answer is asked again after half a minute.
 func opened(t *testing.T, m *lab.Mesh, name string) (outer, inner netip.AddrPort) {
 	t.Helper()

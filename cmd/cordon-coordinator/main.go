@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -26,8 +25,8 @@ var version = "dev" // set by the linker
 
 func main() { os.Exit(usage.Main(app(), os.Args, words)) }
 
-// words gives an answer's words without its code, and says what to do when
-// nobody answers.
+// words gives an error as people should read it: an answer without its code, and
+// what to do when no coordinator answers.
 func words(err error) error {
 	var answer *connect.Error
 	if !errors.As(err, &answer) {
@@ -63,14 +62,14 @@ func app() *cli.App {
 				&cli.DurationFlag{Name: "relay-ticket-life", Usage: "`TIME` for which relays go on serving a node, also one that was removed, when no coordinator can be reached", Value: 7 * 24 * time.Hour},
 				&cli.StringFlag{Name: "web-cert", Usage: "PEM `FILE` with the certificate that browsers see"},
 				&cli.StringFlag{Name: "web-key", Usage: "PEM `FILE` with its key"},
-				&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
+				usage.LogLevel(),
 			}, append(signInFlags(), warningFlags()...)...)},
 			{Name: "backup", Usage: "write a sealed copy of everything, from a running coordinator", ArgsUsage: "FILE", Action: backup, Flags: []cli.Flag{
 				state,
 				&cli.StringFlag{Name: "socket", Usage: "`PATH` of the admin socket (default admin.sock in the state directory)"},
 			}},
 			policyCommand(state),
-			{Name: "restore", Usage: "bring a mesh back from a sealed copy, into a state directory that is not there", ArgsUsage: "FILE", Action: restore, Flags: []cli.Flag{
+			{Name: "restore", Usage: "bring a mesh back from a sealed copy, into a state directory that does not exist yet", ArgsUsage: "FILE", Action: restore, Flags: []cli.Flag{
 				state,
 				&cli.StringFlag{Name: "recovery-file", Usage: "`FILE` with the recovery key (default: asked for)"},
 				&cli.BoolFlag{Name: "yes", Usage: "confirm that the lost coordinator will not come back"},
@@ -121,9 +120,9 @@ Nothing is permitted yet. What to do next:
 }
 
 func serve(c *cli.Context) error {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return usage.Bad("log-level", c.String("log-level"), "debug, info, warn or error")
+	log, err := usage.Log(c)
+	if err != nil {
+		return err
 	}
 	elsewhere, err := relays(c.StringSlice("relay"))
 	if err != nil {
@@ -137,7 +136,7 @@ func serve(c *cli.Context) error {
 		Relays: elsewhere, Relay: inner, STUN: c.String("stun"), RelayTicketLife: c.Duration("relay-ticket-life"),
 		StateDir: c.String("state"), Listen: c.String("listen"), Metrics: c.String("metrics"), Socket: c.String("socket"),
 		WebCert: c.String("web-cert"), WebKey: c.String("web-key"), SignIn: signIn(c), SCIM: directory(c), Warnings: warnings(c), Version: version,
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		Log: log,
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -43,7 +42,7 @@ func app() *cli.App {
 				&cli.Uint64Flag{Name: "client-rate", Usage: "`BYTES` a second that one node may send", Value: 64 << 20},
 				&cli.Uint64Flag{Name: "client-frames", Usage: "`FRAMES` a second that one node may send", Value: 100_000},
 				&cli.DurationFlag{Name: "drain", Usage: "`TIME` that nodes have to leave when the relay stops", Value: 5 * time.Second},
-				&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
+				usage.LogLevel(),
 			}},
 			{Name: "pin", Usage: "print the pin by which nodes know this relay", Action: pin, Flags: []cli.Flag{
 				state, cert, certKey, &cli.BoolFlag{Name: "json", Usage: "print JSON"},
@@ -53,11 +52,10 @@ func app() *cli.App {
 }
 
 func serve(c *cli.Context) error {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return usage.Bad("log-level", c.String("log-level"), "debug, info, warn or error")
+	log, err := usage.Log(c)
+	if err != nil {
+		return err
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	cfg := server.Standalone{Listen: c.String("listen"), Path: c.String("path"), STUN: c.String("stun"), Metrics: c.String("metrics"),
 		Drain: c.Duration("drain"), Config: server.Config{MaxClients: c.Int("max-clients"), Rate: c.Uint64("client-rate"),
 			FrameRate: c.Uint64("client-frames"), Log: log}}
@@ -67,7 +65,6 @@ func serve(c *cli.Context) error {
 	if !strings.HasPrefix(cfg.Path, "/") || strings.ContainsAny(cfg.Path, "{} ?#") {
 		return usage.Bad("path", cfg.Path, "a path such as /relay")
 	}
-	var err error
 	if cfg.Roots, err = roots(c.StringSlice("mesh-root")); err != nil {
 		return err
 	}

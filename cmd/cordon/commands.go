@@ -3,11 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -89,103 +86,6 @@ func down(c *cli.Context) error {
 		return usage.PrintJSON(s)
 	}
 	fmt.Println("down: no packet enters or leaves by the mesh; `cordon up` starts again")
-	return nil
-}
-
-func ping(c *cli.Context) error {
-	if c.NArg() != 1 {
-		return errors.New("want a PEER, its name or mesh address: see `cordon ping --help`")
-	}
-	count := c.Int("count")
-	if count < 1 || count > 1000 {
-		return usage.Bad("count", strconv.Itoa(count), "1 to 1000")
-	}
-	api := daemon(c)
-	defer api.Close()
-	answered := false
-	for i := range count {
-		if i > 0 {
-			select {
-			case <-c.Context.Done():
-				return c.Context.Err()
-			case <-time.After(500 * time.Millisecond):
-			}
-		}
-		r, err := api.Ping(c.Context, local.PingRequest{Target: c.Args().First()})
-		if err != nil {
-			return err
-		}
-		answered = answered || r.Error == ""
-		if usage.WantsJSON(c) {
-			if err := usage.PrintJSON(r); err != nil {
-				return err
-			}
-			continue
-		}
-		if r.Error != "" {
-			fmt.Printf("%s: %s\n", r.Peer, r.Error)
-			continue
-		}
-		way := "directly at " + r.Endpoint
-		if r.Relay != "" {
-			way = "through relay " + r.Relay
-		}
-		fmt.Printf("%s (%s) answered in %s, %s\n", r.Peer, r.Address, r.RTT.Round(10*time.Microsecond), way)
-	}
-	if !answered {
-		return errors.New("no answer")
-	}
-	return nil
-}
-
-func explain(c *cli.Context) error {
-	var r local.ExplainRequest
-	r.Protocol = c.String("protocol")
-	a := c.Args().Slice()
-	switch len(a) {
-	case 1:
-	case 2:
-		r.Src = a[0]
-	default:
-		return errors.New("want [SRC] DST:PORT, such as ehr:443: see `cordon explain --help`")
-	}
-	host, port, err := net.SplitHostPort(a[len(a)-1])
-	if err != nil {
-		return usage.Bad("DST:PORT", a[len(a)-1], "a destination such as ehr:443 or [fd00::1]:443")
-	}
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil {
-		return usage.Bad("PORT", port, "0 to 65535")
-	}
-	r.Dst, r.Port = host, uint16(n)
-	api := daemon(c)
-	defer api.Close()
-	e, err := api.Explain(c.Context, r)
-	if err != nil {
-		return err
-	}
-	if usage.WantsJSON(c) {
-		return usage.PrintJSON(e)
-	}
-	verb := "refused"
-	if e.Allow {
-		verb = "allowed"
-	}
-	fmt.Printf("%s: %s to %s on %s/%d: %s", verb, e.Src, e.Dst, r.Protocol, r.Port, e.Reason)
-	if e.Rule != "" {
-		fmt.Printf(", rule %s", e.Rule)
-	}
-	fmt.Print(untilText(e.Until))
-	if e.File != "" {
-		fmt.Printf(" (%s:%d)", e.File, e.Line)
-	}
-	fmt.Println()
-	if e.Text != "" {
-		fmt.Println("  ", e.Text)
-	}
-	if what := remedy(e.Needs, e.Outbound); what != "" {
-		fmt.Println(what)
-	}
 	return nil
 }
 

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"log/slog"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 
@@ -35,7 +33,7 @@ func daemonCommand() *cli.Command {
 		&cli.StringFlag{Name: "http-proxy", Usage: "with --userspace: local `ADDRESS` of the same as an HTTP proxy (CONNECT), for programs that know no SOCKS"},
 		&cli.StringSliceFlag{Name: "forward", Usage: "with --userspace: `[LISTEN:]PORT=TARGET`, a local port that leads to a mesh address or peer, such as 8443=ehr:443; may be repeated"},
 		&cli.StringSliceFlag{Name: "expose", Usage: "with --userspace: `PORT=TARGET`, a port of this node in the mesh that leads to a local service, such as 443=127.0.0.1:8443; may be repeated"},
-		&cli.StringFlag{Name: "log-level", Usage: "debug, info, warn or error", Value: "info"},
+		usage.LogLevel(),
 	}}
 }
 
@@ -57,9 +55,9 @@ func runDaemon(c *cli.Context) error {
 }
 
 func daemonConfig(c *cli.Context) (config node.Config, err error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return config, usage.Bad("log-level", c.String("log-level"), "debug, info, warn or error")
+	log, err := usage.Log(c)
+	if err != nil {
+		return config, err
 	}
 	if c.Uint("port") > 65535 {
 		return config, usage.Bad("port", strconv.FormatUint(uint64(c.Uint("port")), 10), "1 to 65535, or 0 for any")
@@ -67,7 +65,7 @@ func daemonConfig(c *cli.Context) (config node.Config, err error) {
 	config = node.Config{
 		StateDir: c.String("state"), Socket: c.String("socket"), Version: version, Userspace: c.Bool("userspace"),
 		Interface: c.String("interface"), MTU: c.Int("mtu"), Port: uint16(c.Uint("port")), Only443: c.Bool("only-443"), NoPortMapping: c.Bool("no-port-mapping"), SOCKS5: c.String("socks5"), HTTPProxy: c.String("http-proxy"),
-		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
+		Log: log,
 	}
 	if config.Endpoints, err = each(c, "endpoint", "an address and port such as 203.0.113.7:51820", netip.ParseAddrPort); err != nil {
 		return config, err
@@ -80,7 +78,7 @@ func daemonConfig(c *cli.Context) (config node.Config, err error) {
 		return config, err
 	}
 	config.Names.Mode = c.String("dns")
-	for _, text := range whole(c.StringSlice("dns-route")) {
+	for _, text := range routes(c.StringSlice("dns-route")) {
 		r, err := node.ParseNameRoute(text)
 		if err != nil {
 			return config, err
@@ -96,8 +94,9 @@ func daemonConfig(c *cli.Context) (config node.Config, err error) {
 	return config, nil
 }
 
-// whole puts together what was cut at the commas between a route's servers.
-func whole(parts []string) (out []string) {
+// routes puts together again what the flag's parser cut at the commas between the
+// servers of one route.
+func routes(parts []string) (out []string) {
 	for _, p := range parts {
 		if len(out) > 0 && !strings.Contains(p, "=") {
 			out[len(out)-1] += "," + p

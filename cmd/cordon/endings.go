@@ -53,7 +53,7 @@ func endings(s *local.Status) (out []warning) {
 }
 
 func flowEnding(s *local.Status, e local.Ending, now time.Time) warning {
-	what := fmt.Sprintf("%s %s", e.Protocol, whither(s, e))
+	what := fmt.Sprintf("%s %s", e.Protocol, farEnd(s, e))
 	if e.Rule != "" {
 		what += " (rule " + e.Rule + ")"
 	}
@@ -68,8 +68,9 @@ func flowEnding(s *local.Status, e local.Ending, now time.Time) warning {
 	return warning{"end " + what, e.End, fmt.Sprintf("ends in %s: %s", left(e.End.Sub(now)), what)}
 }
 
-// whither names the far end of an ending flow, as people know it.
-func whither(s *local.Status, e local.Ending) string {
+// farEnd names where an ending flow leads, and for an incoming one from where, as
+// people know it.
+func farEnd(s *local.Status, e local.Ending) string {
 	at := e.Dst.String()
 	if e.Dst.Port() == 0 {
 		at = e.Dst.Addr().String()

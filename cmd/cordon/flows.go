@@ -19,10 +19,10 @@ const followEvery = time.Second
 
 func flowsCommand() *cli.Command {
 	return &cli.Command{Name: "flows", Usage: "what passed, what was refused, and by which rule: the newest records of this node", Action: flows, Flags: []cli.Flag{
-		&cli.StringFlag{Name: "rule", Usage: "those alone that the rule with this `ID` decided"},
-		&cli.StringFlag{Name: "verdict", Usage: "permitted, refused, monitored or limited alone"},
-		&cli.IntFlag{Name: "limit", Usage: "at most so many, the newest; 0: all", Value: 100},
-		&cli.BoolFlag{Name: "follow", Usage: "go on with what comes"},
+		&cli.StringFlag{Name: "rule", Usage: "only flows that the rule with this `ID` decided"},
+		&cli.StringFlag{Name: "verdict", Usage: "only flows with this `VERDICT`: permitted, refused, monitored or limited"},
+		&cli.IntFlag{Name: "limit", Usage: "show at most so many records, the newest; 0: all", Value: 100},
+		&cli.BoolFlag{Name: "follow", Usage: "keep running, and print new records as they come"},
 	}}
 }
 
@@ -53,7 +53,7 @@ func flows(c *cli.Context) error {
 	}
 }
 
-// printFlows prints records; those that come later as lines of JSON of their own.
+// printFlows prints records. With --json those that come later are objects of their own.
 func printFlows(c *cli.Context, resp *local.FlowsResponse, first bool) error {
 	if resp.Lost > 0 && !first {
 		fmt.Fprintf(os.Stderr, "%d records were overwritten before they were read\n", resp.Lost)
@@ -92,15 +92,15 @@ func flowLine(f *local.Flow) string {
 	if rule == "" {
 		rule = "-"
 	}
-	fields := []string{f.Time.Local().Format("2006-01-02 15:04:05"), way, from, to, f.Protocol, string(f.Verdict), rule, packets, bytes, whatOf(f)}
+	fields := []string{f.Time.Local().Format("2006-01-02 15:04:05"), way, from, to, f.Protocol, string(f.Verdict), rule, packets, bytes, outcome(f)}
 	for i := range fields {
 		fields[i] = visible(fields[i])
 	}
 	return strings.Join(fields, "\t")
 }
 
-// whatOf says what became of a flow.
-func whatOf(f *local.Flow) string {
+// outcome says what became of a flow.
+func outcome(f *local.Flow) string {
 	switch f.Event {
 	case local.FlowStart:
 		return "began"

@@ -27,7 +27,7 @@ func joinByLogin(c *cli.Context, api *local.Client) error {
 	o, err := api.AwaitJoin(c.Context, local.AwaitLoginRequest{ID: j.Login.ID})
 	switch {
 	case c.Context.Err() != nil:
-		return fmt.Errorf("waits no longer; the sign-in may still be finished, until %s: `cordon status` tells", clock(j.Login.Until))
+		return fmt.Errorf("stopped waiting; the sign-in can still be finished until %s: see `cordon status`", clock(j.Login.Until))
 	case err != nil:
 		return err
 	case o.State == local.LoginRefused:

@@ -30,7 +30,7 @@ func login(c *cli.Context) error {
 	}
 	o, err := api.AwaitLogin(c.Context, local.AwaitLoginRequest{ID: l.ID})
 	if c.Context.Err() != nil {
-		return fmt.Errorf("waits no longer; the sign-in may still be finished, until %s: `cordon whoami` tells", clock(l.Until))
+		return fmt.Errorf("stopped waiting; the sign-in can still be finished until %s: see `cordon whoami`", clock(l.Until))
 	}
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func app() *cli.App {
 			}},
 			{Name: "down", Usage: "stop tunnels; the identity stays", Action: down},
 			{Name: "status", Usage: "what the daemon is doing", Action: status, Flags: []cli.Flag{
-				&cli.BoolFlag{Name: "watch", Usage: "go on, and print it again when it changes and ten and two minutes before something ends; with --json an object a line"},
+				&cli.BoolFlag{Name: "watch", Usage: "keep running, and print it again when it changes and ten and two minutes before something ends; with --json one object per line"},
 				&cli.BoolFlag{Name: "notify", Usage: "with --watch: tell your desktop too of what ends, and of a sign-in that you are asked for"},
 			}},
 		}, sessionCommands(), []*cli.Command{

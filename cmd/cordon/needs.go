@@ -34,9 +34,9 @@ func remedy(needs []string, outbound bool) string {
 	return visible(strings.Join(out, "; "))
 }
 
-// wayOn says what to do about a refusal: open the link of the sign-in under way, if
-// one opens that flow.
-func wayOn(s *local.Status, r local.Refusal) string {
+// nextStep says what to do about a refusal: open the link of the sign-in under way,
+// if one opens that flow.
+func nextStep(s *local.Status, r local.Refusal) string {
 	if !opens(s, r) {
 		return remedy(r.Needs, r.Outbound)
 	}

@@ -34,17 +34,17 @@ func notices(s *local.Status) (out []notice) {
 	}
 	for _, r := range s.Refusals {
 		if opens(s, r) {
-			text := fmt.Sprintf("refused: %s to %s: %s", r.Protocol, r.Dst, wayOn(s, r))
+			text := fmt.Sprintf("refused: %s to %s: %s", r.Protocol, r.Dst, nextStep(s, r))
 			return append(out, notice{Notice: desktop.Notice{Title: "Cordon", Text: text}, key: "login " + s.Login.ID, end: s.Login.Until})
 		}
 	}
 	return out
 }
 
-// gist is what makes a status another one for who watches: neither a clock nor a
-// count, and no number in words that tell of trouble, such as of a port that a
-// connection was tried from. A refusal that comes again counts once a minute, lest a flood of
-// them fill the terminal.
+// gist is what is compared to see whether a status has changed for whoever watches:
+// no clocks and no counts, and no numbers in words that tell of trouble, such as the
+// port that a connection was tried from. A refusal that comes again counts once a
+// minute, lest a flood of them fill the terminal.
 func gist(s *local.Status, all []notice) string {
 	g := *s
 	g.Map.PolicyTime, g.Map.Lease, g.Coordinator.LastHeard = time.Time{}, time.Time{}, time.Time{}
@@ -53,7 +53,7 @@ func gist(s *local.Status, all []notice) string {
 	for i, w := range g.Warnings {
 		g.Warnings[i] = unnumbered(w)
 	}
-	still(&g)
+	dropCounts(&g)
 	keys := make([]string, len(all))
 	for i, n := range all {
 		keys[i] = n.key
@@ -77,9 +77,9 @@ func unnumbered(text string) string {
 	}, text)
 }
 
-// still takes the counts and clocks from a status's lists, and leaves those of the
-// status that it is a copy of.
-func still(g *local.Status) {
+// dropCounts takes the counts and clocks out of a status's lists. The lists of the
+// status that it is a copy of stay as they are.
+func dropCounts(g *local.Status) {
 	g.Peers, g.StockPeers, g.Relays = slices.Clone(g.Peers), slices.Clone(g.StockPeers), slices.Clone(g.Relays)
 	for i := range g.Peers {
 		p := &g.Peers[i]
@@ -100,7 +100,7 @@ func still(g *local.Status) {
 		r.Count, r.Src = 0, netip.AddrPortFrom(r.Src.Addr(), 0)
 	}
 	for i := range g.Endings {
-		e := &g.Endings[i] // its moments are another clock's, and tremble
+		e := &g.Endings[i] // its times are by another clock, and differ a little at each look
 		e.Flows, e.Cut = 0, time.Time{}
 		if !e.End.IsZero() {
 			e.End = time.Unix(0, 0)

@@ -183,7 +183,7 @@ func TestLoginMayBeLeft(t *testing.T) {
 		}
 	}
 	status, _, errs := d.run(t, "login")
-	if want := "cordon: waits no longer; the sign-in may still be finished, until " + clock(l.Until) + ": `cordon whoami` tells\n"; status != 1 || errs != want {
+	if want := "cordon: stopped waiting; the sign-in can still be finished until " + clock(l.Until) + ": see `cordon whoami`\n"; status != 1 || errs != want {
 		t.Fatalf("status %d, %s, want %s", status, errs, want)
 	}
 }

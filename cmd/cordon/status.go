@@ -47,31 +47,10 @@ func printAll(s *local.Status) error {
 
 // printStatus says first what a user can do something about.
 func printStatus(s *local.Status) error {
-	owner := strings.Join(append(s.Tags, s.User), " ")
-	switch s.State {
-	case local.StateUnenrolled:
-		fmt.Println("unenrolled: this machine is in no mesh\nto join: `cordon up`, with an enrolment string from an admin; or `cordon up --coordinator URL`, and sign in")
-		return nil
-	case local.StateJoining:
-		fmt.Printf("joining: this machine is in no mesh yet, and waits until somebody has signed in at\n%s\nwhose page must show the code %s and the fingerprint %s\n", visible(s.Login.URL), visible(s.Login.Code), s.Node)
-		return nil
-	case local.StateStopped:
-		fmt.Printf("stopped: no packet enters or leaves by the mesh\nto start again: `cordon up`\ncoordinator %s\n", s.Coordinator.URL)
-		return nil
-	case local.StateStarting:
-		fmt.Println("starting: there is no map yet that the coordinator stands behind, so nothing is permitted")
-		printCoordinator(s)
-		return nil
-	case local.StateExpired:
-		fmt.Printf("expired: cordon login\n%s has no peers since %s, until %s has signed in here\n", s.Name, clock(s.Until), visible(s.User))
-		printCoordinator(s)
-		return nil
-	case local.StatePending:
-		fmt.Printf("pending: %s waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
-		fmt.Printf("fingerprint %s: read it out to whoever lets this machine in\n", s.Node)
-		printCoordinator(s)
+	if printOutside(s) {
 		return nil
 	}
+	owner := strings.Join(append(s.Tags, s.User), " ")
 	fmt.Printf("%s: %s (%s), %s\n", s.State, s.Name, addresses(s), visible(strings.TrimSpace(owner)))
 	fmt.Print(people(s))
 	printCoordinator(s)
@@ -80,6 +59,43 @@ func printStatus(s *local.Status) error {
 	if len(s.OnSite) > 0 {
 		fmt.Println("on site: this machine is itself in", s.OnSite, "and needs no gateway for it")
 	}
+	printRoutes(s)
+	printRelays(s.Relays)
+	for _, w := range endings(s) {
+		fmt.Println(w.text)
+	}
+	return errors.Join(printPeers(s.Peers), printStock(s.StockPeers), printRefusals(s))
+}
+
+// printOutside prints the status of a machine that has no peers at all at the moment,
+// and what to do about it; false if it is in its mesh.
+func printOutside(s *local.Status) bool {
+	switch s.State {
+	case local.StateUnenrolled:
+		fmt.Println("unenrolled: this machine is in no mesh\nto join: `cordon up`, with an enrolment string from an admin; or `cordon up --coordinator URL`, and sign in")
+		return true
+	case local.StateJoining:
+		fmt.Printf("joining: this machine is in no mesh yet, and waits until somebody has signed in at\n%s\nwhose page must show the code %s and the fingerprint %s\n", visible(s.Login.URL), visible(s.Login.Code), s.Node)
+		return true
+	case local.StateStopped:
+		fmt.Printf("stopped: no packet enters or leaves by the mesh\nto start again: `cordon up`\ncoordinator %s\n", s.Coordinator.URL)
+		return true
+	case local.StateStarting:
+		fmt.Println("starting: there is no map yet that the coordinator stands behind, so nothing is permitted")
+	case local.StateExpired:
+		fmt.Printf("expired: cordon login\n%s has no peers since %s, until %s has signed in here\n", s.Name, clock(s.Until), visible(s.User))
+	case local.StatePending:
+		fmt.Printf("pending: %s waits for an admin: `cordonctl node approve %s`\n", s.Name, s.Name)
+		fmt.Printf("fingerprint %s: read it out to whoever lets this machine in\n", s.Node)
+	default:
+		return false
+	}
+	printCoordinator(s)
+	return true
+}
+
+// printRoutes lists the prefixes that this node advertises.
+func printRoutes(s *local.Status) {
 	for _, r := range s.Routes {
 		state := "waits for approval: `cordonctl route approve " + s.Name + " " + r.Prefix.String() + "`"
 		if r.Approved {
@@ -87,11 +103,6 @@ func printStatus(s *local.Status) error {
 		}
 		fmt.Printf("gateway for %s: %s\n", r.Prefix, state)
 	}
-	printRelays(s.Relays)
-	for _, w := range endings(s) {
-		fmt.Println(w.text)
-	}
-	return errors.Join(printPeers(s.Peers), printStock(s.StockPeers), printRefusals(s))
 }
 
 func printCoordinator(s *local.Status) {
@@ -216,7 +227,7 @@ func printRefusals(s *local.Status) error {
 			why += " (rule " + r.Rule + ")"
 		}
 		why += untilText(r.Until)
-		if what := wayOn(s, r); what != "" {
+		if what := nextStep(s, r); what != "" {
 			why += ": " + what
 		}
 		fmt.Fprintf(w, "%s %s\t%s\t%s\t%s\t%d\t%s\n", direction, ago(r.Time), r.Src, r.Dst, r.Protocol, r.Count, visible(why))

@@ -26,7 +26,7 @@ func watch(c *cli.Context, api *local.Client) error {
 			w.desktop = d
 			defer d.Close()
 		} else {
-			w.silent(err)
+			w.withoutDesktop(err)
 		}
 	}
 	return w.run(c.Context, api, watchEvery)
@@ -119,13 +119,13 @@ func (w *watcher) tell(ctx context.Context, all []notice, now time.Time) {
 		}
 		w.told[n.key] = n.end
 		if err := w.desktop.Show(ctx, n.Notice); err != nil && ctx.Err() == nil {
-			w.silent(err)
+			w.withoutDesktop(err)
 		}
 	}
 }
 
-// silent goes on without a desktop, and says so once.
-func (w *watcher) silent(err error) {
+// withoutDesktop goes on without a desktop, and says so once.
+func (w *watcher) withoutDesktop(err error) {
 	w.desktop = nil
 	fmt.Fprintf(os.Stderr, "warning: nothing is shown on a desktop: %s\n", visible(err.Error()))
 }

@@ -66,9 +66,6 @@ func (p *Process) start() error {
 // Pid is the program's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Done is closed when the program has ended.
-func (p *Process) Done() <-chan struct{} { return p.done }
-
 // Exited tells whether the program has ended, and how: nil, or what
 // exec.Cmd.Wait said.
 func (p *Process) Exited() (bool, error) {

@@ -19,7 +19,6 @@ type alive struct {
 	sent    time.Time // the last datagram that was queued
 	asked   time.Time // the last ping
 	waiting bool      // nothing was heard since asked
-	rtt     time.Duration
 }
 
 // advice is what to do now, and when to ask again at the latest.
@@ -29,15 +28,6 @@ type advice struct {
 }
 
 func (a *alive) hear(now time.Time) { a.heard, a.waiting = now, false }
-
-// answer takes the pong to the last ping.
-func (a *alive) answer(now time.Time) {
-	sample := now.Sub(a.asked)
-	if a.rtt == 0 {
-		a.rtt = sample
-	}
-	a.rtt += (sample - a.rtt) / 4
-}
 
 // busy: datagrams went out, and nothing came back since.
 func (a *alive) busy() bool { return a.sent.After(a.heard) }

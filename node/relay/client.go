@@ -98,24 +98,19 @@ func (c *Client) SetTicket(ticket []byte) error {
 	return nil
 }
 
-// Wake ends a wait between two attempts: the network came back, or the user waits.
-func (c *Client) Wake() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.wake()
-}
-
-// Redial leaves the connection that stands and makes a new one: the addresses of
-// this machine have changed.
+// Redial leaves the connection that stands and makes a new one, without waiting
+// any longer: the addresses of this machine have changed.
 func (c *Client) Redial() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.link != nil {
-		c.link.conn.Close()
-	}
+	l := c.link
 	c.wake()
+	c.mu.Unlock()
+	if l != nil {
+		l.conn.Close() // TLS says goodbye, which may take seconds: Send must not wait for it
+	}
 }
 
+// wake ends a wait between two attempts. The caller holds mu.
 func (c *Client) wake() {
 	close(c.fresh)
 	c.fresh = make(chan struct{})
@@ -144,22 +139,11 @@ func (c *Client) Send(to key.NodePublic, datagram []byte) bool {
 	return l.push(raw, f)
 }
 
-// RTT gives the smoothed round trip to the relay, 0 while unknown.
-func (c *Client) RTT() time.Duration {
-	c.mu.Lock()
-	l := c.link
-	c.mu.Unlock()
-	if l == nil {
-		return 0
-	}
-	return l.roundTrip()
-}
-
 // Run keeps the connection until ctx is done, and gives its error.
 func (c *Client) Run(ctx context.Context) error {
 	var pause backoff
 	for ctx.Err() == nil {
-		ticket, fresh := c.waits()
+		ticket, fresh := c.pending()
 		if ticket == nil {
 			await(ctx, fresh, 0)
 			continue
@@ -180,7 +164,8 @@ func (c *Client) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (c *Client) waits() (ticket []byte, fresh chan struct{}) {
+// pending gives the ticket, and a channel that is closed at the next news.
+func (c *Client) pending() (ticket []byte, fresh chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.ticket, c.fresh

@@ -75,7 +75,7 @@ func (d *Dialer) secure(ctx context.Context, u *url.URL) (conn *tls.Conn, way Wa
 	var proxy *url.URL
 	if d.Proxy != nil {
 		if proxy, err = d.Proxy(u); err != nil {
-			return nil, way, fmt.Errorf("%w: the environment's address of one is not allowed", ErrProxy) // it may hold a password
+			return nil, way, fmt.Errorf("%w: the proxy's URL in the environment (HTTPS_PROXY) is not valid", ErrProxy) // it may hold a password
 		}
 	}
 	var raw net.Conn
@@ -91,7 +91,7 @@ func (d *Dialer) secure(ctx context.Context, u *url.URL) (conn *tls.Conn, way Wa
 	conn = tls.Client(raw, d.tlsConfig(u.Hostname()))
 	if err := conn.HandshakeContext(ctx); err != nil {
 		raw.Close()
-		return nil, way, fmt.Errorf("TLS with %s: %w", u.Host, named(err))
+		return nil, way, fmt.Errorf("TLS with %s: %w", u.Host, wrongRelay(err))
 	}
 	if proxy == nil {
 		d.names.answered(raw.RemoteAddr())

@@ -16,7 +16,7 @@ const (
 	homeFailures = 2
 )
 
-// Measurement is what one look at a relay gave.
+// Measurement is what a [Home] is told of one look at a relay.
 type Measurement struct {
 	Relay string // its name in the map
 	RTT   time.Duration

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Measured is what one look at a relay gave.
+// Measured is what [Dialer.Measure] found out.
 type Measured struct {
 	RTT time.Duration // the shortest of a few answers over TLS
 	Way Way

@@ -42,8 +42,9 @@ func (p Pin) verify(state tls.ConnectionState) error {
 	return nil
 }
 
-// named puts what the web's authorities say against a server into our words.
-func named(err error) error {
+// wrongRelay makes a certificate that the web's authorities do not vouch for an
+// [ErrRelayKey], and says what may be behind it.
+func wrongRelay(err error) error {
 	var verification *tls.CertificateVerificationError
 	if errors.As(err, &verification) {
 		return fmt.Errorf("%w: %w; %s", ErrRelayKey, err, hintInspected)

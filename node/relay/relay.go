@@ -11,7 +11,7 @@
 // A connection begins with the relay's Challenge. The node answers with a Hello:
 // its ticket, and its node key's signature over the challenge and over the TLS
 // exporter of this very connection ([BindingOf]), so that a hostile relay, or a
-// box that breaks TLS open on the way, cannot pass the proof on to another. The
+// box on the way that decrypts TLS, cannot pass the proof on to another. The
 // relay answers with Welcome, or with Refused and a reason.
 //
 // Frames: all numbers are big-endian, a body has at most [MaxBody] bytes.
@@ -64,7 +64,7 @@ var (
 	// ErrProof: the signature in a Hello is not that of its node key.
 	ErrProof = errors.New("proof of the node key does not verify")
 	// ErrTLSBroken: somebody between node and relay ends TLS and begins it again.
-	ErrTLSBroken = errors.New("TLS is broken open on the way to the relay")
+	ErrTLSBroken = errors.New("something between this node and the relay decrypts TLS (TLS inspection)")
 	// ErrRelayKey: the server is not the relay that was named.
 	ErrRelayKey = errors.New("not the relay that was named")
 	// ErrProxy: the HTTP proxy does not let us through.
@@ -85,7 +85,7 @@ const (
 	BrokenTLS Code = 4 // TLS does not reach from node to relay unbroken
 	Later     Code = 5 // full, or about to stop: try later, or another relay
 	Denied    Code = 6 // the relay was told not to serve this node
-	Replaced  Code = 7 // newer connections of the same node key took the place
+	Replaced  Code = 7 // newer connections of the same node key took its place
 )
 
 // RefusedError is a relay's refusal.
@@ -99,7 +99,7 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("relay refused (%d): %s", e.Code, e.Text)
 }
 
-// Is makes a refusal because of broken TLS an [ErrTLSBroken].
+// Is makes a refusal the error that a caller branches on: [ErrTLSBroken] or [ErrProof].
 func (e *RefusedError) Is(target error) bool {
 	return e.Code == BrokenTLS && target == ErrTLSBroken || e.Code == BadProof && target == ErrProof
 }

@@ -104,7 +104,7 @@ func upgrade(_ context.Context, conn *tls.Conn, u *url.URL) (net.Conn, error) {
 // understand: only with the latter is another way worth a try.
 func refusedUpgrade(answer *http.Response) error {
 	if answer.StatusCode == http.StatusServiceUnavailable {
-		return &RefusedError{Code: Later, Text: "the relay takes nobody now: " + printable(answer.Status)}
+		return &RefusedError{Code: Later, Text: "the relay takes no more connections now: " + printable(answer.Status)}
 	}
 	return fmt.Errorf("%w: it answers %q to Upgrade", ErrUpgrade, printable(answer.Status))
 }
@@ -114,8 +114,8 @@ type once struct{ conn *tls.Conn }
 
 func (o once) dial(context.Context, string, string) (net.Conn, error) { return o.conn, nil }
 
-// socket is a WebSocket as a stream, whose Close ends the TLS connection and asks
-// nobody.
+// socket is a WebSocket as a stream. Its Close ends the TLS connection at once, without
+// the closing handshake of WebSocket, for which it would have to wait.
 type socket struct {
 	net.Conn
 	under *tls.Conn

@@ -73,10 +73,5 @@ func (l *link) batch(out []byte) (n int, next time.Time, err error) {
 	}
 	n = copy(out, l.control)
 	l.control = l.control[:0]
-	for size := l.queue.Next(); size > 0 && (n == 0 || n+size <= batchBytes); size = l.queue.Next() {
-		f := l.queue.Pop()
-		n += copy(out[n:], f.Bytes)
-		l.client.pool.Put(f)
-	}
-	return n, do.next, nil
+	return l.queue.Fill(out, n), do.next, nil
 }

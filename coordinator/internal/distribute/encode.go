@@ -2,6 +2,7 @@ package distribute
 
 import (
 	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
@@ -110,4 +111,12 @@ func appendNumber(b []byte, field protowire.Number, value uint64) []byte {
 		return b
 	}
 	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), value)
+}
+
+func serialised(m proto.Message) []byte {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		panic("distribute: " + err.Error()) // text that is not UTF-8, which the registry lets nobody store
+	}
+	return b
 }

@@ -63,6 +63,8 @@ func TestPolicyMeansPeopleByTheirRoles(t *testing.T) {
 		w.do(registry.GrantRole{User: "ana@clinic.example", Role: "auditor"})
 		w.do(registry.GrantRole{User: "ana@clinic.example", Role: "device-admin"})
 		sees("two roles", 4, 5)
+		w.do(registry.EndSessions{ID: "s"})
+		sees("two roles of somebody who owns a machine and sits nowhere", 4, 5)
 		w.do(registry.ForgetUser{User: "ana@clinic.example"})
 		sees("forgotten")
 	})

@@ -1,12 +1,8 @@
 package distribute
 
 import (
-	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
-	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire"
 )
 
@@ -135,81 +131,4 @@ func (h *Hub) activeEvery(node string) time.Duration {
 		return 0
 	}
 	return wire.ActivePeriod(h.idle)
-}
-
-// rules is a rule set as nodes get it. Nodes of one profile share it.
-type rules struct {
-	bytes  []byte // a serialised wire.RuleSet
-	digest wire.Digest
-}
-
-// rulesKey tells rule sets apart: the compiler gives nodes of one profile the
-// same slices, and never changes them.
-type rulesKey struct {
-	first [4]*acl.Rule
-	count [4]int
-}
-
-func (h *Hub) rulesOf(node string) *rules {
-	set := h.mesh.Rules(node)
-	var k rulesKey
-	for i, list := range [...][]acl.Rule{set.In, set.Out, set.ForbidIn, set.ForbidOut} {
-		if k.count[i] = len(list); len(list) > 0 {
-			k.first[i] = &list[0]
-		}
-	}
-	r, ok := h.rules[k]
-	if !ok {
-		r = &rules{bytes: serialised(wire.RulesProto(set)), digest: wire.RulesDigest(set)}
-		h.rules[k] = r
-	}
-	return r
-}
-
-// digest gives the digest of the map that a node should hold.
-func (h *Hub) digest(node string) wire.Digest {
-	peers := map[string]wire.Digest{}
-	for id := range h.mesh.Peers(node) {
-		peers[id] = h.recordOf(h.subject(id)).digest
-	}
-	return wire.CombineDigest(wire.SelfDigest(h.selfRecord(node)), peers, h.rulesOf(node).digest)
-}
-
-func serialised(m proto.Message) []byte {
-	b, err := proto.Marshal(m)
-	if err != nil {
-		panic("distribute: " + err.Error()) // text that is not UTF-8, which the registry lets nobody store
-	}
-	return b
-}
-
-// bits hands out places in the streams' sets of peers, as small as can be: a
-// mesh of 10,000 nodes of which many come and go still needs 1.2 KB a stream.
-type bits struct {
-	next int
-	free []int
-	gone []*subject // removed, but a stream may remember them
-}
-
-func (b *bits) take() int {
-	if last := len(b.free) - 1; last >= 0 {
-		bit := b.free[last]
-		b.free = b.free[:last]
-		return bit
-	}
-	b.next++
-	return b.next - 1
-}
-
-// sweep frees the bits of removed nodes that no stream remembers.
-func (h *Hub) sweep() {
-	h.bits.gone = slices.DeleteFunc(h.bits.gone, func(g *subject) bool {
-		for _, s := range h.streams {
-			if s.held.has(g.bit) || s.peers.has(g) || s.hints.has(g) {
-				return false
-			}
-		}
-		h.bits.free = append(h.bits.free, g.bit)
-		return true
-	})
 }

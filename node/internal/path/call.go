@@ -16,7 +16,7 @@ func (m *machine) call(now time.Time) {
 	if c == nil {
 		return
 	}
-	if ok, _ := m.requests.take(now, requestsPerPeer()); !ok {
+	if ok, _ := m.requests.Take(now, requestsPerPeer()); !ok {
 		return
 	}
 	m.lastCall = now
@@ -37,7 +37,7 @@ func (m *machine) relay() *candidate {
 // called takes an authentic call of the peer. It is a hint: the addresses in it
 // are asked, within the limits, and nothing moves before one of them answers.
 func (m *machine) called(now time.Time, list []netip.AddrPort) {
-	if ok, _ := m.calls.take(now, callsPerPeer()); !ok {
+	if ok, _ := m.calls.Take(now, callsPerPeer()); !ok {
 		return
 	}
 	m.setCalled(m.clean(list, maxCalled))

@@ -25,8 +25,8 @@ func (m *machine) relayDown(now time.Time, r Relay) {
 }
 
 // seekElsewhere asks all other relays for a peer that needs one and whose home
-// cannot be reached. The peer will have left that too, and nobody says whither if
-// the coordinator was lost with the relay. Both ends do so, each connects to the
+// cannot be reached. The peer will have left that too, and nobody says where it went
+// if the coordinator was lost with the relay. Both ends do so, each connects to the
 // relays that it asks, and so they meet at any that is left.
 func (m *machine) seekElsewhere(now time.Time) {
 	lost := func(c *candidate) bool { return m.away[c.way.Relay] }

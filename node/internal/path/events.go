@@ -18,7 +18,7 @@ func (m *machine) request(now time.Time, from Way, id probe.ID) {
 		m.seen = slices.Delete(m.seen, 0, 1)
 	}
 	m.seen = append(m.seen, id)
-	if ok, _ := m.answers.take(now, answersPerPeer()); !ok {
+	if ok, _ := m.answers.Take(now, answersPerPeer()); !ok {
 		return
 	}
 	m.do(reply, from, id)
@@ -32,7 +32,7 @@ func (m *machine) request(now time.Time, from Way, id probe.ID) {
 func (m *machine) hear(now time.Time, from Way) *candidate {
 	c := m.find(from)
 	if c == nil {
-		if ok, _ := m.learns.take(now, learntPerPeer()); !ok {
+		if ok, _ := m.learns.Take(now, learntPerPeer()); !ok {
 			return nil
 		}
 		m.forgetOldest()

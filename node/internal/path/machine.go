@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cordonmesh/cordon/node/internal/path/pace"
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
 )
 
@@ -55,7 +56,7 @@ type machine struct {
 	// on the way forgot it meanwhile.
 	shorter int
 
-	requests, answers, checks, calls, learns bucket
+	requests, answers, checks, calls, learns pace.Bucket
 
 	seen []probe.ID // ids of the peer's last requests
 }
@@ -229,7 +230,7 @@ func (m *machine) ask(c *candidate, now time.Time, wait time.Duration) {
 // wants our requests, and a relay carries them to nobody but the peer: the
 // limits that protect strangers are not theirs.
 func (m *machine) mayAsk(c *candidate, now time.Time) (bool, time.Time) {
-	if ok, at := m.requests.ready(now, requestsPerPeer()); !ok {
+	if ok, at := m.requests.Ready(now, requestsPerPeer()); !ok {
 		return false, at
 	}
 	if !c.way.Relayed() && !c.answeredWithin(provenFor, now) {
@@ -237,7 +238,7 @@ func (m *machine) mayAsk(c *candidate, now time.Time) (bool, time.Time) {
 			return false, at
 		}
 	}
-	return m.requests.take(now, requestsPerPeer())
+	return m.requests.Take(now, requestsPerPeer())
 }
 
 // settle ends a search that has asked everybody in vain.

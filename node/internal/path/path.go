@@ -110,9 +110,9 @@ type Do uint8
 
 // What the owner of a Set has to do.
 const (
-	// Send: Datagram goes to Peer by To. A direct one goes out by the local address at which the
-	// last datagram from To that led to an action with that To came in (only
-	// authentic ones do), unless Fresh.
+	// Send: Datagram goes to Peer by To. A direct one goes out by the local address at
+	// which the last datagram from To that led to an action with that To came in
+	// (only authentic ones do), unless Fresh.
 	Send Do = iota + 1
 	// Moved: packets for Peer go by To from now on; To is invalid if there is
 	// no path any more. What still comes in by the old way is the peer's.

@@ -67,11 +67,11 @@ func (s *Set) receiveAnswer(now time.Time, from Way, id probe.ID, datagram []byt
 func (s *Set) mayCheck(now time.Time, p *peer, from Way) (ok bool) {
 	if p.m != nil {
 		if c := p.m.find(from); c != nil && !c.answered.IsZero() {
-			ok, _ = p.m.checks.take(now, checksPerPeer())
+			ok, _ = p.m.checks.Take(now, checksPerPeer())
 			return ok
 		}
 	}
-	ok, _ = s.strangers.take(now, checksOfStrangers())
+	ok, _ = s.strangers.Take(now, checksOfStrangers())
 	return ok
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
+	"github.com/cordonmesh/cordon/node/internal/path/pace"
 	"github.com/cordonmesh/cordon/node/internal/path/probe"
 )
 
@@ -50,7 +51,7 @@ type Set struct {
 	gathering  time.Time        // when Gather was last asked for
 	lastNumber uint64           // of our last call to anybody
 
-	strangers bucket
+	strangers pace.Bucket
 	actions   []Action
 }
 
@@ -274,14 +275,14 @@ func (s *Set) SetRelays(list []Relay) {
 	maps.DeleteFunc(s.commons.away, func(r Relay, _ bool) bool { return !slices.Contains(list, r) })
 }
 
-// RelayUp says that datagrams reach a relay, and RelayDown that they do not.
-// Neither makes or ends a path: they only make us ask.
+// RelayUp says that datagrams reach a relay. It makes no path, and only has us ask.
 func (s *Set) RelayUp(now time.Time, r Relay) {
 	delete(s.commons.away, r)
 	s.each(now, func(m *machine) { m.relayUp(now, r) })
 }
 
-// RelayDown says that datagrams do not reach a relay.
+// RelayDown says that datagrams do not reach a relay. It ends no path, and only has
+// us ask.
 func (s *Set) RelayDown(now time.Time, r Relay) {
 	s.each(now, func(m *machine) { m.relayDown(now, r) })
 }

@@ -126,7 +126,7 @@ func (b *bind) BatchSize() int { return b.inner.BatchSize() }
 // ParseEndpoint gives the virtual endpoint for "cordon:" and the ID of a peer
 // that SetPeers named. Any other text is for the bind underneath: a stock peer.
 func (b *bind) ParseEndpoint(text string) (conn.Endpoint, error) {
-	id, ours := strings.CutPrefix(text, Scheme)
+	id, ours := strings.CutPrefix(text, scheme)
 	if !ours {
 		return b.inner.ParseEndpoint(text)
 	}

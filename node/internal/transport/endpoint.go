@@ -193,7 +193,7 @@ func (v *endpoint) ClearSrc() {
 }
 
 // DstToString is what ParseEndpoint reads.
-func (v *endpoint) DstToString() string { return Scheme + v.id }
+func (v *endpoint) DstToString() string { return scheme + v.id }
 
 // DstToBytes names the peer; wireguard-go asks it of received endpoints only.
 func (v *endpoint) DstToBytes() []byte { return []byte(v.id) }

@@ -56,8 +56,9 @@ import (
 // PathInfo says how a peer is reached, or why it is not.
 type PathInfo = path.Info
 
-// Scheme stands before a peer's ID in the text of its virtual endpoint.
-const Scheme = "cordon:"
+// scheme stands before a peer's ID in the text of its virtual endpoint, as a plane
+// writes it (plane.Peer.Endpoint).
+const scheme = "cordon:"
 
 // Errors that callers branch on.
 var (
@@ -87,7 +88,8 @@ type Config struct {
 	// keep it out of the mesh; 0: none.
 	Mark uint32
 	// OnPath is called when a path is found, moves, is lost or turns out to carry
-	// datagrams of another size, by the goroutine of Run. It must return soon; it may call every method but Ping.
+	// datagrams of another size, by the goroutine of Run. It must return soon; it may
+	// call every method but Ping.
 	OnPath func(peer string, info PathInfo)
 	// OnOpen is called when sockets were opened, at the first time and at every
 	// later one, likewise: the port may be another.
@@ -244,13 +246,14 @@ func (t *Transport) SetOwn(list []netip.AddrPort) {
 	t.mail.tell(func(now time.Time) { t.set.SetOwn(now, list) })
 }
 
-// RelayUp says that datagrams reach a relay, and RelayDown that they do not: paths
-// that may lead through it are probed at once.
+// RelayUp says that datagrams reach a relay: paths that may lead through it are
+// probed at once.
 func (t *Transport) RelayUp(relay path.Relay) {
 	t.mail.tell(func(now time.Time) { t.set.RelayUp(now, relay) })
 }
 
-// RelayDown says that datagrams do not reach a relay.
+// RelayDown says that datagrams do not reach a relay: paths that lead through it are
+// probed at once.
 func (t *Transport) RelayDown(relay path.Relay) {
 	t.mail.tell(func(now time.Time) { t.set.RelayDown(now, relay) })
 }

@@ -100,8 +100,7 @@ func reasonOf(err error) (relay.Code, string) {
 	case errors.As(err, &refused):
 		return refused.Code, refused.Text
 	case errors.Is(err, relay.ErrTLSBroken):
-		return relay.BrokenTLS, "TLS does not reach from this node to the relay: something in between breaks it open; " +
-			"except the relay's name from TLS inspection"
+		return relay.BrokenTLS, "something between this node and the relay decrypts TLS: except the relay's name from TLS inspection"
 	case errors.Is(err, relay.ErrProof):
 		return relay.BadProof, "the node key was not proven"
 	case errors.Is(err, errFull):
@@ -109,7 +108,7 @@ func reasonOf(err error) (relay.Code, string) {
 	case errors.Is(err, errDenied):
 		return relay.Denied, errDenied.Error()
 	case errors.Is(err, relay.ErrFrame):
-		return relay.Malformed, "that was no frame of a node"
+		return relay.Malformed, "this is not the protocol of a node"
 	}
 	return 0, ""
 }

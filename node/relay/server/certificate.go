@@ -70,7 +70,7 @@ func ownKey(dir string) (*ecdsa.PrivateKey, error) {
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, fmt.Errorf("%s is no PEM file", path)
+		return nil, fmt.Errorf("%s is not a PEM file", path)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -78,7 +78,7 @@ func ownKey(dir string) (*ecdsa.PrivateKey, error) {
 	}
 	k, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("%s holds a key that is not of ECDSA", path)
+		return nil, fmt.Errorf("%s holds a key of another kind than ECDSA", path)
 	}
 	return k, nil
 }

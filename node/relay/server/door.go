@@ -11,7 +11,7 @@ import (
 // the accept on: TLS handshakes and half a request cost too. One too many ends
 // before a byte of it was read.
 type door struct {
-	gate gate
+	gate *gate
 
 	mu   sync.Mutex
 	from map[net.Conn]netip.Prefix // those that were let in

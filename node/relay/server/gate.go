@@ -10,13 +10,13 @@ import (
 type gate struct {
 	most, mostOf int
 
-	mu  *sync.Mutex
+	mu  sync.Mutex
 	all int
 	of  map[netip.Prefix]int
 }
 
-func newGate(most, mostOf int) gate {
-	return gate{most: most, mostOf: mostOf, mu: new(sync.Mutex), of: make(map[netip.Prefix]int)}
+func newGate(most, mostOf int) *gate {
+	return &gate{most: most, mostOf: mostOf, of: make(map[netip.Prefix]int)}
 }
 
 // enter lets one in from a source, or not.

@@ -28,7 +28,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodGet)
 		http.Error(w, "only GET", http.StatusMethodNotAllowed)
 	case r.Header.Get("Origin") != "":
-		http.Error(w, "not for web pages", http.StatusForbidden)
+		http.Error(w, "a relay does not serve web pages", http.StatusForbidden)
 	case strings.EqualFold(upgrade, relay.UpgradeToken):
 		s.upgrade(w, r, s.hijack)
 	case strings.EqualFold(upgrade, "websocket"):
@@ -53,13 +53,13 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, take func(http.
 	}
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		http.Error(w, "from nowhere", http.StatusBadRequest)
+		http.Error(w, "the address of the request cannot be read", http.StatusBadRequest)
 		return
 	}
 	source := sourceOf(at.Addr())
 	if !s.gate.enter(source) {
 		w.Header().Set("Retry-After", "5")
-		http.Error(w, "too many at once", http.StatusServiceUnavailable)
+		http.Error(w, "too many connections at once: try again", http.StatusServiceUnavailable)
 		return
 	}
 	conn, err := take(w, r)
@@ -97,13 +97,13 @@ func (s *Server) hijack(w http.ResponseWriter, r *http.Request) (taken, error) {
 	return taken{conn, []byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + relay.UpgradeToken + "\r\n\r\n")}, nil
 }
 
-// socket is a WebSocket as a stream. Its Close asks nobody.
+// socket is a WebSocket as a stream.
 type socket struct {
 	net.Conn
 	ws *websocket.Conn
 }
 
-// Close ends the connection without a farewell, for which one would have to wait.
+// Close ends the connection at once, without WebSocket's closing handshake.
 func (s socket) Close() error { return s.ws.CloseNow() }
 
 func webSocket(w http.ResponseWriter, r *http.Request) (taken, error) {

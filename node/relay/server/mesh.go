@@ -54,9 +54,9 @@ func (m *mesh) all() (all []*client) {
 }
 
 // join makes c the connection of its node. An older one of the same run of the
-// daemon is a connection that died unnoticed, and ends. One of another run is
-// left as it is, told, and takes the place again when c goes: two machines with
-// one key would otherwise throw each other out for ever.
+// daemon died unnoticed, and is ended. One of another run stays, is told, and is the
+// newest again when c goes: two machines with one key would otherwise throw each
+// other out for ever.
 func (s *Server) join(c *client) error {
 	m := c.mesh
 	m.mu.Lock()
@@ -87,7 +87,7 @@ func (s *Server) tellOlder(w *member, c *client) {
 			continue
 		}
 		twins++
-		old.notice(relay.Duplicate, "another machine connected with this node key, and is sent its datagrams")
+		old.notice(relay.Duplicate, "another machine connected with this node key, and receives its datagrams now")
 	}
 	if twins == 0 {
 		return

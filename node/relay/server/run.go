@@ -72,7 +72,8 @@ func Run(ctx context.Context, cfg Standalone) error {
 	})
 	g.Go(func() error {
 		<-running.Done()
-		return s.stop(ctx, web, cfg.Drain)
+		s.stop(ctx, web, cfg.Drain)
+		return nil
 	})
 	if cfg.Ready != nil {
 		cfg.Ready(tcp.Addr())
@@ -118,7 +119,7 @@ func serveAside(ctx context.Context, g *errgroup.Group, s *Server, cfg Standalon
 
 // stop ends in order: no new connections, a word to those that stand, their time,
 // then the rest.
-func (s *Server) stop(ctx context.Context, web *http.Server, drain time.Duration) error {
+func (s *Server) stop(ctx context.Context, web *http.Server, drain time.Duration) {
 	if drain == 0 {
 		drain = 5 * time.Second
 	}
@@ -126,7 +127,6 @@ func (s *Server) stop(ctx context.Context, web *http.Server, drain time.Duration
 	defer cancel()
 	s.Shutdown(late)
 	web.Close()
-	return nil
 }
 
 // serverTLS wants TLS 1.3, for its exporter, and HTTP/1.1, for its Upgrade. No

@@ -29,7 +29,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,7 +109,7 @@ func (c *Config) fill() error {
 type Server struct {
 	cfg    Config
 	pool   fair.Pool
-	gate   gate
+	gate   *gate
 	counts counts
 	meshes map[wire.MeshID]*mesh // as Roots says; never changes
 
@@ -140,12 +142,19 @@ func (s *Server) Serve(conn net.Conn, binding relay.Binding) {
 	}
 }
 
-// enter notes that conn is served, unless the relay is stopping.
+// enter notes that conn is served, unless the relay is stopping: then it is closed.
 func (s *Server) enter(conn io.Closer) bool {
+	if !s.note(conn) {
+		conn.Close()
+		return false
+	}
+	return true
+}
+
+func (s *Server) note(conn io.Closer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
-		conn.Close()
 		return false
 	}
 	s.open[conn] = struct{}{}
@@ -220,10 +229,13 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 }
 
+// closeAll closes what is served. Closing TLS writes, so nobody waits for it with
+// the lock held: connections that end meanwhile take it too.
 func (s *Server) closeAll() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for conn := range s.open {
+	open := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	for _, conn := range open {
 		conn.Close()
 	}
 }

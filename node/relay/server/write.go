@@ -8,8 +8,6 @@ import (
 )
 
 const (
-	// batchBytes go out in one write: the plaintext of one full TLS record.
-	batchBytes = 16 << 10
 	// maxControl is how many bytes of the relay's own frames wait for a client.
 	// Beyond it they are lost: a client that asks for more answers than it reads.
 	maxControl = 4 << 10
@@ -121,11 +119,7 @@ func (c *client) batch(out []byte) (n int, end bool) {
 	if c.ending {
 		return n, true
 	}
-	for next := c.queue.Next(); next > 0 && (n == 0 || n+next <= batchBytes); next = c.queue.Next() {
-		f := c.queue.Pop()
-		n += copy(out[n:], f.Bytes)
-		c.server.pool.Put(f)
-	}
+	n = c.queue.Fill(out, n)
 	c.writing = n > 0
 	return n, false
 }

@@ -33,16 +33,17 @@ type Behaviour struct {
 	Life time.Duration
 }
 
-// FullCone, HomeRouter and Symmetric are the usual ones by their old names: an
-// open one, most home routers, and hospital firewalls or mobile networks.
+// FullCone maps endpoint-independently and lets in anybody.
 func FullCone() Behaviour { return Behaviour{Name: "full cone"} }
 
-// HomeRouter maps endpoint-independently and lets in only who was sent to.
+// HomeRouter is what most homes have: it maps endpoint-independently and lets in only
+// who was sent to.
 func HomeRouter() Behaviour {
 	return Behaviour{Name: "home router", Filtering: AddressAndPortDependent}
 }
 
-// Symmetric maps per destination and lets in only that destination.
+// Symmetric is what hospital firewalls and mobile networks do: it maps per destination
+// and lets in only that destination.
 func Symmetric() Behaviour {
 	return Behaviour{Name: "symmetric", Mapping: AddressAndPortDependent, Filtering: AddressAndPortDependent, Random: true}
 }

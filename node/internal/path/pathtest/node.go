@@ -17,10 +17,14 @@ type Node struct {
 	Set *path.Set
 	// Paths is where each peer is reached now.
 	Paths map[string]path.Way
-	// Moves counts the Moved actions, Asked the probe requests sent, Sized those
-	// that are padded, which Asked leaves out, Replied the answers sent, Called the calls, Unanswered the searches in vain, Gathered
-	// the looks for its own addresses.
-	Moves, Asked, Sized, Replied, Called, Unanswered, Gathered int
+	// What the node did so far.
+	Moves      int // Moved actions
+	Asked      int // probe requests sent, without those that are padded
+	Sized      int // padded ones
+	Replied    int // answers sent
+	Called     int // calls sent
+	Unanswered int // searches in vain
+	Gathered   int // looks for its own addresses
 	// Sent and Received count the data that left and came in; LastData and
 	// LastFrom are when it last did, and from where.
 	Sent, Received int

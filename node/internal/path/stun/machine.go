@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/cordonmesh/cordon/node/internal/path/pace"
 )
 
 // Config is what a Machine may be given. The zero Config is what ships; tests
@@ -24,7 +26,7 @@ type Machine struct {
 	jitter   func(time.Duration) time.Duration
 	wanted   bool
 	families [2]family // IPv4, IPv6
-	spent    bucket
+	sends    pace.Bucket
 	actions  []Action
 }
 
@@ -247,7 +249,7 @@ func (m *Machine) try(now time.Time, f *family, t *target) {
 		t.giveUp()
 		return
 	}
-	ok, at := m.spent.take(now)
+	ok, at := m.sends.Take(now, sendRate())
 	if !ok {
 		t.next = at
 		return

@@ -5,7 +5,7 @@
 // 4.1).
 //
 // A Machine is pure: time and events go in, actions come out; sockets, clocks
-// and the resolving of names are the caller's (package transport).
+// and the resolving of names are the caller's (package gather).
 //
 // While somebody wants mappings, the fastest server of each family is asked
 // every 20 to 25 s, which keeps the NAT's mapping open; every server is asked in

@@ -1,6 +1,10 @@
 package stun
 
-import "time"
+import (
+	"time"
+
+	"github.com/cordonmesh/cordon/node/internal/path/pace"
+)
 
 const (
 	// maxTargets is how many server addresses of a family are asked. The list
@@ -36,9 +40,8 @@ const (
 	// idleEvery is the pace while nobody wants mappings. It is longer than
 	// roundEvery: what is asked so seldom is asked of all.
 	idleEvery = 10 * time.Minute
-
-	// perSecond and burst cap all that is sent: a flapping interface asks for
-	// a round at every flap. A burst is two rounds of both families.
-	perSecond = 8
-	burst     = 4 * maxTargets
 )
+
+// sendRate caps all that is sent: a flapping interface asks for a round at every
+// flap. A burst is two rounds of both families.
+func sendRate() pace.Rate { return pace.Rate{PerSecond: 8, Burst: 4 * maxTargets} }

@@ -182,8 +182,8 @@ func (p *Plane) set(step, text string) error {
 	return nil
 }
 
-// create makes a peer. It gets its endpoint in the same breath: one made without
-// would let the first packet choose it, which is what a stock peer needs to roam.
+// create makes a peer, and gives it its endpoint in the same command: for one made
+// without, the first packet would choose it, which is what a stock peer needs to roam.
 func create(to *strings.Builder, m *member) {
 	open(to, m.key)
 	if m.stock == nil {

@@ -29,7 +29,7 @@ func TestDrainsAreLoggedOnce(t *testing.T) {
 		if err := p.Configure(t.Context(), cfg); err != nil {
 			t.Fatal(err)
 		}
-		told := func() int { return strings.Count(log.String(), "what is open goes on") }
+		told := func() int { return strings.Count(log.String(), "open connections go on") }
 		tun.Send(planetest.UDP(planetest.A4, planetest.B4, 5000, 53))
 		synctest.Wait()
 		if n := told(); n != 0 {

@@ -180,8 +180,8 @@ func (g *guard) usher(bufs [][]byte, sizes []int, n, offset int) int {
 }
 
 // Write takes packets that peers sent, and passes on those that are permitted, in
-// their order: to this machine, or to the peer that they are for. It closes the gaps in bufs, which wireguard-go
-// builds anew for each batch.
+// their order: to this machine, or to the peer that they are for. It closes the gaps
+// in bufs, which wireguard-go builds anew for each batch.
 func (g *guard) Write(bufs [][]byte, offset int) (int, error) {
 	g.in.come(bufs)
 	defer g.in.leave(len(bufs))

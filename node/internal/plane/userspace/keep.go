@@ -15,8 +15,8 @@ import (
 // to the other end, which counts from when it came there.
 const idleAfter = 210 * time.Second
 
-// keep makes those peers of the map peers of wireguard-go who are needed, until
-// the plane ends.
+// keep gives wireguard-go those peers of the map that are needed, until the plane
+// ends.
 func (p *Plane) keep(ctx context.Context) {
 	for {
 		select {
@@ -124,7 +124,7 @@ func (p *Plane) create(m *member) error {
 	return nil
 }
 
-// retire removes the tunnels that were not used for long.
+// retire removes the tunnels that have not been used for long.
 func (p *Plane) retire(now time.Time) {
 	p.guard.lobby.expire(now)
 	p.mu.Lock()
@@ -134,7 +134,7 @@ func (p *Plane) retire(now time.Time) {
 	}
 	seen, err := p.tunnelStats()
 	if err != nil {
-		p.log.Error("idle peers stay", "error", err)
+		p.log.Error("idle peers keep their memory: wireguard-go does not say which are in use", "error", err)
 		return
 	}
 	for m := range p.applied.tunnels {

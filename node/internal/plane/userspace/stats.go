@@ -10,9 +10,55 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/filter"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 )
+
+// Stats tells what the plane did so far.
+func (p *Plane) Stats() (plane.Stats, error) {
+	f := p.filter.Stats()
+	s := plane.Stats{Revision: f.Revision, Flows: f.Flows, Verdicts: make(map[acl.Reason][2]uint64)}
+	for reason := range f.Verdicts[filter.In] {
+		n := [2]uint64{plane.In: f.Verdicts[filter.In][reason], plane.Out: f.Verdicts[filter.Out][reason]}
+		if n != [2]uint64{} {
+			s.Verdicts[acl.Reason(reason)] = n
+		}
+	}
+	for _, r := range p.filter.Refusals() {
+		s.Refusals = append(s.Refusals, plane.Refusal{
+			First: r.First, Last: r.Last, Count: r.Count, Direction: direction(r.Direction),
+			Peer: r.Peer, Src: r.Src, Dst: r.Dst, Protocol: r.Protocol, Verdict: r.Verdict, Until: r.Until,
+		})
+	}
+	for _, e := range p.filter.Ending(p.now(), soon, maxEndings) {
+		s.Endings = append(s.Endings, ending(e))
+	}
+	var err error
+	s.Peers, s.Tunnels, err = p.peerStats()
+	return s, err
+}
+
+// How long before their end flows are told of that lose their right, and of how many kinds.
+const (
+	soon       = 15 * time.Minute
+	maxEndings = 20
+)
+
+func ending(e filter.Ending) plane.Ending {
+	return plane.Ending{
+		Direction: direction(e.Direction), Peer: e.Peer, Src: e.Src, Dst: e.Dst, Protocol: e.Protocol,
+		Flows: e.Flows, End: e.End, Cut: e.Cut, Verdict: e.Verdict,
+	}
+}
+
+func direction(d filter.Direction) plane.Direction {
+	if d == filter.Out {
+		return plane.Out
+	}
+	return plane.In
+}
 
 // peerStats tells of every peer of the map, and for how many there is a tunnel.
 func (p *Plane) peerStats() (all []plane.PeerStats, tunnels int, err error) {

@@ -62,6 +62,8 @@ import (
 	"github.com/cordonmesh/cordon/node/internal/plane"
 )
 
+// sweepEvery is how often what is idle is looked for. A tunnel goes at the second look
+// that finds it idle, so up to twice as much later than idleAfter.
 const sweepEvery = 10 * time.Second
 
 // ErrClosed is returned by a plane that has ended.
@@ -158,8 +160,8 @@ func (p *Plane) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 			p.filter.Sweep(p.now())
-			p.tellDrains()
-			p.tellExcesses()
+			p.logDrains()
+			p.logExcesses()
 			p.retire(time.Now())
 		}
 	}

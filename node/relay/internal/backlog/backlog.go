@@ -8,10 +8,6 @@ import (
 	"net"
 )
 
-// Most is how many bytes the kernel holds that it has not sent yet: enough that
-// a fast connection never waits for us.
-const Most = 128 << 10
-
 // Bound bounds what waits in the kernel for conn, where there is a TCP connection
 // beneath it and the system knows how. Elsewhere it does nothing.
 func Bound(conn net.Conn) {

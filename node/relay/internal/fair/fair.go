@@ -15,6 +15,9 @@ type Key = [32]byte
 // full packet and its header.
 const quantum = 2048
 
+// Batch is how many bytes are worth one write: the plaintext of one full TLS record.
+const Batch = 16 << 10
+
 // Queue is a bounded fair queue. The zero value holds nothing and drops all: use
 // [New].
 type Queue struct {
@@ -40,9 +43,6 @@ type flow struct {
 func New(pool *Pool, maxBytes, maxFrames int) Queue {
 	return Queue{pool: pool, maxBytes: maxBytes, maxFrames: maxFrames}
 }
-
-// Empty tells whether nothing waits.
-func (q *Queue) Empty() bool { return q.turn == nil }
 
 // Push takes f, which belongs to the queue from here on, and tells how many
 // frames were dropped to make room. That may be f itself.
@@ -90,6 +90,18 @@ func (q *Queue) Next() int {
 		return 0
 	}
 	return len(q.turn.first.Bytes)
+}
+
+// Fill copies frames into out behind its first n bytes, each at its turn, until no
+// more fit into a Batch, and gives how many bytes are filled then. The first frame
+// may be longer if n is 0: out has room for [Largest].
+func (q *Queue) Fill(out []byte, n int) int {
+	for next := q.Next(); next > 0 && (n == 0 || n+next <= Batch); next = q.Next() {
+		f := q.Pop()
+		n += copy(out[n:], f.Bytes)
+		q.pool.Put(f)
+	}
+	return n
 }
 
 // Clear drops all.

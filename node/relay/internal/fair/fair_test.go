@@ -154,10 +154,41 @@ func TestQueueIsBoundedAndKeepsOrder(t *testing.T) {
 				t.Fatalf("dropped %d, want %d", dropped, before-len(held))
 			}
 		}
-		if got := drain(&q, p); len(got) != len(held) || !q.Empty() {
+		if got := drain(&q, p); len(got) != len(held) || q.Next() != 0 {
 			t.Fatalf("%d left, want %d", len(got), len(held))
 		}
 	})
+}
+
+// A write takes what fits into a TLS record, behind what is there already; a frame
+// that is longer than one goes alone, or never would.
+func TestFillStopsAtABatch(t *testing.T) {
+	p, out := new(fair.Pool), make([]byte, fair.Largest)
+	for _, tt := range []struct{ ahead, frame, count, want, left int }{
+		{0, 1000, 20, 16_000, 4},
+		{500, 1000, 20, 15_500, 5},
+		{0, 4096, 5, fair.Batch, 1},
+		{0, 1000, 3, 3000, 0},
+		{0, 50_000, 2, 50_000, 1},
+		{4, 50_000, 2, 4, 2},
+		{0, fair.Batch, 2, fair.Batch, 1},
+		{1, fair.Batch, 2, 1, 2},
+		{7, 1000, 0, 7, 0},
+	} {
+		q := fair.New(p, 1<<20, 1000)
+		for i := range tt.count {
+			q.Push(fair.Key{1}, frame(p, tt.frame, byte(i)))
+		}
+		if got := q.Fill(out, tt.ahead); got != tt.want {
+			t.Errorf("%d frames of %d behind %d: filled %d bytes, want %d", tt.count, tt.frame, tt.ahead, got, tt.want)
+		}
+		if tt.want > tt.ahead && out[tt.ahead] != 0 {
+			t.Errorf("%d frames of %d behind %d: the oldest is not the first", tt.count, tt.frame, tt.ahead)
+		}
+		if left := len(drain(&q, p)); left != tt.left {
+			t.Errorf("%d frames of %d behind %d: %d are left, want %d", tt.count, tt.frame, tt.ahead, left, tt.left)
+		}
+	}
 }
 
 func TestPushAndPopAllocateNothing(t *testing.T) {
