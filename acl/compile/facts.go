@@ -3,6 +3,7 @@ package compile
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -24,6 +25,7 @@ type need struct {
 // learn takes on the facts that a part may ask for.
 func (b *book) learn(p *part) {
 	r := p.rule
+	b.drains = max(b.drains, r.OnExpiry.Drain)
 	b.learnWhen(&r.When)
 	if b.signIn && !p.forbid {
 		b.needs[policy.SignedInFact] = need{signedIn: true}
@@ -59,6 +61,9 @@ func (b *book) learnWhen(w *policy.When) {
 		b.needs[acl.Fact(posture)] = need{posture: posture}
 	}
 }
+
+// Drains is how long what has ended may go on at most, by any rule.
+func (m *Mesh) Drains() time.Duration { return m.book.drains }
 
 // AsksForFacts tells whether any rule asks for a fact.
 func (m *Mesh) AsksForFacts() bool { return len(m.book.needs) > 0 }
