@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gaissmai/bart"
 
@@ -41,7 +40,6 @@ type book struct {
 	signIn       bool // people must be signed in
 
 	needs      map[acl.Fact]need          // that some rule may ask for
-	drains     time.Duration              // the longest of any rule
 	schedules  map[string]policy.Schedule // that some rule keeps
 	segments   []policy.Segment           // by name
 	floors     bool                       // one of them asks for something

@@ -25,7 +25,6 @@ type need struct {
 // learn takes on the facts that a part may ask for.
 func (b *book) learn(p *part) {
 	r := p.rule
-	b.drains = max(b.drains, r.OnExpiry.Drain)
 	b.learnWhen(&r.When)
 	if b.signIn && !p.forbid {
 		b.needs[policy.SignedInFact] = need{signedIn: true}
@@ -63,7 +62,7 @@ func (b *book) learnWhen(w *policy.When) {
 }
 
 // Drains is how long what has ended may go on at most, by any rule.
-func (m *Mesh) Drains() time.Duration { return m.book.drains }
+func (m *Mesh) Drains() time.Duration { return m.pol.Drains() }
 
 // AsksForFacts tells whether any rule asks for a fact.
 func (m *Mesh) AsksForFacts() bool { return len(m.book.needs) > 0 }
