@@ -247,6 +247,46 @@ func TestSignsOutThoughTheCoordinatorRefuses(t *testing.T) {
 	l.eventually("one of which it does not know is over", func() bool { return len(l.kept()) == 0 })
 }
 
+// What the coordinator did not take is told again at once, though nothing else is to be
+// told: all that the sign-out stirs up here has gone its way before the answer comes.
+func TestWhatWasNotTakenIsToldAgainAtOnce(t *testing.T) {
+	l := newLeaver(t, 0)
+	refuse := make(chan struct{})
+	l.mu.Lock()
+	l.answer = func(string) (uint32, error) {
+		l.mu.Unlock() // the first waits, and others may come
+		<-refuse
+		l.mu.Lock()
+		return 0, connect.NewError(connect.CodePermissionDenied, errors.New("this node may not"))
+	}
+	l.mu.Unlock()
+	refused := make(chan error, 1)
+	go func() {
+		_, err := l.Logout(t.Context(), local.LogoutRequest{})
+		refused <- err
+	}()
+	l.cut()
+	l.out("while the coordinator thinks")
+	time.Sleep(unstirred)
+	if got := l.heard(); len(got) != 1 {
+		t.Fatalf("told of %q before there was an answer", got)
+	}
+	close(refuse)
+	if err := <-refused; err == nil {
+		t.Fatal("not refused")
+	}
+	for end := time.Now().Add(atOnce); len(l.heard()) == 1; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not told again at once")
+		}
+	}
+}
+
+const (
+	unstirred = 200 * time.Millisecond // after which nothing of a sign-out is under way here
+	atOnce    = 10 * time.Second       // before anything else is told by itself: see wire.UnhurriedWithin
+)
+
 // A sign-in of who signed out here would go on with the session that the coordinator
 // still holds: it is told of the end first.
 func TestCoordinatorIsToldBeforeTheNextSignIn(t *testing.T) {
