@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // makeWay ends the sessions at a machine beside which one that begins cannot be. At the
@@ -14,12 +13,11 @@ import (
 func (d *decision) makeWay(n *Node, s *Session) {
 	var others, own, over []string
 	var mine []*Session
-	drains := d.drains()
 	for _, o := range d.state.SessionsAt(n.ID) {
 		switch beside := s.Seat != "" && o.Seat != ""; {
 		case o.sharesSeat(s):
 		case beside && !o.Live(d.now):
-			if o.Seat == s.Seat || !d.now.Before(o.Until.Add(drains)) {
+			if o.Seat == s.Seat || !d.drains(o) {
 				over = append(over, o.ID)
 			}
 		case beside && o.User == s.User:
@@ -38,11 +36,11 @@ func (d *decision) makeWay(n *Node, s *Session) {
 	d.end(n.ID, d.crowding(n, s), "its time was over, and its room was needed")
 }
 
-// drains is how long what is open of whose time is over may go on at most. With their
+// drains tells whether what is open of a session whose time is over may go on. With its
 // seat it would be cut off.
-func (d *decision) drains() time.Duration {
+func (d *decision) drains(s *Session) bool {
 	pol, _ := d.state.Policy().Parsed() // an unreadable policy is nil, and lets nothing drain
-	return pol.Drains()
+	return d.now.Before(s.Until.Add(pol.Drains()))
 }
 
 // crowding gives the ids of the seats whose time is over and which leave no room for a

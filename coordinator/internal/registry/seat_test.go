@@ -142,6 +142,28 @@ func TestSeatWhoseTimeIsOverStaysWhileAnythingDrains(t *testing.T) {
 	m.refused(sits("too-many", n, "5002", person("gil@clinic.example")), registry.ErrUser)
 }
 
+// Who comes back to their seat while what they have open drains has it all back: a node
+// tells whose a flow at a seat is by the session. Nothing else of it goes on.
+func TestWhoComesBackToTheirSeatWhileItDrains(t *testing.T) {
+	m := begin(t)
+	m.do(registry.SetPolicy{File: "p", Text: `{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"], "onExpiry": "drain 1h"}]}`})
+	n := m.ward("ward")
+	was := m.sit("s1", n, "1000", "ana@clinic.example")
+	m.now = was.Until.Add(time.Hour - time.Second)
+	back := m.sit("s2", n, "1000", "ana@clinic.example")
+	if back.ID != "s1" || !slices.Equal(back.Addresses, was.Addresses) || !back.Begun.Equal(m.now) || len(back.Logins) != 1 || !slices.Equal(m.at(n), []string{"s1"}) {
+		t.Errorf("while it drained: %+v", back)
+	}
+	m.now = back.Until.Add(time.Hour)
+	if late := m.sit("s3", n, "1000", "ana@clinic.example"); late.ID != "s3" {
+		t.Errorf("when nothing drained any more: %+v", late)
+	}
+	m.do(registry.EndSessions{ID: "s3"})
+	if out := m.sit("s4", n, "1000", "ana@clinic.example"); out.ID != "s4" {
+		t.Errorf("who signed out: %+v", out)
+	}
+}
+
 func TestSeatIsRefused(t *testing.T) {
 	m := begin(t)
 	_, laptop := m.join("laptop", registry.CreateToken{})
