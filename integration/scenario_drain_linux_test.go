@@ -54,7 +54,7 @@ func TestWhoIsSignedOutDoesNotLinger_A18(t *testing.T) {
 
 // lingersLife is how long a session lasts where its end drains: less than a minute, so that
 // whoever leaves does so in the last minute of it, and longer than it takes to begin.
-const lingersLife = 45 * time.Second
+const lingersLife = 55 * time.Second
 
 // shift is one person's session at a machine, and what they have open at the record system.
 type shift struct {
