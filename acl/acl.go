@@ -46,6 +46,8 @@ const SignedIn Fact = "signed-in"
 const PersonPrefix = "person:"
 
 // Presence tells whether a fact is that somebody is there, whatever they have proved.
+// Whose time is over keeps it, with that end, as long as anything may drain; of who is
+// signed out or shut out it is gone, and with it what drains.
 func (f Fact) Presence() bool { return f == SignedIn || strings.HasPrefix(string(f), PersonPrefix) }
 
 // FactEnd is a fact of one peer with the moment at which it ends.
@@ -164,7 +166,8 @@ type Rule struct {
 
 	// Drain is how long a flow lives on, from then, when a fact that it needs or the
 	// rule's time has ended; a new one cannot begin. Zero cuts it off at once, as
-	// every other end does: a rule that is gone or forbids, or the end of its hold.
+	// every other end does: a rule that is gone or forbids, the end of its hold, or that
+	// whoever began it is there no more, see [Fact.Presence].
 	Drain time.Duration
 
 	// Monitor marks a rule that permits what the policy else refuses, so that an

@@ -3,6 +3,7 @@ package integration
 import (
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,4 +50,102 @@ func TestWhoIsSignedOutDoesNotLinger_A18(t *testing.T) {
 		f.stop()
 		s.coordinator.Ctl("user", "enable", "nina@hospital.example")
 	}
+}
+
+// lingersLife is how long a session lasts where its end drains: less than a minute, so that
+// whoever leaves does so in the last minute of it, and longer than it takes to begin.
+const lingersLife = 55 * time.Second
+
+// shift is one person's session at a machine, and what they have open at the record system.
+type shift struct {
+	t *testing.T
+	*streams
+	machine string
+	session *local.Session
+}
+
+// begins signs somebody in at a machine and has something of theirs run to an address.
+func (s *scene) begins(machine, person string, at netip.Addr) *shift {
+	s.t.Helper()
+	_, told := s.login(machine, person)
+	if told.State != local.LoginDone {
+		s.t.Fatalf("%s signed in at %s: %+v", person, machine, told)
+	}
+	s.answered(machine, at)
+	return &shift{s.t, startStreams(s.t, s.Host(machine), s.Host("ehr"), at), machine, told.Session}
+}
+
+// leaves fails the test unless all is cut off of a shift that was ended just now.
+func (f *shift) leaves() {
+	f.t.Helper()
+	f.ended(f.t, time.Now())
+	f.stop()
+}
+
+// leavesBefore likewise, where it would have ended soon by itself.
+func (f *shift) leavesBefore(soon time.Duration) {
+	f.t.Helper()
+	if left := time.Until(f.session.Until); left <= 0 || left > soon {
+		f.t.Errorf("a session at %s was ended %s before its end", f.machine, left)
+	}
+	f.leaves()
+}
+
+// drains waits until shifts have ended by themselves, and fails the test unless what is
+// open goes on, its person is told so, and nothing else opens.
+func (s *scene) drains(shifts ...*shift) {
+	s.t.Helper()
+	for _, one := range shifts {
+		time.Sleep(time.Until(one.session.Until.Add(time.Second)))
+		if text, err := s.nodes[one.machine].TryCLI("", "status"); err != nil || !strings.Contains(text, "what is open goes on until") {
+			s.t.Errorf("%s is not told that it drains: %v\n%s", one.machine, err, text)
+		}
+		s.refused(one.machine, "tcp", s.at("ehr", 443)[0], syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EACCES)
+		one.carry(s.t)
+	}
+}
+
+// Who is shut out is cut off at once: while what they have open drains since their session
+// ended by itself, and in the last minute of one. Nobody else is, whose session ended by
+// itself: not by that, nor by a coordinator that is away or comes back.
+func TestShutOutWhileItDrainsIsCutOff_A18(t *testing.T) {
+	t.Parallel()
+	if !lab.Require(t) {
+		return
+	}
+	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
+	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "cart", "desk", "ehr"))
+	hub := s.Host("hub")
+	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", lingersLife.String())
+	s.found(lingering, member{name: "ward", owner: "nina@hospital.example"}, member{name: "desk", owner: "ben@hospital.example"},
+		member{name: "cart", owner: "tag:cart"}, member{name: "ehr", owner: "tag:ehr"})
+	ehr := s.at("ehr", 443)
+	nina := "nina@hospital.example"
+	own, cart := s.begins("ward", "nina", ehr[0].Addr()), s.begins("cart", "nina", ehr[1].Addr())
+	s.drains(own, cart)
+	s.coordinator.Ctl("session", "end", own.session.ID)
+	own.leaves()
+	cart.carry(t)
+	s.coordinator.Ctl("user", "disable", nina)
+	cart.leaves()
+	s.coordinator.Ctl("user", "enable", nina)
+
+	bens := s.begins("desk", "ben", ehr[1].Addr())
+	own = s.begins("ward", "nina", ehr[0].Addr())
+	if _, err := s.nodes["ward"].TryCLI("", "logout"); err != nil {
+		t.Fatal(err)
+	}
+	own.leavesBefore(time.Minute)
+	cart = s.begins("cart", "nina", ehr[0].Addr())
+	s.coordinator.Ctl("user", "disable", nina)
+	cart.leavesBefore(time.Minute)
+	bens.carry(t)
+	time.Sleep(time.Until(bens.session.Until.Add(-2 * time.Second))) // nodes that cannot reach it for long wait for long
+	s.loseCoordinator("desk")
+	s.drains(bens)
+	s.coordinator.Start()
+	s.settle()
+	s.drains(bens)
+	s.coordinator.Ctl("session", "end", bens.session.ID)
+	bens.leaves()
 }

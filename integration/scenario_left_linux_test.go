@@ -69,6 +69,7 @@ func TestLeavesWhileTheCoordinatorIsDead_A18(t *testing.T) {
 		t.Fatalf("logout: %q, %v", text, err)
 	}
 	f.ended(t, time.Now())
+	f.told(t, true, true) // at the server too, whose node knows of nothing
 	f.stop()
 	shut()
 	if text, err := s.nodes["ward"].TryCLI("", "whoami"); err == nil || !strings.Contains(text, "nina@hospital.example signed out here; ") {

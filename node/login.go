@@ -80,7 +80,9 @@ func (d *daemon) AwaitLogin(ctx context.Context, r local.AwaitLoginRequest) (*lo
 	case wire.AwaitLoginResponse_EXPIRED:
 		return &local.LoginOutcome{State: local.LoginExpired}, nil
 	}
-	m.untilMap(ctx, func(all []wire.Session) bool { return holdsSession(all, o.Session.ID) })
+	m.untilMap(ctx, func(all []wire.Session) bool { // one that goes on is there before
+		return slices.ContainsFunc(all, func(s wire.Session) bool { return s.ID == o.Session.ID && !s.Until.Before(o.Session.Until) })
+	})
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.session(o.Session)

@@ -103,6 +103,31 @@ func TestAPersonSignsInAndOut(t *testing.T) {
 	}
 }
 
+// A sign-in may go on with a session that the map holds, as one of which something drains:
+// its answer waits for the map in which that holds again.
+func TestSignInGoesOnWithASession(t *testing.T) {
+	at := func(until time.Time) func(*wire.SelfRecord) {
+		return func(self *wire.SelfRecord) { self.SignIn, self.Sessions = true, []wire.Session{sessionOf("s1", until)} }
+	}
+	m, s := upWith(t, at(time.Now().Add(-time.Minute)))
+	until := time.Now().Add(8 * time.Hour)
+	m.c.SignIn(controltest.SignIns{
+		Begin: func(key.NodePublic, *wire.BeginLoginRequest) (*wire.BeginLoginResponse, error) {
+			return &wire.BeginLoginResponse{Login: "l1", Url: "https://c.example/login/l1", Until: time.Now().Add(time.Minute).Unix()}, nil
+		},
+		Await: func(context.Context, key.NodePublic, string) (*wire.AwaitLoginResponse, error) {
+			time.AfterFunc(100*time.Millisecond, func() { m.give(s, m.withSelf(6, at(until))) })
+			return &wire.AwaitLoginResponse{State: wire.AwaitLoginResponse_DONE, Session: sessionOf("s1", until).Proto()}, nil
+		},
+	})
+	if o, err := m.AwaitLogin(t.Context(), local.AwaitLoginRequest{ID: "l1"}); err != nil || o.State != local.LoginDone {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if now := m.status(); now.SignedOut || len(now.Sessions) != 1 || now.Sessions[0].Ended {
+		t.Errorf("at once after it: %+v", now.Sessions)
+	}
+}
+
 func TestSignInsThatEndWithoutASession(t *testing.T) {
 	m, _ := upWith(t, func(*wire.SelfRecord) {})
 	if _, err := m.Login(t.Context(), local.LoginRequest{}); err == nil || err.Error() != "nobody can sign in at this coordinator" {

@@ -25,12 +25,12 @@ const (
 	known               // it knows, and its map may not say so yet
 )
 
-// signOut ends sessions here: those that concern who asks, or one of them. It gives
-// their ids.
+// signOut ends sessions here: those that concern who asks, or one of them, and those too
+// whose time is over, of which something may drain. It gives their ids.
 func (m *mesh) signOut(who asker, session string) (ids []string) {
 	m.mu.Lock()
 	for _, s := range m.state.Self.Sessions {
-		if who.has(s) && (session == "" || s.ID == session) && !m.over(s) && m.signedOut[s.ID] != known {
+		if who.has(s) && (session == "" || s.ID == session) && m.signedOut[s.ID] != known {
 			ids = append(ids, s.ID)
 			m.signedOut[s.ID] = telling
 		}

@@ -28,6 +28,7 @@ type leaver struct {
 	peer   *machine
 	stream *controltest.Stream
 	drain  time.Duration
+	ends   time.Time // of the session, and of what it proves
 	open   net.Conn
 
 	mu     sync.Mutex
@@ -38,7 +39,7 @@ type leaver struct {
 func newLeaver(t *testing.T, drain time.Duration) *leaver {
 	t.Helper()
 	a, b, sa, sb := pair(t)
-	l := &leaver{machine: a, peer: b, stream: sa, drain: drain, answer: func(string) (uint32, error) { return 1, nil }}
+	l := &leaver{machine: a, peer: b, stream: sa, drain: drain, ends: time.Now().Add(time.Hour), answer: func(string) (uint32, error) { return 1, nil }}
 	l.c.SignIn(controltest.SignIns{
 		Logout: func(_ key.NodePublic, session string) (uint32, error) {
 			l.mu.Lock()
@@ -64,7 +65,7 @@ func newLeaver(t *testing.T, drain time.Duration) *leaver {
 func (l *leaver) holding(m wire.Map, self bool, sessions ...string) wire.Map {
 	var facts []acl.FactEnd
 	if !self || len(sessions) > 0 {
-		facts = []acl.FactEnd{{Fact: "posture:managed", Until: time.Now().Add(time.Hour)}, {Fact: local.FactSignedIn, Until: time.Now().Add(time.Hour)}}
+		facts = []acl.FactEnd{{Fact: "posture:managed", Until: time.Now().Add(time.Hour)}, {Fact: local.FactSignedIn, Until: l.ends}}
 	}
 	for _, rules := range []*[]acl.Rule{&m.Rules.In, &m.Rules.Out} {
 		*rules = slices.Clone(*rules)
@@ -73,7 +74,7 @@ func (l *leaver) holding(m wire.Map, self bool, sessions ...string) wire.Map {
 	if self {
 		m.Self.SignIn, m.Self.Facts = true, facts
 		for _, s := range sessions {
-			m.Self.Sessions = append(m.Self.Sessions, sessionOf(s, time.Now().Add(time.Hour)))
+			m.Self.Sessions = append(m.Self.Sessions, sessionOf(s, l.ends))
 		}
 		return m
 	}
@@ -224,6 +225,27 @@ func TestSignedOutHereDoesNotDrain(t *testing.T) {
 	l.out("signed out")
 }
 
+// Whose time is over has what drains, and may sign out of that too: nobody else has to.
+func TestSignsOutOfWhatDrains_A18(t *testing.T) {
+	l := newLeaver(t, time.Hour)
+	l.ends = time.Now().Add(time.Second)
+	l.take(7, "s1")
+	drains := func() bool { now := l.status().Endings; return len(now) == 1 && now[0].End.IsZero() }
+	l.eventually("it drains", drains)
+	l.take(8, "s1")
+	if !drains() {
+		t.Error("a map that tells of the end cut it off")
+	}
+	l.lose()
+	if r, err := l.Logout(t.Context(), local.LogoutRequest{}); err != nil || r.Ended != 1 || !r.Away {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	l.cut()
+	l.out("signed out")
+	l.take(9, "s1")
+	l.eventually("the coordinator is told", func() bool { return slices.Equal(l.heard(), []string{"s1"}) })
+}
+
 // A coordinator that refuses to end a session keeps nobody in, and is asked again.
 func TestSignsOutThoughTheCoordinatorRefuses(t *testing.T) {
 	l := newLeaver(t, 0)
@@ -246,6 +268,46 @@ func TestSignsOutThoughTheCoordinatorRefuses(t *testing.T) {
 	l.take(7)
 	l.eventually("one of which it does not know is over", func() bool { return len(l.kept()) == 0 })
 }
+
+// What the coordinator did not take is told again at once, though nothing else is to be
+// told: all that the sign-out stirs up here has gone its way before the answer comes.
+func TestWhatWasNotTakenIsToldAgainAtOnce(t *testing.T) {
+	l := newLeaver(t, 0)
+	refuse := make(chan struct{})
+	l.mu.Lock()
+	l.answer = func(string) (uint32, error) {
+		l.mu.Unlock() // the first waits, and others may come
+		<-refuse
+		l.mu.Lock()
+		return 0, connect.NewError(connect.CodePermissionDenied, errors.New("this node may not"))
+	}
+	l.mu.Unlock()
+	refused := make(chan error, 1)
+	go func() {
+		_, err := l.Logout(t.Context(), local.LogoutRequest{})
+		refused <- err
+	}()
+	l.cut()
+	l.out("while the coordinator thinks")
+	time.Sleep(unstirred)
+	if got := l.heard(); len(got) != 1 {
+		t.Fatalf("told of %q before there was an answer", got)
+	}
+	close(refuse)
+	if err := <-refused; err == nil {
+		t.Fatal("not refused")
+	}
+	for end := time.Now().Add(atOnce); len(l.heard()) == 1; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not told again at once")
+		}
+	}
+}
+
+const (
+	unstirred = 200 * time.Millisecond // after which nothing of a sign-out is under way here
+	atOnce    = 10 * time.Second       // before anything else is told by itself: see wire.UnhurriedWithin
+)
 
 // A sign-in of who signed out here would go on with the session that the coordinator
 // still holds: it is told of the end first.

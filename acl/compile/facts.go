@@ -3,6 +3,7 @@ package compile
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/policy"
@@ -59,6 +60,9 @@ func (b *book) learnWhen(w *policy.When) {
 		b.needs[acl.Fact(posture)] = need{posture: posture}
 	}
 }
+
+// Drains is how long what has ended may go on at most, by any rule.
+func (m *Mesh) Drains() time.Duration { return m.pol.Drains() }
 
 // AsksForFacts tells whether any rule asks for a fact.
 func (m *Mesh) AsksForFacts() bool { return len(m.book.needs) > 0 }

@@ -53,8 +53,8 @@ func (b Batch) AppendAnswer(dst []byte, d Direction, p *packet.Packet, v acl.Ver
 
 // limits gives what bounds the answers to p, and false if whoever sent it is not
 // to hear of its refusal. A peer that no rule lets speak to this node hears nothing
-// at all, so it learns not even that the node is there; nor does anybody hear of a
-// packet that itself was an answer.
+// at all, so it learns not even that the node is there, but for whom this node called;
+// nor does anybody hear of a packet that itself was an answer.
 //
 // Each direction has a limit of its own, and each peer a tenth of what comes in:
 // no peer can use up the answers that others wait for, least of all this machine's
@@ -68,10 +68,19 @@ func (f *Filter) limits(d Direction, p *packet.Packet) (limits, bool) {
 		return limits{}, false
 	}
 	e, why := f.table.locate(In, p.Src, p.Dst)
-	if why != acl.Permitted || !f.table.maySpeak(e.src) {
+	if why != acl.Permitted || !f.table.maySpeak(e.src) && !f.called(p) {
 		return limits{}, false
 	}
 	return f.limitsOf(p, e.src.holder), true
+}
+
+// called reports whether a packet from the mesh is of a flow that began here and has lost
+// its right since. Its peer's node may not know of that: it is not told of a sign-out here
+// while the coordinator is away.
+func (f *Filter) called(p *packet.Packet) bool {
+	k := f.flows.seed.hashed(keyOf(In, &p.Flow))
+	fl, _ := f.flows.find(&k)
+	return fl != nil && fl.state == revoked && fl.origin == Out
 }
 
 // limitsOut are those of this machine, and of what is behind it. Whom this node

@@ -135,6 +135,77 @@ func TestOnlyPeersThatMaySpeakHearOfRefusals(t *testing.T) {
 	}
 }
 
+// Whom this node called, by a right that it has lost since, hears that what they send is
+// refused: their own node may not know of the loss, as of a sign-out while the coordinator
+// is away, and else their programs wait for a timeout. Nobody learns anything by it.
+func TestWhoWasCalledHearsOfTheEnd(t *testing.T) {
+	const us, server, other = "100.64.0.1", "100.65.0.1", "100.65.0.2"
+	f := newFilter(t, filter.Options{})
+	signedIn := []acl.FactEnd{{Fact: acl.SignedIn, Until: noon().Add(time.Hour)}}
+	c := filter.Config{Self: filter.Party{Prefixes: []acl.PrefixClass{{Prefix: prefix(us), Class: 1}}, Facts: signedIn}}
+	for _, p := range []string{server, other} {
+		c.Peers = append(c.Peers, filter.Party{ID: p, Prefixes: []acl.PrefixClass{{Prefix: prefix(p), Class: 2}}, Facts: signedIn})
+	}
+	r := acl.Rule{ID: "r", Src: []acl.Class{1}, Dst: []acl.Class{2}, Needs: []acl.Fact{acl.SignedIn}, Open: []acl.Service{{Protocol: acl.TCP, Last: 65535}, {Protocol: acl.UDP, Last: 65535}}}
+	c.Rules.Out = []acl.Rule{r}
+	back := acl.Rule{ID: "back", Src: []acl.Class{2}, Dst: []acl.Class{1}, Open: r.Open}
+	c.Rules.In = []acl.Rule{back}
+	f.Load(compile(t, c))
+	now := noon()
+	send := func(d filter.Direction, src, dst string, proto uint8, body []byte) (allowed, answered bool) {
+		p := parsed(packettest.IP(src, dst, proto, body))
+		b := f.Begin(filter.At(now))
+		defer b.End()
+		v := b.In
+		if d == filter.Out {
+			v = b.Out
+		}
+		said := v(p)
+		_, answered = b.AppendAnswer(nil, d, p, said)
+		return said.Allow, answered
+	}
+	for _, d := range []struct {
+		from, to string
+		port     uint16
+		d        filter.Direction
+	}{{us, server, 1000, filter.Out}, {server, us, 2000, filter.In}} {
+		for proto, body := range map[uint8][]byte{6: packettest.TCP(d.port, 443, 2, 1, 0, 0), 17: packettest.UDP(d.port, 443, 8)} {
+			if allowed, _ := send(d.d, d.from, d.to, proto, body); !allowed {
+				t.Fatalf("%s to %s by %d is refused", d.from, d.to, proto)
+			}
+		}
+	}
+	c.Rules.In, c.Self.Facts = nil, nil
+	f.Load(compile(t, c))
+	answer := func(from string, src, dst uint16) (tcp, udp bool) {
+		allowed, tcp := send(filter.In, from, us, 6, packettest.TCP(src, dst, 16, 1, 1, 8))
+		allowedUDP, udp := send(filter.In, from, us, 17, packettest.UDP(src, dst, 8))
+		if allowed || allowedUDP {
+			t.Errorf("from %s:%d passes", from, src)
+		}
+		return tcp, udp
+	}
+	for _, x := range []struct {
+		name     string
+		from     string
+		src, dst uint16
+		want     bool
+	}{
+		{"in what it was called by", server, 443, 1000, true},
+		{"in what it called itself by", server, 2000, 443, false},
+		{"beside it", server, 443, 1001, false},
+		{"somebody else", other, 443, 1000, false},
+	} {
+		if tcp, udp := answer(x.from, x.src, x.dst); tcp != x.want || udp != x.want {
+			t.Errorf("%s: TCP answered %t, UDP %t, want %t", x.name, tcp, udp, x.want)
+		}
+	}
+	now = now.Add(27 * time.Hour)
+	if tcp, udp := answer(server, 443, 1000); tcp || udp {
+		t.Errorf("long after: TCP answered %t, UDP %t", tcp, udp)
+	}
+}
+
 // Before the first map a new connection is refused at once; one that stands is
 // left to wait for the map, which may permit it.
 func TestNoAnswerEndsAConnectionBeforeTheMap(t *testing.T) {

@@ -2,7 +2,6 @@ package filter
 
 import (
 	"slices"
-	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 )
@@ -11,9 +10,10 @@ import (
 // is a fact or the time of the rule that permitted it. It denies if nothing lets it.
 //
 // A rule that is not in the table any more ends its flows at once, and so does one
-// that came to be about somebody else, or whose person was signed out. When the right ended is for the table to say,
-// be it that nobody noticed; where it does not, as of a fact that is gone, it is now.
-// The end of a flow that drains already is only ever brought forward.
+// that came to be about somebody else, or whose person was signed out, even of a flow
+// that drains already. When the right ended is for the table to say, be it that nobody
+// noticed; where it does not, as of a proof that is gone, it is now. The end of a flow
+// that drains already is only ever brought forward.
 func (f *Filter) drain(fl *flow, dec decision) decision {
 	if fl.state == revoked || dec.rule == noRule || dec.reason == acl.Forbidden || dec.reason == acl.LimitReached ||
 		f.accountOf[dec.ends.payer(fl.origin).holder] != fl.account {
@@ -62,7 +62,7 @@ func (t *Table) drain(fl *flow, dec decision, known *past, m *Moment) (on decisi
 // does not, and at which the rule's hold ends.
 func (t *Table) drains(r *rule, fl *flow, from facts, lease int64, m *Moment) (until, hold int64) {
 	human := r.needs != 0
-	if human && t.left(r, fl, from, m) {
+	if human && t.left(r, from) {
 		return 0, 0
 	}
 	now := m.clock(human)
@@ -80,17 +80,10 @@ func (t *Table) drains(r *rule, fl *flow, from facts, lease int64, m *Moment) (u
 	return until, m.boot(held, human)
 }
 
-// early is how long before its end somebody's presence must be gone to have been taken
-// from them: until when it was, a clock of ours may see that much later than who told of it.
-const early = int64(time.Minute)
-
-// left tells whether whoever began a flow is there no more, and was to be there for
-// longer: they were signed out or shut out. Their time is not over, which drains, but
-// their right. A flow that drains already has been given its time.
-func (t *Table) left(r *rule, fl *flow, from facts, m *Moment) bool {
-	if fl.fast&draining != 0 || m.Boot >= fl.end-early {
-		return false
-	}
+// left tells whether whoever began a flow is there no more: they were signed out or shut
+// out, and their right is taken from them, be it at the last moment of their time or while
+// something drains after it. Whose time is over is still told of, with that end.
+func (t *Table) left(r *rule, from facts) bool {
 	return slices.ContainsFunc(t.needs.sets[r.needs], func(f uint32) bool { return t.presence[f] && from.until(f) == never })
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // The same, where all rules are about the same few flows, so that rights end, drain,
-// come back and are forbidden while something is open.
+// are taken, come back and are forbidden while something is open.
 func TestLapsesAgreeWithModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		agree(t, lapsingConfig, fewPackets, []time.Duration{20 * time.Second, time.Minute, 2 * time.Minute, 7 * time.Minute})
@@ -25,7 +25,7 @@ func lapsingConfig(t *rapid.T) *filter.Config {
 	c.Self.Prefixes = []acl.PrefixClass{{Prefix: prefix("100.64.0.1"), Class: 1}}
 	peer := filter.Party{ID: "peer", Prefixes: []acl.PrefixClass{{Prefix: prefix("100.64.0.2"), Class: 2}}}
 	proofs := func() (all []acl.FactEnd) {
-		for _, fact := range []acl.Fact{"login", "mfa"} {
+		for _, fact := range []acl.Fact{acl.SignedIn, "login", "mfa"} {
 			all = append(all, acl.FactEnd{Fact: fact, Until: noon().Add(minutes(t, "until"))})
 		}
 		return all
@@ -51,6 +51,9 @@ func lapsingRule(t *rapid.T, id string) acl.Rule {
 	r.Open = []acl.Service{{Protocol: rapid.SampledFrom([]acl.Protocol{acl.TCP, acl.UDP}).Draw(t, "proto"), Last: 65535}}
 	if rapid.Bool().Draw(t, "login") {
 		r.Needs = append(r.Needs, "login")
+	}
+	if rapid.Bool().Draw(t, "signed in") {
+		r.Needs = append(r.Needs, acl.SignedIn)
 	}
 	if rapid.IntRange(0, 3).Draw(t, "mfa") == 0 {
 		r.Needs = append(r.Needs, "mfa")

@@ -182,7 +182,7 @@ func (m *model) drains(fl *modelFlow, v modelVerdict, stale bool) bool {
 	}
 	var until, held time.Time
 	for _, rule := range m.about(fl.origin, fl.key) {
-		if rule.ID != r.rule || rule.Drain == 0 || reached(m.now, m.holdEnd(rule)) {
+		if rule.ID != r.rule || rule.Drain == 0 || reached(m.now, m.holdEnd(rule)) || m.left(fl, rule) {
 			continue
 		}
 		if end := m.missed(fl, rule).Add(rule.Drain); end.After(until) {
@@ -198,6 +198,12 @@ func (m *model) drains(fl *modelFlow, v modelVerdict, stale bool) bool {
 	before := sooner(held, m.begins(fl.origin, fl.key))
 	*r = modelRight{rule: r.rule, loads: m.loads, end: until, draining: true, watched: !before.IsZero() && before.Before(until)}
 	return true
+}
+
+// left tells whether a rule asks for somebody to be there who is not.
+func (m *model) left(fl *modelFlow, r *acl.Rule) bool {
+	there := func(f acl.FactEnd) bool { return f.Fact == acl.SignedIn }
+	return slices.Contains(r.Needs, acl.SignedIn) && !slices.ContainsFunc(m.facts(fl.origin, fl.key), there)
 }
 
 // missed gives since when a rule does not hold that had permitted the flow.

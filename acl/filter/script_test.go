@@ -40,7 +40,7 @@ func TestVerdicts(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := &script{t: t, now: noon(), stack: map[netip.Addr]map[string]bool{}}
-			s.f = newFilter(t, filter.Options{Stands: s.stands})
+			s.restart()
 			for i, line := range strings.Split(string(text), "\n") {
 				line, _, _ = strings.Cut(line, "#")
 				if strings.TrimSpace(line) == "" {
@@ -53,6 +53,9 @@ func TestVerdicts(t *testing.T) {
 		})
 	}
 }
+
+// restart has a new filter, as a daemon has that starts.
+func (s *script) restart() { s.f = newFilter(s.t, filter.Options{Stands: s.stands}) }
 
 func newFilter(t testing.TB, o filter.Options) *filter.Filter {
 	o.Seed = 1
@@ -82,6 +85,8 @@ func (s *script) do(line string) error {
 			return err
 		}
 		s.f.Load(t)
+	case "restart":
+		s.restart()
 	case "unload":
 		s.f.Load(nil)
 	case "at":

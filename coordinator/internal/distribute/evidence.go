@@ -67,8 +67,9 @@ func sessionsAt(state *registry.State, node string) (all []wire.Session) {
 	return all
 }
 
-// outdated is for how long a fact that has ended may yet be told, which harms nobody:
-// nodes see the end by themselves.
+// outdated is for how long a fact that has ended is told at least, besides as long as
+// anything may drain, of which a node cuts what is of somebody of whom it is told no more.
+// It harms nobody: nodes see the end by themselves.
 const outdated = 24 * time.Hour
 
 // weighedAt gives the moment at which evidence by some sessions is weighed: when the
@@ -76,10 +77,10 @@ const outdated = 24 * time.Hour
 // same; and no observation moves it on but by what is long past: one that a replica
 // made whose clock was ahead would else take from who signs in after it whatever
 // asks for a fresh proof, until the others' clocks got there.
-func weighedAt(state *registry.State, sessions []*registry.Session) time.Time {
+func weighedAt(mesh *compile.Mesh, state *registry.State, sessions []*registry.Session) time.Time {
 	at := state.Observed().Time
 	if len(sessions) > 0 {
-		at = at.Add(-outdated)
+		at = at.Add(-outdated - mesh.Drains())
 	}
 	for _, s := range sessions {
 		if last := s.LastActive(); last.After(at) {
@@ -96,7 +97,7 @@ func factsOf(mesh *compile.Mesh, state *registry.State, n *registry.Node, sessio
 	if !mesh.AsksForFacts() {
 		return nil
 	}
-	at := weighedAt(state, sessions)
+	at := weighedAt(mesh, state, sessions)
 	e := evidenceOf(state, n, sessions, at)
 	return mesh.FactsOf(&e, at)
 }

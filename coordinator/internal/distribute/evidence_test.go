@@ -1,6 +1,7 @@
 package distribute_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -93,5 +94,49 @@ func TestSchedulesAreToldAhead(t *testing.T) {
 		if from, to := last(); !from.Equal(today.AddDate(0, 0, 1).Add(8*time.Hour)) || !to.Equal(today.AddDate(0, 0, 8).Add(20*time.Hour)) {
 			t.Errorf("a day later the schedule is known from %s to %s", from, to)
 		}
+	})
+}
+
+const lingering = `{"tagOwners": {"tag:ehr": [], "tag:kiosk": []}, "grants": [
+  {"id": "ehr", "src": ["ana@clinic.example"], "dst": ["tag:ehr"], "ip": ["443"], "onExpiry": "drain 2d"},
+  {"id": "at-kiosks", "src": ["ana@clinic.example"], "srcDevice": ["tag:kiosk"], "dst": ["tag:ehr"], "ip": ["443"]}]}`
+
+// A node takes it that who is told of no more was shut out, and cuts what drains. So whose
+// time is over is told of, with that end, for as long as anything may drain.
+func TestWhoseTimeIsOverIsToldOfWhileAnythingDrains(t *testing.T) {
+	play(t, lingering, func(t *testing.T, w *world) {
+		w.do(registry.RequireSignIn{Required: true})
+		all := join(w, "tag:ehr", "tag:kiosk")
+		laptop := w.enrol()
+		laptop.connect()
+		all = append(all, laptop)
+		defer leaveAll(all)
+		late()
+		ehr, kiosk := all[0], all[1]
+		ends := w.sit(laptop, "s1", "", "ana@clinic.example").Until
+		w.sit(kiosk, "s2", "1000", "ana@clinic.example")
+		told := func(want bool) {
+			t.Helper()
+			w.do(onDuty())
+			w.do(onDuty("ben@clinic.example")) // an observation of this day
+			rest()
+			seats := ehr.peer(kiosk).Seats
+			if len(seats) != 1 {
+				t.Fatalf("%d seats", len(seats))
+			}
+			for where, facts := range map[string][]acl.FactEnd{"at a machine of hers": ehr.peer(laptop).Facts, "at a seat": seats[0].Facts} {
+				there := slices.ContainsFunc(facts, func(f acl.FactEnd) bool { return f.Fact.Presence() && f.Until.Equal(ends) })
+				if there != want {
+					t.Errorf("%s after the end, %s: told of %v", time.Since(ends), where, facts)
+				}
+			}
+		}
+		told(true)
+		for range 3 {
+			w.day()
+			told(true)
+		}
+		w.day()
+		told(false)
 	})
 }

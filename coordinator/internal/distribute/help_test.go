@@ -250,7 +250,7 @@ func shutOut(s *registry.State, n *registry.Node) bool {
 func knownOf(s *registry.State, mesh *compile.Mesh, n *registry.Node, seat string) ([]acl.FactEnd, []string) {
 	login, at := n.Owner(), s.Observed().Time
 	if slices.ContainsFunc(s.SortedSessions(), func(one *registry.Session) bool { return one.Node == n.ID && one.Seat == seat }) {
-		at = at.Add(-24 * time.Hour)
+		at = at.Add(-24*time.Hour - mesh.Drains())
 	}
 	var e compile.Evidence
 	var groups []string

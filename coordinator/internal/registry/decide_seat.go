@@ -17,7 +17,9 @@ func (d *decision) makeWay(n *Node, s *Session) {
 		switch beside := s.Seat != "" && o.Seat != ""; {
 		case o.sharesSeat(s):
 		case beside && !o.Live(d.now):
-			over = append(over, o.ID)
+			if o.Seat == s.Seat || !d.drains(o) {
+				over = append(over, o.ID)
+			}
 		case beside && o.User == s.User:
 			mine = append(mine, o)
 		case beside && o.Seat != s.Seat:
@@ -31,6 +33,34 @@ func (d *decision) makeWay(n *Node, s *Session) {
 	d.end(n.ID, own, "the same person signed in at another seat, or at the whole machine")
 	d.end(n.ID, over, "its time was over")
 	d.end(n.ID, beyond(mine), fmt.Sprintf("the same person signed in at more than %d seats there", MaxOwnSeats))
+	d.end(n.ID, d.crowding(n, s), "its time was over, and its room was needed")
+}
+
+// drains tells whether what is open of a session whose time is over may go on. With its
+// seat it would be cut off.
+func (d *decision) drains(s *Session) bool {
+	pol, _ := d.state.Policy().Parsed() // an unreadable policy is nil, and lets nothing drain
+	return d.now.Before(s.Until.Add(pol.Drains()))
+}
+
+// crowding gives the ids of the seats whose time is over and which leave no room for a
+// session: of those who are over for longest.
+func (d *decision) crowding(n *Node, s *Session) (ids []string) {
+	var over []*Session
+	taken := 0
+	for _, o := range d.state.SessionsAt(n.ID) {
+		if o.sharesSeat(s) {
+			return nil
+		}
+		if taken++; !o.Live(d.now) {
+			over = append(over, o)
+		}
+	}
+	slices.SortFunc(over, func(a, b *Session) int { return cmp.Or(a.Until.Compare(b.Until), strings.Compare(a.ID, b.ID)) })
+	for _, o := range over[:min(len(over), max(0, taken+1-MaxSeats))] {
+		ids = append(ids, o.ID)
+	}
+	return ids
 }
 
 // beyond gives the ids of those of a person's seats that make way for one more: which the

@@ -97,8 +97,12 @@ func (d *decision) begin(n *Node, u *User, c BeginSession) error {
 	}
 	login.Until = s.Until
 	for _, other := range d.state.SessionsAt(n.ID) {
-		if other.sharesSeat(&s) && other.Login == u.Login && other.Live(d.now) {
+		switch {
+		case !other.sharesSeat(&s) || other.Login != u.Login:
+		case other.Live(d.now):
 			s.ID, s.Begun, s.Logins = other.ID, other.Begun, other.Logins
+		case s.Seat != "" && d.drains(other):
+			s.ID = other.ID // by which nodes know whose it is what drains: it is theirs again
 		}
 	}
 	s.Logins = append(slices.Clip(s.Logins), login)

@@ -32,6 +32,7 @@ func TestAddressesAreOneHoldersAlone(t *testing.T) {
 			"sit": w.sits, "sit too": w.sits, "leave": w.leaves, "checkpoint": w.checkpoint, "": w.check,
 			"disable": func(t *rapid.T) { w.act(t, registry.DisableUser{User: drawLogin(t)}) },
 			"enable":  func(t *rapid.T) { w.act(t, registry.EnableUser{User: drawLogin(t)}) },
+			"policy":  w.drains,
 			"restore": func(t *rapid.T) { w.act(t, registry.BeginIncarnation{Reason: "restored"}) },
 			"remove": func(t *rapid.T) {
 				if rapid.IntRange(0, 9).Draw(t, "really") == 0 {
@@ -75,6 +76,12 @@ func (w *wards) sits(t *rapid.T) {
 	who.At = w.now
 	w.act(t, registry.BeginSession{ID: fmt.Sprint("s-", w.state.Revision), Node: rapid.SampledFrom(w.boxes).Draw(t, "machine").id(), Who: who,
 		Seat: rapid.SampledFrom([]string{"", "1000", "1001", "1002"}).Draw(t, "seat"), Life: time.Duration(rapid.IntRange(1, 12).Draw(t, "life")) * time.Hour})
+}
+
+// drains changes for how long a seat stays whose time is over.
+func (w *wards) drains(t *rapid.T) {
+	hours := rapid.SampledFrom([]int{1, 12, 48}).Draw(t, "drain")
+	w.act(t, registry.SetPolicy{File: "p", Text: fmt.Sprintf(`{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"], "onExpiry": "drain %dh"}]}`, hours)})
 }
 
 func (w *wards) leaves(t *rapid.T) {

@@ -98,6 +98,72 @@ func TestWhoMakesWayAtASeat_A19(t *testing.T) {
 	}
 }
 
+// What is open of whose time is over may drain, and is cut off with their seat. So it
+// makes way when nothing does any more, to whoever sits down there, or where its room is
+// needed: then who is over for longest goes first.
+func TestSeatWhoseTimeIsOverStaysWhileAnythingDrains(t *testing.T) {
+	m := begin(t)
+	m.do(registry.SetPolicy{File: "p", Text: `{"grants": [
+  {"id": "slow", "src": ["*"], "dst": ["*"], "ip": ["*"], "onExpiry": "drain 1h"}, {"id": "cut", "src": ["*"], "dst": ["*"], "ip": ["*"]}]}`})
+	n := m.ward("ward")
+	over := m.sit("s1", n, "1000", "ana@clinic.example")
+	m.now = m.now.Add(shift + time.Hour - time.Second)
+	if m.sit("s2", n, "1001", "ben@clinic.example"); !slices.Equal(m.at(n), []string{"s1", "s2"}) {
+		t.Fatalf("while it drains: %v", m.at(n))
+	}
+	if at := m.state.SessionsAt(n.ID)[0]; !slices.Equal(at.Addresses, over.Addresses) || !at.Until.Equal(over.Until) {
+		t.Errorf("%+v became %+v", over, at)
+	}
+	m.now = m.now.Add(time.Second)
+	if m.sit("s3", n, "1002", "cem@clinic.example"); !slices.Equal(m.at(n), []string{"s2", "s3"}) {
+		t.Errorf("nothing drains any more: %v", m.at(n))
+	}
+	m.now = m.now.Add(shift)
+	if m.sit("z4", n, "1002", "dee@clinic.example"); !slices.Equal(m.at(n), []string{"s2", "z4"}) {
+		t.Errorf("somebody else at a seat whose time is over: %v", m.at(n))
+	}
+	m.now = m.now.Add(time.Second)
+	m.sit("s5", n, "1003", "eve@clinic.example")
+	m.now = m.now.Add(shift + time.Minute)
+	for i := range registry.MaxSeats - 2 {
+		m.sit(fmt.Sprint("t", i), n, fmt.Sprint(2000+i), fmt.Sprintf("p%d@clinic.example", i))
+	}
+	if now := m.at(n); !slices.Contains(now, "z4") || len(now) != registry.MaxSeats {
+		t.Fatalf("taken are %v", now)
+	}
+	if m.sit("t0", n, "2000", "p0@clinic.example"); !slices.Contains(m.at(n), "z4") {
+		t.Error("who goes on took somebody's room")
+	}
+	m.sit("more", n, "5000", "fay@clinic.example")
+	if now := m.at(n); slices.Contains(now, "z4") || !slices.Contains(now, "s5") || len(now) != registry.MaxSeats {
+		t.Errorf("one more than there is room for: %v", now)
+	}
+	m.sit("one-more", n, "5001", "flo@clinic.example")
+	m.refused(sits("too-many", n, "5002", person("gil@clinic.example")), registry.ErrUser)
+}
+
+// Who comes back to their seat while what they have open drains has it all back: a node
+// tells whose a flow at a seat is by the session. Nothing else of it goes on.
+func TestWhoComesBackToTheirSeatWhileItDrains(t *testing.T) {
+	m := begin(t)
+	m.do(registry.SetPolicy{File: "p", Text: `{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"], "onExpiry": "drain 1h"}]}`})
+	n := m.ward("ward")
+	was := m.sit("s1", n, "1000", "ana@clinic.example")
+	m.now = was.Until.Add(time.Hour - time.Second)
+	back := m.sit("s2", n, "1000", "ana@clinic.example")
+	if back.ID != "s1" || !slices.Equal(back.Addresses, was.Addresses) || !back.Begun.Equal(m.now) || len(back.Logins) != 1 || !slices.Equal(m.at(n), []string{"s1"}) {
+		t.Errorf("while it drained: %+v", back)
+	}
+	m.now = back.Until.Add(time.Hour)
+	if late := m.sit("s3", n, "1000", "ana@clinic.example"); late.ID != "s3" {
+		t.Errorf("when nothing drained any more: %+v", late)
+	}
+	m.do(registry.EndSessions{ID: "s3"})
+	if out := m.sit("s4", n, "1000", "ana@clinic.example"); out.ID != "s4" {
+		t.Errorf("who signed out: %+v", out)
+	}
+}
+
 func TestSeatIsRefused(t *testing.T) {
 	m := begin(t)
 	_, laptop := m.join("laptop", registry.CreateToken{})

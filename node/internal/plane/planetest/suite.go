@@ -31,6 +31,7 @@ func Run(t *testing.T, lab Lab) {
 		{"limits", limits},
 		{"what is forbidden", forbidBeatsPermit},
 		{"what is open drains", draining},
+		{"shut out while it drains", shutOutWhileDraining},
 		{"what is only monitored", monitoring},
 		{"peer removed", peerRemoved},
 		{"peer with a new key", peerRekeyed},

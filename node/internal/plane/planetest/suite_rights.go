@@ -69,6 +69,31 @@ func draining(t *testing.T, p *Pair) {
 	flow(w.refused, "after it is cut off")
 }
 
+// Who is shut out while something drains is cut off then, at each end that knows of it.
+func shutOutWhileDraining(t *testing.T, p *Pair) {
+	r := open("ward", service(acl.UDP, 53, 53))
+	r.Needs, r.Drain = []acl.Fact{acl.SignedIn}, time.Hour
+	for name, shut := range map[string]func(*world){
+		"at the sender":   func(w *world) { w.a.Self.Facts = nil },
+		"at the receiver": func(w *world) { w.b.Peers[0].Facts = nil },
+	} {
+		w := newWorld(t, p, r)
+		facts := []acl.FactEnd{{Fact: acl.SignedIn, Until: p.Now().Add(time.Minute)}}
+		w.a.Self.Facts, w.b.Peers[0].Facts = facts, facts
+		w.apply()
+		w.passes("what is open", p.A, p.B, UDP(A4, B4, 5000, 53))
+		w.passes("its answer", p.B, p.A, UDP(B4, A4, 53, 5000))
+		p.Pass(62 * time.Second)
+		w.passes("what drains", p.A, p.B, UDP(A4, B4, 5000, 53))
+		w.apply()
+		w.passes("what drains under another map", p.B, p.A, UDP(B4, A4, 53, 5000))
+		shut(w)
+		w.apply()
+		w.refused("shut out "+name, p.A, p.B, UDP(A4, B4, 5000, 53))
+		w.refused("the answer, shut out "+name, p.B, p.A, UDP(B4, A4, 53, 5000))
+	}
+}
+
 // ends asks that both planes tell of the one flow that ends, to the second: once it
 // drains, of where it is cut off.
 func (w *world) ends(when string, end, cut time.Time) {
