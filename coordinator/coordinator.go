@@ -141,7 +141,7 @@ func (a *assembly) open(ctx context.Context) (err error) {
 		return errors.Join(err, a.journal.Close())
 	}
 	a.hub = distribute.New(distribute.Config{
-		Source: a.registry, Keys: a.authority.MapKeyCertificates, Now: a.Now, Log: a.Log,
+		Source: a.registry, Keys: a.authority.MapKeyCertificates, Now: a.Now, Log: a.Log, Alarm: func() { a.warner.Look() },
 		Sign:   func(payloads [][]byte) []*wire.Signed { return wire.SignBatch(a.authority.MapKey(), payloads) },
 		Relays: func() []wire.RelayRecord { return a.relays },
 		Ticket: func(node key.NodePublic) ([]byte, time.Time) {

@@ -75,6 +75,7 @@ func (a *assembly) lapses(ctx context.Context) (all []warn.Lapse) {
 	all = append(all, a.unreadLapses()...)
 	all = append(all, a.lockedLapses()...)
 	all = append(all, a.holdLapses(ctx, state)...)
+	all = append(all, a.cloneLapses(ctx, state)...)
 	return append(all, machineLapses(state)...)
 }
 

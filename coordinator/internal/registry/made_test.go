@@ -65,7 +65,7 @@ func fates() map[string]fate {
 		"Report": {reason: itself}, "NoteActive": {reason: itself}, "Observe": {reason: itself}, "Init": {reason: itself}, "KeepDevices": {reason: itself},
 		"TakeRevocations": {reason: itself}, "BeginIncarnation": {reason: itself}, "Note": {reason: itself}, "expirePolicy": {reason: itself},
 		"Authorised": {reason: "it carries another"}, "Renew": {reason: itself}, "SignOut": {reason: takes},
-		"RevokeToken": {reason: takes}, "RejectNode": {reason: takes}, "ExpireNode": {reason: takes}, "RemoveNode": {reason: takes},
+		"RevokeToken": {reason: takes}, "RejectNode": {reason: takes}, "HoldNode": {reason: takes}, "ExpireNode": {reason: takes}, "RemoveNode": {reason: takes},
 		"EndSessions": {reason: takes}, "EndAdmin": {reason: takes}, "DisableUser": {reason: takes}, "ForgetUser": {reason: takes}, "RevokeRole": {reason: takes},
 		"EnableUser": {by: func(m *mesh) {
 			m.do(registry.DisableUser{User: "ana@clinic.example"})
