@@ -83,7 +83,7 @@ func New(c Config) *API {
 	}
 	a := &API{Config: c, mux: http.NewServeMux(), calls: newCalls(c.AdminIdle, c.Now())}
 	// Without compression nothing that is sent is more than it seems.
-	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil)))
+	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil), strict()))
 	return a
 }
 
