@@ -2596,7 +2596,7 @@ func (x *DisableUserResponse) GetMade() []*Made {
 // Made is something that a person made by the rights that they lost.
 type Made struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "token", "link" (to set up; name is whose), "person", "machine", "route", "policy"
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "token", "link" (to set up; name is whose), "person", "machine", "route", "policy", "records" (of a directory)
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`     // Unix seconds; 0: not known
 	Void          bool                   `protobuf:"varint,4,opt,name=void,proto3" json:"void,omitempty"` // it ended with their rights; else it stands
