@@ -38,6 +38,7 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/oidc"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/signin"
 	"github.com/cordonmesh/cordon/coordinator/internal/auth/standing"
+	"github.com/cordonmesh/cordon/coordinator/internal/away"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/nodeapi"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -66,6 +67,7 @@ type assembly struct {
 	refresh   *refresh.File   // what the provider is asked with after a restart; nil: nothing
 	directory http.Handler    // nil: nobody is provisioned
 	warner    *warn.Warner
+	away      *away.Book
 	web       *webcert.Certificate // that browsers see; nil: the coordinator's own
 	people    *local.People        // whom the coordinator knows by itself; nil: nobody
 	relay     Relay                // inside the coordinator; nil: none
@@ -139,13 +141,14 @@ func (a *assembly) open(ctx context.Context) (err error) {
 		return errors.Join(err, a.journal.Close())
 	}
 	a.hub = distribute.New(distribute.Config{
-		Source: a.registry, Keys: a.authority.MapKeyCertificates, Now: a.Now, Log: a.Log,
+		Source: a.registry, Keys: a.authority.MapKeyCertificates, Now: a.Now, Log: a.Log, Alarm: func() { a.warner.Look() },
 		Sign:   func(payloads [][]byte) []*wire.Signed { return wire.SignBatch(a.authority.MapKey(), payloads) },
 		Relays: func() []wire.RelayRecord { return a.relays },
 		Ticket: func(node key.NodePublic) ([]byte, time.Time) {
 			return a.authority.RelayTicket(node, a.RelayTicketLife, a.Now())
 		},
 	})
+	a.openAway()
 	a.activity = activity.New(activity.Config{State: a.registry.Snapshot, Write: a.noteActive, Now: a.Now, Log: a.Log})
 	a.api = adminapi.New(adminapi.Config{
 		Registry: a.registry, Journal: a.journal, Hub: a.hub, URL: a.settings.URL, Root: a.authority.Fingerprint(),

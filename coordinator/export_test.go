@@ -57,6 +57,7 @@ func Lapses(ctx context.Context, c Config, subject string, answer error, command
 	defer running.Wait()
 	defer stop()
 	running.Go(func() { _ = a.registry.Run(ctx) })
+	running.Go(func() { _ = a.hub.Run(ctx) })
 	for _, command := range commands {
 		if _, err := a.registry.Do(ctx, registry.System, command); err != nil {
 			return nil, fmt.Errorf("%T: %w", command, err)
@@ -70,5 +71,5 @@ func Lapses(ctx context.Context, c Config, subject string, answer error, command
 	for len(a.watching.Unread()) == 0 && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 	}
-	return a.lapses(), ctx.Err()
+	return a.lapses(ctx), ctx.Err()
 }

@@ -31,7 +31,7 @@ func operatorRoutes() map[string]string {
 	return map[string]string{
 		"Status": "desk", "ListWarnings": "read", "ListNodes": "desk", "GetNode": "desk", "ListRoutes": "read", "ListTokens": "read",
 		"GetPolicy": "read", "CheckPolicy": "read", "TestPolicy": "read", "ExplainPolicy": "read", "ReachPolicy": "read", "DiffPolicy": "read", "LogPolicy": "read",
-		"ApproveNode": "nodes", "RejectNode": "nodes", "ExpireNode": "nodes", "RenewNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
+		"ApproveNode": "nodes", "RejectNode": "nodes", "HoldNode": "nodes", "ExpireNode": "nodes", "RenewNode": "nodes", "RemoveNode": "nodes", "TagNode": "nodes", "ApproveRoute": "nodes",
 		"ListUsers": "desk", "ListSessions": "desk", "DisableUser": "users", "EnableUser": "users", "ForgetUser": "users", "EndSession": "sessions", "RequireSignIn": "policy",
 		"AddUser": "people", "ResetUser": "people", "GroupUser": "people",
 		"CreateToken": "tokens", "RevokeToken": "tokens", "SetPolicy": "policy", "ConfirmPolicy": "policy", "RollBackPolicy": "policy",

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func (a *assembly) openWarner() error {
 // lapses gives all that has an end and does not renew by itself before an admin or a
 // person does something. What else ends (nodes' certificates and relay tickets, the
 // coordinator's own certificate, sessions) is renewed, or is meant to end.
-func (a *assembly) lapses() (all []warn.Lapse) {
+func (a *assembly) lapses(ctx context.Context) (all []warn.Lapse) {
 	for _, e := range a.authority.Ends() {
 		all = append(all, warn.Lapse{Kind: "key", Name: e.Name, Since: e.From, Until: e.Until,
 			Advice: "it should have been renewed before: look into this coordinator's log, and whether the mesh root is offline"})
@@ -73,6 +74,8 @@ func (a *assembly) lapses() (all []warn.Lapse) {
 	all = append(all, a.directoryLapses(state, now)...)
 	all = append(all, a.unreadLapses()...)
 	all = append(all, a.lockedLapses()...)
+	all = append(all, a.holdLapses(ctx, state)...)
+	all = append(all, a.cloneLapses(ctx, state)...)
 	return append(all, machineLapses(state)...)
 }
 

@@ -17,16 +17,21 @@ const (
 
 	// renewEvery is how often it looks whether a key of its own nears its end.
 	renewEvery = time.Hour
+
+	// keepEvery is how often it is kept who is away.
+	keepEvery = 10 * time.Minute
 )
 
 // watch does what time brings, until ctx ends. At another policy it looks at once, and has
 // the warner look when somebody who operates is shut out.
 func (a *assembly) watch(ctx context.Context) error {
 	seen := rosters.New(filepath.Join(a.StateDir, folderRosters), a.Log)
-	looking, renewing := time.NewTicker(lookEvery), time.NewTicker(renewEvery)
+	looking, renewing, keeping := time.NewTicker(lookEvery), time.NewTicker(renewEvery), time.NewTicker(keepEvery)
 	defer looking.Stop()
 	defer renewing.Stop()
+	defer keeping.Stop()
 	a.keepDevices(ctx)
+	a.away.Keep(ctx)
 	var of uint64                             // revision of the policy that was looked at
 	out := a.registry.Snapshot().HoldersOut() // of whom the warner knows, as it looks at a start
 	for {
@@ -46,6 +51,8 @@ func (a *assembly) watch(ctx context.Context) error {
 			a.api.EndIdle(ctx)
 		case <-renewing.C:
 			a.renewKeys()
+		case <-keeping.C:
+			a.away.Keep(ctx)
 		}
 	}
 }

@@ -60,6 +60,7 @@ func arrows() map[string]row {
 		"coordinator/internal/auth":        {may: may(wire, key), why: "keys and secrets stay apart from who may do what; it never sees the store"},
 		"coordinator/internal/auth/...":    {may: may(registry), tests: may(wire), why: "a login proves who somebody is, and decides nothing"},
 		"coordinator/internal/warn":        {why: "it tells of what has an end, whatever that is: it knows no mesh"},
+		"coordinator/internal/away":        {why: "it knows since when somebody is not there, and nothing else of a mesh"},
 		"coordinator/internal/rosters":     {may: may("acl/calendar", "acl/policy"), why: "it reads files for whoever weighs evidence: it knows no node and no mesh"},
 		"coordinator/internal/activity":    {may: may(registry), why: "it gathers what nodes tell until it is written: it knows no node's channel, and weighs nothing"},
 		"coordinator/internal/auth/signin": {may: may(registry, wire, "coordinator/internal/auth/local"), tests: may(key), why: "pages lead to a proof, by whoever judges it, and decide nothing"},

@@ -14,15 +14,30 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/admin"
 )
 
-// approvalCommands let machines in that wait, or turn them away.
+// approvalCommands let machines in that wait, have them wait again, or turn them away.
 func approvalCommands() []*cli.Command {
 	return []*cli.Command{
 		{Name: "approve", Usage: "let a waiting node in, after a look at it", ArgsUsage: "NODE", Action: with(approveNode), Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "yes", Usage: "do not ask"},
 			&cli.StringFlag{Name: "fingerprint", Usage: "let it in only if this is its `FINGERPRINT`, as the person at the machine reads it out from `cordon status`; blanks and case do not matter"},
 		}},
+		{Name: "hold", Usage: "shut a node out until `cordonctl node approve` lets it in again: it has no peers, and keeps its name and addresses", ArgsUsage: "NODE", Action: with(holdNode)},
 		{Name: "reject", Usage: "turn a waiting node away for good: its key never comes back", ArgsUsage: "NODE", Action: with(rejectNode), Flags: []cli.Flag{unasked()}},
 	}
+}
+
+// holdNode asks nothing: it is for the moment at which nobody knows who is at the machine,
+// and is undone by approve.
+func holdNode(c *cli.Context, api *admin.Client) error {
+	a, err := usage.Args(c, "NODE")
+	if err != nil {
+		return err
+	}
+	resp, err := api.HoldNode(c.Context, connect.NewRequest(&admin.HoldNodeRequest{Node: a[0]}))
+	if err != nil {
+		return err
+	}
+	return printNode(c, resp.Msg.Node)
 }
 
 func approveNode(c *cli.Context, api *admin.Client) error {

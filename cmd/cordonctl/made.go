@@ -19,6 +19,8 @@ func lookAfter(m *admin.Made) string {
 		return "cordonctl route list"
 	case "policy":
 		return "cordonctl policy get"
+	case "records":
+		return "cordonctl user list"
 	}
 	return "cordonctl audit"
 }

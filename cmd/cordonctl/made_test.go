@@ -19,6 +19,7 @@ func TestWhatSomebodyMadeIsToldWithCommands(t *testing.T) {
 		{Kind: "machine", Name: "ghost", At: 1},
 		{Kind: "route", Name: "10.20.0.0/16 behind ward"},
 		{Kind: "policy", Name: "of revision 7", At: 1},
+		{Kind: "records", Name: "by token t-1 (people: 2, groups: 1)", At: 1},
 	})
 	var got []string
 	for line := range strings.Lines(out.String()) {
@@ -32,6 +33,7 @@ func TestWhatSomebodyMadeIsToldWithCommands(t *testing.T) {
 		"cordonctl node remove ghost # machine ghost, " + moment(1),
 		"cordonctl route list # route 10.20.0.0/16 behind ward",
 		"cordonctl policy get # policy of revision 7, " + moment(1),
+		"cordonctl user list # records by token t-1 (people: 2, groups: 1), " + moment(1),
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

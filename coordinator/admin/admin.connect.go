@@ -53,6 +53,8 @@ const (
 	// AdminServiceApproveNodeProcedure is the fully-qualified name of the AdminService's ApproveNode
 	// RPC.
 	AdminServiceApproveNodeProcedure = "/cordon.admin.v1.AdminService/ApproveNode"
+	// AdminServiceHoldNodeProcedure is the fully-qualified name of the AdminService's HoldNode RPC.
+	AdminServiceHoldNodeProcedure = "/cordon.admin.v1.AdminService/HoldNode"
 	// AdminServiceRejectNodeProcedure is the fully-qualified name of the AdminService's RejectNode RPC.
 	AdminServiceRejectNodeProcedure = "/cordon.admin.v1.AdminService/RejectNode"
 	// AdminServiceExpireNodeProcedure is the fully-qualified name of the AdminService's ExpireNode RPC.
@@ -154,6 +156,8 @@ type AdminServiceClient interface {
 	ListNodes(context.Context, *connect.Request[ListNodesRequest]) (*connect.Response[ListNodesResponse], error)
 	GetNode(context.Context, *connect.Request[GetNodeRequest]) (*connect.Response[GetNodeResponse], error)
 	ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error)
+	// HoldNode has a node wait for approval again: it has no peers until it is approved.
+	HoldNode(context.Context, *connect.Request[HoldNodeRequest]) (*connect.Response[HoldNodeResponse], error)
 	// RejectNode turns a node away for good that waits for approval.
 	RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error)
 	// ExpireNode ends the time of a person's machine, RenewNode gives it another span.
@@ -263,6 +267,12 @@ func NewAdminServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			httpClient,
 			baseURL+AdminServiceApproveNodeProcedure,
 			connect.WithSchema(adminServiceMethods.ByName("ApproveNode")),
+			connect.WithClientOptions(opts...),
+		),
+		holdNode: connect.NewClient[HoldNodeRequest, HoldNodeResponse](
+			httpClient,
+			baseURL+AdminServiceHoldNodeProcedure,
+			connect.WithSchema(adminServiceMethods.ByName("HoldNode")),
 			connect.WithClientOptions(opts...),
 		),
 		rejectNode: connect.NewClient[RejectNodeRequest, RejectNodeResponse](
@@ -506,6 +516,7 @@ type adminServiceClient struct {
 	listNodes      *connect.Client[ListNodesRequest, ListNodesResponse]
 	getNode        *connect.Client[GetNodeRequest, GetNodeResponse]
 	approveNode    *connect.Client[ApproveNodeRequest, ApproveNodeResponse]
+	holdNode       *connect.Client[HoldNodeRequest, HoldNodeResponse]
 	rejectNode     *connect.Client[RejectNodeRequest, RejectNodeResponse]
 	expireNode     *connect.Client[ExpireNodeRequest, ExpireNodeResponse]
 	renewNode      *connect.Client[RenewNodeRequest, RenewNodeResponse]
@@ -584,6 +595,11 @@ func (c *adminServiceClient) GetNode(ctx context.Context, req *connect.Request[G
 // ApproveNode calls cordon.admin.v1.AdminService.ApproveNode.
 func (c *adminServiceClient) ApproveNode(ctx context.Context, req *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error) {
 	return c.approveNode.CallUnary(ctx, req)
+}
+
+// HoldNode calls cordon.admin.v1.AdminService.HoldNode.
+func (c *adminServiceClient) HoldNode(ctx context.Context, req *connect.Request[HoldNodeRequest]) (*connect.Response[HoldNodeResponse], error) {
+	return c.holdNode.CallUnary(ctx, req)
 }
 
 // RejectNode calls cordon.admin.v1.AdminService.RejectNode.
@@ -787,6 +803,8 @@ type AdminServiceHandler interface {
 	ListNodes(context.Context, *connect.Request[ListNodesRequest]) (*connect.Response[ListNodesResponse], error)
 	GetNode(context.Context, *connect.Request[GetNodeRequest]) (*connect.Response[GetNodeResponse], error)
 	ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error)
+	// HoldNode has a node wait for approval again: it has no peers until it is approved.
+	HoldNode(context.Context, *connect.Request[HoldNodeRequest]) (*connect.Response[HoldNodeResponse], error)
 	// RejectNode turns a node away for good that waits for approval.
 	RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error)
 	// ExpireNode ends the time of a person's machine, RenewNode gives it another span.
@@ -892,6 +910,12 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 		AdminServiceApproveNodeProcedure,
 		svc.ApproveNode,
 		connect.WithSchema(adminServiceMethods.ByName("ApproveNode")),
+		connect.WithHandlerOptions(opts...),
+	)
+	adminServiceHoldNodeHandler := connect.NewUnaryHandler(
+		AdminServiceHoldNodeProcedure,
+		svc.HoldNode,
+		connect.WithSchema(adminServiceMethods.ByName("HoldNode")),
 		connect.WithHandlerOptions(opts...),
 	)
 	adminServiceRejectNodeHandler := connect.NewUnaryHandler(
@@ -1140,6 +1164,8 @@ func NewAdminServiceHandler(svc AdminServiceHandler, opts ...connect.HandlerOpti
 			adminServiceGetNodeHandler.ServeHTTP(w, r)
 		case AdminServiceApproveNodeProcedure:
 			adminServiceApproveNodeHandler.ServeHTTP(w, r)
+		case AdminServiceHoldNodeProcedure:
+			adminServiceHoldNodeHandler.ServeHTTP(w, r)
 		case AdminServiceRejectNodeProcedure:
 			adminServiceRejectNodeHandler.ServeHTTP(w, r)
 		case AdminServiceExpireNodeProcedure:
@@ -1255,6 +1281,10 @@ func (UnimplementedAdminServiceHandler) GetNode(context.Context, *connect.Reques
 
 func (UnimplementedAdminServiceHandler) ApproveNode(context.Context, *connect.Request[ApproveNodeRequest]) (*connect.Response[ApproveNodeResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.ApproveNode is not implemented"))
+}
+
+func (UnimplementedAdminServiceHandler) HoldNode(context.Context, *connect.Request[HoldNodeRequest]) (*connect.Response[HoldNodeResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("cordon.admin.v1.AdminService.HoldNode is not implemented"))
 }
 
 func (UnimplementedAdminServiceHandler) RejectNode(context.Context, *connect.Request[RejectNodeRequest]) (*connect.Response[RejectNodeResponse], error) {

@@ -59,6 +59,7 @@ func routes() map[string]Scope {
 		AdminServiceGetNodeProcedure:        ScopeDesk,
 		AdminServiceApproveNodeProcedure:    ScopeNodes,
 		AdminServiceRejectNodeProcedure:     ScopeNodes,
+		AdminServiceHoldNodeProcedure:       ScopeNodes,
 		AdminServiceExpireNodeProcedure:     ScopeNodes,
 		AdminServiceRenewNodeProcedure:      ScopeNodes,
 		AdminServiceRemoveNodeProcedure:     ScopeNodes,

@@ -1408,6 +1408,94 @@ func (x *ApproveNodeResponse) GetNode() *Node {
 	return nil
 }
 
+type HoldNodeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldNodeRequest) Reset() {
+	*x = HoldNodeRequest{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldNodeRequest) ProtoMessage() {}
+
+func (x *HoldNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldNodeRequest.ProtoReflect.Descriptor instead.
+func (*HoldNodeRequest) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *HoldNodeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type HoldNodeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldNodeResponse) Reset() {
+	*x = HoldNodeResponse{}
+	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldNodeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldNodeResponse) ProtoMessage() {}
+
+func (x *HoldNodeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldNodeResponse.ProtoReflect.Descriptor instead.
+func (*HoldNodeResponse) Descriptor() ([]byte, []int) {
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *HoldNodeResponse) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
 type ExpireNodeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1417,7 +1505,7 @@ type ExpireNodeRequest struct {
 
 func (x *ExpireNodeRequest) Reset() {
 	*x = ExpireNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1517,7 @@ func (x *ExpireNodeRequest) String() string {
 func (*ExpireNodeRequest) ProtoMessage() {}
 
 func (x *ExpireNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[20]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1530,7 @@ func (x *ExpireNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireNodeRequest.ProtoReflect.Descriptor instead.
 func (*ExpireNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{20}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExpireNodeRequest) GetNode() string {
@@ -1461,7 +1549,7 @@ type ExpireNodeResponse struct {
 
 func (x *ExpireNodeResponse) Reset() {
 	*x = ExpireNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1561,7 @@ func (x *ExpireNodeResponse) String() string {
 func (*ExpireNodeResponse) ProtoMessage() {}
 
 func (x *ExpireNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[21]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1574,7 @@ func (x *ExpireNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExpireNodeResponse.ProtoReflect.Descriptor instead.
 func (*ExpireNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{21}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExpireNodeResponse) GetNode() *Node {
@@ -1506,7 +1594,7 @@ type RenewNodeRequest struct {
 
 func (x *RenewNodeRequest) Reset() {
 	*x = RenewNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1606,7 @@ func (x *RenewNodeRequest) String() string {
 func (*RenewNodeRequest) ProtoMessage() {}
 
 func (x *RenewNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[22]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1619,7 @@ func (x *RenewNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewNodeRequest.ProtoReflect.Descriptor instead.
 func (*RenewNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{22}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RenewNodeRequest) GetNode() string {
@@ -1557,7 +1645,7 @@ type RenewNodeResponse struct {
 
 func (x *RenewNodeResponse) Reset() {
 	*x = RenewNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1657,7 @@ func (x *RenewNodeResponse) String() string {
 func (*RenewNodeResponse) ProtoMessage() {}
 
 func (x *RenewNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[23]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1670,7 @@ func (x *RenewNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewNodeResponse.ProtoReflect.Descriptor instead.
 func (*RenewNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{23}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RenewNodeResponse) GetNode() *Node {
@@ -1601,7 +1689,7 @@ type RejectNodeRequest struct {
 
 func (x *RejectNodeRequest) Reset() {
 	*x = RejectNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1701,7 @@ func (x *RejectNodeRequest) String() string {
 func (*RejectNodeRequest) ProtoMessage() {}
 
 func (x *RejectNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[24]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1714,7 @@ func (x *RejectNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectNodeRequest.ProtoReflect.Descriptor instead.
 func (*RejectNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{24}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RejectNodeRequest) GetNode() string {
@@ -1645,7 +1733,7 @@ type RejectNodeResponse struct {
 
 func (x *RejectNodeResponse) Reset() {
 	*x = RejectNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1745,7 @@ func (x *RejectNodeResponse) String() string {
 func (*RejectNodeResponse) ProtoMessage() {}
 
 func (x *RejectNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[25]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1758,7 @@ func (x *RejectNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RejectNodeResponse.ProtoReflect.Descriptor instead.
 func (*RejectNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{25}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RejectNodeResponse) GetEpoch() uint64 {
@@ -1689,7 +1777,7 @@ type RemoveNodeRequest struct {
 
 func (x *RemoveNodeRequest) Reset() {
 	*x = RemoveNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1701,7 +1789,7 @@ func (x *RemoveNodeRequest) String() string {
 func (*RemoveNodeRequest) ProtoMessage() {}
 
 func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[26]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1714,7 +1802,7 @@ func (x *RemoveNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeRequest.ProtoReflect.Descriptor instead.
 func (*RemoveNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{26}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RemoveNodeRequest) GetNode() string {
@@ -1733,7 +1821,7 @@ type RemoveNodeResponse struct {
 
 func (x *RemoveNodeResponse) Reset() {
 	*x = RemoveNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1833,7 @@ func (x *RemoveNodeResponse) String() string {
 func (*RemoveNodeResponse) ProtoMessage() {}
 
 func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[27]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1846,7 @@ func (x *RemoveNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveNodeResponse.ProtoReflect.Descriptor instead.
 func (*RemoveNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{27}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RemoveNodeResponse) GetEpoch() uint64 {
@@ -1778,7 +1866,7 @@ type TagNodeRequest struct {
 
 func (x *TagNodeRequest) Reset() {
 	*x = TagNodeRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +1878,7 @@ func (x *TagNodeRequest) String() string {
 func (*TagNodeRequest) ProtoMessage() {}
 
 func (x *TagNodeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[28]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +1891,7 @@ func (x *TagNodeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagNodeRequest.ProtoReflect.Descriptor instead.
 func (*TagNodeRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{28}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TagNodeRequest) GetNode() string {
@@ -1829,7 +1917,7 @@ type TagNodeResponse struct {
 
 func (x *TagNodeResponse) Reset() {
 	*x = TagNodeResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1841,7 +1929,7 @@ func (x *TagNodeResponse) String() string {
 func (*TagNodeResponse) ProtoMessage() {}
 
 func (x *TagNodeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[29]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1854,7 +1942,7 @@ func (x *TagNodeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TagNodeResponse.ProtoReflect.Descriptor instead.
 func (*TagNodeResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{29}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TagNodeResponse) GetNode() *Node {
@@ -1877,7 +1965,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +1977,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[30]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +1990,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{30}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Route) GetNode() string {
@@ -1948,7 +2036,7 @@ type ListRoutesRequest struct {
 
 func (x *ListRoutesRequest) Reset() {
 	*x = ListRoutesRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2048,7 @@ func (x *ListRoutesRequest) String() string {
 func (*ListRoutesRequest) ProtoMessage() {}
 
 func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[31]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2061,7 @@ func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
 func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{31}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
 }
 
 type ListRoutesResponse struct {
@@ -1985,7 +2073,7 @@ type ListRoutesResponse struct {
 
 func (x *ListRoutesResponse) Reset() {
 	*x = ListRoutesResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2085,7 @@ func (x *ListRoutesResponse) String() string {
 func (*ListRoutesResponse) ProtoMessage() {}
 
 func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[32]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2098,7 @@ func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
 func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{32}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListRoutesResponse) GetRoutes() []*Route {
@@ -2031,7 +2119,7 @@ type ApproveRouteRequest struct {
 
 func (x *ApproveRouteRequest) Reset() {
 	*x = ApproveRouteRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2043,7 +2131,7 @@ func (x *ApproveRouteRequest) String() string {
 func (*ApproveRouteRequest) ProtoMessage() {}
 
 func (x *ApproveRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[33]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2056,7 +2144,7 @@ func (x *ApproveRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRouteRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRouteRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{33}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ApproveRouteRequest) GetNode() string {
@@ -2089,7 +2177,7 @@ type ApproveRouteResponse struct {
 
 func (x *ApproveRouteResponse) Reset() {
 	*x = ApproveRouteResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2101,7 +2189,7 @@ func (x *ApproveRouteResponse) String() string {
 func (*ApproveRouteResponse) ProtoMessage() {}
 
 func (x *ApproveRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[34]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2114,7 +2202,7 @@ func (x *ApproveRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRouteResponse.ProtoReflect.Descriptor instead.
 func (*ApproveRouteResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{34}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ApproveRouteResponse) GetRoute() *Route {
@@ -2148,7 +2236,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2160,7 +2248,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[35]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2173,7 +2261,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{35}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *User) GetId() string {
@@ -2289,7 +2377,7 @@ type ListUsersRequest struct {
 
 func (x *ListUsersRequest) Reset() {
 	*x = ListUsersRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2301,7 +2389,7 @@ func (x *ListUsersRequest) String() string {
 func (*ListUsersRequest) ProtoMessage() {}
 
 func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[36]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2314,7 +2402,7 @@ func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
 func (*ListUsersRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{36}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
 }
 
 type ListUsersResponse struct {
@@ -2327,7 +2415,7 @@ type ListUsersResponse struct {
 
 func (x *ListUsersResponse) Reset() {
 	*x = ListUsersResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2339,7 +2427,7 @@ func (x *ListUsersResponse) String() string {
 func (*ListUsersResponse) ProtoMessage() {}
 
 func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[37]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2352,7 +2440,7 @@ func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
 func (*ListUsersResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{37}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListUsersResponse) GetUsers() []*User {
@@ -2380,7 +2468,7 @@ type DisableUserRequest struct {
 
 func (x *DisableUserRequest) Reset() {
 	*x = DisableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2392,7 +2480,7 @@ func (x *DisableUserRequest) String() string {
 func (*DisableUserRequest) ProtoMessage() {}
 
 func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[38]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2405,7 +2493,7 @@ func (x *DisableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableUserRequest.ProtoReflect.Descriptor instead.
 func (*DisableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{38}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *DisableUserRequest) GetUser() string {
@@ -2442,7 +2530,7 @@ type DisableUserResponse struct {
 
 func (x *DisableUserResponse) Reset() {
 	*x = DisableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +2542,7 @@ func (x *DisableUserResponse) String() string {
 func (*DisableUserResponse) ProtoMessage() {}
 
 func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[39]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +2555,7 @@ func (x *DisableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisableUserResponse.ProtoReflect.Descriptor instead.
 func (*DisableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{39}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DisableUserResponse) GetUser() *User {
@@ -2508,7 +2596,7 @@ func (x *DisableUserResponse) GetMade() []*Made {
 // Made is something that a person made by the rights that they lost.
 type Made struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "token", "link" (to set up; name is whose), "person", "machine", "route", "policy"
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "token", "link" (to set up; name is whose), "person", "machine", "route", "policy", "records" (of a directory)
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	At            int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"`     // Unix seconds; 0: not known
 	Void          bool                   `protobuf:"varint,4,opt,name=void,proto3" json:"void,omitempty"` // it ended with their rights; else it stands
@@ -2518,7 +2606,7 @@ type Made struct {
 
 func (x *Made) Reset() {
 	*x = Made{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2530,7 +2618,7 @@ func (x *Made) String() string {
 func (*Made) ProtoMessage() {}
 
 func (x *Made) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[40]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2543,7 +2631,7 @@ func (x *Made) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Made.ProtoReflect.Descriptor instead.
 func (*Made) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{40}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Made) GetKind() string {
@@ -2583,7 +2671,7 @@ type EnableUserRequest struct {
 
 func (x *EnableUserRequest) Reset() {
 	*x = EnableUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2595,7 +2683,7 @@ func (x *EnableUserRequest) String() string {
 func (*EnableUserRequest) ProtoMessage() {}
 
 func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[41]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2608,7 +2696,7 @@ func (x *EnableUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserRequest.ProtoReflect.Descriptor instead.
 func (*EnableUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{41}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *EnableUserRequest) GetUser() string {
@@ -2627,7 +2715,7 @@ type EnableUserResponse struct {
 
 func (x *EnableUserResponse) Reset() {
 	*x = EnableUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2639,7 +2727,7 @@ func (x *EnableUserResponse) String() string {
 func (*EnableUserResponse) ProtoMessage() {}
 
 func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[42]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2652,7 +2740,7 @@ func (x *EnableUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnableUserResponse.ProtoReflect.Descriptor instead.
 func (*EnableUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{42}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *EnableUserResponse) GetUser() *User {
@@ -2672,7 +2760,7 @@ type ForgetUserRequest struct {
 
 func (x *ForgetUserRequest) Reset() {
 	*x = ForgetUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +2772,7 @@ func (x *ForgetUserRequest) String() string {
 func (*ForgetUserRequest) ProtoMessage() {}
 
 func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[43]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +2785,7 @@ func (x *ForgetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserRequest.ProtoReflect.Descriptor instead.
 func (*ForgetUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{43}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ForgetUserRequest) GetUser() string {
@@ -2725,7 +2813,7 @@ type ForgetUserResponse struct {
 
 func (x *ForgetUserResponse) Reset() {
 	*x = ForgetUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2737,7 +2825,7 @@ func (x *ForgetUserResponse) String() string {
 func (*ForgetUserResponse) ProtoMessage() {}
 
 func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[44]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2750,7 +2838,7 @@ func (x *ForgetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetUserResponse.ProtoReflect.Descriptor instead.
 func (*ForgetUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{44}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ForgetUserResponse) GetUser() *User {
@@ -2786,7 +2874,7 @@ type AddUserRequest struct {
 
 func (x *AddUserRequest) Reset() {
 	*x = AddUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2798,7 +2886,7 @@ func (x *AddUserRequest) String() string {
 func (*AddUserRequest) ProtoMessage() {}
 
 func (x *AddUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[45]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2811,7 +2899,7 @@ func (x *AddUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddUserRequest.ProtoReflect.Descriptor instead.
 func (*AddUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{45}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *AddUserRequest) GetLogin() string {
@@ -2853,7 +2941,7 @@ type AddUserResponse struct {
 
 func (x *AddUserResponse) Reset() {
 	*x = AddUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2865,7 +2953,7 @@ func (x *AddUserResponse) String() string {
 func (*AddUserResponse) ProtoMessage() {}
 
 func (x *AddUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[46]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2878,7 +2966,7 @@ func (x *AddUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddUserResponse.ProtoReflect.Descriptor instead.
 func (*AddUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{46}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AddUserResponse) GetUser() *User {
@@ -2913,7 +3001,7 @@ type ResetUserRequest struct {
 
 func (x *ResetUserRequest) Reset() {
 	*x = ResetUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2925,7 +3013,7 @@ func (x *ResetUserRequest) String() string {
 func (*ResetUserRequest) ProtoMessage() {}
 
 func (x *ResetUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[47]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2938,7 +3026,7 @@ func (x *ResetUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetUserRequest.ProtoReflect.Descriptor instead.
 func (*ResetUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{47}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ResetUserRequest) GetUser() string {
@@ -2974,7 +3062,7 @@ type ResetUserResponse struct {
 
 func (x *ResetUserResponse) Reset() {
 	*x = ResetUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2986,7 +3074,7 @@ func (x *ResetUserResponse) String() string {
 func (*ResetUserResponse) ProtoMessage() {}
 
 func (x *ResetUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[48]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2999,7 +3087,7 @@ func (x *ResetUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetUserResponse.ProtoReflect.Descriptor instead.
 func (*ResetUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{48}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ResetUserResponse) GetUser() *User {
@@ -3040,7 +3128,7 @@ type GroupUserRequest struct {
 
 func (x *GroupUserRequest) Reset() {
 	*x = GroupUserRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3052,7 +3140,7 @@ func (x *GroupUserRequest) String() string {
 func (*GroupUserRequest) ProtoMessage() {}
 
 func (x *GroupUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[49]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3065,7 +3153,7 @@ func (x *GroupUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUserRequest.ProtoReflect.Descriptor instead.
 func (*GroupUserRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{49}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GroupUserRequest) GetUser() string {
@@ -3091,7 +3179,7 @@ type GroupUserResponse struct {
 
 func (x *GroupUserResponse) Reset() {
 	*x = GroupUserResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3103,7 +3191,7 @@ func (x *GroupUserResponse) String() string {
 func (*GroupUserResponse) ProtoMessage() {}
 
 func (x *GroupUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[50]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3116,7 +3204,7 @@ func (x *GroupUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupUserResponse.ProtoReflect.Descriptor instead.
 func (*GroupUserResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{50}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *GroupUserResponse) GetUser() *User {
@@ -3147,7 +3235,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3159,7 +3247,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[51]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3172,7 +3260,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{51}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Session) GetId() string {
@@ -3269,7 +3357,7 @@ type ListSessionsRequest struct {
 
 func (x *ListSessionsRequest) Reset() {
 	*x = ListSessionsRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3281,7 +3369,7 @@ func (x *ListSessionsRequest) String() string {
 func (*ListSessionsRequest) ProtoMessage() {}
 
 func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[52]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3294,7 +3382,7 @@ func (x *ListSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ListSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{52}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListSessionsRequest) GetUser() string {
@@ -3320,7 +3408,7 @@ type ListSessionsResponse struct {
 
 func (x *ListSessionsResponse) Reset() {
 	*x = ListSessionsResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3332,7 +3420,7 @@ func (x *ListSessionsResponse) String() string {
 func (*ListSessionsResponse) ProtoMessage() {}
 
 func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[53]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3345,7 +3433,7 @@ func (x *ListSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ListSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{53}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListSessionsResponse) GetSessions() []*Session {
@@ -3364,7 +3452,7 @@ type EndSessionRequest struct {
 
 func (x *EndSessionRequest) Reset() {
 	*x = EndSessionRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3376,7 +3464,7 @@ func (x *EndSessionRequest) String() string {
 func (*EndSessionRequest) ProtoMessage() {}
 
 func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[54]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3389,7 +3477,7 @@ func (x *EndSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionRequest.ProtoReflect.Descriptor instead.
 func (*EndSessionRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{54}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *EndSessionRequest) GetId() string {
@@ -3407,7 +3495,7 @@ type EndSessionResponse struct {
 
 func (x *EndSessionResponse) Reset() {
 	*x = EndSessionResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3419,7 +3507,7 @@ func (x *EndSessionResponse) String() string {
 func (*EndSessionResponse) ProtoMessage() {}
 
 func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[55]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3432,7 +3520,7 @@ func (x *EndSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSessionResponse.ProtoReflect.Descriptor instead.
 func (*EndSessionResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{55}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
 }
 
 type RequireSignInRequest struct {
@@ -3444,7 +3532,7 @@ type RequireSignInRequest struct {
 
 func (x *RequireSignInRequest) Reset() {
 	*x = RequireSignInRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3456,7 +3544,7 @@ func (x *RequireSignInRequest) String() string {
 func (*RequireSignInRequest) ProtoMessage() {}
 
 func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[56]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3469,7 +3557,7 @@ func (x *RequireSignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInRequest.ProtoReflect.Descriptor instead.
 func (*RequireSignInRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{56}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RequireSignInRequest) GetRequired() bool {
@@ -3488,7 +3576,7 @@ type RequireSignInResponse struct {
 
 func (x *RequireSignInResponse) Reset() {
 	*x = RequireSignInResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3500,7 +3588,7 @@ func (x *RequireSignInResponse) String() string {
 func (*RequireSignInResponse) ProtoMessage() {}
 
 func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[57]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3513,7 +3601,7 @@ func (x *RequireSignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequireSignInResponse.ProtoReflect.Descriptor instead.
 func (*RequireSignInResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{57}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RequireSignInResponse) GetChanged() bool {
@@ -3537,7 +3625,7 @@ type RoleDescription struct {
 
 func (x *RoleDescription) Reset() {
 	*x = RoleDescription{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3549,7 +3637,7 @@ func (x *RoleDescription) String() string {
 func (*RoleDescription) ProtoMessage() {}
 
 func (x *RoleDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[58]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3562,7 +3650,7 @@ func (x *RoleDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleDescription.ProtoReflect.Descriptor instead.
 func (*RoleDescription) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{58}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *RoleDescription) GetName() string {
@@ -3613,7 +3701,7 @@ type RoleGrant struct {
 
 func (x *RoleGrant) Reset() {
 	*x = RoleGrant{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3625,7 +3713,7 @@ func (x *RoleGrant) String() string {
 func (*RoleGrant) ProtoMessage() {}
 
 func (x *RoleGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[59]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3638,7 +3726,7 @@ func (x *RoleGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoleGrant.ProtoReflect.Descriptor instead.
 func (*RoleGrant) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{59}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *RoleGrant) GetUser() string {
@@ -3684,7 +3772,7 @@ type ListRolesRequest struct {
 
 func (x *ListRolesRequest) Reset() {
 	*x = ListRolesRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3696,7 +3784,7 @@ func (x *ListRolesRequest) String() string {
 func (*ListRolesRequest) ProtoMessage() {}
 
 func (x *ListRolesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[60]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3709,7 +3797,7 @@ func (x *ListRolesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolesRequest.ProtoReflect.Descriptor instead.
 func (*ListRolesRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{60}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
 }
 
 type ListRolesResponse struct {
@@ -3721,7 +3809,7 @@ type ListRolesResponse struct {
 
 func (x *ListRolesResponse) Reset() {
 	*x = ListRolesResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3733,7 +3821,7 @@ func (x *ListRolesResponse) String() string {
 func (*ListRolesResponse) ProtoMessage() {}
 
 func (x *ListRolesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[61]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3746,7 +3834,7 @@ func (x *ListRolesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolesResponse.ProtoReflect.Descriptor instead.
 func (*ListRolesResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{61}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListRolesResponse) GetRoles() []*RoleDescription {
@@ -3766,7 +3854,7 @@ type GrantRoleRequest struct {
 
 func (x *GrantRoleRequest) Reset() {
 	*x = GrantRoleRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3778,7 +3866,7 @@ func (x *GrantRoleRequest) String() string {
 func (*GrantRoleRequest) ProtoMessage() {}
 
 func (x *GrantRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[62]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3791,7 +3879,7 @@ func (x *GrantRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRoleRequest.ProtoReflect.Descriptor instead.
 func (*GrantRoleRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{62}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *GrantRoleRequest) GetUser() string {
@@ -3819,7 +3907,7 @@ type GrantRoleResponse struct {
 
 func (x *GrantRoleResponse) Reset() {
 	*x = GrantRoleResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3831,7 +3919,7 @@ func (x *GrantRoleResponse) String() string {
 func (*GrantRoleResponse) ProtoMessage() {}
 
 func (x *GrantRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[63]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3844,7 +3932,7 @@ func (x *GrantRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantRoleResponse.ProtoReflect.Descriptor instead.
 func (*GrantRoleResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{63}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *GrantRoleResponse) GetUser() *User {
@@ -3880,7 +3968,7 @@ type RevokeRoleRequest struct {
 
 func (x *RevokeRoleRequest) Reset() {
 	*x = RevokeRoleRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3892,7 +3980,7 @@ func (x *RevokeRoleRequest) String() string {
 func (*RevokeRoleRequest) ProtoMessage() {}
 
 func (x *RevokeRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[64]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3905,7 +3993,7 @@ func (x *RevokeRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRoleRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRoleRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{64}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *RevokeRoleRequest) GetUser() string {
@@ -3950,7 +4038,7 @@ type RevokeRoleResponse struct {
 
 func (x *RevokeRoleResponse) Reset() {
 	*x = RevokeRoleResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3962,7 +4050,7 @@ func (x *RevokeRoleResponse) String() string {
 func (*RevokeRoleResponse) ProtoMessage() {}
 
 func (x *RevokeRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[65]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3975,7 +4063,7 @@ func (x *RevokeRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRoleResponse.ProtoReflect.Descriptor instead.
 func (*RevokeRoleResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{65}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *RevokeRoleResponse) GetUser() *User {
@@ -4031,7 +4119,7 @@ type BeginLoginRequest struct {
 
 func (x *BeginLoginRequest) Reset() {
 	*x = BeginLoginRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4043,7 +4131,7 @@ func (x *BeginLoginRequest) String() string {
 func (*BeginLoginRequest) ProtoMessage() {}
 
 func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[66]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4056,7 +4144,7 @@ func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginRequest.ProtoReflect.Descriptor instead.
 func (*BeginLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{66}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *BeginLoginRequest) GetChallenge() []byte {
@@ -4078,7 +4166,7 @@ type BeginLoginResponse struct {
 
 func (x *BeginLoginResponse) Reset() {
 	*x = BeginLoginResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4090,7 +4178,7 @@ func (x *BeginLoginResponse) String() string {
 func (*BeginLoginResponse) ProtoMessage() {}
 
 func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[67]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4103,7 +4191,7 @@ func (x *BeginLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginLoginResponse.ProtoReflect.Descriptor instead.
 func (*BeginLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{67}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *BeginLoginResponse) GetLogin() string {
@@ -4145,7 +4233,7 @@ type FinishLoginRequest struct {
 
 func (x *FinishLoginRequest) Reset() {
 	*x = FinishLoginRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4157,7 +4245,7 @@ func (x *FinishLoginRequest) String() string {
 func (*FinishLoginRequest) ProtoMessage() {}
 
 func (x *FinishLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[68]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4170,7 +4258,7 @@ func (x *FinishLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishLoginRequest.ProtoReflect.Descriptor instead.
 func (*FinishLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{68}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *FinishLoginRequest) GetLogin() string {
@@ -4204,7 +4292,7 @@ type FinishLoginResponse struct {
 
 func (x *FinishLoginResponse) Reset() {
 	*x = FinishLoginResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4216,7 +4304,7 @@ func (x *FinishLoginResponse) String() string {
 func (*FinishLoginResponse) ProtoMessage() {}
 
 func (x *FinishLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[69]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4229,7 +4317,7 @@ func (x *FinishLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishLoginResponse.ProtoReflect.Descriptor instead.
 func (*FinishLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{69}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *FinishLoginResponse) GetToken() *Token {
@@ -4254,7 +4342,7 @@ type WhoAmIRequest struct {
 
 func (x *WhoAmIRequest) Reset() {
 	*x = WhoAmIRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4266,7 +4354,7 @@ func (x *WhoAmIRequest) String() string {
 func (*WhoAmIRequest) ProtoMessage() {}
 
 func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[70]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4279,7 +4367,7 @@ func (x *WhoAmIRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIRequest.ProtoReflect.Descriptor instead.
 func (*WhoAmIRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{70}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
 }
 
 type WhoAmIResponse struct {
@@ -4295,7 +4383,7 @@ type WhoAmIResponse struct {
 
 func (x *WhoAmIResponse) Reset() {
 	*x = WhoAmIResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4307,7 +4395,7 @@ func (x *WhoAmIResponse) String() string {
 func (*WhoAmIResponse) ProtoMessage() {}
 
 func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[71]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4320,7 +4408,7 @@ func (x *WhoAmIResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoAmIResponse.ProtoReflect.Descriptor instead.
 func (*WhoAmIResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{71}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *WhoAmIResponse) GetActor() string {
@@ -4366,7 +4454,7 @@ type EndLoginRequest struct {
 
 func (x *EndLoginRequest) Reset() {
 	*x = EndLoginRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4378,7 +4466,7 @@ func (x *EndLoginRequest) String() string {
 func (*EndLoginRequest) ProtoMessage() {}
 
 func (x *EndLoginRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[72]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4391,7 +4479,7 @@ func (x *EndLoginRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndLoginRequest.ProtoReflect.Descriptor instead.
 func (*EndLoginRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{72}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
 }
 
 type EndLoginResponse struct {
@@ -4402,7 +4490,7 @@ type EndLoginResponse struct {
 
 func (x *EndLoginResponse) Reset() {
 	*x = EndLoginResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4414,7 +4502,7 @@ func (x *EndLoginResponse) String() string {
 func (*EndLoginResponse) ProtoMessage() {}
 
 func (x *EndLoginResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[73]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4427,7 +4515,7 @@ func (x *EndLoginResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndLoginResponse.ProtoReflect.Descriptor instead.
 func (*EndLoginResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{73}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
 }
 
 type Problem struct {
@@ -4445,7 +4533,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4457,7 +4545,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[74]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4470,7 +4558,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{74}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Problem) GetFile() string {
@@ -4531,7 +4619,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4543,7 +4631,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[75]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4556,7 +4644,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{75}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *GetPolicyRequest) GetRevision() uint64 {
@@ -4581,7 +4669,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4593,7 +4681,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[76]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4606,7 +4694,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{76}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *GetPolicyResponse) GetText() string {
@@ -4671,7 +4759,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4683,7 +4771,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[77]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4696,7 +4784,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{77}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *SetPolicyRequest) GetText() string {
@@ -4747,7 +4835,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4759,7 +4847,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[78]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4772,7 +4860,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{78}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *SetPolicyResponse) GetRevision() uint64 {
@@ -4819,7 +4907,7 @@ type ConfirmPolicyRequest struct {
 
 func (x *ConfirmPolicyRequest) Reset() {
 	*x = ConfirmPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4831,7 +4919,7 @@ func (x *ConfirmPolicyRequest) String() string {
 func (*ConfirmPolicyRequest) ProtoMessage() {}
 
 func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[79]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4844,7 +4932,7 @@ func (x *ConfirmPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{79}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ConfirmPolicyRequest) GetRevision() uint64 {
@@ -4863,7 +4951,7 @@ type ConfirmPolicyResponse struct {
 
 func (x *ConfirmPolicyResponse) Reset() {
 	*x = ConfirmPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4875,7 +4963,7 @@ func (x *ConfirmPolicyResponse) String() string {
 func (*ConfirmPolicyResponse) ProtoMessage() {}
 
 func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[80]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4888,7 +4976,7 @@ func (x *ConfirmPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{80}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ConfirmPolicyResponse) GetRevision() uint64 {
@@ -4906,7 +4994,7 @@ type RollBackPolicyRequest struct {
 
 func (x *RollBackPolicyRequest) Reset() {
 	*x = RollBackPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4918,7 +5006,7 @@ func (x *RollBackPolicyRequest) String() string {
 func (*RollBackPolicyRequest) ProtoMessage() {}
 
 func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[81]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4931,7 +5019,7 @@ func (x *RollBackPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyRequest.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{81}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{83}
 }
 
 type RollBackPolicyResponse struct {
@@ -4943,7 +5031,7 @@ type RollBackPolicyResponse struct {
 
 func (x *RollBackPolicyResponse) Reset() {
 	*x = RollBackPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4955,7 +5043,7 @@ func (x *RollBackPolicyResponse) String() string {
 func (*RollBackPolicyResponse) ProtoMessage() {}
 
 func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[82]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4968,7 +5056,7 @@ func (x *RollBackPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollBackPolicyResponse.ProtoReflect.Descriptor instead.
 func (*RollBackPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{82}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *RollBackPolicyResponse) GetRevision() uint64 {
@@ -4988,7 +5076,7 @@ type CheckPolicyRequest struct {
 
 func (x *CheckPolicyRequest) Reset() {
 	*x = CheckPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5000,7 +5088,7 @@ func (x *CheckPolicyRequest) String() string {
 func (*CheckPolicyRequest) ProtoMessage() {}
 
 func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[83]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5013,7 +5101,7 @@ func (x *CheckPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyRequest.ProtoReflect.Descriptor instead.
 func (*CheckPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{83}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *CheckPolicyRequest) GetText() string {
@@ -5040,7 +5128,7 @@ type CheckPolicyResponse struct {
 
 func (x *CheckPolicyResponse) Reset() {
 	*x = CheckPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5052,7 +5140,7 @@ func (x *CheckPolicyResponse) String() string {
 func (*CheckPolicyResponse) ProtoMessage() {}
 
 func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[84]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5065,7 +5153,7 @@ func (x *CheckPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPolicyResponse.ProtoReflect.Descriptor instead.
 func (*CheckPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{84}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *CheckPolicyResponse) GetProblems() []*Problem {
@@ -5092,7 +5180,7 @@ type TestPolicyRequest struct {
 
 func (x *TestPolicyRequest) Reset() {
 	*x = TestPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5104,7 +5192,7 @@ func (x *TestPolicyRequest) String() string {
 func (*TestPolicyRequest) ProtoMessage() {}
 
 func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[85]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5117,7 +5205,7 @@ func (x *TestPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyRequest.ProtoReflect.Descriptor instead.
 func (*TestPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{85}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *TestPolicyRequest) GetText() string {
@@ -5150,7 +5238,7 @@ type TestResult struct {
 
 func (x *TestResult) Reset() {
 	*x = TestResult{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5162,7 +5250,7 @@ func (x *TestResult) String() string {
 func (*TestResult) ProtoMessage() {}
 
 func (x *TestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[86]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5175,7 +5263,7 @@ func (x *TestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResult.ProtoReflect.Descriptor instead.
 func (*TestResult) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{86}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *TestResult) GetName() string {
@@ -5244,7 +5332,7 @@ type TestPolicyResponse struct {
 
 func (x *TestPolicyResponse) Reset() {
 	*x = TestPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[87]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5256,7 +5344,7 @@ func (x *TestPolicyResponse) String() string {
 func (*TestPolicyResponse) ProtoMessage() {}
 
 func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[87]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5269,7 +5357,7 @@ func (x *TestPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestPolicyResponse.ProtoReflect.Descriptor instead.
 func (*TestPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{87}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *TestPolicyResponse) GetResults() []*TestResult {
@@ -5301,7 +5389,7 @@ type ExplainPolicyRequest struct {
 
 func (x *ExplainPolicyRequest) Reset() {
 	*x = ExplainPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[88]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5313,7 +5401,7 @@ func (x *ExplainPolicyRequest) String() string {
 func (*ExplainPolicyRequest) ProtoMessage() {}
 
 func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[88]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5326,7 +5414,7 @@ func (x *ExplainPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{88}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ExplainPolicyRequest) GetSrc() string {
@@ -5397,7 +5485,7 @@ type ExplainPolicyResponse struct {
 
 func (x *ExplainPolicyResponse) Reset() {
 	*x = ExplainPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[89]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5409,7 +5497,7 @@ func (x *ExplainPolicyResponse) String() string {
 func (*ExplainPolicyResponse) ProtoMessage() {}
 
 func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[89]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5422,7 +5510,7 @@ func (x *ExplainPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ExplainPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{89}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ExplainPolicyResponse) GetAllow() bool {
@@ -5516,7 +5604,7 @@ type ConsideredRule struct {
 
 func (x *ConsideredRule) Reset() {
 	*x = ConsideredRule{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[90]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5528,7 +5616,7 @@ func (x *ConsideredRule) String() string {
 func (*ConsideredRule) ProtoMessage() {}
 
 func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[90]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5541,7 +5629,7 @@ func (x *ConsideredRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsideredRule.ProtoReflect.Descriptor instead.
 func (*ConsideredRule) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{90}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ConsideredRule) GetRule() string {
@@ -5593,7 +5681,7 @@ type ReachPolicyRequest struct {
 
 func (x *ReachPolicyRequest) Reset() {
 	*x = ReachPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[91]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5605,7 +5693,7 @@ func (x *ReachPolicyRequest) String() string {
 func (*ReachPolicyRequest) ProtoMessage() {}
 
 func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[91]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5618,7 +5706,7 @@ func (x *ReachPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyRequest.ProtoReflect.Descriptor instead.
 func (*ReachPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{91}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ReachPolicyRequest) GetFrom() string {
@@ -5664,7 +5752,7 @@ type ReachEntry struct {
 
 func (x *ReachEntry) Reset() {
 	*x = ReachEntry{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[92]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5676,7 +5764,7 @@ func (x *ReachEntry) String() string {
 func (*ReachEntry) ProtoMessage() {}
 
 func (x *ReachEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[92]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5689,7 +5777,7 @@ func (x *ReachEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachEntry.ProtoReflect.Descriptor instead.
 func (*ReachEntry) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{92}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ReachEntry) GetSrc() string {
@@ -5753,7 +5841,7 @@ type ReachWay struct {
 
 func (x *ReachWay) Reset() {
 	*x = ReachWay{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[93]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5765,7 +5853,7 @@ func (x *ReachWay) String() string {
 func (*ReachWay) ProtoMessage() {}
 
 func (x *ReachWay) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[93]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5778,7 +5866,7 @@ func (x *ReachWay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachWay.ProtoReflect.Descriptor instead.
 func (*ReachWay) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{93}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ReachWay) GetRule() string {
@@ -5813,7 +5901,7 @@ type ReachPolicyResponse struct {
 
 func (x *ReachPolicyResponse) Reset() {
 	*x = ReachPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[94]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5825,7 +5913,7 @@ func (x *ReachPolicyResponse) String() string {
 func (*ReachPolicyResponse) ProtoMessage() {}
 
 func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[94]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5838,7 +5926,7 @@ func (x *ReachPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachPolicyResponse.ProtoReflect.Descriptor instead.
 func (*ReachPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{94}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ReachPolicyResponse) GetNodes() []string {
@@ -5874,7 +5962,7 @@ type PolicyVersion struct {
 
 func (x *PolicyVersion) Reset() {
 	*x = PolicyVersion{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[95]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5886,7 +5974,7 @@ func (x *PolicyVersion) String() string {
 func (*PolicyVersion) ProtoMessage() {}
 
 func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[95]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5899,7 +5987,7 @@ func (x *PolicyVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyVersion.ProtoReflect.Descriptor instead.
 func (*PolicyVersion) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{95}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *PolicyVersion) GetText() string {
@@ -5933,7 +6021,7 @@ type DiffPolicyRequest struct {
 
 func (x *DiffPolicyRequest) Reset() {
 	*x = DiffPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[96]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5945,7 +6033,7 @@ func (x *DiffPolicyRequest) String() string {
 func (*DiffPolicyRequest) ProtoMessage() {}
 
 func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[96]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5958,7 +6046,7 @@ func (x *DiffPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyRequest.ProtoReflect.Descriptor instead.
 func (*DiffPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{96}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *DiffPolicyRequest) GetBefore() *PolicyVersion {
@@ -5988,7 +6076,7 @@ type ReachSet struct {
 
 func (x *ReachSet) Reset() {
 	*x = ReachSet{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[97]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6000,7 +6088,7 @@ func (x *ReachSet) String() string {
 func (*ReachSet) ProtoMessage() {}
 
 func (x *ReachSet) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[97]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6013,7 +6101,7 @@ func (x *ReachSet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachSet.ProtoReflect.Descriptor instead.
 func (*ReachSet) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{97}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *ReachSet) GetText() string {
@@ -6066,7 +6154,7 @@ type ReachChange struct {
 
 func (x *ReachChange) Reset() {
 	*x = ReachChange{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[98]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6078,7 +6166,7 @@ func (x *ReachChange) String() string {
 func (*ReachChange) ProtoMessage() {}
 
 func (x *ReachChange) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[98]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6091,7 +6179,7 @@ func (x *ReachChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReachChange.ProtoReflect.Descriptor instead.
 func (*ReachChange) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{98}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *ReachChange) GetWho() *ReachSet {
@@ -6157,7 +6245,7 @@ type DiffPolicyResponse struct {
 
 func (x *DiffPolicyResponse) Reset() {
 	*x = DiffPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[99]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6169,7 +6257,7 @@ func (x *DiffPolicyResponse) String() string {
 func (*DiffPolicyResponse) ProtoMessage() {}
 
 func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[99]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6182,7 +6270,7 @@ func (x *DiffPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffPolicyResponse.ProtoReflect.Descriptor instead.
 func (*DiffPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{99}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *DiffPolicyResponse) GetGained() []*ReachChange {
@@ -6236,7 +6324,7 @@ type LogPolicyRequest struct {
 
 func (x *LogPolicyRequest) Reset() {
 	*x = LogPolicyRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[100]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6248,7 +6336,7 @@ func (x *LogPolicyRequest) String() string {
 func (*LogPolicyRequest) ProtoMessage() {}
 
 func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[100]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6261,7 +6349,7 @@ func (x *LogPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyRequest.ProtoReflect.Descriptor instead.
 func (*LogPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{100}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *LogPolicyRequest) GetLimit() uint32 {
@@ -6293,7 +6381,7 @@ type PolicyEdit struct {
 
 func (x *PolicyEdit) Reset() {
 	*x = PolicyEdit{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[101]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6305,7 +6393,7 @@ func (x *PolicyEdit) String() string {
 func (*PolicyEdit) ProtoMessage() {}
 
 func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[101]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6318,7 +6406,7 @@ func (x *PolicyEdit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyEdit.ProtoReflect.Descriptor instead.
 func (*PolicyEdit) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{101}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *PolicyEdit) GetRevision() uint64 {
@@ -6428,7 +6516,7 @@ type LogPolicyResponse struct {
 
 func (x *LogPolicyResponse) Reset() {
 	*x = LogPolicyResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[102]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6440,7 +6528,7 @@ func (x *LogPolicyResponse) String() string {
 func (*LogPolicyResponse) ProtoMessage() {}
 
 func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[102]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6453,7 +6541,7 @@ func (x *LogPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPolicyResponse.ProtoReflect.Descriptor instead.
 func (*LogPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{102}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *LogPolicyResponse) GetEdits() []*PolicyEdit {
@@ -6480,7 +6568,7 @@ type AuditRecord struct {
 
 func (x *AuditRecord) Reset() {
 	*x = AuditRecord{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[103]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6492,7 +6580,7 @@ func (x *AuditRecord) String() string {
 func (*AuditRecord) ProtoMessage() {}
 
 func (x *AuditRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[103]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6505,7 +6593,7 @@ func (x *AuditRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRecord.ProtoReflect.Descriptor instead.
 func (*AuditRecord) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{103}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *AuditRecord) GetSequence() uint64 {
@@ -6581,7 +6669,7 @@ type ListAuditRequest struct {
 
 func (x *ListAuditRequest) Reset() {
 	*x = ListAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[104]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6593,7 +6681,7 @@ func (x *ListAuditRequest) String() string {
 func (*ListAuditRequest) ProtoMessage() {}
 
 func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[104]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6606,7 +6694,7 @@ func (x *ListAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditRequest.ProtoReflect.Descriptor instead.
 func (*ListAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{104}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *ListAuditRequest) GetAfter() uint64 {
@@ -6632,7 +6720,7 @@ type ListAuditResponse struct {
 
 func (x *ListAuditResponse) Reset() {
 	*x = ListAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[105]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6644,7 +6732,7 @@ func (x *ListAuditResponse) String() string {
 func (*ListAuditResponse) ProtoMessage() {}
 
 func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[105]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6657,7 +6745,7 @@ func (x *ListAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAuditResponse.ProtoReflect.Descriptor instead.
 func (*ListAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{105}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *ListAuditResponse) GetRecords() []*AuditRecord {
@@ -6675,7 +6763,7 @@ type VerifyAuditRequest struct {
 
 func (x *VerifyAuditRequest) Reset() {
 	*x = VerifyAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[106]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6687,7 +6775,7 @@ func (x *VerifyAuditRequest) String() string {
 func (*VerifyAuditRequest) ProtoMessage() {}
 
 func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[106]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6700,7 +6788,7 @@ func (x *VerifyAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditRequest.ProtoReflect.Descriptor instead.
 func (*VerifyAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{106}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{108}
 }
 
 type VerifyAuditResponse struct {
@@ -6716,7 +6804,7 @@ type VerifyAuditResponse struct {
 
 func (x *VerifyAuditResponse) Reset() {
 	*x = VerifyAuditResponse{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[107]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6728,7 +6816,7 @@ func (x *VerifyAuditResponse) String() string {
 func (*VerifyAuditResponse) ProtoMessage() {}
 
 func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[107]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6741,7 +6829,7 @@ func (x *VerifyAuditResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyAuditResponse.ProtoReflect.Descriptor instead.
 func (*VerifyAuditResponse) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{107}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *VerifyAuditResponse) GetOk() bool {
@@ -6788,7 +6876,7 @@ type ExportAuditRequest struct {
 
 func (x *ExportAuditRequest) Reset() {
 	*x = ExportAuditRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[108]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6800,7 +6888,7 @@ func (x *ExportAuditRequest) String() string {
 func (*ExportAuditRequest) ProtoMessage() {}
 
 func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[108]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6813,7 +6901,7 @@ func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
 func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{108}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *ExportAuditRequest) GetAfter() uint64 {
@@ -6831,7 +6919,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[109]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6843,7 +6931,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[109]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6856,7 +6944,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{109}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{111}
 }
 
 type BackupChunk struct {
@@ -6868,7 +6956,7 @@ type BackupChunk struct {
 
 func (x *BackupChunk) Reset() {
 	*x = BackupChunk{}
-	mi := &file_coordinator_admin_admin_proto_msgTypes[110]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6880,7 +6968,7 @@ func (x *BackupChunk) String() string {
 func (*BackupChunk) ProtoMessage() {}
 
 func (x *BackupChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_admin_admin_proto_msgTypes[110]
+	mi := &file_coordinator_admin_admin_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6893,7 +6981,7 @@ func (x *BackupChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupChunk.ProtoReflect.Descriptor instead.
 func (*BackupChunk) Descriptor() ([]byte, []int) {
-	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{110}
+	return file_coordinator_admin_admin_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *BackupChunk) GetData() []byte {
@@ -7010,6 +7098,10 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12!\n" +
 	"\vfingerprint\x18\xa0\x01 \x01(\tR\vfingerprint\"@\n" +
 	"\x13ApproveNodeResponse\x12)\n" +
+	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"%\n" +
+	"\x0fHoldNodeRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"=\n" +
+	"\x10HoldNodeResponse\x12)\n" +
 	"\x04node\x18\x01 \x01(\v2\x15.cordon.admin.v1.NodeR\x04node\"'\n" +
 	"\x11ExpireNodeRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\"?\n" +
@@ -7401,7 +7493,7 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\tTokenKind\x12\x1a\n" +
 	"\x16TOKEN_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10TOKEN_KIND_ENROL\x10\x01\x12\x14\n" +
-	"\x10TOKEN_KIND_ADMIN\x10\x022\x97\x1f\n" +
+	"\x10TOKEN_KIND_ADMIN\x10\x022\xe8\x1f\n" +
 	"\fAdminService\x12I\n" +
 	"\x06Status\x12\x1e.cordon.admin.v1.StatusRequest\x1a\x1f.cordon.admin.v1.StatusResponse\x12[\n" +
 	"\fListWarnings\x12$.cordon.admin.v1.ListWarningsRequest\x1a%.cordon.admin.v1.ListWarningsResponse\x12X\n" +
@@ -7411,7 +7503,8 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\vRevokeToken\x12#.cordon.admin.v1.RevokeTokenRequest\x1a$.cordon.admin.v1.RevokeTokenResponse\x12R\n" +
 	"\tListNodes\x12!.cordon.admin.v1.ListNodesRequest\x1a\".cordon.admin.v1.ListNodesResponse\x12L\n" +
 	"\aGetNode\x12\x1f.cordon.admin.v1.GetNodeRequest\x1a .cordon.admin.v1.GetNodeResponse\x12X\n" +
-	"\vApproveNode\x12#.cordon.admin.v1.ApproveNodeRequest\x1a$.cordon.admin.v1.ApproveNodeResponse\x12U\n" +
+	"\vApproveNode\x12#.cordon.admin.v1.ApproveNodeRequest\x1a$.cordon.admin.v1.ApproveNodeResponse\x12O\n" +
+	"\bHoldNode\x12 .cordon.admin.v1.HoldNodeRequest\x1a!.cordon.admin.v1.HoldNodeResponse\x12U\n" +
 	"\n" +
 	"RejectNode\x12\".cordon.admin.v1.RejectNodeRequest\x1a#.cordon.admin.v1.RejectNodeResponse\x12U\n" +
 	"\n" +
@@ -7475,7 +7568,7 @@ func file_coordinator_admin_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_coordinator_admin_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 111)
+var file_coordinator_admin_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 113)
 var file_coordinator_admin_admin_proto_goTypes = []any{
 	(TokenKind)(0),                 // 0: cordon.admin.v1.TokenKind
 	(*StatusRequest)(nil),          // 1: cordon.admin.v1.StatusRequest
@@ -7498,97 +7591,99 @@ var file_coordinator_admin_admin_proto_goTypes = []any{
 	(*GetNodeResponse)(nil),        // 18: cordon.admin.v1.GetNodeResponse
 	(*ApproveNodeRequest)(nil),     // 19: cordon.admin.v1.ApproveNodeRequest
 	(*ApproveNodeResponse)(nil),    // 20: cordon.admin.v1.ApproveNodeResponse
-	(*ExpireNodeRequest)(nil),      // 21: cordon.admin.v1.ExpireNodeRequest
-	(*ExpireNodeResponse)(nil),     // 22: cordon.admin.v1.ExpireNodeResponse
-	(*RenewNodeRequest)(nil),       // 23: cordon.admin.v1.RenewNodeRequest
-	(*RenewNodeResponse)(nil),      // 24: cordon.admin.v1.RenewNodeResponse
-	(*RejectNodeRequest)(nil),      // 25: cordon.admin.v1.RejectNodeRequest
-	(*RejectNodeResponse)(nil),     // 26: cordon.admin.v1.RejectNodeResponse
-	(*RemoveNodeRequest)(nil),      // 27: cordon.admin.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),     // 28: cordon.admin.v1.RemoveNodeResponse
-	(*TagNodeRequest)(nil),         // 29: cordon.admin.v1.TagNodeRequest
-	(*TagNodeResponse)(nil),        // 30: cordon.admin.v1.TagNodeResponse
-	(*Route)(nil),                  // 31: cordon.admin.v1.Route
-	(*ListRoutesRequest)(nil),      // 32: cordon.admin.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),     // 33: cordon.admin.v1.ListRoutesResponse
-	(*ApproveRouteRequest)(nil),    // 34: cordon.admin.v1.ApproveRouteRequest
-	(*ApproveRouteResponse)(nil),   // 35: cordon.admin.v1.ApproveRouteResponse
-	(*User)(nil),                   // 36: cordon.admin.v1.User
-	(*ListUsersRequest)(nil),       // 37: cordon.admin.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),      // 38: cordon.admin.v1.ListUsersResponse
-	(*DisableUserRequest)(nil),     // 39: cordon.admin.v1.DisableUserRequest
-	(*DisableUserResponse)(nil),    // 40: cordon.admin.v1.DisableUserResponse
-	(*Made)(nil),                   // 41: cordon.admin.v1.Made
-	(*EnableUserRequest)(nil),      // 42: cordon.admin.v1.EnableUserRequest
-	(*EnableUserResponse)(nil),     // 43: cordon.admin.v1.EnableUserResponse
-	(*ForgetUserRequest)(nil),      // 44: cordon.admin.v1.ForgetUserRequest
-	(*ForgetUserResponse)(nil),     // 45: cordon.admin.v1.ForgetUserResponse
-	(*AddUserRequest)(nil),         // 46: cordon.admin.v1.AddUserRequest
-	(*AddUserResponse)(nil),        // 47: cordon.admin.v1.AddUserResponse
-	(*ResetUserRequest)(nil),       // 48: cordon.admin.v1.ResetUserRequest
-	(*ResetUserResponse)(nil),      // 49: cordon.admin.v1.ResetUserResponse
-	(*GroupUserRequest)(nil),       // 50: cordon.admin.v1.GroupUserRequest
-	(*GroupUserResponse)(nil),      // 51: cordon.admin.v1.GroupUserResponse
-	(*Session)(nil),                // 52: cordon.admin.v1.Session
-	(*ListSessionsRequest)(nil),    // 53: cordon.admin.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),   // 54: cordon.admin.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),      // 55: cordon.admin.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),     // 56: cordon.admin.v1.EndSessionResponse
-	(*RequireSignInRequest)(nil),   // 57: cordon.admin.v1.RequireSignInRequest
-	(*RequireSignInResponse)(nil),  // 58: cordon.admin.v1.RequireSignInResponse
-	(*RoleDescription)(nil),        // 59: cordon.admin.v1.RoleDescription
-	(*RoleGrant)(nil),              // 60: cordon.admin.v1.RoleGrant
-	(*ListRolesRequest)(nil),       // 61: cordon.admin.v1.ListRolesRequest
-	(*ListRolesResponse)(nil),      // 62: cordon.admin.v1.ListRolesResponse
-	(*GrantRoleRequest)(nil),       // 63: cordon.admin.v1.GrantRoleRequest
-	(*GrantRoleResponse)(nil),      // 64: cordon.admin.v1.GrantRoleResponse
-	(*RevokeRoleRequest)(nil),      // 65: cordon.admin.v1.RevokeRoleRequest
-	(*RevokeRoleResponse)(nil),     // 66: cordon.admin.v1.RevokeRoleResponse
-	(*BeginLoginRequest)(nil),      // 67: cordon.admin.v1.BeginLoginRequest
-	(*BeginLoginResponse)(nil),     // 68: cordon.admin.v1.BeginLoginResponse
-	(*FinishLoginRequest)(nil),     // 69: cordon.admin.v1.FinishLoginRequest
-	(*FinishLoginResponse)(nil),    // 70: cordon.admin.v1.FinishLoginResponse
-	(*WhoAmIRequest)(nil),          // 71: cordon.admin.v1.WhoAmIRequest
-	(*WhoAmIResponse)(nil),         // 72: cordon.admin.v1.WhoAmIResponse
-	(*EndLoginRequest)(nil),        // 73: cordon.admin.v1.EndLoginRequest
-	(*EndLoginResponse)(nil),       // 74: cordon.admin.v1.EndLoginResponse
-	(*Problem)(nil),                // 75: cordon.admin.v1.Problem
-	(*GetPolicyRequest)(nil),       // 76: cordon.admin.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),      // 77: cordon.admin.v1.GetPolicyResponse
-	(*SetPolicyRequest)(nil),       // 78: cordon.admin.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),      // 79: cordon.admin.v1.SetPolicyResponse
-	(*ConfirmPolicyRequest)(nil),   // 80: cordon.admin.v1.ConfirmPolicyRequest
-	(*ConfirmPolicyResponse)(nil),  // 81: cordon.admin.v1.ConfirmPolicyResponse
-	(*RollBackPolicyRequest)(nil),  // 82: cordon.admin.v1.RollBackPolicyRequest
-	(*RollBackPolicyResponse)(nil), // 83: cordon.admin.v1.RollBackPolicyResponse
-	(*CheckPolicyRequest)(nil),     // 84: cordon.admin.v1.CheckPolicyRequest
-	(*CheckPolicyResponse)(nil),    // 85: cordon.admin.v1.CheckPolicyResponse
-	(*TestPolicyRequest)(nil),      // 86: cordon.admin.v1.TestPolicyRequest
-	(*TestResult)(nil),             // 87: cordon.admin.v1.TestResult
-	(*TestPolicyResponse)(nil),     // 88: cordon.admin.v1.TestPolicyResponse
-	(*ExplainPolicyRequest)(nil),   // 89: cordon.admin.v1.ExplainPolicyRequest
-	(*ExplainPolicyResponse)(nil),  // 90: cordon.admin.v1.ExplainPolicyResponse
-	(*ConsideredRule)(nil),         // 91: cordon.admin.v1.ConsideredRule
-	(*ReachPolicyRequest)(nil),     // 92: cordon.admin.v1.ReachPolicyRequest
-	(*ReachEntry)(nil),             // 93: cordon.admin.v1.ReachEntry
-	(*ReachWay)(nil),               // 94: cordon.admin.v1.ReachWay
-	(*ReachPolicyResponse)(nil),    // 95: cordon.admin.v1.ReachPolicyResponse
-	(*PolicyVersion)(nil),          // 96: cordon.admin.v1.PolicyVersion
-	(*DiffPolicyRequest)(nil),      // 97: cordon.admin.v1.DiffPolicyRequest
-	(*ReachSet)(nil),               // 98: cordon.admin.v1.ReachSet
-	(*ReachChange)(nil),            // 99: cordon.admin.v1.ReachChange
-	(*DiffPolicyResponse)(nil),     // 100: cordon.admin.v1.DiffPolicyResponse
-	(*LogPolicyRequest)(nil),       // 101: cordon.admin.v1.LogPolicyRequest
-	(*PolicyEdit)(nil),             // 102: cordon.admin.v1.PolicyEdit
-	(*LogPolicyResponse)(nil),      // 103: cordon.admin.v1.LogPolicyResponse
-	(*AuditRecord)(nil),            // 104: cordon.admin.v1.AuditRecord
-	(*ListAuditRequest)(nil),       // 105: cordon.admin.v1.ListAuditRequest
-	(*ListAuditResponse)(nil),      // 106: cordon.admin.v1.ListAuditResponse
-	(*VerifyAuditRequest)(nil),     // 107: cordon.admin.v1.VerifyAuditRequest
-	(*VerifyAuditResponse)(nil),    // 108: cordon.admin.v1.VerifyAuditResponse
-	(*ExportAuditRequest)(nil),     // 109: cordon.admin.v1.ExportAuditRequest
-	(*BackupRequest)(nil),          // 110: cordon.admin.v1.BackupRequest
-	(*BackupChunk)(nil),            // 111: cordon.admin.v1.BackupChunk
+	(*HoldNodeRequest)(nil),        // 21: cordon.admin.v1.HoldNodeRequest
+	(*HoldNodeResponse)(nil),       // 22: cordon.admin.v1.HoldNodeResponse
+	(*ExpireNodeRequest)(nil),      // 23: cordon.admin.v1.ExpireNodeRequest
+	(*ExpireNodeResponse)(nil),     // 24: cordon.admin.v1.ExpireNodeResponse
+	(*RenewNodeRequest)(nil),       // 25: cordon.admin.v1.RenewNodeRequest
+	(*RenewNodeResponse)(nil),      // 26: cordon.admin.v1.RenewNodeResponse
+	(*RejectNodeRequest)(nil),      // 27: cordon.admin.v1.RejectNodeRequest
+	(*RejectNodeResponse)(nil),     // 28: cordon.admin.v1.RejectNodeResponse
+	(*RemoveNodeRequest)(nil),      // 29: cordon.admin.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),     // 30: cordon.admin.v1.RemoveNodeResponse
+	(*TagNodeRequest)(nil),         // 31: cordon.admin.v1.TagNodeRequest
+	(*TagNodeResponse)(nil),        // 32: cordon.admin.v1.TagNodeResponse
+	(*Route)(nil),                  // 33: cordon.admin.v1.Route
+	(*ListRoutesRequest)(nil),      // 34: cordon.admin.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),     // 35: cordon.admin.v1.ListRoutesResponse
+	(*ApproveRouteRequest)(nil),    // 36: cordon.admin.v1.ApproveRouteRequest
+	(*ApproveRouteResponse)(nil),   // 37: cordon.admin.v1.ApproveRouteResponse
+	(*User)(nil),                   // 38: cordon.admin.v1.User
+	(*ListUsersRequest)(nil),       // 39: cordon.admin.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),      // 40: cordon.admin.v1.ListUsersResponse
+	(*DisableUserRequest)(nil),     // 41: cordon.admin.v1.DisableUserRequest
+	(*DisableUserResponse)(nil),    // 42: cordon.admin.v1.DisableUserResponse
+	(*Made)(nil),                   // 43: cordon.admin.v1.Made
+	(*EnableUserRequest)(nil),      // 44: cordon.admin.v1.EnableUserRequest
+	(*EnableUserResponse)(nil),     // 45: cordon.admin.v1.EnableUserResponse
+	(*ForgetUserRequest)(nil),      // 46: cordon.admin.v1.ForgetUserRequest
+	(*ForgetUserResponse)(nil),     // 47: cordon.admin.v1.ForgetUserResponse
+	(*AddUserRequest)(nil),         // 48: cordon.admin.v1.AddUserRequest
+	(*AddUserResponse)(nil),        // 49: cordon.admin.v1.AddUserResponse
+	(*ResetUserRequest)(nil),       // 50: cordon.admin.v1.ResetUserRequest
+	(*ResetUserResponse)(nil),      // 51: cordon.admin.v1.ResetUserResponse
+	(*GroupUserRequest)(nil),       // 52: cordon.admin.v1.GroupUserRequest
+	(*GroupUserResponse)(nil),      // 53: cordon.admin.v1.GroupUserResponse
+	(*Session)(nil),                // 54: cordon.admin.v1.Session
+	(*ListSessionsRequest)(nil),    // 55: cordon.admin.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),   // 56: cordon.admin.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),      // 57: cordon.admin.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),     // 58: cordon.admin.v1.EndSessionResponse
+	(*RequireSignInRequest)(nil),   // 59: cordon.admin.v1.RequireSignInRequest
+	(*RequireSignInResponse)(nil),  // 60: cordon.admin.v1.RequireSignInResponse
+	(*RoleDescription)(nil),        // 61: cordon.admin.v1.RoleDescription
+	(*RoleGrant)(nil),              // 62: cordon.admin.v1.RoleGrant
+	(*ListRolesRequest)(nil),       // 63: cordon.admin.v1.ListRolesRequest
+	(*ListRolesResponse)(nil),      // 64: cordon.admin.v1.ListRolesResponse
+	(*GrantRoleRequest)(nil),       // 65: cordon.admin.v1.GrantRoleRequest
+	(*GrantRoleResponse)(nil),      // 66: cordon.admin.v1.GrantRoleResponse
+	(*RevokeRoleRequest)(nil),      // 67: cordon.admin.v1.RevokeRoleRequest
+	(*RevokeRoleResponse)(nil),     // 68: cordon.admin.v1.RevokeRoleResponse
+	(*BeginLoginRequest)(nil),      // 69: cordon.admin.v1.BeginLoginRequest
+	(*BeginLoginResponse)(nil),     // 70: cordon.admin.v1.BeginLoginResponse
+	(*FinishLoginRequest)(nil),     // 71: cordon.admin.v1.FinishLoginRequest
+	(*FinishLoginResponse)(nil),    // 72: cordon.admin.v1.FinishLoginResponse
+	(*WhoAmIRequest)(nil),          // 73: cordon.admin.v1.WhoAmIRequest
+	(*WhoAmIResponse)(nil),         // 74: cordon.admin.v1.WhoAmIResponse
+	(*EndLoginRequest)(nil),        // 75: cordon.admin.v1.EndLoginRequest
+	(*EndLoginResponse)(nil),       // 76: cordon.admin.v1.EndLoginResponse
+	(*Problem)(nil),                // 77: cordon.admin.v1.Problem
+	(*GetPolicyRequest)(nil),       // 78: cordon.admin.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),      // 79: cordon.admin.v1.GetPolicyResponse
+	(*SetPolicyRequest)(nil),       // 80: cordon.admin.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),      // 81: cordon.admin.v1.SetPolicyResponse
+	(*ConfirmPolicyRequest)(nil),   // 82: cordon.admin.v1.ConfirmPolicyRequest
+	(*ConfirmPolicyResponse)(nil),  // 83: cordon.admin.v1.ConfirmPolicyResponse
+	(*RollBackPolicyRequest)(nil),  // 84: cordon.admin.v1.RollBackPolicyRequest
+	(*RollBackPolicyResponse)(nil), // 85: cordon.admin.v1.RollBackPolicyResponse
+	(*CheckPolicyRequest)(nil),     // 86: cordon.admin.v1.CheckPolicyRequest
+	(*CheckPolicyResponse)(nil),    // 87: cordon.admin.v1.CheckPolicyResponse
+	(*TestPolicyRequest)(nil),      // 88: cordon.admin.v1.TestPolicyRequest
+	(*TestResult)(nil),             // 89: cordon.admin.v1.TestResult
+	(*TestPolicyResponse)(nil),     // 90: cordon.admin.v1.TestPolicyResponse
+	(*ExplainPolicyRequest)(nil),   // 91: cordon.admin.v1.ExplainPolicyRequest
+	(*ExplainPolicyResponse)(nil),  // 92: cordon.admin.v1.ExplainPolicyResponse
+	(*ConsideredRule)(nil),         // 93: cordon.admin.v1.ConsideredRule
+	(*ReachPolicyRequest)(nil),     // 94: cordon.admin.v1.ReachPolicyRequest
+	(*ReachEntry)(nil),             // 95: cordon.admin.v1.ReachEntry
+	(*ReachWay)(nil),               // 96: cordon.admin.v1.ReachWay
+	(*ReachPolicyResponse)(nil),    // 97: cordon.admin.v1.ReachPolicyResponse
+	(*PolicyVersion)(nil),          // 98: cordon.admin.v1.PolicyVersion
+	(*DiffPolicyRequest)(nil),      // 99: cordon.admin.v1.DiffPolicyRequest
+	(*ReachSet)(nil),               // 100: cordon.admin.v1.ReachSet
+	(*ReachChange)(nil),            // 101: cordon.admin.v1.ReachChange
+	(*DiffPolicyResponse)(nil),     // 102: cordon.admin.v1.DiffPolicyResponse
+	(*LogPolicyRequest)(nil),       // 103: cordon.admin.v1.LogPolicyRequest
+	(*PolicyEdit)(nil),             // 104: cordon.admin.v1.PolicyEdit
+	(*LogPolicyResponse)(nil),      // 105: cordon.admin.v1.LogPolicyResponse
+	(*AuditRecord)(nil),            // 106: cordon.admin.v1.AuditRecord
+	(*ListAuditRequest)(nil),       // 107: cordon.admin.v1.ListAuditRequest
+	(*ListAuditResponse)(nil),      // 108: cordon.admin.v1.ListAuditResponse
+	(*VerifyAuditRequest)(nil),     // 109: cordon.admin.v1.VerifyAuditRequest
+	(*VerifyAuditResponse)(nil),    // 110: cordon.admin.v1.VerifyAuditResponse
+	(*ExportAuditRequest)(nil),     // 111: cordon.admin.v1.ExportAuditRequest
+	(*BackupRequest)(nil),          // 112: cordon.admin.v1.BackupRequest
+	(*BackupChunk)(nil),            // 113: cordon.admin.v1.BackupChunk
 }
 var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	5,   // 0: cordon.admin.v1.ListWarningsResponse.warnings:type_name -> cordon.admin.v1.Warning
@@ -7600,146 +7695,149 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	13,  // 6: cordon.admin.v1.ListNodesResponse.nodes:type_name -> cordon.admin.v1.Node
 	13,  // 7: cordon.admin.v1.GetNodeResponse.node:type_name -> cordon.admin.v1.Node
 	13,  // 8: cordon.admin.v1.ApproveNodeResponse.node:type_name -> cordon.admin.v1.Node
-	13,  // 9: cordon.admin.v1.ExpireNodeResponse.node:type_name -> cordon.admin.v1.Node
-	13,  // 10: cordon.admin.v1.RenewNodeResponse.node:type_name -> cordon.admin.v1.Node
-	13,  // 11: cordon.admin.v1.TagNodeResponse.node:type_name -> cordon.admin.v1.Node
-	31,  // 12: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
-	31,  // 13: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
-	36,  // 14: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
-	36,  // 15: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
-	60,  // 16: cordon.admin.v1.DisableUserResponse.granted:type_name -> cordon.admin.v1.RoleGrant
-	60,  // 17: cordon.admin.v1.DisableUserResponse.withdrawn:type_name -> cordon.admin.v1.RoleGrant
-	41,  // 18: cordon.admin.v1.DisableUserResponse.made:type_name -> cordon.admin.v1.Made
-	36,  // 19: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 20: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
-	41,  // 21: cordon.admin.v1.ForgetUserResponse.made:type_name -> cordon.admin.v1.Made
-	36,  // 22: cordon.admin.v1.AddUserResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 23: cordon.admin.v1.ResetUserResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 24: cordon.admin.v1.GroupUserResponse.user:type_name -> cordon.admin.v1.User
-	52,  // 25: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
-	60,  // 26: cordon.admin.v1.RoleDescription.grants:type_name -> cordon.admin.v1.RoleGrant
-	59,  // 27: cordon.admin.v1.ListRolesResponse.roles:type_name -> cordon.admin.v1.RoleDescription
-	36,  // 28: cordon.admin.v1.GrantRoleResponse.user:type_name -> cordon.admin.v1.User
-	36,  // 29: cordon.admin.v1.RevokeRoleResponse.user:type_name -> cordon.admin.v1.User
-	60,  // 30: cordon.admin.v1.RevokeRoleResponse.granted:type_name -> cordon.admin.v1.RoleGrant
-	60,  // 31: cordon.admin.v1.RevokeRoleResponse.withdrawn:type_name -> cordon.admin.v1.RoleGrant
-	41,  // 32: cordon.admin.v1.RevokeRoleResponse.made:type_name -> cordon.admin.v1.Made
-	6,   // 33: cordon.admin.v1.FinishLoginResponse.token:type_name -> cordon.admin.v1.Token
-	75,  // 34: cordon.admin.v1.GetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	75,  // 35: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	100, // 36: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
-	75,  // 37: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	87,  // 38: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
-	91,  // 39: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
-	94,  // 40: cordon.admin.v1.ReachEntry.ways:type_name -> cordon.admin.v1.ReachWay
-	93,  // 41: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
-	96,  // 42: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
-	96,  // 43: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
-	98,  // 44: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
-	98,  // 45: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
-	99,  // 46: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
-	99,  // 47: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
-	75,  // 48: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	99,  // 49: cordon.admin.v1.DiffPolicyResponse.changed:type_name -> cordon.admin.v1.ReachChange
-	102, // 50: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
-	104, // 51: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
-	1,   // 52: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
-	3,   // 53: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
-	7,   // 54: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
-	9,   // 55: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
-	11,  // 56: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
-	15,  // 57: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
-	17,  // 58: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
-	19,  // 59: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	25,  // 60: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
-	21,  // 61: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
-	23,  // 62: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
-	27,  // 63: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	29,  // 64: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	32,  // 65: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	34,  // 66: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	37,  // 67: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
-	39,  // 68: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
-	42,  // 69: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
-	44,  // 70: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
-	46,  // 71: cordon.admin.v1.AdminService.AddUser:input_type -> cordon.admin.v1.AddUserRequest
-	48,  // 72: cordon.admin.v1.AdminService.ResetUser:input_type -> cordon.admin.v1.ResetUserRequest
-	50,  // 73: cordon.admin.v1.AdminService.GroupUser:input_type -> cordon.admin.v1.GroupUserRequest
-	53,  // 74: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
-	55,  // 75: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
-	57,  // 76: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
-	61,  // 77: cordon.admin.v1.AdminService.ListRoles:input_type -> cordon.admin.v1.ListRolesRequest
-	63,  // 78: cordon.admin.v1.AdminService.GrantRole:input_type -> cordon.admin.v1.GrantRoleRequest
-	65,  // 79: cordon.admin.v1.AdminService.RevokeRole:input_type -> cordon.admin.v1.RevokeRoleRequest
-	67,  // 80: cordon.admin.v1.AdminService.BeginLogin:input_type -> cordon.admin.v1.BeginLoginRequest
-	69,  // 81: cordon.admin.v1.AdminService.FinishLogin:input_type -> cordon.admin.v1.FinishLoginRequest
-	71,  // 82: cordon.admin.v1.AdminService.WhoAmI:input_type -> cordon.admin.v1.WhoAmIRequest
-	73,  // 83: cordon.admin.v1.AdminService.EndLogin:input_type -> cordon.admin.v1.EndLoginRequest
-	76,  // 84: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	78,  // 85: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	80,  // 86: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
-	82,  // 87: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
-	84,  // 88: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	86,  // 89: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	89,  // 90: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	92,  // 91: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	97,  // 92: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
-	101, // 93: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
-	105, // 94: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	107, // 95: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	109, // 96: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	110, // 97: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,   // 98: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	4,   // 99: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
-	8,   // 100: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	10,  // 101: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	12,  // 102: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	16,  // 103: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	18,  // 104: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	20,  // 105: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	26,  // 106: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
-	22,  // 107: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
-	24,  // 108: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
-	28,  // 109: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	30,  // 110: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	33,  // 111: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	35,  // 112: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	38,  // 113: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
-	40,  // 114: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
-	43,  // 115: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
-	45,  // 116: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
-	47,  // 117: cordon.admin.v1.AdminService.AddUser:output_type -> cordon.admin.v1.AddUserResponse
-	49,  // 118: cordon.admin.v1.AdminService.ResetUser:output_type -> cordon.admin.v1.ResetUserResponse
-	51,  // 119: cordon.admin.v1.AdminService.GroupUser:output_type -> cordon.admin.v1.GroupUserResponse
-	54,  // 120: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
-	56,  // 121: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
-	58,  // 122: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
-	62,  // 123: cordon.admin.v1.AdminService.ListRoles:output_type -> cordon.admin.v1.ListRolesResponse
-	64,  // 124: cordon.admin.v1.AdminService.GrantRole:output_type -> cordon.admin.v1.GrantRoleResponse
-	66,  // 125: cordon.admin.v1.AdminService.RevokeRole:output_type -> cordon.admin.v1.RevokeRoleResponse
-	68,  // 126: cordon.admin.v1.AdminService.BeginLogin:output_type -> cordon.admin.v1.BeginLoginResponse
-	70,  // 127: cordon.admin.v1.AdminService.FinishLogin:output_type -> cordon.admin.v1.FinishLoginResponse
-	72,  // 128: cordon.admin.v1.AdminService.WhoAmI:output_type -> cordon.admin.v1.WhoAmIResponse
-	74,  // 129: cordon.admin.v1.AdminService.EndLogin:output_type -> cordon.admin.v1.EndLoginResponse
-	77,  // 130: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	79,  // 131: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	81,  // 132: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
-	83,  // 133: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
-	85,  // 134: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	88,  // 135: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	90,  // 136: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	95,  // 137: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	100, // 138: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
-	103, // 139: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
-	106, // 140: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	108, // 141: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	104, // 142: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	111, // 143: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	98,  // [98:144] is the sub-list for method output_type
-	52,  // [52:98] is the sub-list for method input_type
-	52,  // [52:52] is the sub-list for extension type_name
-	52,  // [52:52] is the sub-list for extension extendee
-	0,   // [0:52] is the sub-list for field type_name
+	13,  // 9: cordon.admin.v1.HoldNodeResponse.node:type_name -> cordon.admin.v1.Node
+	13,  // 10: cordon.admin.v1.ExpireNodeResponse.node:type_name -> cordon.admin.v1.Node
+	13,  // 11: cordon.admin.v1.RenewNodeResponse.node:type_name -> cordon.admin.v1.Node
+	13,  // 12: cordon.admin.v1.TagNodeResponse.node:type_name -> cordon.admin.v1.Node
+	33,  // 13: cordon.admin.v1.ListRoutesResponse.routes:type_name -> cordon.admin.v1.Route
+	33,  // 14: cordon.admin.v1.ApproveRouteResponse.route:type_name -> cordon.admin.v1.Route
+	38,  // 15: cordon.admin.v1.ListUsersResponse.users:type_name -> cordon.admin.v1.User
+	38,  // 16: cordon.admin.v1.DisableUserResponse.user:type_name -> cordon.admin.v1.User
+	62,  // 17: cordon.admin.v1.DisableUserResponse.granted:type_name -> cordon.admin.v1.RoleGrant
+	62,  // 18: cordon.admin.v1.DisableUserResponse.withdrawn:type_name -> cordon.admin.v1.RoleGrant
+	43,  // 19: cordon.admin.v1.DisableUserResponse.made:type_name -> cordon.admin.v1.Made
+	38,  // 20: cordon.admin.v1.EnableUserResponse.user:type_name -> cordon.admin.v1.User
+	38,  // 21: cordon.admin.v1.ForgetUserResponse.user:type_name -> cordon.admin.v1.User
+	43,  // 22: cordon.admin.v1.ForgetUserResponse.made:type_name -> cordon.admin.v1.Made
+	38,  // 23: cordon.admin.v1.AddUserResponse.user:type_name -> cordon.admin.v1.User
+	38,  // 24: cordon.admin.v1.ResetUserResponse.user:type_name -> cordon.admin.v1.User
+	38,  // 25: cordon.admin.v1.GroupUserResponse.user:type_name -> cordon.admin.v1.User
+	54,  // 26: cordon.admin.v1.ListSessionsResponse.sessions:type_name -> cordon.admin.v1.Session
+	62,  // 27: cordon.admin.v1.RoleDescription.grants:type_name -> cordon.admin.v1.RoleGrant
+	61,  // 28: cordon.admin.v1.ListRolesResponse.roles:type_name -> cordon.admin.v1.RoleDescription
+	38,  // 29: cordon.admin.v1.GrantRoleResponse.user:type_name -> cordon.admin.v1.User
+	38,  // 30: cordon.admin.v1.RevokeRoleResponse.user:type_name -> cordon.admin.v1.User
+	62,  // 31: cordon.admin.v1.RevokeRoleResponse.granted:type_name -> cordon.admin.v1.RoleGrant
+	62,  // 32: cordon.admin.v1.RevokeRoleResponse.withdrawn:type_name -> cordon.admin.v1.RoleGrant
+	43,  // 33: cordon.admin.v1.RevokeRoleResponse.made:type_name -> cordon.admin.v1.Made
+	6,   // 34: cordon.admin.v1.FinishLoginResponse.token:type_name -> cordon.admin.v1.Token
+	77,  // 35: cordon.admin.v1.GetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	77,  // 36: cordon.admin.v1.SetPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	102, // 37: cordon.admin.v1.SetPolicyResponse.diff:type_name -> cordon.admin.v1.DiffPolicyResponse
+	77,  // 38: cordon.admin.v1.CheckPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	89,  // 39: cordon.admin.v1.TestPolicyResponse.results:type_name -> cordon.admin.v1.TestResult
+	93,  // 40: cordon.admin.v1.ExplainPolicyResponse.considered:type_name -> cordon.admin.v1.ConsideredRule
+	96,  // 41: cordon.admin.v1.ReachEntry.ways:type_name -> cordon.admin.v1.ReachWay
+	95,  // 42: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
+	98,  // 43: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
+	98,  // 44: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
+	100, // 45: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
+	100, // 46: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
+	101, // 47: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
+	101, // 48: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
+	77,  // 49: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	101, // 50: cordon.admin.v1.DiffPolicyResponse.changed:type_name -> cordon.admin.v1.ReachChange
+	104, // 51: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	106, // 52: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	1,   // 53: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
+	3,   // 54: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
+	7,   // 55: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
+	9,   // 56: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
+	11,  // 57: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
+	15,  // 58: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
+	17,  // 59: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
+	19,  // 60: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
+	21,  // 61: cordon.admin.v1.AdminService.HoldNode:input_type -> cordon.admin.v1.HoldNodeRequest
+	27,  // 62: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
+	23,  // 63: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
+	25,  // 64: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
+	29,  // 65: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	31,  // 66: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	34,  // 67: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	36,  // 68: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	39,  // 69: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
+	41,  // 70: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
+	44,  // 71: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
+	46,  // 72: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
+	48,  // 73: cordon.admin.v1.AdminService.AddUser:input_type -> cordon.admin.v1.AddUserRequest
+	50,  // 74: cordon.admin.v1.AdminService.ResetUser:input_type -> cordon.admin.v1.ResetUserRequest
+	52,  // 75: cordon.admin.v1.AdminService.GroupUser:input_type -> cordon.admin.v1.GroupUserRequest
+	55,  // 76: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
+	57,  // 77: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
+	59,  // 78: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
+	63,  // 79: cordon.admin.v1.AdminService.ListRoles:input_type -> cordon.admin.v1.ListRolesRequest
+	65,  // 80: cordon.admin.v1.AdminService.GrantRole:input_type -> cordon.admin.v1.GrantRoleRequest
+	67,  // 81: cordon.admin.v1.AdminService.RevokeRole:input_type -> cordon.admin.v1.RevokeRoleRequest
+	69,  // 82: cordon.admin.v1.AdminService.BeginLogin:input_type -> cordon.admin.v1.BeginLoginRequest
+	71,  // 83: cordon.admin.v1.AdminService.FinishLogin:input_type -> cordon.admin.v1.FinishLoginRequest
+	73,  // 84: cordon.admin.v1.AdminService.WhoAmI:input_type -> cordon.admin.v1.WhoAmIRequest
+	75,  // 85: cordon.admin.v1.AdminService.EndLogin:input_type -> cordon.admin.v1.EndLoginRequest
+	78,  // 86: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	80,  // 87: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	82,  // 88: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	84,  // 89: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	86,  // 90: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	88,  // 91: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	91,  // 92: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	94,  // 93: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	99,  // 94: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	103, // 95: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	107, // 96: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	109, // 97: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	111, // 98: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	112, // 99: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,   // 100: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	4,   // 101: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
+	8,   // 102: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	10,  // 103: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	12,  // 104: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	16,  // 105: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	18,  // 106: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	20,  // 107: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	22,  // 108: cordon.admin.v1.AdminService.HoldNode:output_type -> cordon.admin.v1.HoldNodeResponse
+	28,  // 109: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
+	24,  // 110: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
+	26,  // 111: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
+	30,  // 112: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	32,  // 113: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	35,  // 114: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	37,  // 115: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	40,  // 116: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
+	42,  // 117: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
+	45,  // 118: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
+	47,  // 119: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
+	49,  // 120: cordon.admin.v1.AdminService.AddUser:output_type -> cordon.admin.v1.AddUserResponse
+	51,  // 121: cordon.admin.v1.AdminService.ResetUser:output_type -> cordon.admin.v1.ResetUserResponse
+	53,  // 122: cordon.admin.v1.AdminService.GroupUser:output_type -> cordon.admin.v1.GroupUserResponse
+	56,  // 123: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
+	58,  // 124: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
+	60,  // 125: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
+	64,  // 126: cordon.admin.v1.AdminService.ListRoles:output_type -> cordon.admin.v1.ListRolesResponse
+	66,  // 127: cordon.admin.v1.AdminService.GrantRole:output_type -> cordon.admin.v1.GrantRoleResponse
+	68,  // 128: cordon.admin.v1.AdminService.RevokeRole:output_type -> cordon.admin.v1.RevokeRoleResponse
+	70,  // 129: cordon.admin.v1.AdminService.BeginLogin:output_type -> cordon.admin.v1.BeginLoginResponse
+	72,  // 130: cordon.admin.v1.AdminService.FinishLogin:output_type -> cordon.admin.v1.FinishLoginResponse
+	74,  // 131: cordon.admin.v1.AdminService.WhoAmI:output_type -> cordon.admin.v1.WhoAmIResponse
+	76,  // 132: cordon.admin.v1.AdminService.EndLogin:output_type -> cordon.admin.v1.EndLoginResponse
+	79,  // 133: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	81,  // 134: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	83,  // 135: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	85,  // 136: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	87,  // 137: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	90,  // 138: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	92,  // 139: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	97,  // 140: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	102, // 141: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	105, // 142: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	108, // 143: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	110, // 144: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	106, // 145: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	113, // 146: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	100, // [100:147] is the sub-list for method output_type
+	53,  // [53:100] is the sub-list for method input_type
+	53,  // [53:53] is the sub-list for extension type_name
+	53,  // [53:53] is the sub-list for extension extendee
+	0,   // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_admin_admin_proto_init() }
@@ -7753,7 +7851,7 @@ func file_coordinator_admin_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_admin_admin_proto_rawDesc), len(file_coordinator_admin_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   111,
+			NumMessages:   113,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

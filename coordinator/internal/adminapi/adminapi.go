@@ -48,7 +48,7 @@ type Config struct {
 	Version     string
 	Now         func() time.Time
 
-	Lapses func() []warn.Lapse // all that has an end; nil: nothing
+	Lapses func(context.Context) []warn.Lapse // all that has an end; nil: nothing
 
 	// Stand takes over the Standing of who proved to be somebody to operate, whatever
 	// became of it: the provider can be asked by it from time to time; nil: proofs have none.
@@ -83,7 +83,7 @@ func New(c Config) *API {
 	}
 	a := &API{Config: c, mux: http.NewServeMux(), calls: newCalls(c.AdminIdle, c.Now())}
 	// Without compression nothing that is sent is more than it seems.
-	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil)))
+	a.mux.Handle(admin.NewAdminServiceHandler(a, connect.WithReadMaxBytes(maxRequest), connect.WithCompression("gzip", nil, nil), strict()))
 	return a
 }
 

@@ -1,6 +1,7 @@
 package adminapi_test
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -29,7 +30,7 @@ func idling(t *testing.T, limit time.Duration, test func(t *testing.T, api *admi
 }
 
 func idleAPI(r *registry.Registry, limit time.Duration) *adminapi.API {
-	slow := func() []warn.Lapse { time.Sleep(20 * time.Minute); return nil }
+	slow := func(context.Context) []warn.Lapse { time.Sleep(20 * time.Minute); return nil }
 	return adminapi.New(adminapi.Config{Registry: r, Now: time.Now, Log: slog.New(slog.DiscardHandler), AdminIdle: limit, Lapses: slow})
 }
 

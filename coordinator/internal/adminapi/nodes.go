@@ -23,7 +23,7 @@ func (a *API) Status(ctx context.Context, _ *connect.Request[admin.StatusRequest
 	out := &admin.StatusResponse{
 		ProviderWatched: uint32(watched), ProviderProblem: problem,
 		Mesh: state.Mesh.String(), Incarnation: state.Incarnation, Revision: state.Revision, Epoch: state.Epoch,
-		Nodes: uint32(state.NodeCount()), Version: a.Version, Warnings: uint32(len(a.standing()) + len(a.notices())),
+		Nodes: uint32(state.NodeCount()), Version: a.Version, Warnings: uint32(len(a.standing(ctx)) + len(a.notices())),
 	}
 	if v := state.Policy(); v != nil {
 		out.PolicyRevision = v.Revision

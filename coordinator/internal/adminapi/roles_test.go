@@ -141,7 +141,7 @@ func TestPolicyOnItsWayWhenTheRoleIsTaken_A04(t *testing.T) {
 }
 
 // A05: a role comes by the routes for it alone, and a group by those for people of
-// the coordinator's own: no other request has a field for one, and what has no field is dropped.
+// the coordinator's own: no other request has a field for one, and what has no field gives none.
 func TestNoOtherRequestHasARole_A05(t *testing.T) {
 	with := map[string][]string{"CreateToken": {"role", "scopes"}, "GrantRole": {"role"}, "RevokeRole": {"role"}, "AddUser": {"groups"}, "GroupUser": {"groups"}}
 	methods := admin.File_coordinator_admin_admin_proto.Services().ByName("AdminService").Methods()

@@ -52,6 +52,7 @@ type world struct {
 	mu      sync.Mutex
 	mapKeys []wireKey // newest first
 	log     *records
+	alarms  atomic.Int64
 
 	relays []wire.RelayRecord
 
@@ -87,7 +88,7 @@ func (w *world) clock() time.Time { return time.Now().Add(time.Duration(w.ahead.
 
 // run starts registry and hub; stop ends them, the hub first.
 func (w *world) run() {
-	w.hub = distribute.New(distribute.Config{Source: w.registry, Sign: w.sign, Keys: w.keys, Now: time.Now, Log: slog.New(w.log),
+	w.hub = distribute.New(distribute.Config{Source: w.registry, Sign: w.sign, Keys: w.keys, Now: time.Now, Log: slog.New(w.log), Alarm: func() { w.alarms.Add(1) },
 		Relays: w.offered, Ticket: w.ticket})
 	ctx, stopHub := context.WithCancel(context.Background())
 	writing, stopRegistry := context.WithCancel(context.Background())

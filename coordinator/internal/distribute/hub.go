@@ -49,6 +49,7 @@ type Config struct {
 	Keys   func() []*wire.MapKeyCertificate // of the keys that Sign uses; told to every stream, and again when they change
 	Now    func() time.Time
 	Log    *slog.Logger
+	Alarm  func() // somebody should look at once; it returns at once
 
 	Relays func() []wire.RelayRecord                           // by ascending name; told to every stream, and again when they change; nil: none
 	Ticket func(node key.NodePublic) (b []byte, end time.Time) // for relays; called by several goroutines; needed if there are relays

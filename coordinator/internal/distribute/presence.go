@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
@@ -20,10 +19,27 @@ type Presence struct {
 	Endpoints    []netip.AddrPort
 	Relay        string // its home, by name; empty: none
 	Warnings     []string
+	Clone        *Clone // nil: one machine alone has its key, as far as anybody knows
 
 	former []string            // instances that were replaced while they ran
 	hint   *wire.PeerEndpoints // as others are told; nil: to be made anew
 	near   *wire.PeerEndpoints // as those on the coordinator's machine are told
+}
+
+// Clone is that two machines run with one node's key.
+type Clone struct {
+	At   [2]string // where they come from, sorted
+	last time.Time // that one took the stream from the other
+}
+
+// apart is for how long it is told that two machines have one key, after they last took
+// the stream from each other: while both run they do so within seconds, so that an hour
+// later somebody has ended it, or one of them is off.
+const apart = time.Hour
+
+// text is what is said of it wherever the node is shown.
+func (c *Clone) text() string {
+	return "two machines use this node's key (seen from " + c.At[0] + " and " + c.At[1] + "): `cordonctl node hold` shuts both out; then remove the node and enrol both anew, or end the copy"
 }
 
 // A node whose runs take the stream from each other more than once is two
@@ -77,14 +93,24 @@ func (h *Hub) noteRival(p *Presence, old, fresh *stream) {
 
 // warnCloned tells of the two machines once, however often they take turns.
 func (h *Hub) warnCloned(p *Presence, old, fresh *stream) {
-	at := []string{old.join.From.String(), fresh.join.From.String()}
-	slices.Sort(at)
-	text := "two machines use this node's key (seen from " + strings.Join(at, " and ") + "): remove the node and enrol both anew"
-	if !slices.Contains(p.Warnings, text) {
-		p.Warnings = []string{text}
-		h.cfg.Log.Error("two machines use one node's key: its state directory was copied; remove the node and enrol both anew",
-			"node", old.node, "one", at[0], "other", at[1])
+	at := [2]string{old.join.From.String(), fresh.join.From.String()}
+	slices.Sort(at[:])
+	was, now := h.cloned(p), h.cfg.Now()
+	p.Clone = &Clone{At: at, last: now}
+	if was != nil && was.At == at {
+		return
 	}
+	h.cfg.Log.Error("two machines use one node's key: its state directory was copied; `cordonctl node hold` shuts both out; then remove the node and enrol both anew, or end the copy",
+		"node", old.node, "one", at[0], "other", at[1])
+	h.cfg.Alarm()
+}
+
+// cloned gives what is still to be told of a node's key.
+func (h *Hub) cloned(p *Presence) *Clone {
+	if p.Clone == nil || h.cfg.Now().Sub(p.Clone.last) >= apart {
+		return nil
+	}
+	return p.Clone
 }
 
 // noteFuture looks at a node that knows more than this coordinator. It takes no
@@ -153,6 +179,9 @@ func (h *Hub) present(node string) Presence {
 	}
 	now := *p
 	now.Warnings = slices.Clone(p.Warnings)
+	if now.Clone = h.cloned(p); now.Clone != nil {
+		now.Warnings = append(now.Warnings, now.Clone.text())
+	}
 	s := h.streams[node]
 	now.Current = s != nil && !s.full && !s.owesMap() && p.Acknowledged.Incarnation == h.state.Incarnation && s.enforces(p.Acknowledged.Revision)
 	return now

@@ -46,6 +46,21 @@ func TestCopiedStateDirectoryShows(t *testing.T) {
 		if warned() != 1 || w.log.count("ERROR") != 1 {
 			t.Errorf("two machines in turns give %d warnings and %d lines in the log", warned(), w.log.count("ERROR"))
 		}
+		if w.alarms.Load() != 1 {
+			t.Errorf("somebody is told to look %d times", w.alarms.Load())
+		}
+		time.Sleep(59 * time.Minute)
+		if warned() != 1 {
+			t.Error("the warning went before anybody came to look")
+		}
+		time.Sleep(2 * time.Minute)
+		if warned() != 0 {
+			t.Error("the warning stays, though the two take no turns any more")
+		}
+		take("run-1", "192.0.2.7")
+		if warned() != 1 || w.alarms.Load() != 2 {
+			t.Errorf("they are back, with %d warnings and %d alarms", warned(), w.alarms.Load())
+		}
 		one.disconnect()
 	})
 }

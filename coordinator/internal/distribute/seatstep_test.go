@@ -163,6 +163,39 @@ func TestChangesOfSeatsGoOn(t *testing.T) {
 	})
 }
 
+// Who comes first to a machine is told of by themselves, also after the last one went; not
+// where more than that is new of the machine, nor to who knows nothing of it yet.
+func TestFirstWhoSitsIsAChangeOfSeats(t *testing.T) {
+	play(t, kiosks, func(t *testing.T, w *world) {
+		all := join(w, "tag:ehr", "tag:ehr", "tag:kiosk")
+		ehr, absent, kiosk := all[0], all[1], all[2]
+		defer leaveAll(all)
+		late()
+		absent.disconnect()
+		for i := range 2 {
+			anew(ehr)
+			s := w.sit(kiosk, fmt.Sprint("s", i), "1001", "ana@clinic.example")
+			rest()
+			if ehr.got("seats") != 1 || ehr.got("delta") != 1 || ehr.bytes > 450 || !slices.Equal(ehr.whoSits(kiosk), []string{s.ID}) {
+				t.Errorf("of the first it is told %v in %d bytes, and there sits %v", ehr.counts, ehr.bytes, ehr.whoSits(kiosk))
+			}
+			w.do(registry.EndSessions{ID: s.ID})
+			rest()
+		}
+		absent.connect()
+		rest()
+		anew(ehr, absent)
+		kiosk.rekey()
+		w.sit(kiosk, "s9", "1001", "ana@clinic.example")
+		rest()
+		for _, n := range []*node{ehr, absent} {
+			if n.got("seats") != 0 || !slices.Equal(n.whoSits(kiosk), []string{"s9"}) || n.peer(kiosk).TunnelKey != kiosk.tunnel.Public() {
+				t.Errorf("of new keys and the first who sits it is told %v: %+v", n.counts, n.peer(kiosk))
+			}
+		}
+	})
+}
+
 // Where most have gone it is less to say who stays.
 func TestManyWhoGoAtOnce(t *testing.T) {
 	play(t, kiosks, func(t *testing.T, w *world) {

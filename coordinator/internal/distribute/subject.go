@@ -11,7 +11,7 @@ type subject struct {
 	id     string
 	bit    int     // in streams' sets of peers
 	record *record // nil: to be made anew
-	was    *record // the one before, if it has seats: what those hold who owe but one step
+	was    *record // what is kept of the one before, which those hold who owe but one step
 	latest uint64  // version of the last record
 	made   uint64  // versions
 }
@@ -37,11 +37,18 @@ type step struct {
 // changes of one moment are one step.
 func (s *subject) outdate() {
 	if s.record != nil && (s.record.held || s.was == nil) {
-		if s.was = nil; s.record.seated != nil {
-			s.was = s.record
-		}
+		s.was = s.record.past()
 	}
 	s.record = nil
+}
+
+// past is what is kept of a record that is to be made anew: all of one with seats. Of
+// another its digest tells whether seats alone came to it, and most machines have none.
+func (r *record) past() *record {
+	if r.seated != nil {
+		return r
+	}
+	return &record{digest: r.digest, version: r.version, held: r.held}
 }
 
 func (h *Hub) subject(id string) *subject {
@@ -85,7 +92,7 @@ func (h *Hub) recordOf(s *subject) *record {
 // renew makes the record, unless the one before says the same.
 func (s *subject) renew(p wire.PeerRecord) {
 	digest := wire.PeerDigest(p)
-	if s.was != nil && s.was.digest == digest {
+	if s.was != nil && s.was.seated != nil && s.was.digest == digest {
 		s.record, s.latest = s.was, s.was.version
 		return
 	}
@@ -102,7 +109,15 @@ func (s *subject) renew(p wire.PeerRecord) {
 
 // stepTo gives the step to p from the record before, if it is smaller than the whole.
 func stepTo(p wire.PeerRecord, was *record, whole int) step {
-	if d := wire.DiffPeerSeats(*was.seated, p); d != nil {
+	had := was.seated
+	if had == nil {
+		bare := p
+		if bare.Seats = nil; len(p.Seats) == 0 || wire.PeerDigest(bare) != was.digest {
+			return step{}
+		}
+		had = &bare
+	}
+	if d := wire.DiffPeerSeats(*had, p); d != nil {
 		if b := serialised(d); len(b) < whole {
 			return step{was.version, b}
 		}

@@ -39,3 +39,33 @@ func TestRejectedNodeStaysOut_A12(t *testing.T) {
 	m.token("again", registry.CreateToken{})
 	m.refused(box.enrol("again", "laptop"), registry.ErrRevokedKey)
 }
+
+// A21: a node that is in is shut out, whoever's it is, without an end of its key: nobody is
+// its peer, and nobody is signed in there, until it is let in again; and what it does itself
+// changes nothing about it.
+func TestHeldNodeWaits_A21(t *testing.T) {
+	m := begin(t)
+	box, server := m.join("pacs", registry.CreateToken{Tags: []string{"tag:pacs"}})
+	_, laptop := m.join("laptop", registry.CreateToken{User: "ana@clinic.example"})
+	m.signIn("s", laptop, person("ana@clinic.example"))
+	for _, n := range []*registry.Node{server, laptop} {
+		if m.do(registry.HoldNode{Node: n.Name}); m.state.Admitted(m.node(n.Name)) || len(m.state.SessionsAt(n.ID)) > 0 {
+			t.Errorf("%s is shut out: %+v, with sessions %v", n.Name, m.node(n.Name), m.state.SessionsAt(n.ID))
+		}
+		if m.last.Records[0].Action != "node.hold" || m.do(registry.HoldNode{Node: n.Name}).Changed {
+			t.Errorf("%s is held twice, or the audit tells %+v", n.Name, m.last.Records)
+		}
+	}
+	m.do(registry.Report{Node: server.ID, Statement: box.statement(2), OS: "linux", Version: "2"})
+	m.do(registry.TagNode{Node: server.Name, Tags: []string{"tag:ehr"}})
+	if m.state.Admitted(m.node(server.Name)) {
+		t.Error("it is in again, and nobody let it in")
+	}
+	if m.do(registry.ApproveNode{Node: server.Name}); !m.state.Admitted(m.node(server.Name)) || m.node(server.Name).ID != server.ID {
+		t.Errorf("let in again it is %+v", m.node(server.Name))
+	}
+	m.do(registry.RejectNode{Node: laptop.Name})
+	if _, there := m.state.Node(laptop.ID); there {
+		t.Error("one that is shut out cannot be turned away for good")
+	}
+}

@@ -113,6 +113,10 @@ type (
 	// and below. A fingerprint that is given must be the node's (ErrInvalid).
 	ApproveNode struct{ Node, Fingerprint string }
 
+	// HoldNode has a node that is in wait for approval again, whoever's it is, and ends the
+	// sessions there: it has no peers, and keeps its name, addresses and key.
+	HoldNode struct{ Node string }
+
 	// RejectNode turns a node that waits away for good, as RemoveNode does. One that
 	// was approved is refused (ErrInvalid).
 	RejectNode struct{ Node string }

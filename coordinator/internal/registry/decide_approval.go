@@ -21,6 +21,22 @@ func (c ApproveNode) decide(d *decision) error {
 	return nil
 }
 
+func (c HoldNode) decide(d *decision) error {
+	n, err := d.node(c.Node)
+	if err != nil {
+		return err
+	}
+	if !n.Approved {
+		d.result.Node = n
+		return nil
+	}
+	next := n.copy()
+	next.Approved = false
+	d.change(n, next, "node.hold")
+	d.endAt(n, "the machine was shut out")
+	return nil
+}
+
 // spoken gives a fingerprint as it counts, however somebody read it out and wrote
 // it down. Nothing of it may be left out: a part of one can be found by trying keys.
 func spoken(fingerprint string) string {

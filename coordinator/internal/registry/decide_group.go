@@ -19,6 +19,7 @@ func (c ProvisionGroup) decide(d *decision) error {
 	old, known := d.state.Group(g.ID)
 	if !known || *old != *g {
 		g.Changed = d.now
+		g.By, _ = tokenOf(d.actor)
 		d.emit(GroupPut{Group: *g})
 		d.record("scim.group", g.ID, "name %q, externalId %q", g.Name, g.External)
 		d.regroup()
@@ -98,6 +99,8 @@ func (d *decision) member(g *Group, record string, in bool) {
 	} else {
 		p.Groups = slices.Delete(p.Groups, at, at+1)
 	}
+	p.Changed = d.now
+	p.By, _ = tokenOf(d.actor)
 	d.emit(UserPut{User: d.state.with(*u, p)})
 	d.record("scim.member", u.ID, "%s in group %q: %t", u.Login, g.Name, in)
 }

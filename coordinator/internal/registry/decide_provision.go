@@ -140,6 +140,7 @@ func (d *decision) provision(u *User, p Provision, name *string) {
 		next.Name = *name
 	}
 	if known, ok := d.state.User(u.ID); !ok || !known.equal(&next) {
+		next.Provision.By, _ = tokenOf(d.actor)
 		d.emit(UserPut{User: next})
 		d.record("scim.user", next.ID, "record %s, userName %q, externalId %q, login %s, active %t, deleted %t",
 			p.ID, p.UserName, p.External, p.Login, p.Active, p.Deleted)

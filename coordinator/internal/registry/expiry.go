@@ -93,12 +93,17 @@ func (c ExpireNode) decide(d *decision) error {
 	next := n.copy()
 	next.Expires, next.Expired = d.now.Truncate(time.Second), true
 	d.change(n, next, "node.expire")
+	d.endAt(n, "its time at this machine was ended")
+	return nil
+}
+
+// endAt ends every session at a node.
+func (d *decision) endAt(n *Node, why string) {
 	var ids []string
 	for _, s := range d.state.SessionsAt(n.ID) {
 		ids = append(ids, s.ID)
 	}
-	d.end(n.ID, ids, "its time at this machine was ended")
-	return nil
+	d.end(n.ID, ids, why)
 }
 
 func (c RenewNode) decide(d *decision) error {

@@ -14,6 +14,7 @@ type Group struct {
 	Name     string    `json:"name"` // the policy calls it idp:NAME
 	Created  time.Time `json:"created"`
 	Changed  time.Time `json:"changed"`
+	By       string    `json:"by,omitempty"` // id of the token by which this was said last; empty: not known
 }
 
 // groupKey gives what no two groups may share: names that differ by case alone

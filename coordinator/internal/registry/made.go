@@ -30,7 +30,8 @@ const (
 	MadePerson  MadeKind = "person"  // whom they enabled; or of the coordinator's own, who was added, given a link that was spent, or groups
 	MadeMachine MadeKind = "machine" // that came by their token, or that they approved, tagged or renewed last
 	MadeRoute   MadeKind = "route"
-	MadePolicy  MadeKind = "policy" // in force
+	MadePolicy  MadeKind = "policy"  // in force
+	MadeRecords MadeKind = "records" // of a directory, by a token of theirs: as many as may be, so they are counted
 )
 
 // Vouch is who last said that a machine is what it is, or that somebody may come again.
@@ -105,7 +106,7 @@ func (s *State) out(user string) bool {
 // standing gives all that stands and that some person made, with their id.
 func (s *State) standing() iter.Seq2[string, Made] {
 	return func(yield func(string, Made) bool) {
-		for _, part := range []func(func(string, Made) bool) bool{s.madePeople, s.madeMachines, s.madePolicy} {
+		for _, part := range []func(func(string, Made) bool) bool{s.madePeople, s.madeMachines, s.madePolicy, s.madeRecords} {
 			if !part(yield) {
 				return
 			}
@@ -144,6 +145,35 @@ func (s *State) madeMachines(yield func(string, Made) bool) bool {
 			if by != "" && !yield(by, Made{Kind: MadeRoute, Name: fmt.Sprintf("%s behind %s", p, n.Name)}) {
 				return false
 			}
+		}
+	}
+	return true
+}
+
+// madeRecords tells of people and groups of whom a directory speaks by a token that
+// somebody made: whoever has that token is the directory.
+func (s *State) madeRecords(yield func(string, Made) bool) bool {
+	people, groups, last := map[string]int{}, map[string]int{}, map[string]time.Time{}
+	note := func(counts map[string]int, token string, at time.Time) {
+		if s.operatorOf(token) == "" {
+			return
+		}
+		if counts[token]++; at.After(last[token]) {
+			last[token] = at
+		}
+	}
+	for u := range s.Users() {
+		if u.Provision != nil && !u.Provision.Deleted && !u.ShutOut() {
+			note(people, u.Provision.By, u.Provision.Changed)
+		}
+	}
+	for g := range s.groups.Values() {
+		note(groups, g.By, g.Changed)
+	}
+	for token, at := range last {
+		name := fmt.Sprintf("by token %s (people: %d, groups: %d)", token, people[token], groups[token])
+		if !yield(s.operatorOf(token), Made{Kind: MadeRecords, Name: name, At: at}) {
+			return false
 		}
 	}
 	return true

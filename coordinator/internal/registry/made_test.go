@@ -25,11 +25,10 @@ type fate struct {
 }
 
 const (
-	ownEnd   = "it ends with whoever it is of"
-	takes    = "it takes, and gives nothing"
-	itself   = "the coordinator's own, or a node's"
-	inAudit  = "the audit tells of it, and it lets in nobody who had no way in"
-	byRecord = "the directory's token ends with its maker; its next word, by another, puts records right"
+	ownEnd  = "it ends with whoever it is of"
+	takes   = "it takes, and gives nothing"
+	itself  = "the coordinator's own, or a node's"
+	inAudit = "the audit tells of it, and it lets in nobody who had no way in"
 )
 
 // fates has every command: one that is new has to be judged.
@@ -65,7 +64,7 @@ func fates() map[string]fate {
 		"Report": {reason: itself}, "NoteActive": {reason: itself}, "Observe": {reason: itself}, "Init": {reason: itself}, "KeepDevices": {reason: itself},
 		"TakeRevocations": {reason: itself}, "BeginIncarnation": {reason: itself}, "Note": {reason: itself}, "expirePolicy": {reason: itself},
 		"Authorised": {reason: "it carries another"}, "Renew": {reason: itself}, "SignOut": {reason: takes},
-		"RevokeToken": {reason: takes}, "RejectNode": {reason: takes}, "ExpireNode": {reason: takes}, "RemoveNode": {reason: takes},
+		"RevokeToken": {reason: takes}, "RejectNode": {reason: takes}, "HoldNode": {reason: takes}, "ExpireNode": {reason: takes}, "RemoveNode": {reason: takes},
 		"EndSessions": {reason: takes}, "EndAdmin": {reason: takes}, "DisableUser": {reason: takes}, "ForgetUser": {reason: takes}, "RevokeRole": {reason: takes},
 		"EnableUser": {by: func(m *mesh) {
 			m.do(registry.DisableUser{User: "ana@clinic.example"})
@@ -73,7 +72,18 @@ func fates() map[string]fate {
 			m.signIn("back", m.node("ward"), person("ana@clinic.example", "Nurses")) // it is not forgotten as they come again
 		}, kind: registry.MadePerson},
 		"RequireSignIn": {reason: inAudit}, "ConfirmPolicy": {reason: inAudit}, "RollBackPolicy": {reason: inAudit},
-		"ProvisionUser": {reason: byRecord}, "ProvisionGroup": {reason: byRecord}, "DeprovisionUser": {reason: takes}, "DeprovisionGroup": {reason: takes},
+		"ProvisionUser": {by: func(m *mesh) {
+			m.may(dan, admin("dans", time.Hour, "scim"))
+			m.may(registry.TokenActor("dans"), record("r-ghost", "sub-ghost", "ghost@clinic.example"))
+		}, works: func(m *mesh) error {
+			return m.as(registry.TokenActor("dans"), needs("scim", active("r-ghost", true)))
+		}, kind: registry.MadeRecords},
+		"ProvisionGroup": {by: func(m *mesh) {
+			m.may(dan, admin("dans", time.Hour, "scim"))
+			name := "Doctors"
+			m.may(registry.TokenActor("dans"), registry.ProvisionGroup{ID: "g-1", New: true, Name: &name})
+		}, kind: registry.MadeRecords},
+		"DeprovisionUser": {reason: takes}, "DeprovisionGroup": {reason: takes},
 	}
 }
 
@@ -92,7 +102,7 @@ func ofDan(t *testing.T) *mesh {
 	m := staff(t, map[string]string{"olga": "owner", "dan": "owner", "ana": ""})
 	m.decider.RoleScopes = func(role string) []string {
 		if role == "owner" {
-			return append(scopesOfRole(role), "people")
+			return append(scopesOfRole(role), "people", "scim")
 		}
 		return scopesOfRole(role)
 	}
@@ -282,4 +292,44 @@ func TestWhatWasLeftOpenIsClosed_A14_A18(t *testing.T) {
 	cem.Provision = &registry.Provision{ID: "r-cem", UserName: cem.Login, Login: cem.Login} // not active
 	m.state = registry.Apply(m.state, registry.Entry{Revision: m.state.Revision + 1, Time: m.now, Event: registry.UserPut{User: cem}})
 	m.refused(byPassword("roots"), registry.ErrNotFound)
+}
+
+// What a dismissed admin said in a directory's name is counted, by each of their tokens, as
+// long as it stands: what another token has said since is that one's, and who was deleted or
+// disabled does not come. Who was put in a group is counted, whoever made the record.
+func TestRecordsByADismissedAdminsToken_A14_A18(t *testing.T) {
+	m := ofDan(t)
+	for maker, tokens := range map[string][]string{"dan": {"dans", "dans-2"}, "olga": {"olgas"}} {
+		for _, id := range tokens {
+			m.may(adminOf(maker), admin(id, time.Hour, "scim"))
+		}
+	}
+	by := registry.TokenActor
+	for _, who := range []string{"p1", "p2", "p3", "p4", "p5"} {
+		m.may(by("dans"), record("r-"+who, "sub-"+who, who+"@clinic.example"))
+	}
+	m.may(by("olgas"), record("r-o", "sub-o", "o@clinic.example"))
+	doctors, nurses := "Doctors", "Nurses"
+	m.may(by("olgas"), registry.ProvisionGroup{ID: "g-1", New: true, Name: &doctors})
+	m.may(by("dans-2"), registry.ProvisionGroup{ID: "g-1", Add: []string{"r-o"}})
+	m.may(by("dans-2"), registry.ProvisionGroup{ID: "g-2", New: true, Name: &nurses})
+	other := "p1-x"
+	m.may(by("olgas"), registry.ProvisionUser{ID: "r-p1", By: bySubject(), External: &other}) // is olga's word now
+	m.may(by("olgas"), active("r-p2", true))                                                  // says nothing new
+	m.may(by("dans"), registry.DeprovisionUser{ID: "r-p3"})
+	m.may(by("dans"), active("r-p4", false))
+	var told []string
+	for _, one := range m.do(registry.DisableUser{User: "dan@clinic.example"}).Made {
+		if one.Kind == registry.MadeRecords {
+			told = append(told, one.Name)
+		}
+	}
+	if want := []string{"by token dans (people: 2, groups: 0)", "by token dans-2 (people: 1, groups: 1)"}; !slices.Equal(told, want) {
+		t.Errorf("told of %q, want %q", told, want)
+	}
+	for token, works := range map[string]bool{"dans": false, "dans-2": false, "olgas": true} {
+		if err := m.as(by(token), needs("scim", active("r-p5", true))); (err == nil) != works {
+			t.Errorf("by %s the directory says more: %v", token, err)
+		}
+	}
 }

@@ -21,6 +21,8 @@ type Provision struct {
 
 	Groups  []string `json:"groups,omitempty"`  // ids, sorted
 	Claimed []string `json:"claimed,omitempty"` // groups of which the person's own token spoke, as User has them
+
+	By string `json:"by,omitempty"` // id of the token by which this was said last; empty: not known
 }
 
 func (p *Provision) equal(o *Provision) bool {

@@ -148,8 +148,8 @@ func keep(ops []any, group bool) ([]any, error) {
 		}
 		if hasPath && path != "" {
 			if !isKept(path, group) {
-				if means(path, group) {
-					return nil, fmt.Errorf("the path %.64q is none that is known, though it ends in one", path)
+				if means(path, group) || misspelt(path, group) {
+					return nil, errHidden(path)
 				}
 				continue
 			}

@@ -100,3 +100,39 @@ func TestRequestsArePaced(t *testing.T) {
 	}
 	t.Error("2000 requests at once are served")
 }
+
+// A05: a name that a slip of the hand, or another system's words, make of one that decides is
+// refused, and all of the request with it: a directory that is told "done" does not say again
+// that somebody left. What decides nothing hinders nothing, whatever it is called.
+func TestMisspeltNamesAreNotTakenForDone_A05_A18(t *testing.T) {
+	d := begin(t)
+	id := d.user("ana")
+	group := d.wants(201, "POST", "/Groups", `{"schemas":[`+groupURN+`],"displayName":"Nurses"}`)["id"].(string)
+	before := d.registry.Snapshot().Revision
+	for _, name := range []string{"activ", "actve", "acitve", "aktive", "Actives", "is_active", "isActive", "inactive", "enabled", "accountEnabled", "disabled", "suspended",
+		"urn:ietf:params:scim:schemas:core:2.0:User:activ", "activ.value", "usrName", "user_name", "externalld", "external-id"} {
+		d.patch(400, "/Users/"+id, `{"op":"replace","path":"`+name+`","value":false}`)
+		d.patch(400, "/Users/"+id, `{"op":"replace","value":{"displayName":"x","`+name+`":false}}`)
+		d.patch(400, "/Users/"+id, `{"op":"replace","path":"displayName","value":"x"},{"op":"replace","path":"`+name+`","value":false}`)
+	}
+	for _, name := range []string{"activ", "isActive", "disabled", "usrName"} {
+		d.wants(400, "PUT", "/Users/"+id, `{"schemas":[`+userURN+`],"userName":"ana@clinic.example","externalId":"sub-ana","`+name+`":false}`)
+		d.wants(400, "POST", "/Users", `{"schemas":[`+userURN+`],"userName":"new@clinic.example","`+name+`":false}`)
+	}
+	for _, name := range []string{"member", "memebers", "Member.value", "disPlayNames", "externallId"} {
+		d.patch(400, "/Groups/"+group, `{"op":"add","path":"`+name+`","value":[{"value":"`+id+`"}]}`)
+		d.patch(400, "/Groups/"+group, `{"op":"add","value":{"`+name+`":[{"value":"`+id+`"}]}}`)
+		d.wants(400, "PUT", "/Groups/"+group, `{"schemas":[`+groupURN+`],"displayName":"Nurses","`+name+`":[{"value":"`+id+`"}]}`)
+	}
+	if after := d.registry.Snapshot().Revision; after != before {
+		t.Errorf("something of what was refused was done: revision %d, and before %d", after, before)
+	}
+	for _, name := range []string{"nickName", "title", "locale", "interactive", "native", "activity", "groups", "roles[primary eq \\\"True\\\"].value", "x509Certificates", "mfaEnabled",
+		"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:employeeNumber", "urn:ietf:params:scim:schemas:extension:clinic:2.0:User:enabled", "urn:okta:clinic:1.0:user:custom:activ"} {
+		d.patch(200, "/Users/"+id, `{"op":"replace","path":"`+name+`","value":"x"}`)
+	}
+	d.patch(200, "/Users/"+id, `{"op":"replace","value":{"active":false,"mfaEnabled":true,"urn:okta:clinic:1.0:user:custom":{"enabled":true,"status":"x"}}}`)
+	if !d.person("ana").ShutOut() {
+		t.Error("a leaver stays, for the sake of a name beside")
+	}
+}

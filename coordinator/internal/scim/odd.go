@@ -21,8 +21,51 @@ func means(path string, group bool) bool {
 	return slices.Contains(parts, decisive(group))
 }
 
+// weighty are the names that are not to be lost by a slip: what decides, and by what a
+// person or a group is known to the policy.
+func weighty(group bool) []string {
+	if group {
+		return []string{"members", "displayname", "externalid"}
+	}
+	return []string{"active", "username", "externalid"}
+}
+
+// otherwise are names that other systems have for whether a person is active.
+func otherwise() []string {
+	return []string{"isactive", "inactive", "isinactive", "deactivated", "enabled", "isenabled", "disabled", "isdisabled",
+		"accountenabled", "accountdisabled", "suspended", "issuspended"}
+}
+
+// misspelt tells whether a name that is not known is one letter away from a weighty one, or
+// says what decides in other words. Names of extensions are neither, for their schema is a
+// part of them: there everybody has names of their own.
+func misspelt(path string, group bool) bool {
+	if isKept(path, group) {
+		return false
+	}
+	name := strings.Map(func(r rune) rune {
+		if r < 'a' || r > 'z' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(bare(path)))
+	return slices.ContainsFunc(weighty(group), func(w string) bool { return slip(name, w) }) || !group && slices.Contains(otherwise(), name)
+}
+
+// slip tells whether two words are the same but for one letter that is missing, too many or
+// another, or for two that changed places.
+func slip(a, b string) bool {
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return len(a) <= 1 && len(b) <= 1 || len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+}
+
 func errHidden(name string) error {
-	return fmt.Errorf("the name %.64q is none that is known, though there is one in it", name)
+	return fmt.Errorf("the name %.64q is none that is known, and nearly one: nothing was done", name)
 }
 
 // hidden gives a name that is not known and in which something stands that decides. A name
@@ -33,7 +76,7 @@ func hidden(value map[string]any, group, patch bool) (string, bool) {
 		if plain := trimSchema(name) == name || patch; plain && isKept(name, group) && !strings.ContainsAny(name, "[(") {
 			continue
 		}
-		if means(name, group) || isObject && holds(inside, group) {
+		if means(name, group) || misspelt(name, group) || isObject && holds(inside, group) {
 			return name, true
 		}
 	}

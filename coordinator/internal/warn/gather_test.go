@@ -1,6 +1,7 @@
 package warn_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -74,7 +75,7 @@ func TestFleetIsOneMessageToASink(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "warned.json")
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		lapses := func() []warn.Lapse {
+		lapses := func(context.Context) []warn.Lapse {
 			all := fleet(400, begun.Add(8*day+time.Minute))
 			if time.Since(begun) > 2*day {
 				return append(all, warn.Lapse{Kind: "machine", Name: "late", Since: begun.Add(-90 * day), Until: begun.Add(8 * day), Advice: "sign in there"})

@@ -112,7 +112,7 @@ func (s *sink) Send(_ context.Context, w warn.Warning) error {
 }
 
 // warning runs a Warner for a while in virtual time.
-func warning(t *testing.T, file string, lapses func() []warn.Lapse, span time.Duration, sinks ...warn.Sink) {
+func warning(t *testing.T, file string, lapses func(context.Context) []warn.Lapse, span time.Duration, sinks ...warn.Sink) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), span)
 	defer stop()
@@ -127,7 +127,7 @@ func warning(t *testing.T, file string, lapses func() []warn.Lapse, span time.Du
 func TestSinksAreToldOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "warned.json")
 	synctest.Test(t, func(t *testing.T) {
-		lapses := func() []warn.Lapse {
+		lapses := func(context.Context) []warn.Lapse {
 			begun := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 			return []warn.Lapse{{Kind: "key", Name: "a", Since: begun.Add(-90 * day), Until: begun.Add(6 * day)}}
 		}
@@ -160,7 +160,7 @@ func TestLookTellsSoon(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "warned.json")
 	synctest.Test(t, func(t *testing.T) {
 		var amiss atomic.Int64
-		lapses := func() (all []warn.Lapse) {
+		lapses := func(context.Context) (all []warn.Lapse) {
 			for i := range amiss.Load() {
 				all = append(all, warn.Lapse{Kind: "lock-out", Name: fmt.Sprint(i), Advice: "look"})
 			}
@@ -193,7 +193,7 @@ func TestLookTellsSoon(t *testing.T) {
 func TestQueueOfASinkIsBounded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "warned.json")
 	synctest.Test(t, func(t *testing.T) {
-		lapses := func() (all []warn.Lapse) {
+		lapses := func(context.Context) (all []warn.Lapse) {
 			for i := range 1000 {
 				all = append(all, warn.Lapse{Kind: fmt.Sprint("kind", i), Name: "a", Since: time.Now().Add(-90 * day), Until: time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)})
 			}

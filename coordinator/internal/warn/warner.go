@@ -37,7 +37,7 @@ var ErrRefused = errors.New("refused")
 
 // Config of a Warner. All but Sinks are needed.
 type Config struct {
-	Lapses func() []Lapse
+	Lapses func(context.Context) []Lapse
 	File   string // keeps what was told
 	Sinks  []Sink
 	Now    func() time.Time
@@ -91,7 +91,7 @@ func (w *Warner) Run(ctx context.Context) error {
 	tick := time.NewTicker(weighEvery)
 	defer tick.Stop()
 	var soon <-chan time.Time
-	w.weigh()
+	w.weigh(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -105,12 +105,12 @@ func (w *Warner) Run(ctx context.Context) error {
 			soon = nil
 		case <-tick.C:
 		}
-		w.weigh()
+		w.weigh(ctx)
 	}
 }
 
-func (w *Warner) weigh() {
-	due, told := Weigh(w.Lapses(), w.told, w.Now())
+func (w *Warner) weigh(ctx context.Context) {
+	due, told := Weigh(w.Lapses(ctx), w.told, w.Now())
 	for _, one := range due {
 		w.log(one)
 	}

@@ -30,7 +30,7 @@ type Place struct {
 	From  netip.Addr // of the browser, for log and audit
 
 	Outside string // where Node is empty: what counts as one address
-	Browser string // there, what it keeps of Remember; may be empty
+	Browser string // what it keeps of Remember; may be empty
 }
 
 // takes tells whether a login is heard there. A machine that has an owner signs nobody
@@ -59,13 +59,22 @@ const Remembered = 30 * 24 * time.Hour
 
 // known tells whether a person is known there: the machine is theirs, or they proved
 // themselves at it, or in that browser, lately. No memory says so, for a restart must not
-// lock a ward out.
-func (p *People) known(state *registry.State, user string, at Place) bool {
+// lock a ward out. It gives the place at which their guesses count.
+//
+// Whoever comes with a browser of their own to a machine that many use waits for nobody who
+// guesses at it: they are counted as in that browser outside of the mesh, where whoever has
+// the browser may guess anyway, so that it gives nobody a guess more.
+func (p *People) known(state *registry.State, user string, at Place) (known bool, counted Place) {
 	l, ok := state.Local(user)
-	if !ok || at.outside() {
-		return ok && p.remembers(at.Browser, l)
+	switch {
+	case !ok:
+		return false, at
+	case at.Owner == "" && p.remembers(at.Browser, l):
+		return true, Place{From: at.From, Browser: at.Browser}
+	case at.outside():
+		return false, at
 	}
-	return at.Owner != "" || l.ProvedAt(at.Node, at.Seat, p.cfg.Now().Add(-Remembered))
+	return at.Owner != "" || l.ProvedAt(at.Node, at.Seat, p.cfg.Now().Add(-Remembered)), at
 }
 
 // Password proves a person by password and code, which are judged together. It fails
@@ -79,13 +88,13 @@ func (p *People) Password(ctx context.Context, at Place, proof Proof) (registry.
 		return registry.Identity{}, ErrMachine
 	}
 	user, against := p.against(state, login)
-	known := p.known(state, user, at)
-	leave, err := p.hasher.enter(ctx, seat{node: at.counted(known), known: known, stranger: at.outside() && !known})
+	known, counted := p.known(state, user, at)
+	leave, err := p.hasher.enter(ctx, seat{node: counted.counted(known), known: known, stranger: counted.outside() && !known})
 	if err != nil {
 		return registry.Identity{}, err
 	}
 	defer leave()
-	a, err := p.attempt(login, user, at, known)
+	a, err := p.attempt(login, user, counted, known)
 	if err != nil {
 		return registry.Identity{}, err
 	}

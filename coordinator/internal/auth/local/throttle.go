@@ -12,8 +12,16 @@ const (
 	// doubles. They are forgiven by a right proof, and by time.
 	pairFree    = 5
 	pairWait    = time.Minute
-	pairMaxWait = 15 * time.Minute
 	pairForgets = time.Hour
+
+	// Where a machine is everybody's, its right person waits for a stranger's guesses, so a
+	// wait is short. But who goes on and on waits longer: once more than pairOften were
+	// wrong, of which one is forgiven as slowly as the long waits let one more be. So the
+	// short ones give pairOften guesses more than these would, once, however long it goes on.
+	pairMaxWait  = 5 * time.Minute
+	pairLongWait = 15 * time.Minute
+	pairOften    = 16
+	pairForgives = pairLongWait
 
 	// Of one login anywhere: so many, each forgiven after a while, and it is locked.
 	// Each lock-out of a day is twice as long as the one before. Where the person is
@@ -55,6 +63,7 @@ type pair struct {
 	wrong int
 	at    time.Time // of the latest wrong
 	until time.Time // nothing is heard before
+	often float64   // wrong in all, less what time had forgiven at that moment; no right proof forgives it
 }
 
 func newThrottle() *throttle {
@@ -87,9 +96,9 @@ func (t *throttle) charge(now time.Time, login string, at spot, known bool) (c c
 		b.wrong++
 	}
 	p := a.pair(at) // not before: what is refused pushes nothing out
-	p.wrong, p.at = p.wrong+1, now
+	p.count(now)
 	if over := p.wrong - pairFree; over >= 0 {
-		p.until = now.Add(min(pairMaxWait, pairWait<<min(over, 10)))
+		p.until = now.Add(min(p.longest(), pairWait<<min(over, 10)))
 		c.until = p.until
 	}
 	if a.wrong++; a.wrong >= loginFree && !now.Before(a.locked) {
@@ -117,11 +126,12 @@ func (t *throttle) settle(login string, at spot, c charge, right bool) {
 	}
 	a.wrong = max(0, a.wrong-1)
 	p := a.pair(at)
+	p.often = max(0, p.often-1)
 	if p.wrong = max(0, p.wrong-1); p.until.Equal(c.until) {
 		p.until = time.Time{}
 	}
 	if right {
-		*p = pair{}
+		*p = pair{at: p.at, often: p.often}
 	}
 }
 
@@ -204,6 +214,19 @@ func (a *account) pair(at spot) *pair {
 	p := new(pair)
 	a.pairs[at] = p
 	return p
+}
+
+func (p *pair) count(now time.Time) {
+	p.often = max(0, p.often-max(0, now.Sub(p.at).Seconds())/pairForgives.Seconds()) + 1
+	p.wrong, p.at = p.wrong+1, now
+}
+
+// longest is what anybody waits for at most after the latest wrong.
+func (p *pair) longest() time.Duration {
+	if p.often > pairOften {
+		return pairLongWait
+	}
+	return pairMaxWait
 }
 
 func (p *pair) forget(now time.Time) {

@@ -71,11 +71,11 @@ func (l *localState) view() localView { return localView{way: l.way, Login: l.lo
 // like.
 func (s *signin) place(r *http.Request, host Node) local.Place {
 	at := local.Place{From: remote(r)}
+	if c, err := r.Cookie(knownCookie); err == nil {
+		at.Browser = c.Value
+	}
 	if s.machine != nil || s.operator {
 		at.Outside = neighbourhood(at.From).String()
-		if c, err := r.Cookie(knownCookie); err == nil {
-			at.Browser = c.Value
-		}
 		return at
 	}
 	at.Node, at.Seat, at.Owner = host.ID, s.asked.Seat, host.User
