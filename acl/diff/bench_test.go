@@ -98,7 +98,10 @@ func BenchmarkMadeUp(b *testing.B) {
 		fmt.Fprintf(&text, "{\"src\": [\"tag:t%d\"], \"dst\": [\"tag:t%d\"], \"ip\": [\"tcp:%d\"]},\n", r%tags, r*7%tags, 1000+r)
 	}
 	was, is := parse(b, text.String()+"]}"), parse(b, strings.ReplaceAll(text.String(), "tcp:", "udp:")+"]}")
-	nodes, _ := diff.Imagine(was, is)
+	nodes, _, err := diff.Imagine(was, is)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
 		diff.Options{Imagined: true}.Meshes(mesh(was, nodes), mesh(is, nodes))
 	}

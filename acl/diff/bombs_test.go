@@ -4,12 +4,14 @@
 package diff_test
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/cordonmesh/cordon/acl/diff"
+	"github.com/cordonmesh/cordon/acl/policy"
 )
 
 // many is n entries of a list.
@@ -101,5 +103,29 @@ func TestManySchedulesAreNotCompared_A47(t *testing.T) {
 	d := diff.Meshes(mesh(parse(t, file("08:00")), nil), mesh(parse(t, file("09:00")), nil))
 	if len(d.Gained) != 31 || len(d.Changed) != 69 || len(d.Lost) != 0 {
 		t.Errorf("%d wider, %d of which nobody can tell, %d narrower", len(d.Gained), len(d.Changed), len(d.Lost))
+	}
+}
+
+// Who names a hundred thousand people is told so before anybody is made up: whoever waits
+// for an answer at night has one, and learns where to ask.
+func TestNoCrowdIsMadeUp_A47(t *testing.T) {
+	file := func(people int) *policy.Policy {
+		return parse(t, `{"groups": {"group:all": [`+many(people, `"p#@h"`)+`]}, "tagOwners": {"tag:ct": []}, "hosts": {"lab": "10.1.2.3"},
+			"grants": [{"src": ["group:all"], "dst": ["tag:ct", "lab"], "ip": ["1"]}]}`)
+	}
+	few, crowd := file(12_000), file(99_000)
+	if nodes, _, err := diff.Imagine(few, few); err != nil || len(nodes) != 24_003 {
+		t.Errorf("of 12,000 people, a tag and an address, %d machines: %v", len(nodes), err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	nodes, _, err := diff.Imagine(few, crowd)
+	runtime.ReadMemStats(&after)
+	var crowded *diff.Crowded
+	if !errors.As(err, &crowded) || crowded.Machines != 198_003 || nodes != nil {
+		t.Errorf("%d machines and %v", len(nodes), err)
+	}
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 50 {
+		t.Errorf("%d MB to tell so", took)
 	}
 }

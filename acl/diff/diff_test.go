@@ -174,7 +174,10 @@ func TestImagined(t *testing.T) {
 		{"src": ["autogroup:member"], "dst": ["autogroup:self"], "ip": ["udp:9"]},
 	]}`
 	a, b := parse(t, was), parse(t, is)
-	nodes, ranges := diff.Imagine(a, b)
+	nodes, ranges, err := diff.Imagine(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
 	before, after := compile.New(a, ranges), compile.New(b, ranges)
 	before.Load(nodes)
 	after.Load(nodes)

@@ -52,7 +52,10 @@ type differences struct {
 }
 
 // source is a policy to compare; the zero one is the policy in force.
-type source struct{ text, name, title string }
+type source struct {
+	text, name, title string
+	pol               *policy.Policy
+}
 
 func (s source) version() *admin.PolicyVersion {
 	if s == (source{}) {
@@ -99,11 +102,12 @@ func diffSources(c *cli.Context) (sources [2]source, err error) {
 			return sources, err
 		}
 		at := i + 2 - len(paths)
-		sources[at] = source{text, name, titled(path, name)}
-		if _, problems, err := parsePolicy(name, text); err != nil {
+		pol, problems, err := parsePolicy(name, text)
+		if err != nil {
 			printProblems(problems, text)
 			return sources, err
 		}
+		sources[at] = source{text, name, titled(path, name), pol}
 	}
 	return sources, nil
 }
@@ -184,14 +188,16 @@ func receivedSet(s *admin.ReachSet) diff.Set {
 	return diff.Set{People: s.GetPeople(), Nodes: s.GetNodes(), Networks: s.GetNetworks(), Own: s.GetOwn(), Text: s.GetText()}
 }
 
+// elsewhere is where to compare what made-up nodes do not show.
+const elsewhere = "with --nodes FILE, or at a coordinator"
+
 // imagined compares over made-up nodes.
 func imagined(sources [2]source) (differences, error) {
-	pols, err := parseBoth(sources)
+	nodes, ranges, err := diff.Imagine(sources[0].pol, sources[1].pol)
 	if err != nil {
-		return differences{}, err
+		return differences{}, fmt.Errorf("%w: compare %s", err, elsewhere)
 	}
-	nodes, ranges := diff.Imagine(pols[0], pols[1])
-	meshes, err := meshesOf(pols, nodes, ranges)
+	meshes, err := meshesOf(sources, nodes, ranges)
 	if err != nil {
 		return differences{}, err
 	}
@@ -207,7 +213,7 @@ func imagined(sources [2]source) (differences, error) {
 func blind(sources [2]source, meshes ...*compile.Mesh) error {
 	for i, m := range meshes {
 		if rules := diff.Unseen(m); len(rules) > 0 {
-			return fmt.Errorf("%s: %s: no source or no destination could be made up: compare with --nodes FILE, or at a coordinator", sources[i].name, strings.Join(rules, ", "))
+			return fmt.Errorf("%s: %s: no source or no destination could be made up: compare %s", sources[i].name, strings.Join(rules, ", "), elsewhere)
 		}
 	}
 	return nil
@@ -215,10 +221,6 @@ func blind(sources [2]source, meshes ...*compile.Mesh) error {
 
 // described compares over the mesh that a file describes.
 func described(path string, sources [2]source) (differences, error) {
-	pols, err := parseBoth(sources)
-	if err != nil {
-		return differences{}, err
-	}
 	f, err := os.Open(path)
 	if err != nil {
 		return differences{}, err
@@ -232,27 +234,18 @@ func described(path string, sources [2]source) (differences, error) {
 	if err != nil {
 		return differences{}, fmt.Errorf("%s: %w", path, err)
 	}
-	meshes, err := meshesOf(pols, nodes, ranges)
+	meshes, err := meshesOf(sources, nodes, ranges)
 	if err != nil {
 		return differences{}, err
 	}
 	return found(diff.Meshes(meshes[0], meshes[1]), path, len(nodes)), nil
 }
 
-func parseBoth(sources [2]source) (pols [2]*policy.Policy, err error) {
-	for i, s := range sources {
-		if pols[i], _, err = parsePolicy(s.name, s.text); err != nil {
-			return pols, err
-		}
-	}
-	return pols, nil
-}
-
 // meshesOf compiles two policies for the same nodes, with their schedules from now on.
-func meshesOf(pols [2]*policy.Policy, nodes []compile.Node, ranges []netip.Prefix) (meshes [2]*compile.Mesh, err error) {
+func meshesOf(sources [2]source, nodes []compile.Node, ranges []netip.Prefix) (meshes [2]*compile.Mesh, err error) {
 	now := time.Now()
-	for i, pol := range pols {
-		meshes[i] = compile.New(pol, ranges)
+	for i, s := range sources {
+		meshes[i] = compile.New(s.pol, ranges)
 		meshes[i].Advance(now)
 		if err := meshes[i].LoadWithin(nodes); err != nil {
 			return meshes, err
