@@ -6,6 +6,7 @@ package diff_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -127,5 +128,46 @@ func TestNoCrowdIsMadeUp_A47(t *testing.T) {
 	}
 	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 50 {
 		t.Errorf("%d MB to tell so", took)
+	}
+}
+
+// A few rules may have each of thousands differ to each in another way. That is not told
+// line by line, nor by half, and it is no silence.
+func TestTooManyWaysAreNotTold_A47(t *testing.T) {
+	const tags = 800
+	r := rand.New(rand.NewPCG(1, 1))
+	half := func() string {
+		var all []string
+		for i := range tags {
+			if r.IntN(2) == 0 {
+				all = append(all, fmt.Sprintf(`"tag:t%d"`, i))
+			}
+		}
+		return strings.Join(all, ",")
+	}
+	owners := `{"groups": {}, "tagOwners": {` + many(tags, `"tag:t#": []`)
+	rules := ""
+	for i := range 16 {
+		rules += fmt.Sprintf(`{"src": [%s], "dst": [%s], "ip": ["tcp:%d"]},`, half(), half(), 1+i)
+	}
+	was, is := parse(t, owners+`}}`), parse(t, strings.Replace(owners, `"tag:t0": []`, `"tag:t0": ["p@h"]`, 1)+`}, "grants": [`+rules+`]}`)
+	nodes, _, err := diff.Imagine(was, is)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := mesh(was, nodes), mesh(is, nodes)
+	var start, end runtime.MemStats
+	runtime.ReadMemStats(&start)
+	d := diff.Options{Imagined: true}.Meshes(before, after)
+	runtime.ReadMemStats(&end)
+	const want = "~ between nodes too much changes in too many ways to be told (more than 200 million steps of work): nobody is told here who gains or loses reach; make the edit in steps, or use groups and tags, and compare each\n"
+	if got := told(d); !d.Untold || d.Empty() || got != "+ tag:t0 may be put on nodes by p@h instead of nothing\n"+want {
+		t.Errorf("%t %.2000s", d.Untold, got)
+	}
+	if took := (end.TotalAlloc - start.TotalAlloc) >> 20; took > 700 { // it came to gigabytes
+		t.Errorf("%d MB", took)
+	}
+	if d := (diff.Options{Imagined: true}).Meshes(before, mesh(parse(t, owners+`}, "grants": [`+rules[:strings.Index(rules, "},")+1]+`]}`), nodes)); d.Untold || len(d.Gained) != 1 {
+		t.Errorf("of one such rule is told %.2000s", told(d))
 	}
 }

@@ -31,6 +31,10 @@ type Diff struct {
 
 	// Changed is what opens neither more nor less, or of which nobody can tell.
 	Changed []Change `json:"changes"`
+
+	// Untold tells that too much changes between nodes to be told: one of Changed says so,
+	// and of reach there is nothing else.
+	Untold bool `json:"untold,omitempty"`
 }
 
 // Change is one thing that some sources may do at some destinations that they
@@ -62,7 +66,13 @@ type Set struct {
 	Nodes    []string `json:"nodes,omitempty"`    // names of other nodes
 	Networks []string `json:"networks,omitempty"` // "10.20.30.0/24 behind NODE"
 	Own      bool     `json:"own,omitempty"`      // each person's own nodes, and nothing else
-	Text     string   `json:"text"`
+
+	// All are the sorts of which all are meant, but for what is in Except: "people",
+	// "nodes" that are nobody's, "networks". So a large set does not list most of a mesh.
+	All    []string `json:"all,omitempty"`
+	Except *Set     `json:"except,omitempty"`
+
+	Text string `json:"text"`
 }
 
 // Options say how to tell of a diff.
@@ -76,11 +86,18 @@ type Options struct {
 func (o Options) Meshes(was, is *compile.Mesh) Diff {
 	s := survey(was, is)
 	j := newJudge(s, was, is)
-	all := s.rectangles(append(j.all(), j.own()...))
-	names := newNamer(s, j.terms, was.Policy(), is.Policy(), o)
+	all := append(j.all(), j.own()...)
+	names := newNamer(s, j, was.Policy(), is.Policy(), o)
 	var d Diff
 	for _, r := range all {
+		if j.work.over() {
+			break
+		}
 		d.add(r.how, names.change(r))
+	}
+	if j.work.over() {
+		d = Diff{Untold: true}
+		d.add(other, untold())
 	}
 	absent := names.absent()
 	compareDefinitions(definitionsOf(was.Policy(), absent, o.Imagined), definitionsOf(is.Policy(), absent, o.Imagined), d.add)

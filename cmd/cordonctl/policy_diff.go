@@ -169,7 +169,7 @@ func inForce(c *cli.Context, api *admin.Client) (title string, err error) {
 }
 
 func receivedDiff(m *admin.DiffPolicyResponse) differences {
-	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost()), Changed: received(m.GetChanged())}, "real nodes", int(m.GetNodes()))
+	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost()), Changed: received(m.GetChanged()), Untold: m.GetUntold()}, "real nodes", int(m.GetNodes()))
 }
 
 func found(d diff.Diff, over string, nodes int) differences {
@@ -185,7 +185,12 @@ func received(all []*admin.ReachChange) []diff.Change {
 }
 
 func receivedSet(s *admin.ReachSet) diff.Set {
-	return diff.Set{People: s.GetPeople(), Nodes: s.GetNodes(), Networks: s.GetNetworks(), Own: s.GetOwn(), Text: s.GetText()}
+	set := diff.Set{People: s.GetPeople(), Nodes: s.GetNodes(), Networks: s.GetNetworks(), Own: s.GetOwn(), All: s.GetAll(), Text: s.GetText()}
+	if s.GetExcept() != nil {
+		except := receivedSet(s.Except)
+		set.Except = &except
+	}
+	return set
 }
 
 // elsewhere is where to compare what made-up nodes do not show.

@@ -32,7 +32,7 @@ func (a *API) DiffPolicy(_ context.Context, req *connect.Request[admin.DiffPolic
 
 func difference(state *registry.State, before, after *compile.Mesh, problems []*admin.Problem) *admin.DiffPolicyResponse {
 	d := diff.Meshes(before, after)
-	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Changed: changes(d.Changed), Problems: problems, Revision: revisionOf(state.Policy())}
+	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Changed: changes(d.Changed), Untold: d.Untold, Problems: problems, Revision: revisionOf(state.Policy())}
 	for range after.Nodes() {
 		out.Nodes++
 	}
@@ -110,5 +110,9 @@ func changes(all []diff.Change) []*admin.ReachChange {
 }
 
 func reachSet(s diff.Set) *admin.ReachSet {
-	return &admin.ReachSet{Text: s.Text, People: s.People, Nodes: s.Nodes, Networks: s.Networks, Own: s.Own}
+	out := &admin.ReachSet{Text: s.Text, People: s.People, Nodes: s.Nodes, Networks: s.Networks, Own: s.Own, All: s.All}
+	if s.Except != nil {
+		out.Except = reachSet(*s.Except)
+	}
+	return out
 }
