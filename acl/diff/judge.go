@@ -63,7 +63,7 @@ type opened struct {
 
 func newJudge(s *surveyed, was, is *compile.Mesh) *judge {
 	j := &judge{surveyed: s, numbers: make(map[openingKey]int), bySet: make(map[setKey]set), sets: make(map[string]set), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
-	j.terms, j.keeps = newLexicon(), [2]*keeper{newKeeper(was), newKeeper(is)}
+	j.terms, j.keeps = newLexicon(&j.work), [2]*keeper{newKeeper(was), newKeeper(is)}
 	j.sources = [2]map[acl.Class]set{{}, {}}
 	for i, p := range s.places {
 		for mesh, class := range []acl.Class{p.was, p.is} {

@@ -19,6 +19,7 @@ type terms struct {
 	schedules []string // by name; empty: windows says when
 	hours     string   // of schedules: what they say
 	windows   []window
+	at        int // number of windows in a lexicon
 	monitor   bool
 	features  []string
 	hold      time.Duration // 0: as long as any rule

@@ -11,6 +11,7 @@ const (
 
 	wordSteps    = 8     // what it costs to keep a word of a set
 	shareSteps   = 500   // what it costs to keep a share
+	coverSteps   = 100   // what it costs to compare two conditions
 	compareSteps = 300   // what it costs to compare what is open to one, once
 	changeSteps  = 4_000 // what it costs to tell of one change
 	nameSteps    = 30    // what it costs to name one of those whom it is about
