@@ -25,7 +25,8 @@ type judge struct {
 	openings []opening
 	numbers  map[openingKey]int
 	terms    *lexicon
-	keeps    [2]*keeper // of the mesh that was, and that is
+	said     map[*acl.Rule]int // terms of the first of a rule's windows
+	keeps    [2]*keeper        // of the mesh that was, and that is
 	bySet    map[setKey]set
 	sets     map[string]set // of those, by what is in them
 	spots    map[spot]*opened
@@ -62,7 +63,7 @@ type opened struct {
 }
 
 func newJudge(s *surveyed, was, is *compile.Mesh) *judge {
-	j := &judge{surveyed: s, numbers: make(map[openingKey]int), bySet: make(map[setKey]set), sets: make(map[string]set), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
+	j := &judge{surveyed: s, numbers: make(map[openingKey]int), bySet: make(map[setKey]set), sets: make(map[string]set), said: make(map[*acl.Rule]int), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
 	j.terms, j.keeps = newLexicon(&j.work), [2]*keeper{newKeeper(was), newKeeper(is)}
 	j.sources = [2]map[acl.Class]set{{}, {}}
 	for i, p := range s.places {
@@ -135,7 +136,7 @@ func (j *judge) opens(mesh int, enforced acl.RuleSet, at acl.Class) []int {
 				end++
 			}
 			if _, here := slices.BinarySearch(r.Dst, at); here && at != 0 {
-				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Open, j.terms.number(termsOf(rules[i:end], forbid, j.keeps[mesh])), r.SameOwner, forbid}))
+				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Open, j.termsOf(mesh, rules[i:end], forbid), r.SameOwner, forbid}))
 			}
 			i = end
 		}
@@ -144,6 +145,17 @@ func (j *judge) opens(mesh int, enforced acl.RuleSet, at acl.Class) []int {
 	number(enforced.ForbidIn, true)
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// termsOf numbers the terms of a rule, once for all of whom it is told: it may stand there
+// for hundreds of windows.
+func (j *judge) termsOf(mesh int, windows []acl.Rule, forbid bool) int {
+	n, ok := j.said[&windows[0]]
+	if !ok {
+		n = j.terms.number(termsOf(windows, forbid, j.keeps[mesh]))
+		j.said[&windows[0]] = n
+	}
+	return n
 }
 
 func (j *judge) number(o opening) int {
