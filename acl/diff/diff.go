@@ -35,6 +35,8 @@ type Diff struct {
 	// Untold tells that too much changes between nodes to be told: one of Changed says so,
 	// and of reach there is nothing else.
 	Untold bool `json:"untold,omitempty"`
+
+	Steps int `json:"-"` // that it took
 }
 
 // Change is one thing that some sources may do at some destinations that they
@@ -80,12 +82,16 @@ type Options struct {
 	// Imagined tells that the directory is made up (see [Imagine]): how many nodes
 	// a set has says nothing then, and is left out.
 	Imagined bool
+
+	// MaxSteps bounds the work of those who compare many; 0: that of one comparison.
+	MaxSteps int
 }
 
 // Meshes compares two meshes with the same nodes. Their routes may differ.
 func (o Options) Meshes(was, is *compile.Mesh) Diff {
 	s := survey(was, is)
 	j := newJudge(s, was, is)
+	j.work.most = cmp.Or(o.MaxSteps, maxSteps)
 	all := append(j.all(), j.own()...)
 	names := newNamer(s, j, was.Policy(), is.Policy(), o)
 	var d Diff
@@ -97,14 +103,15 @@ func (o Options) Meshes(was, is *compile.Mesh) Diff {
 	}
 	if j.work.over() {
 		d = Diff{Untold: true}
-		d.add(other, untold())
+		d.add(other, j.work.untold())
 	}
 	absent := names.absent()
-	compareDefinitions(definitionsOf(was.Policy(), absent, o.Imagined), definitionsOf(is.Policy(), absent, o.Imagined), d.add)
+	words := compareDefinitions(definitionsOf(was.Policy(), absent, o.Imagined), definitionsOf(is.Policy(), absent, o.Imagined), d.add)
 	byText := func(a, b Change) int { return cmp.Compare(a.Text, b.Text) }
 	slices.SortFunc(d.Gained, byText)
 	slices.SortFunc(d.Lost, byText)
 	slices.SortFunc(d.Changed, byText)
+	d.Steps = j.work.steps + words
 	return d
 }
 

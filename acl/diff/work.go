@@ -9,6 +9,8 @@ import "fmt"
 const (
 	maxSteps = 200_000_000 // about a second
 
+	wordsSteps   = 400   // what it costs to compare one definition
+	timeSteps    = 40    // what it costs to look at one opening of a schedule in a year
 	wordSteps    = 8     // what it costs to keep a word of a set
 	shareSteps   = 500   // what it costs to keep a share
 	coverSteps   = 100   // what it costs to compare two conditions
@@ -18,15 +20,15 @@ const (
 )
 
 // work is what comparing has cost. Once it is too much, it is to end.
-type work struct{ steps int }
+type work struct{ steps, most int }
 
 func (w *work) spend(steps int) { w.steps += steps }
 
-func (w *work) over() bool { return w.steps > maxSteps }
+func (w *work) over() bool { return w.steps > w.most }
 
 // untold stands for all changes between nodes where it would take too much to tell them.
-func untold() Change {
+func (w *work) untold() Change {
 	everything := Set{Text: "all nodes"}
 	return Change{Who: everything, Where: everything, Services: []string{}, Text: fmt.Sprintf(
-		"between nodes too much changes in too many ways to be told (more than %d million steps of work): nobody is told here who gains or loses reach; make the edit in steps, or use groups and tags, and compare each", maxSteps/1_000_000)}
+		"between nodes too much changes in too many ways to be told (more than %d million steps of work): nobody is told here who gains or loses reach; make the edit in steps, or use groups and tags, and compare each", w.most/1_000_000)}
 }

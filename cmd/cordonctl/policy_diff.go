@@ -30,12 +30,13 @@ const maxDirectory = 64 << 20
 
 func diffCommand() *cli.Command {
 	return &cli.Command{
-		Name: "diff", Usage: "who gains and who loses reach to what, from one policy to another", ArgsUsage: "[OLD] NEW", Action: diffPolicy,
+		Name: "diff", Usage: "who gains and who loses reach to what, from one policy to another", ArgsUsage: "[[OLD] NEW]", Action: diffPolicy,
 		Description: "Without OLD, NEW is compared with the policy in force. The real nodes are asked for. Where no coordinator answers\n" +
 			"on --socket, two files are compared over made-up nodes: for each tag, person, group elsewhere and address that they name.\n" +
 			"Exit status: 0 if nothing changes, 2 if the effect changes, 1 on an error, or if nobody can be made up for some rule.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "nodes", Usage: "judge over the mesh that `FILE` describes, as for policy query; needs no coordinator"},
+			&cli.Uint64Flag{Name: "revision", Usage: "what the policy of this `REVISION` changed, on the nodes of today"},
 			&cli.BoolFlag{Name: "made-up", Usage: "judge over made-up nodes; needs no coordinator"},
 		},
 	}
@@ -55,13 +56,14 @@ type differences struct {
 type source struct {
 	text, name, title string
 	pol               *policy.Policy
+	revision          uint64 // one that was in force; 0: it is a file
 }
 
 func (s source) version() *admin.PolicyVersion {
 	if s == (source{}) {
 		return nil
 	}
-	return &admin.PolicyVersion{Text: s.text, File: s.name}
+	return &admin.PolicyVersion{Text: s.text, File: s.name, Revision: s.revision}
 }
 
 func diffPolicy(c *cli.Context) error {
@@ -89,6 +91,8 @@ func diffPolicy(c *cli.Context) error {
 func diffSources(c *cli.Context) (sources [2]source, err error) {
 	paths := c.Args().Slice()
 	switch {
+	case c.IsSet("revision"):
+		return editOf(c)
 	case len(paths) == 0 || len(paths) > 2:
 		return sources, errors.New("want [OLD] NEW: see `cordonctl policy diff --help`")
 	case len(paths) == 1 && (c.Bool("made-up") || c.IsSet("nodes")):
@@ -107,7 +111,24 @@ func diffSources(c *cli.Context) (sources [2]source, err error) {
 			printProblems(problems, text)
 			return sources, err
 		}
-		sources[at] = source{text, name, titled(path, name), pol}
+		sources[at] = source{text: text, name: name, title: titled(path, name), pol: pol}
+	}
+	return sources, nil
+}
+
+// editOf gives the policy of a revision, and the one before.
+func editOf(c *cli.Context) (sources [2]source, err error) {
+	revision := c.Uint64("revision")
+	switch {
+	case c.NArg() > 0:
+		return sources, errors.New("--revision compares what was in force: name no file")
+	case c.Bool("made-up") || c.IsSet("nodes"):
+		return sources, errors.New("only a coordinator knows what was in force at a revision: leave --made-up and --nodes out")
+	case revision < 2:
+		return sources, errors.New("--revision wants the number of an edit, as `cordonctl policy log` has it")
+	}
+	for i, at := range []uint64{revision - 1, revision} {
+		sources[i] = source{revision: at, title: fmt.Sprintf("revision %d", at)}
 	}
 	return sources, nil
 }
@@ -136,7 +157,7 @@ func differ(c *cli.Context, sources [2]source) (differences, error) {
 	}
 	defer api.Close()
 	d, err := liveDiff(c, api, sources)
-	if connect.CodeOf(err) == connect.CodeUnavailable && sources[0] != (source{}) && c.String("credential-file") == "" {
+	if connect.CodeOf(err) == connect.CodeUnavailable && sources[0].pol != nil && c.String("credential-file") == "" {
 		fmt.Fprintln(os.Stderr, "no coordinator answers: judged over made-up nodes, for each tag, person, group elsewhere and address")
 		return imagined(sources)
 	}

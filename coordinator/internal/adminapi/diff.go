@@ -90,6 +90,13 @@ func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mes
 	return mesh, problems, err
 }
 
+// meshOf compiles the mesh as it would be under a version. One that no longer
+// parses denies all.
+func (a *API) meshOf(state *registry.State, v *registry.PolicyVersion) *compile.Mesh {
+	pol, _ := v.Parsed()
+	return distribute.Compiled(a.Registry.Under(state, v.File, v.Text), pol)
+}
+
 // compiledWithin compiles a policy that is new. One that would take too much is refused.
 func compiledWithin(state *registry.State, pol *policy.Policy) (*compile.Mesh, error) {
 	mesh, err := distribute.CompiledWithin(state, pol)
