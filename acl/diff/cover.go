@@ -103,18 +103,15 @@ func (t *terms) coversTime(o *terms, by *lexicon) bool {
 	return by.coversWindows(t, o)
 }
 
-// coversWindows tells whether each window lies in one of others. Both are in the order of
-// their beginnings: hundreds of schedules with hundreds of windows are compared in pairs.
+// coversWindows tells whether each window lies in one of others. Those of either do not
+// overlap, and stand in order: hundreds of schedules with hundreds are compared in pairs.
 func coversWindows(all, others []window) bool {
-	var latest *window // of those that began by then, the one that ends last
+	at := -1 // of those that began by then, the last
 	for _, w := range others {
-		for len(all) > 0 && !begins(w, all[0]) {
-			if v := &all[0]; latest == nil || !latest.until.IsZero() && (v.until.IsZero() || v.until.After(latest.until)) {
-				latest = v
-			}
-			all = all[1:]
+		for at+1 < len(all) && !begins(w, all[at+1]) {
+			at++
 		}
-		if latest == nil || !encloses(*latest, w) {
+		if at < 0 || !encloses(all[at], w) {
 			return false
 		}
 	}
