@@ -31,12 +31,6 @@ func (j *judge) soles() []sole {
 	return all
 }
 
-// same tells whether all parties of two kinds are of one node, since what it sends to
-// itself is not the mesh's business; or of one person, of whom own tells.
-func (s sole) same(o sole) bool {
-	return s.node != nil && s.node == o.node || s.owner != "" && s.owner == o.owner
-}
-
 // own finds what changes between nodes of one person beyond what changes for
 // everybody.
 func (j *judge) own() []rectangle {

@@ -35,7 +35,9 @@ func newSplitter(j *judge) *splitter {
 	return s
 }
 
-// shares gives the kinds from which something changes to another for everybody.
+// shares gives the kinds from which something changes to another for everybody. Left out
+// are kinds of the same node alone, since what it sends to itself is not the mesh's
+// business, and of the same person alone, of whom own tells.
 func (s *splitter) shares(to int) []set {
 	touched := newSet(len(s.kinds))
 	var tell []int // openings
