@@ -5,9 +5,11 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl/compile"
 	"github.com/cordonmesh/cordon/acl/diff"
+	"github.com/cordonmesh/cordon/acl/policy"
 )
 
 // hospital is a policy of so many rules and a directory of n nodes: seven of ten
@@ -84,22 +86,78 @@ func BenchmarkEverything(b *testing.B) {
 	b.ReportMetric(float64(len(diff.Meshes(was, is).Gained)+len(diff.Meshes(was, is).Lost)), "lines")
 }
 
-// BenchmarkMadeUp compares two policies of 5,000 rules over 2,000 tags, in which every
-// rule opens something else, over made-up nodes.
-func BenchmarkMadeUp(b *testing.B) {
-	const tags = 2_000
+// BenchmarkStar compares a policy of 5,000 rules over 2,000 tags with one in which another
+// rule opens everything to everybody: each of 2,000 gains all but what it had.
+func BenchmarkStar(b *testing.B) {
+	text := tagRules(5_000, 2_000)
+	was, is := parse(b, text+"]}"), parse(b, text+`{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}`)
+	nodes, _, err := diff.Imagine(was, is)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		diff.Options{Imagined: true}.Meshes(mesh(was, nodes), mesh(is, nodes))
+	}
+}
+
+// tagRules is the beginning of a policy of so many rules among so many tags.
+func tagRules(rules, tags int) string {
 	var text strings.Builder
 	text.WriteString(`{"tagOwners": {`)
 	for t := range tags {
 		fmt.Fprintf(&text, "\"tag:t%d\": [],", t)
 	}
 	text.WriteString(`}, "grants": [`)
-	for r := range 5_000 {
+	for r := range rules {
 		fmt.Fprintf(&text, "{\"src\": [\"tag:t%d\"], \"dst\": [\"tag:t%d\"], \"ip\": [\"tcp:%d\"]},\n", r%tags, r*7%tags, 1000+r)
 	}
-	was, is := parse(b, text.String()+"]}"), parse(b, strings.ReplaceAll(text.String(), "tcp:", "udp:")+"]}")
-	nodes, _ := diff.Imagine(was, is)
+	return text.String()
+}
+
+// BenchmarkMadeUp compares two policies of 5,000 rules over 2,000 tags, in which every
+// rule opens something else, over made-up nodes.
+func BenchmarkMadeUp(b *testing.B) {
+	text := tagRules(5_000, 2_000)
+	was, is := parse(b, text+"]}"), parse(b, strings.ReplaceAll(text, "tcp:", "udp:")+"]}")
+	nodes, _, err := diff.Imagine(was, is)
+	if err != nil {
+		b.Fatal(err)
+	}
 	for b.Loop() {
 		diff.Options{Imagined: true}.Meshes(mesh(was, nodes), mesh(is, nodes))
+	}
+}
+
+// BenchmarkSchedules compares two policies with as many schedules of as many openings as a
+// file may have, of which each is another, and each stands in a rule.
+func BenchmarkSchedules(b *testing.B) {
+	file := func(name, last string) *policy.Policy {
+		var spans, schedules, rules strings.Builder
+		for i := range 7*48 - 1 {
+			fmt.Fprintf(&spans, "\"%s %02d:%02d-%02d:%02d\",", []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}[i/48], i%48/2, i%2*30, i%48/2, i%2*30+10)
+		}
+		for i := range 450 {
+			fmt.Fprintf(&schedules, "\"%s%d\": {\"tz\": \"UTC\", \"weekly\": [%s\"Sun 23:30-%s\"]},", name, i, spans.String(), last)
+			fmt.Fprintf(&rules, "{\"id\": \"r%d\", \"src\": [\"p@h\"], \"dst\": [\"p@h\"], \"ip\": [\"1\"], \"when\": {\"schedule\": \"%s%d\"}},", i, name, i)
+		}
+		return parse(b, `{"schedules": {`+schedules.String()+`}, "grants": [`+rules.String()+`]}`)
+	}
+	was := file("s", "23:40")
+	for what, is := range map[string]*policy.Policy{"longer": file("s", "23:45"), "renamed": file("t", "23:45")} {
+		nodes, _, err := diff.Imagine(was, is)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(what, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				before, after := mesh(was, nil), mesh(is, nil)
+				for _, m := range []*compile.Mesh{before, after} {
+					m.Advance(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))
+					m.Load(nodes)
+				}
+				diff.Options{Imagined: true}.Meshes(before, after)
+			}
+		})
 	}
 }

@@ -4,12 +4,15 @@
 package diff_test
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/cordonmesh/cordon/acl/diff"
+	"github.com/cordonmesh/cordon/acl/policy"
 )
 
 // many is n entries of a list.
@@ -101,5 +104,70 @@ func TestManySchedulesAreNotCompared_A47(t *testing.T) {
 	d := diff.Meshes(mesh(parse(t, file("08:00")), nil), mesh(parse(t, file("09:00")), nil))
 	if len(d.Gained) != 31 || len(d.Changed) != 69 || len(d.Lost) != 0 {
 		t.Errorf("%d wider, %d of which nobody can tell, %d narrower", len(d.Gained), len(d.Changed), len(d.Lost))
+	}
+}
+
+// Who names a hundred thousand people is told so before anybody is made up: whoever waits
+// for an answer at night has one, and learns where to ask.
+func TestNoCrowdIsMadeUp_A47(t *testing.T) {
+	file := func(people int) *policy.Policy {
+		return parse(t, `{"groups": {"group:all": [`+many(people, `"p#@h"`)+`]}, "tagOwners": {"tag:ct": []}, "hosts": {"lab": "10.1.2.3"},
+			"grants": [{"src": ["group:all"], "dst": ["tag:ct", "lab"], "ip": ["1"]}]}`)
+	}
+	few, crowd := file(12_000), file(99_000)
+	if nodes, _, err := diff.Imagine(few, few); err != nil || len(nodes) != 24_003 {
+		t.Errorf("of 12,000 people, a tag and an address, %d machines: %v", len(nodes), err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	nodes, _, err := diff.Imagine(few, crowd)
+	runtime.ReadMemStats(&after)
+	var crowded *diff.Crowded
+	if !errors.As(err, &crowded) || crowded.Machines != 198_003 || nodes != nil {
+		t.Errorf("%d machines and %v", len(nodes), err)
+	}
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 50 {
+		t.Errorf("%d MB to tell so", took)
+	}
+}
+
+// A few rules may have each of thousands differ to each in another way. That is not told
+// line by line, nor by half, and it is no silence.
+func TestTooManyWaysAreNotTold_A47(t *testing.T) {
+	const tags = 800
+	r := rand.New(rand.NewPCG(1, 1))
+	half := func() string {
+		var all []string
+		for i := range tags {
+			if r.IntN(2) == 0 {
+				all = append(all, fmt.Sprintf(`"tag:t%d"`, i))
+			}
+		}
+		return strings.Join(all, ",")
+	}
+	owners := `{"groups": {}, "tagOwners": {` + many(tags, `"tag:t#": []`)
+	rules := ""
+	for i := range 16 {
+		rules += fmt.Sprintf(`{"src": [%s], "dst": [%s], "ip": ["tcp:%d"]},`, half(), half(), 1+i)
+	}
+	was, is := parse(t, owners+`}}`), parse(t, strings.Replace(owners, `"tag:t0": []`, `"tag:t0": ["p@h"]`, 1)+`}, "grants": [`+rules+`]}`)
+	nodes, _, err := diff.Imagine(was, is)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := mesh(was, nodes), mesh(is, nodes)
+	var start, end runtime.MemStats
+	runtime.ReadMemStats(&start)
+	d := diff.Options{Imagined: true}.Meshes(before, after)
+	runtime.ReadMemStats(&end)
+	const want = "~ between nodes too much changes in too many ways to be told (more than 200 million steps of work): nobody is told here who gains or loses reach; make the edit in steps, or use groups and tags, and compare each\n"
+	if got := told(d); !d.Untold || d.Empty() || got != "+ tag:t0 may be put on nodes by p@h instead of nothing\n"+want {
+		t.Errorf("%t %.2000s", d.Untold, got)
+	}
+	if took := (end.TotalAlloc - start.TotalAlloc) >> 20; took > 700 { // it came to gigabytes
+		t.Errorf("%d MB", took)
+	}
+	if d := (diff.Options{Imagined: true}).Meshes(before, mesh(parse(t, owners+`}, "grants": [`+rules[:strings.Index(rules, "},")+1]+`]}`), nodes)); d.Untold || len(d.Gained) != 1 {
+		t.Errorf("of one such rule is told %.2000s", told(d))
 	}
 }

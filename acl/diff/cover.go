@@ -11,13 +11,13 @@ import (
 
 // covers tells whether everything that passes under some terms passes under t too,
 // as far as their words show: false is no proof of the contrary.
-func (t *terms) covers(o *terms) bool {
+func (t *terms) covers(o *terms, by *lexicon) bool {
 	for _, f := range t.features {
 		if !slices.Contains(o.features, f) {
 			return false
 		}
 	}
-	return asksNoMore(t.needs, o.needs) && (!t.monitor || o.monitor) && t.coversTime(o) && t.coversUnless(o) &&
+	return asksNoMore(t.needs, o.needs) && (!t.monitor || o.monitor) && t.coversTime(o, by) && t.coversUnless(o, by) &&
 		(t.hold == 0 || o.hold != 0 && t.hold >= o.hold) && t.drains(o) && coversLimit(t.limit, o.limit)
 }
 
@@ -89,7 +89,7 @@ func looser(key, value, than string) bool {
 
 // coversTime compares schedules by what they say, and only then by the windows that
 // nodes are told: two can be the same for a week and differ later.
-func (t *terms) coversTime(o *terms) bool {
+func (t *terms) coversTime(o *terms, by *lexicon) bool {
 	switch {
 	case len(t.windows) == 0:
 		return true
@@ -97,15 +97,30 @@ func (t *terms) coversTime(o *terms) bool {
 		return false
 	case len(t.schedules) > 0 && len(o.schedules) > 0 && (slices.Equal(t.schedules, o.schedules) || t.hours == o.hours):
 		return true
-	case slices.EqualFunc(t.windows, o.windows, sameWindow):
+	case t.at == o.at:
 		return len(t.schedules)+len(o.schedules) == 0
 	}
-	for _, w := range o.windows {
-		if !slices.ContainsFunc(t.windows, func(v window) bool { return encloses(v, w) }) {
+	return by.coversWindows(t, o)
+}
+
+// coversWindows tells whether each window lies in one of others. Those of either do not
+// overlap, and stand in order: hundreds of schedules with hundreds are compared in pairs.
+func coversWindows(all, others []window) bool {
+	at := -1 // of those that began by then, the last
+	for _, w := range others {
+		for at+1 < len(all) && !begins(w, all[at+1]) {
+			at++
+		}
+		if at < 0 || !encloses(all[at], w) {
 			return false
 		}
 	}
 	return true
+}
+
+// begins tells whether one window begins before another.
+func begins(v, w window) bool {
+	return !w.from.IsZero() && (v.from.IsZero() || v.from.Before(w.from))
 }
 
 func encloses(v, w window) bool {
@@ -113,9 +128,9 @@ func encloses(v, w window) bool {
 }
 
 // coversUnless: each thing that forbids under t forbids at least as much under o.
-func (t *terms) coversUnless(o *terms) bool {
+func (t *terms) coversUnless(o *terms, by *lexicon) bool {
 	for _, f := range t.unless {
-		if !slices.ContainsFunc(o.unless, func(g *terms) bool { return g.covers(f) }) {
+		if !slices.ContainsFunc(o.unless, func(g *terms) bool { return g.covers(f, by) }) {
 			return false
 		}
 	}

@@ -81,8 +81,8 @@ type comparison struct {
 
 // compareDefinitions tells what becomes of what two policies define. What is used
 // in one of them alone is told by the rules that use it, and what is used in neither
-// has no effect.
-func compareDefinitions(was, is definitions, tell func(how, Change)) {
+// has no effect. It gives how many steps it took.
+func compareDefinitions(was, is definitions, tell func(how, Change)) int {
 	c := comparison{tell, make(map[how]int), maxTimes}
 	all := maps.Clone(was)
 	maps.Copy(all, is)
@@ -102,6 +102,7 @@ func compareDefinitions(was, is definitions, tell func(how, Change)) {
 			tell(how, Change{Definition: "others", Text: fmt.Sprintf("%d more of the policy's words", n-maxTold)})
 		}
 	}
+	return wordsSteps*len(all) + timeSteps*(maxTimes-max(0, c.times))
 }
 
 // say tells of one change, unless too many of its kind were told.

@@ -31,6 +31,12 @@ type Diff struct {
 
 	// Changed is what opens neither more nor less, or of which nobody can tell.
 	Changed []Change `json:"changes"`
+
+	// Untold tells that too much changes between nodes to be told: one of Changed says so,
+	// and of reach there is nothing else.
+	Untold bool `json:"untold,omitempty"`
+
+	Steps int `json:"-"` // that it took
 }
 
 // Change is one thing that some sources may do at some destinations that they
@@ -62,7 +68,13 @@ type Set struct {
 	Nodes    []string `json:"nodes,omitempty"`    // names of other nodes
 	Networks []string `json:"networks,omitempty"` // "10.20.30.0/24 behind NODE"
 	Own      bool     `json:"own,omitempty"`      // each person's own nodes, and nothing else
-	Text     string   `json:"text"`
+
+	// All are the sorts of which all are meant, but for what is in Except: "people",
+	// "nodes" that are nobody's, "networks". So a large set does not list most of a mesh.
+	All    []string `json:"all,omitempty"`
+	Except *Set     `json:"except,omitempty"`
+
+	Text string `json:"text"`
 }
 
 // Options say how to tell of a diff.
@@ -70,24 +82,36 @@ type Options struct {
 	// Imagined tells that the directory is made up (see [Imagine]): how many nodes
 	// a set has says nothing then, and is left out.
 	Imagined bool
+
+	// MaxSteps bounds the work of those who compare many; 0: that of one comparison.
+	MaxSteps int
 }
 
 // Meshes compares two meshes with the same nodes. Their routes may differ.
 func (o Options) Meshes(was, is *compile.Mesh) Diff {
 	s := survey(was, is)
 	j := newJudge(s, was, is)
-	all := s.rectangles(append(j.all(), j.own()...))
-	names := newNamer(s, j.terms, was.Policy(), is.Policy(), o)
+	j.work.most = cmp.Or(o.MaxSteps, maxSteps)
+	all := append(j.all(), j.own()...)
+	names := newNamer(s, j, was.Policy(), is.Policy(), o)
 	var d Diff
 	for _, r := range all {
+		if j.work.over() {
+			break
+		}
 		d.add(r.how, names.change(r))
 	}
+	if j.work.over() {
+		d = Diff{Untold: true}
+		d.add(other, j.work.untold())
+	}
 	absent := names.absent()
-	compareDefinitions(definitionsOf(was.Policy(), absent, o.Imagined), definitionsOf(is.Policy(), absent, o.Imagined), d.add)
+	words := compareDefinitions(definitionsOf(was.Policy(), absent, o.Imagined), definitionsOf(is.Policy(), absent, o.Imagined), d.add)
 	byText := func(a, b Change) int { return cmp.Compare(a.Text, b.Text) }
 	slices.SortFunc(d.Gained, byText)
 	slices.SortFunc(d.Lost, byText)
 	slices.SortFunc(d.Changed, byText)
+	d.Steps = j.work.steps + words
 	return d
 }
 

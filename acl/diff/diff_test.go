@@ -174,7 +174,10 @@ func TestImagined(t *testing.T) {
 		{"src": ["autogroup:member"], "dst": ["autogroup:self"], "ip": ["udp:9"]},
 	]}`
 	a, b := parse(t, was), parse(t, is)
-	nodes, ranges := diff.Imagine(a, b)
+	nodes, ranges, err := diff.Imagine(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
 	before, after := compile.New(a, ranges), compile.New(b, ranges)
 	before.Load(nodes)
 	after.Load(nodes)
@@ -183,5 +186,23 @@ func TestImagined(t *testing.T) {
 		"+ people in group:radiology and the node with 100.64.0.1 gain tcp/104 at ct-9 (10.20.30.9 behind gateway of 10.20.30.9) and imaging (10.20.30.0/24 behind gateway of 10.20.30.0/24)\n"
 	if got := told(diff.Options{Imagined: true}.Meshes(before, after)); got != want {
 		t.Errorf("told is\n%swant\n%s", got, want)
+	}
+}
+
+// Sources that stand in one rule are told apart where one of a node's two addresses is meant,
+// or a network of one family.
+func TestAddressesOfOneFamily(t *testing.T) {
+	nodes := clinic()
+	gate := &nodes[len(nodes)-1]
+	gate.Routes = append(gate.Routes, netip.MustParsePrefix("fd00:20::/64"))
+	const twice = `{"src": ["100.64.0.1", "tag:ct"], "dst": ["tag:pacs"], "ip": ["tcp:80"]}`
+	for _, c := range []struct{ was, is, want string }{
+		{twice, twice + `, {"src": ["fd7a::1", "tag:ct"], "dst": ["tag:pacs"], "ip": ["tcp:80"]}`, "+ rhea-pc gains tcp/80 at archive (tag:pacs)\n"},
+		{``, `{"src": ["10.20.30.0/24", "fd00:20::/64"], "dst": ["100.64.0.9"], "ip": ["tcp:80"]}`, "+ 10.20.30.0/24 behind gate gains tcp/80 at archive (tag:pacs)\n"},
+	} {
+		policy := func(rules string) string { return "{" + definitions + `"grants": [` + rules + "]}" }
+		if got := told(diff.Meshes(mesh(parse(t, policy(c.was)), nodes), mesh(parse(t, policy(c.is)), nodes))); got != c.want {
+			t.Errorf("told is\n%swant\n%s", got, c.want)
+		}
 	}
 }

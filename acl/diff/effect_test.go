@@ -91,8 +91,12 @@ func instead(old string, words []string) []string {
 }
 
 // imagined compares over made-up nodes; of rules for which there are none it says so.
-func imagined(a, b *policy.Policy) diff.Diff {
-	nodes, ranges := diff.Imagine(a, b)
+func imagined(t testing.TB, a, b *policy.Policy) diff.Diff {
+	t.Helper()
+	nodes, ranges, err := diff.Imagine(a, b)
+	if err != nil {
+		t.Fatal(err)
+	}
 	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	var meshes []*compile.Mesh
 	for _, pol := range []*policy.Policy{a, b} {
@@ -115,7 +119,7 @@ func TestEveryValueHasAnEffect(t *testing.T) {
 		t.Fatal(err)
 	}
 	was := parse(t, string(text))
-	if d := imagined(was, was); !d.Empty() {
+	if d := imagined(t, was, was); !d.Empty() {
 		t.Fatalf("the same policy is told as\n%s", told(d))
 	}
 	all, tried := edits(t, text), 0
@@ -135,7 +139,7 @@ func TestEveryValueHasAnEffect(t *testing.T) {
 				continue
 			}
 			tried++
-			if d := imagined(was, is); d.Empty() != without.MatchString(e.path) {
+			if d := imagined(t, was, is); d.Empty() != without.MatchString(e.path) {
 				t.Errorf("%s: %s instead of %s: told is\n%s", e.path, one, text[e.start:e.end], told(d))
 			}
 			break
@@ -169,7 +173,7 @@ func TestMadeUp(t *testing.T) {
 		{`{"id": "f", "src": ["seg:ehr"], "dst": ["autogroup:internet"]}`, ``, "…(gone)"},
 		{`"dst": ["tag:pump"]`, `"dst": ["tag:ehr"]`, "~ nothing is made up for rule c\n"},
 	} {
-		got := told(imagined(parse(t, text), parse(t, strings.Replace(text, c.was, c.is, 1))))
+		got := told(imagined(t, parse(t, text), parse(t, strings.Replace(text, c.was, c.is, 1))))
 		part, isPart := strings.CutPrefix(c.want, "…")
 		if !strings.Contains(text, c.was) || isPart && !strings.Contains(got, part) || !isPart && got != c.want {
 			t.Errorf("%s: told is\n%swant\n%s", c.is, got, c.want)

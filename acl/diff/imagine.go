@@ -14,16 +14,16 @@ import (
 // for each tag that the policies name, two for each person and for one person of each
 // group of an identity provider, one for each address, a gateway for each network and
 // for each kind of device. It gives the ranges of such a mesh too. [Unseen] tells what
-// it could make nothing up for.
-func Imagine(pols ...*policy.Policy) (nodes []compile.Node, ranges []netip.Prefix) {
+// it could make nothing up for. Policies that name too many have a [Crowded] instead.
+func Imagine(pols ...*policy.Policy) (nodes []compile.Node, ranges []netip.Prefix, err error) {
 	ranges = []netip.Prefix{netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("fd7a:115c:a1e0::/48")}
-	w := world{ranges: ranges, pols: pols, seen: make(map[string]bool), named: make(map[netip.Addr]bool), device: netip.MustParseAddr("198.18.0.0")}
+	w := world{ranges: ranges, seen: make(map[string]bool), named: make(map[netip.Addr]bool), device: netip.MustParseAddr("198.18.0.0"), ways: waysOf(pols)}
 	for _, r := range ranges {
 		w.next = append(w.next, r.Addr().Next())
 	}
 	all := make([][]policy.Selector, len(pols))
 	for i, pol := range pols {
-		all[i] = once(selectors(pol))
+		all[i] = selectors(pol)
 		for _, s := range all[i] {
 			for _, p := range pol.Prefixes(s) {
 				w.named[p.Addr()] = true
@@ -43,7 +43,10 @@ func Imagine(pols ...*policy.Policy) (nodes []compile.Node, ranges []netip.Prefi
 			w.machines(s, pol)
 		}
 	}
-	return w.nodes, ranges
+	if w.count > maxMadeUp {
+		return nil, nil, &Crowded{w.count}
+	}
+	return w.nodes, ranges, nil
 }
 
 // Unseen names the rules of which a mesh shows nothing, since nobody in it is their
@@ -74,33 +77,27 @@ func someone(pol *policy.Policy, all []policy.Selector) bool {
 	})
 }
 
-// once leaves out selectors that pick what one before them does: a group of thousands may
-// stand in thousands of rules.
-func once(all []policy.Selector) []policy.Selector {
-	seen := make(map[string]bool)
-	return slices.DeleteFunc(all, func(s policy.Selector) bool {
-		key := s.Key()
-		again := seen[key]
-		seen[key] = true
-		return again
-	})
-}
-
-// selectors gives all by which the rules of a policy name anything.
+// selectors gives all by which a policy names anything, each once: a group of thousands
+// may stand in thousands of rules, and so may a segment, which is given by its members.
 func selectors(pol *policy.Policy) []policy.Selector {
 	var all []policy.Selector
-	tags := func(names []string) {
-		for _, tag := range names {
-			all = append(all, policy.Selector{Kind: policy.Tag, Name: tag})
+	seen := make(map[string]bool)
+	note := func(more ...policy.Selector) {
+		for _, s := range more {
+			if key := s.Key(); s.Kind != policy.InSegment && !seen[key] {
+				seen[key] = true
+				all = append(all, s)
+			}
 		}
 	}
 	rule := func(r *policy.Rule) {
-		all = append(all, flat(pol, r.Src)...)
+		note(r.Src...)
 		for _, p := range r.Parts {
-			all = append(all, flat(pol, p.Dst)...)
+			note(p.Dst...)
 		}
-		tags(r.Via)
-		tags(r.Devices)
+		for _, tag := range slices.Concat(r.Via, r.Devices) {
+			note(policy.Selector{Kind: policy.Tag, Name: tag})
+		}
 	}
 	for i := range pol.Rules() {
 		rule(&pol.Rules()[i])
@@ -110,7 +107,7 @@ func selectors(pol *policy.Policy) []policy.Selector {
 	}
 	for _, name := range pol.Segments() {
 		s, _ := pol.Segment(name)
-		all = append(all, s.Members...)
+		note(s.Members...)
 	}
 	return all
 }
@@ -131,13 +128,14 @@ func flat(pol *policy.Policy, all []policy.Selector) []policy.Selector {
 
 // world is a made-up directory in the making.
 type world struct {
-	pols   []*policy.Policy
 	nodes  []compile.Node
 	ranges []netip.Prefix
-	next   []netip.Addr // by range: the next address that may be free
-	device netip.Addr   // the last address of a device without a daemon
-	seen   map[string]bool
+	next   []netip.Addr        // by range: the next address that may be free
+	device netip.Addr          // the last address of a device without a daemon
+	seen   map[string]bool     // names of nodes
+	count  int                 // of nodes, with those beyond the bound
 	named  map[netip.Addr]bool // addresses that a policy names
+	ways   ways
 }
 
 // people makes the nodes of those whom a selector means.
@@ -179,8 +177,7 @@ func (w *world) person(login string, n compile.Node) {
 	if name, found := strings.CutSuffix(login, "@"); found {
 		n.User, n.UserName = login+"somewhere.example", name
 	}
-	w.add(login, n)
-	w.add(login+others, n)
+	w.pair(login, n)
 }
 
 // machines makes the nodes with a selector's tag or addresses.
@@ -200,8 +197,7 @@ func (w *world) machines(s policy.Selector, pol *policy.Policy) {
 	if s.Kind != policy.Tag {
 		name = "a tagged node"
 	}
-	w.add(name, compile.Node{Tags: []string{tag}})
-	w.add(name+others, compile.Node{Tags: []string{tag}})
+	w.pair(name, compile.Node{Tags: []string{tag}})
 }
 
 // network makes a node with an address of the mesh, and to any other a gateway:
@@ -215,9 +211,7 @@ func (w *world) network(p netip.Prefix) {
 	case inside:
 		w.add("a node in "+p.String(), compile.Node{Addrs: []netip.Addr{w.free(p)}})
 	default:
-		w.add("gateway of "+prefixText(p), compile.Node{Routes: []netip.Prefix{p}, Tags: w.ways(func(s policy.Selector, pol *policy.Policy) bool {
-			return slices.ContainsFunc(pol.Prefixes(s), func(q netip.Prefix) bool { return q.Bits() <= p.Bits() && q.Contains(p.Addr()) })
-		})})
+		w.add("gateway of "+prefixText(p), compile.Node{Routes: []netip.Prefix{p}, Tags: w.ways.to(p)})
 	}
 }
 
@@ -234,37 +228,41 @@ func (w *world) free(p netip.Prefix) netip.Addr {
 
 // devices makes two of a kind behind a gateway that vouches for them.
 func (w *world) devices(a policy.Asset) {
-	tags := w.ways(func(s policy.Selector, _ *policy.Policy) bool { return s.Kind == policy.Tag && s.Name == a.Tag })
-	n := compile.Node{Tags: slices.Compact(slices.Sorted(slices.Values(append(tags, a.Behind))))}
+	n := compile.Node{Tags: slices.Compact(slices.Sorted(slices.Values(append(w.ways.toTag(a.Tag), a.Behind))))}
 	w.device = w.device.Next()
 	at := netip.PrefixFrom(w.device, 32)
 	n.Routes, n.Devices = []netip.Prefix{at}, []compile.Device{{Prefix: at, Tags: []string{a.Tag}}}
 	w.add("gateway of "+a.Tag+" behind "+a.Behind, n)
 }
 
-// ways gives the tags of the routers through which rules lead to what some selectors
-// pick.
-func (w *world) ways(picks func(policy.Selector, *policy.Policy) bool) []string {
-	var tags []string
-	for _, pol := range w.pols {
-		for _, r := range pol.Rules() {
-			if len(r.Via) > 0 && slices.ContainsFunc(r.Parts, func(part policy.Part) bool {
-				return slices.ContainsFunc(flat(pol, part.Dst), func(s policy.Selector) bool { return picks(s, pol) })
-			}) {
-				tags = append(tags, r.Via...)
-			}
-		}
+// pair adds two nodes of one kind, once.
+func (w *world) pair(name string, n compile.Node) {
+	if w.fresh(name, 2) {
+		w.put(name, n)
+		w.put(name+others, n)
 	}
-	slices.Sort(tags)
-	return slices.Compact(tags)
 }
 
-// add adds a node once, with an address of each range unless it has one there.
+// add adds a node once.
 func (w *world) add(name string, n compile.Node) {
+	if w.fresh(name, 1) {
+		w.put(name, n)
+	}
+}
+
+// fresh tells whether machines are to be made under a name: not again, and not beyond the
+// bound, where they are counted alone.
+func (w *world) fresh(name string, machines int) bool {
 	if w.seen[name] {
-		return
+		return false
 	}
 	w.seen[name] = true
+	w.count += machines
+	return w.count <= maxMadeUp
+}
+
+// put gives a node an address of each range unless it has one there.
+func (w *world) put(name string, n compile.Node) {
 	n.ID, n.Name = fmt.Sprintf("%08d", len(w.nodes)), name
 	for i, r := range w.ranges {
 		if slices.ContainsFunc(n.Addrs, r.Contains) {

@@ -2,7 +2,6 @@ package diff
 
 import (
 	"encoding/binary"
-	"fmt"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -11,7 +10,7 @@ import (
 
 // opening is what one rule opens at one destination.
 type opening struct {
-	from set // places
+	from set // places; one for all that are equal
 	open []acl.Service
 	when int  // number of the rule's terms
 	self bool // to nodes of the same person alone
@@ -24,13 +23,24 @@ type judge struct {
 	*surveyed
 	sources  [2]map[acl.Class]set // of the mesh that was, and that is
 	openings []opening
-	numbers  map[string]int // of openings, by what they say
+	numbers  map[openingKey]int
 	terms    *lexicon
-	keeps    [2]*keeper // of the mesh that was, and that is
+	said     map[*acl.Rule]int // terms of the first of a rule's windows
+	keeps    [2]*keeper        // of the mesh that was, and that is
 	bySet    map[setKey]set
+	sets     map[string]set // of those, by what is in them
 	spots    map[spot]*opened
 	compared map[string]*compared // by the openings that are about two kinds
 	about    []byte               // of the pair at hand
+	work     work
+}
+
+// openingKey is what an opening says.
+type openingKey struct {
+	from         *uint64
+	open         string
+	when         int
+	self, forbid bool
 }
 
 // setKey names a list of classes that rules of one mesh share.
@@ -53,8 +63,8 @@ type opened struct {
 }
 
 func newJudge(s *surveyed, was, is *compile.Mesh) *judge {
-	j := &judge{surveyed: s, numbers: make(map[string]int), bySet: make(map[setKey]set), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
-	j.terms, j.keeps = newLexicon(), [2]*keeper{newKeeper(was), newKeeper(is)}
+	j := &judge{surveyed: s, numbers: make(map[openingKey]int), bySet: make(map[setKey]set), sets: make(map[string]set), said: make(map[*acl.Rule]int), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
+	j.terms, j.keeps = newLexicon(&j.work), [2]*keeper{newKeeper(was), newKeeper(is)}
 	j.sources = [2]map[acl.Class]set{{}, {}}
 	for i, p := range s.places {
 		for mesh, class := range []acl.Class{p.was, p.is} {
@@ -79,10 +89,15 @@ func (j *judge) from(mesh int, classes []acl.Class) set {
 	found, ok := j.bySet[key]
 	if !ok {
 		found = newSet(len(j.places))
+		j.work.spend(wordSteps*len(found) + len(classes))
 		for _, c := range classes {
 			found.join(j.sources[mesh][c])
 		}
-		j.bySet[key] = found
+		text := found.key()
+		if same, ok := j.sets[text]; ok {
+			found = same
+		}
+		j.sets[text], j.bySet[key] = found, found
 	}
 	return found
 }
@@ -112,6 +127,7 @@ func (j *judge) at(s spot) *opened {
 // duplicates.
 func (j *judge) opens(mesh int, enforced acl.RuleSet, at acl.Class) []int {
 	var all []int
+	j.work.spend(5 * (len(enforced.In) + len(enforced.ForbidIn)))
 	number := func(rules []acl.Rule, forbid bool) {
 		for i := 0; i < len(rules); {
 			r := &rules[i]
@@ -120,7 +136,7 @@ func (j *judge) opens(mesh int, enforced acl.RuleSet, at acl.Class) []int {
 				end++
 			}
 			if _, here := slices.BinarySearch(r.Dst, at); here && at != 0 {
-				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Open, j.terms.number(termsOf(rules[i:end], forbid, j.keeps[mesh])), r.SameOwner, forbid}))
+				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Open, j.termsOf(mesh, rules[i:end], forbid), r.SameOwner, forbid}))
 			}
 			i = end
 		}
@@ -131,8 +147,22 @@ func (j *judge) opens(mesh int, enforced acl.RuleSet, at acl.Class) []int {
 	return slices.Compact(all)
 }
 
+// termsOf numbers the terms of a rule, once for all of whom it is told: it may stand there
+// for hundreds of windows.
+func (j *judge) termsOf(mesh int, windows []acl.Rule, forbid bool) int {
+	n, ok := j.said[&windows[0]]
+	if !ok {
+		n = j.terms.number(termsOf(windows, forbid, j.keeps[mesh]))
+		j.said[&windows[0]] = n
+	}
+	return n
+}
+
 func (j *judge) number(o opening) int {
-	key := fmt.Sprint(o.from, o.open, o.when, o.self, o.forbid)
+	key := openingKey{open: servicesKey(o.open), when: o.when, self: o.self, forbid: o.forbid}
+	if len(o.from) > 0 {
+		key.from = &o.from[0]
+	}
 	n, ok := j.numbers[key]
 	if !ok {
 		n = len(j.openings)
@@ -140,6 +170,15 @@ func (j *judge) number(o opening) int {
 		j.openings = append(j.openings, o)
 	}
 	return n
+}
+
+func servicesKey(open []acl.Service) string {
+	var short [64]byte
+	key := short[:0]
+	for _, s := range open {
+		key = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(append(key, byte(s.Protocol)), s.First), s.Last)
+	}
+	return string(key)
 }
 
 // apart gives what is in one of two ascending lists alone.
@@ -199,6 +238,7 @@ func (j *judge) between(from, to *kind, own bool) *compared {
 	if known, ok := j.compared[string(j.about)]; ok {
 		return known
 	}
+	j.work.spend(compareSteps + 2*len(j.about))
 	key := string(j.about)
 	all := make(turns)
 	for _, dst := range to.places {
@@ -211,7 +251,7 @@ func (j *judge) between(from, to *kind, own bool) *compared {
 	}
 	known := &compared{turns: all, keys: make(map[turn]string)}
 	for t, open := range all {
-		known.keys[t] = fmt.Sprint(t, open)
+		known.keys[t] = turnKey(t, open)
 	}
 	j.compared[key] = known
 	return known

@@ -16,12 +16,17 @@ import (
 type namer struct {
 	*surveyed
 	Options
-	persons map[string][]int // login -> parties
-	tagged  map[string][]int // tag -> parties
-	groups  [2][]crowd       // of the policy that was, and that is
-	hosts   map[netip.Prefix]string
-	terms   *lexicon
-	all     int // persons with a node
+	persons map[string][]int    // login -> parties
+	tagged  map[string][]int    // tag -> parties
+	groups  [2][]crowd          // of the policy that was, and that is
+	leads   [2]map[string][]int // first member of groups -> their numbers
+	bySort  [sorts][]int        // parties
+
+	untagged bool // some nodes are nobody's and have no tag
+	hosts    map[netip.Prefix]string
+	terms    *lexicon
+	work     *work
+	all      int // persons with a node
 }
 
 // crowd is a name and who has it: logins, or tagged nodes by their number.
@@ -30,17 +35,19 @@ type crowd struct {
 	members []string
 }
 
-func newNamer(s *surveyed, words *lexicon, was, is *policy.Policy, o Options) *namer {
-	n := &namer{surveyed: s, terms: words, Options: o, persons: make(map[string][]int), tagged: make(map[string][]int), hosts: make(map[netip.Prefix]string)}
+func newNamer(s *surveyed, j *judge, was, is *policy.Policy, o Options) *namer {
+	n := &namer{surveyed: s, terms: j.terms, work: &j.work, Options: o, persons: make(map[string][]int), tagged: make(map[string][]int), hosts: make(map[netip.Prefix]string)}
 	for i, p := range s.parties {
-		switch {
-		case p.network.IsValid():
-		case len(p.node.Tags) > 0:
+		at := p.sort()
+		n.bySort[at] = append(n.bySort[at], i)
+		switch at {
+		case ofPeople:
+			n.persons[p.node.User] = append(n.persons[p.node.User], i)
+		case ofNobody:
+			n.untagged = n.untagged || len(p.node.Tags) == 0
 			for _, tag := range p.node.Tags {
 				n.tagged[tag] = append(n.tagged[tag], i)
 			}
-		case p.node.User != "":
-			n.persons[p.node.User] = append(n.persons[p.node.User], i)
 		}
 	}
 	n.all = len(n.persons)
@@ -73,6 +80,12 @@ func (n *namer) learn(mesh int, pol *policy.Policy) {
 	n.groups[mesh] = slices.SortedFunc(maps.Values(groups), func(a, b crowd) int {
 		return cmp.Or(cmp.Compare(len(b.members), len(a.members)), cmp.Compare(a.name, b.name))
 	})
+	n.leads[mesh] = make(map[string][]int)
+	for at, g := range n.groups[mesh] {
+		if len(g.members) > 0 {
+			n.leads[mesh][g.members[0]] = append(n.leads[mesh][g.members[0]], at)
+		}
+	}
 }
 
 // crowd gives those members of a group who have a node.
@@ -104,13 +117,18 @@ func (n *namer) absent() func(login string) bool {
 // change tells of a rectangle. A loss is told by the groups that were, all else by
 // those that are.
 func (n *namer) change(r rectangle) Change {
+	n.work.spend(changeSteps)
 	mesh := 1
 	if r.how == lost || r.how == narrower {
 		mesh = 0
 	}
-	who, many := n.name(r.from, mesh)
-	where := Set{Own: true, Text: "their own nodes"}
-	if !r.own {
+	var who, where Set
+	var many bool
+	if r.own {
+		who, many = n.nameAll([sorts]portion{ofPeople: {parties: r.persons}}, mesh)
+		where = Set{Own: true, Text: "their own nodes"}
+	} else {
+		who, many = n.name(r.from, mesh)
 		where, _ = n.name(r.to, mesh)
 	}
 	c := Change{Who: who, Where: where, Services: serviceTexts(r.open), Open: r.open, With: n.words(r.with), Without: n.words(r.without)}
@@ -166,30 +184,6 @@ func readable(condition string) string {
 	return strings.Join(words, " ")
 }
 
-// name names parties; many tells whether a verb behind the words is in plural.
-func (n *namer) name(parties []int, mesh int) (s Set, many bool) {
-	left := make(map[int]bool, len(parties))
-	for _, p := range parties {
-		left[p] = true
-	}
-	var words []string
-	count := 0
-	say := func(one ...wording) {
-		for _, w := range one {
-			words, count = append(words, w.text), count+w.count
-		}
-	}
-	s.People = n.takePeople(left)
-	say(n.peopleWords(s.People, mesh)...)
-	s.Nodes = n.labels(left, false)
-	say(n.tagWords(left)...)
-	say(n.listWords(left, false)...)
-	s.Networks = n.labels(left, true)
-	say(n.listWords(left, true)...)
-	s.Text = series(words)
-	return s, count != 1
-}
-
 // wording is a name, and for how many it stands.
 type wording struct {
 	text  string
@@ -198,14 +192,17 @@ type wording struct {
 
 // takePeople takes out the people all of whose nodes are there.
 func (n *namer) takePeople(left map[int]bool) []string {
+	there := make(map[string]int)
+	for p := range left {
+		there[n.parties[p].owner()]++
+	}
 	var people []string
-	for login, nodes := range n.persons {
-		if slices.ContainsFunc(nodes, func(p int) bool { return !left[p] }) {
-			continue
-		}
-		people = append(people, login)
-		for _, p := range nodes {
-			delete(left, p)
+	for login, nodes := range there {
+		if nodes == len(n.persons[login]) {
+			people = append(people, login)
+			for _, p := range n.persons[login] {
+				delete(left, p)
+			}
 		}
 	}
 	slices.Sort(people)
@@ -226,7 +223,8 @@ func (n *namer) peopleWords(people []string, mesh int) []wording {
 		left[login] = true
 	}
 	var words []wording
-	for _, g := range n.groups[mesh] {
+	for _, at := range n.candidates(people, mesh) {
+		g := n.groups[mesh][at]
 		if !allIn(g.members, left) {
 			continue
 		}
@@ -239,11 +237,22 @@ func (n *namer) peopleWords(people []string, mesh int) []wording {
 		}
 		words = append(words, wording{n.counted(len(g.members), "", "people", " in "+g.name), len(g.members) + n.plural()})
 	}
-	return append(words, listed(slices.Sorted(maps.Keys(left)), "people")...)
+	return append(n.several(words, "people", " in %d more groups"), listed(slices.Sorted(maps.Keys(left)), "people")...)
+}
+
+// candidates gives the groups whose first member is among some people, largest first: of
+// thousands of groups, few are theirs.
+func (n *namer) candidates(people []string, mesh int) []int {
+	var all []int
+	for _, login := range people {
+		all = append(all, n.leads[mesh][login]...)
+	}
+	slices.Sort(all)
+	return all
 }
 
 func (n *namer) isGroup(people []string, mesh int) bool {
-	return slices.ContainsFunc(n.groups[mesh], func(g crowd) bool { return slices.Equal(g.members, people) })
+	return slices.ContainsFunc(n.candidates(people, mesh), func(at int) bool { return slices.Equal(n.groups[mesh][at].members, people) })
 }
 
 // allIn tells whether there are members, and all are in a set.
@@ -256,10 +265,8 @@ func allIn[T comparable](members []T, set map[T]bool) bool {
 func (n *namer) tagWords(left map[int]bool) []wording {
 	borne := make(map[string]bool) // of thousands of tags, few are theirs
 	for p := range left {
-		if party := n.parties[p]; !party.network.IsValid() {
-			for _, tag := range party.node.Tags {
-				borne[tag] = true
-			}
+		for _, tag := range n.parties[p].node.Tags {
+			borne[tag] = true
 		}
 	}
 	tags := slices.SortedFunc(maps.Keys(borne), func(a, b string) int {
@@ -280,16 +287,14 @@ func (n *namer) tagWords(left map[int]bool) []wording {
 		}
 		words = append(words, wording{n.counted(len(nodes), "", "nodes", " with "+tag), len(nodes) + n.plural()})
 	}
-	return words
+	return n.several(words, "nodes", " with %d more tags")
 }
 
-// labels names the nodes, or the networks, one by one.
-func (n *namer) labels(left map[int]bool, networks bool) []string {
+// labels names parties one by one.
+func (n *namer) labels(parties map[int]bool) []string {
 	var all []string
-	for p := range left {
-		if n.parties[p].network.IsValid() == networks {
-			all = append(all, n.label(p))
-		}
+	for p := range parties {
+		all = append(all, n.label(p))
 	}
 	slices.Sort(all)
 	return all
@@ -304,13 +309,6 @@ func (n *namer) label(p int) string {
 	return label
 }
 
-func (n *namer) listWords(left map[int]bool, networks bool) []wording {
-	if networks {
-		return listed(n.labels(left, true), "networks")
-	}
-	return listed(n.labels(left, false), "nodes")
-}
-
 // listed names the first of some names, and counts the rest.
 func listed(names []string, what string) []wording {
 	var words []wording
@@ -321,6 +319,18 @@ func listed(names []string, what string) []wording {
 		words = append(words, wording{name, 1})
 	}
 	return words
+}
+
+// several keeps the first wordings of many, and counts the rest.
+func (n *namer) several(words []wording, what, groups string) []wording {
+	if len(words) <= maxNamed+1 {
+		return words
+	}
+	count := 0
+	for _, w := range words[maxNamed:] {
+		count += w.count
+	}
+	return append(words[:maxNamed:maxNamed], wording{n.counted(count, "", what, fmt.Sprintf(groups, len(words)-maxNamed)), count})
 }
 
 // counted gives "14 people in group:x", and of an imagined directory, whose

@@ -32,10 +32,24 @@ func spots(nodes []compile.Node) []spot {
 }
 
 func within(s diff.Set, p spot) bool {
+	if slices.Contains(s.All, p.sort()) && (s.Except == nil || !within(*s.Except, p)) {
+		return true
+	}
 	if p.network != "" {
 		return slices.ContainsFunc(s.Networks, func(text string) bool { return strings.Contains(text, p.network) })
 	}
 	return slices.Contains(s.Nodes, p.node) || p.user != "" && slices.Contains(s.People, p.user)
+}
+
+// sort is what a set that means most of a mesh calls the likes of a spot.
+func (p spot) sort() string {
+	switch {
+	case p.network != "":
+		return "networks"
+	case p.user != "":
+		return "people"
+	}
+	return "nodes"
 }
 
 // claimed tells whether changes speak of a port from one spot to another.

@@ -35,7 +35,10 @@ func TestRecipes(t *testing.T) {
 func opened(t *testing.T, text string) string {
 	t.Helper()
 	was, is := parsed(t, "{}"), parsed(t, text)
-	nodes, ranges := diff.Imagine(was, is)
+	nodes, ranges, err := diff.Imagine(was, is)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var meshes []*compile.Mesh
 	for _, pol := range []*policy.Policy{was, is} {
 		m := compile.New(pol, ranges)

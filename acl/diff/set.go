@@ -1,6 +1,9 @@
 package diff
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // set is numbers from 0, one bit each. A nil set is empty.
 type set []uint64
@@ -27,4 +30,58 @@ func (s set) all(yield func(int) bool) {
 			}
 		}
 	}
+}
+
+// first gives the lowest number of a set that is not empty.
+func (s set) first() int {
+	for n := range s.all {
+		return n
+	}
+	return -1
+}
+
+func (s set) drop(n int) { s[n/64] &^= 1 << (n % 64) }
+
+func (s set) none() bool {
+	for _, word := range s {
+		if word != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (s set) count() (n int) {
+	for _, word := range s {
+		n += bits.OnesCount64(word)
+	}
+	return n
+}
+
+// parted gives what is in another set and what is not, of one size; nil: nothing is.
+func (s set) parted(by set) (in, out set) {
+	var both, rest uint64
+	for i, word := range s {
+		both, rest = both|word&by[i], rest|word&^by[i]
+	}
+	switch {
+	case rest == 0:
+		return s, nil
+	case both == 0:
+		return nil, s
+	}
+	in, out = make(set, len(s)), make(set, len(s))
+	for i, word := range s {
+		in[i], out[i] = word&by[i], word&^by[i]
+	}
+	return in, out
+}
+
+// key gives one text for equal sets.
+func (s set) key() string {
+	key := make([]byte, 0, 8*len(s))
+	for _, word := range s {
+		key = binary.LittleEndian.AppendUint64(key, word)
+	}
+	return string(key)
 }

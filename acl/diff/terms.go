@@ -19,6 +19,7 @@ type terms struct {
 	schedules []string // by name; empty: windows says when
 	hours     string   // of schedules: what they say
 	windows   []window
+	at        int // number of windows in a lexicon
 	monitor   bool
 	features  []string
 	hold      time.Duration // 0: as long as any rule
@@ -36,12 +37,15 @@ type window struct{ from, until time.Time }
 func termsOf(windows []acl.Rule, forbid bool, keeps *keeper) *terms {
 	r := &windows[0]
 	t := &terms{needs: r.Needs, monitor: r.Monitor}
+	if len(windows) > 1 {
+		t.windows = make([]window, 0, len(windows))
+	}
 	for i := range windows {
 		if !windows[i].NotBefore.IsZero() || !windows[i].NotAfter.IsZero() {
 			t.windows = append(t.windows, window{windows[i].NotBefore.UTC(), windows[i].NotAfter.UTC()})
 		}
 	}
-	t.schedules, t.hours = keeps.named(r.ID, t.windows)
+	t.schedules, t.hours, t.windows = keeps.named(r.ID, t.windows)
 	if forbid {
 		return t
 	}
@@ -172,10 +176,10 @@ func newKeeper(m *compile.Mesh) *keeper {
 }
 
 // named gives the schedules that make windows what they are, and what those say;
-// nothing, if none do.
-func (k *keeper) named(id acl.RuleID, windows []window) (names []string, hours string) {
+// nothing, if none do. Equal windows are kept once.
+func (k *keeper) named(id acl.RuleID, windows []window) (names []string, hours string, kept []window) {
 	if len(windows) == 0 {
-		return nil, ""
+		return nil, "", nil
 	}
 	var tries [][]string
 	if own := k.own[id]; own != "" {
@@ -190,18 +194,20 @@ func (k *keeper) named(id acl.RuleID, windows []window) (names []string, hours s
 		tries = append(tries, []string{f})
 	}
 	for _, names := range tries {
-		if slices.EqualFunc(k.windows(names, k.forbids[id]), windows, sameWindow) {
-			return names, k.hours(names)
+		if kept := k.windows(names, k.forbids[id]); slices.EqualFunc(kept, windows, sameWindow) {
+			return names, k.hours(names), kept
 		}
 	}
-	return nil, ""
+	return nil, "", windows
 }
 
 func (k *keeper) windows(names []string, forbids bool) []window {
 	key := fmt.Sprint(strings.Join(names, "+"), " ", forbids)
 	all, ok := k.known[key]
 	if !ok {
-		for _, w := range k.mesh.Keeps(names, forbids) {
+		keeps := k.mesh.Keeps(names, forbids)
+		all = make([]window, 0, len(keeps))
+		for _, w := range keeps {
 			all = append(all, window{w.From, w.Until})
 		}
 		k.known[key] = all

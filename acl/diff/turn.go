@@ -1,6 +1,8 @@
 package diff
 
 import (
+	"cmp"
+	"encoding/binary"
 	"maps"
 	"slices"
 
@@ -43,14 +45,19 @@ func (t turns) add(key turn, open []acl.Service) {
 // reach is what is open from one place, by the number of its terms.
 type reach map[int][]acl.Service
 
-// lexicon numbers terms; 0 are none.
+// lexicon numbers terms; 0 are none. Hundreds of schedules of hundreds of windows are
+// compared in pairs: their times are numbered too, and compared once.
 type lexicon struct {
 	numbers map[string]int
 	all     []*terms
+	keys    []string // of all
+	times   map[string]int
+	within  map[[2]int]bool // which times are in which others
+	work    *work
 }
 
-func newLexicon() *lexicon {
-	return &lexicon{numbers: map[string]int{"": 0}, all: []*terms{{}}}
+func newLexicon(w *work) *lexicon {
+	return &lexicon{numbers: map[string]int{"": 0}, all: []*terms{{}}, keys: []string{""}, times: make(map[string]int), within: make(map[[2]int]bool), work: w}
 }
 
 func (l *lexicon) number(t *terms) int {
@@ -59,17 +66,47 @@ func (l *lexicon) number(t *terms) int {
 	if !ok {
 		n = len(l.all)
 		l.numbers[key] = n
-		l.all = append(l.all, t)
+		t.at = l.time(t.windows)
+		l.all, l.keys = append(l.all, t), append(l.keys, key)
 	}
 	return n
 }
 
-// order gives the numbers of a reach by their words.
-func (l *lexicon) order(r reach) []int {
-	return slices.SortedFunc(maps.Keys(r), func(a, b int) int { return compareTerms(l.all[a], l.all[b]) })
+// time numbers windows.
+func (l *lexicon) time(windows []window) int {
+	key := make([]byte, 0, 16*len(windows))
+	for _, w := range windows {
+		key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(key, uint64(w.from.Unix())), uint64(w.until.Unix()))
+	}
+	n, ok := l.times[string(key)]
+	if !ok {
+		n = len(l.times)
+		l.times[string(key)] = n
+	}
+	return n
 }
 
-func (l *lexicon) covers(a, b int) bool { return a == b || l.all[a].covers(l.all[b]) }
+// coversWindows tells whether each window of some terms lies in one of others.
+func (l *lexicon) coversWindows(t, o *terms) bool {
+	pair := [2]int{t.at, o.at}
+	known, ok := l.within[pair]
+	if !ok {
+		l.work.spend(len(t.windows) + len(o.windows))
+		known = coversWindows(t.windows, o.windows)
+		l.within[pair] = known
+	}
+	return known
+}
+
+// order gives the numbers of a reach by their words.
+func (l *lexicon) order(r reach) []int {
+	return slices.SortedFunc(maps.Keys(r), func(a, b int) int { return cmp.Compare(l.keys[a], l.keys[b]) })
+}
+
+func (l *lexicon) covers(a, b int) bool {
+	l.work.spend(coverSteps)
+	return a == b || l.all[a].covers(l.all[b], l)
+}
 
 // without gives what is left beside what a rule forbids under some terms: of that,
 // nothing, or what is open unless they hold.

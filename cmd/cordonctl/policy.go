@@ -50,6 +50,7 @@ func policyCommands() *cli.Command {
 		importCommand(),
 		{Name: "log", Usage: "who changed the policy, and to what effect on the nodes of today; latest first", Action: with(logPolicy), Flags: []cli.Flag{
 			&cli.UintFlag{Name: "limit", Usage: "at most so many", Value: 10},
+			&cli.Uint64Flag{Name: "before", Usage: "only what came before this `REVISION`, as the last line of a list names it"},
 		}},
 		{Name: "query", Usage: "answer question sets, one JSON object a line, from standard input to standard output; needs no coordinator", Action: queryPolicy},
 		{Name: "reach", Usage: "the matrix of who can reach what", Action: with(reachPolicy), Flags: []cli.Flag{

@@ -30,12 +30,13 @@ const maxDirectory = 64 << 20
 
 func diffCommand() *cli.Command {
 	return &cli.Command{
-		Name: "diff", Usage: "who gains and who loses reach to what, from one policy to another", ArgsUsage: "[OLD] NEW", Action: diffPolicy,
+		Name: "diff", Usage: "who gains and who loses reach to what, from one policy to another", ArgsUsage: "[[OLD] NEW]", Action: diffPolicy,
 		Description: "Without OLD, NEW is compared with the policy in force. The real nodes are asked for. Where no coordinator answers\n" +
 			"on --socket, two files are compared over made-up nodes: for each tag, person, group elsewhere and address that they name.\n" +
 			"Exit status: 0 if nothing changes, 2 if the effect changes, 1 on an error, or if nobody can be made up for some rule.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "nodes", Usage: "judge over the mesh that `FILE` describes, as for policy query; needs no coordinator"},
+			&cli.Uint64Flag{Name: "revision", Usage: "what the policy of this `REVISION` changed, on the nodes of today"},
 			&cli.BoolFlag{Name: "made-up", Usage: "judge over made-up nodes; needs no coordinator"},
 		},
 	}
@@ -52,13 +53,17 @@ type differences struct {
 }
 
 // source is a policy to compare; the zero one is the policy in force.
-type source struct{ text, name, title string }
+type source struct {
+	text, name, title string
+	pol               *policy.Policy
+	revision          uint64 // one that was in force; 0: it is a file
+}
 
 func (s source) version() *admin.PolicyVersion {
 	if s == (source{}) {
 		return nil
 	}
-	return &admin.PolicyVersion{Text: s.text, File: s.name}
+	return &admin.PolicyVersion{Text: s.text, File: s.name, Revision: s.revision}
 }
 
 func diffPolicy(c *cli.Context) error {
@@ -86,6 +91,8 @@ func diffPolicy(c *cli.Context) error {
 func diffSources(c *cli.Context) (sources [2]source, err error) {
 	paths := c.Args().Slice()
 	switch {
+	case c.IsSet("revision"):
+		return editOf(c)
 	case len(paths) == 0 || len(paths) > 2:
 		return sources, errors.New("want [OLD] NEW: see `cordonctl policy diff --help`")
 	case len(paths) == 1 && (c.Bool("made-up") || c.IsSet("nodes")):
@@ -99,11 +106,29 @@ func diffSources(c *cli.Context) (sources [2]source, err error) {
 			return sources, err
 		}
 		at := i + 2 - len(paths)
-		sources[at] = source{text, name, titled(path, name)}
-		if _, problems, err := parsePolicy(name, text); err != nil {
+		pol, problems, err := parsePolicy(name, text)
+		if err != nil {
 			printProblems(problems, text)
 			return sources, err
 		}
+		sources[at] = source{text: text, name: name, title: titled(path, name), pol: pol}
+	}
+	return sources, nil
+}
+
+// editOf gives the policy of a revision, and the one before.
+func editOf(c *cli.Context) (sources [2]source, err error) {
+	revision := c.Uint64("revision")
+	switch {
+	case c.NArg() > 0:
+		return sources, errors.New("--revision compares what was in force: name no file")
+	case c.Bool("made-up") || c.IsSet("nodes"):
+		return sources, errors.New("only a coordinator knows what was in force at a revision: leave --made-up and --nodes out")
+	case revision < 2:
+		return sources, errors.New("--revision wants the number of an edit, as `cordonctl policy log` has it")
+	}
+	for i, at := range []uint64{revision - 1, revision} {
+		sources[i] = source{revision: at, title: fmt.Sprintf("revision %d", at)}
 	}
 	return sources, nil
 }
@@ -132,7 +157,7 @@ func differ(c *cli.Context, sources [2]source) (differences, error) {
 	}
 	defer api.Close()
 	d, err := liveDiff(c, api, sources)
-	if connect.CodeOf(err) == connect.CodeUnavailable && sources[0] != (source{}) && c.String("credential-file") == "" {
+	if connect.CodeOf(err) == connect.CodeUnavailable && sources[0].pol != nil && c.String("credential-file") == "" {
 		fmt.Fprintln(os.Stderr, "no coordinator answers: judged over made-up nodes, for each tag, person, group elsewhere and address")
 		return imagined(sources)
 	}
@@ -165,7 +190,7 @@ func inForce(c *cli.Context, api *admin.Client) (title string, err error) {
 }
 
 func receivedDiff(m *admin.DiffPolicyResponse) differences {
-	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost()), Changed: received(m.GetChanged())}, "real nodes", int(m.GetNodes()))
+	return found(diff.Diff{Gained: received(m.GetGained()), Lost: received(m.GetLost()), Changed: received(m.GetChanged()), Untold: m.GetUntold()}, "real nodes", int(m.GetNodes()))
 }
 
 func found(d diff.Diff, over string, nodes int) differences {
@@ -181,17 +206,24 @@ func received(all []*admin.ReachChange) []diff.Change {
 }
 
 func receivedSet(s *admin.ReachSet) diff.Set {
-	return diff.Set{People: s.GetPeople(), Nodes: s.GetNodes(), Networks: s.GetNetworks(), Own: s.GetOwn(), Text: s.GetText()}
+	set := diff.Set{People: s.GetPeople(), Nodes: s.GetNodes(), Networks: s.GetNetworks(), Own: s.GetOwn(), All: s.GetAll(), Text: s.GetText()}
+	if s.GetExcept() != nil {
+		except := receivedSet(s.Except)
+		set.Except = &except
+	}
+	return set
 }
+
+// elsewhere is where to compare what made-up nodes do not show.
+const elsewhere = "with --nodes FILE, or at a coordinator"
 
 // imagined compares over made-up nodes.
 func imagined(sources [2]source) (differences, error) {
-	pols, err := parseBoth(sources)
+	nodes, ranges, err := diff.Imagine(sources[0].pol, sources[1].pol)
 	if err != nil {
-		return differences{}, err
+		return differences{}, fmt.Errorf("%w: compare %s", err, elsewhere)
 	}
-	nodes, ranges := diff.Imagine(pols[0], pols[1])
-	meshes, err := meshesOf(pols, nodes, ranges)
+	meshes, err := meshesOf(sources, nodes, ranges)
 	if err != nil {
 		return differences{}, err
 	}
@@ -207,7 +239,7 @@ func imagined(sources [2]source) (differences, error) {
 func blind(sources [2]source, meshes ...*compile.Mesh) error {
 	for i, m := range meshes {
 		if rules := diff.Unseen(m); len(rules) > 0 {
-			return fmt.Errorf("%s: %s: no source or no destination could be made up: compare with --nodes FILE, or at a coordinator", sources[i].name, strings.Join(rules, ", "))
+			return fmt.Errorf("%s: %s: no source or no destination could be made up: compare %s", sources[i].name, strings.Join(rules, ", "), elsewhere)
 		}
 	}
 	return nil
@@ -215,10 +247,6 @@ func blind(sources [2]source, meshes ...*compile.Mesh) error {
 
 // described compares over the mesh that a file describes.
 func described(path string, sources [2]source) (differences, error) {
-	pols, err := parseBoth(sources)
-	if err != nil {
-		return differences{}, err
-	}
 	f, err := os.Open(path)
 	if err != nil {
 		return differences{}, err
@@ -232,27 +260,18 @@ func described(path string, sources [2]source) (differences, error) {
 	if err != nil {
 		return differences{}, fmt.Errorf("%s: %w", path, err)
 	}
-	meshes, err := meshesOf(pols, nodes, ranges)
+	meshes, err := meshesOf(sources, nodes, ranges)
 	if err != nil {
 		return differences{}, err
 	}
 	return found(diff.Meshes(meshes[0], meshes[1]), path, len(nodes)), nil
 }
 
-func parseBoth(sources [2]source) (pols [2]*policy.Policy, err error) {
-	for i, s := range sources {
-		if pols[i], _, err = parsePolicy(s.name, s.text); err != nil {
-			return pols, err
-		}
-	}
-	return pols, nil
-}
-
 // meshesOf compiles two policies for the same nodes, with their schedules from now on.
-func meshesOf(pols [2]*policy.Policy, nodes []compile.Node, ranges []netip.Prefix) (meshes [2]*compile.Mesh, err error) {
+func meshesOf(sources [2]source, nodes []compile.Node, ranges []netip.Prefix) (meshes [2]*compile.Mesh, err error) {
 	now := time.Now()
-	for i, pol := range pols {
-		meshes[i] = compile.New(pol, ranges)
+	for i, s := range sources {
+		meshes[i] = compile.New(s.pol, ranges)
 		meshes[i].Advance(now)
 		if err := meshes[i].LoadWithin(nodes); err != nil {
 			return meshes, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 
 	"connectrpc.com/connect"
@@ -12,7 +13,7 @@ import (
 )
 
 func logPolicy(c *cli.Context, api *admin.Client) error {
-	resp, err := api.LogPolicy(c.Context, connect.NewRequest(&admin.LogPolicyRequest{Limit: uint32(c.Uint("limit"))}))
+	resp, err := api.LogPolicy(c.Context, connect.NewRequest(&admin.LogPolicyRequest{Limit: uint32(c.Uint("limit")), Before: c.Uint64("before")}))
 	if err != nil {
 		return err
 	}
@@ -22,13 +23,23 @@ func logPolicy(c *cli.Context, api *admin.Client) error {
 	var rows [][]string
 	for i, e := range resp.Msg.Edits {
 		lines, reach := "-", "-"
-		if !e.Oldest {
+		switch {
+		case e.Oldest:
+		case e.Untold:
+			lines, reach = "?", "?"
+		default:
 			lines = fmt.Sprintf("+%d -%d", e.LinesAdded, e.LinesRemoved)
 			reach = fmt.Sprintf("+%d -%d", e.Gained, e.Lost)
 		}
-		rows = append(rows, []string{strconv.FormatUint(e.Revision, 10), moment(e.Time), e.Author, e.File, lines, reach, became(e, i == 0)})
+		rows = append(rows, []string{strconv.FormatUint(e.Revision, 10), moment(e.Time), e.Author, e.File, lines, reach, became(e, i == 0 && c.Uint64("before") == 0)})
 	}
-	return table("REVISION TIME AUTHOR FILE LINES REACH STATUS", rows)
+	if err := table("REVISION TIME AUTHOR FILE LINES REACH STATUS", rows); err != nil {
+		return err
+	}
+	if resp.Msg.Older != 0 {
+		fmt.Fprintf(os.Stderr, "older ones: cordonctl policy log --before %d\n", resp.Msg.Older)
+	}
+	return nil
 }
 
 // became says what became of an edit, and what it would meet today.
@@ -36,6 +47,9 @@ func became(e *admin.PolicyEdit, latest bool) string {
 	text := fate(e, latest)
 	if e.Problems > 0 {
 		text += ", would be refused today"
+	}
+	if e.Untold {
+		text += fmt.Sprintf("; takes too much to tell here: cordonctl policy diff --revision %d", e.Revision)
 	}
 	return text
 }

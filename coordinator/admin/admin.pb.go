@@ -6070,6 +6070,8 @@ type ReachSet struct {
 	Nodes         []string               `protobuf:"bytes,3,rep,name=nodes,proto3" json:"nodes,omitempty"`       // names of other nodes
 	Networks      []string               `protobuf:"bytes,4,rep,name=networks,proto3" json:"networks,omitempty"` // what is behind nodes
 	Own           bool                   `protobuf:"varint,5,opt,name=own,proto3" json:"own,omitempty"`          // each person's own nodes
+	All           []string               `protobuf:"bytes,6,rep,name=all,proto3" json:"all,omitempty"`           // "people", "nodes" (of nobody), "networks": all of these are meant but for those in except
+	Except        *ReachSet              `protobuf:"bytes,7,opt,name=except,proto3" json:"except,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6137,6 +6139,20 @@ func (x *ReachSet) GetOwn() bool {
 		return x.Own
 	}
 	return false
+}
+
+func (x *ReachSet) GetAll() []string {
+	if x != nil {
+		return x.All
+	}
+	return nil
+}
+
+func (x *ReachSet) GetExcept() *ReachSet {
+	if x != nil {
+		return x.Except
+	}
+	return nil
 }
 
 type ReachChange struct {
@@ -6239,6 +6255,7 @@ type DiffPolicyResponse struct {
 	Nodes         uint32                 `protobuf:"varint,4,opt,name=nodes,proto3" json:"nodes,omitempty"`       // over how many it was judged
 	Problems      []*Problem             `protobuf:"bytes,5,rep,name=problems,proto3" json:"problems,omitempty"`  // warnings of the policy that comes after
 	Changed       []*ReachChange         `protobuf:"bytes,6,rep,name=changed,proto3" json:"changed,omitempty"`    // what opens neither more nor less, or of which nobody can tell
+	Untold        bool                   `protobuf:"varint,7,opt,name=untold,proto3" json:"untold,omitempty"`     // too much changes between nodes to be told: one of changed says so, and of reach there is nothing else
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6315,9 +6332,17 @@ func (x *DiffPolicyResponse) GetChanged() []*ReachChange {
 	return nil
 }
 
+func (x *DiffPolicyResponse) GetUntold() bool {
+	if x != nil {
+		return x.Untold
+	}
+	return false
+}
+
 type LogPolicyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit         uint32                 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`   // 0: 10
+	Before        uint64                 `protobuf:"varint,2,opt,name=before,proto3" json:"before,omitempty"` // only what came before this revision; 0: up to the latest
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6359,6 +6384,13 @@ func (x *LogPolicyRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *LogPolicyRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
 type PolicyEdit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -6375,6 +6407,7 @@ type PolicyEdit struct {
 	Reverts       uint64                 `protobuf:"varint,12,opt,name=reverts,proto3" json:"reverts,omitempty"`                         // it put back what was in force before this revision
 	RevertedBy    uint64                 `protobuf:"varint,13,opt,name=reverted_by,json=revertedBy,proto3" json:"reverted_by,omitempty"` // it was never confirmed: this revision took its place
 	Problems      uint32                 `protobuf:"varint,14,opt,name=problems,proto3" json:"problems,omitempty"`                       // for so many things it would be refused today
+	Untold        bool                   `protobuf:"varint,15,opt,name=untold,proto3" json:"untold,omitempty"`                           // it takes too much to tell its effect among others: gained and lost are 0, and DiffPolicy tells
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6507,9 +6540,17 @@ func (x *PolicyEdit) GetProblems() uint32 {
 	return 0
 }
 
+func (x *PolicyEdit) GetUntold() bool {
+	if x != nil {
+		return x.Untold
+	}
+	return false
+}
+
 type LogPolicyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Edits         []*PolicyEdit          `protobuf:"bytes,1,rep,name=edits,proto3" json:"edits,omitempty"`
+	Edits         []*PolicyEdit          `protobuf:"bytes,1,rep,name=edits,proto3" json:"edits,omitempty"`  // latest first
+	Older         uint64                 `protobuf:"varint,2,opt,name=older,proto3" json:"older,omitempty"` // there are more before this revision; 0: that is all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6549,6 +6590,13 @@ func (x *LogPolicyResponse) GetEdits() []*PolicyEdit {
 		return x.Edits
 	}
 	return nil
+}
+
+func (x *LogPolicyResponse) GetOlder() uint64 {
+	if x != nil {
+		return x.Older
+	}
+	return 0
 }
 
 type AuditRecord struct {
@@ -7416,13 +7464,15 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\"\x81\x01\n" +
 	"\x11DiffPolicyRequest\x126\n" +
 	"\x06before\x18\x01 \x01(\v2\x1e.cordon.admin.v1.PolicyVersionR\x06before\x124\n" +
-	"\x05after\x18\x02 \x01(\v2\x1e.cordon.admin.v1.PolicyVersionR\x05after\"z\n" +
+	"\x05after\x18\x02 \x01(\v2\x1e.cordon.admin.v1.PolicyVersionR\x05after\"\xbf\x01\n" +
 	"\bReachSet\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x16\n" +
 	"\x06people\x18\x02 \x03(\tR\x06people\x12\x14\n" +
 	"\x05nodes\x18\x03 \x03(\tR\x05nodes\x12\x1a\n" +
 	"\bnetworks\x18\x04 \x03(\tR\bnetworks\x12\x10\n" +
-	"\x03own\x18\x05 \x01(\bR\x03own\"\xe9\x01\n" +
+	"\x03own\x18\x05 \x01(\bR\x03own\x12\x10\n" +
+	"\x03all\x18\x06 \x03(\tR\x03all\x121\n" +
+	"\x06except\x18\a \x01(\v2\x19.cordon.admin.v1.ReachSetR\x06except\"\xe9\x01\n" +
 	"\vReachChange\x12+\n" +
 	"\x03who\x18\x01 \x01(\v2\x19.cordon.admin.v1.ReachSetR\x03who\x12/\n" +
 	"\x05where\x18\x02 \x01(\v2\x19.cordon.admin.v1.ReachSetR\x05where\x12\x1a\n" +
@@ -7432,16 +7482,18 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\x04text\x18\x06 \x01(\tR\x04text\x12\x1e\n" +
 	"\n" +
 	"definition\x18\a \x01(\tR\n" +
-	"definition\"\x9c\x02\n" +
+	"definition\"\xb4\x02\n" +
 	"\x12DiffPolicyResponse\x124\n" +
 	"\x06gained\x18\x01 \x03(\v2\x1c.cordon.admin.v1.ReachChangeR\x06gained\x120\n" +
 	"\x04lost\x18\x02 \x03(\v2\x1c.cordon.admin.v1.ReachChangeR\x04lost\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12\x14\n" +
 	"\x05nodes\x18\x04 \x01(\rR\x05nodes\x124\n" +
 	"\bproblems\x18\x05 \x03(\v2\x18.cordon.admin.v1.ProblemR\bproblems\x126\n" +
-	"\achanged\x18\x06 \x03(\v2\x1c.cordon.admin.v1.ReachChangeR\achanged\"(\n" +
+	"\achanged\x18\x06 \x03(\v2\x1c.cordon.admin.v1.ReachChangeR\achanged\x12\x16\n" +
+	"\x06untold\x18\a \x01(\bR\x06untold\"@\n" +
 	"\x10LogPolicyRequest\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\rR\x05limit\"\x82\x03\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\x04R\x06before\"\x9a\x03\n" +
 	"\n" +
 	"PolicyEdit\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x12\n" +
@@ -7460,9 +7512,11 @@ const file_coordinator_admin_admin_proto_rawDesc = "" +
 	"\areverts\x18\f \x01(\x04R\areverts\x12\x1f\n" +
 	"\vreverted_by\x18\r \x01(\x04R\n" +
 	"revertedBy\x12\x1a\n" +
-	"\bproblems\x18\x0e \x01(\rR\bproblems\"F\n" +
+	"\bproblems\x18\x0e \x01(\rR\bproblems\x12\x16\n" +
+	"\x06untold\x18\x0f \x01(\bR\x06untold\"\\\n" +
 	"\x11LogPolicyResponse\x121\n" +
-	"\x05edits\x18\x01 \x03(\v2\x1b.cordon.admin.v1.PolicyEditR\x05edits\"\xe7\x01\n" +
+	"\x05edits\x18\x01 \x03(\v2\x1b.cordon.admin.v1.PolicyEditR\x05edits\x12\x14\n" +
+	"\x05older\x18\x02 \x01(\x04R\x05older\"\xe7\x01\n" +
 	"\vAuditRecord\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x03R\x04time\x12\x14\n" +
@@ -7731,113 +7785,114 @@ var file_coordinator_admin_admin_proto_depIdxs = []int32{
 	95,  // 42: cordon.admin.v1.ReachPolicyResponse.entries:type_name -> cordon.admin.v1.ReachEntry
 	98,  // 43: cordon.admin.v1.DiffPolicyRequest.before:type_name -> cordon.admin.v1.PolicyVersion
 	98,  // 44: cordon.admin.v1.DiffPolicyRequest.after:type_name -> cordon.admin.v1.PolicyVersion
-	100, // 45: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
-	100, // 46: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
-	101, // 47: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
-	101, // 48: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
-	77,  // 49: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
-	101, // 50: cordon.admin.v1.DiffPolicyResponse.changed:type_name -> cordon.admin.v1.ReachChange
-	104, // 51: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
-	106, // 52: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
-	1,   // 53: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
-	3,   // 54: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
-	7,   // 55: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
-	9,   // 56: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
-	11,  // 57: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
-	15,  // 58: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
-	17,  // 59: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
-	19,  // 60: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
-	21,  // 61: cordon.admin.v1.AdminService.HoldNode:input_type -> cordon.admin.v1.HoldNodeRequest
-	27,  // 62: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
-	23,  // 63: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
-	25,  // 64: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
-	29,  // 65: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
-	31,  // 66: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
-	34,  // 67: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
-	36,  // 68: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
-	39,  // 69: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
-	41,  // 70: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
-	44,  // 71: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
-	46,  // 72: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
-	48,  // 73: cordon.admin.v1.AdminService.AddUser:input_type -> cordon.admin.v1.AddUserRequest
-	50,  // 74: cordon.admin.v1.AdminService.ResetUser:input_type -> cordon.admin.v1.ResetUserRequest
-	52,  // 75: cordon.admin.v1.AdminService.GroupUser:input_type -> cordon.admin.v1.GroupUserRequest
-	55,  // 76: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
-	57,  // 77: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
-	59,  // 78: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
-	63,  // 79: cordon.admin.v1.AdminService.ListRoles:input_type -> cordon.admin.v1.ListRolesRequest
-	65,  // 80: cordon.admin.v1.AdminService.GrantRole:input_type -> cordon.admin.v1.GrantRoleRequest
-	67,  // 81: cordon.admin.v1.AdminService.RevokeRole:input_type -> cordon.admin.v1.RevokeRoleRequest
-	69,  // 82: cordon.admin.v1.AdminService.BeginLogin:input_type -> cordon.admin.v1.BeginLoginRequest
-	71,  // 83: cordon.admin.v1.AdminService.FinishLogin:input_type -> cordon.admin.v1.FinishLoginRequest
-	73,  // 84: cordon.admin.v1.AdminService.WhoAmI:input_type -> cordon.admin.v1.WhoAmIRequest
-	75,  // 85: cordon.admin.v1.AdminService.EndLogin:input_type -> cordon.admin.v1.EndLoginRequest
-	78,  // 86: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
-	80,  // 87: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
-	82,  // 88: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
-	84,  // 89: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
-	86,  // 90: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
-	88,  // 91: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
-	91,  // 92: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
-	94,  // 93: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
-	99,  // 94: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
-	103, // 95: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
-	107, // 96: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
-	109, // 97: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
-	111, // 98: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
-	112, // 99: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
-	2,   // 100: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
-	4,   // 101: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
-	8,   // 102: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
-	10,  // 103: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
-	12,  // 104: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
-	16,  // 105: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
-	18,  // 106: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
-	20,  // 107: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
-	22,  // 108: cordon.admin.v1.AdminService.HoldNode:output_type -> cordon.admin.v1.HoldNodeResponse
-	28,  // 109: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
-	24,  // 110: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
-	26,  // 111: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
-	30,  // 112: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
-	32,  // 113: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
-	35,  // 114: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
-	37,  // 115: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
-	40,  // 116: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
-	42,  // 117: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
-	45,  // 118: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
-	47,  // 119: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
-	49,  // 120: cordon.admin.v1.AdminService.AddUser:output_type -> cordon.admin.v1.AddUserResponse
-	51,  // 121: cordon.admin.v1.AdminService.ResetUser:output_type -> cordon.admin.v1.ResetUserResponse
-	53,  // 122: cordon.admin.v1.AdminService.GroupUser:output_type -> cordon.admin.v1.GroupUserResponse
-	56,  // 123: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
-	58,  // 124: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
-	60,  // 125: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
-	64,  // 126: cordon.admin.v1.AdminService.ListRoles:output_type -> cordon.admin.v1.ListRolesResponse
-	66,  // 127: cordon.admin.v1.AdminService.GrantRole:output_type -> cordon.admin.v1.GrantRoleResponse
-	68,  // 128: cordon.admin.v1.AdminService.RevokeRole:output_type -> cordon.admin.v1.RevokeRoleResponse
-	70,  // 129: cordon.admin.v1.AdminService.BeginLogin:output_type -> cordon.admin.v1.BeginLoginResponse
-	72,  // 130: cordon.admin.v1.AdminService.FinishLogin:output_type -> cordon.admin.v1.FinishLoginResponse
-	74,  // 131: cordon.admin.v1.AdminService.WhoAmI:output_type -> cordon.admin.v1.WhoAmIResponse
-	76,  // 132: cordon.admin.v1.AdminService.EndLogin:output_type -> cordon.admin.v1.EndLoginResponse
-	79,  // 133: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
-	81,  // 134: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
-	83,  // 135: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
-	85,  // 136: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
-	87,  // 137: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
-	90,  // 138: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
-	92,  // 139: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
-	97,  // 140: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
-	102, // 141: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
-	105, // 142: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
-	108, // 143: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
-	110, // 144: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
-	106, // 145: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
-	113, // 146: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
-	100, // [100:147] is the sub-list for method output_type
-	53,  // [53:100] is the sub-list for method input_type
-	53,  // [53:53] is the sub-list for extension type_name
-	53,  // [53:53] is the sub-list for extension extendee
-	0,   // [0:53] is the sub-list for field type_name
+	100, // 45: cordon.admin.v1.ReachSet.except:type_name -> cordon.admin.v1.ReachSet
+	100, // 46: cordon.admin.v1.ReachChange.who:type_name -> cordon.admin.v1.ReachSet
+	100, // 47: cordon.admin.v1.ReachChange.where:type_name -> cordon.admin.v1.ReachSet
+	101, // 48: cordon.admin.v1.DiffPolicyResponse.gained:type_name -> cordon.admin.v1.ReachChange
+	101, // 49: cordon.admin.v1.DiffPolicyResponse.lost:type_name -> cordon.admin.v1.ReachChange
+	77,  // 50: cordon.admin.v1.DiffPolicyResponse.problems:type_name -> cordon.admin.v1.Problem
+	101, // 51: cordon.admin.v1.DiffPolicyResponse.changed:type_name -> cordon.admin.v1.ReachChange
+	104, // 52: cordon.admin.v1.LogPolicyResponse.edits:type_name -> cordon.admin.v1.PolicyEdit
+	106, // 53: cordon.admin.v1.ListAuditResponse.records:type_name -> cordon.admin.v1.AuditRecord
+	1,   // 54: cordon.admin.v1.AdminService.Status:input_type -> cordon.admin.v1.StatusRequest
+	3,   // 55: cordon.admin.v1.AdminService.ListWarnings:input_type -> cordon.admin.v1.ListWarningsRequest
+	7,   // 56: cordon.admin.v1.AdminService.CreateToken:input_type -> cordon.admin.v1.CreateTokenRequest
+	9,   // 57: cordon.admin.v1.AdminService.ListTokens:input_type -> cordon.admin.v1.ListTokensRequest
+	11,  // 58: cordon.admin.v1.AdminService.RevokeToken:input_type -> cordon.admin.v1.RevokeTokenRequest
+	15,  // 59: cordon.admin.v1.AdminService.ListNodes:input_type -> cordon.admin.v1.ListNodesRequest
+	17,  // 60: cordon.admin.v1.AdminService.GetNode:input_type -> cordon.admin.v1.GetNodeRequest
+	19,  // 61: cordon.admin.v1.AdminService.ApproveNode:input_type -> cordon.admin.v1.ApproveNodeRequest
+	21,  // 62: cordon.admin.v1.AdminService.HoldNode:input_type -> cordon.admin.v1.HoldNodeRequest
+	27,  // 63: cordon.admin.v1.AdminService.RejectNode:input_type -> cordon.admin.v1.RejectNodeRequest
+	23,  // 64: cordon.admin.v1.AdminService.ExpireNode:input_type -> cordon.admin.v1.ExpireNodeRequest
+	25,  // 65: cordon.admin.v1.AdminService.RenewNode:input_type -> cordon.admin.v1.RenewNodeRequest
+	29,  // 66: cordon.admin.v1.AdminService.RemoveNode:input_type -> cordon.admin.v1.RemoveNodeRequest
+	31,  // 67: cordon.admin.v1.AdminService.TagNode:input_type -> cordon.admin.v1.TagNodeRequest
+	34,  // 68: cordon.admin.v1.AdminService.ListRoutes:input_type -> cordon.admin.v1.ListRoutesRequest
+	36,  // 69: cordon.admin.v1.AdminService.ApproveRoute:input_type -> cordon.admin.v1.ApproveRouteRequest
+	39,  // 70: cordon.admin.v1.AdminService.ListUsers:input_type -> cordon.admin.v1.ListUsersRequest
+	41,  // 71: cordon.admin.v1.AdminService.DisableUser:input_type -> cordon.admin.v1.DisableUserRequest
+	44,  // 72: cordon.admin.v1.AdminService.EnableUser:input_type -> cordon.admin.v1.EnableUserRequest
+	46,  // 73: cordon.admin.v1.AdminService.ForgetUser:input_type -> cordon.admin.v1.ForgetUserRequest
+	48,  // 74: cordon.admin.v1.AdminService.AddUser:input_type -> cordon.admin.v1.AddUserRequest
+	50,  // 75: cordon.admin.v1.AdminService.ResetUser:input_type -> cordon.admin.v1.ResetUserRequest
+	52,  // 76: cordon.admin.v1.AdminService.GroupUser:input_type -> cordon.admin.v1.GroupUserRequest
+	55,  // 77: cordon.admin.v1.AdminService.ListSessions:input_type -> cordon.admin.v1.ListSessionsRequest
+	57,  // 78: cordon.admin.v1.AdminService.EndSession:input_type -> cordon.admin.v1.EndSessionRequest
+	59,  // 79: cordon.admin.v1.AdminService.RequireSignIn:input_type -> cordon.admin.v1.RequireSignInRequest
+	63,  // 80: cordon.admin.v1.AdminService.ListRoles:input_type -> cordon.admin.v1.ListRolesRequest
+	65,  // 81: cordon.admin.v1.AdminService.GrantRole:input_type -> cordon.admin.v1.GrantRoleRequest
+	67,  // 82: cordon.admin.v1.AdminService.RevokeRole:input_type -> cordon.admin.v1.RevokeRoleRequest
+	69,  // 83: cordon.admin.v1.AdminService.BeginLogin:input_type -> cordon.admin.v1.BeginLoginRequest
+	71,  // 84: cordon.admin.v1.AdminService.FinishLogin:input_type -> cordon.admin.v1.FinishLoginRequest
+	73,  // 85: cordon.admin.v1.AdminService.WhoAmI:input_type -> cordon.admin.v1.WhoAmIRequest
+	75,  // 86: cordon.admin.v1.AdminService.EndLogin:input_type -> cordon.admin.v1.EndLoginRequest
+	78,  // 87: cordon.admin.v1.AdminService.GetPolicy:input_type -> cordon.admin.v1.GetPolicyRequest
+	80,  // 88: cordon.admin.v1.AdminService.SetPolicy:input_type -> cordon.admin.v1.SetPolicyRequest
+	82,  // 89: cordon.admin.v1.AdminService.ConfirmPolicy:input_type -> cordon.admin.v1.ConfirmPolicyRequest
+	84,  // 90: cordon.admin.v1.AdminService.RollBackPolicy:input_type -> cordon.admin.v1.RollBackPolicyRequest
+	86,  // 91: cordon.admin.v1.AdminService.CheckPolicy:input_type -> cordon.admin.v1.CheckPolicyRequest
+	88,  // 92: cordon.admin.v1.AdminService.TestPolicy:input_type -> cordon.admin.v1.TestPolicyRequest
+	91,  // 93: cordon.admin.v1.AdminService.ExplainPolicy:input_type -> cordon.admin.v1.ExplainPolicyRequest
+	94,  // 94: cordon.admin.v1.AdminService.ReachPolicy:input_type -> cordon.admin.v1.ReachPolicyRequest
+	99,  // 95: cordon.admin.v1.AdminService.DiffPolicy:input_type -> cordon.admin.v1.DiffPolicyRequest
+	103, // 96: cordon.admin.v1.AdminService.LogPolicy:input_type -> cordon.admin.v1.LogPolicyRequest
+	107, // 97: cordon.admin.v1.AdminService.ListAudit:input_type -> cordon.admin.v1.ListAuditRequest
+	109, // 98: cordon.admin.v1.AdminService.VerifyAudit:input_type -> cordon.admin.v1.VerifyAuditRequest
+	111, // 99: cordon.admin.v1.AdminService.ExportAudit:input_type -> cordon.admin.v1.ExportAuditRequest
+	112, // 100: cordon.admin.v1.AdminService.Backup:input_type -> cordon.admin.v1.BackupRequest
+	2,   // 101: cordon.admin.v1.AdminService.Status:output_type -> cordon.admin.v1.StatusResponse
+	4,   // 102: cordon.admin.v1.AdminService.ListWarnings:output_type -> cordon.admin.v1.ListWarningsResponse
+	8,   // 103: cordon.admin.v1.AdminService.CreateToken:output_type -> cordon.admin.v1.CreateTokenResponse
+	10,  // 104: cordon.admin.v1.AdminService.ListTokens:output_type -> cordon.admin.v1.ListTokensResponse
+	12,  // 105: cordon.admin.v1.AdminService.RevokeToken:output_type -> cordon.admin.v1.RevokeTokenResponse
+	16,  // 106: cordon.admin.v1.AdminService.ListNodes:output_type -> cordon.admin.v1.ListNodesResponse
+	18,  // 107: cordon.admin.v1.AdminService.GetNode:output_type -> cordon.admin.v1.GetNodeResponse
+	20,  // 108: cordon.admin.v1.AdminService.ApproveNode:output_type -> cordon.admin.v1.ApproveNodeResponse
+	22,  // 109: cordon.admin.v1.AdminService.HoldNode:output_type -> cordon.admin.v1.HoldNodeResponse
+	28,  // 110: cordon.admin.v1.AdminService.RejectNode:output_type -> cordon.admin.v1.RejectNodeResponse
+	24,  // 111: cordon.admin.v1.AdminService.ExpireNode:output_type -> cordon.admin.v1.ExpireNodeResponse
+	26,  // 112: cordon.admin.v1.AdminService.RenewNode:output_type -> cordon.admin.v1.RenewNodeResponse
+	30,  // 113: cordon.admin.v1.AdminService.RemoveNode:output_type -> cordon.admin.v1.RemoveNodeResponse
+	32,  // 114: cordon.admin.v1.AdminService.TagNode:output_type -> cordon.admin.v1.TagNodeResponse
+	35,  // 115: cordon.admin.v1.AdminService.ListRoutes:output_type -> cordon.admin.v1.ListRoutesResponse
+	37,  // 116: cordon.admin.v1.AdminService.ApproveRoute:output_type -> cordon.admin.v1.ApproveRouteResponse
+	40,  // 117: cordon.admin.v1.AdminService.ListUsers:output_type -> cordon.admin.v1.ListUsersResponse
+	42,  // 118: cordon.admin.v1.AdminService.DisableUser:output_type -> cordon.admin.v1.DisableUserResponse
+	45,  // 119: cordon.admin.v1.AdminService.EnableUser:output_type -> cordon.admin.v1.EnableUserResponse
+	47,  // 120: cordon.admin.v1.AdminService.ForgetUser:output_type -> cordon.admin.v1.ForgetUserResponse
+	49,  // 121: cordon.admin.v1.AdminService.AddUser:output_type -> cordon.admin.v1.AddUserResponse
+	51,  // 122: cordon.admin.v1.AdminService.ResetUser:output_type -> cordon.admin.v1.ResetUserResponse
+	53,  // 123: cordon.admin.v1.AdminService.GroupUser:output_type -> cordon.admin.v1.GroupUserResponse
+	56,  // 124: cordon.admin.v1.AdminService.ListSessions:output_type -> cordon.admin.v1.ListSessionsResponse
+	58,  // 125: cordon.admin.v1.AdminService.EndSession:output_type -> cordon.admin.v1.EndSessionResponse
+	60,  // 126: cordon.admin.v1.AdminService.RequireSignIn:output_type -> cordon.admin.v1.RequireSignInResponse
+	64,  // 127: cordon.admin.v1.AdminService.ListRoles:output_type -> cordon.admin.v1.ListRolesResponse
+	66,  // 128: cordon.admin.v1.AdminService.GrantRole:output_type -> cordon.admin.v1.GrantRoleResponse
+	68,  // 129: cordon.admin.v1.AdminService.RevokeRole:output_type -> cordon.admin.v1.RevokeRoleResponse
+	70,  // 130: cordon.admin.v1.AdminService.BeginLogin:output_type -> cordon.admin.v1.BeginLoginResponse
+	72,  // 131: cordon.admin.v1.AdminService.FinishLogin:output_type -> cordon.admin.v1.FinishLoginResponse
+	74,  // 132: cordon.admin.v1.AdminService.WhoAmI:output_type -> cordon.admin.v1.WhoAmIResponse
+	76,  // 133: cordon.admin.v1.AdminService.EndLogin:output_type -> cordon.admin.v1.EndLoginResponse
+	79,  // 134: cordon.admin.v1.AdminService.GetPolicy:output_type -> cordon.admin.v1.GetPolicyResponse
+	81,  // 135: cordon.admin.v1.AdminService.SetPolicy:output_type -> cordon.admin.v1.SetPolicyResponse
+	83,  // 136: cordon.admin.v1.AdminService.ConfirmPolicy:output_type -> cordon.admin.v1.ConfirmPolicyResponse
+	85,  // 137: cordon.admin.v1.AdminService.RollBackPolicy:output_type -> cordon.admin.v1.RollBackPolicyResponse
+	87,  // 138: cordon.admin.v1.AdminService.CheckPolicy:output_type -> cordon.admin.v1.CheckPolicyResponse
+	90,  // 139: cordon.admin.v1.AdminService.TestPolicy:output_type -> cordon.admin.v1.TestPolicyResponse
+	92,  // 140: cordon.admin.v1.AdminService.ExplainPolicy:output_type -> cordon.admin.v1.ExplainPolicyResponse
+	97,  // 141: cordon.admin.v1.AdminService.ReachPolicy:output_type -> cordon.admin.v1.ReachPolicyResponse
+	102, // 142: cordon.admin.v1.AdminService.DiffPolicy:output_type -> cordon.admin.v1.DiffPolicyResponse
+	105, // 143: cordon.admin.v1.AdminService.LogPolicy:output_type -> cordon.admin.v1.LogPolicyResponse
+	108, // 144: cordon.admin.v1.AdminService.ListAudit:output_type -> cordon.admin.v1.ListAuditResponse
+	110, // 145: cordon.admin.v1.AdminService.VerifyAudit:output_type -> cordon.admin.v1.VerifyAuditResponse
+	106, // 146: cordon.admin.v1.AdminService.ExportAudit:output_type -> cordon.admin.v1.AuditRecord
+	113, // 147: cordon.admin.v1.AdminService.Backup:output_type -> cordon.admin.v1.BackupChunk
+	101, // [101:148] is the sub-list for method output_type
+	54,  // [54:101] is the sub-list for method input_type
+	54,  // [54:54] is the sub-list for extension type_name
+	54,  // [54:54] is the sub-list for extension extendee
+	0,   // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_admin_admin_proto_init() }

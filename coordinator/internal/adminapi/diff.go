@@ -32,7 +32,7 @@ func (a *API) DiffPolicy(_ context.Context, req *connect.Request[admin.DiffPolic
 
 func difference(state *registry.State, before, after *compile.Mesh, problems []*admin.Problem) *admin.DiffPolicyResponse {
 	d := diff.Meshes(before, after)
-	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Changed: changes(d.Changed), Problems: problems, Revision: revisionOf(state.Policy())}
+	out := &admin.DiffPolicyResponse{Gained: changes(d.Gained), Lost: changes(d.Lost), Changed: changes(d.Changed), Untold: d.Untold, Problems: problems, Revision: revisionOf(state.Policy())}
 	for range after.Nodes() {
 		out.Nodes++
 	}
@@ -90,6 +90,13 @@ func (a *API) under(state *registry.State, v *admin.PolicyVersion) (*compile.Mes
 	return mesh, problems, err
 }
 
+// meshOf compiles the mesh as it would be under a version. One that no longer
+// parses denies all.
+func (a *API) meshOf(state *registry.State, v *registry.PolicyVersion) *compile.Mesh {
+	pol, _ := v.Parsed()
+	return distribute.Compiled(a.Registry.Under(state, v.File, v.Text), pol)
+}
+
 // compiledWithin compiles a policy that is new. One that would take too much is refused.
 func compiledWithin(state *registry.State, pol *policy.Policy) (*compile.Mesh, error) {
 	mesh, err := distribute.CompiledWithin(state, pol)
@@ -110,5 +117,9 @@ func changes(all []diff.Change) []*admin.ReachChange {
 }
 
 func reachSet(s diff.Set) *admin.ReachSet {
-	return &admin.ReachSet{Text: s.Text, People: s.People, Nodes: s.Nodes, Networks: s.Networks, Own: s.Own}
+	out := &admin.ReachSet{Text: s.Text, People: s.People, Nodes: s.Nodes, Networks: s.Networks, Own: s.Own, All: s.All}
+	if s.Except != nil {
+		out.Except = reachSet(*s.Except)
+	}
+	return out
 }

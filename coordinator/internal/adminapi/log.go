@@ -3,6 +3,7 @@ package adminapi
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"connectrpc.com/connect"
 	"github.com/rogpeppe/go-internal/diff"
@@ -18,6 +19,14 @@ import (
 // compilation of the mesh.
 const defaultEdits = 10
 
+// What each edit changed is worked out within a bound, in steps as those of a comparison:
+// a history may be of a hundred policies of megabytes.
+const (
+	logSteps  = 300_000_000 // of one answer: a second or two, and some more on ten thousand nodes
+	textSteps = 8           // of a byte: it is read, and compared
+	nodeSteps = 2_000       // of a node: it is compiled. Ten edits are told on ten thousand
+)
+
 // LogPolicy tells who changed the policy, and to what effect on the nodes that
 // there are today, of as much of the history as is kept.
 func (a *API) LogPolicy(ctx context.Context, req *connect.Request[admin.LogPolicyRequest]) (*connect.Response[admin.LogPolicyResponse], error) {
@@ -25,51 +34,99 @@ func (a *API) LogPolicy(ctx context.Context, req *connect.Request[admin.LogPolic
 	if limit == 0 {
 		limit = defaultEdits
 	}
-	state := a.Registry.Snapshot()
-	all := state.Policies()
+	log := policyLog{API: a, state: a.Registry.Snapshot(), left: logSteps}
+	all := log.state.Policies()
+	end := olderThan(all, req.Msg.Before)
+	first := max(0, end-limit)
 	out := new(admin.LogPolicyResponse)
-	var later *compile.Mesh // of the version after the one at hand
-	for i := len(all) - 1; i >= max(0, len(all)-limit-1); i-- {
+	for i := end - 1; i >= first; i-- {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		mesh := a.meshOf(state, all[i])
-		if n := len(out.Edits); n > 0 {
-			compare(out.Edits[n-1], all[i], all[i+1], mesh, later)
-		}
-		later = mesh
-		if len(out.Edits) < limit {
-			out.Edits = append(out.Edits, editOf(all, i))
-		}
+		out.Edits = append(out.Edits, log.edit(all, i))
+	}
+	if first > 0 {
+		out.Older = all[first].Revision
 	}
 	return connect.NewResponse(out), nil
 }
 
-// meshOf compiles the mesh as it would be under a version. One that no longer
-// parses denies all.
-func (a *API) meshOf(state *registry.State, v *registry.PolicyVersion) *compile.Mesh {
-	pol, _ := v.Parsed()
-	return distribute.Compiled(a.Registry.Under(state, v.File, v.Text), pol)
+// olderThan gives how many versions came before a revision; 0: all.
+func olderThan(all []*registry.PolicyVersion, revision uint64) int {
+	if i := slices.IndexFunc(all, func(v *registry.PolicyVersion) bool { return v.Revision >= revision }); revision != 0 && i >= 0 {
+		return i
+	}
+	return len(all)
 }
 
-func editOf(all []*registry.PolicyVersion, i int) *admin.PolicyEdit {
+// policyLog works out what edits changed, latest first.
+type policyLog struct {
+	*API
+	state *registry.State
+	left  int            // steps
+	nodes int            // 0: not yet counted
+	next  *compiledUnder // the version of the edit that is told next; nil at the first
+}
+
+// compiledUnder is a mesh as it would be under a version.
+type compiledUnder struct {
+	mesh     *compile.Mesh // nil: it takes too much
+	problems int           // for which it would be refused today
+}
+
+func (l *policyLog) edit(all []*registry.PolicyVersion, i int) *admin.PolicyEdit {
 	v := all[i]
 	e := &admin.PolicyEdit{
 		Revision: v.Revision, File: v.File, Author: string(v.Author), Time: seconds(v.Time), Oldest: i == 0,
 		Until: seconds(v.Until), ConfirmedBy: string(v.Confirmed), Reverts: v.Reverts,
 	}
-	e.Problems = uint32(len(v.Refused()))
 	if i+1 < len(all) && all[i+1].Reverts == v.Revision {
 		e.RevertedBy = all[i+1].Revision
+	}
+	if l.next == nil {
+		l.next = l.under(v)
+	}
+	is := l.next
+	e.Problems = uint32(is.problems)
+	if i > 0 {
+		l.next = l.under(all[i-1])
+		l.compare(e, all[i-1], v, l.next.mesh, is.mesh)
 	}
 	return e
 }
 
-// compare fills in what an edit changed.
-func compare(e *admin.PolicyEdit, before, after *registry.PolicyVersion, was, is *compile.Mesh) {
+// compare fills in what an edit changed, if that does not take too much.
+func (l *policyLog) compare(e *admin.PolicyEdit, before, after *registry.PolicyVersion, was, is *compile.Mesh) {
+	if e.Untold = was == nil || is == nil; e.Untold {
+		return
+	}
 	e.LinesAdded, e.LinesRemoved = lines(before.Text, after.Text)
-	d := reach.Meshes(was, is)
-	e.Gained, e.Lost = uint32(len(d.Gained)+len(d.Changed)), uint32(len(d.Lost)+len(d.Changed))
+	d := reach.Options{MaxSteps: max(1, l.left)}.Meshes(was, is)
+	l.left -= d.Steps
+	if e.Untold = d.Untold; !d.Untold {
+		e.Gained, e.Lost = uint32(len(d.Gained)+len(d.Changed)), uint32(len(d.Lost)+len(d.Changed))
+	}
+}
+
+// under compiles the mesh as it would be under a version. One that no longer parses denies
+// all. What is read for that is not kept: a hundred large ones would be.
+func (l *policyLog) under(v *registry.PolicyVersion) *compiledUnder {
+	if l.nodes == 0 {
+		l.nodes = 1
+		for range l.state.Nodes() {
+			l.nodes++
+		}
+	}
+	if l.left -= textSteps*len(v.Text) + nodeSteps*l.nodes; l.left < 0 {
+		return &compiledUnder{}
+	}
+	state := l.Registry.Under(l.state, v.File, v.Text)
+	pol, _ := state.Policy().Parsed()
+	mesh, err := distribute.CompiledWithin(state, pol)
+	if err != nil {
+		mesh = nil
+	}
+	return &compiledUnder{mesh, len(state.Policy().Refused())}
 }
 
 // lines counts the lines that an edit added and removed.
