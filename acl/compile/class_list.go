@@ -30,12 +30,46 @@ type classList struct {
 
 	noted         []*class // that are to come or to go, by number
 	mark, stained uint64
-	cells         []cell // all of them, by what grounds depend on; nil until somebody asks
+
+	// All of them, by what grounds depend on. One that is empty stays: sheets know where it is.
+	cells []cell
+	keyOf func(*class) groundKey // that depends on; nil until somebody asks for the cells
+}
+
+// split gives the list's cells.
+func (l *classList) split(keyOf func(*class) groundKey) []cell {
+	if l.keyOf == nil {
+		l.cells, l.keyOf = split(nil, &l.side, keyOf), keyOf
+	}
+	return l.cells
+}
+
+// refill puts what is in the list now into its cells, and tells whether it has more of
+// them than before.
+func (l *classList) refill() (more bool) {
+	if l.keyOf == nil {
+		return false
+	}
+	was := l.cells
+	for _, c := range was {
+		*c.side = side{}
+	}
+	for _, is := range split(nil, &l.side, l.keyOf) {
+		i := slices.IndexFunc(was, func(c cell) bool { return c.groundKey == is.groundKey })
+		if i < 0 {
+			l.cells, more = append(l.cells, is), true
+			continue
+		}
+		*was[i].side = *is.side
+	}
+	slices.SortFunc(l.cells, order)
+	return more
 }
 
 // relist puts classes that are linked now into the lists of the parts that they match, and
-// takes others out: each list is copied once, however many come or go.
-func (m *Mesh) relist(classes []*class) {
+// takes others out: each list is copied once, however many come or go. It tells whether any
+// has more cells than before.
+func (m *Mesh) relist(classes []*class) (more bool) {
 	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
 	var lists []*classList
 	note := func(l *classList, c *class) {
@@ -56,18 +90,20 @@ func (m *Mesh) relist(classes []*class) {
 		}
 	}
 	for _, l := range lists {
-		l.renew()
+		more = l.renew() || more
 	}
+	return more
 }
 
-// renew takes over what is noted.
-func (l *classList) renew() {
+// renew takes over what is noted, and tells whether the list has more cells than before.
+func (l *classList) renew() (more bool) {
 	if len(l.all) == 0 { // as at a start: they all come
 		l.side = sideOf(slices.Clip(l.noted))
 	} else {
 		l.side = l.merged()
 	}
-	l.cells, l.noted = nil, nil
+	l.noted = nil
+	return l.refill()
 }
 
 // merged gives what is in the list with what is noted, the old one left as it is.

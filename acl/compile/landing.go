@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -144,4 +145,14 @@ func (m *Mesh) matching(classes []*class, parts func(*class) []int32) []landing 
 		i = j
 	}
 	return all
+}
+
+// hit is a part that one of a profile's classes matches.
+type hit struct {
+	part  int32
+	class *class
+}
+
+func compareHits(a, b hit) int {
+	return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.class.num, b.class.num))
 }
