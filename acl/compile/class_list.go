@@ -44,23 +44,25 @@ func (l *classList) split(keyOf func(*class) groundKey) []cell {
 	return l.cells
 }
 
-// refill puts what is in the list now into its cells, and tells whether it has more of
+// refill takes what is noted over into the cells, too, and tells whether there are more of
 // them than before.
 func (l *classList) refill() (more bool) {
-	if l.keyOf == nil {
+	unlike := func(c *class) bool { return l.keyOf(c) != l.cells[0].groundKey }
+	switch {
+	case l.keyOf == nil:
+		return false
+	case len(l.cells) == 1 && !slices.ContainsFunc(l.noted, unlike): // as in most lists
+		*l.cells[0].side = l.side
 		return false
 	}
-	was := l.cells
-	for _, c := range was {
-		*c.side = side{}
-	}
-	for _, is := range split(nil, &l.side, l.keyOf) {
-		i := slices.IndexFunc(was, func(c cell) bool { return c.groundKey == is.groundKey })
+	noted := sideOf(l.noted)
+	for _, n := range split(nil, &noted, l.keyOf) {
+		i := slices.IndexFunc(l.cells, func(c cell) bool { return c.groundKey == n.groundKey })
 		if i < 0 {
-			l.cells, more = append(l.cells, is), true
-			continue
+			i, more = len(l.cells), true
+			l.cells = append(l.cells, cell{n.groundKey, new(side)})
 		}
-		*was[i].side = *is.side
+		*l.cells[i].side = l.cells[i].with(n.all)
 	}
 	slices.SortFunc(l.cells, order)
 	return more
@@ -97,32 +99,33 @@ func (m *Mesh) relist(classes []*class) (more bool) {
 
 // renew takes over what is noted, and tells whether the list has more cells than before.
 func (l *classList) renew() (more bool) {
-	if len(l.all) == 0 { // as at a start: they all come
-		l.side = sideOf(slices.Clip(l.noted))
-	} else {
-		l.side = l.merged()
-	}
+	l.side = l.with(l.noted)
+	more = l.refill()
 	l.noted = nil
-	return l.refill()
+	return more
 }
 
-// merged gives what is in the list with what is noted, the old one left as it is.
-func (l *classList) merged() side {
-	size, from := len(l.all), 0
-	for _, c := range l.noted {
+// with gives a side with the classes that are to come, and without those that are to go,
+// and leaves the old one as it is.
+func (s *side) with(noted []*class) side {
+	if len(s.all) == 0 { // as at a start: they all come
+		return sideOf(slices.Clip(noted))
+	}
+	size, from := len(s.all), 0
+	for _, c := range noted {
 		if size--; c.linked {
 			size += 2
 		}
 	}
-	s := side{make([]*class, 0, size), make([]acl.Class, 0, size)}
-	for _, c := range l.noted {
-		to, _ := slices.BinarySearch(l.nums, c.num)
-		s.all, s.nums = append(s.all, l.all[from:to]...), append(s.nums, l.nums[from:to]...)
+	is := side{make([]*class, 0, size), make([]acl.Class, 0, size)}
+	for _, c := range noted {
+		to, _ := slices.BinarySearch(s.nums, c.num)
+		is.all, is.nums = append(is.all, s.all[from:to]...), append(is.nums, s.nums[from:to]...)
 		if from = to; c.linked {
-			s.add(c)
+			is.add(c)
 		} else {
 			from++
 		}
 	}
-	return side{append(s.all, l.all[from:]...), append(s.nums, l.nums[from:]...)}
+	return side{append(is.all, s.all[from:]...), append(is.nums, s.nums[from:]...)}
 }
