@@ -30,7 +30,7 @@ func split(cells []cell, s *side, keyOf func(*class) groundKey) []cell {
 	}
 	first := keyOf(s.all[0])
 	if !slices.ContainsFunc(s.all[1:], func(c *class) bool { return keyOf(c) != first }) { // as of most nodes
-		return append(cells, cell{first, &side{s.all, s.nums}})
+		return append(cells, cell{first, s})
 	}
 	from, at := len(cells), make(map[groundKey]*side)
 	for _, c := range s.all {

@@ -39,7 +39,8 @@ type classList struct {
 // split gives the list's cells.
 func (l *classList) split(keyOf func(*class) groundKey) []cell {
 	if l.keyOf == nil {
-		l.cells, l.keyOf = split(nil, &l.side, keyOf), keyOf
+		whole := l.side // a cell of its own, that stays when others come
+		l.cells, l.keyOf = split(nil, &whole, keyOf), keyOf
 	}
 	return l.cells
 }
