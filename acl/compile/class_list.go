@@ -33,7 +33,7 @@ type classList struct {
 
 	// All of them, by what grounds depend on. One that is empty stays: sheets know where it is.
 	cells []cell
-	keyOf func(*class) groundKey // that depends on; nil until somebody asks for the cells
+	keyOf func(*class) groundKey // nil until somebody asks for the cells
 }
 
 // split gives the list's cells.

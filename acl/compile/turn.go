@@ -167,7 +167,7 @@ func (t *turn) link() {
 	t.stainExits(dead)
 	more := t.m.relist(slices.Concat(born, dead))
 	t.stainExits(born)
-	if more {
+	if more { // sheets know nothing of a new cell; and whoever is not stale has no rule with it
 		for _, p := range t.stale {
 			p.rewrite()
 		}
