@@ -94,7 +94,7 @@ func BenchmarkCompile(b *testing.B) {
 				m := compile.New(pol, ranges())
 				m.Load(nodes)
 				for i := range nodes {
-					m.Rules(nodes[i].ID)
+					m.Set(nodes[i].ID)
 				}
 			}
 		})
@@ -108,7 +108,7 @@ func BenchmarkPut(b *testing.B) {
 		m := compile.New(mustParse(b, text), ranges())
 		m.Load(nodes)
 		for i := range nodes {
-			m.Rules(nodes[i].ID)
+			m.Set(nodes[i].ID)
 		}
 		laptop, router, other := nodes[10], nodes[99], nodes[10]
 		other.User = nodes[20].User
@@ -117,7 +117,7 @@ func BenchmarkPut(b *testing.B) {
 			for b.Loop() {
 				views += len(m.Remove(laptop.ID).Views)
 				views += len(m.Put(laptop).Views)
-				m.Rules(laptop.ID)
+				m.Set(laptop.ID)
 			}
 			b.ReportMetric(float64(views)/float64(b.N), "views/op")
 		})

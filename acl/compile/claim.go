@@ -25,7 +25,7 @@ const (
 
 // claims gives what a node claims. What it claims twice is nobody's.
 func (b *book) claims(s *said) []claim {
-	var all []claim
+	all := make([]claim, 0, len(s.Addrs)+len(s.Routes)+len(s.tagged))
 	rights := signKey(s.selectors)
 	for _, a := range s.Addrs {
 		all = append(all, claim{single(a), hostOf, rights})

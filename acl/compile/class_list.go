@@ -30,12 +30,49 @@ type classList struct {
 
 	noted         []*class // that are to come or to go, by number
 	mark, stained uint64
-	cells         []cell // all of them, by what grounds depend on; nil until somebody asks
+
+	// All of them, by what grounds depend on. One that is empty stays: sheets know where it is.
+	cells []cell
+	keyOf func(*class) groundKey // nil until somebody asks for the cells
+}
+
+// split gives the list's cells.
+func (l *classList) split(keyOf func(*class) groundKey) []cell {
+	if l.keyOf == nil {
+		whole := l.side // a cell of its own, that stays when others come
+		l.cells, l.keyOf = split(nil, &whole, keyOf), keyOf
+	}
+	return l.cells
+}
+
+// refill takes what is noted over into the cells, too, and tells whether there are more of
+// them than before.
+func (l *classList) refill() (more bool) {
+	unlike := func(c *class) bool { return l.keyOf(c) != l.cells[0].groundKey }
+	switch {
+	case l.keyOf == nil:
+		return false
+	case len(l.cells) == 1 && !slices.ContainsFunc(l.noted, unlike): // as in most lists
+		*l.cells[0].side = l.side
+		return false
+	}
+	noted := sideOf(l.noted)
+	for _, n := range split(nil, &noted, l.keyOf) {
+		i := slices.IndexFunc(l.cells, func(c cell) bool { return c.groundKey == n.groundKey })
+		if i < 0 {
+			i, more = len(l.cells), true
+			l.cells = append(l.cells, cell{n.groundKey, new(side)})
+		}
+		*l.cells[i].side = l.cells[i].with(n.all)
+	}
+	slices.SortFunc(l.cells, order)
+	return more
 }
 
 // relist puts classes that are linked now into the lists of the parts that they match, and
-// takes others out: each list is copied once, however many come or go.
-func (m *Mesh) relist(classes []*class) {
+// takes others out: each list is copied once, however many come or go. It tells whether any
+// has more cells than before.
+func (m *Mesh) relist(classes []*class) (more bool) {
 	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
 	var lists []*classList
 	note := func(l *classList, c *class) {
@@ -56,37 +93,40 @@ func (m *Mesh) relist(classes []*class) {
 		}
 	}
 	for _, l := range lists {
-		l.renew()
+		more = l.renew() || more
 	}
+	return more
 }
 
-// renew takes over what is noted.
-func (l *classList) renew() {
-	if len(l.all) == 0 { // as at a start: they all come
-		l.side = sideOf(slices.Clip(l.noted))
-	} else {
-		l.side = l.merged()
-	}
-	l.cells, l.noted = nil, nil
+// renew takes over what is noted, and tells whether the list has more cells than before.
+func (l *classList) renew() (more bool) {
+	l.side = l.with(l.noted)
+	more = l.refill()
+	l.noted = nil
+	return more
 }
 
-// merged gives what is in the list with what is noted, the old one left as it is.
-func (l *classList) merged() side {
-	size, from := len(l.all), 0
-	for _, c := range l.noted {
+// with gives a side with the classes that are to come, and without those that are to go,
+// and leaves the old one as it is.
+func (s *side) with(noted []*class) side {
+	if len(s.all) == 0 { // as at a start: they all come
+		return sideOf(slices.Clip(noted))
+	}
+	size, from := len(s.all), 0
+	for _, c := range noted {
 		if size--; c.linked {
 			size += 2
 		}
 	}
-	s := side{make([]*class, 0, size), make([]acl.Class, 0, size)}
-	for _, c := range l.noted {
-		to, _ := slices.BinarySearch(l.nums, c.num)
-		s.all, s.nums = append(s.all, l.all[from:to]...), append(s.nums, l.nums[from:to]...)
+	is := side{make([]*class, 0, size), make([]acl.Class, 0, size)}
+	for _, c := range noted {
+		to, _ := slices.BinarySearch(s.nums, c.num)
+		is.all, is.nums = append(is.all, s.all[from:to]...), append(is.nums, s.nums[from:to]...)
 		if from = to; c.linked {
-			s.add(c)
+			is.add(c)
 		} else {
 			from++
 		}
 	}
-	return side{append(s.all, l.all[from:]...), append(s.nums, l.nums[from:]...)}
+	return side{append(is.all, s.all[from:]...), append(is.nums, s.nums[from:]...)}
 }

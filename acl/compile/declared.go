@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/cordonmesh/cordon/acl"
 )
 
 // Declared is what people have declared for the whole mesh.
@@ -47,17 +45,17 @@ func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
 
 // turnTo changes what all rules depend on, and tells whose rules that changes.
 func (m *Mesh) turnTo(change func()) Change {
-	before := make(map[*profile]acl.RuleSet, len(m.profiles))
+	before := make(map[*profile]*Set, len(m.profiles))
 	for _, p := range m.profiles {
-		before[p] = m.rulesOf(p)
+		before[p] = m.setOf(p)
 	}
 	change()
 	m.forget()
 	var views []View
 	news := &News{Rules: true}
 	for p, was := range before {
-		p.rules = [2]*direction{}
-		if equalRules(was, m.rulesOf(p)) {
+		p.rewrite()
+		if was.equal(m.setOf(p)) {
 			continue
 		}
 		for _, id := range p.ids {

@@ -16,11 +16,10 @@ type Device struct {
 // its tags. What is not behind the node is none of its devices. A device is not
 // autogroup:tagged, which is for nodes: a camera must not reach what every server may.
 func (b *book) devicesOf(n Node) map[netip.Prefix][]selector {
-	var all map[netip.Prefix][]selector
 	if len(n.Devices) == 0 {
 		return nil
 	}
-	routes := new(bart.Lite)
+	all, routes := make(map[netip.Prefix][]selector, len(n.Devices)), new(bart.Lite)
 	for _, route := range n.Routes {
 		routes.Insert(route)
 	}
@@ -29,13 +28,11 @@ func (b *book) devicesOf(n Node) map[netip.Prefix][]selector {
 		if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || !routes.LookupPrefix(p) {
 			continue
 		}
-		if all == nil {
-			all = make(map[netip.Prefix][]selector)
-		}
+		tags := all[p]
 		for _, tag := range d.Tags {
-			all[p] = append(all[p], idOf(b.byTag, tag))
+			tags = append(tags, idOf(b.byTag, tag))
 		}
-		all[p] = sortedSet(all[p])
+		all[p] = sortedSet(tags)
 	}
 	return all
 }

@@ -22,17 +22,23 @@ type ground struct {
 	monitor   bool
 	forbids   bool
 	features  []string
-	beside    []string // features, and to obey what is forbidden; nil until somebody asks
-	lift      string   // id of a declared break-glass that lifts some of what the rule asks for
+	lift      string // id of a declared break-glass that lifts some of what the rule asks for
 
-	told []acl.Rule // to nodes, but for classes; nil until somebody asks
-	laid bool
+	told   []*acl.Rule // to nodes, without classes
+	laid   bool        // told is known
+	beside []*acl.Rule // the same beside rules that forbid; nil until somebody asks
 }
 
-// obeying gives what a rule of the ground asks of filters beside rules that forbid.
-func (g *ground) obeying() []string {
+// obeying gives what is told of the ground beside rules that forbid: it asks for a filter
+// that obeys those.
+func (g *ground) obeying() []*acl.Rule {
 	if g.beside == nil {
-		g.beside = set(append(slices.Clip(g.features), acl.FeatureForbid))
+		features := set(append(slices.Clip(g.features), acl.FeatureForbid))
+		for _, t := range g.told {
+			asking := *t
+			asking.Features = features
+			g.beside = append(g.beside, &asking)
+		}
 	}
 	return g.beside
 }

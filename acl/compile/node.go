@@ -56,9 +56,13 @@ type profile struct {
 	here    []*class // without those of seats alone: to where rules lead
 	standing
 	nodes []*node
-	ids   []string      // theirs, in their order
-	rules [2]*direction // by way; nil until somebody asks
+	ids   []string // theirs, in their order
 	mark  uint64
+
+	// What they enforce, of both ways and by way; nil until somebody asks.
+	set    *Set
+	rules  [2]*direction
+	sheets [2]*sheet
 
 	stale  uint64 // the turn in which its rules changed last
 	heard  uint64 // the turn in which it heard news last
@@ -66,6 +70,9 @@ type profile struct {
 	parted uint64 // the turn in which one of its nodes stood apart last
 	sight  sight
 }
+
+// rewrite has the profile's rules made anew from what the policy says.
+func (p *profile) rewrite() { p.set, p.rules, p.sheets = nil, [2]*direction{}, [2]*sheet{} }
 
 // standing is where a node stands, for the parts that ask for more than a class.
 type standing struct {

@@ -113,7 +113,7 @@ func (d *diff) run() Change {
 	for g, members := range d.groups {
 		stamp++
 		upserted, removed, ended := d.peers(g, stamp)
-		rules := !equalRules(d.old.rulesOf(g.was), d.new.rulesOf(g.is))
+		rules := !d.old.setOf(g.was).equal(d.new.setOf(g.is))
 		for _, i := range members {
 			p := &d.pairs[i]
 			v := View{p.is.ID, &News{Self: p.changed, Rules: rules, Ended: ended || p.ended, upserted: upserted, removed: removed}}

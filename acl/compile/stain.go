@@ -147,5 +147,8 @@ func (t *turn) stainOne(p *profile, w way) {
 		p.stale = t.at
 		t.stale = append(t.stale, p)
 	}
-	p.rules[w] = nil
+	p.rules[w], p.set = nil, nil
+	if p.exit { // its own side may be another, too
+		p.sheets[w] = nil
+	}
 }

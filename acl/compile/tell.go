@@ -43,7 +43,7 @@ func (t *turn) setApart() {
 		if !mv.node.leaving {
 			mv.after = t.m.audienceOf(mv.node)
 			l.Self, l.Ended = mv.told, mv.ended
-			l.Rules = mv.fresh || t.m.othersBegin(mv) || !equalRules(mv.rules, t.m.rulesOf(mv.node.profile))
+			l.Rules = mv.fresh || t.m.othersBegin(mv) || !mv.set.equal(t.m.setOf(mv.node.profile))
 		}
 		t.addLoner(l)
 	}

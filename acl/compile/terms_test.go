@@ -1,6 +1,7 @@
 package compile_test
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -69,6 +70,23 @@ func TestMonitoredSegmentsEndWithTheFirst(t *testing.T) {
 	}
 	if m.Advance(until); opensTCP(m, "100.64.0.1", "100.64.0.2") {
 		t.Error("it is open when one of both is enforced")
+	}
+}
+
+// A rule without the mark names the verdict wherever it stands: else a flow that is
+// permitted would be told of as one that is to be refused.
+func TestWhatIsOnlyMonitoredComesLast(t *testing.T) {
+	m := bed(t, `"grants": [
+{"id": "later", "src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["tcp:443"], "when": {"mfa": {"within": "1h"}}, "monitor": true, "until": "2027-03-31"},
+{"id": "now", "src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["tcp:443"]}]`, wardStart(), bedNode(1, "ada@h"), bedNode(2, "tag:ehr"))
+	for end, rules := range map[string][]acl.Rule{"in": m.Rules("n2").In, "out": m.Rules("n1").Out} {
+		var got []string
+		for _, r := range rules {
+			got = append(got, fmt.Sprint(r.ID, " ", r.Monitor))
+		}
+		if want := []string{"later false", "now false", "later true"}; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", end, got, want)
+		}
 	}
 }
 

@@ -3,8 +3,6 @@ package compile
 import (
 	"net/netip"
 	"slices"
-
-	"github.com/cordonmesh/cordon/acl"
 )
 
 // turn is one change of the directory on its way through the mesh:
@@ -41,7 +39,7 @@ type move struct {
 
 	// What was, and who saw it and sees it.
 	from          *profile
-	rules         acl.RuleSet
+	set           *Set
 	before, after audience
 }
 
@@ -122,7 +120,7 @@ func (t *turn) weigh(n *node) {
 	}
 	mv.ended = !n.leaving && t.m.narrower(n.record, mv.record)
 	if !mv.fresh {
-		mv.before, mv.rules = t.m.audienceOf(n), t.m.rulesOf(n.profile)
+		mv.before, mv.set = t.m.audienceOf(n), t.m.setOf(n.profile)
 	}
 	t.moved = append(t.moved, mv)
 }
@@ -158,7 +156,7 @@ func (t *turn) link() {
 	if t.bulk {
 		t.m.relist(slices.Concat(born, dead))
 		for _, p := range t.m.profiles {
-			p.rules = [2]*direction{}
+			p.rewrite()
 		}
 		return
 	}
@@ -167,6 +165,11 @@ func (t *turn) link() {
 	}
 	// At an exit node both sides of a rule may come or go at once, and it has neither.
 	t.stainExits(dead)
-	t.m.relist(slices.Concat(born, dead))
+	more := t.m.relist(slices.Concat(born, dead))
 	t.stainExits(born)
+	if more { // sheets know nothing of a new cell; and whoever is not stale has no rule with it
+		for _, p := range t.stale {
+			p.rewrite()
+		}
+	}
 }

@@ -95,7 +95,7 @@ func largeMesh(pol *policy.Policy, nodes []compile.Node) *compile.Mesh {
 	m.Advance(wardStart())
 	m.Load(nodes)
 	for i := range nodes {
-		m.Rules(nodes[i].ID)
+		m.Set(nodes[i].ID)
 	}
 	return m
 }

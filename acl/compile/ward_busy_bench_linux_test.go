@@ -60,7 +60,7 @@ func obey(m *compile.Mesh, c compile.Change) (sets int) {
 	for _, v := range c.Views {
 		if v.Rules {
 			sets++
-			m.Rules(v.Node)
+			m.Set(v.Node)
 		}
 	}
 	return sets

@@ -34,11 +34,7 @@ func TestWardChangesAreExact(t *testing.T) {
 			if !reflect.DeepEqual(got, want) {
 				t.Fatalf("change\n%+v, want\n%+v\n%s\n%+v", got, want, w.text(), w.site)
 			}
-			for id, rules := range given { // what was given is never written again
-				if !reflect.DeepEqual(clone(rules), before[id].rules) {
-					t.Fatalf("the step wrote into rules given before:\n%+v\n%+v", rules, before[id].rules)
-				}
-			}
+			checkGiven(t, given, before)
 			w.checkFresh(t, m, after)
 		}
 	})

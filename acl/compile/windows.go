@@ -11,14 +11,14 @@ import (
 // is kept without a coordinator.
 const ahead = 8 * 24 * time.Hour
 
-// rulesOn gives what nodes are told of a part on one of its grounds: a rule for each
+// termsOn gives what nodes are told of a part on one of its grounds: a rule for each
 // window in which that may hold, without its classes.
-func (m *Mesh) rulesOn(g *ground, p *part) []acl.Rule {
+func (m *Mesh) termsOn(g *ground, p *part) []*acl.Rule {
 	if g.laid {
 		return g.told
 	}
 	for _, w := range m.windows(g) {
-		g.told = append(g.told, acl.Rule{
+		g.told = append(g.told, &acl.Rule{
 			ID: p.rule.ID, SameOwner: p.self, Needs: g.needs, Open: p.open, NotBefore: w.From, NotAfter: w.Until,
 			Hold: g.hold, Drain: g.drain, Monitor: g.monitor, Log: g.log, Limit: g.limit, Features: g.features,
 		})
@@ -35,7 +35,7 @@ func (m *Mesh) bears(p *part, key groundKey) bool {
 	}
 	grounds := m.groundsOf(p, key)
 	for i := range grounds {
-		if len(m.rulesOn(&grounds[i], p)) > 0 {
+		if len(m.termsOn(&grounds[i], p)) > 0 {
 			return true
 		}
 	}

@@ -12,6 +12,14 @@ import (
 // zone is the segments that a class is in. A nil zone is that of a class in none.
 type zone struct {
 	segments []policy.Segment // by name
+	which    string           // as a map's key
+}
+
+func (z *zone) key() string {
+	if z == nil {
+		return ""
+	}
+	return z.which
 }
 
 func (z *zone) list() []policy.Segment {
@@ -73,7 +81,7 @@ func (b *book) zoneOf(sign []selector) *zone {
 	if z, ok := b.zones[key]; ok {
 		return z
 	}
-	z := &zone{}
+	z := &zone{which: key}
 	for _, i := range in {
 		z.segments = append(z.segments, b.segments[i])
 	}

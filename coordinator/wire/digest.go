@@ -33,7 +33,17 @@ func PeerDigest(p PeerRecord) Digest { return sha256.Sum256(canonical(p.Proto())
 func SelfDigest(s SelfRecord) Digest { return sha256.Sum256(canonical(s.Proto())) }
 
 // RulesDigest gives the part of the rule set.
-func RulesDigest(r acl.RuleSet) Digest { return sha256.Sum256(canonical(RulesProto(r))) }
+func RulesDigest(r acl.RuleSet) Digest {
+	_, digest := EncodeRules(r)
+	return digest
+}
+
+// EncodeRules gives a rule set as it travels, with its part of the digest. Both are the
+// same for every node with that set, so a coordinator can keep them.
+func EncodeRules(r acl.RuleSet) ([]byte, Digest) {
+	b := canonical(RulesProto(r))
+	return b, sha256.Sum256(b)
+}
 
 // CombineDigest gives the digest of a map from its parts: the SHA-256 of a
 // domain string, the node's part, the number of peers (8 bytes, big-endian),

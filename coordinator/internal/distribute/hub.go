@@ -96,7 +96,7 @@ type Hub struct {
 	idle     time.Duration // the shortest that the policy asks for; 0: none
 	subjects map[string]*subject
 	bits     bits
-	rules    map[rulesKey]*rules
+	rules    map[*compile.Set]*rules
 	streams  map[string]*stream
 	queue    []*stream // those that may owe something
 	waiting  []*stream // those whose megabytes wait for flight to have room
@@ -119,7 +119,7 @@ type Hub struct {
 func New(c Config) *Hub {
 	return &Hub{
 		cfg: c, asks: make(chan func()), landed: newLanded(), done: make(chan struct{}),
-		subjects: map[string]*subject{}, rules: map[rulesKey]*rules{}, streams: map[string]*stream{},
+		subjects: map[string]*subject{}, rules: map[*compile.Set]*rules{}, streams: map[string]*stream{},
 		presence: map[string]*Presence{}, lost: map[string]struct{}{},
 		largest: wire.MaxMessage, flight: flight{most: maxFlight}, relayRound: 1,
 	}
