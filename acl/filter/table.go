@@ -94,9 +94,6 @@ func newTable(revision uint64, lease int64) *Table {
 	return t
 }
 
-// Revision of the map that the table was made from.
-func (t *Table) Revision() uint64 { return t.revision }
-
 // compiler numbers the classes and facts that occur, to find them by index.
 type compiler struct {
 	table    *Table

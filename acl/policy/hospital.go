@@ -34,11 +34,6 @@ func (p *Policy) allServices() map[string]Service {
 	return p.services()
 }
 
-// Site gives a site ("main").
-func (p *Policy) Site(name string) (Site, bool) {
-	return of(p, name, func(p *Policy) map[string]Site { return p.sites })
-}
-
 // Schedule gives a schedule ("office").
 func (p *Policy) Schedule(name string) (Schedule, bool) {
 	return of(p, name, func(p *Policy) map[string]Schedule { return p.schedules })

@@ -85,7 +85,7 @@ func pinned(c *x509.Certificate, pin key.Fingerprint) (key.RootPublic, error) {
 	root, err := key.RootPublicFrom(public)
 	if err != nil || root.Fingerprint() != pin {
 		return key.RootPublic{}, fmt.Errorf("%w: the server's mesh root is not the pinned %s; "+
-			"if a proxy breaks TLS open on the way, except this server from it", ErrCoordinator, pin)
+			"if something decrypts TLS on the way, except this server from it", ErrCoordinator, pin)
 	}
 	return root, nil
 }

@@ -33,6 +33,7 @@ func Main(app *cli.App, args []string, words func(error) error) int {
 	prepare(app)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // whoever signals again waits no longer: what computes reads no context
 	err := app.RunContext(ctx, reorder(app, args))
 	if err == nil {
 		return 0

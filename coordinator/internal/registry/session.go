@@ -88,16 +88,6 @@ func (s *State) SortedSessions() []*Session {
 	})
 }
 
-// Session gives the session with an id. It looks at all of them.
-func (s *State) Session(id string) (*Session, bool) {
-	for one := range s.Sessions() {
-		if one.ID == id {
-			return one, true
-		}
-	}
-	return nil, false
-}
-
 // putSession adds a session, in the place of the same person's at that seat and of
 // the one with its id.
 func (s *State) putSession(one *Session) {
