@@ -29,6 +29,9 @@ func (r *ruleReader) acl(v *value, rule *Rule) {
 	parts := r.partsOf(dst)
 	for _, it := range dst {
 		s, open, wrong := r.names.destination(it.text, protocols)
+		if len(wrong) == 1 && r.isVirtual(it) {
+			continue
+		}
 		for _, bad := range wrong {
 			r.failAt(it.at, "dst", it.text, bad)
 		}

@@ -205,4 +205,13 @@ func TestVirtualServicesLeadNowhere(t *testing.T) {
 	if rules := p.Rules(); len(rules[0].Parts) != 1 || len(rules[0].Parts[0].Dst) != 1 || len(rules[1].Parts) != 0 {
 		t.Errorf("%+v", rules)
 	}
+	p, warnings, err = policy.Parse("p", []byte(world(`"acls": [{"action": "accept", "src": ["ada@h.example"], "dst": ["svc:web:443", "ct:22"]}]`)))
+	if err != nil || len(warnings) < 1 || !strings.Contains(warnings[0].Why, "leads nowhere") || len(p.Rules()[0].Parts) != 1 {
+		t.Fatalf("of an acl: %v, %v", warnings, err)
+	}
+	for _, wrong := range []string{"svc:web", "svc:web:99999"} {
+		if _, _, err := policy.Parse("p", []byte(world(accept(`"ada@h.example"`, `"`+wrong+`"`)))); err == nil {
+			t.Errorf("%s is taken, whose ports are wrong", wrong)
+		}
+	}
 }
