@@ -71,8 +71,9 @@ func (q queue) late(now time.Time) time.Duration {
 
 // maxBeat is how long who is due may wait for others who are asked for in the same moment.
 // A processor that is awake with its caches warm, and a write of one transaction for all of
-// them, make a question a third cheaper; of a span it is next to nothing.
-const maxBeat = 500 * time.Millisecond
+// them, make a question cheaper by half; of a span it is next to nothing. It is shorter than
+// a connection to the provider is kept.
+const maxBeat = 3 * time.Second
 
 // onBeat gives the first moment at which questions begin that is not before another.
 func onBeat(t time.Time, beat time.Duration) time.Time {
@@ -88,8 +89,8 @@ func onBeat(t time.Time, beat time.Duration) time.Time {
 // is back, and again a span later, and again.
 type pace struct{ free time.Time }
 
-// atOnce is how many questions in a row the pace lets pass, if a beat has not more.
-const atOnce = 8
+// inARow is how many questions in a row the pace lets pass, if a beat has not more.
+const inARow = 8
 
 // from gives from when on there may be another question.
 func (p *pace) from() time.Time { return p.free }
@@ -98,7 +99,7 @@ func (p *pace) from() time.Time { return p.free }
 // span: no more than twice as many are asked as there must be.
 func (p *pace) count(now time.Time, span, beat time.Duration, sessions int) {
 	gap := span / time.Duration(2*max(sessions, 1))
-	if earliest := now.Add(-max(atOnce*gap, beat)); p.free.Before(earliest) {
+	if earliest := now.Add(-max(inARow*gap, beat)); p.free.Before(earliest) {
 		p.free = earliest
 	}
 	p.free = p.free.Add(gap)
