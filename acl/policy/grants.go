@@ -33,20 +33,12 @@ func (r *ruleReader) grant(v *value, rule *Rule) {
 	})
 }
 
-// isVirtual tells whether a destination is a virtual service, and warns of it.
-func (r *ruleReader) isVirtual(it item) bool {
-	virtual := strings.HasPrefix(it.text, "svc:")
-	if virtual {
-		r.warn(it.at, it.text, "leads nowhere: there are no virtual services here")
-	}
-	return virtual
-}
-
 // grantParts reads a grant's destinations.
 func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability) []Part {
 	parts := r.partsOf(dst)
 	for _, it := range dst {
-		if r.isVirtual(it) {
+		if isVirtual(it.text) {
+			r.leadsNowhere(it)
 			continue
 		}
 		s, bad := r.names.selector(it.text)
