@@ -42,6 +42,7 @@ func (r *ruleReader) acl(v *value, rule *Rule) {
 	}
 	rule.Parts = parts.all
 	r.selfSources(rule, src, true)
+	r.neverOpens(rule, v.at, fields)
 	r.identify(rule, fields, canonical{Action: "accept", Proto: proto.text, Src: src, Dst: dst, SrcPosture: rule.Postures})
 }
 

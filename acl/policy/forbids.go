@@ -38,6 +38,7 @@ func (r *ruleReader) forbid(v *value) Rule {
 	if m, ok := fields.get("srcPosture"); ok && !m.value.isEmpty() {
 		rule.Postures = r.postureNames(m) // the file's default narrows what opens, never what forbids
 	}
+	r.atOdds(&rule, fields)
 	if w := rule.When; w.asksPeople() || w.Risk != nil {
 		r.fail(fields.member("when").at, "when", complain("would forbid those who are safer: whoever meets it is refused", "a rule that forbids takes posture and schedule"))
 	}

@@ -24,7 +24,7 @@ func (r *ruleReader) grant(v *value, rule *Rule) {
 	r.selfSources(rule, src, false)
 	r.narrow(rule, v.at, fields, src)
 	r.checkFloors(rule, v.at, fields)
-	r.neverOpens(rule, fields)
+	r.neverOpens(rule, v.at, fields)
 	r.identify(rule, fields, canonical{
 		Src: src, Dst: dst, IP: ip, Via: rule.Via, App: rawValues(app), SrcPosture: rule.Postures,
 		SrcDevice: rule.Devices, When: raw(fields, "when"), Approval: rule.Approval, Through: rule.Through,
