@@ -365,6 +365,30 @@ func TestPolicyTests(t *testing.T) {
 	}
 }
 
+// What a test expects of a virtual service neither holds nor fails, on the nodes that
+// there are and on made-up ones; the rest of it is judged.
+func TestVirtualServicesAreNotJudged(t *testing.T) {
+	m := clinic(t, `"grants": [{"src": ["ada@h"], "dst": ["tag:ehr", "svc:web"], "ip": ["443"]}], "tests": [
+		{"src": "ada@h", "accept": ["svc:web:443", "tag:ehr:443"], "deny": ["svc:db:1", "tag:ehr:443"]},
+		{"name": "made up", "src": "eve@h", "accept": ["svc:web:443"], "deny": ["svc:web:22", "tag:ehr:443"]},
+		{"src": "eve@h", "deny": ["svc:db:1"]}]`)
+	results, err := m.TestResults(t.Context())
+	if err != nil || len(results) != 8 {
+		t.Fatal(results, err)
+	}
+	for _, r := range results {
+		virtual := strings.HasPrefix(r.Target.Text, "svc:")
+		if f := r.Failure; virtual && (f == nil || !f.NoDevice || f.NoSource || !strings.HasSuffix(f.Text, "there are no virtual services here to test with") || f.Pos != r.Target.Pos || r.Rule != nil) {
+			t.Errorf("%s: %+v", r.Target.Text, r)
+		} else if !virtual && (f != nil && f.NoDevice) {
+			t.Errorf("%s is not judged: %v", r.Target.Text, f)
+		}
+	}
+	if failures := tested(t, m); len(failures) != 1 || !strings.Contains(failures[0].Text, "must not reach tag:ehr:443") {
+		t.Error(failures)
+	}
+}
+
 // TestWords reads testdata/words.txt: what Explain says, and the table of who
 // can reach what. CORDON_GOLDEN=1 writes it anew.
 func TestWords(t *testing.T) {

@@ -20,7 +20,7 @@ func TestOneMFAIsMetByOneLogin(t *testing.T) {
 		return `"seg:` + name + `": {"members": ["tag:ehr"], "owner": "ada@h", "requires": {"mfa": ` + requires + `}},`
 	}
 	policy := func(floors, when string) string {
-		return `"segments": {` + floors + `}, "grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["tcp:443"], "when": {` + when + `}}]`
+		return `"segments": {` + floors + `}, "grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["tcp:443"]` + keyed("when", when) + `}]`
 	}
 	const isFresh, isKey, isBoth = `{"within": "1h"}`, `{"amr": ["hwk"]}`, `{"within": "1h", "amr": ["hwk"]}`
 	for what, text := range map[string]string{

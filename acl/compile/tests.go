@@ -15,7 +15,7 @@ import (
 type TestFailure struct {
 	Pos      policy.Position // of the expectation, or of the test
 	Text     string          // what was expected and what is, in words
-	NoDevice bool            // nobody to judge by: a source or destination without any device
+	NoDevice bool            // nobody to judge by: a source or destination without any device, or a virtual service
 	NoSource bool            // it is the source
 }
 
@@ -28,14 +28,15 @@ func (f TestFailure) String() string { return f.Pos.String() + ": " + f.Text }
 // accepts must be open from every device of its source to at least one device of
 // the destination; what it denies must be open from none to any. Source and
 // destination must have devices; an address is one, whoever has it. A test with a
-// name or with something given is judged so in a world that is made up for it.
+// name or with something given is judged so in a world that is made up for it. What is
+// expected of a virtual service is left out: whoever parsed the policy was warned of it.
 //
 // It ends with the context's error when that does, and with a [TooMuchWork] when it
 // would take too long.
 func (m *Mesh) Test(ctx context.Context) ([]TestFailure, error) {
 	all := newFailing()
 	err := m.judgeTests(ctx, func(r TestResult) {
-		if r.Failure != nil {
+		if r.Failure != nil && !r.Target.Virtual {
 			all.add(*r.Failure)
 		}
 	})
@@ -146,9 +147,12 @@ func (j *judging) judged(t policy.Test, from devices, tell func(TestResult)) {
 		}
 		for _, target := range targets {
 			r := TestResult{Test: t, Target: target, Accept: accept}
-			if len(from.each) == 0 {
+			switch {
+			case target.Virtual:
+				r.Failure = &TestFailure{Pos: target.Pos, Text: "there are no virtual services here to test with", NoDevice: true}
+			case len(from.each) == 0:
 				r.Failure = &TestFailure{t.Pos, fmt.Sprintf("source %s has no device to test with", t.Src), true, true}
-			} else {
+			default:
 				r.Rule, r.Failure = j.expect(t, target, from, accept)
 			}
 			if j.work.over() {

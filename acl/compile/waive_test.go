@@ -21,6 +21,14 @@ func kindOf() map[string]string {
 	}
 }
 
+// keyed gives a key with what it asks for; nothing for nothing, which may not be written.
+func keyed(key, conditions string) string {
+	if conditions == "" {
+		return ""
+	}
+	return fmt.Sprintf(`, %q: {%s}`, key, conditions)
+}
+
 // waived compiles sections with a person at 1, a machine at 2 and the segment's only
 // node at 3, on a Monday at noon.
 func waived(t *testing.T, requires, rest string) *compile.Mesh {
@@ -28,7 +36,7 @@ func waived(t *testing.T, requires, rest string) *compile.Mesh {
 	nodes := []compile.Node{bedNode(1, "ada@h"), bedNode(2, "tag:cart"), bedNode(3, "tag:ehr")}
 	nodes[0].Facts = []acl.FactEnd{{Fact: "break-glass:broken", Until: compile.Forever()}}
 	return bed(t, `"oncall": {"icu": {"ics": "icu.ics"}}, "approvals": {"approve:one": {"by": ["group:nurses"], "maxDuration": "4h"}},
-"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:nurses", "requires": {`+requires+`}}, "seg:other": {"members": ["tag:gw"], "owner": "group:nurses"}}, `+rest,
+"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:nurses"`+keyed("requires", requires)+`}, "seg:other": {"members": ["tag:gw"], "owner": "group:nurses"}}, `+rest,
 		wardStart(), nodes...)
 }
 

@@ -197,7 +197,7 @@ func TestRulesOfSchedulesAreWindows(t *testing.T) {
 		return all
 	}
 	with := func(floor, schedule string) *compile.Mesh {
-		return bed(t, `"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:nurses", "requires": {`+floor+`}}},
+		return bed(t, `"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:nurses"`+keyed("requires", floor)+`}},
 "grants": [{"src": ["ada@h"], "dst": ["tag:ehr"], "ip": ["*"], "when": {"schedule": "`+schedule+`"}}]`+strings.ReplaceAll(lift("mfa"), "down", "lift"), wardStart(), bedNode(1, "ada@h"), bedNode(2, "tag:ehr"))
 	}
 	if got := hours(with("", "always")); !slices.Equal(got, []window{{day, day.Add(8 * 24 * time.Hour)}}) {

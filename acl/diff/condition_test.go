@@ -30,7 +30,8 @@ func conditioned(r *rand.Rand) [2]string {
 		forbids += one(names, []string{whens[0], whens[3]}[r.IntN(2)])
 	}
 	text := func(grants, forbids string) string {
-		return "{" + definitions + `"grants": [` + grants + `], "forbid": [` + forbids + `]}`
+		rules := `"grants": [` + grants + `], "forbid": [` + forbids + `]}`
+		return "{" + definitions + strings.ReplaceAll(rules, `, "when": {}`, "")
 	}
 	if r.IntN(2) == 0 {
 		return [2]string{text(grants, forbids), text(grants, forbids+one(names, whens[3]))}

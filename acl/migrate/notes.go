@@ -62,9 +62,20 @@ func (n *noting) field(name, value *hujson.Value) {
 	switch key(name) {
 	case "attr":
 		each(value, n.attribute)
-	case "src", "dst", "user", "accept", "allow", "deny", "target":
+	case "src", "dst", "user", "target":
 		n.words(value)
+	case "accept", "allow", "deny":
+		each(value, n.expected)
 	}
+}
+
+// expected looks at what a test expects.
+func (n *noting) expected(_, v *hujson.Value) {
+	if name, _ := apart(textOf(v)); strings.HasPrefix(name, "svc:") {
+		n.say(v.StartOffset, note{fmt.Sprintf("%q: there are no virtual services, so this is not judged", name), "test the machines behind it", Unproved})
+		return
+	}
+	n.one(nil, v)
 }
 
 func (n *noting) attribute(_, one *hujson.Value) {

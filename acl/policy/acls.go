@@ -29,7 +29,8 @@ func (r *ruleReader) acl(v *value, rule *Rule) {
 	parts := r.partsOf(dst)
 	for _, it := range dst {
 		s, open, wrong := r.names.destination(it.text, protocols)
-		if len(wrong) == 1 && r.isVirtual(it) {
+		if host, _, bad := splitPorts(it.text); bad == nil && len(wrong) == 1 && isVirtual(host) {
+			r.leadsNowhere(it)
 			continue
 		}
 		for _, bad := range wrong {
@@ -41,6 +42,7 @@ func (r *ruleReader) acl(v *value, rule *Rule) {
 	}
 	rule.Parts = parts.all
 	r.selfSources(rule, src, true)
+	r.neverOpens(rule, v.at, fields)
 	r.identify(rule, fields, canonical{Action: "accept", Proto: proto.text, Src: src, Dst: dst, SrcPosture: rule.Postures})
 }
 
@@ -106,7 +108,7 @@ func splitPorts(text string) (host, ports string, bad *complaint) {
 		return "", "", complain("has no ports", "write ["+text+"]:22")
 	}
 	switch host {
-	case "tag", "group", "autogroup", "user", "ipset":
+	case "tag", "group", "autogroup", "user", "ipset", "svc":
 		return "", "", complain("has no ports", "write "+text+":22, or "+text+":* for all")
 	}
 	if !strings.HasPrefix(host, "[") {

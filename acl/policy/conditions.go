@@ -8,7 +8,7 @@ import (
 // when reads what a rule asks for beside who asks for what, or the floor of a
 // segment: {"mfa", "posture", "schedule", "oncall", "risk", "session", "idle"}.
 func (r *ruleReader) when(fields object, key string) When {
-	inner, ok := r.within(fields, key, whenKeys)
+	inner, ok := r.narrowing(fields, key, whenKeys)
 	if !ok {
 		return When{}
 	}

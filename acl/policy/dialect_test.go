@@ -215,3 +215,45 @@ func TestVirtualServicesLeadNowhere(t *testing.T) {
 		}
 	}
 }
+
+// So does a file whose tests ask of one: they are kept, and nobody judges them. What is
+// wrong with their ports is told as elsewhere.
+func TestVirtualServicesInTests(t *testing.T) {
+	p, warnings, err := policy.Parse("p", []byte(world(`"grants": [], "tests": [{"src": "ada@h.example", "accept": ["svc:web:443", "ct:22"], "deny": ["svc:db:5432"]}]`)))
+	if err != nil || len(warnings) != 2 || warnings[0].Text != "svc:web:443" || !strings.Contains(warnings[1].Why, "is not judged: there are no virtual services here") {
+		t.Fatalf("%v, %v", warnings, err)
+	}
+	tests := p.Tests()
+	if accept, deny := tests[0].Accept, tests[0].Deny; len(accept) != 2 || !accept[0].Virtual || accept[0].Text != "svc:web:443" || accept[1].Virtual || len(deny) != 1 || !deny[0].Virtual {
+		t.Errorf("%+v", tests)
+	}
+	dialect{
+		{"without a port", expecting(`"svc:web"`), `accept="svc:web": has no port; write one number from 1 to 65535 behind it, as "svc:web:443"`},
+		{"all ports", expecting(`"svc:web:*"`), `port "*" is not one port`},
+		{"no such port", expecting(`"svc:web:0"`), `port "0" is not one port`},
+		{"as a source", `"tests": [{"src": "svc:web", "deny": ["ct:22"]}]`, `src="svc:web": svc: names are not supported yet`},
+		{"in an acl, without ports", accept(`"ada@h.example"`, `"svc:web"`), `dst="svc:web": has no ports; write svc:web:22, or svc:web:* for all`},
+	}.run(t)
+}
+
+func expecting(targets string) string {
+	return fmt.Sprintf(`"tests": [{"src": "ada@h.example", "accept": [%s]}]`, targets)
+}
+
+// Who forbids what there is not believes it shut: forbid is no key of the dialect, so no
+// file comes along with it. One that is in force goes on.
+func TestVirtualServicesCannotBeForbidden(t *testing.T) {
+	const why = `dst="svc:web": there are no virtual services here, so this forbids nothing; name the machines behind it by a tag`
+	for _, section := range []string{
+		`"grants": [], "forbid": [{"src": ["*"], "dst": ["svc:web", "ct"]}]`,
+		`"grants": [], "lockdown": {"red": {"by": "ada@h.example", "forbid": [{"src": ["*"], "dst": ["ct", "svc:web"]}]}}`,
+	} {
+		_, warnings, err := policy.Parse("p", []byte(world(section)))
+		if err == nil || !strings.Contains(err.Error(), why) || strings.Contains(fmt.Sprint(warnings), "leads nowhere") {
+			t.Errorf("%s: %v, %v", section, warnings, err)
+		}
+		if _, _, err := (policy.Options{InForce: true}).Parse("p", []byte(world(section))); err != nil {
+			t.Errorf("%s: in force it is refused: %v", section, err)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type floors struct {
 	found []observed
 
 	inside map[string][]*Segment // as within gave them
+	shared map[string][]*Segment // as sharing gave them
 	meet   map[[2]string]bool    // of two schedules: whether they are ever open at once
 	steps  int
 }
@@ -33,7 +34,7 @@ type observed struct {
 }
 
 func floorsOf(n *names, assets []Asset) *floors {
-	f := &floors{byKey: make(map[string][]*Segment), inside: make(map[string][]*Segment), meet: make(map[[2]string]bool)}
+	f := &floors{byKey: make(map[string][]*Segment), inside: make(map[string][]*Segment), shared: make(map[string][]*Segment), meet: make(map[[2]string]bool)}
 	for _, s := range n.segments {
 		if w := s.Requires; w.MFA != nil || w.Risk != nil || w.Session != nil || w.Schedule != "" || len(w.Postures) > 0 || s.Impact == "life" {
 			f.all = append(f.all, &s)

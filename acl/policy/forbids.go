@@ -38,10 +38,11 @@ func (r *ruleReader) forbid(v *value) Rule {
 	if m, ok := fields.get("srcPosture"); ok && !m.value.isEmpty() {
 		rule.Postures = r.postureNames(m) // the file's default narrows what opens, never what forbids
 	}
+	r.atOdds(&rule, fields)
 	if w := rule.When; w.asksPeople() || w.Risk != nil {
 		r.fail(fields.member("when").at, "when", complain("would forbid those who are safer: whoever meets it is refused", "a rule that forbids takes posture and schedule"))
 	}
-	rule.Parts = r.grantParts(dst, r.forbiddenServices(ip), nil)
+	rule.Parts = r.grantParts(r.forbiddable(dst), r.forbiddenServices(ip), nil)
 	r.selfSources(&rule, src, true)
 	r.identify(&rule, fields, canonical{
 		Action: "forbid", Src: src, Dst: dst, IP: ip, SrcPosture: rule.Postures, When: raw(fields, "when"),

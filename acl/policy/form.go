@@ -1,6 +1,9 @@
 package policy
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // form is how a condition is written: of what JSON kind, and what to write in place of
 // another one.
@@ -108,7 +111,21 @@ func (r *ruleReader) filled(fields object, key, fix string) {
 	}
 }
 
+// narrowing is within of what is to narrow something, and is refused where it says nothing.
+func (r *ruleReader) narrowing(fields object, key string, known func() keys) (inner object, ok bool) {
+	if m, written := fields.get(key); written && m.value.isBlank() {
+		r.hollow(m, orWithout)
+		return nil, false
+	}
+	return r.within(fields, key, known)
+}
+
+// hollow refuses what is empty, unless it stands under another key that was taken for
+// this one, which is told.
 func (r *ruleReader) hollow(m member, fix string) {
+	if !strings.EqualFold(m.key, m.name) {
+		return
+	}
 	r.fail(m.value.at, m.key, judge("is empty, and so would narrow nothing", fix))
 }
 

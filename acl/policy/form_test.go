@@ -89,7 +89,9 @@ func TestWhatNarrowsIsNeverEmpty(t *testing.T) {
 	}
 	const without = "take the key out"
 	for src, fix := range map[string]string{ // what to write instead, or that the key may be left out
-		grant(`"srcDevice": %`): without, grant(`"through": %`): without, grant(`"approval": %`): without, grant(`"log": "record", "recordFailure": %`): without,
+		grant(`"id": "g", "when": %`): without, grant(`"id": "g", "limit": %`): without, segment(`"requires": %`): without,
+		`"forbid": [{"src": ["*"], "dst": ["ct"], "when": %}]`: without,
+		grant(`"srcDevice": %`):                                without, grant(`"through": %`): without, grant(`"approval": %`): without, grant(`"log": "record", "recordFailure": %`): without,
 		grant(`"limit": {"flows": "9/1m", "onExceed": "cut", "bytes": %}`): without, grant(`"limit": {"bytes": "9MB/1m", "onExceed": "cut", "flows": %}`): without,
 		asset(`"match": {"vlan": 9}, "bind": %`): `"mac"`, asset(`"match": {"vlan": 9}, "bind": "mac", "isolate": %`): without, asset(`"bind": "mac", "match": {"vlan": 9, "oui": %}`): without,
 		asset(`"bind": "mac", "match": {"vlan": 9, "dhcp": %}`): without, asset(`"bind": "mac", "match": {"vlan": 9, "ipset": %}`): without, asset(`"bind": "mac", "match": {"oui": "GE", "vlan": %}`): without,
@@ -105,7 +107,7 @@ func TestWhatNarrowsIsNeverEmpty(t *testing.T) {
 		if _, _, err := reading().Parse("p", []byte(ward(t, mended))); err != nil {
 			t.Errorf("%s: what it says to write is refused: %v", mended, err)
 		}
-		for _, empty := range []string{`null`, `""`, `[]`} {
+		for _, empty := range []string{`null`, `""`, `[]`, `{}`} {
 			text := strings.Replace(src, "%", empty, 1)
 			_, _, err := reading().Parse("p", []byte(ward(t, text)))
 			var told policy.Errors

@@ -24,7 +24,7 @@ func (r *ruleReader) grant(v *value, rule *Rule) {
 	r.selfSources(rule, src, false)
 	r.narrow(rule, v.at, fields, src)
 	r.checkFloors(rule, v.at, fields)
-	r.neverOpens(rule, fields)
+	r.neverOpens(rule, v.at, fields)
 	r.identify(rule, fields, canonical{
 		Src: src, Dst: dst, IP: ip, Via: rule.Via, App: rawValues(app), SrcPosture: rule.Postures,
 		SrcDevice: rule.Devices, When: raw(fields, "when"), Approval: rule.Approval, Through: rule.Through,
@@ -33,20 +33,12 @@ func (r *ruleReader) grant(v *value, rule *Rule) {
 	})
 }
 
-// isVirtual tells whether a destination is a virtual service, and warns of it.
-func (r *ruleReader) isVirtual(it item) bool {
-	virtual := strings.HasPrefix(it.text, "svc:")
-	if virtual {
-		r.warn(it.at, it.text, "leads nowhere: there are no virtual services here")
-	}
-	return virtual
-}
-
 // grantParts reads a grant's destinations.
 func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability) []Part {
 	parts := r.partsOf(dst)
 	for _, it := range dst {
-		if r.isVirtual(it) {
+		if isVirtual(it.text) {
+			r.leadsNowhere(it)
 			continue
 		}
 		s, bad := r.names.selector(it.text)
@@ -75,8 +67,8 @@ func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability
 	return parts.all
 }
 
-// grantService adds to a list what "*", "22", "80-443", "tcp:22,80" or "icmp:*" opens,
-// where "*:22" is as "22". A bare number is a port, never a protocol.
+// grantService adds to a list what "*", "22", "80-443", "tcp:22" or "icmp:*" opens, and
+// a list of ports, where "*:22" is as "22". A bare number is a port, never a protocol.
 func grantService(open []acl.Service, text string) ([]acl.Service, *complaint) {
 	name, portText, hasProtocol := strings.Cut(text, ":")
 	if !hasProtocol {

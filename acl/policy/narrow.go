@@ -76,7 +76,7 @@ func (r *ruleReader) onlyTags(items []item, key string) []string {
 
 // limit reads {"bytes": "4GiB/1h" or "flows": "100/1m", "onExceed"}.
 func (r *ruleReader) limit(fields object) *Limit {
-	inner, ok := r.within(fields, "limit", limitKeys)
+	inner, ok := r.narrowing(fields, "limit", limitKeys)
 	if !ok {
 		return nil
 	}

@@ -114,6 +114,7 @@ func (r *reader) policy(p *Policy, root *value, n *names) {
 		rules.warnOfPlaceless(root, "")
 		rules.warnOfFlatRules(p)
 		rules.warnOfDeadRules(p)
+		rules.floorsApart()
 	}
 }
 

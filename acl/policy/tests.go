@@ -32,6 +32,8 @@ type Target struct {
 	Text string // as written
 	Dst  Selector
 	Port uint16
+
+	Virtual bool // a virtual service: there are none here, so nobody can judge it, and Dst picks nothing
 }
 
 // tests reads [{"src", "proto", "accept": ["host:port"], "deny": [...]}], and what
@@ -117,28 +119,34 @@ func (r *reader) targets(m member, what string, n *names) []Target {
 	}
 	var all []Target
 	for _, it := range r.texts(m.value, `"`, what) {
-		t := Target{Pos: r.pos(it.at), Text: it.text}
-		var wrong []*complaint
-		t.Dst, t.Port, wrong = n.target(it.text)
+		t, wrong := n.target(it.text)
+		t.Pos = r.pos(it.at)
 		for _, bad := range wrong {
 			r.failAt(it.at, what, it.text, bad)
 		}
-		if len(wrong) == 0 {
-			all = append(all, t)
+		if len(wrong) > 0 {
+			continue
 		}
+		if t.Virtual {
+			r.warn(it.at, it.text, "is not judged: there are no virtual services here")
+		}
+		all = append(all, t)
 	}
 	return all
 }
 
 // target reads one host and one port: a test over a range could pass by halves. Both
 // may be wrong.
-func (n *names) target(text string) (s Selector, port uint16, wrong []*complaint) {
+func (n *names) target(text string) (t Target, wrong []*complaint) {
+	t.Text = text
 	host, portText, bad := splitPorts(text)
 	if bad != nil {
-		return s, 0, []*complaint{complain(strings.Replace(bad.why, "ports", "port", 1), onePort(text))}
+		return t, []*complaint{complain(strings.Replace(bad.why, "ports", "port", 1), onePort(text))}
 	}
-	if s, bad = n.selector(host); bad == nil {
-		bad = n.oneHost(host, s)
+	if t.Virtual = isVirtual(host); !t.Virtual {
+		if t.Dst, bad = n.selector(host); bad == nil {
+			bad = n.oneHost(host, t.Dst)
+		}
 	}
 	if bad != nil {
 		wrong = append(wrong, bad)
@@ -147,7 +155,8 @@ func (n *names) target(text string) (s Selector, port uint16, wrong []*complaint
 	if !ok || p == 0 {
 		wrong = append(wrong, complain(fmt.Sprintf("port %q is not one port", shorten(portText)), onePort(host)))
 	}
-	return s, uint16(p), wrong
+	t.Port = uint16(p)
+	return t, wrong
 }
 
 // onePort says how a test asks for one port of a host.

@@ -95,6 +95,16 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
+// A test of a virtual service fails no policy, and nothing else about the test is spared.
+func TestVirtualServicesFailNoPolicy(t *testing.T) {
+	for targets, want := range map[string]string{`\"svc:web:443\"`: `"compile":"ok"`, `\"svc:web:443\", \"100.64.0.2:22\"`: "must reach 100.64.0.2:22"} {
+		got := query.Answer([]byte(`{"v":1,"policy":"{\"grants\": [], \"tests\": [{\"src\": \"a@h\", \"accept\": [` + targets + `]}]}","nodes":[{"name":"b","user":"b@h","ipv4":"100.64.0.2"}],"ask":{"peers":["b"]}}`))
+		if !strings.Contains(string(got), want) {
+			t.Errorf("%s: %s, want %s", targets, got, want)
+		}
+	}
+}
+
 // FuzzAnswer: whatever is asked, there is one JSON object in one line.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"v":1,"id":"one","policy":"{\"grants\":[{\"src\":[\"*\"],\"dst\":[\"*\"],\"ip\":[\"*\"],\"app\":{\"a.b/c\":[{}]}}]}","nodes":[{"name":"a","user":"a@b","ipv4":"100.64.0.1","approved":["10.0.0.0/8","0.0.0.0/0"]}],"ask":{"reach":{"src":[{"ip":"10.0.0.1"}],"dst":[{"ip":"8.8.8.8","node":"a"}],"probes":[[6,1],[1,0],[47,0]]},"peers":["a"],"routes":["a"],"caps":["a"],"approve":["a"],"attrs":["x"],"ssh":{"nodes":["a"],"logins":["root"]}}}`))

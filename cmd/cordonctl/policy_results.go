@@ -12,7 +12,7 @@ import (
 // goes to bed.
 func resultsText(all []*admin.TestResult) string {
 	var b strings.Builder
-	passed, failed, open := 0, 0, 0
+	passed, failed, open, virtual := 0, 0, 0, 0
 	for _, t := range all {
 		mark := "pass"
 		switch {
@@ -21,7 +21,9 @@ func resultsText(all []*admin.TestResult) string {
 			failed++
 		case t.Message != "":
 			mark = "none"
-			open++
+			if open++; strings.HasPrefix(t.Dst, "svc:") {
+				virtual++
+			}
 		default:
 			passed++
 		}
@@ -35,8 +37,11 @@ func resultsText(all []*admin.TestResult) string {
 	if failed > 0 {
 		fmt.Fprintf(&b, ", %d failed", failed)
 	}
-	if open > 0 {
-		fmt.Fprintf(&b, ", %d not judged: no machine for them has joined yet", open)
+	if early := open - virtual; early > 0 {
+		fmt.Fprintf(&b, ", %d not judged: no machine for them has joined yet", early)
+	}
+	if virtual > 0 {
+		fmt.Fprintf(&b, ", %d not judged: there are no virtual services here", virtual)
 	}
 	b.WriteByte('\n')
 	return b.String()
