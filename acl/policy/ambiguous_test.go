@@ -69,7 +69,7 @@ func TestTwoReadings(t *testing.T) {
 		{"Tag:", grant(`"Tag:web"`, `"ct"`), capitals + `; write "tag:web"`},
 		{"GROUP:", accept(`"*"`, `"GROUP:eng:22"`), capitals + `; write "group:eng"`},
 		{"Autogroup:", grant(`"Autogroup:member"`, `"ct"`), capitals},
-		{"a tag in capitals", grant(`"tag:WEB"`, `"ct"`), `did you mean "tag:web"?`},
+		{"a tag in two spellings", `"TagOwners": {"tag:x9": [], "tag:X9": []}`, `stands twice in "tagOwners", in another letter case, first in line`},
 		{"a group in capitals", grant(`"group:ENG"`, `"ct"`), `did you mean "group:eng"?`},
 		{"an autogroup in capitals", grant(`"autogroup:Member"`, `"ct"`), `did you mean "autogroup:member"?`},
 		{"a host in capitals", grant(`"CT"`, `"ct"`), `did you mean "ct"?`},
