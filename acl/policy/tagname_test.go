@@ -127,9 +127,9 @@ var wording = regexp.MustCompile(`"Text":"([^"\\]|\\.)*",`)
 
 func TestTagInTwoSpellings(t *testing.T) {
 	for src, want := range map[string]string{
-		`{"tagOwners": {"tag:ehr": [], "tag:gw": [], "tag:EHR": []}}`: `p:1:45: "tag:EHR": stands twice in "tagOwners", in another letter case, first in line 1, column 16; keep one of them: they are one tag`,
-		`{"grants": [{"src": ["tag:GW"], "dst": ["*"], "ip": ["*"]}]}`: `p:1:22: src=tag not found: "tag:GW"; define it under "tagOwners"`,
-		`{"tagOwners": {"tag:gw": []}, "grants": [{"src": ["GW"], "dst": ["*"], "ip": ["*"]}]}`: `p:1:51: src="GW": unknown host; did you mean "tag:GW"?`,
+		`{"tagOwners": {"tag:ehr": [], "tag:gw": [], "tag:EHR": []}}`:                                              `p:1:45: "tag:EHR": stands twice in "tagOwners", in another letter case, first in line 1, column 16; keep one of them: they are one tag`,
+		`{"grants": [{"src": ["tag:GW"], "dst": ["*"], "ip": ["*"]}]}`:                                             `p:1:22: src=tag not found: "tag:GW"; define it under "tagOwners"`,
+		`{"tagOwners": {"tag:gw": []}, "grants": [{"src": ["GW"], "dst": ["*"], "ip": ["*"]}]}`:                    `p:1:51: src="GW": unknown host; did you mean "tag:GW"?`,
 		`{"tagOwners": {"tag:ok": []}, "grants": [{"src": ["tag:o` + "\u212a" + `"], "dst": ["*"], "ip": ["*"]}]}`: `p:1:51: src=tag not found: "tag:o` + "\u212a" + `"; did you mean "tag:ok"?`,
 	} {
 		_, _, err := policy.Parse("p", []byte(src))
