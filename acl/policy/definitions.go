@@ -145,6 +145,9 @@ func checkName(name, prefix string) *complaint {
 	rest, ok := strings.CutPrefix(name, prefix)
 	switch {
 	case !ok:
+		if bad := lookalike(name); bad != nil && strings.HasPrefix(strings.ToLower(name), prefix) {
+			return bad
+		}
 		if checkWord(name) == nil {
 			return complain("is no name for this", fmt.Sprintf("write it as %s%s", prefix, name))
 		}
