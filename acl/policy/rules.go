@@ -123,7 +123,7 @@ func (r *ruleReader) sources(items []item) []Selector {
 // kind.
 func unreadable(text string) Selector {
 	if strings.HasPrefix(text, "tag:") {
-		return Selector{Kind: Tag, Name: TagName(text)}
+		return Selector{Kind: Tag, Name: text}
 	}
 	return Selector{Name: text}
 }

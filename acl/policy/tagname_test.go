@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -136,5 +137,20 @@ func TestTagInTwoSpellings(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("%s\n got %v\nwant %s", src, err, want)
 		}
+	}
+}
+
+// A policy that is in force from a time when letter case counted stays in force: whoever
+// owned the tag in either spelling owns it.
+func TestTagInTwoSpellingsInForce(t *testing.T) {
+	const src = `{"groups": {"group:a": ["ada@h.example"]}, "tagOwners": {"tag:ehr": ["group:a"], "tag:EHR": ["ben@h.example"]},
+		"grants": [{"src": ["group:a"], "dst": ["tag:Ehr"], "ip": ["tcp:443"]}]}`
+	p, _, err := policy.Options{InForce: true}.Parse("p", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	owners, _ := p.TagOwners("tag:eHR")
+	if got := fmt.Sprint(p.Tags(), owners, p.Rules()[0].Parts[0].Dst); got != "[tag:ehr] [group:a ben@h.example] [tag:ehr]" {
+		t.Errorf("it has %s", got)
 	}
 }
