@@ -44,10 +44,10 @@ import (
 
 // Node is what the directory says of one node.
 type Node struct {
-	ID     string // for ever the same, and unique
-	Name   string // for people
-	User   string // login of the owner; without effect when Tags are set
-	Tags   []string
+	ID     string   // for ever the same, and unique
+	Name   string   // for people
+	User   string   // login of the owner; without effect when Tags are set
+	Tags   []string // in any letter case
 	Addrs  []netip.Addr
 	Routes []netip.Prefix // approved ones only
 

@@ -311,6 +311,7 @@ func TestOwnsTag(t *testing.T) {
 		{person("", "tag:a"), "tag:b", true}, {person("zoe@h"), "tag:b", false}, {person("zoe@h"), "tag:c", false}, {person("zoe@h"), "tag:d", false},
 		{compile.Node{User: "kim@h", Groups: []string{"scim:IT"}}, "tag:a", true}, {compile.Node{User: "kim@h", Groups: []string{"scim:HR"}}, "tag:a", false},
 		{compile.Node{User: "kim@h", Groups: []string{"group:it"}}, "tag:a", true}, {compile.Node{User: "kim@h", UserName: "pat"}, "tag:a", true},
+		{person("zoe@h"), "tag:A", true}, {person("", "tag:A"), "tag:B", true}, // letter case does not count
 		{person("zoe@h"), "tag:unknown", false}, {person("zoe@h", "tag:c"), "tag:a", false}, // a tagged node is not zoe
 	}
 	for _, tt := range tests {

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 
 	"github.com/gaissmai/bart"
+
+	"github.com/cordonmesh/cordon/acl/policy"
 )
 
 // Device is what a gateway observed behind itself, and was believed.
@@ -29,7 +31,7 @@ func (b *book) devicesOf(n Node) map[netip.Prefix][]selector {
 			continue
 		}
 		tags := all[p]
-		for _, tag := range d.Tags {
+		for _, tag := range policy.TagNames(d.Tags) {
 			tags = append(tags, idOf(b.byTag, tag))
 		}
 		all[p] = sortedSet(tags)

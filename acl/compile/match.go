@@ -19,7 +19,9 @@ func (m *Mesh) picker(s policy.Selector) func(*Node) bool {
 	case policy.Tagged:
 		return func(n *Node) bool { return len(n.Tags) > 0 }
 	case policy.Tag:
-		return func(n *Node) bool { return slices.Contains(n.Tags, s.Name) }
+		return func(n *Node) bool {
+			return slices.ContainsFunc(n.Tags, func(tag string) bool { return policy.TagName(tag) == s.Name })
+		}
 	case policy.InSegment:
 		segment, _ := m.pol.Segment(s.Name)
 		return m.anyPicker(segment.Members)

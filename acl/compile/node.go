@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/policy"
 )
 
 // node is a node of the directory, with what was last told of it.
@@ -86,7 +87,7 @@ type standing struct {
 // what is nobody's stays denied.
 func (b *book) read(in Node) said {
 	s := said{Node: in}
-	s.Tags = slices.Clone(in.Tags)
+	s.Tags = policy.TagNames(in.Tags)
 	s.Addrs, s.Seats = canonical(in.Addrs), seatsOf(in.Seats)
 	s.Routes = make([]netip.Prefix, 0, len(in.Routes))
 	for _, p := range in.Routes {

@@ -138,6 +138,7 @@ func TestOtherWordsForTheSameChangeNothing(t *testing.T) {
 		"a host's name":     strings.Replace(was, `"10.20.30.0/24"], "ip"`, `"imaging"], "ip"`, 1),
 		"two rules":         "{" + definitions + `"grants": [` + strings.Replace(rule, "22-23", "22", 1) + "," + strings.Replace(rule, "22-23", "23", 1) + "]}",
 		"the group spelled": strings.Replace(was, `["group:it", "tag:ct"]`, `["zoe@h", "tag:ct"]`, 1),
+		"tags in capitals":  strings.Replace(was, `"tag:ct"], "dst": ["tag:pacs"`, `"tag:CT"], "dst": ["tag:Pacs"`, 1),
 		"a rule twice":      strings.Replace(was, rule, rule+","+rule, 1),
 		"a rule of nobody":  strings.Replace(was, rule, rule+`, {"src": ["nobody@h"], "dst": ["*"], "ip": ["*"]}`, 1),
 		"a test more":       strings.TrimSuffix(was, "}") + `, "tests": [{"src": "zoe@h", "accept": ["tag:pacs:22"]}]}`,

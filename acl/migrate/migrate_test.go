@@ -55,6 +55,15 @@ func TestCarried(t *testing.T) {
 			`{"grants":[{"src":["a@b"],"dst":["10.0.0.1"],"ip":["tcp:80","tcp:443-445","22","53","54"]}]}`, fmt.Sprintf("1 grants[0].ip[0]: %s\n1 grants[0].ip[2]: %[1]s\n", same), true},
 		{"a port of a list", `{"grants": [{"src": ["a@b"], "dst": ["10.0.0.1"], "ip": ["tcp:80,0"]}]}`,
 			`{"grants":[{"src":["a@b"],"dst":["10.0.0.1"],"ip":["tcp:80"]}]}`, fmt.Sprintf("1 grants[0].ip[0]: %s\n1 grants[0].ip[0]: %s\n", same, less), false},
+		{"other spellings inside of rules", `{"SSH": [{"Action": "accept", "Src": ["a@b"], "DST": ["tag:A"], "Users": ["root"]}], "TagOwners": {"tag:a": []},
+				"NodeAttrs": [{"Target": ["tag:a"], "Attr": ["x"]}], "AutoApprovers": {"Routes": {"10.0.0.0/8": ["tag:a"]}},
+				"acls": [{"Action": "accept", "Proto": "TCP", "Users": ["a@b"], "Ports": ["tag:a:22"]}], "Tests": [{"User": "a@b", "Allow": ["tag:a:22"]}]}`,
+			`{"ssh":[{"action":"accept","src":["a@b"],"dst":["tag:A"],"users":["root"]}],"tagOwners":{"tag:a":[]},` +
+				`"nodeAttrs":[{"target":["tag:a"],"attr":["x"]}],"autoApprovers":{"routes":{"10.0.0.0/8":["tag:a"]}},` +
+				`"acls":[{"action":"accept","proto":"TCP","src":["a@b"],"dst":["tag:a:22"]}],"tests":[{"src":"a@b","accept":["tag:a:22"]}]}`,
+			each(same, "1 SSH", "1 SSH[0].Action", "1 SSH[0].Src", "1 SSH[0].DST", "1 SSH[0].Users", "1 TagOwners", "2 NodeAttrs", "2 NodeAttrs[0].Target",
+				"2 NodeAttrs[0].Attr", "2 AutoApprovers", "2 AutoApprovers.Routes", "3 acls[0].Action", "3 acls[0].Proto", "3 acls[0].Users", "3 acls[0].Ports",
+				"3 Tests", "3 Tests[0].User", "3 Tests[0].Allow"), false},
 		{"keys without an effect here", "{\"derpMap\": {\"OmitDefaultRegions\": true},\n\"acls\": [], \"randomizeClientPort\": true}",
 			`{"acls":[]}`, fmt.Sprintf("1 derpMap: %s\n2 randomizeClientPort: %[1]s\n", none), true},
 		{"a destination of another kind", `{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["service:web:443", "10.0.0.1:22"]}]}`,
@@ -97,6 +106,10 @@ func TestCarried(t *testing.T) {
 }
 
 // What is left out is in the file, where it stood.
+func each(effect migrate.Effect, places ...string) string {
+	return strings.Join(places, fmt.Sprintf(": %s\n", effect)) + fmt.Sprintf(": %s\n", effect)
+}
+
 func TestNothingIsLost(t *testing.T) {
 	got, err := migrate.Options{}.File("p", []byte(`{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["10.0.0.1:22"], "proto": "pigeon" /* or dove */}]}`))
 	if err != nil || !strings.Contains(got.Policy, `"proto": "pigeon" /* or dove * /`) {
@@ -111,7 +124,7 @@ const old = `{
 	"ACLs": [{"action": "accept", "Users": ["ana", "ana-pc", "tag:ehr", "*"], "Ports": ["ben:22", "ana-pc:22", "tag:ehr:443", "10.0.0.2:80", "fd00::1:80", "*:*"]}],
 	"autoApprovers": {"routes": {"10.0.0.0/8": ["ana"]}, "exitNode": ["ana"]},
 	"ssh": [{"action": "accept", "src": ["ana"], "dst": ["ana"], "users": ["root"]}],
-	"tests": [{"src": "ana", "accept": ["ben:22"], "deny": ["tag:ehr:22"]}],
+	"tests": [{"src": "ana", "accept": ["ben:22"], "deny": ["tag:ehr:22"]}, {"user": "ana", "allow": ["ben:22"]}],
 }`
 
 func TestPeopleWithoutADomain(t *testing.T) {
@@ -125,7 +138,7 @@ func TestPeopleWithoutADomain(t *testing.T) {
 		"acls":[{"action":"accept","src":["ana@c.example","ana-pc","tag:ehr","*"],"dst":["ben@c.example:22","ana-pc:22","tag:ehr:443","10.0.0.2:80","fd00::1:80","*:*"]}],
 		"autoApprovers":{"routes":{"10.0.0.0/8":["ana@c.example"]},"exitNode":["ana@c.example"]},
 		"ssh":[{"action":"accept","src":["ana@c.example"],"dst":["ana@c.example"],"users":["root"]}],
-		"tests":[{"src":"ana@c.example","accept":["ben@c.example:22"],"deny":["tag:ehr:22"]}],}`
+		"tests":[{"src":"ana@c.example","accept":["ben@c.example:22"],"deny":["tag:ehr:22"]},{"src":"ana@c.example","accept":["ben@c.example:22"]}],}`
 	if bare(t, got.Policy) != bare(t, want) {
 		t.Errorf("it became\n%s", got.Policy)
 	}

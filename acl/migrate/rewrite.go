@@ -21,8 +21,8 @@ type rewriting struct {
 	out   []splice
 }
 
-// rewrite changes what says the same in other words: keys in another letter case,
-// the old names of src and dst, and people without an @.
+// rewrite changes what says the same in other words: keys in another letter case or by
+// their old names, and people without an @.
 func (m *migration) rewrite() error {
 	root, err := hujson.Parse(m.text)
 	if err != nil || !utf8.Valid(m.text) {
@@ -53,25 +53,21 @@ func sections() []string {
 }
 
 func (r *rewriting) section(name, value *hujson.Value) {
-	key := textOf(name)
-	if i := slices.IndexFunc(sections(), func(s string) bool { return strings.EqualFold(s, key) }); i >= 0 && sections()[i] != key {
-		r.put(name, sections()[i], key)
-	}
-	switch strings.ToLower(key) {
-	case "acls":
-		each(value, func(_, rule *hujson.Value) { r.rule(rule) })
+	r.key(name, sections(), nil)
+	switch key := strings.ToLower(textOf(name)); key {
 	case "groups", "tagowners":
 		each(value, func(_, list *hujson.Value) { r.people(list) })
 	case "autoapprovers":
 		each(value, func(what, list *hujson.Value) {
+			r.key(what, fields(), nil)
 			if strings.EqualFold(textOf(what), "routes") {
 				each(list, func(_, who *hujson.Value) { r.people(who) })
 				return
 			}
 			r.people(list)
 		})
-	case "grants", "ssh", "tests", "sshtests":
-		each(value, func(_, rule *hujson.Value) { r.fields(rule) })
+	case "acls", "grants", "ssh", "nodeattrs", "tests", "sshtests":
+		each(value, func(_, rule *hujson.Value) { r.rule(rule, oldNames(key)) })
 	}
 	if strings.EqualFold(key, "grants") {
 		each(value, func(_, rule *hujson.Value) { r.grant(rule) })
@@ -101,24 +97,45 @@ func (r *rewriting) ports(entry *hujson.Value) {
 	r.putAll(entry, all, textOf(entry))
 }
 
-// rule rewrites an acl.
-func (r *rewriting) rule(rule *hujson.Value) {
-	each(rule, func(name, _ *hujson.Value) {
-		switch strings.ToLower(textOf(name)) {
-		case "users":
-			r.put(name, "src", "users")
-		case "ports":
-			r.put(name, "dst", "ports")
-		}
-	})
-	r.fields(rule)
+// fields are the dialect's names for what stands in a rule, a test or an approver, as we
+// write them.
+func fields() []string {
+	return []string{"id", "action", "src", "dst", "proto", "ip", "app", "via", "srcPosture", "users", "checkPeriod", "acceptEnv", "recorder", "enforceRecorder",
+		"target", "attr", "ipPool", "accept", "check", "deny", "srcPostureAttrs", "routes", "exitNode", "services"}
 }
 
-// fields rewrites the people in the fields of a rule or a test.
-func (r *rewriting) fields(rule *hujson.Value) {
+// oldNames gives what fields of a section were called in its first years.
+func oldNames(section string) map[string]string {
+	switch section {
+	case "acls":
+		return map[string]string{"users": "src", "ports": "dst"}
+	case "tests":
+		return map[string]string{"user": "src", "allow": "accept"}
+	}
+	return nil
+}
+
+// key gives a key its name of today, in our letter case. One that nobody knows stays.
+func (r *rewriting) key(name *hujson.Value, known []string, old map[string]string) {
+	if name == nil {
+		return // of what is no object, as acl/policy says
+	}
+	key := textOf(name)
+	now := old[strings.ToLower(key)]
+	if i := slices.IndexFunc(known, func(s string) bool { return strings.EqualFold(s, key) }); now == "" && i >= 0 {
+		now = known[i]
+	}
+	if now != "" && now != key {
+		r.put(name, now, key)
+	}
+}
+
+// rule rewrites the keys and the people of a rule or a test.
+func (r *rewriting) rule(rule *hujson.Value, old map[string]string) {
 	each(rule, func(name, list *hujson.Value) {
+		r.key(name, fields(), old)
 		field := strings.ToLower(textOf(name))
-		if slices.Contains([]string{"src", "dst", "users", "ports", "accept", "deny"}, field) && !accounts(rule, field) {
+		if slices.Contains([]string{"src", "dst", "users", "ports", "user", "allow", "accept", "deny"}, field) && !accounts(rule, field) {
 			r.people(list)
 		}
 	})

@@ -21,7 +21,7 @@ func speaking(proto string) string {
 // mistakes told besides.
 func TestTwoReadings(t *testing.T) {
 	const zero, octal = "a port has no leading zero", "begins with 0, which some take for octal"
-	const brackets, capitals = "has brackets, which stand around an IPv6 address with ports alone", "is written with capitals, and letter case counts"
+	const brackets, capitals = "has brackets, which stand around an IPv6 address with ports alone", "has capitals before its colon, where letter case counts"
 	dialect{
 		{"ports that end in a comma", opening(`"80,"`), `port range "": invalid first integer`},
 		{"a protocol behind a comma", opening(`"80,tcp:443"`), `unknown protocol "80,tcp"`},
@@ -76,7 +76,9 @@ func TestTwoReadings(t *testing.T) {
 		{"Tag:", grant(`"Tag:web"`, `"ct"`), capitals + `; write "tag:web"`},
 		{"GROUP:", accept(`"*"`, `"GROUP:eng:22"`), capitals + `; write "group:eng"`},
 		{"Autogroup:", grant(`"Autogroup:member"`, `"ct"`), capitals},
-		{"a tag in capitals", grant(`"tag:WEB"`, `"ct"`), `did you mean "tag:web"?`},
+		{"a new tag with Tag:", `"TagOwners": {"Tag:x9": []}`, capitals + `; write "tag:x9"`},
+		{"a new group with Group:", `"Groups": {"Group:x9": []}`, capitals + `; write "group:x9"`},
+		{"a tag in two spellings", `"TagOwners": {"tag:x9": [], "tag:X9": []}`, `stands twice in "tagOwners", in another letter case, first in line`},
 		{"a group in capitals", grant(`"group:ENG"`, `"ct"`), `did you mean "group:eng"?`},
 		{"an autogroup in capitals", grant(`"autogroup:Member"`, `"ct"`), `did you mean "autogroup:member"?`},
 		{"a host in capitals", grant(`"CT"`, `"ct"`), `did you mean "ct"?`},

@@ -36,15 +36,15 @@ func (r *ruleReader) asset(v *value) Asset {
 	case bad != nil:
 		r.failAt(tag.at, "tag", tag.text, bad)
 	}
-	a.Tag = tag.text
+	a.Tag = TagName(tag.text)
 	behind, ok := r.word(fields, "behind")
-	switch _, owned := r.names.tagOwners[behind.text]; {
+	a.Behind = TagName(behind.text)
+	switch _, owned := r.names.tagOwners[a.Behind]; {
 	case !ok:
 		r.lacks(fields, "behind", v.at, "", complain("an asset stands behind no gateway", `add "behind": "tag:gw", the tag of those that may vouch for it`))
 	case !owned:
-		r.failAt(behind.at, "behind", behind.text, complainOf("no gateway has this tag", behind.text, r.names.tagOwners, `define it under "tagOwners"`))
+		r.failAt(behind.at, "behind", behind.text, complainOf("no gateway has this tag", a.Behind, r.names.tagOwners, `define it under "tagOwners"`))
 	}
-	a.Behind = behind.text
 	if _, ok := fields.get("bind"); !ok {
 		r.fail(v.at, "", complain("an asset has no bind", `add "bind": "mac", "mac+port" or "802.1x": how the gateway knows that it is still the same`))
 	}

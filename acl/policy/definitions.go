@@ -72,13 +72,19 @@ func (r *reader) hosts(section member, n *names) map[string]netip.Prefix {
 	return hosts
 }
 
-// tagOwners reads {"tag:x": [owners]}. Tags may own each other, in a circle too.
+// tagOwners reads {"tag:x": [owners]}. Tags may own each other, in a circle too. A
+// policy that is in force from a time when letter case counted may have a tag in two
+// spellings: both lists own it.
 func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 	owners := make(map[string][]Selector)
 	all := r.optional(section, "tagOwners")
+	first := make(map[string]int, len(all)) // where each stands
 	for _, m := range all {
-		if r.sound(m, checkName(m.key, "tag:")) {
-			owners[m.key] = nil
+		tag := TagName(m.key)
+		if at, twice := first[tag]; twice {
+			r.fail(m.at, m.key, judge(`stands twice in "tagOwners", in another letter case, first in `+r.where(at), "keep one of them: they are one tag"))
+		} else if r.sound(m, checkName(m.key, "tag:")) {
+			owners[tag], first[tag] = []Selector{}, m.at
 		}
 	}
 	n.tagOwners, n.tags = owners, make(map[string]bool, len(owners))
@@ -86,9 +92,9 @@ func (r *reader) tagOwners(section member, n *names) map[string][]Selector {
 		n.tags[tag] = true
 	}
 	for _, m := range all {
-		all := r.people(m, n)
-		if _, ok := owners[m.key]; ok {
-			owners[m.key] = all
+		all, tag := r.people(m, n), TagName(m.key)
+		if _, ok := owners[tag]; ok {
+			owners[tag] = append(owners[tag], all...)
 		}
 	}
 	return owners
@@ -99,10 +105,11 @@ func (r *reader) people(m member, n *names) []Selector {
 	all := []Selector{}
 	seen := make(map[string]bool)
 	for _, it := range r.texts(m.value, "", m.key) {
-		if seen[it.text] {
+		name := TagName(it.text)
+		if seen[name] {
 			continue // whoever is asked for a hundred thousand times is asked for once
 		}
-		seen[it.text] = true
+		seen[name] = true
 		s, bad := n.selector(it.text)
 		if bad == nil && !s.isWho() {
 			bad = complain("cannot own or approve", "name a user, a group or a tag")
@@ -138,6 +145,9 @@ func checkName(name, prefix string) *complaint {
 	rest, ok := strings.CutPrefix(name, prefix)
 	switch {
 	case !ok:
+		if bad := lookalike(name); bad != nil && strings.HasPrefix(strings.ToLower(name), prefix) {
+			return bad
+		}
 		if checkWord(name) == nil {
 			return complain("is no name for this", fmt.Sprintf("write it as %s%s", prefix, name))
 		}

@@ -175,11 +175,12 @@ func lookup[V any](r *reader, fields object, key, section string, known map[stri
 	if !ok {
 		return ""
 	}
-	if bad := mustKnow(it.text, section, known); bad != nil {
+	name := TagName(it.text)
+	if bad := mustKnow(name, section, known); bad != nil {
 		r.failAt(it.at, key, it.text, bad)
 		return ""
 	}
-	return it.text
+	return name
 }
 
 // lookups is lookup for a list of names, or one.

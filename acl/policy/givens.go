@@ -89,8 +89,8 @@ func (r *ruleReader) expectation(fields object) *Expect {
 	}
 	e := &Expect{Pos: r.pos(fields.member("expect").at), MaxDuration: r.period(inner, "maxDuration"), Log: r.choice(inner, "log", "off", "drops", "flows", "detail", "record")}
 	if it, ok := r.word(inner, "alert"); ok {
-		e.Alert = it.text
-		if s, bad := r.names.selector(it.text); bad != nil {
+		s, bad := r.names.selector(it.text)
+		if e.Alert = s.Name; bad != nil {
 			r.failAt(it.at, "alert", it.text, bad)
 		} else if !s.isWho() {
 			r.failAt(it.at, "alert", it.text, complain("cannot be told anything", "name users, groups or tags"))

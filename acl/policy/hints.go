@@ -82,7 +82,7 @@ func (n *names) defines(name string) bool {
 	_, group := n.groups[name]
 	_, segment := n.segments[name]
 	_, set := n.ipsets[name]
-	return group || segment || set || n.tags[name]
+	return group || segment || set || n.tags[TagName(name)]
 }
 
 // behindPrefix gives the known name that a text is without its prefix, or "".

@@ -28,6 +28,7 @@ func TestInForce(t *testing.T) {
 		{"MORE", `"services": {"s": ["tcp:80, 443"]}`, "an entry is one port or one range", 1},
 		{"MORE", `"lockdown": {"red": {"by": "group:a", "forbid": []}}`, "forbids nothing", 1},
 		{"TAG", `"tag:a_b": [], "tag:c": ["tag:a_b"]`, "holds a character that no node's tag can have", 1},
+		{"TAG", `"tag:EHR": ["group:a"]`, `stands twice in "tagOwners", in another letter case`, 1},
 		{"MORE", `"nodeAttrs": [{"target": ["*"], "attr": ["x"], "ipPool": ["10.0.0.0/8"]}]`, "is outside of 100.64.0.0/10", 1},
 		{"MORE", `"tests": [{"src": "group:b", "accept": ["tag:ehr:443"]}]`, "unknown group", 1},
 		{"MORE", `"tests": {"src": "group:b"}`, `"tests" must be a list`, 1},

@@ -11,7 +11,7 @@ import (
 func lookalike(text string) *complaint {
 	kind, rest, found := strings.Cut(text, ":")
 	if low := strings.ToLower(kind); found && low != kind && isKind(low) {
-		return complain("is written with capitals, and letter case counts", fmt.Sprintf("write %q", shorten(low+":"+rest)))
+		return complain("has capitals before its colon, where letter case counts", fmt.Sprintf("write %q", shorten(low+":"+rest)))
 	}
 	if _, isRange, _ := addressRange(text); isRange {
 		return complain("is a range of addresses, which stands in an ipset alone", `name it under "ipsets"`)

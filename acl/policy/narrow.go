@@ -61,7 +61,7 @@ func (r *ruleReader) machineSources(rule *Rule, when member) {
 func (r *ruleReader) onlyTags(items []item, key string) []string {
 	var tags []string
 	for _, it := range items {
-		_, bad := r.names.selector(it.text)
+		s, bad := r.names.selector(it.text)
 		if !strings.HasPrefix(it.text, "tag:") {
 			bad = complain(key+" can only be a tag", "name the nodes by a tag of theirs")
 		}
@@ -69,7 +69,7 @@ func (r *ruleReader) onlyTags(items []item, key string) []string {
 			r.failAt(it.at, key, it.text, bad)
 			continue
 		}
-		tags = append(tags, it.text)
+		tags = append(tags, s.Name)
 	}
 	return tags
 }

@@ -120,12 +120,12 @@ func (p *Policy) Posture(name string) (Posture, bool) {
 	return posture, ok
 }
 
-// TagOwners gives who may put a tag ("tag:ehr") on a node.
+// TagOwners gives who may put a tag ("tag:ehr", in any letter case) on a node.
 func (p *Policy) TagOwners(tag string) (owners []Selector, ok bool) {
 	if p == nil {
 		return nil, false
 	}
-	owners, ok = p.tagOwners[tag]
+	owners, ok = p.tagOwners[TagName(tag)]
 	return owners, ok
 }
 

@@ -297,8 +297,8 @@ type item struct {
 	at   int
 }
 
-// MarshalText gives the string alone.
-func (it item) MarshalText() ([]byte, error) { return []byte(it.text), nil }
+// MarshalText gives the string alone, as the text by which a rule is hashed has it.
+func (it item) MarshalText() ([]byte, error) { return []byte(TagName(it.text)), nil }
 
 // text reads a string without the blanks around it. ok is false when it is none.
 func (r *reader) text(v *value, what string) (it item, ok bool) {

@@ -258,7 +258,7 @@ func partKey(self, internet bool, open []acl.Service) string {
 }
 
 // canonical is the text by which a rule is hashed: its keys in a fixed order,
-// its words as written but for blanks. A new key is left out when it is empty,
+// its words as written but for blanks and a tag's letter case. A new key is left out when it is empty,
 // so that rules without it keep their hash.
 type canonical struct {
 	Action string `json:"action,omitempty"`
@@ -338,7 +338,7 @@ func (c *canonical) plain(b []byte) ([]byte, bool) {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			word(all[i].text)
+			word(TagName(all[i].text))
 		}
 		b = append(b, ']')
 	}

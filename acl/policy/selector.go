@@ -33,7 +33,7 @@ const (
 // Selector is one name in a rule, resolved as far as the file alone can.
 type Selector struct {
 	Kind   Kind
-	Name   string       // as written, without blanks
+	Name   string       // as written, without blanks; of a Tag: as [TagName] has it
 	Prefix netip.Prefix // of a Net: masked
 }
 
@@ -52,7 +52,7 @@ func (s Selector) Key() string {
 	}
 }
 
-// String gives the selector as the admin wrote it.
+// String gives the selector as the admin wrote it, but for a tag's letter case.
 func (s Selector) String() string { return s.Name }
 
 // isWho tells whether a selector picks nodes of the mesh by who they are, not by
@@ -70,7 +70,7 @@ type names struct {
 	groups    map[string][]string
 	roll      roll // of the groups
 	tagOwners map[string][]Selector
-	tags      map[string]bool // those of tagOwners, and those that assets earn
+	tags      map[string]bool // those of tagOwners, and those that assets earn, as TagName has them
 	earned    map[string]bool // those that assets earn
 	hosts     map[string]netip.Prefix
 	ipsets    map[string][]netip.Prefix
@@ -110,10 +110,8 @@ func (n *names) named(text string) (Selector, *complaint) {
 		return n.autogroup(text)
 	case kind == "group":
 		return defined(Group, text, "unknown group", "groups", n.groups)
-	case kind == "tag" && !n.tags[text]:
-		return Selector{}, complainOf(fmt.Sprintf("tag not found: %q", shorten(text)), text, n.tags, `define it under "tagOwners"`)
 	case kind == "tag":
-		return Selector{Kind: Tag, Name: text}, nil
+		return n.tag(text)
 	case kind == "seg":
 		return defined(InSegment, text, "unknown segment", "segments", n.segments)
 	case kind == "ipset":
@@ -127,6 +125,15 @@ func (n *names) named(text string) (Selector, *complaint) {
 		return Selector{Kind: Net, Name: text, Prefix: prefix}, bad
 	}
 	return n.plain(text)
+}
+
+// tag reads the name of a tag, which "tagOwners" or "assets" must define.
+func (n *names) tag(text string) (Selector, *complaint) {
+	name := TagName(text)
+	if !n.tags[name] {
+		return Selector{}, complainOf(fmt.Sprintf("tag not found: %q", shorten(text)), name, n.tags, `define it under "tagOwners"`)
+	}
+	return Selector{Kind: Tag, Name: name}, nil
 }
 
 // plain reads an alias that no prefix and no address marks: a login or a host.

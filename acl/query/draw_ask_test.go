@@ -14,6 +14,7 @@ func drawQuestion(t *rapid.T) question {
 	d.policy()
 	d.ask()
 	d.q.Policy = string(mustJSON(d.p))
+	d.shout()
 	return d.q
 }
 

@@ -35,7 +35,7 @@ func oracle(q question) reply {
 	var p policyFile
 	text, err := hujson.Standardize([]byte(q.Policy))
 	if err == nil {
-		err = json.Unmarshal(text, &p)
+		p, err = decodePolicy(text)
 	}
 	if err != nil {
 		return reply{ID: q.ID, Compile: "error", Message: "policy: " + err.Error()}

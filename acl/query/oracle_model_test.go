@@ -91,8 +91,10 @@ type world struct {
 }
 
 func newWorld(q question, p policyFile) *world {
+	q.Nodes = slices.Clone(q.Nodes)
 	w := &world{question: q, policy: p, claims: map[netip.Addr]int{}}
 	for i := range q.Nodes {
+		q.Nodes[i].Tags = strings.Fields(strings.ToLower(strings.Join(q.Nodes[i].Tags, " ")))
 		for _, a := range q.Nodes[i].written() {
 			w.claims[a]++
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
+	"github.com/cordonmesh/cordon/acl/policy"
 	"github.com/cordonmesh/cordon/coordinator/admin"
 	"github.com/cordonmesh/cordon/coordinator/internal/distribute"
 	"github.com/cordonmesh/cordon/coordinator/internal/registry"
@@ -40,7 +41,7 @@ func (a *API) ExplainPolicy(ctx context.Context, req *connect.Request[admin.Expl
 		if len(f.src)*len(f.dst) > maxEnds {
 			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s to %s are %d flows, and one question takes %d: name a node on one side", m.Src, m.Dst, len(f.src)*len(f.dst), maxEnds))
 		}
-		out = f.explain(mesh, m.Src, m.Dst)
+		out = f.explain(mesh, policy.TagName(m.Src), policy.TagName(m.Dst))
 		return nil
 	}
 	if m.At == 0 && m.Given == "" && m.As == "" {

@@ -153,9 +153,9 @@ func selector(mesh *compile.Mesh, text string) (policy.Selector, bool) {
 	case text == "autogroup:tagged":
 		s.Kind, known = policy.Tagged, true
 	case kind == "tag":
-		s.Kind = policy.Tag
-		_, known = pol.TagOwners(text)
-		known = known || someNode(mesh, func(n compile.Node) bool { return slices.Contains(n.Tags, text) })
+		s.Kind, s.Name = policy.Tag, policy.TagName(text)
+		_, known = pol.TagOwners(s.Name)
+		known = known || someNode(mesh, func(n compile.Node) bool { return slices.Contains(n.Tags, s.Name) })
 	case kind == "group":
 		s.Kind = policy.Group
 		_, known = pol.Group(text)

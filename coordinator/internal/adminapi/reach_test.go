@@ -53,3 +53,23 @@ func TestReachIsBounded(t *testing.T) {
 		t.Errorf("%d entries: %v", len(resp.Msg.GetEntries()), err)
 	}
 }
+
+// Whoever asks about a tag may write it in any letter case, as the policy may, and as
+// whoever gave it did.
+func TestReachOfATagInAnyCase(t *testing.T) {
+	_, r := door(t)
+	enrolled(t, r, "tag:EHR", "ehr", 2)
+	enrolled(t, r, "tag:Spare", "spare", 1)
+	api := adminapi.New(adminapi.Config{Registry: r, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	open := registry.SetPolicy{File: "p", Text: `{"tagOwners": {"tag:Ehr": []}, "grants": [{"src": ["tag:ehr"], "dst": ["tag:eHR"], "ip": ["tcp:443"]}]}`}
+	if _, err := r.Do(t.Context(), registry.Operator("root"), open); err != nil {
+		t.Fatal(err)
+	}
+	reach, err := api.ReachPolicy(t.Context(), connect.NewRequest(&admin.ReachPolicyRequest{From: "tag:eHr", To: "tag:EHR"}))
+	if err != nil || len(reach.Msg.Entries) != 2 {
+		t.Errorf("%v reach each other: %v", reach, err)
+	}
+	if reach, err = api.ReachPolicy(t.Context(), connect.NewRequest(&admin.ReachPolicyRequest{From: "tag:SPARE"})); err != nil || len(reach.Msg.Entries) != 0 {
+		t.Errorf("those with a tag that no rule names reach %v: %v", reach, err)
+	}
+}

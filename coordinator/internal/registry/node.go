@@ -26,8 +26,8 @@ type Node struct {
 	Sequence  uint64           `json:"sequence"`
 
 	User      string       `json:"user,omitempty"` // login of the person who enrolled it; see Owner
-	Tags      []string     `json:"tags,omitempty"` // sorted, with "tag:"
-	Addresses []netip.Addr `json:"addresses"`      // IPv4, then IPv6; for life
+	Tags      Tags         `json:"tags,omitempty"`
+	Addresses []netip.Addr `json:"addresses"` // IPv4, then IPv6; for life
 
 	// Advertised is what the node says is behind it; ApprovedRoutes is what it
 	// may carry, with who allowed it: ByPolicy or an actor. Only what is in both

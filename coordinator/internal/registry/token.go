@@ -54,10 +54,10 @@ type Token struct {
 	Maker string `json:"maker,omitempty"`
 
 	// Enrol tokens: exactly one of User and Tags, and how many nodes it still admits.
-	User          string   `json:"user,omitempty"`
-	Tags          []string `json:"tags,omitempty"`
-	UsesLeft      uint32   `json:"usesLeft,omitempty"`
-	NeedsApproval bool     `json:"needsApproval,omitempty"`
+	User          string `json:"user,omitempty"`
+	Tags          Tags   `json:"tags,omitempty"`
+	UsesLeft      uint32 `json:"usesLeft,omitempty"`
+	NeedsApproval bool   `json:"needsApproval,omitempty"`
 
 	// Admin tokens: what the holder may do, as one of the three says. Holder is the
 	// id of a person whose admin session this is; see State.TokenScopes.

@@ -124,22 +124,6 @@ func checkUser(login string) error {
 	return checkWord("user", login)
 }
 
-// tagSet gives tags sorted and without duplicates.
-func tagSet(tags []string) ([]string, error) {
-	if len(tags) > MaxTags {
-		return nil, invalid("tags", fmt.Sprint(len(tags)), fmt.Sprintf("at most %d", MaxTags))
-	}
-	for _, tag := range tags {
-		name, ok := strings.CutPrefix(tag, "tag:")
-		if !ok || !isLabel(strings.ToLower(name)) {
-			return nil, invalid("tag", tag, `"tag:" and letters, digits or '-'`)
-		}
-	}
-	out := slices.Clone(tags)
-	slices.Sort(out)
-	return slices.Compact(out), nil
-}
-
 // checkRoute checks a prefix that may be behind a node.
 func (s *State) checkRoute(p netip.Prefix) error {
 	if !p.IsValid() || p != p.Masked() || p.Addr().Is4In6() || p.Addr().Zone() != "" {
