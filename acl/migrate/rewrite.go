@@ -69,32 +69,6 @@ func (r *rewriting) section(name, value *hujson.Value) {
 	case "acls", "grants", "ssh", "nodeattrs", "tests", "sshtests":
 		each(value, func(_, rule *hujson.Value) { r.rule(rule, oldNames(key)) })
 	}
-	if strings.EqualFold(key, "grants") {
-		each(value, func(_, rule *hujson.Value) { r.grant(rule) })
-	}
-}
-
-// grant writes lists of ports in one entry, which headscale takes, as entries of their own.
-func (r *rewriting) grant(rule *hujson.Value) {
-	each(rule, func(name, list *hujson.Value) {
-		if strings.EqualFold(textOf(name), "ip") {
-			each(list, func(_, entry *hujson.Value) { r.ports(entry) })
-		}
-	})
-}
-
-func (r *rewriting) ports(entry *hujson.Value) {
-	list := textOf(entry)
-	colon := strings.LastIndexByte(list, ':') + 1
-	protocol, list := list[:colon], list[colon:]
-	if !strings.Contains(list, ",") {
-		return
-	}
-	var all []string
-	for one := range strings.SplitSeq(list, ",") {
-		all = append(all, strings.TrimSpace(protocol)+strings.TrimSpace(one))
-	}
-	r.putAll(entry, all, textOf(entry))
 }
 
 // fields are the dialect's names for what stands in a rule, a test or an approver, as we
@@ -192,16 +166,9 @@ func isAddress(text string) bool {
 }
 
 // put puts other words in a string's place.
-func (r *rewriting) put(v *hujson.Value, text, was string) { r.putAll(v, []string{text}, was) }
-
-// putAll puts several strings in the place of one in a list.
-func (r *rewriting) putAll(v *hujson.Value, texts []string, was string) {
-	var list, said []string
-	for _, text := range texts {
-		list, said = append(list, quoted(text)), append(said, fmt.Sprintf("%q", text))
-	}
-	r.out = append(r.out, splice{start: v.StartOffset, end: v.EndOffset, text: strings.Join(list, ", ")})
-	r.items = append(r.items, Item{at: r.origin(v.StartOffset), Where: was, Carried: true, Why: "written " + strings.Join(said, ", "), Effect: Same})
+func (r *rewriting) put(v *hujson.Value, text, was string) {
+	r.out = append(r.out, splice{start: v.StartOffset, end: v.EndOffset, text: quoted(text)})
+	r.items = append(r.items, Item{at: r.origin(v.StartOffset), Where: was, Carried: true, Why: fmt.Sprintf("written %q", text), Effect: Same})
 }
 
 func quoted(text string) string {

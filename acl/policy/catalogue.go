@@ -74,7 +74,7 @@ func (r *reader) serviceEntries(m member) []acl.Service {
 	}
 	var all []acl.Service
 	for _, it := range items {
-		open, bad := entry(all, it.text)
+		open, bad := grantService(all, it.text)
 		switch {
 		case strings.HasPrefix(it.text, "service:"):
 			bad = complain("a service cannot hold another", "list its ports")
@@ -83,9 +83,7 @@ func (r *reader) serviceEntries(m member) []acl.Service {
 		}
 		if bad != nil {
 			r.failAt(it.at, m.key, it.text, bad)
-			if !bad.judgement {
-				continue
-			}
+			continue
 		}
 		if all = open; len(all) > maxPorts {
 			r.fail(m.at, m.key, complain(fmt.Sprintf("more than %d ports", maxPorts), "use ranges, or *"))
@@ -102,10 +100,9 @@ func (r *ruleReader) grantServices(items []item) []acl.Service {
 		open, bad := r.opened(all, it)
 		if bad != nil {
 			r.failAt(it.at, "ip", it.text, bad)
+			continue
 		}
-		if bad == nil || bad.judgement {
-			all = open
-		}
+		all = open
 	}
 	return acl.MergeServices(all)
 }
@@ -116,7 +113,7 @@ func (r *ruleReader) grantServices(items []item) []acl.Service {
 func (r *ruleReader) opened(all []acl.Service, it item) ([]acl.Service, *complaint) {
 	name, ok := strings.CutPrefix(it.text, "service:")
 	if !ok {
-		open, bad := entry(all, it.text)
+		open, bad := grantService(all, it.text)
 		if bad != nil {
 			bad.fix = cmp.Or(serviceInstead(it.text, r.names.services()), bad.fix)
 		}

@@ -67,8 +67,8 @@ func (r *ruleReader) grantParts(dst []item, open []acl.Service, app []Capability
 	return parts.all
 }
 
-// grantService adds to a list what "*", "22", "80-443", "tcp:22" or "icmp:*" opens, and
-// a list of ports, where "*:22" is as "22". A bare number is a port, never a protocol.
+// grantService adds to a list what "*", "22", "80-443", "tcp:22,80" or "icmp:*" opens,
+// where "*:22" is as "22". A bare number is a port, never a protocol.
 func grantService(open []acl.Service, text string) ([]acl.Service, *complaint) {
 	name, portText, hasProtocol := strings.Cut(text, ":")
 	if !hasProtocol {

@@ -25,7 +25,6 @@ func TestInForce(t *testing.T) {
 		{"SEGMENT", `"seg:b": {"members": ["tag:ehr"], "owner": "group:a", "impact": "life", "log": "drops"}`, "is too little where lives hang on it", 1},
 		{"SEGMENT", `"seg:b": {"members": ["tag:ehr"]}`, "has no owner", 1},
 		{"MORE", `"forbid": [{"src": ["group:a"], "dst": []}]`, "forbids nothing", 1},
-		{"MORE", `"services": {"s": ["tcp:80, 443"]}`, "an entry is one port or one range", 1},
 		{"MORE", `"lockdown": {"red": {"by": "group:a", "forbid": []}}`, "forbids nothing", 1},
 		{"TAG", `"tag:a_b": [], "tag:c": ["tag:a_b"]`, "holds a character that no node's tag can have", 1},
 		{"TAG", `"tag:EHR": ["group:a"]`, `stands twice in "tagOwners", in another letter case`, 1},
@@ -57,25 +56,6 @@ func TestInForce(t *testing.T) {
 		}
 		if told != 1 {
 			t.Errorf("%s: %d of %v tell that it is refused", tt.text, told, warnings)
-		}
-	}
-}
-
-// What was opened by a list of ports in one entry stays open.
-func TestInForceKeepsLists(t *testing.T) {
-	opens := func(o policy.Options, section string) string {
-		p, _, err := o.Parse("p", []byte(world(section)))
-		if err != nil {
-			t.Fatal(section, err)
-		}
-		return show(p)
-	}
-	for list, single := range map[string]string{
-		opening(`"tcp:80,443-445"`): opening(`"tcp:80", "tcp:443-445"`), opening(`"53, 54", "udp: 7"`): opening(`"53", "54", "udp:7"`),
-		opening(`"service:s"`) + `, "services": {"s": ["tcp:80,443"]}`: opening(`"tcp:80", "tcp:443"`),
-	} {
-		if got, want := opens(policy.Options{InForce: true}, list), opens(policy.Options{}, single); got != want {
-			t.Errorf("%s opens %s, want %s", list, got, want)
 		}
 	}
 }

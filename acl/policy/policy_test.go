@@ -71,7 +71,7 @@ func TestRulesRead(t *testing.T) {
 		{"grant, all", grant(`"src": ["*"], "dst": ["*"], "ip": ["*"]`), "[*] > [*] " + all},
 		{"grant, bare ports", grant(`"src": ["*"], "dst": ["ct"], "ip": ["22", "80-443"]`), "[*] > [ct] 6:22-22,6:80-443,17:22-22,17:80-443"},
 		{"grant, 47 is a port", grant(`"src": ["*"], "dst": ["ct"], "ip": ["47"]`), "[*] > [ct] 6:47-47,17:47-47"},
-		{"grant, several ports", grant(`"src": ["*"], "dst": ["ct"], "ip": ["tcp:22", "tcp:80-90", "53", "54"]`), "[*] > [ct] 6:22-22,6:53-54,6:80-90,17:53-54"},
+		{"grant, a list of ports", grant(`"src": ["*"], "dst": ["ct"], "ip": ["tcp:22, 80-90", "53,54"]`), "[*] > [ct] 6:22-22,6:53-54,6:80-90,17:53-54"},
 		{"grant, protocols", grant(`"src": ["*"], "dst": ["ct"], "ip": ["tcp:22", "icmp:*", "tcp:*", "47:*"]`), "[*] > [ct] 1:0-65535,6:0-65535,47:0-65535"},
 		{"grant, self", grant(`"src": ["autogroup:member"], "dst": ["autogroup:self"], "ip": ["tcp:22"]`), "[autogroup:member] > self 6:22-22"},
 		{"empty src has no effect", grant(`"src": [], "dst": ["ct"], "ip": ["*"]`), "[] > [ct] " + all},
