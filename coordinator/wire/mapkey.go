@@ -80,9 +80,6 @@ func NewTrust(root key.RootPublic) *Trust {
 	return &Trust{root: root, certs: make(map[key.MapPublic]trusted)}
 }
 
-// Root gives the mesh root.
-func (t *Trust) Root() key.RootPublic { return t.root }
-
 // Mesh gives the mesh that the root stands for.
 func (t *Trust) Mesh() MeshID { return MeshIDOf(t.root) }
 

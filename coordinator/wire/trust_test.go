@@ -127,7 +127,7 @@ func TestTrustIsBoundedAndKeepsTheLaterEnd(t *testing.T) {
 	if got := m.trust.Certificates(); len(got) != 1 {
 		t.Fatal(len(got), "left")
 	}
-	again := wire.NewTrust(m.trust.Root())
+	again := wire.NewTrust(m.root.Public())
 	if err := again.Add(m.trust.Certificates()[0]); err != nil {
 		t.Fatal(err)
 	}
