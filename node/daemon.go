@@ -180,7 +180,7 @@ func (d *daemon) Explain(ctx context.Context, r local.ExplainRequest) (*local.Ex
 
 // question turns names into addresses of one family, and finds the direction.
 func (m *mesh) question(r local.ExplainRequest, who asker) (q plane.Question, err error) {
-	if q.Protocol, err = protocolOf(r.Protocol); err != nil {
+	if q.Protocol, err = acl.ParseProtocol(r.Protocol); err != nil {
 		return q, err
 	}
 	q.Port = r.Port
@@ -289,16 +289,4 @@ func (m *mesh) locate(ctx context.Context, out *local.ExplainResponse) {
 		return
 	}
 	out.File, out.Line, out.Text = found[0].File, found[0].Line, found[0].Text
-}
-
-func protocolOf(text string) (acl.Protocol, error) {
-	switch strings.ToLower(text) {
-	case "", "tcp":
-		return acl.TCP, nil
-	case "udp":
-		return acl.UDP, nil
-	case "icmp":
-		return acl.ICMP, nil
-	}
-	return 0, fmt.Errorf("protocol %q is not allowed: want tcp, udp or icmp", text)
 }
