@@ -61,18 +61,6 @@ type FactEnd struct {
 // node has no owner.
 type Owner uint64
 
-// Protocol is an IP protocol number (the IPv4 protocol or the IPv6 next header).
-type Protocol uint8
-
-// The protocols that rules open by default, and those that a filter parses.
-const (
-	ICMP   Protocol = 1
-	TCP    Protocol = 6
-	UDP    Protocol = 17
-	ICMPv6 Protocol = 58
-	SCTP   Protocol = 132
-)
-
 // Service is a protocol with an inclusive range of destination ports. For a
 // protocol without ports the range is 0 to 65535. A service with any ports
 // open between two addresses also lets an echo request pass between them.

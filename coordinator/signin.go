@@ -39,7 +39,7 @@ type SignIn struct {
 	// PasswordMemory is what hashing one password takes, in MiB, from 12 to 1024; 0: 64.
 	PasswordMemory int
 
-	Life time.Duration // of a session, from a minute to 30 days; 0: 12 hours
+	Life time.Duration // of a session, from 10 seconds to 30 days; 0: 12 hours
 
 	// Check is how often the provider is asked whether it still stands by those who are
 	// signed in, where it gave a refresh token; from a second to a day. 0: every 5
@@ -66,21 +66,32 @@ func (s *SignIn) validate() error {
 	if err := s.validateJoin(); err != nil {
 		return err
 	}
-	if s.DeviceLife > 0 && (s.DeviceLife < time.Minute || s.DeviceLife > registry.MaxDeviceLife) {
-		return notAllowed("device-life", s.DeviceLife.String(), fmt.Sprintf("from 1m to %v, or 0: for good", registry.MaxDeviceLife))
-	}
-	if s.Issuer == "" {
-		if s.ClientID != "" || s.SecretFile != "" {
-			return notAllowed("oidc-issuer", "", "the provider's URL, for there are a client id or a secret for it")
-		}
-	} else if s.ClientID == "" {
-		return notAllowed("oidc-client-id", "", "the id that the provider gave this coordinator")
+	if err := s.validateProvider(); err != nil {
+		return err
 	}
 	if s.PasswordMemory != 0 && (s.PasswordMemory < 12 || s.PasswordMemory > 1024) {
 		return notAllowed("password-memory", fmt.Sprint(s.PasswordMemory), "12 to 1024 (MiB)")
 	}
+	return s.validateTimes()
+}
+
+func (s *SignIn) validateProvider() error {
+	switch {
+	case s.Issuer == "" && (s.ClientID != "" || s.SecretFile != ""):
+		return notAllowed("oidc-issuer", "", "the provider's URL, for there are a client id or a secret for it")
+	case s.Issuer != "" && s.ClientID == "":
+		return notAllowed("oidc-client-id", "", "the id that the provider gave this coordinator")
+	}
+	return nil
+}
+
+// validateTimes lets pass what stands for a default or for never.
+func (s *SignIn) validateTimes() error {
 	if s.Life != 0 && (s.Life < 10*time.Second || s.Life > registry.MaxSessionLife) {
 		return notAllowed("session-life", s.Life.String(), fmt.Sprintf("from 10s to %v", registry.MaxSessionLife))
+	}
+	if s.DeviceLife > 0 && (s.DeviceLife < time.Minute || s.DeviceLife > registry.MaxDeviceLife) {
+		return notAllowed("device-life", s.DeviceLife.String(), fmt.Sprintf("from 1m to %v, or 0: for good", registry.MaxDeviceLife))
 	}
 	if s.AdminIdle > 0 && (s.AdminIdle < time.Minute || s.AdminIdle > adminapi.AdminLife) {
 		return notAllowed("admin-idle", s.AdminIdle.String(), fmt.Sprintf("from 1m to %v, or 0: until the session ends by time", adminapi.AdminLife))

@@ -180,50 +180,63 @@ func (d *daemon) Explain(ctx context.Context, r local.ExplainRequest) (*local.Ex
 
 // question turns names into addresses of one family, and finds the direction.
 func (m *mesh) question(r local.ExplainRequest, who asker) (q plane.Question, err error) {
-	if q.Protocol, err = protocolOf(r.Protocol); err != nil {
+	if q.Protocol, err = acl.ParseProtocol(r.Protocol); err != nil {
 		return q, err
 	}
 	q.Port = r.Port
-	src, err := m.find(r.Src)
-	if err != nil {
+	if q.Src, q.Dst, err = m.ends(r, who); err != nil {
 		return q, err
-	}
-	if own := m.ownSeat(who); r.Src == "" && len(own) > 0 {
-		src = own
-	}
-	dst, err := m.find(r.Dst)
-	if err != nil {
-		return q, err
-	}
-	for _, s := range src {
-		for _, t := range dst {
-			if s.Is4() == t.Is4() && !q.Src.IsValid() {
-				q.Src, q.Dst = s, t
-			}
-		}
-	}
-	if !q.Src.IsValid() {
-		return q, fmt.Errorf("%s and %s have no address family in common", r.Src, r.Dst)
 	}
 	if !m.mayAsk(who, q.Src) {
 		return q, fmt.Errorf("%s is another's: ask as that account, or as root", q.Src)
 	}
-	_, from := m.stockAt(q.Src)
-	_, to := m.stockAt(q.Dst)
-	switch {
-	case from && !to && m.isOwn(q.Dst):
-		q.Direction = plane.In // it is a peer to this node, and behind it to the others
-	case m.isOwn(q.Src):
-		q.Direction = plane.Out
-	case m.isOwn(q.Dst):
-		q.Direction = plane.In
-	default:
-		return q, fmt.Errorf("neither %s nor %s is this node: ask one of the two, or `cordonctl policy explain`", r.Src, r.Dst)
-	}
 	if q.Protocol == acl.ICMP && q.Src.Is6() {
 		q.Protocol = acl.ICMPv6
 	}
+	var known bool
+	if q.Direction, known = m.direction(q.Src, q.Dst); !known {
+		return q, fmt.Errorf("neither %s nor %s is this node: ask one of the two, or `cordonctl policy explain`", r.Src, r.Dst)
+	}
 	return q, nil
+}
+
+// ends gives the first two addresses of one family. Who names no source asks from
+// where they sit.
+func (m *mesh) ends(r local.ExplainRequest, who asker) (src, dst netip.Addr, err error) {
+	from, err := m.find(r.Src)
+	if err != nil {
+		return src, dst, err
+	}
+	if own := m.ownSeat(who); r.Src == "" && len(own) > 0 {
+		from = own
+	}
+	to, err := m.find(r.Dst)
+	if err != nil {
+		return src, dst, err
+	}
+	for _, src := range from {
+		for _, dst := range to {
+			if src.Is4() == dst.Is4() {
+				return src, dst, nil
+			}
+		}
+	}
+	return src, dst, fmt.Errorf("%s and %s have no address family in common", r.Src, r.Dst)
+}
+
+// direction tells which way a flow passes this node's filter, if it does.
+func (m *mesh) direction(src, dst netip.Addr) (d plane.Direction, known bool) {
+	_, from := m.stockAt(src)
+	_, to := m.stockAt(dst)
+	switch {
+	case from && !to && m.isOwn(dst):
+		return plane.In, true // it is a peer to this node, and behind it to the others
+	case m.isOwn(src):
+		return plane.Out, true
+	case m.isOwn(dst):
+		return plane.In, true
+	}
+	return 0, false
 }
 
 // find gives the addresses of a peer's name, an address, or (empty) this node.
@@ -289,16 +302,4 @@ func (m *mesh) locate(ctx context.Context, out *local.ExplainResponse) {
 		return
 	}
 	out.File, out.Line, out.Text = found[0].File, found[0].Line, found[0].Text
-}
-
-func protocolOf(text string) (acl.Protocol, error) {
-	switch strings.ToLower(text) {
-	case "", "tcp":
-		return acl.TCP, nil
-	case "udp":
-		return acl.UDP, nil
-	case "icmp":
-		return acl.ICMP, nil
-	}
-	return 0, fmt.Errorf("protocol %q is not allowed: want tcp, udp or icmp", text)
 }

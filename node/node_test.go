@@ -95,7 +95,8 @@ func TestTwoNodesTalkAndExplain(t *testing.T) {
 		{local.ExplainRequest{Src: "ehr", Dst: "ward", Port: 22, Protocol: "udp"}, false, false, ""},
 		{local.ExplainRequest{Src: "ehr", Dst: "100.64.0.9", Port: 443}, false, false, "neither"},
 		{local.ExplainRequest{Dst: "pacs", Port: 443}, false, false, "no peer of this node is called"},
-		{local.ExplainRequest{Dst: "ehr", Port: 443, Protocol: "carrier-pigeon"}, false, false, "want tcp, udp or icmp"},
+		{local.ExplainRequest{Dst: "ehr", Port: 443, Protocol: "carrier-pigeon"}, false, false, "want tcp, udp, icmp"},
+		{local.ExplainRequest{Dst: "ehr", Port: 443, Protocol: "sctp"}, false, true, ""},
 		{local.ExplainRequest{Dst: "fd00::1", Port: 443}, false, false, "no address family in common"},
 	} {
 		e, err := a.Explain(t.Context(), tt.r)

@@ -144,19 +144,7 @@ func ending(e plane.Ending) local.Ending {
 	}
 }
 
-func protocolText(p acl.Protocol) string {
-	switch p {
-	case acl.TCP:
-		return "tcp"
-	case acl.UDP:
-		return "udp"
-	case acl.ICMP:
-		return "icmp"
-	case acl.ICMPv6:
-		return "icmpv6"
-	}
-	return strconv.Itoa(int(p))
-}
+func protocolText(p acl.Protocol) string { return cmp.Or(p.Name(), strconv.Itoa(int(p))) }
 
 // contactText says why there is no map, for people.
 func (m *mesh) contactText() string {

@@ -31,7 +31,6 @@ package compile
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -177,18 +176,6 @@ func (m *Mesh) Facts(id string) []acl.FactEnd {
 		return n.record.facts
 	}
 	return nil
-}
-
-// Classes gives every prefix that matters with its class, in no order: the
-// whole mesh's table, which no node is ever given.
-func (m *Mesh) Classes() iter.Seq[acl.PrefixClass] {
-	return func(yield func(acl.PrefixClass) bool) {
-		for prefix, e := range m.table.All() {
-			if e.class != nil && !yield(acl.PrefixClass{Prefix: prefix, Class: e.class.num}) {
-				return
-			}
-		}
-	}
 }
 
 // hash64 is the first 64 bits of SHA-256, and never zero: zero means none.

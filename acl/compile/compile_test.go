@@ -299,31 +299,6 @@ func TestApprovedRoutes(t *testing.T) {
 	}
 }
 
-func TestOwnsTag(t *testing.T) {
-	m := compile.New(parse(t, `{"groups": {"group:it": ["zoe@h", "scim:IT", "pat@"]}, "tagOwners": {"tag:a": ["group:it", "ada@h"], "tag:b": ["tag:a"], "tag:c": [], "tag:d": ["autogroup:admin"]}}`), ranges())
-	person := func(login string, tags ...string) compile.Node { return compile.Node{User: login, Tags: tags} }
-	tests := []struct {
-		by   compile.Node
-		tag  string
-		want bool
-	}{
-		{person("zoe@h"), "tag:a", true}, {person("ada@h"), "tag:a", true}, {person("ben@h"), "tag:a", false}, {person(""), "tag:a", false},
-		{person("", "tag:a"), "tag:b", true}, {person("zoe@h"), "tag:b", false}, {person("zoe@h"), "tag:c", false}, {person("zoe@h"), "tag:d", false},
-		{compile.Node{User: "kim@h", Groups: []string{"scim:IT"}}, "tag:a", true}, {compile.Node{User: "kim@h", Groups: []string{"scim:HR"}}, "tag:a", false},
-		{compile.Node{User: "kim@h", Groups: []string{"group:it"}}, "tag:a", true}, {compile.Node{User: "kim@h", UserName: "pat"}, "tag:a", true},
-		{person("zoe@h"), "tag:A", true}, {person("", "tag:A"), "tag:B", true}, // letter case does not count
-		{person("zoe@h"), "tag:unknown", false}, {person("zoe@h", "tag:c"), "tag:a", false}, // a tagged node is not zoe
-	}
-	for _, tt := range tests {
-		if got := m.OwnsTag(tt.by, tt.tag); got != tt.want {
-			t.Errorf("OwnsTag(%+v, %s) = %v", tt.by, tt.tag, got)
-		}
-	}
-	if compile.New(nil, ranges()).OwnsTag(person("zoe@h"), "tag:a") {
-		t.Error("somebody owns a tag without a policy")
-	}
-}
-
 func TestPolicyTests(t *testing.T) {
 	const rules = `"grants": [
 	{"id": "ward", "src": ["group:nurses"], "dst": ["tag:ehr"], "ip": ["tcp:443"]},

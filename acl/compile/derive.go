@@ -138,48 +138,60 @@ func segmentText(s *policy.Segment) string {
 
 // identity says what the policy knows of one end.
 func (m *Mesh) identity(p place) []string {
-	var all []string
-	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	all := []string{whoIs(p)}
+	if p.class == nil {
+		return append(all, "no rule knows it")
+	}
+	all = append(all, "rules know it as "+strings.Join(m.namesIn(p.class), ", "))
+	for _, s := range p.class.zone.list() {
+		all = append(all, "in "+segmentText(&s))
+	}
+	return append(all, m.knownOf(p)...)
+}
+
+func whoIs(p place) string {
 	switch {
 	case p.host != nil && len(p.host.Tags) > 0:
-		say("node %s, tagged %s", p.host.title(), strings.Join(p.host.Tags, ", "))
+		return fmt.Sprintf("node %s, tagged %s", p.host.title(), strings.Join(p.host.Tags, ", "))
 	case p.host != nil && p.host.User != "":
-		say("node %s of %s", p.host.title(), p.host.User)
+		return fmt.Sprintf("node %s of %s", p.host.title(), p.host.User)
 	case p.host != nil:
-		say("node %s, of nobody", p.host.title())
-	default:
-		say("%s", p.label)
+		return fmt.Sprintf("node %s, of nobody", p.host.title())
 	}
-	if p.class == nil {
-		say("no rule knows it")
-		return all
-	}
+	return p.label
+}
+
+// namesIn gives the words of the policy by which rules know a class.
+func (m *Mesh) namesIn(c *class) []string {
 	var names []string
-	for _, id := range p.class.sign {
+	for _, id := range c.sign {
 		if text := m.book.texts[id]; !strings.HasPrefix(text, machineText) {
 			names = append(names, strings.TrimPrefix(strings.TrimPrefix(text, "src:"), "dst:"))
 		}
 	}
 	if len(names) == 0 {
-		names = append(names, "another address of a machine that they name by one")
+		return []string{"another address of a machine that they name by one"}
 	}
-	say("rules know it as %s", strings.Join(slices.Compact(names), ", "))
-	for _, s := range p.class.zone.list() {
-		say("in %s", segmentText(&s))
+	return slices.Compact(names)
+}
+
+// knownOf gives the facts that hold of one end.
+func (m *Mesh) knownOf(p place) []string {
+	if p.host == nil {
+		return nil
 	}
-	if p.host != nil {
-		facts := p.host.record.facts
-		if p.seat != nil {
-			facts = p.seat.Facts
-		}
-		for _, f := range facts {
-			switch {
-			case !m.known(f.Fact, p):
-			case m.unreported(f.Fact):
-				say("taken for granted: %s, for nothing says otherwise", m.factText(f.Fact))
-			default:
-				say("known: %s, until %s", m.heldText(f.Fact), f.Until.UTC().Format("2006-01-02 15:04 MST"))
-			}
+	facts := p.host.record.facts
+	if p.seat != nil {
+		facts = p.seat.Facts
+	}
+	var all []string
+	for _, f := range facts {
+		switch {
+		case !m.known(f.Fact, p):
+		case m.unreported(f.Fact):
+			all = append(all, fmt.Sprintf("taken for granted: %s, for nothing says otherwise", m.factText(f.Fact)))
+		default:
+			all = append(all, fmt.Sprintf("known: %s, until %s", m.heldText(f.Fact), f.Until.UTC().Format("2006-01-02 15:04 MST")))
 		}
 	}
 	return all

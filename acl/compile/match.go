@@ -91,13 +91,6 @@ func (n *Node) isCalled(by func(login string) bool) bool {
 	return by(n.User) || slices.ContainsFunc(n.Also, by)
 }
 
-// OwnsTag tells whether the policy lets somebody put a tag on a node: a person
-// (a Node with a User alone), or a tagged node. Nobody owns an unknown tag.
-func (m *Mesh) OwnsTag(by Node, tag string) bool {
-	owners, _ := m.pol.TagOwners(tag)
-	return slices.ContainsFunc(owners, func(s policy.Selector) bool { return m.picker(s)(&by) })
-}
-
 // RoutesApproved is [Mesh.ApprovedRoutes] by a policy that is compiled for nobody: it costs
 // nothing that other rules do.
 func RoutesApproved(pol *policy.Policy, n Node, advertised []netip.Prefix) []netip.Prefix {

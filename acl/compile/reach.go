@@ -27,17 +27,6 @@ type Access struct {
 // destination.
 func (m *Mesh) Reach() iter.Seq[Access] { return m.ReachBetween(nil, nil) }
 
-// Between gives what one node may reach at another, one Access for each pair of
-// their classes with anything open.
-func (m *Mesh) Between(src, dst string) []Access {
-	a, okA := m.nodes[src]
-	b, okB := m.nodes[dst]
-	if !okA || !okB || a == b {
-		return nil
-	}
-	return m.between(a, b)
-}
-
 func (m *Mesh) between(src, dst *node) []Access {
 	var all []Access
 	sameOwner := src.record.owner != 0 && src.record.owner == dst.record.owner

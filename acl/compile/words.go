@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,19 +16,7 @@ func ruleText(p *part) string {
 }
 
 func protocolText(p acl.Protocol) string {
-	switch p {
-	case acl.ICMP:
-		return "icmp"
-	case acl.TCP:
-		return "tcp"
-	case acl.UDP:
-		return "udp"
-	case acl.ICMPv6:
-		return "icmpv6"
-	case acl.SCTP:
-		return "sctp"
-	}
-	return fmt.Sprintf("protocol %d", p)
+	return cmp.Or(p.Name(), fmt.Sprintf("protocol %d", p))
 }
 
 // openText writes services as a reader would: "tcp 22, 80-443; udp 53", and "*"

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -54,19 +55,7 @@ func serviceTexts(open []acl.Service) []string {
 }
 
 func serviceText(s acl.Service) string {
-	name := fmt.Sprintf("protocol %d", s.Protocol)
-	switch s.Protocol {
-	case acl.ICMP:
-		name = "icmp"
-	case acl.TCP:
-		name = "tcp"
-	case acl.UDP:
-		name = "udp"
-	case acl.ICMPv6:
-		name = "icmpv6"
-	case acl.SCTP:
-		name = "sctp"
-	}
+	name := cmp.Or(s.Protocol.Name(), fmt.Sprintf("protocol %d", s.Protocol))
 	switch {
 	case s.First == 0 && s.Last == 65535:
 		return name

@@ -278,9 +278,10 @@ func TestLeaseNeverGoesBack(t *testing.T) {
 	if v := judge(f, noon().Add(90*time.Minute), filter.In, segment(1, 3, 443, 2)); v.Reason != acl.HoldEnded {
 		t.Errorf("90 minutes: %v", v)
 	}
-	tableOnly := compile(t, c)
+	fresh := newFilter(t, filter.Options{})
+	fresh.Load(compile(t, c))
 	for _, at := range []time.Duration{time.Hour - 1, time.Hour} {
-		v := tableOnly.Explain(filter.At(noon().Add(at)), filter.In, addr("100.65.0.1"), addr("100.64.0.1"), acl.TCP, 443)
+		v, _ := fresh.Explain(filter.At(noon().Add(at)), filter.In, addr("100.65.0.1"), addr("100.64.0.1"), acl.TCP, 443)
 		if v.Allow != (at < time.Hour) {
 			t.Errorf("explained at %v: %v", at, v)
 		}

@@ -289,7 +289,8 @@ func (f *Filter) set(m Moment) {
 	}
 }
 
-// In judges a packet from the mesh to this node.
+// In judges a packet from the mesh to this node. Its way to the flow's verdict stands
+// in out again: one more call is 11 instructions on the 183 of an established packet.
 func (b Batch) In(p *packet.Packet) acl.Verdict {
 	if p.Shape != packet.Ports || p.Frag != packet.Whole {
 		return b.f.judge(In, p)

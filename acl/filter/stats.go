@@ -84,11 +84,6 @@ func (f *Filter) Explain(m Moment, d Direction, src, dst netip.Addr, proto acl.P
 	return f.table.verdict(dec), until
 }
 
-// Explain is as [Filter.Explain], with the lease of the table's Config.
-func (t *Table) Explain(m Moment, d Direction, src, dst netip.Addr, proto acl.Protocol, port uint16) acl.Verdict {
-	return t.verdict(t.explain(m, &past{lease: t.lease}, d, src, dst, proto, port))
-}
-
 func (t *Table) explain(m Moment, known *past, d Direction, src, dst netip.Addr, proto acl.Protocol, port uint16) decision {
 	if !src.IsValid() || !dst.IsValid() || src.Is4() != dst.Is4() || src.Is4In6() || dst.Is4In6() || d > Out {
 		return refuse(acl.Malformed)

@@ -174,17 +174,6 @@ func (r *Rule) Conditional() bool {
 	return r.Postures != nil || r.When.conditional() || r.Devices != nil || r.Approval != "" || r.Glass != ""
 }
 
-// Rule gives the first rule with an id. Two rules with the same words and no
-// written id have the same.
-func (p *Policy) Rule(id acl.RuleID) (Rule, bool) {
-	for _, r := range p.Rules() {
-		if r.ID == id {
-			return r, true
-		}
-	}
-	return Rule{}, false
-}
-
 // SSH gives the ssh rules in the order in which they are asked: those that check
 // first, each kind in the file's order.
 func (p *Policy) SSH() []SSHRule {

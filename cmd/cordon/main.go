@@ -42,7 +42,7 @@ func app() *cli.App {
 				&cli.IntFlag{Name: "count", Usage: "how often", Value: 3},
 			}},
 			{Name: "explain", Usage: "what this node's filter says of a flow", ArgsUsage: "[SRC] DST:PORT", Action: explain, Flags: []cli.Flag{
-				&cli.StringFlag{Name: "protocol", Usage: "tcp, udp or icmp", Value: "tcp"},
+				&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6, sctp or a number", Value: "tcp"},
 			}},
 			flowsCommand(),
 			stockCommands(),

@@ -70,9 +70,7 @@ func confirmApproval(c *cli.Context, n *admin.Node) error {
 	if c.Bool("yes") || c.String("fingerprint") != "" {
 		return nil
 	}
-	for _, row := range applicant(n) {
-		fmt.Fprintf(os.Stderr, "%-11s  %s\n", row[0], visible(row[1]))
-	}
+	details(os.Stderr, applicant(n))
 	if !onTerminal() {
 		return noTerminal("compare the fingerprint of " + n.Name + " with `cordon status` there, then give it in --fingerprint, or add --yes")
 	}
@@ -85,10 +83,15 @@ func confirmApproval(c *cli.Context, n *admin.Node) error {
 // applicant tells all that is known of a machine that asks to be let in.
 func applicant(n *admin.Node) [][2]string {
 	return [][2]string{
-		{"name", n.Name}, {"fingerprint", n.Id}, {"for", orDash(n.User + strings.Join(n.Tags, " "))}, {"admitted by", admittedBy(n)},
-		{"from", orDash(n.From)}, {"runs", orDash(n.Version) + " on " + orDash(n.Os)}, {"asked", moment(n.Created)},
+		{"name", n.Name}, {"fingerprint", n.Id}, {"for", ownerOf(n)}, {"admitted by", admittedBy(n)},
+		{"from", orDash(n.From)}, {"runs", runs(n)}, {"asked", moment(n.Created)},
 	}
 }
+
+// ownerOf gives whose a machine is: a person's, or that of its tags.
+func ownerOf(n *admin.Node) string { return orDash(n.User + strings.Join(n.Tags, " ")) }
+
+func runs(n *admin.Node) string { return orDash(n.Version) + " on " + orDash(n.Os) }
 
 // admittedBy says what vouches for a machine.
 func admittedBy(n *admin.Node) string {
@@ -133,7 +136,7 @@ func listWaiting(nodes []*admin.Node) error {
 	var rows [][]string
 	for _, n := range nodes {
 		rows = append(rows, []string{n.Name, n.Id, orDash(n.User + strings.Join(n.Tags, ",")), admittedBy(n), orDash(n.From),
-			orDash(n.Version) + " on " + orDash(n.Os), moment(n.Created)})
+			runs(n), moment(n.Created)})
 	}
 	return table("NAME FINGERPRINT FOR ADMITTED-BY FROM RUNS ASKED", rows)
 }

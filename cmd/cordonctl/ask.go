@@ -53,9 +53,7 @@ func forGood(c *cli.Context, api *admin.Client, node, what string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	for _, row := range applicant(resp.Msg.Node) {
-		fmt.Fprintf(os.Stderr, "%-11s  %s\n", row[0], visible(row[1]))
-	}
+	details(os.Stderr, applicant(resp.Msg.Node))
 	if !agreed(what + "? Its key never comes back") {
 		return "", errUnchanged
 	}

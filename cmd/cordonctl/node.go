@@ -94,16 +94,14 @@ func printNode(c *cli.Context, n *admin.Node) error {
 	if usage.WantsJSON(c) {
 		return printJSON(n)
 	}
-	for _, row := range [][2]string{
-		{"name", n.Name}, {"id", n.Id}, {"key", n.NodeKey}, {"owner", orDash(n.User + strings.Join(n.Tags, " "))},
+	details(os.Stdout, [][2]string{
+		{"name", n.Name}, {"id", n.Id}, {"key", n.NodeKey}, {"owner", ownerOf(n)},
 		{"addresses", strings.Join(n.Addresses, " ")}, {"state", nodeState(n)}, {"joined", moment(n.Created)},
 		{"from", orDash(n.From)}, {"admitted", admittedBy(n)}, {"expires", moment(n.Expires)},
-		{"enforces", fmt.Sprintf("revision %d", n.Acknowledged)}, {"runs", orDash(n.Version) + " on " + orDash(n.Os)},
+		{"enforces", fmt.Sprintf("revision %d", n.Acknowledged)}, {"runs", runs(n)},
 		{"endpoints", orDash(strings.Join(n.Endpoints, " "))}, {"advertises", orDash(strings.Join(n.Advertised, " "))},
 		{"carries", orDash(strings.Join(n.Routes, " "))},
-	} {
-		fmt.Printf("%-10s  %s\n", row[0], visible(row[1]))
-	}
+	})
 	for _, w := range n.Warnings {
 		fmt.Fprintln(os.Stderr, "warning:", w)
 	}

@@ -42,7 +42,7 @@ func policyCommands() *cli.Command {
 		}},
 		{Name: "test", Usage: "run a policy's own tests on the real nodes (default: the policy in force)", ArgsUsage: "[FILE]", Action: with(testPolicy)},
 		{Name: "explain", Usage: "which rule decides", ArgsUsage: "SRC DST:PORT", Action: with(explainPolicy), Flags: []cli.Flag{
-			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6 or a number", Value: "tcp"},
+			&cli.StringFlag{Name: "protocol", Usage: "tcp, udp, icmp, icmpv6, sctp or a number", Value: "tcp"},
 			&cli.StringFlag{Name: "at", Usage: "at that `TIME` (2026-11-22T03:00-06:00) instead of now"},
 			&cli.StringFlag{Name: "given", Usage: "suppose what a test of the policy may suppose: `JSON` such as '{\"mfaAge\": \"1h\", \"oncall\": [\"icu\"]}'"},
 			&cli.StringFlag{Name: "as", Usage: "who sits at SRC, if that is a shared device: `WHO` is a login or a group"},

@@ -30,10 +30,6 @@ func ParseSelf(s *Self) (SelfRecord, error) {
 	return r, d.of("record of this node")
 }
 
-// ParsePeer gives the typed form of p, with the keys of its statement, which
-// it verifies. It fails with [ErrMalformed] or [key.ErrSignature].
-func ParsePeer(p *Peer) (PeerRecord, error) { return parsePeer(p, PeerRecord{}) }
-
 // parsePeer takes a statement that known already holds as verified: it is the
 // one part of a record that costs, and hardly ever the part that changed.
 func parsePeer(p *Peer, known PeerRecord) (PeerRecord, error) {

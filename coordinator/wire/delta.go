@@ -33,11 +33,6 @@ func Diff(a, b Map) *Delta {
 	return d
 }
 
-// IsEmpty tells whether d changes nothing.
-func (d *Delta) IsEmpty() bool {
-	return d.GetSelf() == nil && d.GetRules() == nil && len(d.GetPut()) == 0 && len(d.GetRemove()) == 0 && len(d.GetSeats()) == 0
-}
-
 // Apply gives m changed by d and standing at `to`; m stays as it is. A Delta
 // that does not fit m (removes whom m lacks, names somebody twice, gives a
 // prefix two owners, takes a statement back, changes seats of whom m lacks or ends
@@ -149,18 +144,6 @@ func (m Map) whole(selfChanged bool, changed map[string]bool) (Map, error) {
 		return Map{}, err
 	}
 	return m, nil
-}
-
-// Validate checks a map that was put together by hand, as decoding would check
-// it, signatures of statements included.
-func (m Map) Validate() error {
-	for id, p := range m.Peers {
-		if id != p.ID {
-			return malformed("peer %s stands under the key %q", p.ID, clip(id))
-		}
-	}
-	_, err := mapOf(m.Full(), m.Position(), nil)
-	return err
 }
 
 // notBack refuses a statement that is older than the one held: an old tunnel

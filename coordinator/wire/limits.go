@@ -16,8 +16,7 @@ const (
 
 	maxRules    = 20_000  // each of In and Out
 	maxClasses  = 100_000 // of one rule
-	maxServices = 4_096   // of one rule
-	maxPrefixes = 4_096   // of one record; as many addresses, routes, facts, sessions and seats
+	maxPrefixes = 4_096   // of one record; as many addresses, routes, facts, sessions and seats, and services of one rule
 	maxElements = 2 << 20 // repeated things in one message, all together
 
 	// Signed around a payload: proof, key and signature.

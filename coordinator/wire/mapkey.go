@@ -11,8 +11,9 @@ import (
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
-// A mesh has one map key per replica and its successor; more than this is an
-// attack on the node's memory.
+// A mesh has one map key per replica and its successor, and [Trust.Prune] leaves
+// those that signed what a node keeps. More than this is an attack on the node's
+// memory.
 const maxMapKeys = 256
 
 // MapKey is a key that may sign maps, with the time in which it may. Times have
@@ -79,9 +80,6 @@ func NewTrust(root key.RootPublic) *Trust {
 	return &Trust{root: root, certs: make(map[key.MapPublic]trusted)}
 }
 
-// Root gives the mesh root.
-func (t *Trust) Root() key.RootPublic { return t.root }
-
 // Mesh gives the mesh that the root stands for.
 func (t *Trust) Mesh() MeshID { return MeshIDOf(t.root) }
 
@@ -138,11 +136,13 @@ func (t *Trust) known(k key.MapPublic) (MapKey, error) {
 	return c.MapKey, nil
 }
 
-// Prune forgets the keys that ended before limit. What they signed, and the node
-// keeps, does not verify from then on: keep the keys of revocations.
-func (t *Trust) Prune(limit time.Time) {
+// Prune forgets the keys that have ended at now, but for those that signed what
+// the node keeps: without its key that does not verify at the next start. Without
+// Prune a node that sees enough keys come and go takes no more of them, and locks
+// its coordinator out.
+func (t *Trust) Prune(now time.Time, signers map[key.MapPublic]bool) {
 	for k, c := range t.certs {
-		if c.NotAfter.Before(limit) {
+		if !now.Before(c.NotAfter) && !signers[k] {
 			delete(t.certs, k)
 		}
 	}

@@ -119,11 +119,15 @@ func TestTrustIsBoundedAndKeepsTheLaterEnd(t *testing.T) {
 	if !errors.Is(err, wire.ErrMalformed) || len(m.trust.Certificates()) != 256 {
 		t.Fatal(len(m.trust.Certificates()), err)
 	}
-	m.trust.Prune(longer.NotAfter) // all others end an hour before
+	m.trust.Prune(longer.NotAfter.Add(-time.Hour-time.Second), nil)
+	if got := m.trust.Certificates(); len(got) != 256 {
+		t.Fatal(len(got), "left of those that have not ended")
+	}
+	m.trust.Prune(longer.NotAfter, map[key.MapPublic]bool{m.mapK.Public(): true}) // all others ended an hour before
 	if got := m.trust.Certificates(); len(got) != 1 {
 		t.Fatal(len(got), "left")
 	}
-	again := wire.NewTrust(m.trust.Root())
+	again := wire.NewTrust(m.root.Public())
 	if err := again.Add(m.trust.Certificates()[0]); err != nil {
 		t.Fatal(err)
 	}

@@ -245,7 +245,7 @@ const (
 type ExplainRequest struct {
 	Src      string `json:"src,omitempty"` // peer name or address; empty: this node
 	Dst      string `json:"dst"`           // peer name or address; empty: this node
-	Protocol string `json:"protocol"`      // tcp, udp, icmp; empty: tcp
+	Protocol string `json:"protocol"`      // tcp, udp, icmp, icmpv6, sctp or a number; empty: tcp
 	Port     uint16 `json:"port"`
 }
 

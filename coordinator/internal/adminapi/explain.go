@@ -21,7 +21,7 @@ import (
 // ExplainPolicy tells which rule decides about a flow, and how it comes to that.
 func (a *API) ExplainPolicy(ctx context.Context, req *connect.Request[admin.ExplainPolicyRequest]) (*connect.Response[admin.ExplainPolicyResponse], error) {
 	m := req.Msg
-	protocol, err := protocolOf(m.Protocol)
+	protocol, err := acl.ParseProtocol(m.Protocol)
 	if err != nil {
 		return nil, connect.NewError(connect.CodeInvalidArgument, err)
 	}

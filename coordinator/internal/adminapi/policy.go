@@ -1,6 +1,7 @@
 package adminapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -249,31 +250,8 @@ func addresses(state *registry.State, text string) ([]netip.Addr, error) {
 	return n.Addresses, nil
 }
 
-func protocolOf(text string) (acl.Protocol, error) {
-	switch strings.ToLower(text) {
-	case "", "tcp":
-		return acl.TCP, nil
-	case "udp":
-		return acl.UDP, nil
-	case "icmp":
-		return acl.ICMP, nil
-	case "icmpv6", "ipv6-icmp":
-		return acl.ICMPv6, nil
-	case "sctp":
-		return acl.SCTP, nil
-	}
-	n, err := strconv.ParseUint(text, 10, 8)
-	if err != nil {
-		return 0, fmt.Errorf("protocol %q: want tcp, udp, icmp, icmpv6, sctp or a number up to 255", text)
-	}
-	return acl.Protocol(n), nil
-}
-
 func serviceText(s acl.Service) string {
-	name := map[acl.Protocol]string{acl.TCP: "tcp", acl.UDP: "udp", acl.ICMP: "icmp", acl.ICMPv6: "icmpv6", acl.SCTP: "sctp"}[s.Protocol]
-	if name == "" {
-		name = strconv.Itoa(int(s.Protocol))
-	}
+	name := cmp.Or(s.Protocol.Name(), strconv.Itoa(int(s.Protocol)))
 	switch {
 	case s.First == 0 && s.Last == 65535:
 		return name

@@ -132,9 +132,6 @@ func (a *Authority) Root() key.RootPublic { return a.now.Load().rootKey }
 // Fingerprint gives what enrolment strings pin.
 func (a *Authority) Fingerprint() key.Fingerprint { return a.Root().Fingerprint() }
 
-// RootOffline tells whether the mesh root was taken away.
-func (a *Authority) RootOffline() bool { return a.now.Load().root == nil }
-
 // MapKey gives the key that signs maps now. The caller must not keep it beyond
 // the next Renew.
 func (a *Authority) MapKey() *key.MapPrivate { return a.now.Load().mapKey }

@@ -90,11 +90,3 @@ func (a *Authority) ServerCertificates(names []string, addresses []netip.Addr, c
 		return current, nil
 	}
 }
-
-// RootPool gives the mesh root as the only authority, to verify node
-// certificates with. Their keys count more than their ends: see wire.CallerKey.
-func (a *Authority) RootPool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.now.Load().rootCert)
-	return pool
-}

@@ -1,6 +1,7 @@
 package distribute
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl/compile"
@@ -156,9 +157,11 @@ func (h *Hub) apply(c compile.Change) (due []*stream) {
 		if v.Self {
 			h.subject(v.Node).outdate()
 		}
-		if v.Rules {
-			clear(h.rules)
-		}
+	}
+	if slices.ContainsFunc(c.Views, func(v compile.View) bool { return v.Rules }) {
+		// Nobody says which sets are gone. Whoever comes next has its own encoded again,
+		// in 0.2 ms; all 649 of 10,000 nodes under 5,000 rules take 140 ms.
+		clear(h.rules)
 	}
 	for _, v := range c.Views {
 		s := h.streams[v.Node]

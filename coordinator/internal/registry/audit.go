@@ -2,26 +2,12 @@ package registry
 
 import (
 	"context"
-	"iter"
 
 	"github.com/cordonmesh/cordon/coordinator/internal/audit"
 )
 
 // auditPage is how many records are read from the journal at once.
 const auditPage = 500
-
-// Audit gives every audit record after a sequence, up to the head at the time
-// of the call, reading page by page.
-func (r *Registry) Audit(ctx context.Context, after uint64) iter.Seq2[audit.Record, error] {
-	return func(yield func(audit.Record, error) bool) {
-		head, err := r.AuditHead(ctx)
-		if err != nil {
-			yield(audit.Record{}, err)
-			return
-		}
-		r.pages(ctx, after, head.Sequence, yield)
-	}
-}
 
 func (r *Registry) pages(ctx context.Context, after, last uint64, yield func(audit.Record, error) bool) {
 	for after < last {

@@ -84,12 +84,19 @@ func DecodeState(b []byte) (*State, error) {
 		return nil, fmt.Errorf("checkpoint has version %d, this program knows %d; use the program that wrote it, or a newer one",
 			d.Version, stateVersion)
 	}
-	if d.Mesh == (wire.MeshID{}) {
-		return nil, fmt.Errorf("checkpoint of revision %d is of no mesh", d.Revision)
+	s, err := d.state()
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
 	}
-	if slices.Contains(d.Nodes, nil) || slices.Contains(d.Tokens, nil) || slices.Contains(d.Policies, nil) ||
-		slices.Contains(d.Users, nil) || slices.Contains(d.Groups, nil) || slices.Contains(d.Locals, nil) || slices.ContainsFunc(d.Sessions, func(one *Session) bool { return one == nil || len(one.Logins) == 0 }) {
-		return nil, fmt.Errorf("checkpoint of revision %d: nothing stands where a node, token, policy, person or session should", d.Revision)
+	return s, nil
+}
+
+func (d *document) state() (*State, error) {
+	if d.Mesh == (wire.MeshID{}) {
+		return nil, errors.New("it is of no mesh")
+	}
+	if d.hasGaps() {
+		return nil, errors.New("nothing stands where a node, token, policy, person or session should")
 	}
 	s := &State{Mesh: d.Mesh, Domain: d.Domain, IPv4: d.IPv4, IPv6: d.IPv6,
 		Incarnation: d.Incarnation, Revision: d.Revision, policies: d.Policies, observed: d.Observed}
@@ -103,34 +110,50 @@ func DecodeState(b []byte) (*State, error) {
 		s.putRevocation(r)
 	}
 	s.Epoch = max(s.Epoch, d.Epoch)
-	for _, n := range d.Nodes {
-		if err := s.admissible(n); err != nil {
-			return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
-		}
-		s.putNode(n)
-	}
 	for _, g := range d.Groups {
 		s.putGroup(g)
 	}
-	if err := s.restorePeople(d.Users, d.Sessions, d.Locals); err != nil {
-		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
-	}
-	if err := s.restoreRests(d.Resting); err != nil {
-		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
-	}
-	for id, roles := range d.Roles {
-		if _, known := s.User(id); !known || len(roles) == 0 {
-			return nil, fmt.Errorf("checkpoint of revision %d: roles of nobody, or none: %q", d.Revision, id)
+	// People sit at nodes, and what somebody may hangs on the person.
+	for _, restore := range []func() error{
+		func() error { return s.restoreNodes(d.Nodes) },
+		func() error { return s.restorePeople(d.Users, d.Sessions, d.Locals) },
+		func() error { return s.restoreRests(d.Resting) },
+		func() error { return s.restoreRoles(d.Roles) },
+		func() error { return s.restoreGrants(d.Grants) },
+		s.uniqueAddresses,
+	} {
+		if err := restore(); err != nil {
+			return nil, err
 		}
-		s.putRoles(id, roles)
-	}
-	if err := s.restoreGrants(d.Grants); err != nil {
-		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
-	}
-	if err := s.uniqueAddresses(); err != nil {
-		return nil, fmt.Errorf("checkpoint of revision %d: %w", d.Revision, err)
 	}
 	return s, nil
+}
+
+// hasGaps tells whether a null stands in one of the lists.
+func (d *document) hasGaps() bool {
+	return slices.Contains(d.Nodes, nil) || slices.Contains(d.Tokens, nil) || slices.Contains(d.Policies, nil) ||
+		slices.Contains(d.Users, nil) || slices.Contains(d.Groups, nil) || slices.Contains(d.Locals, nil) ||
+		slices.ContainsFunc(d.Sessions, func(one *Session) bool { return one == nil || len(one.Logins) == 0 })
+}
+
+func (s *State) restoreNodes(nodes []*Node) error {
+	for _, n := range nodes {
+		if err := s.admissible(n); err != nil {
+			return err
+		}
+		s.putNode(n)
+	}
+	return nil
+}
+
+func (s *State) restoreRoles(roles map[string][]string) error {
+	for id, some := range roles {
+		if _, known := s.User(id); !known || len(some) == 0 {
+			return fmt.Errorf("roles of nobody, or none: %q", id)
+		}
+		s.putRoles(id, some)
+	}
+	return nil
 }
 
 // admissible checks that n can stand beside the nodes that are there.

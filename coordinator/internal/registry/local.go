@@ -64,9 +64,6 @@ type Passkey struct {
 	Added  time.Time `json:"added"`
 }
 
-// IsSetUp tells whether the person can prove who they are.
-func (l *Local) IsSetUp() bool { return len(l.Password) > 0 || len(l.Passkeys) > 0 }
-
 // Passkey gives the passkey with an id.
 func (l *Local) Passkey(id []byte) (Passkey, bool) {
 	i := slices.IndexFunc(l.Passkeys, func(p Passkey) bool { return string(p.ID) == string(id) })

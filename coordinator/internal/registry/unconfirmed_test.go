@@ -24,10 +24,11 @@ func tentative(t *testing.T, r *registry.Registry) {
 func audited(t *testing.T, r *registry.Registry) string {
 	t.Helper()
 	var all []string
-	for rec, err := range r.Audit(ctx, 0) {
-		if err != nil {
-			t.Fatal(err)
-		}
+	records, err := r.AuditRange(ctx, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range records {
 		if strings.HasPrefix(rec.Action, "policy.") {
 			all = append(all, rec.Actor+" "+rec.Action)
 		}

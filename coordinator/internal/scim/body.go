@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
+
+	scimerrors "github.com/elimity-com/scim/errors"
 )
 
 const (
@@ -25,13 +26,13 @@ func standardise(body []byte, group bool) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	if err := d.Decode(&m); err != nil || m == nil {
-		return nil, errors.New("the body is no JSON object")
+		return nil, invalid(scimerrors.ScimTypeInvalidSyntax, "the body is no JSON object")
 	}
 	ops, at := operations(m)
 	spellBooleans(m)
 	if at == "" {
 		if name, hides := hidden(m, group, false); hides {
-			return nil, errHidden(name)
+			return nil, errHidden(scimerrors.ScimTypeInvalidSyntax, name)
 		}
 		return json.Marshal(m)
 	}
@@ -74,7 +75,7 @@ func bounded(body []byte) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more follows the JSON value")
+		return invalid(scimerrors.ScimTypeInvalidSyntax, "more follows the JSON value")
 	}
 	return nil
 }
@@ -82,7 +83,7 @@ func bounded(body []byte) error {
 func boundedValue(d *json.Decoder, depth int, values *int) error {
 	t, err := d.Token()
 	if *values++; err != nil || depth == 0 || *values > maxValues {
-		return fmt.Errorf("the body is no JSON of at most %d values, %d deep", maxValues, maxDepth)
+		return invalid(scimerrors.ScimTypeInvalidSyntax, "the body is no JSON of at most %d values, %d deep", maxValues, maxDepth)
 	}
 	open, ok := t.(json.Delim)
 	if !ok {
@@ -94,7 +95,7 @@ func boundedValue(d *json.Decoder, depth int, values *int) error {
 			t, err := d.Token()
 			name, ok := t.(string)
 			if key := strings.ToLower(name); err != nil || !ok || names[key] {
-				return fmt.Errorf("the body is no JSON, or has the name %.64q twice", name)
+				return invalid(scimerrors.ScimTypeInvalidSyntax, "the body is no JSON, or has the name %.64q twice", name)
 			} else {
 				names[key] = true
 			}
@@ -103,8 +104,10 @@ func boundedValue(d *json.Decoder, depth int, values *int) error {
 			return err
 		}
 	}
-	_, err = d.Token()
-	return err
+	if _, err = d.Token(); err != nil {
+		return invalid(scimerrors.ScimTypeInvalidSyntax, "the body is no JSON")
+	}
+	return nil
 }
 
 // spellBooleans makes booleans of "True" and "False" where the standard has those:
@@ -136,30 +139,30 @@ func keep(ops []any, group bool) ([]any, error) {
 	for _, o := range ops {
 		op, ok := o.(map[string]any)
 		if !ok {
-			return nil, errors.New("an operation is no object")
+			return nil, invalid(scimerrors.ScimTypeInvalidSyntax, "an operation is no object")
 		}
 		verb, _ := op["op"].(string)
 		if !slices.Contains([]string{"add", "remove", "replace"}, strings.ToLower(verb)) {
-			return nil, fmt.Errorf("the operation %.64q is none of add, remove and replace", verb)
+			return nil, invalid(scimerrors.ScimTypeInvalidSyntax, "the operation %.64q is none of add, remove and replace", verb)
 		}
 		path, hasPath := op["path"].(string)
 		if hasPath && len(path) > maxFilter {
-			return nil, fmt.Errorf("a path of %d bytes: want at most %d", len(path), maxFilter)
+			return nil, invalid(scimerrors.ScimTypeInvalidPath, "a path of %d bytes: want at most %d", len(path), maxFilter)
 		}
 		if hasPath && path != "" {
 			if !isKept(path, group) {
 				if means(path, group) || misspelt(path, group) {
-					return nil, errHidden(path)
+					return nil, errHidden(scimerrors.ScimTypeInvalidPath, path)
 				}
 				continue
 			}
 			if err := checkFilter(path); err != nil {
-				return nil, err
+				return nil, invalid(scimerrors.ScimTypeInvalidPath, "%v", err)
 			}
 			op["path"] = trimSchema(path)
 		} else if value, ok := op["value"].(map[string]any); ok {
 			if name, hides := hidden(value, group, true); hides {
-				return nil, errHidden(name)
+				return nil, errHidden(scimerrors.ScimTypeInvalidSyntax, name)
 			}
 			op["value"] = keepNames(value, group)
 		}

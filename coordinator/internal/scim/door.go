@@ -3,8 +3,6 @@ package scim
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -43,39 +41,20 @@ func (c *Config) do(r *http.Request, command registry.Command) (registry.Result,
 	return result, refusal(err)
 }
 
-// refusal gives a registry's error the status that a directory branches on.
-func refusal(err error) error {
-	invalid := func(status int, kind scimerrors.ScimType) error {
-		return scimerrors.ScimError{Status: status, ScimType: kind, Detail: err.Error()}
-	}
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, registry.ErrNotFound):
-		return invalid(http.StatusNotFound, "")
-	case errors.Is(err, registry.ErrExists):
-		return invalid(http.StatusConflict, scimerrors.ScimTypeUniqueness)
-	case errors.Is(err, registry.ErrToken):
-		return invalid(http.StatusUnauthorized, "")
-	case errors.Is(err, registry.ErrInvalid), errors.Is(err, registry.ErrUser):
-		return invalid(http.StatusBadRequest, scimerrors.ScimTypeInvalidValue)
-	}
-	return invalid(http.StatusInternalServerError, "")
-}
-
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	token, ok := d.caller(r)
 	switch {
 	case r.Header.Get("Origin") != "":
-		refuse(w, http.StatusForbidden, "not for browsers")
+		answer(w, scimerrors.ScimError{Status: http.StatusForbidden, Detail: "not for browsers"})
 	case !ok:
 		w.Header().Set("WWW-Authenticate", `Bearer realm="scim"`)
-		refuse(w, http.StatusUnauthorized, "no valid token of the scope scim: create one with `cordonctl token create --admin --scope scim`")
+		answer(w, scimerrors.ScimError{Status: http.StatusUnauthorized,
+			Detail: "no valid token of the scope scim: create one with `cordonctl token create --admin --scope scim`"})
 	case !d.pace.AllowN(d.Now(), 1):
 		w.Header().Set("Retry-After", "1")
-		refuse(w, http.StatusTooManyRequests, "too many requests: ask again in a second")
+		answer(w, scimerrors.ScimError{Status: http.StatusTooManyRequests, Detail: "too many requests: ask again in a second"})
 	default:
 		d.serve(w, r, token)
 	}
@@ -98,13 +77,12 @@ func (d *door) caller(r *http.Request) (*registry.Token, bool) {
 
 func (d *door) serve(w http.ResponseWriter, r *http.Request, token *registry.Token) {
 	if err := checkQuery(r.URL.Query()); err != nil {
-		answer(w, scimerrors.ScimError{Status: http.StatusBadRequest, ScimType: scimerrors.ScimTypeInvalidFilter, Detail: err.Error()})
+		answer(w, err)
 		return
 	}
 	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
-		status, err := d.admit(w, r)
-		if err != nil {
-			refuse(w, status, err.Error())
+		if err := d.admit(w, r); err != nil {
+			answer(w, err)
 			return
 		}
 	} else {
@@ -119,33 +97,20 @@ func (d *door) serve(w http.ResponseWriter, r *http.Request, token *registry.Tok
 }
 
 // admit reads a request's body, and puts in its place what is to be understood.
-func (d *door) admit(w http.ResponseWriter, r *http.Request) (status int, err error) {
+func (d *door) admit(w http.ResponseWriter, r *http.Request) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/scim+json" && kind != "application/json" {
-		return http.StatusUnsupportedMediaType, errors.New("want application/scim+json")
+		return scimerrors.ScimError{Status: http.StatusUnsupportedMediaType, Detail: "want application/scim+json"}
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return http.StatusRequestEntityTooLarge, errors.New("the body is too large, or did not come whole: send fewer members at once")
+		return scimerrors.ScimError{Status: http.StatusRequestEntityTooLarge,
+			Detail: "the body is too large, or did not come whole: send fewer members at once"}
 	}
 	body, err = standardise(body, strings.HasPrefix(r.URL.Path, Prefix+"Groups"))
 	if err != nil {
-		return http.StatusBadRequest, err
+		return err
 	}
 	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	return 0, nil
-}
-
-func refuse(w http.ResponseWriter, status int, detail string) {
-	answer(w, scimerrors.ScimError{Status: status, Detail: detail})
-}
-
-func answer(w http.ResponseWriter, e scimerrors.ScimError) {
-	b, err := json.Marshal(e)
-	if err != nil {
-		e.Status = http.StatusInternalServerError
-	}
-	w.Header().Set("Content-Type", "application/scim+json")
-	w.WriteHeader(e.Status)
-	w.Write(b)
+	return nil
 }

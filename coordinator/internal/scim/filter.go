@@ -1,11 +1,11 @@
 package scim
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,15 +22,27 @@ const (
 )
 
 func checkQuery(q url.Values) error {
-	if len(q["filter"]) > 1 {
-		return errors.New("two filters: readers differ in which of them counts")
-	}
-	for _, name := range []string{"filter", "attributes", "excludedAttributes", "sortBy"} {
-		if len(q.Get(name)) > maxFilter {
-			return fmt.Errorf("%s of %d bytes: want at most %d", name, len(q.Get(name)), maxFilter)
+	for _, name := range []string{"count", "startIndex"} {
+		if _, err := strconv.Atoi(q.Get(name)); err != nil && q.Get(name) != "" {
+			return invalid(scimerrors.ScimTypeInvalidValue, "%s is %.64q: want a number", name, q.Get(name))
 		}
 	}
-	return checkFilter(q.Get("filter"))
+	for _, name := range []string{"attributes", "excludedAttributes", "sortBy"} {
+		if len(q.Get(name)) > maxFilter {
+			return invalid(scimerrors.ScimTypeInvalidValue, "%s of %d bytes: want at most %d", name, len(q.Get(name)), maxFilter)
+		}
+	}
+	text := q.Get("filter")
+	if len(q["filter"]) > 1 {
+		return invalid(scimerrors.ScimTypeInvalidFilter, "two filters: readers differ in which of them counts")
+	}
+	if len(text) > maxFilter {
+		return invalid(scimerrors.ScimTypeInvalidFilter, "filter of %d bytes: want at most %d", len(text), maxFilter)
+	}
+	if err := checkFilter(text); err != nil {
+		return invalid(scimerrors.ScimTypeInvalidFilter, "%v", err)
+	}
+	return nil
 }
 
 // checkFilter refuses nesting before somebody has to follow it.

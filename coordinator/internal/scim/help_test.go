@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,7 +90,20 @@ func (d *directory) send(method, path, body string) (int, map[string]any) {
 			d.t.Fatalf("%s %s is answered by %q", method, path, w.Body)
 		}
 	}
+	d.says(w.Code, m)
 	return w.Code, m
+}
+
+// says fails unless a refusal names what it is for, as RFC 7644 has it in table 9.
+func (d *directory) says(status int, m map[string]any) {
+	d.t.Helper()
+	kinds := map[int][]any{
+		400: {"invalidFilter", "tooMany", "mutability", "invalidSyntax", "invalidPath", "noTarget", "invalidValue"},
+		409: {"uniqueness"},
+	}[status]
+	if kinds != nil && !slices.Contains(kinds, m["scimType"]) {
+		d.t.Errorf("%d has the scimType %v: %v", status, m["scimType"], m["detail"])
+	}
 }
 
 // wants sends what must be answered by a status.

@@ -61,6 +61,43 @@ func TestHostileBodies_A43(t *testing.T) {
 	}
 }
 
+// What is wrong of a request is told by a word that directories know.
+func TestRefusalsNameTheirKind(t *testing.T) {
+	d := begin(t)
+	id := d.user("ana")
+	d.user("ben")
+	patch := func(op string) string { return fmt.Sprintf(`{"schemas":[%s],"Operations":[%s]}`, patchURN, op) }
+	for _, c := range []struct {
+		kind, method, path, body string
+	}{
+		{"invalidSyntax", "POST", "/Users", `{`},
+		{"invalidSyntax", "POST", "/Users", `{"schemas":[` + userURN + `],"userName":"x@clinic.example","activ":false}`},
+		{"invalidSyntax", "PATCH", "/Users/" + id, patch(`{"op":"move","path":"active","value":true}`)},
+		{"invalidSyntax", "PATCH", "/Users/" + id, patch(`{"op":"replace","value":{"activ":false}}`)},
+		{"invalidPath", "PATCH", "/Users/" + id, patch(`{"op":"replace","path":"activ","value":false}`)},
+		{"invalidPath", "PATCH", "/Users/" + id, patch(`{"op":"replace","path":"emails[(((type eq \"work\")))].value","value":"x"}`)},
+		{"invalidPath", "PATCH", "/Users/" + id, patch(`{"op":"replace","path":"emails[type eq \"` + strings.Repeat("x", 900) + `\"]","value":1}`)},
+		{"invalidValue", "PATCH", "/Users/" + id, patch(`{"op":"replace","path":"active","value":"perhaps"}`)},
+		{"invalidValue", "POST", "/Users", `{"schemas":[` + userURN + `],"userName":"a\u202eb@clinic.example"}`},
+		{"mutability", "PATCH", "/Users/" + id, patch(`{"op":"remove","path":"active"}`)},
+		{"uniqueness", "POST", "/Users", `{"schemas":[` + userURN + `],"userName":"ben@clinic.example"}`},
+		{"invalidFilter", "GET", "/Users?filter=userName+sw+%22a%22", ""},
+		{"invalidFilter", "GET", "/Users?filter=id+pr&filter=id+pr", ""},
+		{"invalidValue", "GET", "/Users?count=many", ""},
+		{"invalidValue", "GET", "/Users?startIndex=1x", ""},
+		{"invalidValue", "GET", "/Users?attributes=" + strings.Repeat("x", 900), ""},
+	} {
+		want := 400
+		if c.kind == "uniqueness" {
+			want = 409
+		}
+		if status, m := d.send(c.method, c.path, c.body); status != want || m["scimType"] != c.kind || m["detail"] == nil {
+			t.Errorf("%s %.60s %.90s: %d %v, want %s", c.method, c.path, c.body, status, m, c.kind)
+		}
+	}
+	d.wants(200, "GET", "/Users?count=&startIndex=2", "")
+}
+
 // A filter that is not understood is refused, and finds neither all nor nobody, whatever
 // stands in it.
 func TestHostileFilters(t *testing.T) {

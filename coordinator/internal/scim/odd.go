@@ -1,9 +1,10 @@
 package scim
 
 import (
-	"fmt"
 	"slices"
 	"strings"
+
+	scimerrors "github.com/elimity-com/scim/errors"
 )
 
 // decisive is what decides about people. Where a directory spells it in a way of its own, it
@@ -64,8 +65,8 @@ func slip(a, b string) bool {
 	return len(a) <= 1 && len(b) <= 1 || len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
 }
 
-func errHidden(name string) error {
-	return fmt.Errorf("the name %.64q is none that is known, and nearly one: nothing was done", name)
+func errHidden(kind scimerrors.ScimType, name string) error {
+	return invalid(kind, "the name %.64q is none that is known, and nearly one: nothing was done", name)
 }
 
 // hidden gives a name that is not known and in which something stands that decides. A name

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
 // Dir is a node's state directory, held by one daemon at a time. Everything in
@@ -20,8 +22,9 @@ type Dir struct {
 	identity sync.Mutex // one change of the identity at a time
 
 	// Of the stored map; they belong to whoever loads and keeps it.
-	full, all int  // bytes of the stored Full, and of it with the Deltas since
-	torn      bool // the file is not what is held: only a Full mends it
+	full, all int                    // bytes of the stored Full, and of it with the Deltas since
+	torn      bool                   // the file is not what is held: only a Full mends it
+	signers   map[key.MapPublic]bool // of the stored map; nil: what is stored could not be read
 }
 
 // ErrHeld is returned when another daemon runs on the same state directory.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
@@ -208,6 +209,7 @@ func (f *Follower) handle(m *wire.FollowResponse) error {
 // keys takes map keys, and writes them down before anything that they signed is
 // written: a map whose key is not on the disk does not verify after a reboot.
 func (f *Follower) keys(k *wire.Keys) error {
+	f.forgetKeys()
 	for _, c := range k.MapKeys {
 		if err := f.trust.Add(c); err != nil {
 			return fmt.Errorf("a map key was refused: %w", err)
@@ -225,6 +227,20 @@ func (f *Follower) keys(k *wire.Keys) error {
 		f.mapKeys = all
 	}
 	return nil
+}
+
+// forgetKeys gives up the map keys that ended, so that there is room for their
+// successors for as long as this node lives. It keeps those of the map and of the
+// revocations on the disk, and all if nobody could read what is there.
+func (f *Follower) forgetKeys() {
+	signers := maps.Clone(f.o.Dir.signers)
+	if signers == nil {
+		return
+	}
+	for _, r := range f.state.Revoked {
+		addSigner(signers, r.Signed)
+	}
+	f.trust.Prune(f.Now(), signers)
 }
 
 // signed takes one message of the map's history. An error ends the session; the

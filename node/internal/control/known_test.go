@@ -2,15 +2,19 @@ package control_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/cordonmesh/cordon/node/internal/control"
 	"github.com/cordonmesh/cordon/node/internal/control/controltest"
 )
 
@@ -101,6 +105,36 @@ func TestCoordinatorIsFoundWhereItWas(t *testing.T) {
 		i.truth = netip.MustParseAddr("198.51.100.7")
 		r.reboot()
 		r.c.Next()
+	})
+}
+
+// Whoever signs out while the coordinator is away reads one line of why.
+func TestWhyTheCoordinatorIsNotReachedIsOneLine(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		r := newRig(t)
+		i := newInternet(r)
+		i.once()
+		r.c.Cut(true)
+		for _, tt := range []struct {
+			says netip.Addr
+			want []string
+		}{
+			{netip.Addr{}, []string{"connection refused", "lookup coordinator.test: no answer"}},
+			{i.truth, []string{"connection refused"}}, // name and address lead to one place
+		} {
+			i.name(tt.says)
+			_, err := r.follower.Logout(t.Context(), "s1")
+			why, away := strings.CutPrefix(fmt.Sprint(err), "the coordinator is away: ")
+			got := strings.Split(why, "; ")
+			slices.Sort(got) // they take turns in coming first
+			if !away || !errors.Is(err, control.ErrAway) || !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", err, tt.want)
+			}
+			var lookup *net.DNSError
+			if errors.As(err, &lookup) == tt.says.IsValid() {
+				t.Errorf("the cause is lost: %v", err)
+			}
+		}
 	})
 }
 

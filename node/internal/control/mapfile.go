@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/coordinator/wire/key"
 )
 
 const (
@@ -16,12 +17,17 @@ const (
 
 	// Deltas may outweigh their Full by this much before a new Full is asked for.
 	slack = 64 << 10
+
+	// A map key that signed something in the stored map can't be forgotten. Where
+	// little happens its Deltas would hold the keys of many years.
+	maxSigners = 8
 )
 
 // Load gives the state of a cold start: the map on disk, verified and folded
 // again, without the peers that were revoked since. An error means that there
 // is no map to obey, which denies everything until the coordinator gives one.
 func (d *Dir) Load(id *Identity) (wire.State, error) {
+	d.signers = nil
 	trust, err := id.Trust()
 	if err != nil {
 		return wire.State{}, err
@@ -41,6 +47,7 @@ func (d *Dir) Load(id *Identity) (wire.State, error) {
 	}
 	if log == nil {
 		d.torn = true // a Delta has nothing to be added to
+		d.signers = signersOf(nil)
 		return none, nil
 	}
 	m, err := d.replay(trust, id.Recipient(), log, stamp.Position())
@@ -60,7 +67,7 @@ func (d *Dir) replay(trust *wire.Trust, to wire.Recipient, log []byte, floor wir
 	if err != nil {
 		return wire.Map{}, err
 	}
-	d.full, d.all = len(records[0].Payload), whole
+	d.full, d.all, d.signers = len(records[0].Payload), whole, signersOf(records)
 	// A torn record is cut off, so that the next one does not stand behind rubbish.
 	// On a disk that does not let us, the map is as good, and nothing is added to it.
 	d.torn = whole < len(log) && os.Truncate(d.file(mapFile), int64(whole)) != nil
@@ -96,6 +103,9 @@ func (d *Dir) keep(o wire.Opened, s wire.State) (heavy bool, err error) {
 			return true, err
 		}
 		d.full, d.all = len(log), len(log)
+		if d.signers != nil {
+			d.signers = signersOf([]*wire.Signed{o.Signed()})
+		}
 	case *wire.Envelope_Delta:
 		return d.keepDelta(o.Signed())
 	case *wire.Envelope_Revocation:
@@ -118,7 +128,25 @@ func (d *Dir) keepDelta(s *wire.Signed) (heavy bool, err error) {
 		return true, err
 	}
 	d.all += len(record)
-	return d.all > 2*d.full+slack, nil
+	if d.signers != nil {
+		addSigner(d.signers, s)
+	}
+	return d.all > 2*d.full+slack || len(d.signers) > maxSigners, nil
+}
+
+func signersOf(records []*wire.Signed) map[key.MapPublic]bool {
+	out := map[key.MapPublic]bool{}
+	for _, s := range records {
+		addSigner(out, s)
+	}
+	return out
+}
+
+// addSigner adds the map key of what was verified.
+func addSigner(to map[key.MapPublic]bool, s *wire.Signed) {
+	if k, err := key.MapPublicFrom(s.GetMapKey()); err == nil {
+		to[k] = true
+	}
 }
 
 // keepRevocations writes all of them. One file that could not be read at the

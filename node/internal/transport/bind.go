@@ -124,13 +124,15 @@ func (b *bind) SetMark(mark uint32) error {
 func (b *bind) BatchSize() int { return b.inner.BatchSize() }
 
 // ParseEndpoint gives the virtual endpoint for "cordon:" and the ID of a peer
-// that SetPeers named. Any other text is for the bind underneath: a stock peer.
+// of the map, or of who left it and is in the device yet. Any other text is for the bind underneath: a stock peer.
 func (b *bind) ParseEndpoint(text string) (conn.Endpoint, error) {
 	id, ours := strings.CutPrefix(text, scheme)
 	if !ours {
 		return b.inner.ParseEndpoint(text)
 	}
-	if v := b.t.endpoint(id); v != nil {
+	b.t.mu.RLock()
+	defer b.t.mu.RUnlock()
+	if v := b.t.members.find(id); v != nil {
 		return v, nil
 	}
 	return nil, fmt.Errorf("endpoint %q: %w; call SetPeers first", text, ErrUnknownPeer)

@@ -40,6 +40,43 @@ func TestPeersThatNobodySpeaksWithCostLittle(t *testing.T) {
 	})
 }
 
+// Of who came and went in a node's life nothing is kept.
+func TestPeersThatLeftCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const crowd, rounds = 500, 20
+		n := newNode(t, "a", transport.Config{Bind: newNetwork().bind("192.0.2.1:7")})
+		defer n.run(t)()
+		peers := make([]transport.Peer, crowd)
+		for i := range peers {
+			node, path := key.NewNode(), key.NewPath()
+			peers[i] = transport.Peer{NodeKey: node.Public(), PathKey: path.Public()}
+		}
+		come := func(round int) {
+			for i := range peers {
+				peers[i].ID = fmt.Sprintf("n-%020d", round*crowd+i)
+			}
+			n.SetPeers(peers)
+			synctest.Wait()
+			n.SetPeers(nil)
+			synctest.Wait()
+		}
+		come(0)
+		before := heap()
+		for round := range rounds {
+			come(1 + round)
+		}
+		runtime.GC()
+		n.SetPeers(nil)
+		synctest.Wait()
+		used := int64(heap()) - int64(before)
+		runtime.KeepAlive(peers)
+		t.Logf("%d bytes of %d peers that left", used, crowd*rounds)
+		if used > crowd*rounds*20 {
+			t.Errorf("%d bytes for each peer that left", used/(crowd*rounds))
+		}
+	})
+}
+
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()

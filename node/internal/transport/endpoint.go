@@ -24,9 +24,8 @@ const (
 	holdFor = 6 * time.Second
 )
 
-// endpoint is the virtual endpoint of a peer: the same for as long as the
-// transport lives, wherever the path leads, even if the peer leaves the map and
-// comes back. It is a conn.Endpoint.
+// endpoint is the virtual endpoint of a peer: the same wherever the path leads. It
+// is a conn.Endpoint.
 type endpoint struct {
 	t     *Transport
 	id    string

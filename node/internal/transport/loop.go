@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -152,7 +153,7 @@ func (t *Transport) perform(now time.Time, actions []path.Action) {
 func (t *Transport) sendProbe(a path.Action) {
 	var err error
 	if a.To.Relayed() {
-		err = t.overRelay(a.To.Relay, t.endpoint(a.Peer).node, [][]byte{a.Datagram})
+		err = t.overRelay(a.To.Relay, t.led[a.Peer].node, [][]byte{a.Datagram})
 	} else {
 		err = t.sendDirect(a)
 	}
@@ -173,7 +174,7 @@ func (t *Transport) sendDirect(a path.Action) error {
 }
 
 func (t *Transport) moved(now time.Time, a path.Action) {
-	info, v := t.publish(a.Peer), t.endpoint(a.Peer)
+	info, v := t.publish(a.Peer), t.led[a.Peer]
 	if a.To.IsValid() {
 		t.lead(now, v, a.To)
 		t.log.Info("path found", "peer", a.Peer, "way", a.To, "rtt", info.RTT)
@@ -222,7 +223,7 @@ func (t *Transport) routeTo(v *endpoint, to path.Way) (*route, error) {
 func (t *Transport) answered(a path.Action) {
 	t.publish(a.Peer)
 	t.pong(a.Peer, true)
-	v := t.endpoint(a.Peer)
+	v := t.led[a.Peer]
 	if r := v.route.Load(); r != nil && r.to == a.To && !r.to.Relayed() {
 		if ep := t.via[r.to.Addr]; ep != nil {
 			v.route.CompareAndSwap(r, &route{to: r.to, real: ep})
@@ -232,7 +233,7 @@ func (t *Transport) answered(a path.Action) {
 
 func (t *Transport) publish(peer string) PathInfo {
 	info := t.set.Info(peer)
-	if v := t.endpoint(peer); v != nil && *v.info.Load() != info {
+	if v := t.led[peer]; v != nil && *v.info.Load() != info {
 		v.info.Store(t.shared(info))
 		v.whole.Store(wholeOf(info))
 	}
@@ -273,13 +274,18 @@ func (t *Transport) pong(peer string, ok bool) {
 	delete(t.pings, peer)
 }
 
-func (t *Transport) setPeers(now time.Time, peers []path.Peer) {
+func (t *Transport) setPeers(now time.Time, peers []path.Peer, members map[string]*endpoint) {
+	before := t.led
+	t.led = maps.Clone(members)
+	maps.Copy(t.led, before) // whose paths end now
 	for _, p := range peers {
-		t.endpoint(p.ID).node = p.Node
+		t.led[p.ID].node = p.Node
 	}
 	if err := t.set.SetPeers(now, peers); err != nil {
 		t.log.Error("some peers of the map cannot be reached", "err", err)
 	}
+	t.perform(now, t.set.Take())
+	t.led = members
 	for _, p := range peers {
 		t.publish(p.ID)
 	}
@@ -292,10 +298,7 @@ func (t *Transport) setPeers(now time.Time, peers []path.Peer) {
 
 func (t *Transport) networkChanged(now time.Time) {
 	clear(t.via)
-	t.mu.RLock()
-	members := t.members
-	t.mu.RUnlock()
-	for _, v := range members {
+	for _, v := range t.led {
 		v.ClearSrc()
 	}
 	t.set.NetworkChanged(now)

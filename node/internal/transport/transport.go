@@ -62,7 +62,7 @@ const scheme = "cordon:"
 
 // Errors that callers branch on.
 var (
-	// ErrUnknownPeer means that no SetPeers ever named the peer.
+	// ErrUnknownPeer means that the last SetPeers did not name the peer.
 	ErrUnknownPeer = errors.New("peer is not in the map")
 	// ErrNoAnswer means that a peer was asked at all its addresses in vain; the
 	// PathInfo that comes with it says more.
@@ -139,14 +139,14 @@ type Transport struct {
 	started atomic.Bool
 	stopped chan struct{} // closed when Run ends
 
-	mu        sync.RWMutex
-	endpoints map[string]*endpoint // of every peer ever named
-	members   []*endpoint          // of the peers that the map names now
+	mu      sync.RWMutex
+	members members
 	// senders are the same peers by node key. Replaced whole, under mu.
 	senders atomic.Pointer[map[key.NodePublic]*sender]
 
 	// Run's.
 	set   *path.Set
+	led   map[string]*endpoint             // of the peers that the path machines know
 	via   map[netip.AddrPort]conn.Endpoint // where authentic probes came in
 	pings map[string][]chan pong
 	tired []*endpoint // to be asked again whether they are busy
@@ -184,7 +184,7 @@ func New(c Config) (*Transport, error) {
 		log: c.Log, onPath: c.OnPath, onOpen: c.OnOpen, onGather: c.OnGather, onSTUN: c.OnSTUN,
 		self: probe.ShortOf(c.Self), idle: idleInfos(), relay: c.Relay, noUDP: c.OnlyRelays, relayed: newQueue(),
 		mail: newMailbox(), inbox: make(chan datagram, inboxSize), stopped: make(chan struct{}),
-		endpoints: map[string]*endpoint{}, set: set,
+		members: newMembers(), set: set,
 		via: map[netip.AddrPort]conn.Endpoint{}, pings: map[string][]chan pong{},
 	}
 	t.hearing.sources.Store(new(map[netip.AddrPort]*source))
@@ -203,22 +203,16 @@ func (t *Transport) Port() uint16 { return uint16(t.port.Load()) }
 // returns. A peer that cannot be told from another is left out, and logged.
 func (t *Transport) SetPeers(peers []Peer) {
 	in := make([]path.Peer, len(peers))
-	members := make([]*endpoint, len(peers))
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for i, p := range peers {
 		in[i] = path.Peer{ID: p.ID, Node: p.NodeKey, Path: p.PathKey, Candidates: p.Candidates, Home: p.Home}
-		v := t.endpoints[p.ID]
-		if v == nil {
-			v = newEndpoint(t, p.ID)
-			t.endpoints[p.ID] = v
-		}
-		members[i] = v
 	}
-	t.members = members
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.members.set(t, peers)
+	now := t.members.now
 	senders := t.sendersOf(peers)
 	t.senders.Store(&senders)
-	t.mail.tell(func(now time.Time) { t.setPeers(now, in) }) // under mu: in the order of the calls
+	t.mail.tell(func(at time.Time) { t.setPeers(at, in, now) }) // under mu: in the order of the calls
 }
 
 // SetCandidates takes the addresses that are now known for a peer.
@@ -298,17 +292,18 @@ func (t *Transport) NetworkChanged() { t.mail.tell(t.networkChanged) }
 func (t *Transport) Paths() map[string]PathInfo {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	out := make(map[string]PathInfo, len(t.members))
-	for _, v := range t.members {
-		out[v.id] = *v.info.Load()
+	out := make(map[string]PathInfo, len(t.members.now))
+	for id, v := range t.members.now {
+		out[id] = *v.info.Load()
 	}
 	return out
 }
 
+// endpoint is that of a peer of the map, or nil.
 func (t *Transport) endpoint(id string) *endpoint {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.endpoints[id]
+	return t.members.now[id]
 }
 
 type pong struct {
