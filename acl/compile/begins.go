@@ -18,7 +18,7 @@ func (m *Mesh) othersBegin(mv *move) bool {
 	gained := func(c *class) bool { return !mv.from.has(c.num) && m.begins(c) }
 	lost := func(num acl.Class) bool { return !is.has(num) }
 	return slices.ContainsFunc(is.classes, gained) ||
-		slices.ContainsFunc(mv.set.out.permits, func(r rule) bool { return slices.ContainsFunc(r.src, lost) })
+		slices.ContainsFunc(mv.set.out.permits, func(r rule) bool { return slices.ContainsFunc(r.own, lost) })
 }
 
 func (p *profile) has(num acl.Class) bool {

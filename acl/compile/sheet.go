@@ -17,9 +17,9 @@ type sheet struct {
 
 // line is a rule of a sheet: none, while there is nobody at the other side.
 type line struct {
-	terms *acl.Rule // without classes
-	own   []acl.Class
-	far   *side // it follows the part's list
+	terms  *acl.Rule // without classes
+	own    []acl.Class
+	others *side // it follows the part's list
 }
 
 func (m *Mesh) sheetOf(p *profile, w way) *sheet {
@@ -50,7 +50,7 @@ func (m *Mesh) written(w way, parts []landing) *sheet {
 }
 
 func (s *sheet) forbidding() bool {
-	return slices.ContainsFunc(s.forbids, func(l line) bool { return len(l.far.nums) > 0 })
+	return slices.ContainsFunc(s.forbids, func(l line) bool { return len(l.others.nums) > 0 })
 }
 
 // pad is where lines are noted until it is known how many they are: lists that grow would
@@ -111,20 +111,15 @@ func (m *Mesh) ends(w way, l *landing) (own, far []cell) {
 }
 
 // filled gives the rules of a sheet.
-func (s *sheet) filled(w way) *direction {
-	return &direction{permits: filled(s.permits, w), forbids: filled(s.forbids, w)}
+func (s *sheet) filled() *direction {
+	return &direction{permits: filled(s.permits), forbids: filled(s.forbids)}
 }
 
-func filled(lines []line, w way) []rule {
+func filled(lines []line) []rule {
 	rules := make([]rule, 0, len(lines))
 	for i := range lines {
-		l := &lines[i]
-		switch far := slices.Clip(l.far.nums); {
-		case len(far) == 0:
-		case w == inward:
-			rules = append(rules, rule{l.terms, far, l.own})
-		default:
-			rules = append(rules, rule{l.terms, l.own, far})
+		if far := slices.Clip(lines[i].others.nums); len(far) > 0 {
+			rules = append(rules, rule{&lines[i], far})
 		}
 	}
 	return rules
