@@ -18,7 +18,7 @@ type node struct {
 	pair    int // index of its pair, while two meshes are compared
 	leaving bool
 
-	said
+	*said
 
 	// What was last told. It lags behind what is said until the turn's end.
 	record  record
@@ -56,7 +56,7 @@ type profile struct {
 	here    []*class // without those of seats alone: to where rules lead
 	standing
 	nodes []*node
-	ids   []string // theirs, in their order
+	ids   []string // theirs, in their order; changes hold the list, so that it may grow and is never written over
 	mark  uint64
 
 	// What they enforce, of both ways and by way; nil until somebody asks.
@@ -84,8 +84,8 @@ type standing struct {
 
 // read takes what the directory says. Invalid and IPv4-mapped addresses are dropped;
 // what is nobody's stays denied.
-func (b *book) read(in Node) said {
-	s := said{Node: in}
+func (b *book) read(in Node) *said {
+	s := &said{Node: in}
 	s.Tags = slices.Clone(in.Tags)
 	s.Addrs, s.Seats = canonical(in.Addrs), seatsOf(in.Seats)
 	s.Routes = make([]netip.Prefix, 0, len(in.Routes))
@@ -264,6 +264,7 @@ func (m *Mesh) dismiss(n *node) {
 	}
 	end := len(p.nodes) - 1
 	last := p.nodes[end]
+	p.ids = slices.Clone(p.ids)
 	p.nodes[n.slot], p.ids[n.slot], last.slot = last, last.ID, n.slot
 	p.nodes, p.ids = p.nodes[:end], p.ids[:end]
 	n.profile = nil

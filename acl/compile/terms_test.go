@@ -123,7 +123,7 @@ func TestSetPolicyTellsOfTerms(t *testing.T) {
 		m.Advance(wardStart())
 		m.Load(nodes)
 		var told []string
-		for _, v := range m.SetPolicy(after.Policy()).Views {
+		for v := range m.SetPolicy(after.Policy()).Views() {
 			if told = append(told, v.Node); !v.Rules || v.Self || v.Ended {
 				t.Errorf("%s: %+v", what, v)
 			}

@@ -33,9 +33,9 @@ type move struct {
 	record record
 	stands standing
 	fresh  bool
-	told   bool // its record changes, not only what its rules are
-	ended  bool // it may be good for less than was told
-	id     []string
+	told   bool       // its record changes, not only what its rules are
+	ended  bool       // it may be good for less than was told
+	id     [][]string // its own alone
 
 	// What was, and who saw it and sees it.
 	from          *profile
@@ -110,7 +110,7 @@ func (t *turn) finish() Change {
 
 // weigh keeps a touched node for moving if its record changes.
 func (t *turn) weigh(n *node) {
-	mv := move{node: n, id: []string{n.ID}, from: n.profile, fresh: n.profile == nil}
+	mv := move{node: n, id: [][]string{{n.ID}}, from: n.profile, fresh: n.profile == nil}
 	if !n.leaving {
 		mv.record, mv.stands = t.m.recordOf(n), t.m.standingOf(n)
 	}
