@@ -22,6 +22,8 @@ func sideOf(classes []*class) side {
 	return side{classes, nums}
 }
 
+func byNumber(a, b *class) int { return cmp.Compare(a.num, b.num) }
+
 func (s *side) add(c *class) { s.all, s.nums = append(s.all, c), append(s.nums, c.num) }
 
 // classList is the classes that match one side of some parts.
@@ -73,12 +75,12 @@ func (l *classList) refill() (more bool) {
 // takes others out: each list is copied once, however many come or go. It tells whether any
 // has more cells than before.
 func (m *Mesh) relist(classes []*class) (more bool) {
-	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
-	var lists []*classList
+	slices.SortFunc(classes, byNumber)
+	lists := make([]*classList, 0, 2*len(classes))
 	note := func(l *classList, c *class) {
 		switch n := len(l.noted); {
 		case n == 0:
-			lists = append(lists, l)
+			lists, l.noted = append(lists, l), make([]*class, 0, 2) // mostly one comes, and another goes
 		case l.noted[n-1] == c: // it meets its list once for each part
 			return
 		}

@@ -205,7 +205,7 @@ func (m *Mesh) classesIn(all []*class, route netip.Prefix) []*class {
 
 // classSet sorts in place and drops duplicates.
 func classSet(all []*class) []*class {
-	slices.SortFunc(all, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
+	slices.SortFunc(all, byNumber)
 	return slices.Compact(all)
 }
 

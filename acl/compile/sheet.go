@@ -59,6 +59,7 @@ type pad struct {
 	lines, monitors []line
 	own             []cell
 	matching        []landing
+	tally           tally
 }
 
 // linesOf gives the lines of those parts that forbid, or of the others.
