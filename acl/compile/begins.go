@@ -30,7 +30,7 @@ func (p *profile) has(num acl.Class) bool {
 func (m *Mesh) begins(c *class) bool {
 	return slices.ContainsFunc(c.asSrc, func(at int32) bool {
 		part := m.book.parts[at]
-		return slices.ContainsFunc(m.allDestinations(part), func(to cell) bool {
+		return slices.ContainsFunc(part.allDestinations(), func(to *cell) bool {
 			return len(to.nums) > 0 && m.bears(part, groundKey{part.human(c), to.into})
 		})
 	})

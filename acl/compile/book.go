@@ -257,7 +257,7 @@ func (l lists) of(ids []selector) *classList {
 	key := appendSign(short[:0], ids)
 	list, ok := l[string(key)]
 	if !ok {
-		list = new(classList)
+		list = &classList{side: new(side)}
 		l[string(key)] = list
 	}
 	return list

@@ -63,7 +63,7 @@ func (m *Mesh) landings(p *profile) []landing {
 	}
 	for _, at := range m.book.outward {
 		if part := m.book.parts[at]; p.lands(part) {
-			all = append(all, landing{part, part.dstClasses.side})
+			all = append(all, landing{part, *part.dstClasses.side})
 		}
 	}
 	slices.SortFunc(all, func(a, b landing) int { return int(a.part.at) - int(b.part.at) })

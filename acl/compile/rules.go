@@ -20,7 +20,7 @@ type direction struct {
 // rule is a line of a sheet, with the classes that were at its other side.
 type rule struct {
 	*line
-	far []acl.Class
+	far *side
 }
 
 // full is a direction with each rule in full.
@@ -70,8 +70,9 @@ func inFull(rules []rule, w way) (all []acl.Rule) {
 	all = slices.Grow(all, len(rules))
 	for i, r := range rules {
 		all = append(all, *r.terms)
-		if all[i].Src, all[i].Dst = r.own, r.far; w == inward {
-			all[i].Src, all[i].Dst = r.far, r.own
+		far := slices.Clip(r.far.nums)
+		if all[i].Src, all[i].Dst = r.own, far; w == inward {
+			all[i].Src, all[i].Dst = far, r.own
 		}
 	}
 	return all
@@ -110,7 +111,7 @@ func (d *direction) equal(o *direction) bool {
 }
 
 func equalRule(a, b rule) bool {
-	return slices.Equal(a.own, b.own) && slices.Equal(a.far, b.far) && (a.terms == b.terms || equalTerms(a.terms, b.terms))
+	return slices.Equal(a.own, b.own) && slices.Equal(a.far.nums, b.far.nums) && (a.terms == b.terms || equalTerms(a.terms, b.terms))
 }
 
 func equalTerms(a, b *acl.Rule) bool {

@@ -19,7 +19,7 @@ type sheet struct {
 type line struct {
 	terms  *acl.Rule // without classes
 	own    []acl.Class
-	others *side // it follows the part's list
+	others *cell // it follows the part's list
 }
 
 func (m *Mesh) sheetOf(p *profile, w way) *sheet {
@@ -93,7 +93,7 @@ func (m *Mesh) note(w way, l *landing, beside bool) {
 					to = &m.pad.monitors
 				}
 				for _, t := range terms {
-					*to = append(*to, line{t, slices.Clip(o.nums), f.side})
+					*to = append(*to, line{t, slices.Clip(o.nums), f})
 				}
 			}
 		}
@@ -101,14 +101,13 @@ func (m *Mesh) note(w way, l *landing, beside bool) {
 }
 
 // ends gives a profile's own side of a part and all that is at the other.
-func (m *Mesh) ends(w way, l *landing) (own, far []cell) {
-	if w == inward {
-		own, far = m.destinations(m.pad.own[:0], l.part, &l.side), m.allSources(l.part)
-	} else {
-		own, far = m.sources(m.pad.own[:0], l.part, &l.side), m.allDestinations(l.part)
+func (m *Mesh) ends(w way, l *landing) (own []cell, far []*cell) {
+	by := l.part.sources()
+	if far = l.part.allDestinations(); w == inward {
+		by, far = l.part.destinations(), l.part.allSources()
 	}
-	m.pad.own = own
-	return own, far
+	m.pad.own = split(m.pad.own[:0], &l.side, by)
+	return m.pad.own, far
 }
 
 // filled gives the rules of a sheet.
@@ -119,7 +118,7 @@ func (s *sheet) filled() *direction {
 func filled(lines []line) []rule {
 	rules := make([]rule, 0, len(lines))
 	for i := range lines {
-		if far := slices.Clip(lines[i].others.nums); len(far) > 0 {
+		if far := lines[i].others.side; len(far.nums) > 0 {
 			rules = append(rules, rule{&lines[i], far})
 		}
 	}
