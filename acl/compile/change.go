@@ -38,7 +38,8 @@ type View struct {
 	*News
 }
 
-// News is what is seen differently. All to whom it is the same share it.
+// News is what is seen differently. All to whom it is the same share it, and those who
+// share it have one rule set.
 type News struct {
 	Self  bool // the node's own prefixes, owner or name
 	Rules bool // its rule set

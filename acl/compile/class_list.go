@@ -133,7 +133,8 @@ func (s *side) with(noted []*class) *side {
 	}
 	is := side{make([]*class, 0, size), make([]acl.Class, 0, size)}
 	for _, c := range noted {
-		to, _ := slices.BinarySearch(s.nums, c.num)
+		next, _ := slices.BinarySearch(s.nums[from:], c.num)
+		to := from + next
 		is.all, is.nums = append(is.all, s.all[from:to]...), append(is.nums, s.nums[from:to]...)
 		if from = to; c.linked {
 			is.add(c)

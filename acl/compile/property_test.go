@@ -203,6 +203,18 @@ func checkGiven(t *rapid.T, all map[string]given, before map[string]seen) {
 	}
 }
 
+// checkShared fails if any who share news have not one rule set: whoever makes all sets
+// anew asks for one of them.
+func checkShared(t *rapid.T, m *compile.Mesh, c compile.Change) {
+	sets := make(map[*compile.News]*compile.Set)
+	for v := range c.Views() {
+		if set, known := sets[v.News]; known && set != m.Set(v.Node) {
+			t.Fatalf("%s shares news and has a set of its own", v.Node)
+		}
+		sets[v.News] = m.Set(v.Node)
+	}
+}
+
 func clone(rs acl.RuleSet) acl.RuleSet {
 	copied := func(rules []acl.Rule) []acl.Rule {
 		all := make([]acl.Rule, len(rules))
@@ -309,6 +321,7 @@ func TestChangesAreExact(t *testing.T) {
 				t.Fatalf("the step on %s wrote into the change before:\n%+v\n%+v", id, is, told)
 			}
 			last, told = change, got
+			checkShared(t, m, change)
 			fresh := compile.New(parse(t, w.text()), ranges())
 			fresh.RequireSignIn(signIn)
 			fresh.Load(slices.Collect(maps.Values(w.nodes)))

@@ -20,11 +20,12 @@ type loner struct {
 // node that saw or sees it; then those of nodes whose rules changed.
 func (t *turn) tell() Change {
 	t.setApart()
-	for i := range t.moved {
-		t.tellOf(&t.moved[i], &t.loners[i].News)
-	}
+	t.crowds = make([]crowd, 0, len(t.stale))
 	for _, p := range t.stale {
 		t.crowd(p).Rules = true
+	}
+	for i := range t.moved {
+		t.tellOf(&t.moved[i], &t.loners[i].News)
 	}
 	for i := range t.loners {
 		if l := &t.loners[i]; !l.node.leaving && !l.empty() { // a node's profile may change unseen

@@ -169,3 +169,12 @@ func TestSetPolicyTellsOfWhatRulesHangOn(t *testing.T) {
 		}
 	}
 }
+
+// What is forbidden is so in every segment: it is one rule, wherever it leads.
+func TestForbiddenIntoSegmentsIsOneRule(t *testing.T) {
+	m := clinic(t, `"segments": {"seg:a": {"members": ["tag:db"], "owner": "group:nurses"}, "seg:b": {"members": ["tag:ehr"], "owner": "group:nurses"}},
+		"forbid": [{"id": "f", "src": ["tag:gw"], "dst": ["tag:db", "tag:ehr"]}]`)
+	if rules := m.Rules("id-gw").ForbidOut; len(rules) != 1 || len(rules[0].Dst) != 2 {
+		t.Errorf("%+v", rules)
+	}
+}

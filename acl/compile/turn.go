@@ -66,9 +66,6 @@ func (t *turn) reclass(e *entry, c *class) {
 // touch notes every node whose record may speak of a prefix: those that have
 // it, and those that route it or something around it.
 func (t *turn) touch(prefix netip.Prefix, e *entry) {
-	if t.bulk {
-		return
-	}
 	t.touchNodes(e.hosts)
 	t.touchNodes(e.routers)
 	for _, outer := range t.m.table.Supernets(prefix) {
@@ -77,6 +74,9 @@ func (t *turn) touch(prefix netip.Prefix, e *entry) {
 }
 
 func (t *turn) touchNodes(nodes []*node) {
+	if t.bulk {
+		return
+	}
 	for _, n := range nodes {
 		if n.touched != t.at {
 			n.touched = t.at

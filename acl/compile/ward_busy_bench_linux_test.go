@@ -58,11 +58,13 @@ func busyWard(b *testing.B) (m *compile.Mesh, nodes []compile.Node, server, gate
 // turn is changes that are made at once.
 type turn func() []compile.Change
 
-// obey makes the rule sets of all whom changes tell that theirs is another.
+// obey makes all rule sets that are others now: who shares news shares a set.
 func obey(m *compile.Mesh, all []compile.Change) (views, sets int) {
 	for _, c := range all {
+		var asked *compile.News
 		for v := range c.Views() {
-			if views++; v.Rules {
+			if views++; v.Rules && v.News != asked {
+				asked = v.News
 				sets++
 				m.Set(v.Node)
 			}
