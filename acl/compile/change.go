@@ -86,14 +86,16 @@ func (m *Mesh) Put(in Node) Change {
 
 // put takes on what is said of a node.
 func (t *turn) put(in *said) {
+	var was []claim
 	n, known := t.m.nodes[in.ID]
-	if !known {
-		n = &node{said: new(said)}
+	if known {
+		was = t.m.book.claims(n.said)
+	} else {
+		n = new(node)
 		t.m.nodes[in.ID] = n
 	}
-	was := t.m.book.claims(n.said)
 	n.said = in
-	t.reclaim(n, was, t.m.book.claims(n.said))
+	t.reclaim(n, was, t.m.book.claims(in))
 }
 
 // Remove takes a node out of the directory. An unknown id changes nothing.
