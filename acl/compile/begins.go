@@ -18,7 +18,7 @@ func (m *Mesh) othersBegin(mv *move) bool {
 	gained := func(c *class) bool { return !mv.from.has(c.num) && m.begins(c) }
 	lost := func(num acl.Class) bool { return !is.has(num) }
 	return slices.ContainsFunc(is.classes, gained) ||
-		slices.ContainsFunc(mv.set.out.permits, func(r rule) bool { return slices.ContainsFunc(r.src, lost) })
+		slices.ContainsFunc(mv.set.out.permits, func(r rule) bool { return slices.ContainsFunc(r.own, lost) })
 }
 
 func (p *profile) has(num acl.Class) bool {
@@ -30,7 +30,7 @@ func (p *profile) has(num acl.Class) bool {
 func (m *Mesh) begins(c *class) bool {
 	return slices.ContainsFunc(c.asSrc, func(at int32) bool {
 		part := m.book.parts[at]
-		return slices.ContainsFunc(m.allDestinations(part), func(to cell) bool {
+		return slices.ContainsFunc(part.allDestinations(), func(to *cell) bool {
 			return len(to.nums) > 0 && m.bears(part, groundKey{part.human(c), to.into})
 		})
 	})

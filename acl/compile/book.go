@@ -43,7 +43,7 @@ type book struct {
 	schedules  map[string]policy.Schedule // that some rule keeps
 	segments   []policy.Segment           // by name
 	floors     bool                       // one of them asks for something
-	segmentsOf map[selector][]int32       // selector -> indexes of the segments of which it is a member
+	segmentsOf [][]int32                  // selector -> indexes of the segments of which it is a member; nil without any
 	zones      map[string]*zone           // by those indexes
 	glasses    map[string]policy.BreakGlass
 
@@ -257,7 +257,7 @@ func (l lists) of(ids []selector) *classList {
 	key := appendSign(short[:0], ids)
 	list, ok := l[string(key)]
 	if !ok {
-		list = new(classList)
+		list = &classList{side: new(side)}
 		l[string(key)] = list
 	}
 	return list

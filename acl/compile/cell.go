@@ -13,7 +13,7 @@ type cell struct {
 }
 
 // order compares cells by what they are, however they came to be: rules stand in it.
-func order(a, b cell) int {
+func order(a, b *cell) int {
 	switch {
 	case a.human == b.human:
 		return strings.Compare(a.into.key(), b.into.key())
@@ -23,18 +23,61 @@ func order(a, b cell) int {
 	return 1
 }
 
+// manner is how classes are sorted into cells.
+type manner int
+
+const (
+	whole   manner = iota // they are one
+	sitting               // they are one, whoever they are: people ask there
+	byHuman
+	byZone
+	manners
+)
+
+func (by manner) key(c *class) groundKey {
+	switch by {
+	case byHuman:
+		return groundKey{human: c.human}
+	case byZone:
+		return groundKey{into: c.zone}
+	}
+	return groundKey{human: by == sitting}
+}
+
+// sources and destinations are how classes at the two sides of a part are sorted. What is
+// forbidden is so in every segment.
+func (p *part) sources() manner {
+	switch {
+	case p.splits:
+		return byHuman
+	case p.person != "":
+		return sitting
+	}
+	return whole
+}
+
+func (p *part) destinations() manner {
+	if p.forbid {
+		return whole
+	}
+	return byZone
+}
+
 // split sorts classes into cells, which it adds to others.
-func split(cells []cell, s *side, keyOf func(*class) groundKey) []cell {
+func split(cells []cell, s *side, by manner) []cell {
+	if by == whole || by == sitting {
+		return append(cells, cell{by.key(nil), s})
+	}
 	if len(s.all) == 0 {
 		return cells
 	}
-	first := keyOf(s.all[0])
-	if !slices.ContainsFunc(s.all[1:], func(c *class) bool { return keyOf(c) != first }) { // as of most nodes
+	first := by.key(s.all[0])
+	if !slices.ContainsFunc(s.all[1:], func(c *class) bool { return by.key(c) != first }) { // as of most nodes
 		return append(cells, cell{first, s})
 	}
 	from, at := len(cells), make(map[groundKey]*side)
 	for _, c := range s.all {
-		key := keyOf(c)
+		key := by.key(c)
 		in, ok := at[key]
 		if !ok {
 			in = new(side)
@@ -42,40 +85,10 @@ func split(cells []cell, s *side, keyOf func(*class) groundKey) []cell {
 		}
 		in.add(c)
 	}
-	slices.SortFunc(cells[from:], order)
+	slices.SortFunc(cells[from:], func(a, b cell) int { return order(&a, &b) })
 	return cells
 }
 
-func byHuman(c *class) groundKey { return groundKey{human: c.human} }
-func byZone(c *class) groundKey  { return groundKey{into: c.zone} }
-
-// sources splits classes at the source of a part into cells, which it adds to others.
-func (m *Mesh) sources(cells []cell, p *part, s *side) []cell {
-	if !p.splits {
-		return append(cells, cell{groundKey{human: p.person != ""}, s})
-	}
-	return split(cells, s, byHuman)
-}
-
-// destinations does so at the destination. What is forbidden is so in every segment.
-func (m *Mesh) destinations(cells []cell, p *part, s *side) []cell {
-	if p.forbid {
-		return append(cells, cell{side: s})
-	}
-	return split(cells, s, byZone)
-}
-
 // allSources and allDestinations split all classes that match a part now.
-func (m *Mesh) allSources(p *part) []cell {
-	if !p.splits {
-		return m.sources(nil, p, &p.srcClasses.side)
-	}
-	return p.srcClasses.split(byHuman)
-}
-
-func (m *Mesh) allDestinations(p *part) []cell {
-	if p.forbid {
-		return m.destinations(nil, p, &p.dstClasses.side)
-	}
-	return p.dstClasses.split(byZone)
-}
+func (p *part) allSources() []*cell      { return p.srcClasses.split(p.sources()) }
+func (p *part) allDestinations() []*cell { return p.dstClasses.split(p.destinations()) }

@@ -2,10 +2,34 @@ package compile
 
 import "iter"
 
-// Change is what nodes see differently after a call: one view for each node
-// concerned, in no order. An empty Change means that nobody need be told.
-type Change struct {
-	Views []View
+// Change is what nodes see differently after a call.
+type Change struct{ crowds []crowd }
+
+// crowd is nodes that see the same differently.
+type crowd struct {
+	nodes []string
+	News
+}
+
+// Empty tells whether nobody need be told.
+func (c Change) Empty() bool {
+	for range c.Views() {
+		return false
+	}
+	return true
+}
+
+// Views yields one view for each node concerned, in no order.
+func (c Change) Views() iter.Seq[View] {
+	return func(yield func(View) bool) {
+		for i := range c.crowds {
+			for _, id := range c.crowds[i].nodes {
+				if !yield(View{id, &c.crowds[i].News}) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // View is what one node sees differently.
@@ -14,7 +38,8 @@ type View struct {
 	*News
 }
 
-// News is what is seen differently. All to whom it is the same share it.
+// News is what is seen differently. All to whom it is the same share it, and those who
+// share it have one rule set.
 type News struct {
 	Self  bool // the node's own prefixes, owner or name
 	Rules bool // its rule set
@@ -24,7 +49,7 @@ type News struct {
 	// what the one before had.
 	Ended bool
 
-	upserted, removed []string // may hold the node itself
+	upserted, removed [][]string // lists that are others', too; they may hold the node itself
 }
 
 func (n *News) empty() bool {
@@ -39,11 +64,13 @@ func (v View) Upserted() iter.Seq[string] { return except(v.upserted, v.Node) }
 // mesh has no view, but stands here for its former peers.
 func (v View) Removed() iter.Seq[string] { return except(v.removed, v.Node) }
 
-func except(ids []string, self string) iter.Seq[string] {
+func except(lists [][]string, self string) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for _, id := range ids {
-			if id != self && !yield(id) {
-				return
+		for _, ids := range lists {
+			for _, id := range ids {
+				if id != self && !yield(id) {
+					return
+				}
 			}
 		}
 	}
@@ -58,15 +85,17 @@ func (m *Mesh) Put(in Node) Change {
 }
 
 // put takes on what is said of a node.
-func (t *turn) put(in said) {
+func (t *turn) put(in *said) {
+	var was []claim
 	n, known := t.m.nodes[in.ID]
-	if !known {
-		n = &node{}
+	if known {
+		was = t.m.book.claims(n.said)
+	} else {
+		n = new(node)
 		t.m.nodes[in.ID] = n
 	}
-	was := t.m.book.claims(&n.said)
 	n.said = in
-	t.reclaim(n, was, t.m.book.claims(&n.said))
+	t.reclaim(n, was, t.m.book.claims(in))
 }
 
 // Remove takes a node out of the directory. An unknown id changes nothing.
@@ -76,7 +105,7 @@ func (m *Mesh) Remove(id string) Change {
 		return Change{}
 	}
 	t := m.begin(!bulk)
-	t.reclaim(n, m.book.claims(&n.said), nil)
+	t.reclaim(n, m.book.claims(n.said), nil)
 	n.leaving = true
 	t.touchNodes([]*node{n})
 	return t.finish()

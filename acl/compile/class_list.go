@@ -22,50 +22,62 @@ func sideOf(classes []*class) side {
 	return side{classes, nums}
 }
 
+func byNumber(a, b *class) int { return cmp.Compare(a.num, b.num) }
+
 func (s *side) add(c *class) { s.all, s.nums = append(s.all, c), append(s.nums, c.num) }
 
 // classList is the classes that match one side of some parts.
 type classList struct {
-	side
+	*side
 
 	noted         []*class // that are to come or to go, by number
 	mark, stained uint64
 
-	// All of them, by what grounds depend on. One that is empty stays: sheets know where it is.
-	cells []cell
-	keyOf func(*class) groundKey // nil until somebody asks for the cells
+	// All of them in cells, by the manner in which those are sorted. A cell that is empty
+	// stays: sheets know where it is. One is nil until somebody asks for it.
+	cells [manners][]*cell
 }
 
 // split gives the list's cells.
-func (l *classList) split(keyOf func(*class) groundKey) []cell {
-	if l.keyOf == nil {
-		whole := l.side // a cell of its own, that stays when others come
-		l.cells, l.keyOf = split(nil, &whole, keyOf), keyOf
+func (l *classList) split(by manner) []*cell {
+	if l.cells[by] == nil {
+		l.cells[by] = make([]*cell, 0, 1)
+		for _, c := range split(nil, l.side, by) {
+			l.cells[by] = append(l.cells[by], &c)
+		}
 	}
-	return l.cells
+	return l.cells[by]
 }
 
 // refill takes what is noted over into the cells, too, and tells whether there are more of
 // them than before.
 func (l *classList) refill() (more bool) {
-	unlike := func(c *class) bool { return l.keyOf(c) != l.cells[0].groundKey }
-	switch {
-	case l.keyOf == nil:
-		return false
-	case len(l.cells) == 1 && !slices.ContainsFunc(l.noted, unlike): // as in most lists
-		*l.cells[0].side = l.side
+	for by, cells := range l.cells {
+		if cells != nil {
+			more = l.refillBy(manner(by)) || more
+		}
+	}
+	return more
+}
+
+func (l *classList) refillBy(by manner) (more bool) {
+	cells := l.cells[by]
+	unlike := func(c *class) bool { return by.key(c) != cells[0].groundKey }
+	if len(cells) == 1 && !slices.ContainsFunc(l.noted, unlike) { // as in most lists
+		cells[0].side = l.side
 		return false
 	}
 	noted := sideOf(l.noted)
-	for _, n := range split(nil, &noted, l.keyOf) {
-		i := slices.IndexFunc(l.cells, func(c cell) bool { return c.groundKey == n.groundKey })
+	for _, n := range split(nil, &noted, by) {
+		i := slices.IndexFunc(cells, func(c *cell) bool { return c.groundKey == n.groundKey })
 		if i < 0 {
-			i, more = len(l.cells), true
-			l.cells = append(l.cells, cell{n.groundKey, new(side)})
+			i, more = len(cells), true
+			cells = append(cells, &cell{n.groundKey, new(side)})
 		}
-		*l.cells[i].side = l.cells[i].with(n.all)
+		cells[i].side = cells[i].with(n.all)
 	}
-	slices.SortFunc(l.cells, order)
+	slices.SortFunc(cells, order)
+	l.cells[by] = cells
 	return more
 }
 
@@ -73,12 +85,12 @@ func (l *classList) refill() (more bool) {
 // takes others out: each list is copied once, however many come or go. It tells whether any
 // has more cells than before.
 func (m *Mesh) relist(classes []*class) (more bool) {
-	slices.SortFunc(classes, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
-	var lists []*classList
+	slices.SortFunc(classes, byNumber)
+	lists := make([]*classList, 0, 2*len(classes))
 	note := func(l *classList, c *class) {
 		switch n := len(l.noted); {
 		case n == 0:
-			lists = append(lists, l)
+			lists, l.noted = append(lists, l), make([]*class, 0, 2) // mostly one comes, and another goes
 		case l.noted[n-1] == c: // it meets its list once for each part
 			return
 		}
@@ -108,9 +120,10 @@ func (l *classList) renew() (more bool) {
 
 // with gives a side with the classes that are to come, and without those that are to go,
 // and leaves the old one as it is.
-func (s *side) with(noted []*class) side {
+func (s *side) with(noted []*class) *side {
 	if len(s.all) == 0 { // as at a start: they all come
-		return sideOf(slices.Clip(noted))
+		all := sideOf(slices.Clip(noted))
+		return &all
 	}
 	size, from := len(s.all), 0
 	for _, c := range noted {
@@ -120,7 +133,8 @@ func (s *side) with(noted []*class) side {
 	}
 	is := side{make([]*class, 0, size), make([]acl.Class, 0, size)}
 	for _, c := range noted {
-		to, _ := slices.BinarySearch(s.nums, c.num)
+		next, _ := slices.BinarySearch(s.nums[from:], c.num)
+		to := from + next
 		is.all, is.nums = append(is.all, s.all[from:to]...), append(is.nums, s.nums[from:to]...)
 		if from = to; c.linked {
 			is.add(c)
@@ -128,5 +142,5 @@ func (s *side) with(noted []*class) side {
 			from++
 		}
 	}
-	return side{append(is.all, s.all[from:]...), append(is.nums, s.nums[from:]...)}
+	return &side{append(is.all, s.all[from:]...), append(is.nums, s.nums[from:]...)}
 }

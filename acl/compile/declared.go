@@ -51,18 +51,14 @@ func (m *Mesh) turnTo(change func()) Change {
 	}
 	change()
 	m.forget()
-	var views []View
-	news := &News{Rules: true}
+	var told Change
 	for p, was := range before {
 		p.rewrite()
-		if was.equal(m.setOf(p)) {
-			continue
-		}
-		for _, id := range p.ids {
-			views = append(views, View{id, news})
+		if !was.equal(m.setOf(p)) {
+			told.crowds = append(told.crowds, crowd{p.ids, News{Rules: true}})
 		}
 	}
-	return Change{Views: views}
+	return told
 }
 
 // forget forgets on what grounds parts stand.

@@ -47,7 +47,7 @@ func (e *entry) needless() bool {
 // own gives the selectors that match a prefix by itself, whatever is around it.
 // An address that two nodes claim is neither's: who could say whose rights it has?
 func (m *Mesh) own(prefix netip.Prefix, e *entry) []selector {
-	all := slices.Clone(e.literals)
+	all := append(make([]selector, 0, len(e.literals)+2), e.literals...)
 	if e.inRange || len(e.routers) > 0 {
 		all = append(all, m.book.anySrc)
 	}
@@ -84,14 +84,15 @@ type nest struct {
 	sign    []selector
 	vouched []selector // those of the device's tags, besides
 	routers []*node    // of the nearest route around it
+	around  []*node    // who routes it, or something around it
 }
 
 // within gives the nest of an entry inside another. A node's address, and what is
 // routed more precisely, is no part of a device around it.
 func (m *Mesh) within(outer nest, prefix netip.Prefix, e *entry) nest {
-	n := nest{prefix, union(outer.sign, m.own(prefix, e)), outer.vouched, outer.routers}
+	n := nest{prefix, union(outer.sign, m.own(prefix, e)), outer.vouched, outer.routers, outer.around}
 	if len(e.routers) > 0 {
-		n.routers, n.vouched = e.routers, nil
+		n.routers, n.vouched, n.around = e.routers, nil, slices.Concat(outer.around, e.routers)
 	}
 	if len(e.hosts) > 0 {
 		n.vouched = nil
@@ -146,7 +147,8 @@ func (t *turn) signOne(outer []nest, prefix netip.Prefix, e *entry) []nest {
 	n := t.m.within(outer[len(outer)-1], prefix, e)
 	if c := t.m.classFor(union(n.sign, n.vouched)); c != e.class {
 		t.reclass(e, c)
-		t.touch(prefix, e)
+		t.touchNodes(e.hosts)
+		t.touchNodes(n.around)
 	}
 	if prefix.IsSingleIP() {
 		return outer

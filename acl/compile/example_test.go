@@ -27,7 +27,7 @@ func Example() {
 		{ID: "2", Name: "ada-laptop", User: "ada@clinic.example", Addrs: []netip.Addr{netip.MustParseAddr("100.64.0.2")}},
 	})
 	change := m.Put(compile.Node{ID: "3", Name: "ben-laptop", User: "ben@clinic.example", Addrs: []netip.Addr{netip.MustParseAddr("100.64.0.3")}})
-	for _, v := range change.Views {
+	for v := range change.Views() {
 		fmt.Println("node", v.Node, "sees", slices.Collect(v.Upserted()), "rules changed:", v.Rules)
 	}
 	fmt.Println(m.Explain(netip.MustParseAddr("100.64.0.3"), netip.MustParseAddr("100.64.0.1"), acl.TCP, 22).Text)

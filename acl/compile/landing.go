@@ -63,7 +63,7 @@ func (m *Mesh) landings(p *profile) []landing {
 	}
 	for _, at := range m.book.outward {
 		if part := m.book.parts[at]; p.lands(part) {
-			all = append(all, landing{part, part.dstClasses.side})
+			all = append(all, landing{part, *part.dstClasses.side})
 		}
 	}
 	slices.SortFunc(all, func(a, b landing) int { return int(a.part.at) - int(b.part.at) })
@@ -124,32 +124,20 @@ func (m *Mesh) matching(classes []*class, parts func(*class) []int32) []landing 
 		}
 		return all
 	}
-	var hits []hit
-	for i, c := range classes {
+	t := m.newTally()
+	for _, c := range classes {
+		t.count(parts(c))
+	}
+	matched := side{make([]*class, t.size), make([]acl.Class, t.size)}
+	for at := range t.parts() {
+		from, to := t.room(at)
+		all = append(all, landing{m.book.parts[at], side{matched.all[from:to:to], matched.nums[from:to:to]}})
+	}
+	for _, c := range classes {
 		for _, at := range parts(c) {
-			hits = append(hits, hitOf(at, i))
+			place := t.next(at)
+			matched.all[place], matched.nums[place] = c, c.num
 		}
-	}
-	slices.Sort(hits)
-	matched := side{make([]*class, 0, len(hits)), make([]acl.Class, 0, len(hits))}
-	for _, h := range hits {
-		matched.add(classes[h.class()])
-	}
-	for i := 0; i < len(hits); {
-		j := i
-		for j < len(hits) && hits[j].part() == hits[i].part() {
-			j++
-		}
-		all = append(all, landing{m.book.parts[hits[i].part()], side{matched.all[i:j:j], matched.nums[i:j:j]}})
-		i = j
 	}
 	return all
 }
-
-// hit is a part that one of some classes matches, with the place of that class among
-// them: in one number, for thousands are sorted.
-type hit uint64
-
-func hitOf(part int32, class int) hit { return hit(part)<<32 | hit(class) }
-func (h hit) part() int32             { return int32(h >> 32) }
-func (h hit) class() int              { return int(uint32(h)) }

@@ -19,7 +19,7 @@ type node struct {
 	pair    int // index of its pair, while two meshes are compared
 	leaving bool
 
-	said
+	*said
 
 	// What was last told. It lags behind what is said until the turn's end.
 	record  record
@@ -57,7 +57,7 @@ type profile struct {
 	here    []*class // without those of seats alone: to where rules lead
 	standing
 	nodes []*node
-	ids   []string // theirs, in their order
+	ids   []string // theirs, in their order; changes hold the list, so that it may grow and is never written over
 	mark  uint64
 
 	// What they enforce, of both ways and by way; nil until somebody asks.
@@ -85,8 +85,8 @@ type standing struct {
 
 // read takes what the directory says. Invalid and IPv4-mapped addresses are dropped;
 // what is nobody's stays denied.
-func (b *book) read(in Node) said {
-	s := said{Node: in}
+func (b *book) read(in Node) *said {
+	s := &said{Node: in}
 	s.Tags = policy.TagNames(in.Tags)
 	s.Addrs, s.Seats = canonical(in.Addrs), seatsOf(in.Seats)
 	s.Routes = make([]netip.Prefix, 0, len(in.Routes))
@@ -206,7 +206,7 @@ func (m *Mesh) classesIn(all []*class, route netip.Prefix) []*class {
 
 // classSet sorts in place and drops duplicates.
 func classSet(all []*class) []*class {
-	slices.SortFunc(all, func(a, b *class) int { return cmp.Compare(a.num, b.num) })
+	slices.SortFunc(all, byNumber)
 	return slices.Compact(all)
 }
 
@@ -265,6 +265,7 @@ func (m *Mesh) dismiss(n *node) {
 	}
 	end := len(p.nodes) - 1
 	last := p.nodes[end]
+	p.ids = slices.Clone(p.ids)
 	p.nodes[n.slot], p.ids[n.slot], last.slot = last, last.ID, n.slot
 	p.nodes, p.ids = p.nodes[:end], p.ids[:end]
 	n.profile = nil

@@ -203,6 +203,18 @@ func checkGiven(t *rapid.T, all map[string]given, before map[string]seen) {
 	}
 }
 
+// checkShared fails if any who share news have not one rule set: whoever makes all sets
+// anew asks for one of them.
+func checkShared(t *rapid.T, m *compile.Mesh, c compile.Change) {
+	sets := make(map[*compile.News]*compile.Set)
+	for v := range c.Views() {
+		if set, known := sets[v.News]; known && set != m.Set(v.Node) {
+			t.Fatalf("%s shares news and has a set of its own", v.Node)
+		}
+		sets[v.News] = m.Set(v.Node)
+	}
+}
+
 func clone(rs acl.RuleSet) acl.RuleSet {
 	copied := func(rules []acl.Rule) []acl.Rule {
 		all := make([]acl.Rule, len(rules))
@@ -227,7 +239,7 @@ type view struct {
 
 func changeOf(c compile.Change) map[string]view {
 	all := make(map[string]view)
-	for _, v := range c.Views {
+	for v := range c.Views() {
 		if _, twice := all[v.Node]; twice {
 			panic("two views of " + v.Node)
 		}
@@ -268,6 +280,8 @@ func TestChangesAreExact(t *testing.T) {
 		w := world{drawModel(t), map[string]compile.Node{}}
 		w.exotic, w.forbid = drawExotic(t), drawForbids(t)
 		m := compile.New(parse(t, w.text()), ranges())
+		var last compile.Change
+		var told map[string]view
 		signIn := false // then seats have facts
 		if rapid.Bool().Draw(t, "load") {
 			w.nodes = drawNodes(t)
@@ -303,6 +317,11 @@ func TestChangesAreExact(t *testing.T) {
 				t.Fatalf("step on %s: change\n%+v, want\n%+v\n%s\n%+v", id, got, want, w.text(), w.nodes)
 			}
 			checkGiven(t, given, before)
+			if is := changeOf(last); told != nil && !reflect.DeepEqual(is, told) {
+				t.Fatalf("the step on %s wrote into the change before:\n%+v\n%+v", id, is, told)
+			}
+			last, told = change, got
+			checkShared(t, m, change)
 			fresh := compile.New(parse(t, w.text()), ranges())
 			fresh.RequireSignIn(signIn)
 			fresh.Load(slices.Collect(maps.Values(w.nodes)))

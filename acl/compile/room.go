@@ -107,7 +107,7 @@ func (m *Mesh) countRules() int {
 	inward, outbound := make([]int, len(m.book.parts)), make([]int, len(m.book.parts))
 	for i, p := range m.book.parts {
 		n := m.variants(p)
-		inward[i], outbound[i] = n, n*len(m.allDestinations(p))
+		inward[i], outbound[i] = n, n*len(p.allDestinations())
 	}
 	rules, round, seen := 0, int32(0), make([]int32, len(m.book.parts))
 	count := func(classes []*class, parts func(*class) []int32, each []int) {

@@ -17,10 +17,10 @@ type direction struct {
 	full             *full // nil until somebody asks
 }
 
-// rule is an [acl.Rule] that shares all but its classes.
+// rule is a line of a sheet, with the classes that were at its other side.
 type rule struct {
-	terms    *acl.Rule // without classes
-	src, dst []acl.Class
+	*line
+	far *side
 }
 
 // full is a direction with each rule in full.
@@ -48,29 +48,32 @@ func (m *Mesh) setOf(p *profile) *Set {
 
 func (m *Mesh) direction(p *profile, w way) *direction {
 	if p.rules[w] == nil {
-		p.rules[w] = m.sheetOf(p, w).filled(w)
+		p.rules[w] = m.sheetOf(p, w).filled()
 	}
 	return p.rules[w]
 }
 
 // Rules gives the set's rules in full, made at each call.
 func (s *Set) Rules() acl.RuleSet {
-	in, out := s.in.write(), s.out.write()
+	in, out := s.in.write(inward), s.out.write(outbound)
 	return acl.RuleSet{In: in.permits, Out: out.permits, ForbidIn: in.forbids, ForbidOut: out.forbids}
 }
 
-func (d *direction) write() *full {
+func (d *direction) write(w way) *full {
 	if d == nil {
 		return new(full)
 	}
-	return &full{inFull(d.permits), inFull(d.forbids)}
+	return &full{inFull(d.permits, w), inFull(d.forbids, w)}
 }
 
-func inFull(rules []rule) (all []acl.Rule) {
+func inFull(rules []rule, w way) (all []acl.Rule) {
 	all = slices.Grow(all, len(rules))
-	for i := range rules {
-		all = append(all, *rules[i].terms)
-		all[i].Src, all[i].Dst = rules[i].src, rules[i].dst
+	for i, r := range rules {
+		all = append(all, *r.terms)
+		far := slices.Clip(r.far.nums)
+		if all[i].Src, all[i].Dst = r.own, far; w == inward {
+			all[i].Src, all[i].Dst = far, r.own
+		}
 	}
 	return all
 }
@@ -95,7 +98,7 @@ func (m *Mesh) fullOf(id string, w way) *full {
 	}
 	d := m.direction(n.profile, w)
 	if d.full == nil {
-		d.full = d.write()
+		d.full = d.write(w)
 	}
 	return d.full
 }
@@ -108,7 +111,7 @@ func (d *direction) equal(o *direction) bool {
 }
 
 func equalRule(a, b rule) bool {
-	return slices.Equal(a.src, b.src) && slices.Equal(a.dst, b.dst) && (a.terms == b.terms || equalTerms(a.terms, b.terms))
+	return slices.Equal(a.own, b.own) && slices.Equal(a.far.nums, b.far.nums) && (a.terms == b.terms || equalTerms(a.terms, b.terms))
 }
 
 func equalTerms(a, b *acl.Rule) bool {

@@ -112,25 +112,41 @@ func (d *diff) run() Change {
 	stamp := 0
 	for g, members := range d.groups {
 		stamp++
-		upserted, removed, ended := d.peers(g, stamp)
+		seen := d.peers(g, stamp)
 		rules := !d.old.setOf(g.was).equal(d.new.setOf(g.is))
 		for _, i := range members {
-			p := &d.pairs[i]
-			v := View{p.is.ID, &News{Self: p.changed, Rules: rules, Ended: ended || p.ended, upserted: upserted, removed: removed}}
-			if d.bySelf {
-				d.own(&v, p, stamp)
-			}
-			if v.Self || v.Rules || !only(v.upserted, v.Node) || !only(v.removed, v.Node) {
-				change.Views = append(change.Views, v)
+			if c := d.toldOf(&d.pairs[i], seen, rules, stamp); !c.empty() {
+				change.crowds = append(change.crowds, c)
 			}
 		}
 	}
 	return change
 }
 
+// seen is what changes of the peers of a node.
+type seen struct {
+	upserted, removed []string
+	ended             bool
+}
+
+// toldOf gives what one node of a group is told, of whose peers all that changes is seen.
+func (d *diff) toldOf(p *pair, all seen, rules bool, stamp int) crowd {
+	if d.bySelf {
+		all = d.own(all, p, stamp)
+	}
+	news := News{Self: p.changed, Rules: rules, Ended: all.ended || p.ended}
+	if !only(all.upserted, p.is.ID) {
+		news.upserted = [][]string{all.upserted}
+	}
+	if !only(all.removed, p.is.ID) {
+		news.removed = [][]string{all.removed}
+	}
+	return crowd{[]string{p.is.ID}, news}
+}
+
 // peers gives what changes for every node of a group, whoever owns it. The
-// lists may hold nodes of the group: none is its own peer, and View leaves it out.
-func (d *diff) peers(g group, stamp int) (upserted, removed []string, ended bool) {
+// lists may hold nodes of the group: none is its own peer, and a view leaves it out.
+func (d *diff) peers(g group, stamp int) (all seen) {
 	was, is := d.old.adjacent(g.was), d.new.adjacent(g.is)
 	for n := range nodesOf(was) {
 		d.before[n.pair] = stamp
@@ -139,16 +155,16 @@ func (d *diff) peers(g group, stamp int) (upserted, removed []string, ended bool
 		d.after[n.pair] = stamp
 		known, p := d.before[n.pair] == stamp, &d.pairs[n.pair]
 		if !known || p.changed {
-			upserted = append(upserted, n.ID)
+			all.upserted = append(all.upserted, n.ID)
 		}
-		ended = ended || known && p.ended
+		all.ended = all.ended || known && p.ended
 	}
 	for n := range nodesOf(was) {
 		if d.after[n.pair] != stamp {
-			removed = append(removed, n.ID)
+			all.removed = append(all.removed, n.ID)
 		}
 	}
-	return upserted, removed, ended
+	return all
 }
 
 func nodesOf(profiles []*profile) iter.Seq[*node] {
@@ -163,11 +179,11 @@ func nodesOf(profiles []*profile) iter.Seq[*node] {
 	}
 }
 
-// own corrects a view of the group's for the nodes that one sees because they
+// own corrects what a group sees for the nodes that one of it sees because they
 // are of one owner.
-func (d *diff) own(v *View, p *pair, stamp int) {
+func (d *diff) own(all seen, p *pair, stamp int) seen {
 	if p.is.record.owner == 0 {
-		return
+		return all
 	}
 	for _, other := range d.new.byOwner[p.is.record.owner] {
 		q := &d.pairs[other.pair]
@@ -177,10 +193,11 @@ func (d *diff) own(v *View, p *pair, stamp int) {
 		before, after := d.before[other.pair] == stamp, d.after[other.pair] == stamp
 		was := before || d.old.reaches(p.was, q.was) || d.old.reaches(q.was, p.was)
 		is := after || d.new.reaches(p.is, q.is) || d.new.reaches(q.is, p.is)
-		v.upserted = put(v.upserted, other.ID, after && (!before || q.changed), is && (!was || q.changed))
-		v.removed = put(v.removed, other.ID, before && !after, was && !is)
-		v.Ended = v.Ended || was && is && q.ended
+		all.upserted = put(all.upserted, other.ID, after && (!before || q.changed), is && (!was || q.changed))
+		all.removed = put(all.removed, other.ID, before && !after, was && !is)
+		all.ended = all.ended || was && is && q.ended
 	}
+	return all
 }
 
 // put gives a list with id in it or not, as wanted; a list that is shared is

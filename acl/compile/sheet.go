@@ -17,9 +17,9 @@ type sheet struct {
 
 // line is a rule of a sheet: none, while there is nobody at the other side.
 type line struct {
-	terms *acl.Rule // without classes
-	own   []acl.Class
-	far   *side // it follows the part's list
+	terms  *acl.Rule // without classes
+	own    []acl.Class
+	others *cell // it follows the part's list
 }
 
 func (m *Mesh) sheetOf(p *profile, w way) *sheet {
@@ -50,7 +50,7 @@ func (m *Mesh) written(w way, parts []landing) *sheet {
 }
 
 func (s *sheet) forbidding() bool {
-	return slices.ContainsFunc(s.forbids, func(l line) bool { return len(l.far.nums) > 0 })
+	return slices.ContainsFunc(s.forbids, func(l line) bool { return len(l.others.nums) > 0 })
 }
 
 // pad is where lines are noted until it is known how many they are: lists that grow would
@@ -59,6 +59,7 @@ type pad struct {
 	lines, monitors []line
 	own             []cell
 	matching        []landing
+	tally           tally
 }
 
 // linesOf gives the lines of those parts that forbid, or of the others.
@@ -92,7 +93,7 @@ func (m *Mesh) note(w way, l *landing, beside bool) {
 					to = &m.pad.monitors
 				}
 				for _, t := range terms {
-					*to = append(*to, line{t, slices.Clip(o.nums), f.side})
+					*to = append(*to, line{t, slices.Clip(o.nums), f})
 				}
 			}
 		}
@@ -100,31 +101,25 @@ func (m *Mesh) note(w way, l *landing, beside bool) {
 }
 
 // ends gives a profile's own side of a part and all that is at the other.
-func (m *Mesh) ends(w way, l *landing) (own, far []cell) {
-	if w == inward {
-		own, far = m.destinations(m.pad.own[:0], l.part, &l.side), m.allSources(l.part)
-	} else {
-		own, far = m.sources(m.pad.own[:0], l.part, &l.side), m.allDestinations(l.part)
+func (m *Mesh) ends(w way, l *landing) (own []cell, far []*cell) {
+	by := l.part.sources()
+	if far = l.part.allDestinations(); w == inward {
+		by, far = l.part.destinations(), l.part.allSources()
 	}
-	m.pad.own = own
-	return own, far
+	m.pad.own = split(m.pad.own[:0], &l.side, by)
+	return m.pad.own, far
 }
 
 // filled gives the rules of a sheet.
-func (s *sheet) filled(w way) *direction {
-	return &direction{permits: filled(s.permits, w), forbids: filled(s.forbids, w)}
+func (s *sheet) filled() *direction {
+	return &direction{permits: filled(s.permits), forbids: filled(s.forbids)}
 }
 
-func filled(lines []line, w way) []rule {
+func filled(lines []line) []rule {
 	rules := make([]rule, 0, len(lines))
 	for i := range lines {
-		l := &lines[i]
-		switch far := slices.Clip(l.far.nums); {
-		case len(far) == 0:
-		case w == inward:
-			rules = append(rules, rule{l.terms, far, l.own})
-		default:
-			rules = append(rules, rule{l.terms, l.own, far})
+		if far := lines[i].others.side; len(far.nums) > 0 {
+			rules = append(rules, rule{&lines[i], far})
 		}
 	}
 	return rules

@@ -48,7 +48,7 @@ func (t *turn) stainDestinations(part *part, from *class) {
 		return
 	}
 	whole := true
-	for _, cell := range t.m.allDestinations(part) {
+	for _, cell := range part.allDestinations() {
 		if !t.m.bears(part, groundKey{part.human(from), cell.into}) {
 			whole = false
 			continue
@@ -66,7 +66,7 @@ func (t *turn) stainSources(part *part, to *class) {
 		return
 	}
 	whole := true
-	for _, cell := range t.m.allSources(part) {
+	for _, cell := range part.allSources() {
 		if !t.m.bears(part, groundKey{cell.human, to.zone}) {
 			whole = false
 			continue
@@ -128,7 +128,7 @@ func (t *turn) opensBeyond(p *profile, c *class) bool {
 
 // bornInto tells whether a part makes any rule into a class.
 func (t *turn) bornInto(part *part, to *class) bool {
-	return slices.ContainsFunc(t.m.allSources(part), func(cell cell) bool {
+	return slices.ContainsFunc(part.allSources(), func(cell *cell) bool {
 		return len(cell.all) > 0 && t.m.bears(part, groundKey{cell.human, to.zone})
 	})
 }
@@ -137,7 +137,7 @@ func (t *turn) bornInto(part *part, to *class) bool {
 // class there.
 func (t *turn) bornFrom(part *part, from *class, exit *profile) bool {
 	opened := func(c *class) bool { return part.outward() || meets(c.sign, exit.landed(part)) }
-	return len(part.open) > 0 && slices.ContainsFunc(t.m.allDestinations(part), func(cell cell) bool {
+	return len(part.open) > 0 && slices.ContainsFunc(part.allDestinations(), func(cell *cell) bool {
 		return t.m.bears(part, groundKey{part.human(from), cell.into}) && slices.ContainsFunc(cell.all, opened)
 	})
 }

@@ -7,12 +7,6 @@ import "slices"
 // apart, each with news of its own: those that moved, and those who see one that moved,
 // or saw it, because they are of one owner.
 
-// crowd is the nodes of a profile that do not stand apart.
-type crowd struct {
-	profile *profile
-	News
-}
-
 // loner is a node that stands apart, with its profile at both ends: nil where it is not
 // in the mesh.
 type loner struct {
@@ -26,13 +20,19 @@ type loner struct {
 // node that saw or sees it; then those of nodes whose rules changed.
 func (t *turn) tell() Change {
 	t.setApart()
-	for i := range t.moved {
-		t.tellOf(&t.moved[i], &t.loners[i].News)
-	}
+	t.crowds = make([]crowd, 0, len(t.stale))
 	for _, p := range t.stale {
 		t.crowd(p).Rules = true
 	}
-	return Change{Views: t.views()}
+	for i := range t.moved {
+		t.tellOf(&t.moved[i], &t.loners[i].News)
+	}
+	for i := range t.loners {
+		if l := &t.loners[i]; !l.node.leaving && !l.empty() { // a node's profile may change unseen
+			t.crowds = append(t.crowds, crowd{[]string{l.node.ID}, l.News})
+		}
+	}
+	return Change{t.crowds}
 }
 
 // setApart finds the nodes that stand apart: first those that moved, in their order.
@@ -107,9 +107,9 @@ func (mv *move) news(saw, sees bool) News {
 func (l *loner) news(saw, sees bool) News {
 	switch {
 	case sees && !saw:
-		return News{upserted: []string{l.node.ID}}
+		return News{upserted: [][]string{{l.node.ID}}}
 	case saw && !sees:
-		return News{removed: []string{l.node.ID}}
+		return News{removed: [][]string{{l.node.ID}}}
 	}
 	return News{}
 }
@@ -126,7 +126,7 @@ func (n *News) hear(more News) {
 
 // join appends without writing over a list that others share: a shared list is clipped,
 // so that appending copies it.
-func join(list, more []string) []string {
+func join(list, more [][]string) [][]string {
 	if len(list) == 0 {
 		return slices.Clip(more)
 	}
@@ -139,16 +139,17 @@ func (t *turn) tellCrowd(p *profile, news News) {
 	}
 }
 
-// crowd gives what a profile's crowd hears. It is valid until the next call.
+// crowd gives what a profile's crowd hears: its nodes that do not stand apart. It is
+// valid until the next call.
 func (t *turn) crowd(p *profile) *News {
 	if p.heard != t.at {
 		p.heard, p.crowd = t.at, len(t.crowds)
-		t.crowds = append(t.crowds, crowd{profile: p})
+		t.crowds = append(t.crowds, crowd{nodes: t.ids(p)})
 	}
 	return &t.crowds[p.crowd].News
 }
 
-// ids gives the ids of a profile's crowd. They are valid until the next turn.
+// ids gives the ids of a profile's crowd.
 func (t *turn) ids(p *profile) []string {
 	if p.parted != t.at {
 		return p.ids
@@ -162,35 +163,12 @@ func (t *turn) ids(p *profile) []string {
 	return ids
 }
 
-func (t *turn) idsOf(profiles []*profile) []string {
-	size := 0
+func (t *turn) idsOf(profiles []*profile) [][]string {
+	all := make([][]string, 0, len(profiles))
 	for _, p := range profiles {
-		size += len(p.ids)
-	}
-	all := make([]string, 0, size)
-	for _, p := range profiles {
-		all = append(all, t.ids(p)...)
+		if ids := t.ids(p); len(ids) > 0 {
+			all = append(all, ids)
+		}
 	}
 	return all
-}
-
-// views gives everybody the news.
-func (t *turn) views() []View {
-	size := len(t.loners)
-	for i := range t.crowds {
-		size += len(t.crowds[i].profile.ids)
-	}
-	views := make([]View, 0, size)
-	for i := range t.crowds {
-		c := &t.crowds[i]
-		for _, id := range t.ids(c.profile) {
-			views = append(views, View{id, &c.News})
-		}
-	}
-	for i := range t.loners {
-		if l := &t.loners[i]; !l.node.leaving && !l.empty() { // a node's profile may change unseen
-			views = append(views, View{l.node.ID, &l.News})
-		}
-	}
-	return views
 }

@@ -123,7 +123,7 @@ func TestSetPolicyTellsOfTerms(t *testing.T) {
 		m.Advance(wardStart())
 		m.Load(nodes)
 		var told []string
-		for _, v := range m.SetPolicy(after.Policy()).Views {
+		for v := range m.SetPolicy(after.Policy()).Views() {
 			if told = append(told, v.Node); !v.Rules || v.Self || v.Ended {
 				t.Errorf("%s: %+v", what, v)
 			}
@@ -167,5 +167,14 @@ func TestSetPolicyTellsOfWhatRulesHangOn(t *testing.T) {
 		if got := changeOf(m.SetPolicy(tt[1])); len(got) != 0 {
 			t.Errorf("%s, once more: %+v", what, got)
 		}
+	}
+}
+
+// What is forbidden is so in every segment: it is one rule, wherever it leads.
+func TestForbiddenIntoSegmentsIsOneRule(t *testing.T) {
+	m := clinic(t, `"segments": {"seg:a": {"members": ["tag:db"], "owner": "group:nurses"}, "seg:b": {"members": ["tag:ehr"], "owner": "group:nurses"}},
+		"forbid": [{"id": "f", "src": ["tag:gw"], "dst": ["tag:db", "tag:ehr"]}]`)
+	if rules := m.Rules("id-gw").ForbidOut; len(rules) != 1 || len(rules[0].Dst) != 2 {
+		t.Errorf("%+v", rules)
 	}
 }

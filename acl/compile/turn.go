@@ -33,9 +33,9 @@ type move struct {
 	record record
 	stands standing
 	fresh  bool
-	told   bool // its record changes, not only what its rules are
-	ended  bool // it may be good for less than was told
-	id     []string
+	told   bool       // its record changes, not only what its rules are
+	ended  bool       // it may be good for less than was told
+	id     [][]string // its own alone
 
 	// What was, and who saw it and sees it.
 	from          *profile
@@ -66,9 +66,6 @@ func (t *turn) reclass(e *entry, c *class) {
 // touch notes every node whose record may speak of a prefix: those that have
 // it, and those that route it or something around it.
 func (t *turn) touch(prefix netip.Prefix, e *entry) {
-	if t.bulk {
-		return
-	}
 	t.touchNodes(e.hosts)
 	t.touchNodes(e.routers)
 	for _, outer := range t.m.table.Supernets(prefix) {
@@ -77,6 +74,9 @@ func (t *turn) touch(prefix netip.Prefix, e *entry) {
 }
 
 func (t *turn) touchNodes(nodes []*node) {
+	if t.bulk {
+		return
+	}
 	for _, n := range nodes {
 		if n.touched != t.at {
 			n.touched = t.at
@@ -110,7 +110,7 @@ func (t *turn) finish() Change {
 
 // weigh keeps a touched node for moving if its record changes.
 func (t *turn) weigh(n *node) {
-	mv := move{node: n, id: []string{n.ID}, from: n.profile, fresh: n.profile == nil}
+	mv := move{node: n, id: [][]string{{n.ID}}, from: n.profile, fresh: n.profile == nil}
 	if !n.leaving {
 		mv.record, mv.stands = t.m.recordOf(n), t.m.standingOf(n)
 	}

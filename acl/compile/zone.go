@@ -43,7 +43,9 @@ func (z *zone) hold() time.Duration {
 
 // zone takes on the policy's segments, and its break-glasses that are rules.
 func (b *book) zone(pol *policy.Policy, ids map[string]selector) {
-	b.segmentsOf = make(map[selector][]int32)
+	if len(pol.Segments()) > 0 {
+		b.segmentsOf = make([][]int32, len(b.texts))
+	}
 	for _, name := range pol.Segments() {
 		s, _ := pol.Segment(name)
 		for _, member := range s.Members {
