@@ -149,3 +149,35 @@ func TestShutOutWhileItDrainsIsCutOff_A18(t *testing.T) {
 	s.coordinator.Ctl("session", "end", bens.session.ID)
 	bens.leaves()
 }
+
+// unrequired asks of two people at machines of their own what they prove in a session, and
+// for no sign-in besides.
+const unrequired = `{"tagOwners": {"tag:ehr": []}, "grants": [
+  {"id": "by-login", "src": ["nina@hospital.example"], "dst": ["tag:ehr"], "ip": ["tcp:443", "udp:5000"], "when": {"mfa": {"within": "8h"}}, "onExpiry": "drain 10m"},
+  {"id": "by-session", "src": ["ben@hospital.example"], "dst": ["tag:ehr"], "ip": ["tcp:443", "udp:5000"], "when": {"session": "login"}, "onExpiry": "drain 10m"}
+]}`
+
+// Where people need not sign in, what drains since a proof of theirs ended is cut off as
+// well when an admin ends its session, or they sign out.
+func TestProofThatDrainsEndsWithItsSession_A18(t *testing.T) {
+	t.Parallel()
+	if !lab.Require(t) {
+		return
+	}
+	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
+	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "desk", "ehr"))
+	hub := s.Host("hub")
+	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", lingersLife.String())
+	s.found(unrequired, member{name: "ward", owner: "nina@hospital.example"}, member{name: "desk", owner: "ben@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
+	s.coordinator.Ctl("user", "require-sign-in", "off")
+	ehr := s.at("ehr", 443)
+	ninas, bens := s.begins("ward", "nina", ehr[0].Addr()), s.begins("desk", "ben", ehr[1].Addr())
+	s.drains(ninas, bens)
+	s.coordinator.Ctl("session", "end", ninas.session.ID)
+	ninas.leaves()
+	bens.carry(t)
+	if _, err := s.nodes["desk"].TryCLI("", "logout"); err != nil {
+		t.Fatal(err)
+	}
+	bens.leaves()
+}
