@@ -112,8 +112,9 @@ type Filter struct {
 	records   ring
 	refusals  refusals
 	meters    meters
-	excesses  excesses // since Exceeded
-	drains    endings  // that began since Drained
+	excesses  excesses      // since Exceeded
+	drains    endings       // that began since Drained
+	lost      []packet.Flow // since the last Load, and Lost; has room for lostKept
 	answers   [2]buckets
 	told      []buckets // by account: refusals that the peer was told of
 	asked     []bucket  // by account: questions whether a connection stands
@@ -141,6 +142,7 @@ func New(o Options) (*Filter, error) {
 	f.records.init(o.Records)
 	f.refusals.init(o.Refusals, s)
 	f.drains = newEndings(drainsTold)
+	f.lost = make([]packet.Flow, 0, lostKept)
 	f.meters = meters{seed: s, max: o.MaxMeters}
 	f.excesses.all = make([]Excess, 0, excessesTold)
 	f.perPeer = max(1, o.Answers/peersShare)
@@ -176,7 +178,7 @@ func (f *Filter) Load(t *Table) {
 	for _, id := range gone {
 		f.closeAccount(id)
 	}
-	f.table, f.accountOf = t, of
+	f.table, f.accountOf, f.lost = t, of, f.lost[:0]
 	if t != nil {
 		f.lease = max(f.lease, t.lease) // a table may have been compiled before the last Renew
 		f.meters.heed(t.rules, f.now.Machine)
