@@ -19,7 +19,8 @@
 //
 // Connections outlive a restart of the daemon: a TCP segment that belongs to no known
 // flow and does not begin one is taken for part of a connection that its sender may
-// open, or of one that the other end may, if there is one. See takeUp.
+// open, or of one that the other end may, if there is one. See takeUp. What drains is
+// kept by whoever calls the filter. See DrainOn.
 //
 // The package sends nothing, and reads no clock. It trusts that a packet from
 // the mesh bears a source address of the peer that sent it: WireGuard's allowed
@@ -115,6 +116,7 @@ type Filter struct {
 	excesses  excesses      // since Exceeded
 	drains    endings       // that began since Drained
 	lost      []packet.Flow // since the last Load, and Lost; has room for lostKept
+	kept      []Drain       // to drain on when there is a table
 	answers   [2]buckets
 	told      []buckets // by account: refusals that the peer was told of
 	asked     []bucket  // by account: questions whether a connection stands
@@ -283,11 +285,15 @@ func (b Batch) End() { b.f.mu.Unlock() }
 func (f *Filter) set(m Moment) {
 	m.Boot = max(m.Boot, f.now.Boot)
 	f.now = m
-	if f.began == never && f.table != nil {
+	first := f.began == never && f.table != nil
+	if first {
 		f.began = m.Boot
 	}
 	if m.jumped(&f.clocks) {
 		f.raise()
+	}
+	if first {
+		f.drainAllOn()
 	}
 }
 
