@@ -2,6 +2,7 @@ package integration
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -148,4 +149,92 @@ func TestShutOutWhileItDrainsIsCutOff_A18(t *testing.T) {
 	s.drains(bens)
 	s.coordinator.Ctl("session", "end", bens.session.ID)
 	bens.leaves()
+}
+
+// unrequired asks of two people at machines of their own what they prove in a session, and
+// for no sign-in besides.
+const unrequired = `{"tagOwners": {"tag:ehr": []}, "grants": [
+  {"id": "by-login", "src": ["nina@hospital.example"], "dst": ["tag:ehr"], "ip": ["tcp:443", "udp:5000"], "when": {"mfa": {"within": "8h"}}, "onExpiry": "drain 10m"},
+  {"id": "by-session", "src": ["ben@hospital.example"], "dst": ["tag:ehr"], "ip": ["tcp:443", "udp:5000"], "when": {"session": "login"}, "onExpiry": "drain 10m"}
+]}`
+
+// Where people need not sign in, what drains since a proof of theirs ended is cut off as
+// well when an admin ends its session, or they sign out.
+func TestProofThatDrainsEndsWithItsSession_A18(t *testing.T) {
+	t.Parallel()
+	if !lab.Require(t) {
+		return
+	}
+	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
+	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "desk", "ehr"))
+	hub := s.Host("hub")
+	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", lingersLife.String())
+	s.found(unrequired, member{name: "ward", owner: "nina@hospital.example"}, member{name: "desk", owner: "ben@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
+	s.coordinator.Ctl("user", "require-sign-in", "off")
+	ehr := s.at("ehr", 443)
+	ninas, bens := s.begins("ward", "nina", ehr[0].Addr()), s.begins("desk", "ben", ehr[1].Addr())
+	s.drains(ninas, bens)
+	s.coordinator.Ctl("session", "end", ninas.session.ID)
+	ninas.leaves()
+	bens.carry(t)
+	if _, err := s.nodes["desk"].TryCLI("", "logout"); err != nil {
+		t.Fatal(err)
+	}
+	bens.leaves()
+}
+
+// What drains outlives the start of a daemon anew at either end, as by an upgrade: it goes
+// on to the moment that it had, nothing else opens, and who is shut out is cut off. A
+// crash cuts it off.
+func TestWhatDrainsOutlivesARestart_A31(t *testing.T) {
+	t.Parallel()
+	if !lab.Require(t) {
+		return
+	}
+	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
+	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "cart", "ehr"))
+	hub := s.Host("hub")
+	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", lingersLife.String())
+	s.found(lingering, member{name: "ward", owner: "nina@hospital.example"}, member{name: "cart", owner: "tag:cart"}, member{name: "ehr", owner: "tag:ehr"})
+	ehr := s.at("ehr", 443)
+	own, cart := s.begins("ward", "nina", ehr[0].Addr()), s.begins("cart", "nina", ehr[1].Addr())
+	pingless(own.streams)
+	pingless(cart.streams)
+	s.drains(own, cart)
+	until := s.cutAt("ward")
+	for _, name := range []string{"ward", "ehr"} {
+		s.startAnew(name)
+		s.drains(own, cart)
+	}
+	if now := s.cutAt("ward"); now.Sub(until).Abs() > 2*time.Second {
+		t.Errorf("it drains until %s after restarts, and did until %s", now, until)
+	}
+	s.coordinator.Ctl("session", "end", own.session.ID)
+	own.leaves()
+	cart.carry(t)
+	s.nodes["cart"].Process.Kill()
+	s.nodes["cart"].Start()
+	cart.leaves()
+}
+
+// pingless leaves out pings, which are not kept.
+func pingless(f *streams) {
+	f.all = slices.DeleteFunc(f.all, func(s *stream) bool { return strings.HasPrefix(s.name, "ICMP") })
+}
+
+// startAnew stops a machine's daemon and starts it.
+func (s *scene) startAnew(machine string) {
+	s.t.Helper()
+	if err := s.nodes[machine].Process.Stop(patience); err != nil {
+		s.t.Errorf("SIGTERM: %v", err)
+	}
+	s.nodes[machine].Start()
+	s.settle()
+}
+
+// cutAt gives when the first of what drains at a machine is cut off.
+func (s *scene) cutAt(machine string) time.Time {
+	s.t.Helper()
+	st := s.nodes[machine].Wait("something drains", func(st *local.Status) bool { return len(st.Endings) > 0 && st.Endings[0].End.IsZero() })
+	return st.Endings[0].Cut
 }

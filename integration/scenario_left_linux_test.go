@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"errors"
+	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -99,4 +101,53 @@ func (d *sharedDesk) leavesWhileItIsDead() {
 	d.reaches("ben, of whom the coordinator knows", ben, machines)
 	d.signIn(ben, "ben")
 	d.reaches("ben, back again", ben, bens, machines)
+}
+
+// A program at the other end that only listens hears of a sign-out as well, though no
+// coordinator tells its node of it: its connection ends, in which nobody says anything.
+func TestListenerHearsOfASignOutWithoutACoordinator_A18(t *testing.T) {
+	t.Parallel()
+	s := raiseDesk(t, nurses)
+	if s == nil {
+		return
+	}
+	if _, told := s.login("ward", "nina"); told.State != local.LoginDone {
+		t.Fatalf("%+v", told)
+	}
+	ehr := s.at("ehr", 443)
+	s.answered("ward", ehr[0].Addr())
+	var silent []net.Conn
+	for _, at := range ehr {
+		silent = append(silent, s.silence("ward", at))
+	}
+	s.loseCoordinator("ward")
+	if _, err := s.nodes["ward"].TryCLI("", "logout"); err != nil {
+		t.Fatal(err)
+	}
+	left := time.Now()
+	for i, listens := range silent {
+		_ = listens.SetReadDeadline(left.Add(5 * time.Second))
+		if n, err := listens.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("who listens at %s got %d bytes and %v, want a reset", ehr[i], n, err)
+		}
+		t.Logf("told at %s after %s", ehr[i], time.Since(left).Round(time.Millisecond))
+	}
+}
+
+// silence opens a connection from a machine to the record system in which nobody says
+// anything, and gives the end there.
+func (s *scene) silence(machine string, at netip.AddrPort) net.Conn {
+	s.t.Helper()
+	l := s.Host("ehr").Listen(at)
+	defer l.Close()
+	dialled, err := s.Host(machine).Dial(s.t.Context(), "tcp", at)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	accepted, err := l.Accept()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { dialled.Close(); accepted.Close() })
+	return accepted
 }

@@ -51,6 +51,7 @@ type mesh struct {
 	down      atomic.Bool    // its user has taken it down
 	port      atomic.Uint32  // that the coordinator was told
 	guarded   []netip.Prefix // ranges as noted on disk; run's until the follower runs, then its
+	drains    []filter.Drain // of the plane before; run's, but for as long as planes runs
 
 	keeping sync.Mutex // held while who signed out is written; taken before mu
 
@@ -113,6 +114,8 @@ func newMesh(n *Node, id *control.Identity) (*mesh, error) {
 func (m *mesh) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, m.world.close(!m.down.Load())) }()
 	start := m.fromDisk()
+	m.loadDrains()
+	defer m.keepDrains()
 	m.follower, err = control.NewFollower(control.Options{
 		Dir: m.node.dir, Keys: m.node.keys, Identity: m.identity, Clock: m.node.clock, Listener: m,
 		Facts: m.facts, Active: m.active, SignedOut: m.owes, Version: m.node.cfg.Version, Log: m.log, Control: m.world.beneath(),
@@ -202,6 +205,8 @@ func (m *mesh) onePlane(ctx context.Context) error {
 		return errors.Join(err, device.Close())
 	}
 	defer p.Close()
+	p.DrainOn(m.drains)
+	defer func() { m.drains = p.Draining() }()
 	m.plane.set(p)
 	defer m.plane.set(nil)
 	ctx, cancel := context.WithCancel(ctx)

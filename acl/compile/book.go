@@ -43,6 +43,7 @@ type book struct {
 	schedules  map[string]policy.Schedule // that some rule keeps
 	segments   []policy.Segment           // by name
 	floors     bool                       // one of them asks for something
+	proofs     bool                       // one of them asks for what a person proves
 	segmentsOf [][]int32                  // selector -> indexes of the segments of which it is a member; nil without any
 	zones      map[string]*zone           // by those indexes
 	glasses    map[string]policy.BreakGlass

@@ -26,7 +26,7 @@ type need struct {
 func (b *book) learn(p *part) {
 	r := p.rule
 	b.learnWhen(&r.When)
-	if b.signIn && !p.forbid {
+	if !p.forbid && (b.signIn || p.drainsUnseen() && (b.proofs || proves(&r.When))) {
 		b.needs[policy.SignedInFact] = need{signedIn: true}
 	}
 	for _, posture := range r.Postures {
@@ -60,6 +60,15 @@ func (b *book) learnWhen(w *policy.When) {
 		b.needs[acl.Fact(posture)] = need{posture: posture}
 	}
 }
+
+// drainsUnseen tells whether a part lets flows drain and asks for no presence itself. A
+// proof that ended in time and one of a session that somebody ended are both gone from
+// a map in the end: only by the presence that goes with it can a node tell that it is to
+// cut what drains. It narrows nothing, since no proof outlives its session.
+func (p *part) drainsUnseen() bool { return p.rule.OnExpiry.Drain > 0 && p.person == "" }
+
+// proves tells whether conditions ask for what somebody proved in a session.
+func proves(w *policy.When) bool { return w.MFA != nil || w.Session != nil }
 
 // Drains is how long what has ended may go on at most, by any rule.
 func (m *Mesh) Drains() time.Duration { return m.pol.Drains() }

@@ -160,6 +160,9 @@ func (m *Mesh) askedOf(p *part, key groundKey, waived []string) *asked {
 		}
 	}
 	a.fact(p.person)
+	if a.proof && p.drainsUnseen() {
+		a.fact(policy.SignedInFact)
+	}
 	if p.rule.Glass != "" {
 		a.fact(policy.GlassFact(p.rule.Glass))
 	}
@@ -180,6 +183,7 @@ func unwaived(postures, waived []string) []string {
 type asked struct {
 	needs     []acl.Fact
 	schedules []string
+	proof     bool // of a person, which ends with their session
 }
 
 func (a *asked) fact(f acl.Fact) {
@@ -194,9 +198,11 @@ func (a *asked) when(w *policy.When, human bool, waived []string) {
 	asks := func(kind string) bool { return !slices.Contains(waived, kind) }
 	if w.MFA != nil && human && asks("mfa") {
 		a.fact(w.MFA.Fact())
+		a.proof = true
 	}
 	if w.Session != nil && human && asks("session") {
 		a.fact(w.Session.Fact())
+		a.proof = true
 	}
 	if w.OnCall != "" && human && asks("oncall") {
 		a.fact(policy.OnCallFact(w.OnCall))

@@ -282,7 +282,20 @@ func (w *ward) asks(r *wardRule, to wardPlace, holder string, human, bare bool, 
 	if !bare && (!w.met(&r.when, holder, human, waived) || !slices.Contains(waived, "posture") && !w.anyPosture(r.postures, holder)) {
 		return false
 	}
+	if human && w.drainsByProof(r, to, bare, waived) && !w.site.now.Before(w.site.known[holder].SignedIn) {
+		return false
+	}
 	return !human || !slices.ContainsFunc(w.segmentsOf(to), func(s wardSegment) bool { return !w.met(&s.requires, holder, true, waived) })
+}
+
+// drainsByProof tells whether a rule, not about who sits at a shared machine, lets drain
+// what it asks a person's proof for: then it asks that its session is there as well.
+func (w *ward) drainsByProof(r *wardRule, to wardPlace, bare bool, waived []string) bool {
+	proof := func(c *wardWhen) bool {
+		return c.within > 0 && !slices.Contains(waived, "mfa") || (c.session != "" || c.idle > 0) && !slices.Contains(waived, "session")
+	}
+	return r.drain > 0 && len(r.devices) == 0 &&
+		(!bare && proof(&r.when) || slices.ContainsFunc(w.segmentsOf(to), func(s wardSegment) bool { return proof(&s.requires) }))
 }
 
 func (w *ward) anyPosture(names []string, holder string) bool {

@@ -58,6 +58,7 @@ func (b *book) zone(pol *policy.Policy, ids map[string]selector) {
 		b.segments = append(b.segments, s)
 		b.learnWhen(&s.Requires)
 		b.floors = b.floors || asksAnything(s.Requires)
+		b.proofs = b.proofs || proves(&s.Requires)
 	}
 	for _, g := range pol.BreakGlass() {
 		b.glasses[g.ID] = g

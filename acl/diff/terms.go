@@ -36,7 +36,7 @@ type window struct{ from, until time.Time }
 // How much is recorded is none of them. A mesh that keeps the rule knows its schedules.
 func termsOf(windows []acl.Rule, forbid bool, keeps *keeper) *terms {
 	r := &windows[0]
-	t := &terms{needs: r.Needs, monitor: r.Monitor}
+	t := &terms{needs: asked(r.Needs), monitor: r.Monitor}
 	if len(windows) > 1 {
 		t.windows = make([]window, 0, len(windows))
 	}
@@ -62,6 +62,12 @@ func termsOf(windows []acl.Rule, forbid bool, keeps *keeper) *terms {
 	}
 	t.limit = r.Limit
 	return t
+}
+
+// asked gives the facts that the policy asks for: the session of a proof, by which nodes
+// know that what drains is to be cut, is there whenever the proof is.
+func asked(needs []acl.Fact) []acl.Fact {
+	return slices.DeleteFunc(slices.Clone(needs), func(f acl.Fact) bool { return f == acl.SignedIn })
 }
 
 // text gives the terms in words; empty: there are none. Equal terms have equal texts.

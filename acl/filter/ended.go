@@ -1,6 +1,8 @@
 package filter
 
 import (
+	"slices"
+
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/packet"
 )
@@ -21,6 +23,29 @@ func (f *Filter) Ended(m Moment, limit int) []packet.Flow {
 		}
 	}
 	return ended
+}
+
+// lostKept is how many connections are told of that began here and lost their right.
+const lostKept = 100
+
+// Lost gives TCP connections that began here and lost their right since the last Load,
+// as packets of theirs would go: from this node to the peer. It tells of each once. The
+// peer's node may not know: of a sign-out here it does not while there is no coordinator.
+func (f *Filter) Lost() []packet.Flow {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lost := slices.Clone(f.lost)
+	f.lost = f.lost[:0]
+	return lost
+}
+
+// lose takes note of a flow that lost its right, if there is room.
+func (f *Filter) lose(fl *flow) {
+	if fl.origin == Out && fl.proto() == acl.TCP && len(f.lost) < lostKept {
+		f.lost = append(f.lost, packet.Flow{
+			Src: fl.own, Dst: fl.peer, SrcPort: fl.ownPort(), DstPort: fl.peerPort(), Proto: acl.TCP, Shape: packet.Ports,
+		})
+	}
 }
 
 func (f *Filter) endedIn(m Moment, chunk int32, limit int, ended *[]packet.Flow) (more bool) {

@@ -50,3 +50,68 @@ func TestEndedConnections(t *testing.T) {
 		t.Errorf("told twice of %d connections", len(again))
 	}
 }
+
+// A connection that began here and lost its right is told of to the peer's side, be it
+// that a packet found it out or nobody did; what the peer began, what is no connection
+// and what was lost under rules before is not.
+func TestConnectionsLostToTheirPeers(t *testing.T) {
+	f := newFilter(t, filter.Options{})
+	both := largeMap(10, 10)
+	both.Rules.Out = []acl.Rule{{ID: "out", Src: []acl.Class{1}, Dst: []acl.Class{100}, Open: []acl.Service{
+		{Protocol: acl.TCP, First: 443, Last: 443}, {Protocol: acl.UDP, First: 443, Last: 443},
+	}}}
+	none := largeMap(10, 10)
+	none.Rules = acl.RuleSet{}
+	const us, peer = "100.64.0.1", "100.65.0.0"
+	out := func(b []byte) {
+		batch := f.Begin(filter.At(noon()))
+		defer batch.End()
+		batch.Out(parsed(b))
+	}
+	open := func() {
+		f.Load(compile(t, both))
+		batch := f.Begin(filter.At(noon()))
+		batch.In(parsed(packettest.IP(peer, us, 6, packettest.TCP(1000, 443, 2, 1, 0, 0))))
+		batch.End()
+		out(packettest.IP(us, peer, 6, packettest.TCP(1001, 443, 2, 1, 0, 0)))
+		out(packettest.IP(us, peer, 6, packettest.TCP(1002, 443, 2, 1, 0, 0)))
+		out(packettest.IP(us, peer, 17, packettest.UDP(1003, 443, 8)))
+	}
+	open()
+	if got := f.Lost(); len(got) != 0 {
+		t.Fatalf("nothing was lost, and %d connections are told of", len(got))
+	}
+	f.Load(compile(t, none))
+	out(packettest.IP(us, peer, 6, packettest.TCP(1002, 443, 16, 2, 0, 0)))
+	out(packettest.IP(us, peer, 17, packettest.UDP(1003, 443, 8)))
+	f.Ended(filter.At(noon()), 10)
+	got := f.Lost()
+	ports := map[uint16]bool{}
+	for _, fl := range got {
+		ports[fl.SrcPort] = true
+		if want := (packet.Flow{Src: parsed(packettest.IP(us, peer, 6, nil)).Src, Dst: parsed(packettest.IP(peer, us, 6, nil)).Src, SrcPort: fl.SrcPort, DstPort: 443, Proto: acl.TCP, Shape: packet.Ports}); fl != want {
+			t.Errorf("lost %+v, want it as a packet to the peer: %+v", fl, want)
+		}
+	}
+	if len(got) != 2 || !ports[1001] || !ports[1002] {
+		t.Errorf("lost %+v, want the two from here", got)
+	}
+	if again := f.Lost(); len(again) != 0 {
+		t.Errorf("told twice of %d connections", len(again))
+	}
+	open()
+	f.Load(compile(t, none))
+	f.Ended(filter.At(noon()), 10)
+	f.Load(compile(t, both))
+	if stale := f.Lost(); len(stale) != 0 {
+		t.Errorf("%d connections are told of that were lost under other rules", len(stale))
+	}
+	for port := range uint16(1000) {
+		out(packettest.IP(us, peer, 6, packettest.TCP(2000+port, 443, 2, 1, 0, 0)))
+	}
+	f.Load(compile(t, none))
+	f.Ended(filter.At(noon()), 2000)
+	if got := len(f.Lost()); got != 100 {
+		t.Errorf("of 1000 connections %d are told of, want as many as refusals are answered in a second", got)
+	}
+}

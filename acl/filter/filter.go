@@ -19,7 +19,8 @@
 //
 // Connections outlive a restart of the daemon: a TCP segment that belongs to no known
 // flow and does not begin one is taken for part of a connection that its sender may
-// open, or of one that the other end may, if there is one. See takeUp.
+// open, or of one that the other end may, if there is one. See takeUp. What drains is
+// kept by whoever calls the filter. See DrainOn.
 //
 // The package sends nothing, and reads no clock. It trusts that a packet from
 // the mesh bears a source address of the peer that sent it: WireGuard's allowed
@@ -112,8 +113,10 @@ type Filter struct {
 	records   ring
 	refusals  refusals
 	meters    meters
-	excesses  excesses // since Exceeded
-	drains    endings  // that began since Drained
+	excesses  excesses      // since Exceeded
+	drains    endings       // that began since Drained
+	lost      []packet.Flow // since the last Load, and Lost; has room for lostKept
+	kept      []Drain       // to drain on when there is a table
 	answers   [2]buckets
 	told      []buckets // by account: refusals that the peer was told of
 	asked     []bucket  // by account: questions whether a connection stands
@@ -141,6 +144,7 @@ func New(o Options) (*Filter, error) {
 	f.records.init(o.Records)
 	f.refusals.init(o.Refusals, s)
 	f.drains = newEndings(drainsTold)
+	f.lost = make([]packet.Flow, 0, lostKept)
 	f.meters = meters{seed: s, max: o.MaxMeters}
 	f.excesses.all = make([]Excess, 0, excessesTold)
 	f.perPeer = max(1, o.Answers/peersShare)
@@ -176,7 +180,7 @@ func (f *Filter) Load(t *Table) {
 	for _, id := range gone {
 		f.closeAccount(id)
 	}
-	f.table, f.accountOf = t, of
+	f.table, f.accountOf, f.lost = t, of, f.lost[:0]
 	if t != nil {
 		f.lease = max(f.lease, t.lease) // a table may have been compiled before the last Renew
 		f.meters.heed(t.rules, f.now.Machine)
@@ -281,11 +285,15 @@ func (b Batch) End() { b.f.mu.Unlock() }
 func (f *Filter) set(m Moment) {
 	m.Boot = max(m.Boot, f.now.Boot)
 	f.now = m
-	if f.began == never && f.table != nil {
+	first := f.began == never && f.table != nil
+	if first {
 		f.began = m.Boot
 	}
 	if m.jumped(&f.clocks) {
 		f.raise()
+	}
+	if first {
+		f.drainAllOn()
 	}
 }
 

@@ -229,6 +229,7 @@ func (f *Filter) revoke(fl *flow, dec decision) {
 		return
 	}
 	f.recordEnd(fl, dec)
+	f.lose(fl)
 	fl.enter(revoked, f.now.Boot)
 	f.revoked++
 }

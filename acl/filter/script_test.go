@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -26,6 +27,7 @@ type script struct {
 	now    time.Time
 	config filter.Config
 	stack  map[netip.Addr]map[string]bool // by address of this machine: its connections
+	kept   []byte                         // what drains, over a restart
 }
 
 func TestVerdicts(t *testing.T) {
@@ -87,6 +89,16 @@ func (s *script) do(line string) error {
 		s.f.Load(t)
 	case "restart":
 		s.restart()
+	case "keep": // over a restart, as text that a disk could hold
+		all := s.f.Draining(filter.At(s.now))
+		s.kept, _ = json.Marshal(all)
+		got = strconv.Itoa(len(all))
+	case "resume":
+		var kept []filter.Drain
+		if err := json.Unmarshal(s.kept, &kept); err != nil {
+			return err
+		}
+		s.f.DrainOn(kept)
 	case "unload":
 		s.f.Load(nil)
 	case "at":

@@ -1,7 +1,6 @@
 package distribute
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/cordonmesh/cordon/acl/compile"
@@ -153,12 +152,13 @@ func (h *Hub) revoke(r registry.Revocation, revision uint64) {
 
 // apply notes what a change of the compiled mesh makes streams owe, and gives them.
 func (h *Hub) apply(c compile.Change) (due []*stream) {
+	rules := false
 	for v := range c.Views() {
-		if v.Self {
+		if rules = rules || v.Rules; v.Self {
 			h.subject(v.Node).outdate()
 		}
 	}
-	if slices.ContainsFunc(c.Views, func(v compile.View) bool { return v.Rules }) {
+	if rules {
 		// Nobody says which sets are gone. Whoever comes next has its own encoded again,
 		// in 0.2 ms; all 649 of 10,000 nodes under 5,000 rules take 140 ms.
 		clear(h.rules)

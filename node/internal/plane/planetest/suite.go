@@ -27,6 +27,7 @@ func Run(t *testing.T, lab Lab) {
 		{"fragments", fragments},
 		{"revocation", revocation},
 		{"listeners are told", listenersTold},
+		{"who knows of nothing is told", unknowingTold},
 		{"facts end", factsEnd},
 		{"limits", limits},
 		{"what is forbidden", forbidBeatsPermit},
@@ -184,6 +185,7 @@ func revocation(t *testing.T, p *Pair) {
 		flow(w.passes)
 		only(w)
 		w.apply()
+		p.Still() // of TCP the other end's stack may be made to speak
 		flow(w.refused)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire/key"
@@ -299,5 +300,38 @@ func listenersTold(t *testing.T, p *Pair) {
 	p.Still()
 	if got := p.B.Drain(); len(got) != 0 {
 		t.Errorf("B: told again of what it knows: %x", got)
+	}
+}
+
+// So too if only the node that began the connection knows that its right is gone, also
+// when its tunnel rests: the other stack is made to speak there, once, and hears what
+// became of that.
+func unknowingTold(t *testing.T, p *Pair) {
+	w := newWorld(t, p, open("r", service(acl.TCP, 443, 443)))
+	for _, silence := range []time.Duration{0, time.Hour} {
+		w.rule(w.b.Rules.In...)
+		w.passes("SYN", p.A, p.B, TCP(A6, B6, 5000, 443, SYN))
+		w.passes("its answer", p.B, p.A, TCP(B6, A6, 443, 5000, SYN|ACK))
+		w.passes("the last that is said", p.A, p.B, TCP(A6, B6, 5000, 443, ACK))
+		p.Pass(silence)
+		p.B.Drain()
+		w.a.Rules = acl.RuleSet{}
+		w.apply()
+		p.Still()
+		got := p.B.Drain()
+		if len(got) != 1 {
+			t.Fatalf("B's stack got %d packets after a silence of %s, want a nudge for the connection", len(got), silence)
+		}
+		if flags, _, _ := segment(got[0], A6, B6); flags != ACK {
+			t.Errorf("B's stack got %x, want an ACK that it must answer", got[0])
+		}
+		if flags, seq, _ := segment(w.answer(p.B, TCP(B6, A6, 443, 5000, ACK)), A6, B6); flags != RST || seq != 2000 {
+			t.Error("what B's stack says is not answered by a reset at 2000")
+		}
+		w.apply()
+		p.Still()
+		if got := p.B.Drain(); len(got) != 0 {
+			t.Errorf("B is told again of what it knows: %x", got)
+		}
 	}
 }

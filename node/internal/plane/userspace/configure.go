@@ -76,6 +76,7 @@ func (p *Plane) configure(cfg *plane.Config) error {
 		return err
 	}
 	p.guard.nudge(p.filter.Ended(p.now(), maxNudges))
+	p.guard.nudgePeers(p.filter.Lost())
 	p.reception.tell()
 	return nil
 }

@@ -41,3 +41,9 @@ func flowEvent(k filter.RecordKind) plane.FlowEvent {
 	}
 	return plane.FlowRefused
 }
+
+// Draining gives the flows that drain, for the plane that comes after this one.
+func (p *Plane) Draining() []filter.Drain { return p.filter.Draining(p.now()) }
+
+// DrainOn lets flows drain on that did in the plane before this one.
+func (p *Plane) DrainOn(kept []filter.Drain) { p.filter.DrainOn(kept) }

@@ -9,8 +9,8 @@ import (
 // are dropped, as by any router whose line is busy: TCP slows down by it.
 const onwardSize = 256
 
-// onward carries packets that came from a peer and are for another, one of the two
-// a stock peer, to Read: wireguard-go sends only what it reads. They never see the
+// onward carries packets to Read that are for a peer and not of this machine's stack:
+// those that came from another, one of the two a stock peer, and nudges: wireguard-go sends only what it reads. They never see the
 // machine, whose kernel would have to forward them. A buffer grows to the largest
 // packet that it carried, and is used again.
 type onward struct {
@@ -75,6 +75,27 @@ func (g *guard) forwarded(batch filter.Batch, p *parcel, place []byte) int {
 		return 0
 	}
 	return len(data)
+}
+
+// nudgePeers makes stacks behind the tunnel speak on connections that began here and
+// lost their right. Whose node knows that refuses it; what the stack of another says is
+// refused here, and answered by a reset: a program there that only listens would else
+// keep a connection on which nothing comes. They go the way of what goes onward, where
+// they may wait for a peer whose tunnel rests.
+func (g *guard) nudgePeers(flows []packet.Flow) {
+	if g.alarm == nil || len(flows) == 0 {
+		return
+	}
+	buf := make([]byte, 0, answerSize)
+	batch := g.filter.Begin(g.now())
+	version := batch.Version()
+	batch.End()
+	for i := range flows {
+		if out, ok := packet.AppendNudge(buf, &flows[i]); ok {
+			g.onward.put(out, version)
+		}
+	}
+	g.wake()
 }
 
 // nudgeOnward is nudge for a flow of a stock peer's, whose stack is not here. It
