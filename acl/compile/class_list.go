@@ -31,41 +31,47 @@ type classList struct {
 	noted         []*class // that are to come or to go, by number
 	mark, stained uint64
 
-	// All of them, by what grounds depend on. One that is empty stays: sheets know where it is.
+	cuts []sliced // by each cut that somebody asked for
+}
+
+// sliced is a list's classes by what grounds depend on. A cell that is empty stays: sheets
+// know where it is.
+type sliced struct {
+	by    cut
 	cells []cell
-	keyOf func(*class) groundKey // nil until somebody asks for the cells
 }
 
-// split gives the list's cells.
-func (l *classList) split(keyOf func(*class) groundKey) []cell {
-	if l.keyOf == nil {
-		whole := l.side // a cell of its own, that stays when others come
-		l.cells, l.keyOf = split(nil, &whole, keyOf), keyOf
+// split gives the list's cells by a cut.
+func (l *classList) split(by cut) []cell {
+	for i := range l.cuts {
+		if l.cuts[i].by == by {
+			return l.cuts[i].cells
+		}
 	}
-	return l.cells
+	whole := l.side // a cell of its own, that stays when others come
+	cells := split(nil, &whole, by)
+	l.cuts = append(l.cuts, sliced{by, cells})
+	return cells
 }
 
-// refill takes what is noted over into the cells, too, and tells whether there are more of
+// refill takes what is noted over into cells, too, and tells whether there are more of
 // them than before.
-func (l *classList) refill() (more bool) {
-	unlike := func(c *class) bool { return l.keyOf(c) != l.cells[0].groundKey }
-	switch {
-	case l.keyOf == nil:
-		return false
-	case len(l.cells) == 1 && !slices.ContainsFunc(l.noted, unlike): // as in most lists
-		*l.cells[0].side = l.side
+func (s *sliced) refill(l *classList) (more bool) {
+	unlike := func(c *class) bool { return s.by.key(c) != s.cells[0].groundKey }
+	if len(s.cells) == 1 && !slices.ContainsFunc(l.noted, unlike) { // as in most lists
+		*s.cells[0].side = l.side
 		return false
 	}
 	noted := sideOf(l.noted)
-	for _, n := range split(nil, &noted, l.keyOf) {
-		i := slices.IndexFunc(l.cells, func(c cell) bool { return c.groundKey == n.groundKey })
+	for _, n := range split(nil, &noted, s.by) {
+		i := slices.IndexFunc(s.cells, func(c cell) bool { return c.groundKey == n.groundKey })
 		if i < 0 {
-			i, more = len(l.cells), true
-			l.cells = append(l.cells, cell{n.groundKey, new(side)})
+			i, more = len(s.cells), true
+			s.cells = append(s.cells, cell{n.groundKey, new(side)})
 		}
-		*l.cells[i].side = l.cells[i].with(n.all)
+		*s.cells[i].side = s.cells[i].with(n.all)
 	}
-	slices.SortFunc(l.cells, order)
+	slices.SortFunc(s.cells, order)
 	return more
 }
 
@@ -101,7 +107,9 @@ func (m *Mesh) relist(classes []*class) (more bool) {
 // renew takes over what is noted, and tells whether the list has more cells than before.
 func (l *classList) renew() (more bool) {
 	l.side = l.with(l.noted)
-	more = l.refill()
+	for i := range l.cuts {
+		more = l.cuts[i].refill(l) || more
+	}
 	l.noted = nil
 	return more
 }

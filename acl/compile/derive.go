@@ -96,6 +96,8 @@ func (m *Mesh) consider(p *part, at int32, from, to place, f flow) weighed {
 			w.Why = "lets it pass, and takes note: the segment is only monitored"
 		case p.rule.Glass != "":
 			w.Why = "allows it: the glass is broken"
+		default:
+			w.Why += m.sparedText(p, g, from)
 		}
 		return w
 	}
@@ -156,7 +158,7 @@ func (m *Mesh) identity(p place) []string {
 	}
 	var names []string
 	for _, id := range p.class.sign {
-		if text := m.book.texts[id]; !strings.HasPrefix(text, machineText) {
+		if text := m.book.texts[id]; text != beyondText && !strings.HasPrefix(text, machineText) {
 			names = append(names, strings.TrimPrefix(strings.TrimPrefix(text, "src:"), "dst:"))
 		}
 	}

@@ -81,7 +81,7 @@ func (m *Mesh) note(w way, l *landing, beside bool) {
 			continue
 		}
 		for _, f := range far {
-			grounds := m.groundsOf(l.part, groundKey{o.human || f.human, cmp.Or(o.into, f.into)})
+			grounds := m.groundsOf(l.part, groundKey{o.human || f.human, o.beyond || f.beyond, cmp.Or(o.into, f.into)})
 			for i := range grounds {
 				g := &grounds[i]
 				terms, to := m.termsOn(g, l.part), &m.pad.lines
