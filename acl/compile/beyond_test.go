@@ -3,8 +3,11 @@ package compile_test
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/compile"
@@ -237,5 +240,58 @@ func TestUnconditionalPostureIsForWhatIsBehind(t *testing.T) {
 	}
 	if hops := m.NextHops("n2"); len(hops["n1"]) != 1 {
 		t.Errorf("the server's way back is %v", hops)
+	}
+}
+
+// A break-glass that lifts postures is why something passes, behind a gateway too.
+func TestLiftedPosturesAreToldOfAsLifted(t *testing.T) {
+	m := beyond(t, `"segments": {"seg:ehr": {"members": ["tag:ehr"], "owner": "group:nurses"}},
+"grants": [{"id": "g", "src": ["*"], "dst": ["tag:ehr"], "ip": ["*"], "srcPosture": ["posture:managed"]}]`+lift("posture"))
+	m.Declare(compile.Declared{Glass: map[string]time.Time{"down": compile.Forever()}})
+	for _, src := range []string{"10.9.9.9", "100.64.0.3"} {
+		e := m.Explain(netip.MustParseAddr(src), bedAddr(2), acl.TCP, 443)
+		if !e.Allow || !strings.HasSuffix(e.Text, `of which the declared break-glass "down" lifts posture`) {
+			t.Errorf("from %s: %s", src, e.Text)
+		}
+	}
+}
+
+// Whatever comes in whatever order, what nodes enforce is what they would of a mesh that
+// knew all from the start.
+func TestRulesOfWhatIsBehindAsAfresh(t *testing.T) {
+	const sections = `"grants": [{"id": "p", "src": ["*"], "dst": ["tag:ehr"], "ip": ["1"], "srcPosture": ["posture:managed"]}, {"id": "m", "src": ["*"], "dst": ["tag:ehr"], "ip": ["2"], "when": {"mfa": {"within": "8h"}}},
+{"id": "b", "src": ["*"], "dst": ["tag:ehr", "10.0.0.0/8"], "ip": ["3"], "srcPosture": ["posture:managed"], "when": {"mfa": {"within": "8h"}}}, {"id": "n", "src": ["*"], "dst": ["tag:ehr"], "ip": ["4"]}]`
+	nodes := []compile.Node{bedNode(1, "tag:gw", "10.0.0.0/8"), bedNode(2, "tag:ehr"), bedNode(3, "ada@h"), bedNode(4, "tag:cart", "100.64.7.0/24"), bedNode(5, "tag:ehr", "192.168.0.0/24")}
+	for first := range nodes {
+		for step := 1; step < len(nodes); step++ { // prime to five: each comes once
+			m := bed(t, sections, wardStart())
+			var known []compile.Node
+			for i := range nodes {
+				n := nodes[(first+i*step)%len(nodes)]
+				m.Put(n)
+				known = append(known, n)
+				fresh := bed(t, sections, wardStart(), known...)
+				for _, k := range known {
+					if got, want := m.Rules(k.ID), fresh.Rules(k.ID); !reflect.DeepEqual(got, want) {
+						t.Fatalf("%d of %d by %d, %s:\n%+v, want\n%+v", i, first, step, k.ID, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A rule that comes to ask for a posture changes nothing for those behind other gateways.
+func TestPostureOfOneNetworkIsNoNewsOfAnother(t *testing.T) {
+	sections := func(more string) string {
+		return `"grants": [{"id": "g", "src": ["10.0.0.0/8"], "dst": ["tag:ehr"], "ip": ["*"]` + more + `}, {"id": "h", "src": ["192.168.0.0/24"], "dst": ["tag:cart"], "ip": ["*"]}]`
+	}
+	m := bed(t, sections(""), wardStart(), bedNode(1, "tag:gw", "10.0.0.0/8"), bedNode(2, "tag:ehr"), bedNode(3, "tag:pump", "192.168.0.0/24"), bedNode(4, "tag:cart"))
+	var told []string
+	for _, v := range m.SetPolicy(bed(t, sections(`, "srcPosture": ["posture:managed"]`), wardStart()).Policy()).Views {
+		told = append(told, v.Node)
+	}
+	if slices.Sort(told); !slices.Equal(told, []string{"n1", "n2"}) {
+		t.Errorf("%v are told", told)
 	}
 }

@@ -136,9 +136,6 @@ func (m *Mesh) countRules() int {
 // variants gives how many rules a part is to a node, for each zone of its destinations.
 func (m *Mesh) variants(p *part) int {
 	n := max(1, len(p.rule.Postures))
-	if p.cut&byBeyond != 0 {
-		n++ // what stands behind gateways needs none
-	}
 	if s, ok := m.pol.Schedule(p.rule.When.Schedule); ok {
 		n *= max(1, s.Weekly.Times())
 	}
