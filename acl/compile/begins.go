@@ -31,7 +31,7 @@ func (m *Mesh) begins(c *class) bool {
 	return slices.ContainsFunc(c.asSrc, func(at int32) bool {
 		part := m.book.parts[at]
 		return slices.ContainsFunc(part.allDestinations(), func(to *cell) bool {
-			return len(to.nums) > 0 && m.bears(part, groundKey{part.human(c), to.into})
+			return len(to.nums) > 0 && m.bears(part, part.between(c, to.into))
 		})
 	})
 }

@@ -31,13 +31,15 @@ type book struct {
 	machines *bart.Table[[]selector] // of addresses that stand for all of a machine
 	vias     map[string][]int32      // tag -> numbers of the via lists that name it
 
-	anySrc, anyDst, member, tagged selector // unused when no rule has them
+	anySrc, anyDst, member, tagged, beyond selector // unused when no rule has them
 
 	parts        []*part
 	outward      []int32   // indexes of the parts that land on exit nodes whatever those have, ascending
 	asSrc, asDst [][]int32 // selector -> indexes of parts, ascending
 	hasSelf      bool
-	signIn       bool // people must be signed in
+	farther      bool   // some part is from what stands behind gateways alone
+	spares       []bool // selector -> a part of which it is a source asks less of what stands behind gateways
+	signIn       bool   // people must be signed in
 
 	needs      map[acl.Fact]need          // that some rule may ask for
 	schedules  map[string]policy.Schedule // that some rule keeps
@@ -64,7 +66,7 @@ type part struct {
 	forbid   bool
 	people   []policy.Selector // of a shared device: for whom it is
 	person   acl.Fact          // who sits at the source, a shared device; empty: a source like any other
-	splits   bool              // it may ask machines for less than people
+	cut      cut               // of its sources: it may ask some of them for less than others
 	grounds  map[groundKey][]ground
 	latest   keyed                  // of those, what was asked for last: most parts are asked for one
 	whens    map[groundKey][]string // the same in words
@@ -102,7 +104,7 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 		b.index(d.used[at], selector(i), pol)
 	}
 	b.anySrc, b.anyDst = idOf(ids, anySrcText), idOf(ids, anyDstText)
-	b.member, b.tagged = idOf(ids, memberText), idOf(ids, taggedText)
+	b.member, b.tagged, b.beyond = idOf(ids, memberText), idOf(ids, taggedText), idOf(ids, beyondText)
 	b.schedules = d.schedules
 	b.zone(pol, ids)
 	src, dst, ways := make(lists), make(lists), make(map[string]int32)
@@ -113,7 +115,11 @@ func newBook(pol *policy.Policy, signIn bool) *book {
 		p := &parts[i]
 		ends = b.add(p, &d.parts[i], numbers, ends)
 		p.via = b.way(p.rule.Via, ways)
-		p.srcClasses, p.dstClasses = src.of(p.src), dst.of(p.dst)
+		from := p.src
+		if p.rule.Beyond { // which fewer classes match
+			from = append(slices.Clip(from), b.beyond)
+		}
+		p.srcClasses, p.dstClasses = src.of(from), dst.of(p.dst)
 	}
 	for _, by := range []map[string][]selector{b.byLogin, b.byGroup} {
 		for name := range by {
@@ -199,7 +205,7 @@ func (b *book) makeRoom(parts []draft, numbers []selector) {
 			dst[numbers[at]]++
 		}
 	}
-	b.asSrc, b.asDst = rows(src), rows(dst)
+	b.asSrc, b.asDst, b.spares = rows(src), rows(dst), make([]bool, len(b.texts))
 }
 
 // rows gives empty lists that each have room for so many, of one piece.
@@ -223,8 +229,19 @@ func (b *book) add(p *part, r *draft, numbers, ends []selector) []selector {
 		open: r.part.Open, app: r.part.App, forbid: r.forbid, people: r.people, person: r.person,
 	}
 	b.learn(p)
-	p.splits = p.person == "" && !p.forbid && (b.signIn || r.rule.Section != "segments" && (b.floors || aboutPeople(&r.rule.When)))
+	switch {
+	case p.person != "":
+		p.cut = asPeople
+	case !p.forbid && (b.signIn || r.rule.Section != "segments" && (b.floors || aboutPeople(&r.rule.When))):
+		p.cut = byHuman
+	}
 	p.src, ends = numbered(r.src, numbers, ends)
+	if r.spares() {
+		p.cut |= byBeyond
+		for _, id := range p.src {
+			b.spares[id] = true
+		}
+	}
 	p.dst, ends = numbered(r.dst, numbers, ends)
 	for _, id := range p.src {
 		b.asSrc[id] = append(b.asSrc[id], p.at)
@@ -236,7 +253,7 @@ func (b *book) add(p *part, r *draft, numbers, ends []selector) []selector {
 		b.outward = append(b.outward, p.at)
 	}
 	b.parts = append(b.parts, p)
-	b.hasSelf = b.hasSelf || p.self
+	b.hasSelf, b.farther = b.hasSelf || p.self, b.farther || r.rule.Beyond
 	return ends
 }
 

@@ -92,5 +92,5 @@ func (m *Mesh) mayUse(part *part, from, to *node) bool {
 // asksNothing tells whether a part leads from one class to another and asks for nothing
 // there: no program is told of facts, so that a segment's floor closes it to people.
 func (m *Mesh) asksNothing(part *part, from, to *class) bool {
-	return has(to.asDst, part.at) && slices.ContainsFunc(m.groundsOf(part, groundKey{part.human(from), to.zone}), bare)
+	return has(to.asDst, part.at) && slices.ContainsFunc(m.groundsOf(part, part.between(from, to.zone)), bare)
 }

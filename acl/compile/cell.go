@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -8,64 +9,58 @@ import (
 // cell is some of the classes at one side of a part: those for which it has the
 // same grounds.
 type cell struct {
-	groundKey // of which a source knows human, and a destination into
+	groundKey // of which a source knows human and beyond, and a destination into
 	*side
 }
 
 // order compares cells by what they are, however they came to be: rules stand in it.
 func order(a, b *cell) int {
+	return cmp.Or(falseFirst(a.human, b.human), falseFirst(a.beyond, b.beyond), strings.Compare(a.into.key(), b.into.key()))
+}
+
+func falseFirst(a, b bool) int {
 	switch {
-	case a.human == b.human:
-		return strings.Compare(a.into.key(), b.into.key())
-	case b.human:
+	case a == b:
+		return 0
+	case b:
 		return -1
 	}
 	return 1
 }
 
-// manner is how classes are sorted into cells.
-type manner int
+// cut is by what classes are sorted into cells.
+type cut uint8
 
 const (
-	whole   manner = iota // they are one
-	sitting               // they are one, whoever they are: people ask there
+	asPeople cut = 1 << iota // they are people, whoever they are: somebody sits there
 	byHuman
+	byBeyond
 	byZone
-	manners
+
+	sorts = byHuman | byBeyond | byZone // into more than one cell, it may be
 )
 
-func (by manner) key(c *class) groundKey {
-	switch by {
-	case byHuman:
-		return groundKey{human: c.human}
-	case byZone:
-		return groundKey{into: c.zone}
+func (by cut) key(c *class) (key groundKey) {
+	key.human = by&asPeople != 0 || by&byHuman != 0 && c.human
+	key.beyond = by&byBeyond != 0 && c.beyond
+	if by&byZone != 0 {
+		key.into = c.zone
 	}
-	return groundKey{human: by == sitting}
+	return key
 }
 
-// sources and destinations are how classes at the two sides of a part are sorted. What is
-// forbidden is so in every segment.
-func (p *part) sources() manner {
-	switch {
-	case p.splits:
-		return byHuman
-	case p.person != "":
-		return sitting
-	}
-	return whole
-}
-
-func (p *part) destinations() manner {
+// destinations is how classes at the destination of a part are sorted. What is forbidden is
+// so in every segment.
+func (p *part) destinations() cut {
 	if p.forbid {
-		return whole
+		return 0
 	}
 	return byZone
 }
 
 // split sorts classes into cells, which it adds to others.
-func split(cells []cell, s *side, by manner) []cell {
-	if by == whole || by == sitting {
+func split(cells []cell, s *side, by cut) []cell {
+	if by&sorts == 0 {
 		return append(cells, cell{by.key(nil), s})
 	}
 	if len(s.all) == 0 {
@@ -90,5 +85,5 @@ func split(cells []cell, s *side, by manner) []cell {
 }
 
 // allSources and allDestinations split all classes that match a part now.
-func (p *part) allSources() []*cell      { return p.srcClasses.split(p.sources()) }
+func (p *part) allSources() []*cell      { return p.srcClasses.split(p.cut) }
 func (p *part) allDestinations() []*cell { return p.dstClasses.split(p.destinations()) }

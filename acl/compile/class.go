@@ -13,8 +13,9 @@ type class struct {
 	key  string
 	sign []selector // never empty
 
-	human bool  // devices of people
-	zone  *zone // of the segments that it is in
+	human  bool  // devices of people
+	beyond bool  // behind gateways, where that matters to a rule
+	zone   *zone // of the segments that it is in
 
 	asSrc, asDst []int32 // indexes of the parts that it matches, ascending
 
@@ -46,7 +47,10 @@ func (m *Mesh) newClass(key string, sign []selector) *class {
 	if m.room.spend(howMany(sign, m.book.asSrc) + howMany(sign, m.book.asDst)); !m.room.over() {
 		c.asSrc, c.asDst = partsOf(sign, m.book.asSrc), partsOf(sign, m.book.asDst)
 	}
-	c.human, c.zone = has(sign, m.book.member), m.book.zoneOf(sign)
+	c.human, c.beyond, c.zone = has(sign, m.book.member), has(sign, m.book.beyond), m.book.zoneOf(sign)
+	if m.book.farther && !c.beyond {
+		c.asSrc = slices.DeleteFunc(slices.Clone(c.asSrc), func(at int32) bool { return m.book.parts[at].rule.Beyond })
+	}
 	return c
 }
 

@@ -33,51 +33,55 @@ type classList struct {
 	noted         []*class // that are to come or to go, by number
 	mark, stained uint64
 
-	// All of them in cells, by the manner in which those are sorted. A cell that is empty
-	// stays: sheets know where it is. One is nil until somebody asks for it.
-	cells [manners][]*cell
+	cuts []sliced // by each cut that somebody asked for
 }
 
-// split gives the list's cells.
-func (l *classList) split(by manner) []*cell {
-	if l.cells[by] == nil {
-		l.cells[by] = make([]*cell, 0, 1)
-		for _, c := range split(nil, l.side, by) {
-			l.cells[by] = append(l.cells[by], &c)
+// sliced is a list's classes in cells. One that is empty stays: sheets know where it is.
+type sliced struct {
+	by    cut
+	cells []*cell
+}
+
+// split gives the list's cells by a cut.
+func (l *classList) split(by cut) []*cell {
+	for i := range l.cuts {
+		if l.cuts[i].by == by {
+			return l.cuts[i].cells
 		}
 	}
-	return l.cells[by]
+	cells := make([]*cell, 0, 1)
+	for _, c := range split(nil, l.side, by) {
+		cells = append(cells, &c)
+	}
+	l.cuts = append(l.cuts, sliced{by, cells})
+	return cells
 }
 
 // refill takes what is noted over into the cells, too, and tells whether there are more of
 // them than before.
 func (l *classList) refill() (more bool) {
-	for by, cells := range l.cells {
-		if cells != nil {
-			more = l.refillBy(manner(by)) || more
-		}
+	for i := range l.cuts {
+		more = l.cuts[i].refill(l) || more
 	}
 	return more
 }
 
-func (l *classList) refillBy(by manner) (more bool) {
-	cells := l.cells[by]
-	unlike := func(c *class) bool { return by.key(c) != cells[0].groundKey }
-	if len(cells) == 1 && !slices.ContainsFunc(l.noted, unlike) { // as in most lists
-		cells[0].side = l.side
+func (s *sliced) refill(l *classList) (more bool) {
+	unlike := func(c *class) bool { return s.by.key(c) != s.cells[0].groundKey }
+	if len(s.cells) == 1 && !slices.ContainsFunc(l.noted, unlike) { // as in most lists
+		s.cells[0].side = l.side
 		return false
 	}
 	noted := sideOf(l.noted)
-	for _, n := range split(nil, &noted, by) {
-		i := slices.IndexFunc(cells, func(c *cell) bool { return c.groundKey == n.groundKey })
+	for _, n := range split(nil, &noted, s.by) {
+		i := slices.IndexFunc(s.cells, func(c *cell) bool { return c.groundKey == n.groundKey })
 		if i < 0 {
-			i, more = len(cells), true
-			cells = append(cells, &cell{n.groundKey, new(side)})
+			i, more = len(s.cells), true
+			s.cells = append(s.cells, &cell{n.groundKey, new(side)})
 		}
-		cells[i].side = cells[i].with(n.all)
+		s.cells[i].side = s.cells[i].with(n.all)
 	}
-	slices.SortFunc(cells, order)
-	l.cells[by] = cells
+	slices.SortFunc(s.cells, order)
 	return more
 }
 

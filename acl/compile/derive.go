@@ -96,6 +96,8 @@ func (m *Mesh) consider(p *part, at int32, from, to place, f flow) weighed {
 			w.Why = "lets it pass, and takes note: the segment is only monitored"
 		case p.rule.Glass != "":
 			w.Why = "allows it: the glass is broken"
+		default:
+			w.Why += m.sparedText(p, g, from)
 		}
 		return w
 	}
@@ -165,7 +167,7 @@ func whoIs(p place) string {
 func (m *Mesh) namesIn(c *class) []string {
 	var names []string
 	for _, id := range c.sign {
-		if text := m.book.texts[id]; !strings.HasPrefix(text, machineText) {
+		if text := m.book.texts[id]; text != beyondText && !strings.HasPrefix(text, machineText) {
 			names = append(names, strings.TrimPrefix(strings.TrimPrefix(text, "src:"), "dst:"))
 		}
 	}

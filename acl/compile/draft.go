@@ -17,6 +17,7 @@ const (
 	taggedText   = "autogroup:tagged"
 	internetText = "autogroup:internet"
 	machineText  = "machine:"
+	beyondText   = "beyond:" // of what stands behind gateways
 )
 
 // draft is a part whose selectors are still numbered as they came.
@@ -28,6 +29,12 @@ type draft struct {
 	people   []policy.Selector // who must sit at the source, a shared device
 	person   acl.Fact          // that they do
 	src, dst []int32           // indexes in drafts.used
+}
+
+// spares tells whether a part asks less of what stands behind gateways. At a shared device
+// somebody must sit, and nobody sits there.
+func (d *draft) spares() bool {
+	return !d.forbid && d.person == "" && (d.rule.Postures != nil || d.rule.Beyond)
 }
 
 // drafts gathers the parts of a policy, and which selectors they use.
@@ -131,6 +138,9 @@ func (d *drafts) rule(r *policy.Rule, src, people []policy.Selector, forbid bool
 		}
 		one.dst = slices.Clip(d.ends[first:])
 		d.parts = append(d.parts, one)
+		if one.spares() {
+			d.use(beyondText, policy.Selector{})
+		}
 		d.throughExits(one)
 		d.condition(&r.When)
 	}

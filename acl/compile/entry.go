@@ -85,15 +85,19 @@ type nest struct {
 	vouched []selector // those of the device's tags, besides
 	routers []*node    // of the nearest route around it
 	around  []*node    // who routes it, or something around it
+	ours    bool       // a machine's of the mesh, who has it or may have it one day
 }
 
 // within gives the nest of an entry inside another. A node's address, and what is
-// routed more precisely, is no part of a device around it.
+// routed more precisely, is no part of a device around it. What is routed inside the mesh's
+// range is none of its machines, but for those that have an address there.
 func (m *Mesh) within(outer nest, prefix netip.Prefix, e *entry) nest {
-	n := nest{prefix, union(outer.sign, m.own(prefix, e)), outer.vouched, outer.routers, outer.around}
+	n := nest{prefix, union(outer.sign, m.own(prefix, e)), outer.vouched, outer.routers, outer.around, outer.ours}
 	if len(e.routers) > 0 {
-		n.routers, n.vouched, n.around = e.routers, nil, slices.Concat(outer.around, e.routers)
+		n.routers, n.vouched, n.ours = e.routers, nil, false
+		n.around = slices.Concat(outer.around, e.routers)
 	}
+	n.ours = n.ours || e.inRange || len(e.hosts) > 0
 	if len(e.hosts) > 0 {
 		n.vouched = nil
 		return n
@@ -145,7 +149,11 @@ func (t *turn) signOne(outer []nest, prefix netip.Prefix, e *entry) []nest {
 		outer = outer[:len(outer)-1]
 	}
 	n := t.m.within(outer[len(outer)-1], prefix, e)
-	if c := t.m.classFor(union(n.sign, n.vouched)); c != e.class {
+	sign := union(n.sign, n.vouched)
+	if !n.ours {
+		sign = t.m.book.behind(sign)
+	}
+	if c := t.m.classFor(sign); c != e.class {
 		t.reclass(e, c)
 		t.touchNodes(e.hosts)
 		t.touchNodes(n.around)
@@ -154,6 +162,14 @@ func (t *turn) signOne(outer []nest, prefix netip.Prefix, e *entry) []nest {
 		return outer
 	}
 	return append(outer, n)
+}
+
+// behind marks a signature as one of what stands behind gateways, where that matters.
+func (b *book) behind(sign []selector) []selector {
+	if b.beyond == unused || !slices.ContainsFunc(sign, func(s selector) bool { return b.spares[s] }) {
+		return sign
+	}
+	return union(sign, []selector{b.beyond})
 }
 
 // covers tells whether outer holds all of inner.

@@ -44,7 +44,7 @@ func (m *Mesh) Explain(src, dst netip.Addr, proto acl.Protocol, port uint16) Exp
 		return e
 	case j.allow:
 		e.Allow, e.Rule, e.Pos = true, j.part.rule.ID, j.part.rule.Pos
-		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s%s", from.label, to.label, f, ruleText(j.part), m.liftText(j.ground))
+		e.Text = fmt.Sprintf("allowed: %s may reach %s on %s, by rule %s%s%s", from.label, to.label, f, ruleText(j.part), m.liftText(j.ground), m.sparedText(j.part, j.ground, from))
 		return e
 	case j.part != nil:
 		e.Rule, e.Pos = j.part.rule.ID, j.part.rule.Pos
@@ -68,6 +68,15 @@ func (m *Mesh) liftText(g *ground) string {
 		return ""
 	}
 	return fmt.Sprintf(", of which the declared break-glass %q lifts %s", g.lift, strings.Join(m.book.glasses[g.lift].Waives, ", "))
+}
+
+// sparedText tells of a posture without which a source passes since it is no machine of
+// the mesh.
+func (m *Mesh) sparedText(p *part, g *ground, from place) string {
+	if p.rule.Postures == nil || !p.between(from.class, nil).beyond || slices.Contains(m.book.glasses[g.lift].Waives, "posture") {
+		return ""
+	}
+	return ": its srcPosture is asked of the mesh's own machines alone"
 }
 
 // glassWay gives the first rule for emergencies that would open this to the source.

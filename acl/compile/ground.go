@@ -49,8 +49,15 @@ const DefaultHold = policy.LongestHold
 
 // groundKey is what a part's grounds depend on besides its rule.
 type groundKey struct {
-	human bool // a person asks, not a machine
-	into  *zone
+	human  bool // a person asks, not a machine
+	beyond bool // what stands behind a gateway asks: it has no posture, and srcPosture asks it for none
+	into   *zone
+}
+
+// to gives the key for the same source into other segments.
+func (k groundKey) to(into *zone) groundKey {
+	k.into = into
+	return k
 }
 
 // groundsOf gives the grounds of a part for one kind of source and the segments
@@ -95,7 +102,8 @@ func (m *Mesh) findGrounds(p *part, key groundKey) (all []ground) {
 }
 
 // forbidding gives the grounds of a part that forbids: none at a level of
-// lockdown that nobody declared. Such a rule has no conditions about people.
+// lockdown that nobody declared. Such a rule has no conditions about people. Behind a
+// gateway it takes the gateway's postures: else it would forbid all there, or nothing.
 func (m *Mesh) forbidding(p *part) []ground {
 	if p.rule.Level != "" && !m.declared.level(p.rule.Level) {
 		return nil
@@ -126,19 +134,23 @@ func monitoring(p *part, into *zone) []ground {
 // that of a rule whose own conditions are only monitored.
 func (m *Mesh) permitting(p *part, key groundKey) []ground {
 	like := ground{hold: key.into.hold(), drain: p.rule.OnExpiry.Drain, log: logOf(p.rule, key.into), limit: limitOf(p.rule), features: featuresOf(p.rule)}
+	postures := p.rule.Postures
+	if key.beyond {
+		postures = nil
+	}
 	var all []ground
 	if p.rule.Glass == "" {
 		for _, lift := range m.lifts(key.into) {
 			lifted := like
 			lifted.until, lifted.lift = lift.until, lift.ID
-			all = append(all, m.askedOf(p, key, lift.Waives).grounds(unwaived(p.rule.Postures, lift.Waives), lifted)...)
+			all = append(all, m.askedOf(p, key, lift.Waives).grounds(unwaived(postures, lift.Waives), lifted)...)
 		}
 	}
 	var waived []string
 	if glass, ok := m.book.glasses[p.rule.Glass]; ok {
 		waived = glass.Waives
 	}
-	all = append(all, m.askedOf(p, key, waived).grounds(unwaived(p.rule.Postures, waived), like)...)
+	all = append(all, m.askedOf(p, key, waived).grounds(unwaived(postures, waived), like)...)
 	if p.rule.Monitor.IsZero() {
 		return all
 	}

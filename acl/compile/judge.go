@@ -75,11 +75,13 @@ func (m *Mesh) lands(p *part, to place) bool {
 }
 
 func (m *Mesh) groundsBetween(p *part, from, to place) []ground {
-	return m.groundsOf(p, groundKey{p.human(from.class), to.class.zone})
+	return m.groundsOf(p, p.between(from.class, to.class.zone))
 }
 
-// human tells whether a part asks of a class what it asks of people.
-func (p *part) human(from *class) bool { return p.person != "" || p.splits && from.human }
+// between gives on what a part's grounds from a class into segments depend.
+func (p *part) between(from *class, into *zone) groundKey {
+	return p.cut.key(from).to(into)
+}
 
 // met tells whether a ground holds now for who is at a place. One that asks for what
 // no filter can do is met where something is supposed alone: nodes take its rule as absent.

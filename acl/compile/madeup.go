@@ -31,7 +31,7 @@ type world struct {
 
 // madeUp makes the world of a policy, or a part of it when it costs too much.
 func (m *Mesh) madeUp(cost *work) *world {
-	w := &world{Mesh: New(m.pol, madeUpRanges()), devices: make(map[string][]policy.Selector)}
+	w := &world{Mesh: New(m.pol, slices.Concat(madeUpRanges(), m.ranges)), devices: make(map[string][]policy.Selector)}
 	w.now = m.now
 	behind := w.assets(cost)
 	routes := make([]netip.Prefix, len(behind))

@@ -103,7 +103,7 @@ func (m *Mesh) closedBetween(from, to *class) (closed []acl.Service, perhaps []*
 		if !p.forbid {
 			continue
 		}
-		switch grounds := m.groundsOf(p, groundKey{p.human(from), to.zone}); {
+		switch grounds := m.groundsOf(p, p.between(from, to.zone)); {
 		case slices.ContainsFunc(grounds, bare):
 			closed = append(closed, p.open...)
 		case len(grounds) > 0:
@@ -119,7 +119,7 @@ func bare(g ground) bool { return len(g.needs) == 0 && len(g.schedules) == 0 && 
 // opensEver tells whether a part that permits may hold: not if it asks of nodes for
 // what none can do.
 func (m *Mesh) opensEver(p *part, from, to *class) bool {
-	return slices.ContainsFunc(m.groundsOf(p, groundKey{p.human(from), to.zone}), func(g ground) bool { return len(g.features) == 0 })
+	return slices.ContainsFunc(m.groundsOf(p, p.between(from, to.zone)), func(g ground) bool { return len(g.features) == 0 })
 }
 
 // answers tells whether a part lands on any node that has the class.

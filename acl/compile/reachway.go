@@ -67,7 +67,7 @@ func (w ways) text() string {
 // when says on what a part is open from one class to another, where others forbid it
 // perhaps. Each of the texts is enough; of what is open always there is none.
 func (m *Mesh) when(p *part, perhaps []*part, from, to *class) []string {
-	key := groundKey{p.human(from), to.zone}
+	key := p.between(from, to.zone)
 	all, known := p.whens[key]
 	if !known {
 		all = m.groundTexts(m.groundsOf(p, key))
@@ -114,7 +114,7 @@ func (m *Mesh) unless(p *part, perhaps []*part, from, to *class) string {
 		if slices.Equal(acl.WithoutServices(p.open, f.open), p.open) {
 			continue // it forbids something else
 		}
-		for _, text := range m.groundTexts(m.groundsOf(f, groundKey{f.human(from), to.zone})) {
+		for _, text := range m.groundTexts(m.groundsOf(f, f.between(from, to.zone))) {
 			if !slices.Contains(all, text) {
 				all = append(all, text)
 			}

@@ -82,7 +82,7 @@ func (m *Mesh) note(w way, l *landing, beside bool) {
 			continue
 		}
 		for _, f := range far {
-			grounds := m.groundsOf(l.part, groundKey{o.human || f.human, cmp.Or(o.into, f.into)})
+			grounds := m.groundsOf(l.part, groundKey{o.human || f.human, o.beyond || f.beyond, cmp.Or(o.into, f.into)})
 			for i := range grounds {
 				g := &grounds[i]
 				terms, to := m.termsOn(g, l.part), &m.pad.lines
@@ -102,7 +102,7 @@ func (m *Mesh) note(w way, l *landing, beside bool) {
 
 // ends gives a profile's own side of a part and all that is at the other.
 func (m *Mesh) ends(w way, l *landing) (own []cell, far []*cell) {
-	by := l.part.sources()
+	by := l.part.cut
 	if far = l.part.allDestinations(); w == inward {
 		by, far = l.part.destinations(), l.part.allSources()
 	}

@@ -31,7 +31,7 @@ func (t *turn) stain(c *class) {
 // stainLanding marks the profiles on which a part lands.
 func (t *turn) stainLanding(part *part, from *class) {
 	for _, c := range part.dstClasses.all {
-		if !t.m.bears(part, groundKey{part.human(from), c.zone}) {
+		if !t.m.bears(part, part.between(from, c.zone)) {
 			continue
 		}
 		for _, p := range c.profiles {
@@ -49,7 +49,7 @@ func (t *turn) stainDestinations(part *part, from *class) {
 	}
 	whole := true
 	for _, cell := range part.allDestinations() {
-		if !t.m.bears(part, groundKey{part.human(from), cell.into}) {
+		if !t.m.bears(part, part.between(from, cell.into)) {
 			whole = false
 			continue
 		}
@@ -67,7 +67,7 @@ func (t *turn) stainSources(part *part, to *class) {
 	}
 	whole := true
 	for _, cell := range part.allSources() {
-		if !t.m.bears(part, groundKey{cell.human, to.zone}) {
+		if !t.m.bears(part, cell.to(to.zone)) {
 			whole = false
 			continue
 		}
@@ -129,7 +129,7 @@ func (t *turn) opensBeyond(p *profile, c *class) bool {
 // bornInto tells whether a part makes any rule into a class.
 func (t *turn) bornInto(part *part, to *class) bool {
 	return slices.ContainsFunc(part.allSources(), func(cell *cell) bool {
-		return len(cell.all) > 0 && t.m.bears(part, groundKey{cell.human, to.zone})
+		return len(cell.all) > 0 && t.m.bears(part, cell.to(to.zone))
 	})
 }
 
@@ -138,7 +138,7 @@ func (t *turn) bornInto(part *part, to *class) bool {
 func (t *turn) bornFrom(part *part, from *class, exit *profile) bool {
 	opened := func(c *class) bool { return part.outward() || meets(c.sign, exit.landed(part)) }
 	return len(part.open) > 0 && slices.ContainsFunc(part.allDestinations(), func(cell *cell) bool {
-		return t.m.bears(part, groundKey{part.human(from), cell.into}) && slices.ContainsFunc(cell.all, opened)
+		return t.m.bears(part, part.between(from, cell.into)) && slices.ContainsFunc(cell.all, opened)
 	})
 }
 

@@ -19,12 +19,13 @@ type terms struct {
 	logSet, mustRecord         bool
 	monitor                    time.Time
 	glass, level               string
+	beyond                     bool
 }
 
 func termsOf(r *policy.Rule) terms {
 	return terms{
 		postures: r.Postures, devices: r.Devices, through: r.Through, when: r.When, approval: r.Approval, drain: r.OnExpiry.Drain,
-		limit: r.Limit, log: r.Log, logSet: r.LogSet, mustRecord: r.MustRecord, monitor: r.Monitor, glass: r.Glass, level: r.Level,
+		limit: r.Limit, log: r.Log, logSet: r.LogSet, mustRecord: r.MustRecord, monitor: r.Monitor, glass: r.Glass, level: r.Level, beyond: r.Beyond,
 	}
 }
 

@@ -112,7 +112,7 @@ func TestDeviceHasNoNodesInside(t *testing.T) {
 func TestFactsAreThoseOfTheCarrier(t *testing.T) {
 	wide, near := bedNode(1, "tag:gw", "10.0.0.0/8"), bedNode(3, "tag:gw", "10.1.0.0/16")
 	wide.Facts = []acl.FactEnd{{Fact: "posture:managed", Until: compile.Forever()}}
-	m := bed(t, `"grants": [{"src": ["10.0.0.0/8"], "dst": ["tag:ehr"], "ip": ["*"], "srcPosture": ["posture:managed"]}]`,
+	m := bed(t, `"grants": [{"src": ["10.0.0.0/8"], "dst": ["tag:ehr"], "ip": ["*"], "when": {"posture": "posture:managed"}}]`,
 		wardStart(), wide, near, bedNode(2, "tag:ehr"))
 	check := func(what, src string, want bool) {
 		t.Helper()

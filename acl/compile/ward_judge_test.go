@@ -83,6 +83,14 @@ func (p *wardPlace) holders() []string {
 	return ids
 }
 
+// beyond tells whether an address is no machine's of the mesh, nor one that a machine may
+// have one day: what a route inside the mesh's range carries is none either.
+func (p *wardPlace) beyond() bool {
+	return p.host == nil && !slices.ContainsFunc(ranges(), func(r netip.Prefix) bool {
+		return r.Contains(p.addr) && !(p.routed && p.route.Bits() > r.Bits())
+	})
+}
+
 func (p *wardPlace) person() string {
 	if p.host == nil || len(p.host.Tags) > 0 {
 		return ""
@@ -253,11 +261,15 @@ func (w *ward) permitted(r *wardRule, from, to wardPlace, holder string, bare bo
 	if r.glass && !w.site.now.Before(w.site.known[holder].Glass[r.id]) {
 		return false
 	}
-	if w.asks(r, to, holder, human, bare, r.waives) {
+	asked := *r
+	if from.beyond() && len(r.devices) == 0 {
+		asked.postures = nil // it is no device of the mesh
+	}
+	if w.asks(&asked, to, holder, human, bare, r.waives) {
 		return true
 	}
 	return !bare && !r.glass && slices.ContainsFunc(w.lifts, func(l wardLift) bool {
-		return w.site.now.Before(w.site.declared.Glass[l.id]) && w.lifted(l, to) && w.asks(r, to, holder, human, false, l.waives)
+		return w.site.now.Before(w.site.declared.Glass[l.id]) && w.lifted(l, to) && w.asks(&asked, to, holder, human, false, l.waives)
 	})
 }
 

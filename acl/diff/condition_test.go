@@ -16,7 +16,8 @@ import (
 // conditioned gives a few rules of which each may ask for something, and one of them
 // in two ways.
 func conditioned(r *rand.Rand) [2]string {
-	whens := []string{`{}`, `{"mfa": {"within": "8h"}}`, `{"mfa": {"within": "80h"}}`, `{"posture": ["posture:managed"]}`, `{"mfa": {"within": "8h"}, "posture": ["posture:managed"]}`, `{"risk": "<50"}`, `{"risk": "<70"}`}
+	whens := []string{`{}`, `{"mfa": {"within": "8h"}}`, `{"mfa": {"within": "80h"}}`, `{"posture": ["posture:managed"]}`, `{"mfa": {"within": "8h"}, "posture": ["posture:managed"]}`, `{"risk": "<50"}`, `{"risk": "<70"}`,
+		`{}, "srcPosture": ["posture:managed"]`, `{"risk": "<70"}, "srcPosture": ["posture:managed"]`}
 	one := func(names []string, asks string) string {
 		return fmt.Sprintf(`{"src": [%q], "dst": [%q], "ip": ["tcp:%d-12"], "when": %s},`, names[r.IntN(len(names))], names[r.IntN(len(names))], 10+r.IntN(3), asks)
 	}
@@ -27,7 +28,7 @@ func conditioned(r *rand.Rand) [2]string {
 		grants += one(names, ask())
 	}
 	for range r.IntN(3) {
-		forbids += one(names, []string{whens[0], whens[3]}[r.IntN(2)])
+		forbids += one(names, []string{whens[0], whens[3], whens[7]}[r.IntN(3)])
 	}
 	text := func(grants, forbids string) string {
 		rules := `"grants": [` + grants + `], "forbid": [` + forbids + `]}`
@@ -78,5 +79,17 @@ func TestDirection(t *testing.T) {
 	}
 	if changes < 5 {
 		t.Errorf("%d of 25 edits change anything", changes)
+	}
+}
+
+// TestPostureIsLostByMachinesAlone: a rule that comes to ask for a posture opens to what
+// stands behind a gateway as it did.
+func TestPostureIsLostByMachinesAlone(t *testing.T) {
+	text := func(more string) string {
+		return "{" + definitions + `"grants": [{"id": "g", "src": ["imaging", "tag:gw"], "dst": ["tag:pacs"], "ip": ["tcp:104"]` + more + `}]}`
+	}
+	d := diff.Meshes(mesh(parse(t, text("")), clinic()), mesh(parse(t, text(`, "srcPosture": ["posture:managed"]`)), clinic()))
+	if got := told(d); len(d.Lost) != 1 || len(d.Gained)+len(d.Changed) != 0 || !strings.Contains(got, "gate (tag:gw) loses tcp/104 without posture:managed") || strings.Contains(got, "10.20.30.0/24") {
+		t.Error(got)
 	}
 }

@@ -32,7 +32,7 @@ func sectionNotes() map[string]note {
 	return map[string]note{
 		"tagowners":         {"owners are checked and nobody asks them: tags come with the token of a node", "give them with `cordonctl token create --tag`", None},
 		"postures":          {"no device has a posture on a live mesh yet", "see at each rule that asks for one", None},
-		"defaultsrcposture": {"no device has a posture on a live mesh yet, so every rule without one of its own is closed", "decide whether rules may hold without, and take it out if so", Less},
+		"defaultsrcposture": {"no device has a posture on a live mesh yet, so every rule without one of its own is closed to them; what stands behind a gateway is asked for none, as there", "decide whether rules may hold without, and take it out if so", Less},
 		"ssh":               {"rules are checked, and no SSH server is part of Cordon yet: nobody comes in by them", "run the system's own, and open it by a grant of tcp:22", Less},
 		"sshtests":          {"they judge the rules of ssh, which no server obeys yet", "test who reaches port 22, in tests", Unproved},
 		"nodeattrs":         {"`policy query` answers them, and nothing on a node obeys one", "", None},
@@ -42,7 +42,7 @@ func sectionNotes() map[string]note {
 // ruleKeys says what keys of a rule mean here.
 func ruleKeys() map[string]note {
 	return map[string]note{
-		"srcposture": {"no device has a posture on a live mesh yet, so this rule is closed", "decide whether it may hold without, or ask for a login by when", Less},
+		"srcposture": {"no device has a posture on a live mesh yet, so this rule is closed to them; what stands behind a gateway is asked for none, as there", "decide whether it may hold without, or ask for a login by when", Less},
 		"app":        {"`policy query` answers capabilities, and no program on a node is told of one", "have the program ask for them elsewhere", Less},
 		"via":        {"one prefix has one gateway at a time, and a second one waits", "", None},
 	}

@@ -137,6 +137,7 @@ func crowds() []bomb {
 		{"a schedule of many spans", `{` + schedule(600) + `, "grants": []}`, "opens 600 times a week"},
 		{"a schedule in many rules", `{` + schedule(300) + `, ` + rules(8_000, `{"src":["*"],"dst":["*"],"ip":["1"],"when":{"schedule":"s"}},`) + `}`, "this one comes to 300"},
 		{"postures and spans", `{` + schedule(100) + `, ` + postures + `, ` + rules(1_000, asking) + `}`, "this one comes to 1600"},
+		{"what needs no posture, too", `{` + schedule(100) + `, ` + postures + `, ` + rules(1_000, strings.Replace(asking, "a@b", "*", 1)) + `}`, "this one comes to 1700"},
 		{"postures and spans that fit", `{` + schedule(14) + `, ` + postures + `, ` + rules(2_000, asking) + `}`, ""},
 		{"hosts of a large hospital", `{"grants": [` + many(200, `{"src":["*"],"dst":["a@b"],"ip":["1"]},`) + `{"src":["a@b"],"dst":[` + addresses(15_000) + `],"ip":["443"]}]}`, ""},
 	}

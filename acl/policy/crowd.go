@@ -256,9 +256,13 @@ func (c *crowd) variants(r *Rule) int {
 	if !r.Monitor.IsZero() {
 		times++
 	}
+	kinds := max(1, len(r.Postures))
+	if r.Postures != nil && slices.ContainsFunc(r.Src, Selector.mayStandBehind) {
+		kinds++ // which needs no posture
+	}
 	n := 0
 	for i := range r.Parts {
-		n += max(1, len(r.Postures)) * times * c.leadsInto(&r.Parts[i])
+		n += kinds * times * c.leadsInto(&r.Parts[i])
 	}
 	return n
 }

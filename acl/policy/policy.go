@@ -143,16 +143,34 @@ func (p *Policy) Rules() []Rule {
 // Unconditional gives the policy as it is where nobody meets any condition: its
 // rules without those that ask for something of a device, a person or the time, and
 // without a level of lockdown. A rule that is only monitored stays, and so does what a
-// schedule forbids: where nobody knows the time, it may be the hour.
+// schedule forbids: where nobody knows the time, it may be the hour. Of one that asks for
+// a srcPosture alone there stays what it opens to those who have none: behind gateways.
 func (p *Policy) Unconditional() *Policy {
 	if !p.Conditional() {
 		return p
 	}
 	bare := *p
-	bare.rules = slices.DeleteFunc(slices.Clone(p.rules), func(r Rule) bool { return r.Monitor.IsZero() && r.Conditional() })
+	bare.rules = nil
+	for _, r := range p.rules {
+		if r.Monitor.IsZero() && r.Postures != nil {
+			r = r.behind()
+		}
+		if r.Monitor.IsZero() && r.Conditional() || r.Beyond && len(r.Src) == 0 {
+			continue
+		}
+		bare.rules = append(bare.rules, r)
+	}
 	bare.forbids = slices.DeleteFunc(slices.Clone(p.forbids), func(r Rule) bool { return r.Postures != nil || r.When.Postures != nil })
 	bare.lockdowns = nil
 	return &bare
+}
+
+// behind gives what a rule with a srcPosture is to what stands behind gateways.
+func (r Rule) behind() Rule {
+	r.Beyond, r.Postures = true, nil
+	r.Src = slices.DeleteFunc(slices.Clone(r.Src), func(s Selector) bool { return !s.mayStandBehind() })
+	r.Parts = slices.DeleteFunc(slices.Clone(r.Parts), func(p Part) bool { return len(p.App) > 0 }) // what is no node can use none
+	return r
 }
 
 // Conditional tells whether any rule asks for more than who asks.
@@ -242,7 +260,12 @@ type Rule struct {
 
 	// Postures are the postures of which the source's device must have one; nil
 	// asks for none. A rule that says nothing has those of defaultSrcPosture.
+	// What stands behind a gateway is no device of the mesh, and passes without.
 	Postures []string
+
+	// Beyond tells of a rule that it is for what stands behind gateways alone. No file
+	// says so: [Policy.Unconditional] does.
+	Beyond bool
 
 	// Devices are tags of shared devices. A rule that has any is for the people
 	// in Src, who must sit at a device with one of them; nil is for devices of

@@ -65,6 +65,10 @@ func (s Selector) isWho() bool {
 	return false
 }
 
+// mayStandBehind tells whether a selector may pick what stands behind a gateway: by an
+// address, or by the tag of a device that the gateway vouches for.
+func (s Selector) mayStandBehind() bool { return !s.isWho() || s.Kind == Tag }
+
 // names is what the file's definitions say, for looking up what rules use.
 type names struct {
 	groups    map[string][]string

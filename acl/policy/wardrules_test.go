@@ -187,3 +187,28 @@ func TestUnconditional(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Where nobody has a posture, a rule that asks for nothing else is one for what stands
+// behind gateways: from the names that may mean such, and to no application.
+func TestUnconditionalPostures(t *testing.T) {
+	p := parseWard(t, `"grants": [
+{"id": "a", "src": ["group:nurses", "*", "10.99.0.0/24", "tag:gw", "autogroup:tagged"], "dst": ["ct"], "ip": ["22"], "app": {"h.example/x": [1]}, "srcPosture": ["posture:sick"]},
+{"id": "b", "src": ["ct"], "dst": ["ct"], "ip": ["22"], "srcPosture": ["posture:sick"], "when": {"risk": "<7"}},
+{"id": "c", "src": ["group:nurses", "autogroup:member"], "dst": ["ct"], "ip": ["22"], "srcPosture": ["posture:sick"]},
+{"id": "d", "src": ["*"], "dst": ["ct"], "ip": ["22"], "srcPosture": ["posture:sick"], "monitor": true, "until": "2027-01-01"},
+{"id": "e", "src": ["*"], "dst": ["ct"], "ip": ["22"]}], "forbid": [{"id": "f", "src": ["*"], "dst": ["ct"], "srcPosture": ["posture:sick"]}]`)
+	var got []string
+	for _, r := range p.Unconditional().Rules() {
+		got = append(got, fmt.Sprint(r.ID, " ", r.Beyond, " ", r.Postures, " ", r.Src, " ", len(r.Parts)))
+	}
+	for range p.Unconditional().Forbids() {
+		t.Error("what asks for a posture forbids, where nobody has any")
+	}
+	want := []string{"a true [] [* 10.99.0.0/24 tag:gw] 1", "d false [posture:sick] [*] 1", "e false [] [*] 1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if r := p.Rules()[0]; r.Beyond || len(r.Src) != 5 || len(r.Parts) != 2 || r.Postures == nil {
+		t.Errorf("the policy itself has changed: %+v", r)
+	}
+}

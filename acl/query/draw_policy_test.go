@@ -56,7 +56,7 @@ func (d *drawer) policy() {
 		}
 		d.p.SSHTests = append(d.p.SSHTests, t)
 	}
-	if d.chance("default posture", 2) {
+	if d.chance("default posture", 4) {
 		d.p.Postures = map[string][]string{"posture:p": {"node:os == 'linux'"}}
 		d.p.EachPosture = []string{"posture:p"}
 	}
@@ -176,7 +176,7 @@ func (d *drawer) grant() grant {
 
 // posture draws one that a rule asks for, mostly none.
 func (d *drawer) posture() []string {
-	if !d.chance("posture", 5) {
+	if !d.chance("posture", 10) {
 		return nil
 	}
 	d.p.Postures = map[string][]string{"posture:p": {"node:os == 'linux'"}}

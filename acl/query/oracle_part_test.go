@@ -14,20 +14,19 @@ type part struct {
 	app      map[string][]any
 	via      []string
 	acl      bool
+	behind   bool // for what stands behind subnet routers alone
 }
 
 func (q part) opens() bool { return q.services != nil }
 
 func (q part) self() bool { return q.dst == "autogroup:self" }
 
-// parts takes the rules of a policy that was checked apart. No device of a
-// question has a posture, so what asks for one is no rule.
+// parts takes the rules of a policy that was checked apart. No device of a question has a
+// posture, so what asks for one is a rule for what is no device alone. That can use no
+// capability.
 func (w *world) parts() []part {
 	var all []part
 	for _, g := range w.policy.Grants {
-		if w.postured(g.SrcPosture) {
-			continue
-		}
 		var services []service
 		for _, text := range g.IP {
 			s, _ := parseIP(text)
@@ -36,23 +35,20 @@ func (w *world) parts() []part {
 		src := w.spelled(trim(g.Src))
 		for _, dst := range w.spelled(trim(g.Dst)) {
 			if len(g.IP) > 0 {
-				all = append(all, part{src: src, dst: dst, services: services, via: trim(g.Via)})
+				all = append(all, part{src: src, dst: dst, services: services, via: trim(g.Via), behind: w.postured(g.SrcPosture)})
 			}
-			if len(g.App) > 0 {
+			if len(g.App) > 0 && !w.postured(g.SrcPosture) {
 				all = append(all, part{src: src, dst: dst, app: g.App, via: trim(g.Via)})
 			}
 		}
 	}
 	for _, a := range w.policy.ACLs {
-		if w.postured(a.SrcPosture) {
-			continue
-		}
 		protos, _ := parseProto(a.Proto)
 		for _, text := range a.Dst {
 			alias, ports, _ := splitDst(text)
 			services, _ := parseServices(protos, ports)
 			for _, dst := range w.spelled([]string{alias}) {
-				all = append(all, part{src: w.spelled(trim(a.Src)), dst: dst, services: services, acl: true})
+				all = append(all, part{src: w.spelled(trim(a.Src)), dst: dst, services: services, acl: true, behind: w.postured(a.SrcPosture)})
 			}
 		}
 	}
@@ -104,6 +100,26 @@ func (w *world) admits(q part, at *device) space {
 				s = slices.Concat(s, w.addrs(from))
 			}
 		}
+	}
+	if q.behind {
+		s = s.minus(w.machines())
+	}
+	return s
+}
+
+// machines is the addresses of devices, and those that one may join with: of the mesh's
+// range, but for what subnet routers carry inside it.
+func (w *world) machines() space {
+	s := w.meshSpace()
+	for i := range w.Nodes {
+		for _, route := range w.Nodes[i].subnets() {
+			if all := spaceOfPrefixes([]netip.Prefix{route}); len(all.minus(w.meshSpace())) == 0 {
+				s = s.minus(all)
+			}
+		}
+	}
+	for i := range w.Nodes {
+		s = slices.Concat(s, spaceOfAddrs(w.Nodes[i].written()))
 	}
 	return s
 }
