@@ -111,7 +111,21 @@ func (r *rewriting) rule(rule *hujson.Value) {
 			r.put(name, "dst", "ports")
 		}
 	})
+	if r.From == Headscale {
+		each(rule, r.foreign)
+	}
 	r.fields(rule)
+}
+
+// foreign puts what another program keeps in a rule of headscale, under a key that begins
+// with #, into a comment: headscale reads past it.
+func (r *rewriting) foreign(name, value *hujson.Value) {
+	if !strings.HasPrefix(textOf(name), "#") {
+		return
+	}
+	const why = "a note of another program, which nothing obeys"
+	r.out = append(r.out, splice{start: name.StartOffset, end: r.comma(value.EndOffset), text: leftOut(why, r.text[name.StartOffset:value.EndOffset])})
+	r.items = append(r.items, Item{at: r.origin(name.StartOffset), Where: textOf(name), Why: why, Effect: None})
 }
 
 // fields rewrites the people in the fields of a rule or a test.
