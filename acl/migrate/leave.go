@@ -139,11 +139,15 @@ func (m *migration) comment(all []removal) {
 			continue // within what is left out already
 		}
 		end = m.comma(r.end)
-		was := strings.ReplaceAll(string(m.text[r.start:r.end]), "*/", "* /")
-		splices = append(splices, splice{start: r.start, end: end, text: fmt.Sprintf("/* left out (%s): %s */", strings.ReplaceAll(r.item.Why, "*/", "* /"), was)})
+		splices = append(splices, splice{start: r.start, end: end, text: leftOut(r.item.Why, m.text[r.start:r.end])})
 		m.items = append(m.items, r.item)
 	}
 	m.apply(splices)
+}
+
+// leftOut is the comment in place of what is left out.
+func leftOut(why string, was []byte) string {
+	return fmt.Sprintf("/* left out (%s): %s */", strings.ReplaceAll(why, "*/", "* /"), strings.ReplaceAll(string(was), "*/", "* /"))
 }
 
 // comma gives the end of a value with the comma behind it, if there is one.

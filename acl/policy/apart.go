@@ -45,10 +45,10 @@ func (f *floors) sharing(m Selector, n *names) []*Segment {
 	if all, known := f.shared[key]; known {
 		return all
 	}
-	all := f.byKey[key]
+	all := slices.Clone(f.byKey[key])
 	switch m.Kind {
 	case Net:
-		all = f.covering(all, m.Prefix)
+		all = f.coveringAny(all, []netip.Prefix{m.Prefix})
 	case Set:
 		all = f.coveringAny(all, n.ipsets[m.Name])
 	}
@@ -63,11 +63,14 @@ func (f *floors) coveringAny(all []*Segment, prefixes []netip.Prefix) []*Segment
 		known[s] = true
 	}
 	for _, p := range prefixes {
-		for _, segments := range f.nets.Supernets(p) {
-			for _, s := range segments {
-				if f.steps++; !known[s] && f.steps <= maxFloorSteps {
+		for _, keys := range f.nets.Supernets(p) {
+			for s := range f.among(keys) {
+				if f.steps++; f.steps > maxFloorSteps {
+					return all
+				}
+				if !known[s] {
 					known[s] = true
-					all = append(slices.Clip(all), s)
+					all = append(all, s)
 				}
 			}
 		}

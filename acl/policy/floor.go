@@ -16,9 +16,9 @@ const maxFloorSteps = 500_000
 // much is recorded, by what is in them.
 type floors struct {
 	byKey map[string][]*Segment // of each selector that leads into them
-	nets  bart.Table[[]*Segment]
-	all   []*Segment // those on which lives hang first, then by name
-	nodes []*Segment // of those, where nodes with a tag may be
+	nets  bart.Table[[]string]  // of each prefix the keys of the selectors that hold it
+	all   []*Segment            // those on which lives hang first, then by name
+	nodes []*Segment            // of those, where nodes with a tag may be
 	found []observed
 
 	inside map[string][]*Segment // as within gave them
@@ -61,31 +61,40 @@ func floorsOf(n *names, assets []Asset) *floors {
 }
 
 func (f *floors) add(s *Segment, n *names) {
-	lead := func(key string) {
-		if !slices.Contains(f.byKey[key], s) {
-			f.byKey[key] = append(f.byKey[key], s)
-		}
-	}
-	lead(s.Name)
+	f.lead(s.Name, s)
 	nodes := false
 	for _, m := range s.Members {
-		lead(m.Key())
+		if f.lead(m.Key(), s) {
+			f.hold(m, n)
+		}
 		if m.Kind == Tag {
 			_, owned := n.tagOwners[m.Name]
 			nodes = nodes || owned
 		}
-		prefixes := n.ipsets[m.Name]
-		if m.Kind == Net {
-			prefixes = []netip.Prefix{m.Prefix}
-		}
-		for _, p := range prefixes {
-			if known, _ := f.nets.Get(p); !slices.Contains(known, s) {
-				f.nets.Insert(p, append(slices.Clip(known), s))
-			}
-		}
 	}
 	if nodes {
 		f.nodes = append(f.nodes, s)
+	}
+}
+
+// lead has a selector lead into a segment, and tells whether it is the first.
+func (f *floors) lead(key string, s *Segment) (first bool) {
+	all := f.byKey[key]
+	if len(all) == 0 || all[len(all)-1] != s { // they come one after the other
+		f.byKey[key] = append(all, s)
+	}
+	return len(all) == 0
+}
+
+// hold notes which prefixes a member holds: once, however many segments it is in.
+func (f *floors) hold(m Selector, n *names) {
+	prefixes := n.ipsets[m.Name]
+	if m.Kind == Net {
+		prefixes = []netip.Prefix{m.Prefix}
+	}
+	for _, p := range prefixes {
+		known, _ := f.nets.Get(p)
+		f.nets.Insert(p, append(known, m.Key()))
 	}
 }
 
@@ -101,13 +110,13 @@ func (f *floors) within(dst Selector, n *names) []*Segment {
 }
 
 func (f *floors) findWithin(dst Selector, n *names) []*Segment {
-	all := f.byKey[dst.Key()]
+	all := slices.Clone(f.byKey[dst.Key()])
 	switch dst.Kind {
 	case InSegment:
 		for _, m := range n.members(dst)[:min(1, len(n.members(dst)))] {
 			for _, s := range f.within(m, n) {
 				if !slices.Contains(all, s) && f.holds(s, n.members(dst), n) {
-					all = append(slices.Clip(all), s)
+					all = append(all, s)
 				}
 			}
 		}
@@ -117,7 +126,7 @@ func (f *floors) findWithin(dst Selector, n *names) []*Segment {
 		if set := n.ipsets[dst.Name]; len(set) > 0 {
 			for _, s := range f.covering(nil, set[0]) {
 				if !slices.Contains(all, s) && f.holds(s, []Selector{dst}, n) {
-					all = append(slices.Clip(all), s)
+					all = append(all, s)
 				}
 			}
 		}
@@ -125,12 +134,23 @@ func (f *floors) findWithin(dst Selector, n *names) []*Segment {
 	return all
 }
 
+// among yields the segments into which some selectors lead.
+func (f *floors) among(keys []string) iter.Seq[*Segment] {
+	return func(yield func(*Segment) bool) {
+		for _, key := range keys {
+			if !some(slices.Values(f.byKey[key]), yield) {
+				return
+			}
+		}
+	}
+}
+
 // covering adds the segments in which all addresses of a prefix are.
 func (f *floors) covering(all []*Segment, p netip.Prefix) []*Segment {
-	for _, segments := range f.nets.Supernets(p) {
-		for _, s := range segments {
+	for _, keys := range f.nets.Supernets(p) {
+		for s := range f.among(keys) {
 			if !slices.Contains(all, s) {
-				all = append(slices.Clip(all), s)
+				all = append(all, s)
 			}
 		}
 	}
@@ -187,9 +207,9 @@ func (f *floors) amongMembers(dst Selector, n *names, spent func() bool) iter.Se
 func (f *floors) amongAddresses(dst Selector, prefixes []netip.Prefix, n *names, spent func() bool) iter.Seq[*Segment] {
 	return func(yield func(*Segment) bool) {
 		for _, p := range prefixes {
-			for _, around := range []iter.Seq2[netip.Prefix, []*Segment]{f.nets.Supernets(p), f.nets.Subnets(p)} {
-				for _, segments := range around {
-					if spent() || !some(slices.Values(segments), yield) {
+			for _, around := range []iter.Seq2[netip.Prefix, []string]{f.nets.Supernets(p), f.nets.Subnets(p)} {
+				for _, keys := range around {
+					if spent() || !some(f.among(keys), yield) {
 						return
 					}
 				}
