@@ -65,8 +65,12 @@ func TestTagsInAnyCase(t *testing.T) {
 	}
 	for _, src := range []string{everywhere, string(whole)} {
 		want, warned := meaning(t, src)
+		tags := func(text string) []string { return regexp.MustCompile(`tag:[A-Za-z0-9-]+`).FindAllString(text, -1) }
 		rapid.Check(t, func(t *rapid.T) {
 			shouted := inAnyCase(t, src)
+			if formatted, err := policy.Format("p", []byte(shouted)); err != nil || !slices.Equal(tags(string(formatted)), tags(shouted)) {
+				t.Errorf("its author's spelling is lost: %s, %v", formatted, err)
+			}
 			got, warns := meaning(t, shouted)
 			if got != want || warns != warned {
 				t.Errorf("%s\nmeans, with %d warnings\n%s\nand in lower case, with %d\n%s", shouted, warns, got, warned, want)
