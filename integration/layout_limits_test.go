@@ -48,7 +48,7 @@ func limits() map[string][]rests {
 		"a node":                     {give(registry, "MaxTags", "MaxAdvertised")},
 		"a policy":                   {give("acl/policy", "maxSize >> 20"), give(registry, "maxPolicies", "MaxConfirmWithin"+day)},
 		"a directory (SCIM)":         {give(registry, "maxRecords", "maxProvisionedGroups"), give(scim, "maxBody >> 20")},
-		"a roster's file":            {give("coordinator/internal/rosters", "maxSize >> 20")},
+		"a roster's file":            {give("acl/calendar", "MostText >> 20", "MostEvents")},
 		"relays":                     {give("coordinator/wire", "MaxRelays"), give("coordinator", "maxTicketLife"+day)},
 		"messages of warnings that wait for webhook or syslog": {give("coordinator/internal/warn", "maxQueue")},
 		"people whose provider is asked (`--oidc-check`)":      {give("coordinator/internal/auth/oidc", "maxHeld"), give("coordinator/internal/auth/standing", "maxAsked")},

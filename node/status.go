@@ -8,6 +8,7 @@ import (
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/coordinator/wire"
+	"github.com/cordonmesh/cordon/node/internal/netcheck"
 	"github.com/cordonmesh/cordon/node/internal/plane"
 	"github.com/cordonmesh/cordon/node/internal/stock"
 	"github.com/cordonmesh/cordon/node/internal/transport"
@@ -70,7 +71,7 @@ func (m *mesh) describe(s *local.Status, who asker) {
 	}
 	s.Warnings = append(append(s.Warnings, m.world.gaps()...), m.sharedWarnings(&self)...)
 	if ahead, on := m.node.clock.Alarm(); on {
-		s.Warnings = append(s.Warnings, "this machine's clock is "+ahead.String()+" ahead of policy time: set it right")
+		s.Warnings = append(s.Warnings, netcheck.Apart(ahead)+": set it right")
 	}
 	for _, r := range m.relays.Status() {
 		s.Relays = append(s.Relays, local.Relay{Name: r.Name, URL: r.URL, Home: r.Home, Connected: r.Connected, RTT: r.RTT, Why: r.Why})

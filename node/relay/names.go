@@ -2,13 +2,14 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/cordonmesh/cordon/node/internal/reasons"
 )
 
 const (
@@ -50,7 +51,7 @@ func (n *names) find(ctx context.Context, host string, known []netip.Addr, looku
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("no address of %s is known: %w", host, errors.Join(err, ctx.Err()))
+		return nil, fmt.Errorf("no address of %s is known: %w", host, reasons.Join(err, ctx.Err()))
 	}
 	return out, nil
 }
@@ -136,7 +137,7 @@ func race(ctx context.Context, dial dialFunc, at []netip.Addr, port string) (net
 		}
 	}
 	if winner == nil {
-		return nil, errors.Join(problems...)
+		return nil, reasons.Join(problems...)
 	}
 	return winner, nil
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/cordonmesh/cordon/node/internal/reasons"
 )
 
 // Once a WebSocket worked where Upgrade did not, it goes first for so long.
@@ -39,7 +41,7 @@ func (d *Dialer) Open(ctx context.Context) (*Stream, error) {
 	}
 	s, err := d.open(ctx, u, webSocket)
 	if err != nil {
-		return nil, errors.Join(plain, err)
+		return nil, reasons.Join(plain, err)
 	}
 	s.Way.WebSocket = true
 	d.mu.Lock()

@@ -2,7 +2,7 @@
 // files; it reads those that the policy names from one directory, and reads one
 // again when it changes.
 //
-// A file that cannot be read, or not be understood, is reported and leaves what
+// A file that cannot be read, or not be understood, is reported, and leaves what
 // was read before it in force: who is on duty must not be locked out because a
 // file is being copied. Until a first good one there is nobody on duty.
 package rosters
@@ -38,9 +38,6 @@ type file struct {
 	wrong  string // what was last reported
 	roster calendar.Roster
 }
-
-// maxSize bounds a file in bytes; the calendar's reader has a tighter bound.
-const maxSize = 4 << 20
 
 // New gives the rosters in a directory, which need not exist yet.
 func New(dir string, log *slog.Logger) *Rosters {
@@ -83,15 +80,19 @@ func (r *Rosters) read(name string) calendar.Roster {
 		r.files[name] = f
 	}
 	warnings, err := r.refresh(name, f)
-	wrong := ""
+	wrong, what := "", ""
 	switch {
 	case err != nil:
-		wrong = err.Error()
+		wrong, what = err.Error(), "a roster cannot be read: who was on duty by what was read before stays so"
 	case len(warnings) > 0:
-		wrong = fmt.Sprint(warnings)
+		wrong, what = fmt.Sprint(warnings), "a roster is in force, but some of it puts nobody on duty"
 	}
-	if wrong != f.wrong && wrong != "" {
-		r.log.Warn("a roster of who is on duty is not as it must be; what was read before stays in force", "file", name, "error", wrong)
+	switch {
+	case wrong == f.wrong:
+	case wrong != "":
+		r.log.Warn(what, "file", name, "error", wrong)
+	default:
+		r.log.Info("a roster is as it must be again, and in force", "file", name)
 	}
 	f.wrong = wrong
 	return f.roster
@@ -119,7 +120,7 @@ func (r *Rosters) refresh(name string, f *file) ([]calendar.Warning, error) {
 	case f.wrong == "" && info.Size() == f.size && info.ModTime().Equal(f.at):
 		return nil, nil
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxSize))
+	text, err := io.ReadAll(io.LimitReader(in, calendar.MostText+1))
 	if err != nil {
 		return nil, fmt.Errorf("read: %w", err)
 	}

@@ -79,13 +79,31 @@ func TestFileIsReadAgainWhenItChanges(t *testing.T) {
 	write(shift("cy@h.example")[:150], noon.Add(2*time.Second)) // half copied
 	on("ben@h.example")
 	complaints(2)
+	said := func(want string) {
+		t.Helper()
+		if lines := strings.Split(strings.TrimSpace(log.String()), "\n"); !strings.Contains(lines[len(lines)-1], want) {
+			t.Errorf("the log ends in %q, want %q", lines[len(lines)-1], want)
+		}
+	}
+	said("what was read before stays so")
 	write(shift("cy@h.example"), noon.Add(2*time.Second))
 	on("cy@h.example")
+	said("in force")
+	partly := strings.Replace(shift("dee@h.example"), "END:VCALENDAR", "BEGIN:VEVENT\r\nUID:2\r\nDTSTART:20261127T080000Z\r\nDTEND:20261127T200000Z\r\nEND:VEVENT\r\nEND:VCALENDAR", 1)
+	write(partly, noon.Add(3*time.Second))
+	on("dee@h.example") // of the other turn nobody is told who it is
+	complaints(3)
+	said("a roster is in force, but some of it puts nobody on duty")
+	write(shift("cy@h.example"), noon.Add(4*time.Second))
+	on("cy@h.example")
+	write(shift("eve@h.example")+strings.Repeat(" ", 1<<20), noon.Add(5*time.Second)) // more than is read
+	on("cy@h.example")
+	said("more than 1048576 bytes")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	on("cy@h.example")
-	complaints(3)
+	complaints(5)
 	if len(r.OnDuty(pol, noon.Add(9*time.Hour))["icu"]) > 0 {
 		t.Error("a shift goes on after its end")
 	}

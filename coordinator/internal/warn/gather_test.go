@@ -90,6 +90,22 @@ func TestFleetIsOneMessageToASink(t *testing.T) {
 	})
 }
 
+// A restart tells nothing of a large fleet twice.
+func TestLargeFleetIsToldOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "warned.json")
+	synctest.Test(t, func(t *testing.T) {
+		all := fleet(50_000, time.Now().Add(6*day))
+		lapses := func(context.Context) []warn.Lapse { return all }
+		s := &sink{}
+		for range 2 {
+			warning(t, file, lapses, time.Minute, s)
+		}
+		if len(s.got) != 1 {
+			t.Errorf("heard %d times: %.300q", len(s.got), s.got)
+		}
+	})
+}
+
 // A program that reads what is posted learns of how many it is told.
 func TestWebhookOfSeveralCountsThem(t *testing.T) {
 	var bodies []string

@@ -74,6 +74,25 @@ func TestWebhook_A09(t *testing.T) {
 	}
 }
 
+// The path of a chat's webhook is its secret: no error has it.
+func TestWebhookKeepsItsPathToItself_A44(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // nobody listens there
+	h, err := warn.NewWebhook("http://"+l.Addr().String()+"/services/T0/hunter2?key=hunter2", "m", []byte(secret), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Send(t.Context(), sent()); err == nil || strings.Contains(err.Error()+h.Name(), "hunter2") || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("%s: %v", h.Name(), err)
+	}
+	if _, err := warn.NewWebhook("http://chat.example/hunter2", "m", []byte(secret), time.Now); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Error(err)
+	}
+}
+
 // syslogs are listeners of every kind, with what they heard.
 func syslogs(t *testing.T) (urls []string, heard chan string) {
 	t.Helper()

@@ -21,7 +21,7 @@ const (
 	lastRetry    = 10 * time.Minute
 	patience     = 24 * time.Hour // for a sink that is away
 	sendWithin   = 15 * time.Second
-	maxTold      = 1 << 20 // bytes of the file
+	maxTold      = 32 << 20 // bytes of the file: of 100,000 machines that lapse it has 10 MB
 	toldFileMode = 0o600
 )
 
@@ -136,6 +136,10 @@ func (w *Warner) weigh(ctx context.Context) {
 func (w *Warner) log(one Warning) {
 	if one.Until.IsZero() {
 		w.Log.Warn("something is amiss", "kind", one.Kind, "name", one.Name, "what", one.Text())
+		return
+	}
+	if one.Left <= 0 {
+		w.Log.Warn("something has lapsed", "kind", one.Kind, "name", one.Name, "until", one.Until, "what", one.Text())
 		return
 	}
 	w.Log.Warn("something is about to lapse", "kind", one.Kind, "name", one.Name, "until", one.Until, "what", one.Text())

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -48,7 +49,7 @@ type message struct {
 func NewWebhook(address, mesh string, secret []byte, now func() time.Time) (*Webhook, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())) {
-		return nil, fmt.Errorf("%q is not allowed: want an https URL without user and fragment (http for this machine alone)", address)
+		return nil, errors.New("want an https URL without user and fragment (http for this machine alone); what was given is not repeated, for it may hold a secret")
 	}
 	if len(secret) < minSecret {
 		return nil, fmt.Errorf("a secret of %d bytes is too short: want %d or more", len(secret), minSecret)
@@ -78,14 +79,14 @@ func (h *Webhook) Send(ctx context.Context, w Warning) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
+		return fmt.Errorf("%w: %w", ErrRefused, withoutURL(err))
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "cordon-coordinator")
 	req.Header.Set(SignatureHeader, Signature(h.secret, h.now(), body))
 	resp, err := h.http.Do(req)
 	if err != nil {
-		return err
+		return withoutURL(err)
 	}
 	defer resp.Body.Close()
 	_, _ = io.CopyN(io.Discard, resp.Body, 4096) // so that the other side sees its answer read
@@ -96,6 +97,16 @@ func (h *Webhook) Send(ctx context.Context, w Warning) error {
 		return fmt.Errorf("%w: answered %s", ErrRefused, resp.Status)
 	}
 	return fmt.Errorf("answered %s", resp.Status)
+}
+
+// withoutURL takes the URL out of an error that goes to the log: a chat's webhook has
+// its secret in the path.
+func withoutURL(err error) error {
+	var of *url.Error
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
 }
 
 // Signature gives what SignatureHeader holds for a body sent at a moment.

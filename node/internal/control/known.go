@@ -6,8 +6,9 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
+
+	"github.com/cordonmesh/cordon/node/internal/reasons"
 )
 
 const (
@@ -58,7 +59,7 @@ func (k *known) dial(dial Dial) Dial {
 		if err != nil || host != k.host {
 			return dial(ctx, network, address) // a proxy's
 		}
-		var problems unreached
+		var problems []error
 		for _, at := range k.order(host) {
 			conn, err := dial(ctx, network, net.JoinHostPort(at, port))
 			if err == nil {
@@ -69,24 +70,9 @@ func (k *known) dial(dial Dial) Dial {
 				break
 			}
 		}
-		return nil, problems
+		return nil, reasons.Join(problems...)
 	}
 }
-
-// unreached is what came of each address, on one line: people are told.
-type unreached []error
-
-func (u unreached) Error() string {
-	var all []string
-	for _, err := range u {
-		if text := err.Error(); !slices.Contains(all, text) {
-			all = append(all, text)
-		}
-	}
-	return strings.Join(all, "; ")
-}
-
-func (u unreached) Unwrap() []error { return u }
 
 func (k *known) order(host string) (try []string) {
 	k.mu.Lock()

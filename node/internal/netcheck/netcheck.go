@@ -128,9 +128,17 @@ func coordinator(c Coordinator) local.Finding {
 		Advice: "tunnels and filter go on with the last map; changes of policy do not arrive: see that TCP to the coordinator is let out, and that no box on the way inspects its TLS"}
 }
 
+// Apart says how this machine's clock and policy time lie apart.
+func Apart(ahead time.Duration) string {
+	if ahead < 0 {
+		return fmt.Sprintf("this machine's clock is %s behind policy time", -ahead.Round(time.Second))
+	}
+	return fmt.Sprintf("this machine's clock is %s ahead of policy time", ahead.Round(time.Second))
+}
+
 func clock(o Observed) local.Finding {
 	if o.ClockAlarm {
-		return local.Finding{Topic: "clock", State: local.FindingLimited, Text: fmt.Sprintf("this machine's clock is %s ahead of policy time", o.Ahead.Round(time.Second)),
+		return local.Finding{Topic: "clock", State: local.FindingLimited, Text: Apart(o.Ahead),
 			Advice: "set the clock right (NTP): certificates and logs go by it"}
 	}
 	return local.Finding{Topic: "clock", State: local.FindingOK, Text: "agrees with policy time"}

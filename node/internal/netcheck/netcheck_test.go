@@ -89,7 +89,8 @@ func TestEachTroubleIsNamedWithWhatToDo(t *testing.T) {
 		"a slow one":        {func(o *netcheck.Observed) { o.Host.Took = 5 * time.Second }, "names", local.FindingLimited, "5s", "slow"},
 		"no name needed":    {func(o *netcheck.Observed) { o.Host = netcheck.Host{} }, "names", local.FindingOK, "address", ""},
 		"no coordinator":    {func(o *netcheck.Observed) { o.Coordinator = netcheck.Coordinator{Err: errAway} }, "coordinator", local.FindingLimited, "refused", "go on"},
-		"a wrong clock":     {func(o *netcheck.Observed) { o.Ahead, o.ClockAlarm = time.Hour, true }, "clock", local.FindingLimited, "1h0m0s", "NTP"},
+		"a fast clock":      {func(o *netcheck.Observed) { o.Ahead, o.ClockAlarm = time.Hour, true }, "clock", local.FindingLimited, "is 1h0m0s ahead of", "NTP"},
+		"a slow clock":      {func(o *netcheck.Observed) { o.Ahead, o.ClockAlarm = -5*time.Minute, true }, "clock", local.FindingLimited, "is 5m0s behind", "NTP"},
 		"relayed peers":     {func(o *netcheck.Observed) { o.Paths = []netcheck.Path{{Relayed: true}} }, "peers", local.FindingLimited, "1 through relays", "status"},
 		"a narrow path":     {func(o *netcheck.Observed) { o.Paths = []netcheck.Path{{Direct: true, MTU: 1216}, {MTU: 1300}} }, "MTU", local.FindingLimited, "1216", "PPPoE"},
 	} {

@@ -301,6 +301,28 @@ func TestWithdrawnRelayIsNoHome(t *testing.T) {
 	})
 }
 
+// A relay that was withdrawn and comes back is measured at once: it may be another.
+func TestRelayThatComesBackIsMeasuredAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, map[string]time.Duration{"ward": 10 * time.Millisecond, "far": 40 * time.Millisecond})
+		n := w.node()
+		n.offer(w)
+		pass(10 * time.Second)
+		far := w.sites["far"]
+		delete(w.sites, "far")
+		n.offer(w)
+		pass(time.Second)
+		far.rtt = 90 * time.Millisecond
+		w.sites["far"] = far
+		n.offer(w)
+		pass(time.Second)
+		if all := n.Status(); len(all) != 2 || all[0].Name != "far" || all[0].RTT != far.rtt {
+			t.Errorf("%+v, want far at %v", all, far.rtt)
+		}
+		n.stop()
+	})
+}
+
 func TestOtherNetworkConnectsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, map[string]time.Duration{"r": time.Millisecond})

@@ -82,14 +82,20 @@ func (s *Set) take() (offers map[string]Offer, ticket []byte, wants map[string]b
 	return offers, s.ticket, wants, moved
 }
 
-// drop ends what is offered no more, or elsewhere.
+// drop ends what is offered no more, or elsewhere. What was measured of a relay that
+// left says nothing of one that comes under its name.
 func (s *Set) drop(offers map[string]Offer) {
 	for name, l := range s.links {
 		if offers[name] != l.offer {
 			s.end(name, l)
 		}
 	}
-	maps.DeleteFunc(s.heard, func(name string, _ time.Time) bool { _, known := offers[name]; return !known })
+	gone := func(name string) bool { _, offered := offers[name]; return !offered }
+	maps.DeleteFunc(s.heard, func(name string, _ time.Time) bool { return gone(name) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.looks, func(name string, _ relay.Measurement) bool { return gone(name) })
+	maps.DeleteFunc(s.states, func(name string, _ relay.State) bool { return gone(name) })
 }
 
 // choose gives the home. A node without one, or without a connection to it, waits a
