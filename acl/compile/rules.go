@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -101,6 +102,42 @@ func (m *Mesh) fullOf(id string, w way) *full {
 		d.full = d.write(w)
 	}
 	return d.full
+}
+
+// Inward is what a node enforces of what comes in, as rules that share all but their classes
+// with those of others: where a rule is told of hundreds of windows, they are hundreds of
+// thousands. Nodes with the same classes have the same one.
+type Inward direction
+
+// Shared is an [acl.Rule] in two: its terms, which have no classes, and those.
+type Shared struct {
+	Terms    *acl.Rule
+	Src, Dst []acl.Class
+}
+
+// Inward gives what a node enforces of what comes in. That of an unknown node permits
+// nothing.
+func (m *Mesh) Inward(id string) *Inward {
+	n, ok := m.nodes[id]
+	if !ok {
+		return new(Inward)
+	}
+	return (*Inward)(m.direction(n.profile, inward))
+}
+
+// Permits and Forbids yield the rules that permit, and those that forbid, as [Mesh.Rules]
+// gives them in full.
+func (in *Inward) Permits() iter.Seq[Shared] { return inTwo(in.permits) }
+func (in *Inward) Forbids() iter.Seq[Shared] { return inTwo(in.forbids) }
+
+func inTwo(rules []rule) iter.Seq[Shared] {
+	return func(yield func(Shared) bool) {
+		for _, r := range rules {
+			if !yield(Shared{r.terms, r.far.nums, r.own}) {
+				return
+			}
+		}
+	}
 }
 
 // equal tells whether two sets are the same to a filter.

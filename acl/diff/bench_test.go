@@ -86,17 +86,23 @@ func BenchmarkEverything(b *testing.B) {
 	b.ReportMetric(float64(len(diff.Meshes(was, is).Gained)+len(diff.Meshes(was, is).Lost)), "lines")
 }
 
-// BenchmarkStar compares a policy of 5,000 rules over 2,000 tags with one in which another
-// rule opens everything to everybody: each of 2,000 gains all but what it had.
+// BenchmarkStar compares a policy of 5,000 rules over thousands of tags with one in which
+// another rule opens everything to everybody: each gains all but what it had.
 func BenchmarkStar(b *testing.B) {
-	text := tagRules(5_000, 2_000)
-	was, is := parse(b, text+"]}"), parse(b, text+`{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}`)
-	nodes, _, err := diff.Imagine(was, is)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		diff.Options{Imagined: true}.Meshes(mesh(was, nodes), mesh(is, nodes))
+	for _, tags := range []int{2_000, 11_000} {
+		text := tagRules(5_000, tags)
+		was, is := parse(b, text+"]}"), parse(b, text+`{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}`)
+		nodes, _, err := diff.Imagine(was, is)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("tags=%d", tags), func(b *testing.B) {
+			for b.Loop() {
+				if d := (diff.Options{Imagined: true}).Meshes(mesh(was, nodes), mesh(is, nodes)); d.Untold {
+					b.Fatal("too much to be told")
+				}
+			}
+		})
 	}
 }
 

@@ -43,14 +43,16 @@ const (
 // portions gives what is in a set of kinds, by sort.
 func (n *namer) portions(kinds set) (all [sorts]portion) {
 	without := kinds.count() > len(n.kinds)/2
-	n.work.spend(2 * len(n.kinds))
+	fewer := kinds
+	if without {
+		fewer = kinds.rest(len(n.kinds))
+	}
+	n.work.spend(4 * len(fewer))
 	var stand [sorts][]int // of the fewer kinds: those in the set, or those out of it
-	for k := range n.kinds {
-		if kinds.has(k) != without {
-			for _, p := range n.kinds[k].parties {
-				at := n.parties[p].sort()
-				stand[at] = append(stand[at], p)
-			}
+	for k := range fewer.all {
+		for _, p := range n.kinds[k].parties {
+			at := n.parties[p].sort()
+			stand[at] = append(stand[at], p)
 		}
 	}
 	for at, parties := range stand {

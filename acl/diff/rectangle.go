@@ -3,6 +3,7 @@ package diff
 import (
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
@@ -69,18 +70,17 @@ func (j *judge) all() []rectangle {
 // after unless it takes too much.
 func (j *judge) rectangles(t *turning, rows []set) []rectangle {
 	sources := newSet(len(j.kinds))
-	for _, c := range t.cells {
+	for cells := t.cells; len(cells) > 0; {
 		if j.work.over() {
 			return nil
 		}
-		sources.join(c.from)
-		j.work.spend(4*c.from.count() + 2*len(c.from))
-		for from := range c.from.all {
-			if rows[from] == nil {
-				rows[from] = newSet(len(j.kinds))
-			}
-			rows[from].add(c.to)
+		n := 0
+		for n < len(cells) && cells[n].to/64 == cells[0].to/64 {
+			sources.join(cells[n].from)
+			n++
 		}
+		j.turnOver(cells[:n], rows)
+		cells = cells[n:]
 	}
 	var all []rectangle
 	at := make(map[string]int)
@@ -97,4 +97,42 @@ func (j *judge) rectangles(t *turning, rows []set) []rectangle {
 		rows[from] = nil
 	}
 	return all
+}
+
+// turnOver puts cells, whose destinations are in one word of a row, into the rows of their
+// sources: where there are many, 64 of these at once.
+func (j *judge) turnOver(cells []cell, rows []set) {
+	row := func(from int) set {
+		if rows[from] == nil {
+			rows[from] = newSet(len(j.kinds))
+		}
+		return rows[from]
+	}
+	j.work.spend(2 * len(cells) * len(cells[0].from))
+	for word := range cells[0].from {
+		many := 0
+		for _, c := range cells {
+			many += bits.OnesCount64(c.from[word])
+		}
+		if many < fewInBlock {
+			j.work.spend(4 * many)
+			for _, c := range cells {
+				for from := range c.from[word : word+1].all {
+					row(64*word + from).add(c.to)
+				}
+			}
+			continue
+		}
+		j.work.spend(blockSteps)
+		var b block
+		for _, c := range cells {
+			b[c.to%64] |= c.from[word]
+		}
+		b.transpose()
+		for i, to := range b {
+			if to != 0 {
+				row(64*word + i)[cells[0].to/64] = to
+			}
+		}
+	}
 }

@@ -77,6 +77,18 @@ func (s set) parted(by set) (in, out set) {
 	return in, out
 }
 
+// rest gives what is not in a set of some size.
+func (s set) rest(size int) set {
+	out := newSet(size)
+	for i, word := range s {
+		out[i] = ^word
+	}
+	if past := size % 64; past > 0 {
+		out[len(out)-1] &= 1<<past - 1
+	}
+	return out
+}
+
 // key gives one text for equal sets.
 func (s set) key() string {
 	key := make([]byte, 0, 8*len(s))

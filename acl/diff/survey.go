@@ -44,29 +44,32 @@ type surveyed struct {
 	wasSets, isSets sets
 }
 
-// sets numbers the rule sets of one mesh: nodes that the policy cannot tell
-// apart share the slices of one.
+// sets numbers the rule sets of one mesh, of what comes in: nodes that the policy cannot
+// tell apart share one.
 type sets struct {
-	numbers map[*acl.Rule]int
-	all     []acl.RuleSet // number -> what is enforced of what comes in; 0: nothing
+	numbers map[*compile.Inward]int
+	all     []*compile.Inward // by number; 0: nothing
 }
 
-// number gives the number of a rule set. What permits nothing inwards is nothing,
-// whatever it forbids.
-func (s *sets) number(set acl.RuleSet) int {
-	if len(set.In) == 0 {
-		return 0
+// number gives the number of a rule set. What permits nothing is nothing, whatever it
+// forbids.
+func (s *sets) number(set *compile.Inward) int {
+	n, ok := s.numbers[set]
+	if ok {
+		return n
 	}
-	n, ok := s.numbers[&set.In[0]]
-	if !ok {
+	for range set.Permits() {
 		n = len(s.all)
-		s.numbers[&set.In[0]] = n
 		s.all = append(s.all, set)
+		break
 	}
+	s.numbers[set] = n
 	return n
 }
 
-func newSets() sets { return sets{make(map[*acl.Rule]int), make([]acl.RuleSet, 1)} }
+func newSets() sets {
+	return sets{make(map[*compile.Inward]int), []*compile.Inward{new(compile.Inward)}}
+}
 
 // survey sorts everything that is in two meshes into kinds.
 func survey(was, is *compile.Mesh) *surveyed {
@@ -75,7 +78,7 @@ func survey(was, is *compile.Mesh) *surveyed {
 	s.nodes = slices.Collect(was.Nodes())
 	for i := range s.nodes {
 		n := &s.nodes[i]
-		r := rules{s.wasSets.number(was.Rules(n.ID)), s.isSets.number(is.Rules(n.ID))}
+		r := rules{s.wasSets.number(was.Inward(n.ID)), s.isSets.number(is.Inward(n.ID))}
 		if owner := is.Owner(n.ID); owner != 0 {
 			s.owned[owner] = append(s.owned[owner], len(s.parties))
 		}

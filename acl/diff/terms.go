@@ -34,15 +34,15 @@ type window struct{ from, until time.Time }
 
 // termsOf gives the terms of a rule, which stands there once for each of its windows.
 // How much is recorded is none of them. A mesh that keeps the rule knows its schedules.
-func termsOf(windows []acl.Rule, forbid bool, keeps *keeper) *terms {
-	r := &windows[0]
+func termsOf(windows []*acl.Rule, forbid bool, keeps *keeper) *terms {
+	r := windows[0]
 	t := &terms{needs: asked(r.Needs), monitor: r.Monitor}
 	if len(windows) > 1 {
 		t.windows = make([]window, 0, len(windows))
 	}
-	for i := range windows {
-		if !windows[i].NotBefore.IsZero() || !windows[i].NotAfter.IsZero() {
-			t.windows = append(t.windows, window{windows[i].NotBefore.UTC(), windows[i].NotAfter.UTC()})
+	for _, w := range windows {
+		if !w.NotBefore.IsZero() || !w.NotAfter.IsZero() {
+			t.windows = append(t.windows, window{w.NotBefore.UTC(), w.NotAfter.UTC()})
 		}
 	}
 	t.schedules, t.hours, t.windows = keeps.named(r.ID, t.windows)

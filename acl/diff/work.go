@@ -12,6 +12,7 @@ const (
 	wordsSteps   = 400   // what it costs to compare one definition
 	timeSteps    = 40    // what it costs to look at one opening of a schedule in a year
 	wordSteps    = 8     // what it costs to keep a word of a set
+	blockSteps   = 128   // what it costs to turn a block
 	shareSteps   = 500   // what it costs to keep a share
 	coverSteps   = 100   // what it costs to compare two conditions
 	compareSteps = 300   // what it costs to compare what is open to one, once
