@@ -9,8 +9,8 @@ import (
 	"github.com/cordonmesh/cordon/acl/packet"
 )
 
-// Drain is a flow that goes on for a while though its right has ended, as it is kept
-// over a restart. Of one that is permitted nothing need be kept, since the rules permit
+// Drain is a flow that goes on for a while though its right has ended, or will have, as
+// it is kept over a restart. Of one that is permitted nothing need be kept, since the rules permit
 // it anew; one that drains they refuse, and by them alone nobody could tell whether it
 // was open when its right ended, nor by which rule.
 type Drain struct {
@@ -23,10 +23,15 @@ type Drain struct {
 	Until     time.Time // by the time for people, when it is cut off
 }
 
-// drainsKept bounds how many flows are kept: the rest are cut off by a restart.
-const drainsKept = 4000
+const (
+	// drainsKept bounds how many flows are kept: the rest are cut off by a restart.
+	drainsKept = 4000
+	// awayAtMost is for how long a daemon is away whose flows are kept that begin to
+	// drain meanwhile.
+	awayAtMost = int64(10 * time.Minute)
+)
 
-// Draining gives the flows with ports that drain, for the DrainOn of another Filter;
+// Draining gives the flows with ports that drain or soon will, for the DrainOn of another;
 // what another gave to this one is among them if no table came meanwhile.
 func (f *Filter) Draining(m Moment) (all []Drain) {
 	f.mu.Lock()
@@ -49,30 +54,40 @@ func (f *Filter) drainingIn(m Moment, chunk int32, all *[]Drain) (more bool) {
 		payers[account] = id
 	}
 	for n := first; n < min(first+chunkSize, f.flows.used) && len(*all) < drainsKept; n++ {
-		if fl := f.flows.at(n); f.drainsStill(fl, n) {
+		fl := f.flows.at(n)
+		if until := f.keptUntil(fl, n); until != never {
 			*all = append(*all, Drain{
 				Began: fl.origin, Protocol: fl.proto(),
 				Own: netip.AddrPortFrom(fl.own.IP(), fl.ownPort()), Peer: netip.AddrPortFrom(fl.peer.IP(), fl.peerPort()),
 				Payer: payers[fl.account], Session: f.flows.token(n), Rule: f.tagOf(fl),
-				Until: clockTime(later(f.now.Human, fl.end-f.now.Boot)),
+				Until: clockTime(later(f.now.Human, until-f.now.Boot)),
 			})
 		}
 	}
 	return len(*all) < drainsKept
 }
 
-// drainsStill tells whether an entry is a flow with ports that drains now, be it that
-// nobody had noticed that its right ended.
-func (f *Filter) drainsStill(fl *flow, n int32) bool {
+// keptUntil gives the time since boot at which an entry is cut off, if it is a flow with
+// ports that drains now, be it that nobody had noticed that its right ended, or that will
+// in a moment; else never.
+func (f *Filter) keptUntil(fl *flow, n int32) int64 {
 	if f.now.Boot >= fl.idle || !hasPorts(fl.proto()) {
-		return false
+		return never
 	}
 	if fl.version != f.version || f.now.Boot >= fl.end {
 		if dec := f.again(fl, n); !dec.permits() {
-			return false
+			return never
 		}
 	}
-	return fl.fast&draining != 0
+	if fl.fast&draining != 0 {
+		return fl.end
+	}
+	if end, dec := f.foresee(fl, later(f.now.Boot, awayAtMost)); end != forever {
+		if until := f.cut(fl, dec, end); until > end {
+			return until
+		}
+	}
+	return never
 }
 
 func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
