@@ -19,13 +19,13 @@ import (
 // lies in the mesh's own range, at 4. Nobody has a posture but those who are told.
 func beyond(t *testing.T, sections string, managed ...int) *compile.Mesh {
 	t.Helper()
-	nodes := []compile.Node{bedNode(1, "tag:gw", "10.0.0.0/8", "fd00:1::/64"), bedNode(2, "tag:ehr"), bedNode(3, "ada@h"), bedNode(4, "tag:cart", "100.64.7.0/24", "100.0.0.0/8")}
+	nodes := []compile.Node{bedNode(1, "tag:gw", "10.0.0.0/8", "fd00:1::/64", "fd63:6f72:646e:5174:7e00:1:a09::/112"), bedNode(2, "tag:ehr"), bedNode(3, "ada@h"), bedNode(4, "tag:cart", "100.64.7.0/24", "100.0.0.0/8")}
 	nodes[0].Devices = []compile.Device{{Prefix: netip.MustParsePrefix("10.1.0.5/32"), Tags: []string{"tag:pump"}}}
 	nodes[1].Addrs = append(nodes[1].Addrs, netip.MustParseAddr("fd7a::2"))
 	for _, i := range managed {
 		nodes[i-1].Facts = []acl.FactEnd{{Fact: "posture:managed", Until: compile.Forever()}}
 	}
-	return bed(t, `"hosts": {"ct": "10.2.0.7"}, "ipsets": {"ipset:vlan": ["10.3.0.0-10.3.0.9"]}, `+sections, wardStart(), nodes...)
+	return bed(t, `"hosts": {"ct": "10.2.0.7"}, "sites": {"main": {"id": 1, "nets": ["10.9.0.0/16"]}}, "ipsets": {"ipset:vlan": ["10.3.0.0-10.3.0.9"]}, `+sections, wardStart(), nodes...)
 }
 
 // passes tells whether a source reaches the server, and sees to it that both ends say so,
@@ -60,6 +60,7 @@ func TestSrcPostureAsksTheMeshAlone(t *testing.T) {
 		`"10.0.0.0/8"`:           {"10.9.9.9", "10.1.0.5", "10.2.0.7"},
 		`"ct"`:                   {"10.2.0.7"},
 		`"ipset:vlan"`:           {"10.3.0.4"},
+		`"10.9.0.7@main"`:        {"fd63:6f72:646e:5174:7e00:1:a09:7"},
 		`"fd00:1::/64"`:          {"fd00:1::5"},
 		`"0.0.0.0/0", "::/0"`:    {"10.9.9.9", "fd00:1::5"},
 		`"*"`:                    {"10.9.9.9", "fd00:1::5"},
@@ -184,7 +185,7 @@ func TestWhyWhatIsBehindPasses(t *testing.T) {
 	var behind, itself bool
 	for line := range strings.SplitSeq(m.ReachTable(), "\n") {
 		switch {
-		case strings.HasPrefix(line, "10.0.0.0/8+fd00:1::/64 behind n1") && strings.Contains(line, "n2"):
+		case strings.HasPrefix(line, "10.0.0.0/8+fd00:1::/64") && strings.Contains(line, "n2"):
 			behind = strings.HasSuffix(strings.TrimSpace(line), "always")
 		case strings.HasPrefix(line, "n1") && strings.Contains(line, "n2"):
 			itself = strings.HasSuffix(strings.TrimSpace(line), "posture:managed")
