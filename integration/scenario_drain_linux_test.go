@@ -229,6 +229,7 @@ func (s *scene) startAnew(machine string) {
 		s.t.Errorf("SIGTERM: %v", err)
 	}
 	s.nodes[machine].Start()
+	s.nodes[machine].Wait("its map is enforced", func(st *local.Status) bool { return st.State == local.StateRunning })
 	s.settle()
 }
 
