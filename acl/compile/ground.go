@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/calendar"
 	"github.com/cordonmesh/cordon/acl/policy"
 )
 
@@ -24,21 +25,24 @@ type ground struct {
 	features  []string
 	lift      string // id of a declared break-glass that lifts some of what the rule asks for
 
-	told   []*acl.Rule // to nodes, without classes
-	laid   bool        // told is known
-	beside []*acl.Rule // the same beside rules that forbid; nil until somebody asks
+	told   *timed // to nodes; nil until somebody asks
+	beside *timed // the same beside rules that forbid; nil until somebody asks
+}
+
+// timed is a rule without classes that holds in some windows. Nodes are told of one for
+// each: a schedule may have hundreds.
+type timed struct {
+	rule    acl.Rule
+	windows []calendar.Window
 }
 
 // obeying gives what is told of the ground beside rules that forbid: it asks for a filter
 // that obeys those.
-func (g *ground) obeying() []*acl.Rule {
+func (g *ground) obeying() *timed {
 	if g.beside == nil {
-		features := set(append(slices.Clip(g.features), acl.FeatureForbid))
-		for _, t := range g.told {
-			asking := *t
-			asking.Features = features
-			g.beside = append(g.beside, &asking)
-		}
+		asking := *g.told
+		asking.rule.Features = set(append(slices.Clip(g.features), acl.FeatureForbid))
+		g.beside = &asking
 	}
 	return g.beside
 }

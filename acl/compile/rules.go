@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
+	"github.com/cordonmesh/cordon/acl/calendar"
 )
 
 // Set is what a node enforces. It holds the classes of each rule, and shares with other
@@ -18,7 +19,7 @@ type direction struct {
 	full             *full // nil until somebody asks
 }
 
-// rule is a line of a sheet, with the classes that were at its other side.
+// rule is the rules of a line of a sheet, with the classes that were at its other side.
 type rule struct {
 	*line
 	far *side
@@ -68,12 +69,19 @@ func (d *direction) write(w way) *full {
 }
 
 func inFull(rules []rule, w way) (all []acl.Rule) {
-	all = slices.Grow(all, len(rules))
-	for i, r := range rules {
-		all = append(all, *r.terms)
-		far := slices.Clip(r.far.nums)
-		if all[i].Src, all[i].Dst = r.own, far; w == inward {
-			all[i].Src, all[i].Dst = far, r.own
+	size := 0
+	for _, r := range rules {
+		size += len(r.terms.windows)
+	}
+	all = slices.Grow(all, size)
+	for _, r := range rules {
+		one := r.terms.rule
+		if one.Src, one.Dst = r.own, slices.Clip(r.far.nums); w == inward {
+			one.Src, one.Dst = one.Dst, one.Src
+		}
+		for _, during := range r.terms.windows {
+			one.NotBefore, one.NotAfter = during.From, during.Until
+			all = append(all, one)
 		}
 	}
 	return all
@@ -105,13 +113,14 @@ func (m *Mesh) fullOf(id string, w way) *full {
 }
 
 // Inward is what a node enforces of what comes in, as rules that share all but their classes
-// with those of others: where a rule is told of hundreds of windows, they are hundreds of
-// thousands. Nodes with the same classes have the same one.
+// with those of others. Nodes with the same classes have the same one.
 type Inward direction
 
-// Shared is an [acl.Rule] in two: its terms, which have no classes, and those.
+// Shared is an [acl.Rule] for each window of a schedule: its terms, which have neither
+// classes nor a time, and those.
 type Shared struct {
 	Terms    *acl.Rule
+	Windows  []calendar.Window
 	Src, Dst []acl.Class
 }
 
@@ -133,7 +142,7 @@ func (in *Inward) Forbids() iter.Seq[Shared] { return inTwo(in.forbids) }
 func inTwo(rules []rule) iter.Seq[Shared] {
 	return func(yield func(Shared) bool) {
 		for _, r := range rules {
-			if !yield(Shared{r.terms, r.far.nums, r.own}) {
+			if !yield(Shared{&r.terms.rule, r.terms.windows, r.far.nums, r.own}) {
 				return
 			}
 		}
@@ -151,8 +160,11 @@ func equalRule(a, b rule) bool {
 	return slices.Equal(a.own, b.own) && slices.Equal(a.far.nums, b.far.nums) && (a.terms == b.terms || equalTerms(a.terms, b.terms))
 }
 
-func equalTerms(a, b *acl.Rule) bool {
-	return a.ID == b.ID && a.SameOwner == b.SameOwner && slices.Equal(a.Open, b.Open) && slices.Equal(a.Needs, b.Needs) &&
-		a.NotBefore.Equal(b.NotBefore) && a.NotAfter.Equal(b.NotAfter) && a.Hold == b.Hold && a.Drain == b.Drain &&
+func equalTerms(one, other *timed) bool {
+	a, b := &one.rule, &other.rule
+	return slices.EqualFunc(one.windows, other.windows, equalWindow) && a.ID == b.ID && a.SameOwner == b.SameOwner && slices.Equal(a.Open, b.Open) && slices.Equal(a.Needs, b.Needs) &&
+		a.Hold == b.Hold && a.Drain == b.Drain &&
 		a.Monitor == b.Monitor && a.Log == b.Log && a.Limit == b.Limit && slices.Equal(a.Features, b.Features)
 }
+
+func equalWindow(a, b calendar.Window) bool { return a.From.Equal(b.From) && a.Until.Equal(b.Until) }

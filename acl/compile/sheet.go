@@ -15,9 +15,10 @@ type sheet struct {
 	beside           bool   // what permits stands beside what forbids
 }
 
-// line is a rule of a sheet: none, while there is nobody at the other side.
+// line is the rules of a sheet that differ in their time alone: none, while there is
+// nobody at the other side.
 type line struct {
-	terms  *acl.Rule // without classes
+	terms  *timed
 	own    []acl.Class
 	others *cell // it follows the part's list
 }
@@ -86,15 +87,16 @@ func (m *Mesh) note(w way, l *landing, beside bool) {
 			for i := range grounds {
 				g := &grounds[i]
 				terms, to := m.termsOn(g, l.part), &m.pad.lines
+				if len(terms.windows) == 0 {
+					continue
+				}
 				if beside {
 					terms = g.obeying()
 				}
 				if g.monitor {
 					to = &m.pad.monitors
 				}
-				for _, t := range terms {
-					*to = append(*to, line{t, slices.Clip(o.nums), f})
-				}
+				*to = append(*to, line{terms, slices.Clip(o.nums), f})
 			}
 		}
 	}

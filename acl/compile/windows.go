@@ -11,19 +11,14 @@ import (
 // is kept without a coordinator.
 const ahead = 8 * 24 * time.Hour
 
-// termsOn gives what nodes are told of a part on one of its grounds: a rule for each
-// window in which that may hold, without its classes.
-func (m *Mesh) termsOn(g *ground, p *part) []*acl.Rule {
-	if g.laid {
-		return g.told
-	}
-	for _, w := range m.windows(g) {
-		g.told = append(g.told, &acl.Rule{
-			ID: p.rule.ID, SameOwner: p.self, Needs: g.needs, Open: p.open, NotBefore: w.From, NotAfter: w.Until,
+// termsOn gives what nodes are told of a part on one of its grounds.
+func (m *Mesh) termsOn(g *ground, p *part) *timed {
+	if g.told == nil {
+		g.told = &timed{windows: m.windows(g), rule: acl.Rule{
+			ID: p.rule.ID, SameOwner: p.self, Needs: g.needs, Open: p.open,
 			Hold: g.hold, Drain: g.drain, Monitor: g.monitor, Log: g.log, Limit: g.limit, Features: g.features,
-		})
+		}}
 	}
-	g.laid = true
 	return g.told
 }
 
@@ -35,7 +30,7 @@ func (m *Mesh) bears(p *part, key groundKey) bool {
 	}
 	grounds := m.groundsOf(p, key)
 	for i := range grounds {
-		if len(m.termsOn(&grounds[i], p)) > 0 {
+		if len(m.termsOn(&grounds[i], p).windows) > 0 {
 			return true
 		}
 	}

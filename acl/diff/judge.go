@@ -26,7 +26,7 @@ type judge struct {
 	openings []opening
 	numbers  map[openingKey]int
 	terms    *lexicon
-	said     map[saying]int
+	said     map[*acl.Rule]int
 	keeps    [2]*keeper // of the mesh that was, and that is
 	bySet    map[setKey]set
 	sets     map[string]set // of those, by what is in them
@@ -64,7 +64,7 @@ type opened struct {
 }
 
 func newJudge(s *surveyed, was, is *compile.Mesh) *judge {
-	j := &judge{surveyed: s, numbers: make(map[openingKey]int), bySet: make(map[setKey]set), sets: make(map[string]set), said: make(map[saying]int), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
+	j := &judge{surveyed: s, numbers: make(map[openingKey]int), bySet: make(map[setKey]set), sets: make(map[string]set), said: make(map[*acl.Rule]int), spots: make(map[spot]*opened), compared: make(map[string]*compared)}
 	j.terms, j.keeps = newLexicon(&j.work), [2]*keeper{newKeeper(was), newKeeper(is)}
 	j.sources = [2]map[acl.Class]set{{}, {}}
 	for i, p := range s.places {
@@ -129,10 +129,10 @@ func (j *judge) at(s spot) *opened {
 func (j *judge) opens(mesh int, enforced *compile.Inward, at acl.Class) []int {
 	var all []int
 	number := func(rules iter.Seq[compile.Shared], forbid bool) {
-		for r, windows := range spells(rules) {
-			j.work.spend(5 * len(windows))
+		for r := range rules {
+			j.work.spend(5 * len(r.Windows))
 			if _, here := slices.BinarySearch(r.Dst, at); here && at != 0 {
-				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Terms.Open, j.termsOf(mesh, windows, forbid), r.Terms.SameOwner, forbid}))
+				all = append(all, j.number(opening{j.from(mesh, r.Src), r.Terms.Open, j.termsOf(mesh, &r, forbid), r.Terms.SameOwner, forbid}))
 			}
 		}
 	}
@@ -142,44 +142,13 @@ func (j *judge) opens(mesh int, enforced *compile.Inward, at acl.Class) []int {
 	return slices.Compact(all)
 }
 
-// spells yields each rule with its terms of all its windows. They are valid until the next.
-func spells(rules iter.Seq[compile.Shared]) iter.Seq2[*compile.Shared, []*acl.Rule] {
-	return func(yield func(*compile.Shared, []*acl.Rule) bool) {
-		var first compile.Shared
-		var windows []*acl.Rule
-		for r := range rules {
-			if len(windows) > 0 && !onlyLater(&first, &r) {
-				if !yield(&first, windows) {
-					return
-				}
-				windows = windows[:0]
-			}
-			if len(windows) == 0 {
-				first = r
-			}
-			windows = append(windows, r.Terms)
-		}
-		if len(windows) > 0 {
-			yield(&first, windows)
-		}
-	}
-}
-
-// saying is what rules of one mesh say of time and conditions: their windows' terms, of
-// which the first and the last tell which they are.
-type saying struct {
-	first, last *acl.Rule
-	windows     int
-}
-
 // termsOf numbers the terms of a rule, once for all of whom it is told: it may stand there
 // for hundreds of windows.
-func (j *judge) termsOf(mesh int, windows []*acl.Rule, forbid bool) int {
-	key := saying{windows[0], windows[len(windows)-1], len(windows)}
-	n, ok := j.said[key]
+func (j *judge) termsOf(mesh int, r *compile.Shared, forbid bool) int {
+	n, ok := j.said[r.Terms]
 	if !ok {
-		n = j.terms.number(termsOf(windows, forbid, j.keeps[mesh]))
-		j.said[key] = n
+		n = j.terms.number(termsOf(r, forbid, j.keeps[mesh]))
+		j.said[r.Terms] = n
 	}
 	return n
 }

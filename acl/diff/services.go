@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/cordonmesh/cordon/acl"
-	"github.com/cordonmesh/cordon/acl/compile"
 )
 
 // less gives what is in a and not in b. Both are sorted and without overlap.
@@ -28,15 +27,6 @@ func less(a, b []acl.Service) []acl.Service {
 		}
 	}
 	return left
-}
-
-// onlyLater tells whether one rule is another at a later time: a schedule is told
-// as one rule for each of its next windows.
-func onlyLater(one, other *compile.Shared) bool {
-	a, b := one.Terms, other.Terms
-	return a.ID == b.ID && !b.NotBefore.IsZero() && b.NotBefore.After(a.NotBefore) && a.SameOwner == b.SameOwner && a.Monitor == b.Monitor &&
-		a.Hold == b.Hold && a.Drain == b.Drain && a.Limit == b.Limit && slices.Equal(a.Features, b.Features) &&
-		slices.Equal(one.Src, other.Src) && slices.Equal(one.Dst, other.Dst) && slices.Equal(a.Open, b.Open) && slices.Equal(a.Needs, b.Needs)
 }
 
 // whole is what a rule without protocol and ports opens.

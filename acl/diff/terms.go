@@ -34,15 +34,15 @@ type window struct{ from, until time.Time }
 
 // termsOf gives the terms of a rule, which stands there once for each of its windows.
 // How much is recorded is none of them. A mesh that keeps the rule knows its schedules.
-func termsOf(windows []*acl.Rule, forbid bool, keeps *keeper) *terms {
-	r := windows[0]
+func termsOf(told *compile.Shared, forbid bool, keeps *keeper) *terms {
+	r := told.Terms
 	t := &terms{needs: asked(r.Needs), monitor: r.Monitor}
-	if len(windows) > 1 {
-		t.windows = make([]window, 0, len(windows))
+	if len(told.Windows) > 1 {
+		t.windows = make([]window, 0, len(told.Windows))
 	}
-	for _, w := range windows {
-		if !w.NotBefore.IsZero() || !w.NotAfter.IsZero() {
-			t.windows = append(t.windows, window{w.NotBefore.UTC(), w.NotAfter.UTC()})
+	for _, w := range told.Windows {
+		if !w.From.IsZero() || !w.Until.IsZero() {
+			t.windows = append(t.windows, window{w.From.UTC(), w.Until.UTC()})
 		}
 	}
 	t.schedules, t.hours, t.windows = keeps.named(r.ID, t.windows)
