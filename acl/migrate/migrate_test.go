@@ -258,6 +258,7 @@ func FuzzFile(f *testing.F) {
 	f.Add([]byte(old))
 	f.Add([]byte(`{"Hosts": [{}], "autoApprovers": [["a"]], "groups": [1]}`))
 	f.Add([]byte(`{"acls": [{"action": "accept", "src": ["a@b"], "dst": ["svc:x:1"]}], "derpMap": {"a": 1}} // x`))
+	f.Add([]byte(`{"acls": [{"#a": {"src": ["x"]} /* b */ , "users": ["a"], "ports": ["*:1,2"], "action": "accept", "#b": "*/"}], "grants": [{"src": ["a"], "dst": ["*"], "ip": ["tcp:1, 2", ",", "1,,*"]}], "tests": [{"src": "a", "deny": ["svc:x:1"]}]}`))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		for _, from := range []migrate.Source{migrate.Tailscale, migrate.Headscale} {
 			got, err := migrate.Options{From: from, Domain: "d"}.File("p", src)
