@@ -68,9 +68,6 @@ func (r *rewriting) section(name, value *hujson.Value) {
 		})
 	case "acls", "grants", "ssh", "nodeattrs", "tests", "sshtests":
 		each(value, func(_, rule *hujson.Value) { r.rule(rule, oldNames(key)) })
-		if key == "acls" && r.From == Headscale {
-			each(value, func(_, rule *hujson.Value) { each(rule, r.foreign) })
-		}
 	}
 }
 
@@ -105,17 +102,6 @@ func (r *rewriting) key(name *hujson.Value, known []string, old map[string]strin
 	if now != "" && now != key {
 		r.put(name, now, key)
 	}
-}
-
-// foreign puts what another program keeps in a rule of headscale, under a key that begins
-// with #, into a comment: headscale reads past it.
-func (r *rewriting) foreign(name, value *hujson.Value) {
-	if !strings.HasPrefix(textOf(name), "#") {
-		return
-	}
-	const why = "a note of another program, which nothing obeys"
-	r.out = append(r.out, splice{start: name.StartOffset, end: r.comma(value.EndOffset), text: leftOut(why, r.text[name.StartOffset:value.EndOffset])})
-	r.items = append(r.items, Item{at: r.origin(name.StartOffset), Where: textOf(name), Why: why, Effect: None})
 }
 
 // rule rewrites the keys and the people of a rule or a test.

@@ -39,6 +39,7 @@ func TestGrantsOfTheDialect(t *testing.T) {
 		{"via *", g(`"ip": ["*"], "via": ["*"]`), "via can only be a tag"},
 		{"via autogroup:tagged", g(`"ip": ["*"], "via": ["autogroup:tagged"]`), "via can only be a tag"},
 		{"an acl has no via", `"acls": [{"action": "accept", "src": ["*"], "dst": ["*:*"], "via": ["tag:web"]}]`, "unknown key in an acl"},
+		{"a note in a grant", `"grants": [{"#note": "x", "src": ["*"], "dst": ["*"], "ip": ["*"]}]`, "unknown key in a grant"},
 		{"empty src", `"grants": [{"src": [], "dst": ["ct"], "ip": ["*"]}]`, ""},
 		{"empty dst", `"grants": [{"src": ["*"], "dst": [], "app": {"h.example/a": []}}]`, ""},
 		{"47 is a port, and GRE takes none", g(`"ip": ["47", "gre:*"]`), ""},

@@ -42,8 +42,13 @@ func grantKeys() keys {
 
 func aclKeys() keys {
 	return keys{"id": read, "action": read, "src": read, "dst": read, "proto": read, "srcPosture": read,
-		"users": read, "ports": read} // the dialect's old names for src and dst
+		"users": read, "ports": read, // the dialect's old names for src and dst
+		notes: ignored}
 }
+
+// notes stands for all keys that begin with it: by such ones programs that edit a policy
+// for headscale, which reads past them, keep to an acl what they know of it.
+const notes = "#"
 
 func sshKeys() keys {
 	return keys{"action": read, "src": read, "dst": read, "users": read, "checkPeriod": read, "acceptEnv": read, "srcPosture": read,
@@ -132,7 +137,7 @@ func (r *reader) keyed(v *value, what string, known func() keys) object {
 	all := r.members(v, what)
 	found, meant := object(all[:0]), object(nil)
 	for _, m := range all {
-		key, ok := table.folded[strings.ToLower(m.key)]
+		key, ok := table.find(m.key)
 		if !ok {
 			var bad *complaint
 			if m.name, bad = r.unknown(m.key, what, table); m.name != "" {
@@ -199,6 +204,13 @@ type keyTable struct {
 type knownKey struct {
 	name   string
 	status status
+}
+
+func (t *keyTable) find(key string) (knownKey, bool) {
+	if k, ok := t.folded[strings.ToLower(key)]; ok {
+		return k, true
+	}
+	return knownKey{key, ignored}, t.status[notes] != 0 && strings.HasPrefix(key, notes)
 }
 
 // keyTable gives the table of one kind of object, made once a file.
