@@ -30,7 +30,7 @@ func (s *side) add(c *class) { s.all, s.nums = append(s.all, c), append(s.nums, 
 type classList struct {
 	*side
 
-	noted         []*class // that are to come or to go, by number
+	noted         []*class // that are to come or to go
 	mark, stained uint64
 
 	cuts []sliced // by each cut that somebody asked for
@@ -89,7 +89,6 @@ func (s *sliced) refill(l *classList) (more bool) {
 // takes others out: each list is copied once, however many come or go. It tells whether any
 // has more cells than before.
 func (m *Mesh) relist(classes []*class) (more bool) {
-	slices.SortFunc(classes, byNumber)
 	lists := make([]*classList, 0, 2*len(classes))
 	note := func(l *classList, c *class) {
 		switch n := len(l.noted); {
@@ -116,6 +115,7 @@ func (m *Mesh) relist(classes []*class) (more bool) {
 
 // renew takes over what is noted, and tells whether the list has more cells than before.
 func (l *classList) renew() (more bool) {
+	slices.SortFunc(l.noted, byNumber)
 	l.side = l.with(l.noted)
 	more = l.refill()
 	l.noted = nil
@@ -123,7 +123,7 @@ func (l *classList) renew() (more bool) {
 }
 
 // with gives a side with the classes that are to come, and without those that are to go,
-// and leaves the old one as it is.
+// and leaves the old one as it is. They are noted by number.
 func (s *side) with(noted []*class) *side {
 	if len(s.all) == 0 { // as at a start: they all come
 		all := sideOf(slices.Clip(noted))

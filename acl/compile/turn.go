@@ -154,7 +154,9 @@ func (t *turn) link() {
 		}
 	}
 	if t.bulk {
-		t.m.relist(slices.Concat(born, dead))
+		all := slices.Concat(born, dead)
+		slices.SortFunc(all, byNumber) // once for all lists: each has thousands
+		t.m.relist(all)
 		for _, p := range t.m.profiles {
 			p.rewrite()
 		}
