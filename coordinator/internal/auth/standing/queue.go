@@ -71,7 +71,7 @@ func (q queue) late(now time.Time) time.Duration {
 
 // maxBeat is how long who is due may wait for others who are asked for in the same moment.
 // A processor that is awake with its caches warm, and a write of one transaction for all of
-// them, make a question cheaper by half; of a span it is next to nothing. It is shorter than
+// them, make a question cheaper by a third; of a span it is next to nothing. It is shorter than
 // a connection to the provider is kept.
 const maxBeat = 3 * time.Second
 

@@ -18,9 +18,6 @@ const (
 	ward     = 1_000
 )
 
-// late is how long a question may be overdue that waits for no slow provider to give up.
-const late = 10 * time.Second
-
 func (a *asked) come(people int) {
 	for i := range people {
 		a.Add(one(fmt.Sprint(i)))
@@ -69,8 +66,7 @@ func TestSlowProviderIsAskedForAll(t *testing.T) {
 		a := newAsked()
 		a.during(t, func() {
 			a.come(hospital)
-			time.Sleep(late)
-			_, before := a.times(0)
+			before := 0
 			for n := range 10 {
 				time.Sleep(every / 10)
 				times, asks := a.times(before)
@@ -79,11 +75,12 @@ func TestSlowProviderIsAskedForAll(t *testing.T) {
 				}
 				before = asks
 			}
+			time.Sleep(5 * time.Second)
 			if times, _ := a.times(0); len(times) != hospital {
 				t.Errorf("%d were asked for", len(times))
 			}
 			time.Sleep(every / 5)
-			if s := a.Stats(); s.Late > late || s.Behind || a.crowd() > 100 {
+			if s := a.Stats(); s.Late > 5*time.Second || s.Behind || a.crowd() > 100 {
 				t.Errorf("%+v, %d at once", s, a.crowd())
 			}
 			if how := a.uneven(hospital, 0); how != "" {
@@ -121,30 +118,6 @@ func TestQuestionsComeInBeats(t *testing.T) {
 	}
 }
 
-// One that answers at once is asked by few at a time, also when a beat has a hundred: each
-// more would need a connection of its own. What hangs keeps nobody else waiting for long.
-func TestQuickProviderIsAskedByFewAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a := newAsked()
-		a.locked(func() { a.slow = 20*time.Millisecond - time.Second })
-		a.during(t, func() {
-			a.come(hospital)
-			time.Sleep(every + late)
-			if times, _ := a.times(0); len(times) != hospital || a.crowd() != 6 {
-				t.Errorf("%d were asked for, %d at once", len(times), a.crowd())
-			}
-			a.locked(func() { a.slow = every })
-			time.Sleep(every / 60) // some hang
-			a.locked(func() { a.slow = 20*time.Millisecond - time.Second })
-			_, before := a.times(0)
-			time.Sleep(late)
-			if times, _ := a.times(before); len(times) < hospital/60 {
-				t.Errorf("beside the few that hang %d were asked for", len(times))
-			}
-		})
-	})
-}
-
 // One that cannot keep up is asked for whoever waits longest, by no more questions at
 // once, and it is told that it cannot.
 func TestProviderThatCannotKeepUpIsTold(t *testing.T) {
@@ -166,7 +139,7 @@ func TestProviderThatCannotKeepUpIsTold(t *testing.T) {
 			}
 			a.locked(func() { a.slow = 0 })
 			time.Sleep(2 * every)
-			if s := a.Stats(); s.Late > late || s.Behind {
+			if s := a.Stats(); s.Late > 5*time.Second || s.Behind {
 				t.Errorf("once it is fast: %+v", s)
 			}
 		})
@@ -202,7 +175,7 @@ func TestProviderThatIsBackIsAskedEvenly(t *testing.T) {
 				}
 				before = asks
 			}
-			if s := a.Stats(); s.Late > late || s.Watched != ward {
+			if s := a.Stats(); s.Late > 5*time.Second || s.Watched != ward {
 				t.Errorf("%+v", s)
 			}
 		})

@@ -21,10 +21,6 @@ var ErrDoubtful = errors.New("the provider's refusal is not clear")
 // second for each, 30,000 sessions can be asked for in a span of five minutes.
 const maxAsked = 100
 
-// fewAsked bounds how many of them are under way at once at a provider that answers at
-// once: more would need connections that are made for a beat and closed after it.
-const fewAsked = 6
-
 // sweepEvery is how often the watch looks which sessions have ended.
 const sweepEvery = 20 * time.Second
 
@@ -176,9 +172,6 @@ func (w *Watch) take() (one *entry, wait time.Duration) {
 	}
 	now := w.Now()
 	soonest := w.waiting[0].due
-	if w.asked >= fewAsked {
-		soonest = soonest.Add(2 * w.beat()) // is so late because answers take long
-	}
 	if free := w.pace.from(); free.After(soonest) {
 		soonest = free
 	}
