@@ -98,14 +98,29 @@ func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p ==
 func (f *Filter) DrainOn(kept []Drain) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.kept = kept
+	if f.began == never {
+		f.kept = kept
+	}
 }
 
+// drainAllOn has all drain on but those of who has no seat here yet: after a start a
+// machine's own seats are in no table before its system ties their addresses to them.
 func (f *Filter) drainAllOn() {
-	for i := range f.kept {
-		f.drainOn(&f.kept[i])
+	var waiting []Drain
+	for _, d := range f.kept {
+		if f.unseated(&d) {
+			waiting = append(waiting, d)
+		} else {
+			f.drainOn(&d)
+		}
 	}
-	f.kept = nil
+	f.kept, f.tried = waiting, f.version
+}
+
+// unseated tells whether a flow's time is not over, which was of a session at an address
+// of this end that nobody has.
+func (f *Filter) unseated(d *Drain) bool {
+	return d.Session != 0 && f.table.home(packet.AddrFrom(d.Own.Addr())).heldBy() < self && f.now.Human < nanos(d.Until)
 }
 
 // drainOn judges a flow as if it had drained here until now. What is permitted again is

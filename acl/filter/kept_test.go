@@ -32,13 +32,18 @@ func draining(t *testing.T, flows int) (after *filter.Table, kept []filter.Drain
 	return table, f.Draining(filter.At(noon().Add(61 * time.Minute)))
 }
 
-// drainOn gives how many flows a new filter takes up of what was kept.
+// drainOn gives how many flows a new filter takes up of what was kept; none of these
+// waits for a seat.
 func drainOn(t *testing.T, o filter.Options, table *filter.Table, kept []filter.Drain) int {
 	t.Helper()
 	f := newFilter(t, o)
 	f.DrainOn(kept)
 	f.Load(table)
-	f.Begin(filter.At(noon().Add(61 * time.Minute))).End()
+	at := filter.At(noon().Add(61 * time.Minute))
+	f.Begin(at).End()
+	if again := f.Draining(at); len(again) != f.Stats().Flows {
+		t.Errorf("%d flows would be kept again, with %d in the table", len(again), f.Stats().Flows)
+	}
 	return f.Stats().Flows
 }
 
