@@ -116,7 +116,7 @@ type Filter struct {
 	excesses  excesses      // since Exceeded
 	drains    endings       // that began since Drained
 	lost      []packet.Flow // since the last Load, and Lost; has room for lostKept
-	kept      []Drain       // to drain on when there is a table, and who sits here has a seat in it
+	kept      []Drain       // to drain on when a table tells of their ends
 	tried     uint32        // version by which kept was last looked at
 	answers   [2]buckets
 	told      []buckets // by account: refusals that the peer was told of

@@ -103,12 +103,11 @@ func (f *Filter) DrainOn(kept []Drain) {
 	}
 }
 
-// drainAllOn has all drain on but those of who has no seat here yet: after a start a
-// machine's own seats are in no table before its system ties their addresses to them.
+// drainAllOn has all drain on but those that wait.
 func (f *Filter) drainAllOn() {
 	var waiting []Drain
 	for _, d := range f.kept {
-		if f.unseated(&d) {
+		if f.waits(&d) {
 			waiting = append(waiting, d)
 		} else {
 			f.drainOn(&d)
@@ -117,10 +116,12 @@ func (f *Filter) drainAllOn() {
 	f.kept, f.tried = waiting, f.version
 }
 
-// unseated tells whether a flow's time is not over, which was of a session at an address
-// of this end that nobody has.
-func (f *Filter) unseated(d *Drain) bool {
-	return d.Session != 0 && f.table.home(packet.AddrFrom(d.Own.Addr())).heldBy() < self && f.now.Human < nanos(d.Until)
+// waits tells whether a flow's time is not over of which a table cannot tell yet: a node
+// without a map knows no peer, and after a start a machine's own seats are in no table
+// before its system ties their addresses to them.
+func (f *Filter) waits(d *Drain) bool {
+	unseated := d.Session != 0 && f.table.home(packet.AddrFrom(d.Own.Addr())).heldBy() < self
+	return (unseated || len(f.ids) == 0) && f.now.Human < nanos(d.Until)
 }
 
 // drainOn judges a flow as if it had drained here until now. What is permitted again is
