@@ -217,6 +217,23 @@ func TestWhatDrainsOutlivesARestart_A31(t *testing.T) {
 	cart.leaves()
 }
 
+// So it does for who sits at a machine of several people, which begins without their seats.
+func TestWhatDrainsAtASharedMachineOutlivesARestart_A31(t *testing.T) {
+	t.Parallel()
+	d := raiseShared(t, strings.Replace(oneMachine(), `"tcp:2001"]`, `"tcp:2001"], "onExpiry": "drain 10m"`, 1), lingersLife)
+	if d == nil {
+		return
+	}
+	session, hers := d.signIn(nina, "nina"), d.flow(nina, ninas+1000)
+	time.Sleep(time.Until(session.Until.Add(time.Second)))
+	hers.carry(t)
+	d.startAnew("desk")
+	hers.carry(t)
+	d.coordinator.Ctl("session", "end", session.ID)
+	hers.ended(t, time.Now())
+	hers.stop()
+}
+
 // pingless leaves out pings, which are not kept.
 func pingless(f *streams) {
 	f.all = slices.DeleteFunc(f.all, func(s *stream) bool { return strings.HasPrefix(s.name, "ICMP") })

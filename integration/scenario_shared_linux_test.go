@@ -39,7 +39,7 @@ func oneMachine() string {
 // sharedDesk is a mesh with one machine of several people.
 type sharedDesk struct{ *scene }
 
-func raiseShared(t *testing.T) *sharedDesk {
+func raiseShared(t *testing.T, policy string, life time.Duration) *sharedDesk {
 	t.Helper()
 	if !lab.Require(t) {
 		return nil
@@ -47,8 +47,8 @@ func raiseShared(t *testing.T) *sharedDesk {
 	d := &sharedDesk{&scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}}
 	d.Lab = lab.Up(t, lab.Segment("hub", "desk", "ehr"))
 	hub := d.Host("hub")
-	d.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", noticesSoon.String())
-	d.found(oneMachine(), member{name: "desk", owner: "tag:desk"}, member{name: "ehr", owner: "tag:ehr"})
+	d.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", life.String())
+	d.found(policy, member{name: "desk", owner: "tag:desk"}, member{name: "ehr", owner: "tag:ehr"})
 	if _, err := d.nodes["desk"].TryCLI("", "up", "--shared"); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func (d *sharedDesk) flow(uid int, port uint16) *streams {
 // has the machine; who signs out is cut off, and nobody else is. So it is after a crash.
 func TestPeopleAtOneMachineAreApart_A18(t *testing.T) {
 	t.Parallel()
-	d := raiseShared(t)
+	d := raiseShared(t, oneMachine(), noticesSoon)
 	if d == nil {
 		return
 	}

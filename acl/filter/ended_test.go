@@ -2,6 +2,7 @@ package filter_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/cordonmesh/cordon/acl"
 	"github.com/cordonmesh/cordon/acl/filter"
@@ -113,5 +114,44 @@ func TestConnectionsLostToTheirPeers(t *testing.T) {
 	f.Ended(filter.At(noon()), 2000)
 	if got := len(f.Lost()); got != 100 {
 		t.Errorf("of 1000 connections %d are told of, want as many as refusals are answered in a second", got)
+	}
+}
+
+// What is permitted still, be it by another rule or as another class, or drains, is told
+// of to nobody.
+func TestConnectionsThatGoOnAreTheirs(t *testing.T) {
+	grant := func(id acl.RuleID, drain time.Duration, needs ...acl.Fact) filter.Config {
+		c := largeMap(10, 10)
+		c.Self.Facts = []acl.FactEnd{{Fact: "login", Until: noon().Add(time.Minute)}}
+		c.Rules = acl.RuleSet{Out: []acl.Rule{{
+			ID: id, Src: []acl.Class{1}, Dst: []acl.Class{100}, Needs: needs, Drain: drain,
+			Open: []acl.Service{{Protocol: acl.TCP, First: 443, Last: 443}},
+		}}}
+		return c
+	}
+	moved := grant("out", 0)
+	moved.Peers[0].Prefixes[0].Class = 777
+	moved.Rules.Out[0].Dst = []acl.Class{777}
+	drains := grant("out", time.Hour, "login")
+	for what, after := range map[string]filter.Config{
+		"the same": grant("out", 0), "another rule": grant("other", 0), "another class": moved, "draining": drains,
+	} {
+		f := newFilter(t, filter.Options{})
+		f.Load(compile(t, grant("out", 0)))
+		b := f.Begin(filter.At(noon()))
+		b.Out(parsed(packettest.IP("100.64.0.1", "100.65.0.0", 6, packettest.TCP(1001, 443, 2, 1, 0, 0))))
+		b.In(parsed(packettest.IP("100.65.0.0", "100.64.0.1", 6, packettest.TCP(443, 1001, 18, 1, 0, 0))))
+		b.End()
+		f.Load(compile(t, after))
+		later := filter.At(noon().Add(2 * time.Minute))
+		ended := f.Ended(later, 10)
+		if lost := f.Lost(); len(ended) != 0 || len(lost) != 0 {
+			t.Errorf("%s: told here of %v, and there of %v", what, ended, lost)
+		}
+		b = f.Begin(later)
+		if v := b.Out(parsed(packettest.IP("100.64.0.1", "100.65.0.0", 6, packettest.TCP(1001, 443, 16, 2, 0, 0)))); !v.Allow {
+			t.Errorf("%s: %v", what, v)
+		}
+		b.End()
 	}
 }

@@ -116,7 +116,8 @@ type Filter struct {
 	excesses  excesses      // since Exceeded
 	drains    endings       // that began since Drained
 	lost      []packet.Flow // since the last Load, and Lost; has room for lostKept
-	kept      []Drain       // to drain on when there is a table
+	kept      []Drain       // to drain on when a table tells of their ends
+	tried     uint32        // version by which kept was last looked at
 	answers   [2]buckets
 	told      []buckets // by account: refusals that the peer was told of
 	asked     []bucket  // by account: questions whether a connection stands
@@ -285,14 +286,13 @@ func (b Batch) End() { b.f.mu.Unlock() }
 func (f *Filter) set(m Moment) {
 	m.Boot = max(m.Boot, f.now.Boot)
 	f.now = m
-	first := f.began == never && f.table != nil
-	if first {
+	if f.began == never && f.table != nil {
 		f.began = m.Boot
 	}
 	if m.jumped(&f.clocks) {
 		f.raise()
 	}
-	if first {
+	if len(f.kept) > 0 && f.table != nil && f.tried != f.version {
 		f.drainAllOn()
 	}
 }

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -32,39 +33,70 @@ const (
 )
 
 // Draining gives the flows with ports that drain or soon will, for the DrainOn of another;
-// what another gave to this one is among them if no table came meanwhile.
+// what another gave to this one is among them if no table came meanwhile. Where there are
+// too many, no peer has more of the room than any other that wants as much.
 func (f *Filter) Draining(m Moment) (all []Drain) {
 	f.mu.Lock()
 	all = slices.Clone(f.kept)
-	f.mu.Unlock()
-	for chunk := int32(0); f.drainingIn(m, chunk, &all); chunk++ {
+	payers := make(map[int32]string, len(f.ids))
+	for id, account := range f.ids {
+		payers[account] = id
 	}
+	f.mu.Unlock()
+	want, have := map[int32]int{}, map[int32]int{}
+	f.eachDraining(m, func(fl *flow, _ int32, _ int64) { want[fl.account]++ })
+	share := fairShare(slices.Sorted(maps.Values(want)), drainsKept)
+	f.eachDraining(m, func(fl *flow, n int32, until int64) {
+		if have[fl.account] < share && len(all) < drainsKept {
+			have[fl.account]++
+			all = append(all, f.keep(fl, n, until, payers[fl.account]))
+		}
+	})
 	return all
 }
 
-func (f *Filter) drainingIn(m Moment, chunk int32, all *[]Drain) (more bool) {
+// fairShare gives the most that one of those may have who want so much each, least first,
+// so that all have room. If they are more than there is room for, the first have one each.
+func fairShare(want []int, room int) (share int) {
+	for i, most := range want {
+		if share = room / (len(want) - i); most > share {
+			break
+		}
+		room -= most
+	}
+	return max(1, share)
+}
+
+// eachDraining calls do, which may not call the filter, with each flow to be kept. The lock
+// is given up between chunks of the table.
+func (f *Filter) eachDraining(m Moment, do func(fl *flow, n int32, until int64)) {
+	for chunk := int32(0); f.drainingIn(m, chunk, do); chunk++ {
+	}
+}
+
+func (f *Filter) drainingIn(m Moment, chunk int32, do func(fl *flow, n int32, until int64)) (more bool) {
 	b := f.Begin(m)
 	defer b.End()
 	first := chunk << chunkBits
 	if first >= f.flows.used || f.table == nil {
 		return false
 	}
-	payers := make(map[int32]string, len(f.ids))
-	for id, account := range f.ids {
-		payers[account] = id
-	}
-	for n := first; n < min(first+chunkSize, f.flows.used) && len(*all) < drainsKept; n++ {
+	for n := first; n < min(first+chunkSize, f.flows.used); n++ {
 		fl := f.flows.at(n)
 		if until := f.keptUntil(fl, n); until != never {
-			*all = append(*all, Drain{
-				Began: fl.origin, Protocol: fl.proto(),
-				Own: netip.AddrPortFrom(fl.own.IP(), fl.ownPort()), Peer: netip.AddrPortFrom(fl.peer.IP(), fl.peerPort()),
-				Payer: payers[fl.account], Session: f.flows.token(n), Rule: f.tagOf(fl),
-				Until: clockTime(later(f.now.Human, until-f.now.Boot)),
-			})
+			do(fl, n, until)
 		}
 	}
-	return len(*all) < drainsKept
+	return true
+}
+
+func (f *Filter) keep(fl *flow, n int32, until int64, payer string) Drain {
+	return Drain{
+		Began: fl.origin, Protocol: fl.proto(),
+		Own: netip.AddrPortFrom(fl.own.IP(), fl.ownPort()), Peer: netip.AddrPortFrom(fl.peer.IP(), fl.peerPort()),
+		Payer: payer, Session: f.flows.token(n), Rule: f.tagOf(fl),
+		Until: clockTime(later(f.now.Human, until-f.now.Boot)),
+	}
 }
 
 // keptUntil gives the time since boot at which an entry is cut off, if it is a flow with
@@ -98,14 +130,30 @@ func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p ==
 func (f *Filter) DrainOn(kept []Drain) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.kept = kept
+	if f.began == never {
+		f.kept = kept
+	}
 }
 
+// drainAllOn has all drain on but those that wait.
 func (f *Filter) drainAllOn() {
-	for i := range f.kept {
-		f.drainOn(&f.kept[i])
+	var waiting []Drain
+	for _, d := range f.kept {
+		if f.waits(&d) {
+			waiting = append(waiting, d)
+		} else {
+			f.drainOn(&d)
+		}
 	}
-	f.kept = nil
+	f.kept, f.tried = waiting, f.version
+}
+
+// waits tells whether a flow's time is not over of which a table cannot tell yet: a node
+// without a map knows no peer, and after a start a machine's own seats are in no table
+// before its system ties their addresses to them.
+func (f *Filter) waits(d *Drain) bool {
+	unseated := d.Session != 0 && f.table.home(packet.AddrFrom(d.Own.Addr())).heldBy() < self
+	return (unseated || len(f.ids) == 0) && f.now.Human < nanos(d.Until)
 }
 
 // drainOn judges a flow as if it had drained here until now. What is permitted again is

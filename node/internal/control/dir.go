@@ -62,7 +62,7 @@ func OpenDir(path string) (*Dir, error) {
 // sweep removes what writes left behind that a crash cut short. It knows its
 // names: somebody may have named a directory with other things in it.
 func (d *Dir) sweep() {
-	for _, name := range []string{"node.key", "tunnel.key", "path.key", "statement", identityFile, stampFile, hintsFile, relaysFile, portFile, mapFile, revocationFile, rangesFile, knownFile, stockFile, signedOutFile, "stamp"} {
+	for _, name := range []string{"node.key", "tunnel.key", "path.key", "statement", identityFile, stampFile, hintsFile, relaysFile, portFile, mapFile, revocationFile, rangesFile, knownFile, stockFile, signedOutFile, drainsFile, "stamp"} {
 		left, err := filepath.Glob(filepath.Join(d.path, "."+name+"-[0-9]*"))
 		if err != nil {
 			continue // a pattern of the directory's own name: then they stay
