@@ -93,3 +93,34 @@ func TestPostureIsLostByMachinesAlone(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestImaginedWorldHasNetworksBehindGateways: whoever comes from anywhere may stand behind a
+// gateway, also where no directory says so and no policy names a network. A rule may open to
+// that alone, or stop to.
+func TestImaginedWorldHasNetworksBehindGateways(t *testing.T) {
+	const machines = `"autogroup:member", "autogroup:tagged"`
+	rule := func(src, more string) string {
+		return "{" + definitions + `"grants": [{"id": "g", "src": [` + src + `], "dst": ["tag:pacs"], "ip": ["tcp:104"]` + more + `}]}`
+	}
+	const bySource, byGateway = `, "srcPosture": ["posture:managed"]`, `, "when": {"posture": "posture:managed"}`
+	for _, src := range []string{`"*"`, `"autogroup:danger-all"`, `"0.0.0.0/0", "::/0"`} {
+		for _, c := range []struct{ wide, narrow string }{{rule(src, bySource), rule(src, byGateway)}, {rule(src+", "+machines, ""), rule(machines, "")}} {
+			wide, narrow := parse(t, c.wide), parse(t, c.narrow)
+			nodes, ranges, err := diff.Imagine(wide, narrow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			meshes := [2]*compile.Mesh{compile.New(wide, ranges), compile.New(narrow, ranges)}
+			for _, m := range meshes {
+				m.Load(nodes)
+			}
+			const networks = "198.19.0.0/24 behind a gateway and 2001:2::/64 behind a gateway"
+			if got := told(diff.Options{Imagined: true}.Meshes(meshes[0], meshes[1])); !strings.HasPrefix(got, "- "+networks+" lose tcp/104") {
+				t.Errorf("from %s to %s: %s", c.wide, c.narrow, got)
+			}
+			if got := told(diff.Options{Imagined: true}.Meshes(meshes[1], meshes[0])); !strings.HasPrefix(got, "+ "+networks+" gain tcp/104") {
+				t.Errorf("from %s to %s: %s", c.narrow, c.wide, got)
+			}
+		}
+	}
+}

@@ -42,6 +42,9 @@ func Imagine(pols ...*policy.Policy) (nodes []compile.Node, ranges []netip.Prefi
 		for _, s := range all[i] {
 			w.machines(s, pol)
 		}
+		if fromAnywhere(pol) {
+			w.elsewhere()
+		}
 	}
 	if w.count > maxMadeUp {
 		return nil, nil, &Crowded{w.count}
@@ -110,6 +113,15 @@ func selectors(pol *policy.Policy) []policy.Selector {
 		note(s.Members...)
 	}
 	return all
+}
+
+// fromAnywhere tells whether a rule is from all that there is, whatever stands behind
+// gateways with it. Of that a rule may ask for less than of machines, or forbid it alone.
+func fromAnywhere(pol *policy.Policy) bool {
+	anywhere := func(s policy.Selector) bool {
+		return s.Kind == policy.Any || s.Kind == policy.World || s.Kind == policy.Net && s.Prefix.Bits() == 0
+	}
+	return slices.ContainsFunc(pol.Rules(), func(r policy.Rule) bool { return slices.ContainsFunc(r.Src, anywhere) })
 }
 
 // flat puts a segment's members in its place.
@@ -213,6 +225,11 @@ func (w *world) network(p netip.Prefix) {
 	default:
 		w.add("gateway of "+prefixText(p), compile.Node{Routes: []netip.Prefix{p}, Tags: w.ways.to(p)})
 	}
+}
+
+// elsewhere makes a gateway of networks that no policy names.
+func (w *world) elsewhere() {
+	w.add("a gateway", compile.Node{Tags: []string{"tag:any"}, Routes: []netip.Prefix{netip.MustParsePrefix("198.19.0.0/24"), netip.MustParsePrefix("2001:2::/64")}})
 }
 
 // free gives an address of a network that no policy names.

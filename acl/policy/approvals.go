@@ -17,6 +17,7 @@ func (r *ruleReader) approvals(section member) map[string]Approval {
 		fields := r.keyed(m.value, "an approval", approvalKeys)
 		a := Approval{Name: m.key, Pos: r.pos(m.at), NotRequester: r.flag(fields, "notRequester"), MaxDuration: r.period(fields, "maxDuration")}
 		r.said(fields, "ticket")
+		r.notNull(fields, "notRequester")
 		r.filled(fields, "maxDuration", `write such as "4h"`)
 		a.By, a.Count = r.quorum(m.at, m.key, fields)
 		a.OnExpiry, a.OnExpirySet = r.onExpiry(fields)

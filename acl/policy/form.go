@@ -111,6 +111,16 @@ func (r *ruleReader) filled(fields object, key, fix string) {
 	}
 }
 
+// notNull refuses those of some keys that are null, as said does: what else is empty in
+// their place is refused by what it lacks.
+func (r *ruleReader) notNull(fields object, keys ...string) {
+	for _, key := range keys {
+		if m, ok := fields.get(key); ok && m.value.isNull() {
+			r.hollow(m, orWithout)
+		}
+	}
+}
+
 // narrowing is within of what is to narrow something, and is refused where it says nothing.
 func (r *ruleReader) narrowing(fields object, key string, known func() keys) (inner object, ok bool) {
 	if m, written := fields.get(key); written && m.value.isBlank() {

@@ -129,3 +129,23 @@ func TestWhatNarrowsIsNeverEmpty(t *testing.T) {
 		}
 	}
 }
+
+// An object, or a flag, that is to narrow something is no null: it would ask for nothing.
+func TestWhatNarrowsIsNotNull(t *testing.T) {
+	for _, src := range []string{
+		`"segments": {"seg:a": {"members": ["tag:ehr"], "owner": "group:biomed", "offline": null}}`,
+		`"approvals": {"approve:biomed": {"by": "group:biomed", "maxDuration": "8h", "notRequester": null}}`,
+		`"breakGlass": [{"id": "g", "src": ["group:nurses"], "dst": ["ct"], "ip": ["*"], "alert": "group:biomed", "maxDuration": "1h", "review": null}]`,
+	} {
+		text := []byte(ward(t, src))
+		_, _, err := reading().Parse("p", text)
+		if at := fmt.Sprintf("p:1:%d: ", strings.Index(src, "null")+2); err == nil || !strings.HasPrefix(err.Error(), at) || !strings.Contains(err.Error(), "is empty, and so would narrow nothing") {
+			t.Errorf("%s: %v, want that it is empty at %s", src, err, at)
+		}
+		inForce := reading()
+		inForce.InForce = true
+		if _, _, err := inForce.Parse("p", text); err != nil {
+			t.Errorf("%s: in force: %v", src, err)
+		}
+	}
+}

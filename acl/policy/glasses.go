@@ -126,6 +126,7 @@ func (r *ruleReader) lifting(v *value, fields object, g *BreakGlass) {
 
 // review reads {"by", "within"}.
 func (r *ruleReader) review(fields object) Review {
+	r.notNull(fields, "review")
 	inner, ok := r.within(fields, "review", reviewKeys)
 	if !ok {
 		return Review{}

@@ -9,7 +9,9 @@ import (
 // the floor of a segment to which it leads: whoever wrote it believes that it opens
 // something. Whoever calls breaks no glass, and floors bind people alone.
 func (r *ruleReader) neverOpens(rule *Rule, at int, fields object) {
-	r.atOdds(rule, fields)
+	if !slices.ContainsFunc(rule.Src, r.names.mayBeBehind) { // of which srcPosture asks nothing
+		r.atOdds(rule, fields)
+	}
 	people := func(s Selector) bool {
 		return slices.Contains([]Kind{User, Group, Member, Domain, Role}, s.Kind)
 	}

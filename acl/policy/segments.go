@@ -106,6 +106,7 @@ const LongestHold = 30 * 24 * time.Hour
 
 // offline reads {"hold": "30d"} or {"lapse": "1h"}.
 func (r *ruleReader) offline(fields object) (lasts time.Duration, lapses bool) {
+	r.notNull(fields, "offline")
 	inner, ok := r.within(fields, "offline", offlineKeys)
 	if !ok {
 		return 0, false

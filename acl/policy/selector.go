@@ -69,6 +69,15 @@ func (s Selector) isWho() bool {
 // address, or by the tag of a device that the gateway vouches for.
 func (s Selector) mayStandBehind() bool { return !s.isWho() || s.Kind == Tag }
 
+// mayBeBehind is mayStandBehind of a selector as the file defines it: devices behind
+// gateways have those tags alone that assets earn.
+func (n *names) mayBeBehind(s Selector) bool {
+	if s.Kind == InSegment {
+		return slices.ContainsFunc(n.members(s), n.mayBeBehind)
+	}
+	return s.mayStandBehind() && (s.Kind != Tag || n.earned[s.Name])
+}
+
 // names is what the file's definitions say, for looking up what rules use.
 type names struct {
 	groups    map[string][]string
