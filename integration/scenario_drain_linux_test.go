@@ -106,6 +106,22 @@ func (s *scene) drains(shifts ...*shift) {
 	}
 }
 
+// raiseLingering raises a mesh of such machines, under a policy, whose people sign in for
+// moments only.
+func raiseLingering(t *testing.T, policy string, members ...member) *scene {
+	t.Helper()
+	names := []string{"hub"}
+	for _, m := range members {
+		names = append(names, m.name)
+	}
+	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
+	s.Lab = lab.Up(t, lab.Segment(names...))
+	hub := s.Host("hub")
+	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", lingersLife.String())
+	s.found(policy, members...)
+	return s
+}
+
 // Who is shut out is cut off at once: while what they have open drains since their session
 // ended by itself, and in the last minute of one. Nobody else is, whose session ended by
 // itself: not by that, nor by a coordinator that is away or comes back.
@@ -114,11 +130,7 @@ func TestShutOutWhileItDrainsIsCutOff_A18(t *testing.T) {
 	if !lab.Require(t) {
 		return
 	}
-	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
-	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "cart", "desk", "ehr"))
-	hub := s.Host("hub")
-	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", lingersLife.String())
-	s.found(lingering, member{name: "ward", owner: "nina@hospital.example"}, member{name: "desk", owner: "ben@hospital.example"},
+	s := raiseLingering(t, lingering, member{name: "ward", owner: "nina@hospital.example"}, member{name: "desk", owner: "ben@hospital.example"},
 		member{name: "cart", owner: "tag:cart"}, member{name: "ehr", owner: "tag:ehr"})
 	ehr := s.at("ehr", 443)
 	nina := "nina@hospital.example"
@@ -165,11 +177,7 @@ func TestProofThatDrainsEndsWithItsSession_A18(t *testing.T) {
 	if !lab.Require(t) {
 		return
 	}
-	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
-	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "desk", "ehr"))
-	hub := s.Host("hub")
-	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", lingersLife.String())
-	s.found(unrequired, member{name: "ward", owner: "nina@hospital.example"}, member{name: "desk", owner: "ben@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
+	s := raiseLingering(t, unrequired, member{name: "ward", owner: "nina@hospital.example"}, member{name: "desk", owner: "ben@hospital.example"}, member{name: "ehr", owner: "tag:ehr"})
 	s.coordinator.Ctl("user", "require-sign-in", "off")
 	ehr := s.at("ehr", 443)
 	ninas, bens := s.begins("ward", "nina", ehr[0].Addr()), s.begins("desk", "ben", ehr[1].Addr())
@@ -191,11 +199,7 @@ func TestWhatDrainsOutlivesARestart_A31(t *testing.T) {
 	if !lab.Require(t) {
 		return
 	}
-	s := &scene{t: t, programs: lab.Build(t), nodes: map[string]*lab.Daemon{}}
-	s.Lab = lab.Up(t, lab.Segment("hub", "ward", "cart", "ehr"))
-	hub := s.Host("hub")
-	s.serving = append(serveProvider(t, hub, "https://"+netip.AddrPortFrom(hub.Addr4(), 8443).String()), "--session-life", lingersLife.String())
-	s.found(lingering, member{name: "ward", owner: "nina@hospital.example"}, member{name: "cart", owner: "tag:cart"}, member{name: "ehr", owner: "tag:ehr"})
+	s := raiseLingering(t, lingering, member{name: "ward", owner: "nina@hospital.example"}, member{name: "cart", owner: "tag:cart"}, member{name: "ehr", owner: "tag:ehr"})
 	ehr := s.at("ehr", 443)
 	own, cart := s.begins("ward", "nina", ehr[0].Addr()), s.begins("cart", "nina", ehr[1].Addr())
 	pingless(own.streams)
