@@ -18,6 +18,9 @@ const (
 	SCTP   Protocol = 132
 )
 
+// HasPorts tells whether a protocol's segments have ports that a filter reads.
+func (p Protocol) HasPorts() bool { return p == TCP || p == UDP || p == SCTP }
+
 // Name is what people call a protocol; empty if that is a number.
 func (p Protocol) Name() string {
 	switch p {

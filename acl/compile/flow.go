@@ -19,7 +19,7 @@ type flow struct {
 // stack would answer, and so no ping: it is a protocol as any that has no ports.
 func flowTo(dst netip.Addr, proto acl.Protocol, port uint16) flow {
 	f := flow{proto: proto, ping: proto == acl.ICMP && dst.Is4() || proto == acl.ICMPv6 && dst.Is6()}
-	if hasPorts(proto) {
+	if proto.HasPorts() {
 		f.port = port
 	}
 	return f
@@ -30,7 +30,7 @@ func (f flow) String() string {
 	switch {
 	case f.ping:
 		return "ping"
-	case !hasPorts(f.proto):
+	case !f.proto.HasPorts():
 		return protocolText(f.proto)
 	}
 	return fmt.Sprintf("%s %d", protocolText(f.proto), f.port)
@@ -47,8 +47,6 @@ func (f flow) namedBy(open []acl.Service) bool {
 		return s.Protocol == f.proto && s.First <= f.port && f.port <= s.Last
 	})
 }
-
-func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
 
 func opensProtocol(open []acl.Service, proto acl.Protocol) bool {
 	return slices.ContainsFunc(open, func(s acl.Service) bool { return s.Protocol == proto })

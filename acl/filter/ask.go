@@ -90,7 +90,7 @@ func (j *Judge) Between(src, dst int, six bool) Pair {
 func (p Pair) Judge(proto acl.Protocol, port uint16, now Moment) acl.Verdict {
 	w := wish{proto: proto}
 	switch {
-	case proto == acl.TCP || proto == acl.UDP || proto == acl.SCTP:
+	case proto.HasPorts():
 		w.port = port
 	case proto == p.icmp:
 		w.kind = wishAny

@@ -11,9 +11,9 @@ import (
 )
 
 // Drain is a flow that goes on for a while though its right has ended, or will have, as
-// it is kept over a restart. Of one that is permitted nothing need be kept, since the rules permit
-// it anew; one that drains they refuse, and by them alone nobody could tell whether it
-// was open when its right ended, nor by which rule.
+// it is kept over a restart. Of one that is permitted nothing need be kept, since the
+// rules permit it anew; one that drains they refuse, and by them alone nobody could tell
+// whether it was open when its right ended, nor by which rule.
 type Drain struct {
 	Began     Direction
 	Protocol  acl.Protocol
@@ -103,7 +103,7 @@ func (f *Filter) keep(fl *flow, n int32, until int64, payer string) Drain {
 // ports that drains now, be it that nobody had noticed that its right ended, or that will
 // in a moment; else never.
 func (f *Filter) keptUntil(fl *flow, n int32) int64 {
-	if f.now.Boot >= fl.idle || !hasPorts(fl.proto()) {
+	if f.now.Boot >= fl.idle || !fl.proto().HasPorts() {
 		return never
 	}
 	if fl.version != f.version || f.now.Boot >= fl.end {
@@ -121,8 +121,6 @@ func (f *Filter) keptUntil(fl *flow, n int32) int64 {
 	}
 	return never
 }
-
-func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
 
 // DrainOn lets flows drain on that drained before a restart: when there is a table, and
 // as far as it would let them by what it knows now, never for longer than they had. A
@@ -160,7 +158,7 @@ func (f *Filter) waits(d *Drain) bool {
 // taken up like all others.
 func (f *Filter) drainOn(d *Drain) {
 	account, known := f.ids[d.Payer]
-	if !known || d.Began > Out || !hasPorts(d.Protocol) {
+	if !known || d.Began > Out || !d.Protocol.HasPorts() {
 		return
 	}
 	own, peer := packet.AddrFrom(d.Own.Addr()), packet.AddrFrom(d.Peer.Addr())

@@ -94,7 +94,7 @@ func (k *key) isICMP() bool {
 func (k *key) wish(d Direction) wish {
 	w := wish{proto: k.proto()}
 	switch {
-	case w.proto == acl.TCP || w.proto == acl.UDP || w.proto == acl.SCTP:
+	case w.proto.HasPorts():
 		w.port = k.peerPort()
 		if d == In {
 			w.port = k.ownPort()

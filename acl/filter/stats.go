@@ -90,7 +90,7 @@ func (t *Table) explain(m Moment, known *past, d Direction, src, dst netip.Addr,
 	}
 	w := wish{proto: proto, port: port}
 	switch {
-	case proto == acl.TCP || proto == acl.UDP || proto == acl.SCTP:
+	case proto.HasPorts():
 	case proto == acl.ICMP && src.Is4() || proto == acl.ICMPv6 && src.Is6():
 		w.kind = wishAny
 	default:

@@ -153,7 +153,7 @@ func (p *Packet) quote(b []byte) {
 	}
 	t := inner.raw[inner.transport:]
 	switch {
-	case inner.Proto == acl.TCP || inner.Proto == acl.UDP || inner.Proto == acl.SCTP:
+	case inner.Proto.HasPorts():
 		if len(t) < 8 {
 			return
 		}

@@ -129,8 +129,6 @@ func protocolNamed(name string) (acl.Protocol, bool) {
 	return 0, false
 }
 
-func hasPorts(p acl.Protocol) bool { return p == acl.TCP || p == acl.UDP || p == acl.SCTP }
-
 // services adds to a list the ports of the protocols; nil stands for the default ones.
 //
 // A rule for some ports without a protocol opens TCP and UDP: an echo request
@@ -143,7 +141,7 @@ func services(open []acl.Service, protocols []acl.Protocol, spans []span) ([]acl
 	open = slices.Grow(open, len(protocols)*len(spans))
 	for _, p := range protocols {
 		for _, s := range spans {
-			if !hasPorts(p) && !s.whole() {
+			if !p.HasPorts() && !s.whole() {
 				if byDefault {
 					continue
 				}

@@ -101,7 +101,7 @@ func (r *reader) testProtocols(m member) []acl.Protocol {
 	switch {
 	case bad == nil && protocols == nil:
 		return r.testProtocols(member{})
-	case bad == nil && !hasPorts(protocols[0]):
+	case bad == nil && !protocols[0].HasPorts():
 		bad = complain("a test asks for a port, and this protocol has none", "use tcp, udp or sctp")
 	case bad != nil:
 		bad.fix = "use tcp, udp or sctp"
